@@ -1,0 +1,47 @@
+# make demo   installs into .venv, runs the quickstart grid on an embedded data set, prints its pivot table
+# make test   installs the test extra, runs ruff, mypy and pytest
+# make bench  times our way beside the plain way
+#
+# PYTHON=... uses an environment of yours as it is, and installs nothing:  make test PYTHON=python3
+
+VENV := .venv
+BASE_PYTHON ?= python3
+
+ifdef PYTHON
+installed :=
+installed_test :=
+else
+PYTHON := $(VENV)/bin/python
+installed := $(VENV)/installed
+installed_test := $(VENV)/installed-test
+endif
+
+.PHONY: demo test bench clean
+
+demo: $(installed)
+	rm -rf results/quickstart
+	$(PYTHON) -m dynsparse.cli run experiments/quickstart.py
+	$(PYTHON) -m dynsparse.cli table results/quickstart --rows model --columns on_perc --metric val_acc_max
+
+test: $(installed_test)
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest
+
+bench: $(installed)
+	$(PYTHON) benchmarks/one_epoch.py
+
+clean:
+	rm -rf $(VENV) results build *.egg-info
+
+# The stamps are newer than the files that say what to install, or pip runs again.
+$(VENV)/installed: setup.cfg pyproject.toml
+	test -x $(VENV)/bin/python || $(BASE_PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --quiet --editable ".[test]"
+	touch $@
