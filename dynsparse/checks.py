@@ -1,0 +1,134 @@
+"""What a value of a configuration may be. `read` returns the value in its final type, or says what is wrong."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Check(Protocol):
+    """Reads one value. Raises: ValueError whose text follows the key's name: "must be in (0, 1], got 1.5"."""
+
+    def read(self, value: Any) -> Any:
+        """The value, in the type that the library uses."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number between two bounds; None is no bound."""
+
+    low: float | None = None
+    high: float | None = None
+    low_open: bool = False
+    high_open: bool = False
+
+    def read(self, value: Any) -> float:
+        """The value as a float."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"must be a number {self}, got {value!r}")
+        below = self.low is not None and (value < self.low or (self.low_open and value == self.low))
+        above = self.high is not None and (value > self.high or (self.high_open and value == self.high))
+        if below or above:
+            raise ValueError(f"must be {self}, got {value!r}")
+        return float(value)
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"above {self.low}" if self.low_open else f"at least {self.low}"
+        return f"in {'(' if self.low_open else '['}{self.low}, {self.high}{')' if self.high_open else ']'}"
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An integer of at least `low`."""
+
+    low: int
+
+    def read(self, value: Any) -> int:
+        """The value as an int; 3.0 is 3."""
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value < 2**63:
+            raise ValueError(f"must be {self}, got {value!r}")
+        return value
+
+    def __str__(self) -> str:
+        return f"an integer of at least {self.low}"
+
+
+@dataclass(frozen=True)
+class Flag:
+    """True or False, and nothing that merely looks like it."""
+
+    def read(self, value: Any) -> bool:
+        """The value."""
+        if not isinstance(value, bool):
+            raise ValueError(f"must be {self}, got {value!r}")
+        return value
+
+    def __str__(self) -> str:
+        return "True or False"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Any text but the empty one."""
+
+    def read(self, value: Any) -> str:
+        """The value; a path becomes text."""
+        if hasattr(value, "__fspath__"):
+            value = str(value)
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"must be {self}, got {value!r}")
+        return value
+
+    def __str__(self) -> str:
+        return "text"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A name in a table."""
+
+    table: Collection[str]
+
+    def read(self, value: Any) -> str:
+        """The name."""
+        if value in self.table:
+            return value
+        near = difflib.get_close_matches(str(value), list(self.table), n=1)
+        raise ValueError(f"{value!r} is unknown; choose from {self}" + (f" ({near[0]}?)" if near else ""))
+
+    def __str__(self) -> str:
+        return ", ".join(self.table)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of layers, each at least 1; an empty sequence is no hidden layer."""
+
+    def read(self, value: Any) -> tuple[int, ...]:
+        """The sizes as a tuple of int."""
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"must be {self}, got {value!r}")
+        return tuple(Whole(1).read(size) for size in value)
+
+    def __str__(self) -> str:
+        return "a list of integers of at least 1"
+
+
+@dataclass(frozen=True)
+class Optional:
+    """None, or what another check takes."""
+
+    check: Check
+
+    def read(self, value: Any) -> Any:
+        """None, or the other check's value."""
+        return None if value is None else self.check.read(value)
+
+    def __str__(self) -> str:
+        return f"None, or {self.check}"

@@ -1,0 +1,96 @@
+"""Operations on boolean masks, True where a weight is active.
+
+Shapes: masks, scores and noise are (..., out, in); counts and fractions are numbers or tensors of shape (...). The
+leading dimensions are empty for one trial, or (trials,) for a pack. Nothing here changes its arguments.
+"""
+
+import torch
+from torch import Tensor
+
+
+def count(mask: Tensor) -> Tensor:
+    """How many weights are active. Shapes: (..., out, in) to (...), int64."""
+    return mask.sum((-2, -1))
+
+
+def density(mask: Tensor) -> Tensor:
+    """The share of weights that are active, in [0, 1]. Shapes: (..., out, in) to (...), float64."""
+    return count(mask).double() / (mask.shape[-2] * mask.shape[-1])
+
+
+def share(fraction: float | Tensor, number: Tensor) -> Tensor:
+    """round(fraction * number), halves to even as in Python. Shapes: both (...); int64.
+
+    In float64: in float32, 0.1 of 25 would be a coin's throw between 2 and 3.
+    """
+    return torch.as_tensor(fraction, dtype=torch.float64, device=number.device).mul(number).round().long()
+
+
+def ranks(score: Tensor, noise: Tensor, among: Tensor | None = None) -> Tensor:
+    """The place of each position when all are ordered by score, 0 being the highest.
+
+    Positions of equal score are ordered by noise, so that a tie is fair. With `among`, a boolean or integer tensor,
+    positions of a higher `among` come before all of a lower one, whatever their scores; NaN counts as highest.
+
+    Shapes: all (..., out, in); the result is int64.
+    """
+    order = noise.flatten(-2).argsort(-1)
+    for key in (score,) if among is None else (score, among.to(torch.int8)):
+        by_key = key.flatten(-2).gather(-1, order).argsort(dim=-1, descending=True, stable=True)
+        order = order.gather(-1, by_key)
+    places = torch.arange(order.shape[-1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(-1, order, places).view(score.shape)
+
+
+def highest(score: Tensor, number: int | Tensor, noise: Tensor, among: Tensor | None = None) -> Tensor:
+    """A mask of exactly `number` positions with the highest score (all positions, where there are fewer).
+
+    With `among`, positions of a higher `among` come first: pass a mask to choose only among its positions, provided
+    that it has `number` of them.
+
+    Shapes: score, noise, among (..., out, in); number (...).
+    """
+    number = torch.as_tensor(number, device=score.device)
+    return ranks(score, noise, among) < number[..., None, None]
+
+
+def lowest(score: Tensor, number: int | Tensor, noise: Tensor, among: Tensor | None = None) -> Tensor:
+    """A mask of exactly `number` positions with the lowest score. Otherwise as `highest`."""
+    return highest(-score, number, noise, among)
+
+
+def exact(noise: Tensor, number: int | Tensor) -> Tensor:
+    """Exactly `number` positions, drawn uniformly. Shapes: noise (..., out, in); number (...)."""
+    return highest(torch.zeros_like(noise), number, noise)
+
+
+def exact_per_output(noise: Tensor, number: int | Tensor) -> Tensor:
+    """Exactly `number` positions, spread evenly over the outputs.
+
+    Each output unit gets the same number of inputs; what is left over goes, one each, to units drawn uniformly.
+
+    Shapes: noise (..., out, in); number (...).
+    """
+    number = torch.as_tensor(number, device=noise.device)[..., None]
+    n_out = noise.shape[-2]
+    lucky = noise[..., 0].argsort(-1).argsort(-1) < number % n_out
+    per_output = number // n_out + lucky
+    return noise.argsort(-1).argsort(-1) < per_output[..., None]
+
+
+def bernoulli(noise: Tensor, number: int | Tensor) -> Tensor:
+    """Each position by itself with the same probability, so that `number` are expected, and another number comes.
+
+    Shapes: noise (..., out, in), int32 and uniform over all its values; number (...).
+    """
+    probability = torch.as_tensor(number, device=noise.device) / (noise.shape[-2] * noise.shape[-1])
+    return uniform(noise) < probability[..., None, None]
+
+
+def uniform(noise: Tensor) -> Tensor:
+    """Noise of all int32 values as float64 in [0, 1)."""
+    return (noise.double() + 2**31) / 2**32
+
+
+# How an initial mask may be drawn.
+DRAWS = {"exact": exact, "exact_per_output": exact_per_output, "bernoulli": bernoulli}

@@ -1,0 +1,30 @@
+"""GMP, gradual magnitude pruning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from dynsparse import masks
+from dynsparse.methods.method import Method
+from dynsparse.schedules import cubic
+from dynsparse.scores import Layer, magnitude
+
+if TYPE_CHECKING:
+    from dynsparse.config import Config
+
+
+def gmp(config: Config) -> Method:
+    """Start dense; drop the smallest weights until on_perc are left, on a cubic schedule. Nothing grows.
+
+    Reference: Zhu and Gupta, To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression,
+    2017, https://arxiv.org/abs/1710.01878
+    """
+    return Method(config.on_perc, smallest_beyond_target, surplus=cubic)
+
+
+def smallest_beyond_target(layer: Layer) -> Tensor:
+    """The smallest weights, as many as there are more than the target."""
+    n_drop = (masks.count(layer.mask) - layer.target).clamp_min(0)
+    return masks.lowest(magnitude(layer), n_drop, layer.prune_noise, among=layer.mask)

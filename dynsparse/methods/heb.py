@@ -1,0 +1,21 @@
+"""Magnitude pruning with Hebbian growth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynsparse.methods.method import Method, highest, lowest
+from dynsparse.scores import coactivation, magnitude
+
+if TYPE_CHECKING:
+    from dynsparse.config import Config
+
+
+def heb(config: Config) -> Method:
+    """Drop the smallest weights; grow where the units at both ends are active together most often."""
+    return Method(
+        config.on_perc,
+        lowest(magnitude, config.weight_prune_perc),
+        highest(coactivation),
+        needs=frozenset({"coactivation"}),
+    )

@@ -1,0 +1,73 @@
+"""Optimisers as functions: state and gradient in, state and step out. A row of OPTIMIZERS is `optim_alg="..."`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from dynsparse.config import Config
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """`init(parameter)` gives the state; `step_` moves a parameter, and its state, in place.
+
+    A position whose gradient has always been zero since its state was zero stays where it is: so masking the gradient
+    is all that sparse training needs. `step_(parameter, gradient, state, t)`: t counts steps from 1.
+
+    Shapes: parameter, gradient and each entry of the state are alike, (trials, ...).
+    """
+
+    init: Callable[[Tensor], State]
+    step_: Callable[[Tensor, Tensor, State, int], None]
+
+
+def per_trial(value: float | Tensor) -> Tensor:
+    """A hyperparameter of each trial in the precision of the weights. Shapes: () or (trials,), float32."""
+    return torch.as_tensor(value, dtype=torch.float32)
+
+
+def along(value: Tensor, parameter: Tensor) -> Tensor:
+    """A hyperparameter shaped to be multiplied with a parameter. Shapes: () or (trials,) to (trials or 1, 1, ...)."""
+    return value.view(-1, *[1] * (parameter.ndim - 1))
+
+
+def sgd(config: Config) -> Optimizer:
+    """Stochastic gradient descent with momentum, as `torch.optim.SGD`: v = momentum v + g + decay w; w -= rate v."""
+    rate, momentum, decay = map(per_trial, (config.learning_rate, config.momentum, config.weight_decay))
+
+    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int) -> None:
+        velocity = state["velocity"].mul_(along(momentum, parameter)).add_(gradient)
+        velocity.add_(parameter * along(decay, parameter))
+        parameter.sub_(velocity * along(rate, parameter))
+
+    return Optimizer(lambda parameter: {"velocity": torch.zeros_like(parameter)}, step_)
+
+
+def adam(config: Config) -> Optimizer:
+    """Adam as `torch.optim.Adam`, with its usual constants: betas 0.9 and 0.999, epsilon 1e-8.
+
+    Reference: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2014, https://arxiv.org/abs/1412.6980
+    """
+    rate, decay = map(per_trial, (config.learning_rate, config.weight_decay))
+
+    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int) -> None:
+        gradient = gradient + parameter * along(decay, parameter)
+        mean = state["mean"].lerp_(gradient, 0.1)
+        square = state["square"].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+        scale = (square / (1 - 0.999**t)).sqrt_().add_(1e-8)
+        parameter.sub_(mean / (1 - 0.9**t) / scale * along(rate, parameter))
+
+    return Optimizer(
+        lambda parameter: {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}, step_
+    )
+
+
+OPTIMIZERS: dict[str, Callable[[Config], Optimizer]] = {"SGD": sgd, "Adam": adam}

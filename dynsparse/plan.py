@@ -1,0 +1,143 @@
+"""A `Plan`: what a pack's configuration asks of the engine and the trainer, and which keys it reads for that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+
+from dynsparse.config import Config, keys
+from dynsparse.densities import SPREADS
+from dynsparse.methods import METHODS, Method
+from dynsparse.networks import NETWORKS, Network
+from dynsparse.optimizers import OPTIMIZERS, Optimizer
+from dynsparse.packs import stack
+from dynsparse.schedules import DECAYS, Schedule
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Mask updates end when too few of the grown weights survive."""
+
+    threshold: float  # survival below it is low
+    window: int  # mask updates over which survival is averaged
+    patience: int  # times that it may be low
+
+
+@dataclass(frozen=True)
+class Updates:
+    """When masks are updated, and how much is dropped."""
+
+    interval: int  # epochs
+    end: int  # the epoch, counted from 1, after which the last update comes; 0: there is none
+    decay: Schedule  # what the drop fractions are multiplied by
+    early_stop: EarlyStop | None
+
+    def due(self, epoch: int) -> bool:
+        """Whether a mask update follows this epoch, counted from 1."""
+        return epoch <= self.end and epoch % self.interval == 0
+
+    def progress(self, epoch: int) -> float:
+        """How far the updates have come after this epoch, in [0, 1]: 1 at the last one."""
+        last = self.end - self.end % self.interval
+        return min(epoch / last, 1.0) if last else 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that training needs to know; per-trial values are tensors of shape (trials,)."""
+
+    network: Network
+    method: Method
+    optimizer: Optimizer
+    sparse_type: str
+    densities: list[list[float]]  # per trial and layer
+    updates: Updates | None  # None: the masks stay as they are
+    seeds: list[int]  # per trial
+    epochs: int
+    batch_size: int
+    dataset_name: str
+    data_dir: str | None
+    val_fraction: float
+    noise_level: float | None  # None: no test on noisy images
+    debug_weights: bool
+    debug_sparse: bool
+    device: str
+
+
+def plan(configs: Sequence[Config]) -> Plan:
+    """The plan of a pack. Raises: ValueError if the trials cannot be one pack."""
+    return _plan(stack(configs, configs[0].device))
+
+
+def keys_read(config: Config) -> frozenset[str]:
+    """The keys that this trial reads.
+
+    Found by planning the trial and watching, not from a list that could go stale: `percent_on` is read where
+    `kwinners` is True, `hebbian_grow` by the model that has it, and so on.
+    """
+    watched = _Watched(stack([config]))
+    _plan(cast(Config, watched))
+    return frozenset(watched.read)
+
+
+class _Watched:
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.read: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in keys():
+            self.read.add(name)
+        return getattr(self._config, name)
+
+
+def _plan(config: Config) -> Plan:
+    network = NETWORKS[config.network](config)
+    method = METHODS[config.model](config)
+    density = torch.as_tensor(method.density)
+    is_sparse = bool((density < 1).any()) or method.sparse_type is not None
+    seeds = torch.as_tensor(config.seed).tolist()
+    return Plan(
+        network=network,
+        method=method,
+        optimizer=OPTIMIZERS[config.optim_alg](config),
+        sparse_type=method.sparse_type or (config.sparse_type if is_sparse and not method.surplus else "exact"),
+        densities=[
+            _layer_densities(config, network, each) if is_sparse else [1.0] * len(network.shapes)
+            for each in density.expand(len(seeds)).tolist()
+        ],
+        updates=_updates(config, method) if method.prune is not None and config.pruning_active else None,
+        seeds=seeds,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        dataset_name=config.dataset_name,
+        data_dir=config.data_dir,
+        val_fraction=config.val_fraction,
+        noise_level=config.noise_level if config.test_noise else None,
+        debug_weights=config.debug_weights,
+        debug_sparse=config.debug_sparse,
+        device=config.device,
+    )
+
+
+def _layer_densities(config: Config, network: Network, density: float) -> list[float]:
+    """The density of each layer: `layer_densities` over the layers that are not left dense."""
+    last = len(network.shapes) - 1
+    dense = {0} if config.first_layer_dense else set()
+    dense |= {last} if config.last_layer_dense else set()
+    sparse = [layer for layer in range(last + 1) if layer not in dense]
+    spread = SPREADS[config.layer_densities]([network.shapes[layer] for layer in sparse], density)
+    return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(last + 1)]
+
+
+def _updates(config: Config, method: Method) -> Updates:
+    # What the update after the last epoch grows is never trained: it would only spoil the network that was tested.
+    last = config.epochs if method.updates_after_last_epoch else config.epochs - 1
+    early_stop = None
+    if config.pruning_es:
+        early_stop = EarlyStop(config.pruning_es_threshold, config.pruning_es_window_size, config.pruning_es_patience)
+    end = min(round(config.pruning_end * config.epochs), last)
+    return Updates(config.pruning_interval, end, DECAYS[config.prune_decay], early_stop)

@@ -1,0 +1,177 @@
+"""`Trainer`: a pack of one or more trials; one epoch in, one dict of numbers per trial out; state in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dynsparse import masks
+from dynsparse.config import Config
+from dynsparse.data import epoch_order, load_dataset, noise_images, split
+from dynsparse.engines.torch import Sums, TorchEngine
+from dynsparse.methods import MaskUpdate
+from dynsparse.plan import plan
+from dynsparse.survival import Survival
+
+Row = dict[str, float]
+
+ENDED_AS_IN_2019 = (
+    "a layer has no positive or no negative weight left: here the 2019 code took the kth value of an empty tensor, "
+    "and its trial died; rules='fixed' has no such case"
+)
+
+
+class TrialError(RuntimeError):
+    """A trial that cannot go on; the message says why."""
+
+
+class Trainer:
+    """Trains the trials of a pack together; each gives the numbers that it gives alone.
+
+    `epoch` counts the epochs done. `errors` has, for each trial, why it ended early, or None.
+
+    Raises: ValueError for trials that cannot be one pack; DataError if the data set is missing.
+    """
+
+    def __init__(self, configs: Sequence[Config]) -> None:
+        self.plan = plan(configs)
+        self.errors: list[str | None] = [None] * len(configs)
+        self.epoch = 0
+        self._load_data()
+        self.engine = TorchEngine(self.plan)
+        self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
+
+    def _load_data(self) -> None:
+        """The data set on the device; trials of one seed share what is drawn from it."""
+        want, dataset = self.plan, load_dataset(self.plan.dataset_name, self.plan.data_dir)
+        self._x, self._y = dataset.train_x.to(want.device), dataset.train_y.to(want.device)
+        self._test = dataset.test_x.to(want.device)[None], dataset.test_y.to(want.device)[None]
+        # If all trials have one seed, the batch has one copy of each example and is expanded; else one per trial.
+        self._seeds = want.seeds[:1] if len(set(want.seeds)) == 1 else want.seeds
+        splits = {seed: split(dataset, want.val_fraction, seed) for seed in dict.fromkeys(self._seeds)}
+        self._train_index = {seed: train for seed, (train, _) in splits.items()}
+        self._n_train = len(self._train_index[self._seeds[0]])
+        if self._n_train % want.batch_size == 1 and want.network.batch_norm:
+            raise TrialError(
+                f"batch_norm cannot train on the last batch, of 1 example, of {self._n_train}; change batch_size"
+            )
+        self._validation = None
+        if want.val_fraction > 0:
+            held_out = torch.stack([splits[seed][1] for seed in self._seeds]).to(want.device)
+            self._validation = self._x[held_out], self._y[held_out]
+        self._noisy = None
+        if want.noise_level is not None:
+            images = {
+                s: noise_images(dataset.test_x, want.noise_level, s).to(want.device) for s in dict.fromkeys(self._seeds)
+            }
+            self._noisy = torch.stack([images[seed] for seed in self._seeds]), self._test[1]
+
+    def train_epoch(self) -> list[Row | None]:
+        """Train one epoch, test, test on noise, update the masks: in this order.
+
+        Returns: the numbers of each trial, None for one that ended early. They are those before the mask update, but
+        for the numbers of the update itself.
+        """
+        self.epoch += 1
+        engine, epoch = self.engine, self.epoch
+        columns: dict[str, Tensor] = {}
+        self._record(columns, "train", self._train(), self._n_train)
+        if self._validation is not None:
+            self._record(columns, "val", engine.evaluate(*self._validation), self._validation[1].shape[1])
+            self._record(columns, "test", engine.evaluate(*self._test), self._test[1].shape[1])
+        else:
+            self._record(columns, "val", engine.evaluate(*self._test), self._test[1].shape[1])
+        if self._noisy is not None:
+            self._record(columns, "noise", engine.evaluate(*self._noisy), self._noisy[1].shape[1])
+        self._record_weights(columns)
+
+        updates, failed = self._update_masks()
+        self._record_updates(columns, updates)
+        engine.end_epoch()
+        return self._rows(columns, failed)
+
+    def _update_masks(self) -> tuple[list[MaskUpdate] | None, Tensor | None]:
+        """The mask update after this epoch, if one is due."""
+        updates = self.plan.updates
+        if updates is None or not updates.due(self.epoch) or bool(self._survival.stopped.all()):
+            return None, None
+        progress = updates.progress(self.epoch)
+        stopped = self._survival.stopped.to(self.plan.device)
+        return self.engine.update_masks(self.epoch, progress, updates.decay(progress), stopped)
+
+    def _train(self) -> Sums:
+        """One pass over the training examples, in the order of (seed, epoch)."""
+        order = torch.stack(
+            [self._train_index[seed][epoch_order(self._n_train, seed, self.epoch)] for seed in self._seeds]
+        ).to(self.plan.device)
+        sums = [
+            self.engine.train_batch(self._x[index], self._y[index], epoch=self.epoch)
+            for index in order.split(self.plan.batch_size, dim=1)
+        ]
+        return Sums(torch.stack([s.loss for s in sums]).sum(0), torch.stack([s.correct for s in sums]).sum(0))
+
+    def _record(self, columns: dict[str, Tensor], name: str, sums: Sums, n: int) -> None:
+        columns[f"{name}_loss"] = sums.loss / n
+        columns[f"{name}_acc"] = sums.correct.double() / n
+
+    def _record_weights(self, columns: dict[str, Tensor]) -> None:
+        """Numbers of the network that was just tested."""
+        engine = self.engine
+        n_active = [masks.count(mask) for mask in engine.masks]
+        columns["density"] = torch.stack(n_active).sum(0) / sum(mask[0].numel() for mask in engine.masks)
+        for i, (weight, mask) in enumerate(zip(engine.weights, engine.masks, strict=True)):
+            if self.plan.debug_weights:
+                columns[f"linear_{i}_mean"] = weight.mean((-2, -1))
+                columns[f"linear_{i}_std"] = weight.std((-2, -1))
+            if self.plan.debug_sparse:
+                columns[f"density_l{i}"] = masks.density(mask)
+                columns[f"sparse_level_l{i}"] = masks.density(weight != 0)
+
+    def _record_updates(self, columns: dict[str, Tensor], updates: list[MaskUpdate] | None) -> None:
+        """Numbers of the mask update, as fractions of all positions; survival is NaN where nothing had grown."""
+        n_layers = len(self.engine.masks)
+        survival = self._survival.after(updates) if updates else self._survival.unknown(n_layers)
+        if not self.plan.debug_sparse:
+            return
+        for i, mask in enumerate(self.engine.masks):
+            update = updates[i] if updates else None
+            nothing = torch.zeros_like(columns["density"])
+            columns[f"weight_keep_mask_l{i}"] = masks.density(update.kept if update else mask)
+            missing = (update.target - masks.count(update.kept)).clamp_min(0) if update else nothing
+            columns[f"missing_weights_l{i}"] = missing / mask[0].numel()
+            columns[f"added_synapses_l{i}"] = masks.density(update.grown) if update else nothing
+            columns[f"mask_sizes_l{i}"] = masks.count(mask)
+            columns[f"surviving_synapses_l{i}"] = survival.layers[i]
+        columns["surviving_synapses_avg"] = survival.average
+        columns["surviving_synapses"] = survival.overall
+
+    def _rows(self, columns: dict[str, Tensor], failed: Tensor | None) -> list[Row | None]:
+        """One dict per trial, in one transfer from the device."""
+        table = torch.stack([column.double().cpu() for column in columns.values()], dim=1).tolist()
+        for i, ended in enumerate(failed.tolist() if failed is not None else []):
+            if ended and self.errors[i] is None:
+                self.errors[i] = f"epoch {self.epoch}: {ENDED_AS_IN_2019}"
+        whole = [name for name in columns if name.startswith("mask_sizes")]
+        rows = [dict(zip(columns, numbers, strict=True)) for numbers in table]
+        for row in rows:
+            row.update({name: int(row[name]) for name in whole})
+        return [None if error else row for row, error in zip(rows, self.errors, strict=True)]
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a Trainer of the same configurations needs to continue bit for bit. Taken between two epochs."""
+        return {
+            "epoch": self.epoch,
+            "errors": list(self.errors),
+            "engine": self.engine.state_dict(),
+            "survival": self._survival.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+        self.epoch = state["epoch"]
+        self.errors = list(state["errors"])
+        self.engine.load_state_dict(state["engine"])
+        self._survival.load_state_dict(state["survival"])
