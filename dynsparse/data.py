@@ -1,0 +1,280 @@
+"""Data sets as tensors in memory: loading, noise, the split, the order of examples."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from dynsparse.random import Purpose, Stream, bits, permutation
+
+# A download fails when an address does not answer, or sends nothing, for so long.
+DOWNLOAD_TIMEOUT_SECONDS = 5.0
+
+# train_x, train_y, test_x, test_y. Shapes: x (examples, ...), uint8 pixels; y (examples,), classes from 0 on.
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+class DataError(Exception):
+    """A data set that cannot be had; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory, shared by the trials of a process: do not write into its tensors.
+
+    Shapes: x (examples, input_size), float32, normalised so that all pixels of the training set together have
+    mean 0 and standard deviation 1; y (examples,), int64, in [0, num_classes).
+    """
+
+    name: str
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    num_classes: int
+
+    @property
+    def input_size(self) -> int:
+        """Pixels of one example, all channels together."""
+        return self.train_x.shape[1]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A row of `DATASETS`: what is known of a data set before it is loaded, and how to load it."""
+
+    input_size: int
+    num_classes: int
+    read: Callable[[Path, bool], Arrays]  # (folder, download); True: download into the folder first
+    files: tuple[str, ...] = ()  # what `read` needs in the folder; empty: the data comes with a dependency
+
+
+def _read_digits(folder: Path, download: bool) -> Arrays:
+    """The 1797 digits that scikit-learn embeds: 8x8 pixels from 0 to 16.
+
+    They come without a test set. Of the images sorted by class, in file order within a class, every fifth is
+    a test example, beginning with the first: 360 of them, a fifth of every class.
+    """
+    # Imported here, as torchvision below: importing both takes three seconds, longer than many a trial.
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    x, y = digits.images.astype(np.uint8), digits.target
+    test = np.zeros(len(y), dtype=bool)
+    test[np.argsort(y, kind="stable")[::5]] = True
+    return x[~test], y[~test], x[test], y[test]
+
+
+def _read_torchvision(class_name: str, folder: Path, download: bool, **options: str) -> Arrays:
+    """A data set of torchvision's, pixels in the order of its files: EMNIST's images lie on their side."""
+    from torchvision import datasets
+
+    def read(train: bool) -> tuple[np.ndarray, np.ndarray]:
+        part = getattr(datasets, class_name)(root=folder, train=train, download=download, **options)
+        x = np.asarray(part.data)
+        # torchvision has moved the channels of colour images last; the files have them first.
+        return x if x.ndim == 3 else np.moveaxis(x, 3, 1), np.asarray(part.targets)
+
+    return *read(True), *read(False)
+
+
+def _idx_files(folder: str, train: str, test: str) -> tuple[str, ...]:
+    """The four files of a data set in MNIST's format, as torchvision names them."""
+    return tuple(
+        f"{folder}/raw/{part}-{content}-ubyte" for part in (train, test) for content in ("images-idx3", "labels-idx1")
+    )
+
+
+# To add a data set, add a row, here or from a program before it makes a Config.
+DATASETS: dict[str, Source] = {
+    "digits": Source(64, 10, _read_digits),
+    "MNIST": Source(784, 10, partial(_read_torchvision, "MNIST"), _idx_files("MNIST", "train", "t10k")),
+    "FashionMNIST": Source(
+        784, 10, partial(_read_torchvision, "FashionMNIST"), _idx_files("FashionMNIST", "train", "t10k")
+    ),
+    "KMNIST": Source(784, 10, partial(_read_torchvision, "KMNIST"), _idx_files("KMNIST", "train", "t10k")),
+    "EMNIST": Source(
+        784,
+        47,
+        partial(_read_torchvision, "EMNIST", split="balanced"),
+        _idx_files("EMNIST", "emnist-balanced-train", "emnist-balanced-test"),
+    ),
+    "CIFAR10": Source(
+        3072,
+        10,
+        partial(_read_torchvision, "CIFAR10"),
+        tuple(
+            f"cifar-10-batches-py/{file}"
+            for file in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+        ),
+    ),
+}
+
+
+def resolve_data_dir(data_dir: str | None) -> Path:
+    """The folder of the data sets: `data_dir`, else DYNSPARSE_DATA_DIR, else a cache folder of the user's."""
+    if data_dir is not None:
+        folder = Path(data_dir)
+    elif os.environ.get("DYNSPARSE_DATA_DIR"):
+        folder = Path(os.environ["DYNSPARSE_DATA_DIR"])
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dynsparse"
+    return folder.expanduser().absolute()
+
+
+def load_dataset(name: str, data_dir: str | None = None) -> Dataset:
+    """The data set of that name in `DATASETS`, read from `resolve_data_dir(data_dir)`, or downloaded into it.
+
+    Raises: DataError if the data set is not there and cannot be downloaded, or if its files are damaged.
+    """
+    if name not in DATASETS:
+        raise DataError(f"unknown dataset_name {name!r}; choose from {', '.join(DATASETS)}")
+    return _load(name, DATASETS[name], resolve_data_dir(data_dir))
+
+
+# A process trains many trials on the same data. Two data sets are kept, for a grid over them, and no more:
+# the largest takes 700 MB.
+@lru_cache(maxsize=2)
+def _load(name: str, source: Source, folder: Path) -> Dataset:
+    if _missing(source, folder):
+        _download(name, source, folder)
+    try:
+        train_x, train_y, test_x, test_y = source.read(folder, False)
+        _check(source, train_x, train_y)
+        _check(source, test_x, test_y)
+    except Exception as error:  # torchvision raises whatever the damaged bytes lead it to
+        if not source.files:
+            raise
+        raise DataError(
+            f"{name} in {folder} cannot be read; its files may be damaged ({_cause(error)}). Replace them, "
+            f"or delete them to have them downloaded again: {', '.join(source.files)}"
+        ) from error
+    mean, std = _moments(train_x)
+    return Dataset(
+        name,
+        _normalise(train_x, mean, std),
+        torch.from_numpy(train_y).long(),
+        _normalise(test_x, mean, std),
+        torch.from_numpy(test_y).long(),
+        source.num_classes,
+    )
+
+
+def _missing(source: Source, folder: Path) -> list[str]:
+    # Unlike Path.is_file, os.path.isfile does not raise where the folder may not be entered.
+    return [file for file in source.files if not os.path.isfile(folder / file)]
+
+
+def _download(name: str, source: Source, folder: Path) -> None:
+    """Download beside, then move each file into place: one cut short is never taken for a whole one."""
+    beside = folder / f".{name}.download"
+    timeout = socket.getdefaulttimeout()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{name}.lock"):
+            if not _missing(source, folder):  # another process had the lock, and has downloaded it
+                return
+            shutil.rmtree(beside, ignore_errors=True)  # left by a process that was killed
+            # torchvision sets no timeout of its own, and would wait for ever.
+            socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
+            try:
+                source.read(beside, True)
+                for file in source.files:
+                    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(beside / file, folder / file)
+            finally:
+                socket.setdefaulttimeout(timeout)
+                shutil.rmtree(beside, ignore_errors=True)
+    except (OSError, RuntimeError, HTTPException) as error:
+        raise DataError(
+            f"{name} is missing in {folder} and cannot be downloaded ({_cause(error)}). Put these files "
+            f"there, unpacked: {', '.join(_missing(source, folder))}; or name a folder that has them, with "
+            f"data_dir or the environment variable DYNSPARSE_DATA_DIR; or use dataset_name='digits', which "
+            f"needs no files"
+        ) from error
+
+
+def _cause(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _check(source: Source, x: np.ndarray, y: np.ndarray) -> None:
+    """Raises: ValueError if images and labels are not those of the data set."""
+    if len(x) != len(y) or len(x) == 0:
+        raise ValueError(f"{len(x)} images and {len(y)} labels")
+    if x[0].size != source.input_size:
+        raise ValueError(f"{x[0].size} pixels in an image instead of {source.input_size}")
+    if not 0 <= y.min() <= y.max() < source.num_classes:
+        raise ValueError(f"labels from {y.min()} to {y.max()} instead of 0 to {source.num_classes - 1}")
+
+
+def _moments(pixels: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation over all pixels, in the pixels' own unit."""
+    # In integers until the end: exact, so the same on every machine and with any number of threads.
+    counts = torch.bincount(torch.from_numpy(pixels).flatten()).tolist()
+    n = sum(counts)
+    total = sum(value * count for value, count in enumerate(counts))
+    squares = sum(value * value * count for value, count in enumerate(counts))
+    return total / n, math.sqrt(n * squares - total * total) / n
+
+
+def _normalise(pixels: np.ndarray, mean: float, std: float) -> Tensor:
+    """(pixel - mean) / std. Shapes: (examples, ...) to (examples, input_size), float32."""
+    # The same as scaling pixels, mean and std to [0, 1] first, which is how they are usually quoted.
+    return torch.from_numpy(pixels).flatten(1).float().sub_(mean).div_(std)
+
+
+def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
+    """A copy of images in which int(input_size * noise_level) random pixels of each are overwritten.
+
+    The first half of them, rounded down, becomes 0.9 and the other half 0.1, in the unit of the normalised
+    pixels. Which pixels depends on the seed and the image's index, not on how many images there are.
+
+    Shapes: x (images, input_size), on the CPU, and so is the result.
+    """
+    n_images, input_size = x.shape
+    n_pixels = int(input_size * noise_level)
+    # The first n_pixels steps of a Fisher-Yates shuffle, in all images at once: step i swaps the pixel in
+    # place i with that in a place drawn from i on. 64 bits modulo a few thousand are as good as uniform.
+    steps = np.arange(n_pixels, dtype=np.uint64)
+    draws = bits(n_images * n_pixels, Stream(seed, Purpose.NOISE_IMAGES)).reshape(n_images, n_pixels)
+    places = (steps + draws % (np.uint64(input_size) - steps)).astype(np.int64).T.copy()
+    pixels = np.repeat(np.arange(input_size)[:, None], n_images, axis=1)
+    images = np.arange(n_images)
+    for i in range(n_pixels):
+        chosen = pixels[places[i], images]
+        pixels[places[i], images] = pixels[i]
+        pixels[i] = chosen
+    overwritten = torch.from_numpy(pixels[:n_pixels]).T
+    noisy = x.clone()
+    noisy.scatter_(1, overwritten[:, : n_pixels // 2], 0.9)
+    noisy.scatter_(1, overwritten[:, n_pixels // 2 :], 0.1)
+    return noisy
+
+
+def split(dataset: Dataset, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices of the training examples that are trained on, and of the round(val_fraction * n) held out.
+
+    Shapes: each (examples,), int64, ascending. A val_fraction of 0 holds none out.
+    """
+    n = len(dataset.train_y)
+    n_val = round(val_fraction * n)
+    shuffled = permutation(n, Stream(seed, Purpose.SPLIT))
+    return shuffled[n_val:].sort().values, shuffled[:n_val].sort().values
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
+    """The order in which an epoch visits n examples; trials of one seed share it. Shapes: (n,), int64."""
+    return permutation(n, Stream(seed, Purpose.ORDER, epoch=epoch))

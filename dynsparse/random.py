@@ -1,0 +1,79 @@
+"""Counter-based random numbers: each stream is a pure function of seed, purpose, epoch, layer and step.
+
+A trial therefore draws the same bits alone or in a pack, on every engine and device, and after a resume.
+The generator is Philox4x64-10. Its key is (seed, purpose); words 1 to 3 of its counter are (epoch, layer,
+step), and word 0 counts blocks of four draws, so no two streams overlap. Only numpy's raw stream is used: it
+stays the same from one version of numpy to the next, which numpy.random.Generator's methods do not promise.
+
+Reference: John Salmon, Mark Moraes, Ron Dror and David Shaw, Parallel Random Numbers: As Easy as 1, 2, 3,
+2011, https://doi.org/10.1145/2063384.2063405
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import KW_ONLY, dataclass
+from enum import IntEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Purpose(IntEnum):
+    """What a stream is for. Results depend on the numbers: add rows, never change one."""
+
+    WEIGHT = 1
+    BIAS = 2
+    MASK = 3
+    ORDER = 4
+    NOISE_IMAGES = 5
+    PRUNE = 6
+    GROW = 7
+    DROPOUT = 8
+    SPLIT = 9
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The name of one stream of random numbers. All numbers are at least 0."""
+
+    seed: int  # of the trial, in [0, 2**63)
+    purpose: Purpose
+    _: KW_ONLY
+    epoch: int = 0
+    layer: int = 0
+    step: int = 0
+
+
+def bits(n: int, stream: Stream) -> np.ndarray:
+    """The first n draws of a stream. Shapes: (n,), uint64, every bit random."""
+    generator = np.random.Philox(
+        key=[stream.seed, stream.purpose], counter=[0, stream.epoch, stream.layer, stream.step]
+    )
+    return generator.random_raw(n)
+
+
+def uniform(shape: tuple[int, ...], stream: Stream) -> Tensor:
+    """Numbers in [0, 1), multiples of 2**-24. Shapes: `shape`, float32."""
+    # 24 bits are what a float32 holds: no number is rounded, so none becomes 1.
+    numbers = (_words(math.prod(shape), stream) >> 8).astype(np.float32) * np.float32(2**-24)
+    return torch.from_numpy(numbers).reshape(shape)
+
+
+def noise(shape: tuple[int, ...], stream: Stream) -> Tensor:
+    """Numbers that break ties, every bit random: two are equal once in 2**32. Shapes: `shape`, int32."""
+    return torch.from_numpy(_words(math.prod(shape), stream).view(np.int32)).reshape(shape)
+
+
+def permutation(n: int, stream: Stream) -> Tensor:
+    """0 to n - 1 in random order. Shapes: (n,), int64."""
+    # Stable, so that even two equal keys are sorted the same way everywhere.
+    return torch.from_numpy(np.argsort(bits(n, stream), kind="stable"))
+
+
+def _words(n: int, stream: Stream) -> np.ndarray:
+    """n numbers of 32 bits, two from each draw, the low half first. Shapes: (n,), uint32."""
+    # "<" is the byte order that puts the low half first, also on a machine of the other order.
+    draws = bits((n + 1) // 2, stream).astype("<u8", copy=False)
+    return draws.view("<u4")[:n].astype(np.uint32, copy=False)
