@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+
+def near_matches(name: object, known: Iterable[str]) -> list[str]:
+    """The known names that a misspelt one may have meant, the nearest first; case does not count."""
+    lower = {each.lower(): each for each in known}
+    return [lower[each] for each in difflib.get_close_matches(str(name).lower(), list(lower), n=3)]
 
 
 class Check(Protocol):
@@ -99,7 +105,7 @@ class Choice:
         """The name."""
         if value in self.table:
             return value
-        near = difflib.get_close_matches(str(value), list(self.table), n=1)
+        near = near_matches(value, self.table)
         raise ValueError(f"{value!r} is unknown; choose from {self}" + (f" ({near[0]}?)" if near else ""))
 
     def __str__(self) -> str:

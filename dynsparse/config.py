@@ -7,12 +7,11 @@ reported together.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
-from dynsparse.checks import Check, Choice, Flag, Number, Optional, Sizes, Text, Whole
+from dynsparse.checks import Check, Choice, Flag, Number, Optional, Sizes, Text, Whole, near_matches
 from dynsparse.data import DATASETS
 from dynsparse.densities import SPREADS
 from dynsparse.masks import DRAWS
@@ -53,7 +52,9 @@ class Config:
     input_size: int | None = key(None, "inputs; follows the data set and must agree if given", Optional(Whole(1)))
     num_classes: int | None = key(None, "classes; follows the data set and must agree if given", Optional(Whole(2)))
     val_fraction: float = key(
-        0.0, "share of the training set held out for val_*; 0: val_* is the test set", Number(0, 1, high_open=True)
+        0.0,
+        "share of the training set held out for val_*; 0: val_* is the test set",
+        Number(0, 1, high_open=True),
     )
     test_noise: bool = key(True, "also evaluate on noisy test images (noise_*)", Flag())
     noise_level: float = key(0.15, "share of the pixels that noise overwrites", FRACTION)
@@ -62,9 +63,7 @@ class Config:
     network: str = key("MLPHeb", "network", Choice(NETWORKS))
     hidden_sizes: tuple[int, ...] = key((100, 100, 100), "units of each hidden layer", Sizes())
     batch_norm: bool = key(False, "batch normalisation after each hidden linear layer", Flag())
-    dropout: float = key(
-        0.0, "share of hidden units dropped in training", Number(0, 1, high_open=True), per_trial=True
-    )
+    dropout: float = key(0.0, "share of hidden units dropped in training", Number(0, 1, high_open=True), per_trial=True)
     kwinners: bool = key(False, "k-winners instead of ReLU", Flag())
     percent_on: float = key(0.3, "activation density of k-winners", Number(0, 1, low_open=True), per_trial=True)
     k_inference_factor: float = key(1.0, "k in evaluation over k in training", Number(0, None, low_open=True))
@@ -80,17 +79,21 @@ class Config:
         Choice(("fixed", "legacy_2019")),
     )
     on_perc: float = key(0.1, "density: share of the weights that are active", Number(0, 1, low_open=True))
-    sparse_type: str = key(
-        "exact", "how the initial mask is drawn", Choice(DRAWS)
-    )
+    sparse_type: str = key("exact", "how the initial mask is drawn", Choice(DRAWS))
     layer_densities: str = key("uniform", "how on_perc is spread over layers", Choice(SPREADS))
     first_layer_dense: bool = key(False, "leave the first layer dense", Flag())
     last_layer_dense: bool = key(False, "leave the last layer dense", Flag())
     weight_prune_perc: float | None = key(
-        0.3, "share of the active weights that the magnitude (or random) rule drops", Optional(FRACTION), per_trial=True
+        0.3,
+        "share of the active weights that the magnitude (or random) rule drops",
+        Optional(FRACTION),
+        per_trial=True,
     )
     hebbian_prune_perc: float | None = key(
-        0.3, "share of the active weights that the coactivation rule drops", Optional(FRACTION), per_trial=True
+        0.3,
+        "share of the active weights that the coactivation rule drops",
+        Optional(FRACTION),
+        per_trial=True,
     )
     hebbian_grow: bool = key(True, "grow where coactivation is highest, instead of at random", Flag())
     gradient_momentum: float = key(
@@ -158,7 +161,7 @@ def keys() -> dict[str, Field[Any]]:
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """The message for a name that is in no table, with its near matches."""
-    near = difflib.get_close_matches(str(name), list(known), n=3)
+    near = near_matches(name, known)
     return f"unknown {what} {str(name)!r}" + (f" (did you mean {', '.join(near)}?)" if near else "")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -53,7 +54,7 @@ class Network:
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """(out, in) of each linear layer."""
-        return [(n_out, n_in) for n_in, n_out in zip(self.sizes, self.sizes[1:], strict=False)]
+        return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
 
 
 def mlp(config: Config) -> Network:
@@ -119,9 +120,7 @@ def updated_duty(duty: Tensor, out: Tensor, period: int, n_seen: int) -> Tensor:
     return (duty * (length - n_batch) + (out > 0).sum(1)) / length
 
 
-def batch_norm(
-    x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, *, training: bool
-) -> Tensor:
+def batch_norm(x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, *, training: bool) -> Tensor:
     """Batch normalisation of each trial's units; in training, `mean` and `variance` move by 0.1 in place.
 
     Shapes: x (trials, batch, units); the others (trials, units).

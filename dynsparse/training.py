@@ -18,10 +18,7 @@ from dynsparse.survival import Survival
 
 Row = dict[str, float]
 
-ENDED_AS_IN_2019 = (
-    "a layer has no positive or no negative weight left: here the 2019 code took the kth value of an empty tensor, "
-    "and its trial died; rules='fixed' has no such case"
-)
+ENDED_AS_IN_2019 = "a layer has no positive or no negative weight left, and here the 2019 code died"
 
 
 class TrialError(RuntimeError):
@@ -76,7 +73,7 @@ class Trainer:
         for the numbers of the update itself.
         """
         self.epoch += 1
-        engine, epoch = self.engine, self.epoch
+        engine = self.engine
         columns: dict[str, Tensor] = {}
         self._record(columns, "train", self._train(), self._n_train)
         if self._validation is not None:
@@ -121,7 +118,7 @@ class Trainer:
         """Numbers of the network that was just tested."""
         engine = self.engine
         n_active = [masks.count(mask) for mask in engine.masks]
-        columns["density"] = torch.stack(n_active).sum(0) / sum(mask[0].numel() for mask in engine.masks)
+        columns["density"] = torch.stack(n_active).sum(0).double() / sum(mask[0].numel() for mask in engine.masks)
         for i, (weight, mask) in enumerate(zip(engine.weights, engine.masks, strict=True)):
             if self.plan.debug_weights:
                 columns[f"linear_{i}_mean"] = weight.mean((-2, -1))
@@ -141,7 +138,7 @@ class Trainer:
             nothing = torch.zeros_like(columns["density"])
             columns[f"weight_keep_mask_l{i}"] = masks.density(update.kept if update else mask)
             missing = (update.target - masks.count(update.kept)).clamp_min(0) if update else nothing
-            columns[f"missing_weights_l{i}"] = missing / mask[0].numel()
+            columns[f"missing_weights_l{i}"] = missing.double() / mask[0].numel()
             columns[f"added_synapses_l{i}"] = masks.density(update.grown) if update else nothing
             columns[f"mask_sizes_l{i}"] = masks.count(mask)
             columns[f"surviving_synapses_l{i}"] = survival.layers[i]

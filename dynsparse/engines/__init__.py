@@ -1,0 +1,1 @@
+"""How an epoch is computed: one file for each engine."""

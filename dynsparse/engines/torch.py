@@ -69,9 +69,7 @@ class TorchEngine:
 
         needs = plan.method.needs if plan.updates else frozenset()
         self.coactivation = [torch.zeros_like(w) for w in self.weights] if "coactivation" in needs else None
-        self.gradient_momentum = (
-            [torch.zeros_like(w) for w in self.weights] if "gradient_momentum" in needs else []
-        )
+        self.gradient_momentum = [torch.zeros_like(w) for w in self.weights] if "gradient_momentum" in needs else []
         self.gradient: list[Tensor] | None = None
         self._needs_gradient = "gradient" in needs
         self.optimizer = [plan.optimizer.init(parameter) for parameter in self._parameters()]
@@ -89,9 +87,7 @@ class TorchEngine:
         """U(-b, b) with b = 1 / sqrt(n_in), torch's default for linear layers, for weights and biases."""
         bound = 1 / math.sqrt(shape[1])
         size = shape if purpose is Purpose.WEIGHT else shape[:1]
-        return self._per_seed(
-            lambda seed: (random.uniform(size, Stream(seed, purpose, layer=layer)) * 2 - 1) * bound
-        )
+        return self._per_seed(lambda seed: (random.uniform(size, Stream(seed, purpose, layer=layer)) * 2 - 1) * bound)
 
     def _noise(self, purpose: Purpose, layer: int, epoch: int) -> Tensor:
         shape = self.shapes[layer]

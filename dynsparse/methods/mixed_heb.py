@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dynsparse.methods.method import Method, highest, lowest, or_zero
+from dynsparse.methods.method import Method, Prune, highest, lowest, or_zero
 from dynsparse.methods.mixed_heb_2019 import mixed_heb_2019
 from dynsparse.methods.signwise import smallest_of_each_sign
 from dynsparse.scores import Layer, chance, coactivation
@@ -23,24 +23,27 @@ def mixed_heb(config: Config) -> Method:
     """
     if config.rules == "legacy_2019":
         return mixed_heb_2019(config)
-    by_magnitude = smallest_of_each_sign(config.weight_prune_perc)
-    by_coactivation = lowest(coactivation, config.hebbian_prune_perc)
-
-    def prune(layer: Layer) -> Tensor:
-        # Trials of a pack may have either fraction at 0, so this is no `if`.
-        without_magnitude = is_zero(config.weight_prune_perc, layer)
-        without_coactivation = is_zero(config.hebbian_prune_perc, layer)
-        small = by_magnitude(layer)
-        seldom = by_coactivation(layer)
-        # A rule without a part has dropped nothing, so that `|` leaves the other's choice.
-        return torch.where(without_magnitude | without_coactivation, small | seldom, small & seldom)
-
     return Method(
         config.on_perc,
-        prune,
+        both(config.weight_prune_perc, config.hebbian_prune_perc),
         highest(coactivation if config.hebbian_grow else chance),
         needs=frozenset({"coactivation"}),
     )
+
+
+def both(weight_prune_perc: float | None, hebbian_prune_perc: float | None) -> Prune:
+    """Drop what both rules drop."""
+    by_magnitude = smallest_of_each_sign(weight_prune_perc)
+    by_coactivation = lowest(coactivation, hebbian_prune_perc)
+
+    def prune(layer: Layer) -> Tensor:
+        small, seldom = by_magnitude(layer), by_coactivation(layer)
+        # Trials of a pack may have either fraction at 0, so this is no `if`. A rule without a part has dropped
+        # nothing, so that `|` leaves the other's choice.
+        alone = is_zero(weight_prune_perc, layer) | is_zero(hebbian_prune_perc, layer)
+        return torch.where(alone, small | seldom, small & seldom)
+
+    return prune
 
 
 def is_zero(fraction: float | None, layer: Layer) -> Tensor:

@@ -28,9 +28,10 @@ def mixed_heb_2019(config: Config) -> Method:
     - momentum goes on integrating at inactive positions, so that a new weight jumps at its first step;
     - a layer without positive or without negative weights ends the trial.
     """
+    weight_prune_perc, hebbian_prune_perc = config.weight_prune_perc, config.hebbian_prune_perc
     return Method(
         config.on_perc,
-        lambda layer: layer.mask & ~kept(layer, config.weight_prune_perc, config.hebbian_prune_perc),
+        lambda layer: layer.mask & ~kept(layer, weight_prune_perc, hebbian_prune_perc),
         grow_most_coactive if config.hebbian_grow else grow_bernoulli,
         needs=frozenset({"coactivation"}),
         sparse_type="bernoulli",

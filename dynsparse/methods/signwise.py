@@ -21,8 +21,6 @@ def smallest_of_each_sign(fraction: float | None) -> Prune:
         scale = or_zero(fraction) * layer.drop_scale
         return masks.lowest(
             layer.weight, masks.share(scale, masks.count(positive)), layer.prune_noise, among=positive
-        ) | masks.highest(
-            layer.weight, masks.share(scale, masks.count(negative)), layer.prune_noise, among=negative
-        )
+        ) | masks.highest(layer.weight, masks.share(scale, masks.count(negative)), layer.prune_noise, among=negative)
 
     return prune

@@ -1,0 +1,269 @@
+"""The command line. Each command imports what it needs, so that `dynsparse --help` answers at once."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from dynsparse.config import Config
+    from dynsparse.experiment import Experiment
+    from dynsparse.tune import Outcome
+
+SHOWN_FAILURES = 10
+
+
+class Setting(click.ParamType):
+    """KEY=VALUE or KEY=VALUE,VALUE,...; values as Python writes them, any other text is a string."""
+
+    name = "KEY=VALUE[,VALUE...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """(key, values)."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not equals or not key or not text:
+            self.fail(f"{value!r} is not KEY=VALUE, for example on_perc=0.05,0.1", param, ctx)
+        return key.strip(), [literal(part) for part in split_outside_brackets(text)]
+
+
+def literal(text: str) -> Any:
+    """The Python value that a text writes; true, false and null count, and other text is itself."""
+    text = text.strip()
+    words = {"true": True, "false": False, "null": None, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def split_outside_brackets(text: str) -> list[str]:
+    """Split at the commas that stand in no bracket: "(300,100),(100,)" is two values."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+class Refusal(click.ClickException):
+    """Bad input: the message names the thing and the fix. Exit code 2."""
+
+    exit_code = 2
+
+
+file_argument = click.argument("file", type=click.Path())
+folder_argument = click.argument("folder", metavar="DIR", type=click.Path())
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    type=Setting(),
+    help="Replace a key of the space; several values are an axis.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dynsparse")
+def main() -> None:
+    """Grid searches over dynamically sparse networks on Ray Tune.
+
+    \b
+    dynsparse show  experiments/quickstart.py     what the grid would train
+    dynsparse run   experiments/quickstart.py     train it
+    dynsparse table results/quickstart --rows model --columns on_perc --metric val_acc_max
+    """
+
+
+@main.command()
+@file_argument
+@set_option
+def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
+    """Count and list the trials of an experiment FILE. Trains nothing, starts no Ray."""
+    from dynsparse.experiment import axes, same_trials
+    from dynsparse.plan import keys_read
+
+    experiment, configs = checked(file, settings)
+    varying = axes(configs)
+    click.echo(f"{experiment.name}: {experiment.question}\n")
+    click.echo(f"{plural(len(configs), 'trial')} of {', '.join(sorted({str(c.epochs) for c in configs}))} epochs")
+    for name, values in varying.items():
+        note = "   (has no effect; meant so)" if name in experiment.inert else ""
+        click.echo(f"  {name:<24} {', '.join(map(str, values))}{note}")
+    click.echo("\nthe same in all trials")
+    read = frozenset().union(*(keys_read(config) for config in configs))
+    fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
+    for name, value in fixed.items():
+        if name in read:
+            click.echo(f"  {name:<24} {value}")
+    click.echo(f"\nread by no trial: {', '.join(name for name in fixed if name not in read)}")
+    groups = same_trials(configs)
+    if groups:
+        spare = sum(len(group) - 1 for group in groups)
+        click.echo(f"\n{plural(spare, 'trial')} would train again what another trial trains:")
+        for name, group in {", ".join(axes(group)): group for group in groups}.items():
+            alike = [g for g in groups if ", ".join(axes(g)) == name]
+            click.echo(f"  {plural(len(alike), 'group')} differ only in {name}, which they do not read; for example")
+            click.echo(f"    {', '.join(f'{k}={getattr(group[0], k)}' for k in varying if k not in axes(group))}")
+
+
+@main.command()
+@file_argument
+@set_option
+@click.option("--storage", default="results", show_default=True, help="Folder, or what else Ray takes (s3://...).")
+@click.option("--name", help="Name of the folder in the storage; the experiment's own if not given.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N trials.", metavar="N")
+@click.option("--cpus-per-trial", type=click.FloatRange(min=0), help="CPUs that Ray sets aside for each trial.")
+@click.option("--gpus-per-trial", type=click.FloatRange(min=0), help="GPUs, likewise; may be a fraction.")
+@click.option("--address", help="A Ray cluster; without it, RAY_ADDRESS or a Ray of its own on this machine.")
+def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **options: Any) -> None:
+    """Train the trials of an experiment FILE with Ray Tune.
+
+    Exit code: 0 if every trial is complete, 1 if one is not, 2 for bad input.
+    """
+    experiment, configs = checked(file, settings)
+    from dynsparse import tune
+    from dynsparse.data import DataError
+
+    n_trials = min(len(configs), options["limit"] or len(configs))
+    click.echo(f"{experiment.name}: {experiment.question}", err=True)
+    click.echo(plural(n_trials, "trial"), err=True)
+    try:
+        outcome = tune.run(experiment, storage, overrides=dict(settings), **options)
+    except (ValueError, DataError) as error:
+        raise Refusal(str(error)) from error
+    report(outcome, configs)
+    if outcome.failures or outcome.n_unfinished:
+        raise click.exceptions.Exit(1)
+
+
+def checked(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Experiment, list[Config]]:
+    """The experiment of a file and its trials. Raises: Refusal."""
+    from dynsparse.experiment import load_experiment
+
+    names = [name for name, _ in settings]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise Refusal(f"--set {', '.join(sorted(twice))} is given twice; write all its values in one: KEY=A,B")
+    try:
+        experiment = load_experiment(file)
+        return experiment, experiment.configs(dict(settings))
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+
+
+def report(outcome: Outcome, configs: Sequence[Config]) -> None:
+    """What became of a run, where its results are, and the next command to type."""
+    from dynsparse.experiment import axes
+    from dynsparse.progress import clock
+
+    click.echo(f"\n{plural(outcome.n_complete, 'trial')} complete in {clock(outcome.seconds)}: {outcome.path}")
+    if outcome.n_unfinished:
+        click.echo(f"{plural(outcome.n_unfinished, 'trial')} not finished")
+    if outcome.failures:
+        click.echo(f"{plural(len(outcome.failures), 'trial')} failed:")
+        for failure in outcome.failures[:SHOWN_FAILURES]:
+            values = ", ".join(f"{key}={value}" for key, value in failure.values.items())
+            click.echo(f"  {values or failure.trial}: {failure.error}")
+        if len(outcome.failures) > SHOWN_FAILURES:
+            click.echo(f"  ... and {len(outcome.failures) - SHOWN_FAILURES} more")
+        click.echo(f"all of them:  dynsparse failures {outcome.path}")
+    varying = [name for name in axes(configs) if name != "seed"] or ["model"]
+    rows, columns = ",".join(varying[:-1]), varying[-1]
+    keys = f"--rows {rows} --columns {columns}" if rows else f"--rows {columns}"
+    click.echo(f"next:  dynsparse table {outcome.path} {keys} --metric val_acc_max")
+
+
+@main.command()
+@folder_argument
+@click.option("--rows", required=True, help="Key, or keys with commas, for the rows.", metavar="KEY[,KEY]")
+@click.option("--columns", help="Key for the columns.", metavar="KEY")
+@click.option("--metric", required=True, help="Column of the results, for example val_acc_max.")
+@click.option("--where", help="Only trials for which this holds, as DataFrame.query takes it: 'on_perc == 0.1'.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "latex", "csv"]),
+    default="text",
+    show_default=True,
+)
+def table(folder: str, rows: str, columns: str | None, metric: str, where: str | None, form: str) -> None:
+    """Pivot table of the results in DIR: mean ± standard deviation over trials."""
+    import analysis
+
+    df = loaded(folder)
+    try:
+        df = chosen(df, where)
+        text = analysis.format_table(analysis.pivot(df, rows.split(","), columns, metric), form)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    click.echo(text)
+    click.echo(analysis.left_out(df), err=form != "text")
+
+
+@main.command()
+@folder_argument
+def failures(folder: str) -> None:
+    """List the trials in DIR that failed or did not finish, and the files that are damaged."""
+    import analysis
+
+    df = loaded(folder)
+    failed = analysis.failures(df)
+    if len(failed):
+        click.echo(analysis.format_table(failed, "text"))
+    click.echo(analysis.left_out(df))
+
+
+@main.command()
+def keys() -> None:
+    """List every key of a configuration: default, meaning, range."""
+    from dynsparse.config import check_of
+    from dynsparse.config import keys as config_keys
+
+    for name, each in config_keys().items():
+        click.echo(f"{name} = {each.default!r}\n    {each.metadata['meaning']}; {check_of(each)}")
+
+
+def loaded(folder: str) -> Any:
+    """The DataFrame of a results' folder; damaged files are named. Raises: Refusal."""
+    import analysis
+
+    try:
+        df = analysis.load(folder)
+    except (OSError, ValueError) as error:
+        raise Refusal(str(error)) from error
+    problems = analysis.issues(df)
+    for problem in problems.to_dict("records"):
+        click.echo(f"damaged: {problem['trial_dir']}/{problem['file']}: {problem['problem']}", err=True)
+    return df
+
+
+def chosen(df: Any, where: str | None) -> Any:
+    """The rows for which an expression holds. Raises: ValueError, naming the expression."""
+    if where is None:
+        return df
+    try:
+        kept = df.query(where)
+    except Exception as error:  # whatever the expression made pandas raise
+        raise ValueError(f"--where {where!r} does not work: {error}") from error
+    if kept.empty:
+        raise ValueError(f"--where {where!r} leaves no trial of {len(df)}")
+    return kept
+
+
+def plural(n: int, noun: str) -> str:
+    """1 trial, 2 trials."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+if __name__ == "__main__":
+    main()

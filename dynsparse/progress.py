@@ -1,0 +1,91 @@
+"""One line that says how far a run is: readable in a terminal, in a log file and in a notebook."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TextIO
+
+# In a log file or a notebook, seconds from one line to the next.
+LOG_INTERVAL_SECONDS = 15
+
+
+@dataclass
+class Progress:
+    """Counts trials and epochs; `line` puts them into words."""
+
+    n_trials: int
+    n_epochs: int  # of all trials together
+    metric: str = "val_acc"
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    epochs_done: float = 0
+    best: float = -math.inf
+    best_trial: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+    def row(self, trial: str, value: float | None) -> None:
+        """One epoch of a trial has ended. A NaN is never the best."""
+        self.epochs_done += 1
+        if value is not None and value > self.best:
+            self.best, self.best_trial = value, trial
+
+    def end(self, *, failed: bool, epochs_left: int = 0) -> None:
+        """A trial has ended; the epochs that it will not run are off the account."""
+        self.failed += failed
+        self.done += not failed
+        self.n_epochs -= epochs_left
+
+    def seconds_left(self, now: float) -> float | None:
+        """At the mean pace so far; None before the first epoch."""
+        if self.epochs_done == 0:
+            return None
+        return (now - self.started) / self.epochs_done * (self.n_epochs - self.epochs_done)
+
+    def line(self, now: float | None = None) -> str:
+        """For example "12 of 36 trials done, 2 running, best val_acc 0.969, 0:00:41 left"."""
+        now = time.monotonic() if now is None else now
+        parts = [f"{self.done} of {self.n_trials} trials done", f"{self.running} running"]
+        if self.failed:
+            parts.append(f"{self.failed} failed")
+        if self.best_trial:
+            parts.append(f"best {self.metric} {self.best:.4g} (trial {self.best_trial})")
+        left = self.seconds_left(now)
+        if left is not None and self.done + self.failed < self.n_trials:
+            parts.append(f"{clock(left)} left")
+        return ", ".join(parts)
+
+
+class Display:
+    """Shows a Progress: one line that rewrites itself in a terminal, a line every now and then elsewhere."""
+
+    def __init__(self, progress: Progress, stream: TextIO | None = None) -> None:
+        self._progress = progress
+        self._stream = sys.stderr if stream is None else stream
+        self._rewrites = self._stream.isatty()
+        self._shown_at = -math.inf
+        self._width = 0
+
+    def show(self, *, last: bool = False) -> None:
+        """Show the line, if it is time or it is the last."""
+        now = time.monotonic()
+        if not last and now - self._shown_at < (0.1 if self._rewrites else LOG_INTERVAL_SECONDS):
+            return
+        self._shown_at = now
+        line = self._progress.line(now)
+        if self._rewrites:
+            # What was longer before is overwritten with spaces.
+            self._stream.write(f"\r{line:<{self._width}}" + ("\n" if last else ""))
+            self._width = len(line)
+        else:
+            self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds: 0:02:05."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -1,0 +1,1 @@
+"""One file, one question. `dynsparse show FILE` lists a file's trials, `dynsparse run FILE` trains them."""

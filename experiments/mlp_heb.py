@@ -1,0 +1,37 @@
+"""The grid of the 2019 notebook "mlp_heb eval2", as its methods should be.
+
+432 trials on MNIST. In the notebook's own run `kwinners` was read by nobody, and three mistakes in the mask update
+killed 89 trials (experiments/mlp_heb_legacy.py runs that).
+"""
+
+import sys
+
+from ray import tune
+
+from dynsparse.experiment import Experiment
+
+experiment = Experiment(
+    name="mlp_heb",
+    question="Which of k-winners, density, magnitude pruning, Hebbian pruning and Hebbian growth help, and when?",
+    space=dict(
+        dataset_name="MNIST",
+        network="MLPHeb",
+        hidden_sizes=[100, 100, 100],
+        model="DSNNMixedHeb",
+        kwinners=tune.grid_search([True, False]),
+        percent_on=0.3,
+        on_perc=tune.grid_search([0.05, 0.1, 0.2]),
+        hebbian_prune_perc=tune.grid_search([0, 0.1, 0.2, 0.3, 0.4, 0.5]),
+        weight_prune_perc=tune.grid_search([0, 0.1, 0.2, 0.3, 0.4, 0.5]),
+        hebbian_grow=tune.grid_search([True, False]),
+        pruning_es=False,
+        test_noise=True,
+        noise_level=0.15,
+    ),
+    epochs=30,
+)
+
+if __name__ == "__main__":
+    from dynsparse.cli import main
+
+    main(["run", __file__, *sys.argv[1:]])

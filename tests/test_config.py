@@ -1,0 +1,96 @@
+"""Config: defaults, conversion, and the text of every refusal."""
+
+import dataclasses
+
+import pytest
+
+from dynsparse.config import Config, ConfigError, keys
+from dynsparse.data import DATASETS
+from dynsparse.methods import METHODS
+
+
+def problems(**values):
+    """The lines of the error that these values raise."""
+    with pytest.raises(ConfigError) as raised:
+        Config.of(values)
+    return str(raised.value).splitlines()
+
+
+def test_the_defaults_are_a_trial():
+    config = Config()
+    assert (config.dataset_name, config.model, config.network) == ("MNIST", "DSNNMixedHeb", "MLPHeb")
+    assert Config.of(config.values()) == config
+
+
+def test_input_size_and_classes_follow_the_data_set():
+    for name, source in DATASETS.items():
+        config = Config(dataset_name=name)
+        assert (config.input_size, config.num_classes) == (source.input_size, source.num_classes)
+
+
+def test_input_size_and_classes_must_agree_if_given():
+    assert Config(dataset_name="digits", input_size=64, num_classes=10).input_size == 64
+    assert problems(dataset_name="digits", input_size=784, num_classes=47) == [
+        "input_size is 64 for dataset_name='digits', got 784; leave it out",
+        "num_classes is 10 for dataset_name='digits', got 47; leave it out",
+    ]
+
+
+def test_values_take_their_final_type():
+    config = Config(hidden_sizes=[300, 100], hebbian_prune_perc=0, epochs=3.0)
+    assert config.hidden_sizes == (300, 100)
+    assert isinstance(config.hebbian_prune_perc, float)
+    assert (config.epochs, type(config.epochs)) == (3, int)
+
+
+def test_all_problems_are_reported_together_with_near_matches():
+    assert problems(on_prec=0.1, on_perc=1.5, model="RigeL", kwinners=1, zzz=0) == [
+        "unknown key 'on_prec' (did you mean on_perc?)",
+        "unknown key 'zzz'",
+        "kwinners must be True or False, got 1",
+        f"model 'RigeL' is unknown; choose from {', '.join(METHODS)} (RigL?)",
+        "on_perc must be in (0, 1], got 1.5",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("on_perc", 0, "must be in (0, 1], got 0"),
+        ("on_perc", float("nan"), "must be a number in (0, 1], got nan"),
+        ("weight_prune_perc", 1.1, "must be in [0, 1], got 1.1"),
+        ("momentum", 1, "must be in [0, 1), got 1"),
+        ("epochs", 0, "must be an integer of at least 1, got 0"),
+        ("seed", -1, "must be an integer of at least 0, got -1"),
+        ("seed", 2**63, f"must be an integer of at least 0, got {2**63}"),
+        ("hidden_sizes", 100, "must be a list of integers of at least 1, got 100"),
+        ("hidden_sizes", [100, 0], "must be an integer of at least 1, got 0"),
+        ("dataset_name", "Mnist", f"'Mnist' is unknown; choose from {', '.join(DATASETS)} (MNIST?)"),
+        ("rules", "legacy", "'legacy' is unknown; choose from fixed, legacy_2019 (legacy_2019?)"),
+        ("sparse_type", "random", "'random' is unknown; choose from exact, exact_per_output, bernoulli"),
+    ],
+)
+def test_a_value_out_of_range(key, value, text):
+    assert problems(**{key: value}) == [f"{key} {text}"]
+
+
+def test_legacy_rules_are_those_of_one_model():
+    assert problems(rules="legacy_2019", model="SET") == [
+        "rules='legacy_2019' is what the 2019 notebook ran, with model='DSNNMixedHeb'; got 'SET'"
+    ]
+
+
+def test_k_winners_need_a_winner():
+    assert problems(kwinners=True, percent_on=0.01, hidden_sizes=[100, 30]) == [
+        "percent_on=0.01 leaves no winner among 30 units; raise it"
+    ]
+    assert Config(percent_on=0.01, hidden_sizes=[100, 30]), "percent_on is not read without kwinners"
+
+
+def test_a_config_does_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().on_perc = 0.5
+
+
+def test_every_key_says_what_it_means():
+    assert all(each.metadata["meaning"] for each in keys().values())
