@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,18 +24,18 @@ class Check(Protocol):
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number between two bounds; None is no bound."""
+    """A finite number between two bounds; a `high` of None is no bound."""
 
-    low: float | None = None
+    low: float
     high: float | None = None
     low_open: bool = False
     high_open: bool = False
 
     def read(self, value: Any) -> float:
         """The value as a float."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
             raise ValueError(f"must be a number {self}, got {value!r}")
-        below = self.low is not None and (value < self.low or (self.low_open and value == self.low))
+        below = value < self.low or (self.low_open and value == self.low)
         above = self.high is not None and (value > self.high or (self.high_open and value == self.high))
         if below or above:
             raise ValueError(f"must be {self}, got {value!r}")
@@ -103,7 +103,7 @@ class Choice:
 
     def read(self, value: Any) -> str:
         """The name."""
-        if value in self.table:
+        if isinstance(value, str) and value in self.table:
             return value
         near = near_matches(value, self.table)
         raise ValueError(f"{value!r} is unknown; choose from {self}" + (f" ({near[0]}?)" if near else ""))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -201,12 +203,15 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
     import analysis
 
     df = loaded(folder)
+    if metric not in df:
+        # Only metrics with "acc" in their name are columns of their own accord; val_loss_min is asked for here.
+        df = loaded(folder, [re.sub(r"_((max|min)(_epoch)?|median|last)$", "", metric)])
     try:
         df = chosen(df, where)
         text = analysis.format_table(analysis.pivot(df, rows.split(","), columns, metric), form)
     except ValueError as error:
         raise Refusal(str(error)) from error
-    click.echo(text)
+    click.echo(text.rstrip())
     click.echo(analysis.left_out(df), err=form != "text")
 
 
@@ -233,17 +238,16 @@ def keys() -> None:
         click.echo(f"{name} = {each.default!r}\n    {each.metadata['meaning']}; {check_of(each)}")
 
 
-def loaded(folder: str) -> Any:
+def loaded(folder: str, metrics: Sequence[str] | None = None) -> Any:
     """The DataFrame of a results' folder; damaged files are named. Raises: Refusal."""
     import analysis
 
     try:
-        df = analysis.load(folder)
+        df = analysis.load(folder, metrics)
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
-    problems = analysis.issues(df)
-    for problem in problems.to_dict("records"):
-        click.echo(f"damaged: {problem['trial_dir']}/{problem['file']}: {problem['problem']}", err=True)
+    for trial_dir, file, problem in analysis.issues(df).fillna("").itertuples(index=False):
+        click.echo(f"damaged: {Path(trial_dir, file)}: {problem}", err=True)
     return df
 
 

@@ -78,7 +78,9 @@ class Config:
         "fixed: the method as it should be; legacy_2019: as the 2019 notebook ran it",
         Choice(("fixed", "legacy_2019")),
     )
-    on_perc: float = key(0.1, "density: share of the weights that are active", Number(0, 1, low_open=True))
+    on_perc: float = key(
+        0.1, "density: share of the weights that are active", Number(0, 1, low_open=True), per_trial=True
+    )
     sparse_type: str = key("exact", "how the initial mask is drawn", Choice(DRAWS))
     layer_densities: str = key("uniform", "how on_perc is spread over layers", Choice(SPREADS))
     first_layer_dense: bool = key(False, "leave the first layer dense", Flag())

@@ -73,7 +73,8 @@ def exact_per_output(noise: Tensor, number: int | Tensor) -> Tensor:
     """
     number = torch.as_tensor(number, device=noise.device)[..., None]
     n_out = noise.shape[-2]
-    lucky = noise[..., 0].argsort(-1).argsort(-1) < number % n_out
+    # By a unit's smallest noise, which may be at any input: the noise at one input would favour that input.
+    lucky = noise.amin(-1).argsort(-1).argsort(-1) < number % n_out
     per_output = number // n_out + lucky
     return noise.argsort(-1).argsort(-1) < per_output[..., None]
 

@@ -64,25 +64,26 @@ class Display:
 
     def __init__(self, progress: Progress, stream: TextIO | None = None) -> None:
         self._progress = progress
-        self._stream = sys.stderr if stream is None else stream
-        self._rewrites = self._stream.isatty()
+        # None is sys.stderr as it is when the line is shown: Tune pickles its callbacks, and a stream cannot be.
+        self._stream = stream
         self._shown_at = -math.inf
         self._width = 0
 
     def show(self, *, last: bool = False) -> None:
         """Show the line, if it is time or it is the last."""
-        now = time.monotonic()
-        if not last and now - self._shown_at < (0.1 if self._rewrites else LOG_INTERVAL_SECONDS):
+        stream = self._stream or sys.stderr
+        now, rewrites = time.monotonic(), stream.isatty()
+        if not last and now - self._shown_at < (0.1 if rewrites else LOG_INTERVAL_SECONDS):
             return
         self._shown_at = now
         line = self._progress.line(now)
-        if self._rewrites:
+        if rewrites:
             # What was longer before is overwritten with spaces.
-            self._stream.write(f"\r{line:<{self._width}}" + ("\n" if last else ""))
+            stream.write(f"\r{line:<{self._width}}" + ("\n" if last else ""))
             self._width = len(line)
         else:
-            self._stream.write(f"{line}\n")
-        self._stream.flush()
+            stream.write(f"{line}\n")
+        stream.flush()
 
 
 def clock(seconds: float) -> str:

@@ -51,6 +51,12 @@ class Trainer:
         splits = {seed: split(dataset, want.val_fraction, seed) for seed in dict.fromkeys(self._seeds)}
         self._train_index = {seed: train for seed, (train, _) in splits.items()}
         self._n_train = len(self._train_index[self._seeds[0]])
+        n_held_out = len(self._y) - self._n_train
+        if self._n_train == 0 or (want.val_fraction > 0 and n_held_out == 0):
+            raise TrialError(
+                f"val_fraction={want.val_fraction} of {len(self._y)} training examples leaves {self._n_train} to train "
+                f"on and {n_held_out} to validate on; neither may be 0"
+            )
         if self._n_train % want.batch_size == 1 and want.network.batch_norm:
             raise TrialError(
                 f"batch_norm cannot train on the last batch, of 1 example, of {self._n_train}; change batch_size"

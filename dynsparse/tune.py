@@ -20,7 +20,6 @@ import ray
 import torch
 from ray import tune
 from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
-from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from dynsparse.config import Config
 from dynsparse.data import load_dataset
@@ -29,6 +28,8 @@ from dynsparse.progress import Display, Progress
 from dynsparse.training import Trainer, TrialError
 
 STATE_FILE = "state.pt"
+# Where a trial stands in the list that Tune is given. It is no hyperparameter, and no file shows it.
+PLACE = "place_in_list"
 
 
 class SparseTrial(tune.Trainable):
@@ -38,7 +39,7 @@ class SparseTrial(tune.Trainable):
         """Build the trial. Raises: ConfigError, DataError."""
         # Ray sets OMP_NUM_THREADS for this too, but not where the user's environment sets another.
         torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
-        self._config = Config.of(config)
+        self._config = Config.of(without(config, PLACE))
         self.trainer = Trainer([self._config])
 
     def step(self) -> dict[str, Any]:
@@ -119,6 +120,7 @@ def run(
     gpus = experiment.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
     storage = str(storage) if "://" in str(storage) else str(Path(storage).expanduser().resolve())
     path = f"{storage}/{name}"
+    _refuse_device_without_gpu(configs, gpus)
     _refuse_used_folder(path)
     for dataset, data_dir in dict.fromkeys((c.dataset_name, c.data_dir) for c in configs):
         load_dataset(dataset, data_dir)
@@ -128,6 +130,7 @@ def run(
         _start_ray(address)
     try:
         _refuse_impossible_resources(cpus, gpus)
+        _make_folder(path)
         started = time.monotonic()
         results = _tuner(configs, storage, name, cpus, gpus, callbacks).fit()
         return _outcome(results, configs, path, time.monotonic() - started)
@@ -142,6 +145,16 @@ def launched(config: Config) -> Config:
     return replace(config, data_dir=str(Path(data_dir).expanduser().resolve())) if data_dir else config
 
 
+def _refuse_device_without_gpu(configs: Sequence[Config], gpus: float) -> None:
+    """Raises: ExperimentError where what a trial computes on is not what Ray sets aside for it."""
+    devices = {config.device for config in configs}
+    if gpus == 0 and devices != {"cpu"}:
+        device = sorted(devices - {"cpu"})[0]
+        raise ExperimentError(f"device={device!r}, but no GPU is set aside for a trial; give --gpus-per-trial")
+    if gpus > 0 and "cpu" in devices:
+        raise ExperimentError("a GPU is set aside for each trial, but device='cpu'; give --set device=cuda")
+
+
 def _refuse_used_folder(path: str) -> None:
     """Two runs in one folder would mix their trials. Raises: ExperimentError."""
     try:
@@ -151,11 +164,15 @@ def _refuse_used_folder(path: str) -> None:
         raise ExperimentError(f"the storage {path} cannot be read: {error}") from error
     if used:
         raise ExperimentError(f"{path} already holds results; give this run another --name, or move that folder away")
-    if "://" not in path:
-        try:
-            Path(path).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ExperimentError(f"the storage {path} cannot be written: {error}; give another --storage") from error
+
+
+def _make_folder(path: str) -> None:
+    """Raises: ExperimentError where the storage cannot be written."""
+    try:
+        filesystem, inside = pyarrow.fs.FileSystem.from_uri(path)
+        filesystem.create_dir(inside, recursive=True)
+    except OSError as error:
+        raise ExperimentError(f"the storage {path} cannot be written: {error}; give another --storage") from error
 
 
 def _start_ray(address: str | None) -> None:
@@ -186,10 +203,11 @@ def _tuner(
     gpus: float,
     callbacks: Sequence[tune.Callback],
 ) -> tune.Tuner:
-    varying = axes(configs)
-    # A grid of Tune's own is a full product; ours may be any list of trials, so each is given as a point.
-    points = [{key: getattr(config, key) for key in varying} for config in configs]
-    space = {**configs[0].values(), **{key: tune.choice(values) for key, values in varying.items()}}
+    values = [config.values() for config in configs]
+    # A grid of Tune's own is a full product; ours may be any list of trials, so the grid is over places in the list.
+    space = {**values[0], PLACE: tune.grid_search(list(range(len(values))))}
+    for key in axes(configs):
+        space[key] = tune.sample_from(lambda spec, key=key: values[spec.config[PLACE]][key])
     # Tune's default callbacks write TensorBoard files for each trial, which takes longer than small epochs do.
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     # A trial that fails is reported by us, once and in a line.
@@ -198,8 +216,6 @@ def _tuner(
         tune.with_resources(SparseTrial, {"cpu": cpus, "gpu": gpus}),
         param_space=space,
         tune_config=tune.TuneConfig(
-            num_samples=len(points),
-            search_alg=BasicVariantGenerator(points_to_evaluate=points if varying else None),
             reuse_actors=True,
             trial_dirname_creator=lambda trial: f"trial_{trial.trial_id}",
         ),
@@ -209,9 +225,26 @@ def _tuner(
             verbose=0,
             # None would become True for a class like ours.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[JsonLoggerCallback(), CSVLoggerCallback(), ShowProgress(configs), *callbacks],
+            callbacks=[RowLogger(), CSVLoggerCallback(), ShowProgress(configs), *callbacks],
         ),
     )
+
+
+class RowLogger(JsonLoggerCallback):
+    """params.json and result.json, but rows do not repeat the configuration: it would be half of each."""
+
+    def update_config(self, trial: Any, config: dict[str, Any]) -> None:
+        """Write params.json."""
+        super().update_config(trial, without(config, PLACE))
+
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        """Append a row to result.json."""
+        super().log_trial_result(iteration, trial, without(result, "config"))
+
+
+def without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A copy of a dict that lacks one key."""
+    return {key: value for key, value in values.items() if key != name}
 
 
 class ShowProgress(tune.Callback):

@@ -26,7 +26,7 @@ def mixed_heb_2019(config: Config) -> Method:
     - random growth is Bernoulli; Hebbian growth may take just-pruned positions, which keep their value, and grows
       fewer where there are ties;
     - momentum goes on integrating at inactive positions, so that a new weight jumps at its first step;
-    - a layer without positive or without negative weights ends the trial.
+    - a layer without positive or without negative weights ends the trial, where there is a magnitude rule.
     """
     weight_prune_perc, hebbian_prune_perc = config.weight_prune_perc, config.hebbian_prune_perc
     return Method(
@@ -35,7 +35,7 @@ def mixed_heb_2019(config: Config) -> Method:
         grow_most_coactive if config.hebbian_grow else grow_bernoulli,
         needs=frozenset({"coactivation"}),
         sparse_type="bernoulli",
-        fails=has_no_positive_or_no_negative,
+        fails=has_no_positive_or_no_negative if weight_prune_perc is not None else None,
         counts_evaluation=True,
         updates_after_last_epoch=True,
         moves_inactive=True,

@@ -1,0 +1,97 @@
+"""Reads one file of a trial. A reader never raises: it returns what is whole, and what is wrong or None."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+# Tune writes these in every row; a CSV without any of them is not Tune's, or no longer what it was.
+ROW_MARKS = {"training_iteration", "trial_id", "time_this_iter_s", "done"}
+# Ray colours the text of an error for the terminal.
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+EMPTY = "empty"
+MISSING = "missing"
+
+
+def read_object(path: Path) -> tuple[dict[str, Any], str | None]:
+    """The JSON object that the file holds, {} if there is none; and its problem."""
+    content, problem = _read_bytes(path)
+    if problem:
+        return {}, problem
+    found = _parse_object(content)
+    return (found, None) if found is not None else ({}, "not one whole JSON object")
+
+
+def read_json_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """Every line that is a whole JSON object, in order; and how many are not."""
+    content, problem = _read_bytes(path)
+    lines = [(number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip()]
+    if not lines:
+        return [], problem or EMPTY
+    parsed = [(number, _parse_object(line)) for number, line in lines]
+    damaged = [number for number, row in parsed if row is None]
+    return [row for _, row in parsed if row is not None], _describe(damaged, len(lines), "a whole JSON object")
+
+
+def read_csv_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
+    """Every whole row of a CSV file with a header, all values as text; and how many are not whole."""
+    content, problem = _read_bytes(path)
+    if problem:
+        return [], problem
+    text = content.decode(errors="replace")
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
+    except csv.Error as error:
+        return [], f"not CSV: {error}"
+    if not lines or not ROW_MARKS & set(lines[0]):
+        return [], "without the header of Tune's rows"
+    header, *rows = lines
+    # A last line without its end may have lost digits of its last value, which would pass for another number.
+    is_torn = [len(row) != len(header) for row in rows]
+    if rows and not text.endswith("\n"):
+        is_torn[-1] = True
+    damaged = [number for number, torn in enumerate(is_torn, start=2) if torn]
+    whole = [dict(zip(header, row, strict=True)) for row, torn in zip(rows, is_torn, strict=True) if not torn]
+    return whole, _describe(damaged, len(rows), "a whole row")
+
+
+def read_last_line(path: Path) -> tuple[str | None, str | None]:
+    """The last line of a text that is not blank, None if there is none; and the file's problem."""
+    content, problem = _read_bytes(path)
+    if problem:
+        return None, problem
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text, problem = content.decode(errors="replace"), "not UTF-8 text"
+    lines = [line.strip() for line in COLOUR.sub("", text).splitlines()]
+    return next((line for line in reversed(lines) if line), None), problem
+
+
+def _read_bytes(path: Path) -> tuple[bytes, str | None]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return b"", MISSING
+    except IsADirectoryError:
+        return b"", "a folder, not a file"
+    except OSError as error:
+        return b"", f"unreadable: {error.strerror}"
+    return content, None if content.strip() else EMPTY
+
+
+def _parse_object(text: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):  # ValueError covers torn JSON and bytes that are no text
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _describe(damaged: list[int], total: int, whole: str) -> str | None:
+    if not damaged:
+        return None
+    numbers = ", ".join(map(str, damaged[:5])) + (", ..." if len(damaged) > 5 else "")
+    return f"{len(damaged)} of {total} lines not {whole}: {numbers}"

@@ -1,0 +1,202 @@
+"""Reads the folder of a Tune experiment: one Trial for each trial folder, whatever state its files are in."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from analysis.files import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
+from analysis.values import flatten, is_true
+
+TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
+
+
+class Issue(NamedTuple):
+    """A damaged or missing file. `trial_dir` is None for a file of the experiment."""
+
+    trial_dir: str | None
+    file: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one trial folder holds.
+
+    `config` and `rows` are flat; a row holds every logged value but the config. `status` is "complete",
+    "error" or "incomplete". `error` is the last line of the error if there ever was one, recovered or not.
+    """
+
+    experiment: str
+    trial_dir: str
+    trial_id: str
+    name: str
+    config: dict[str, Any]
+    rows: list[dict[str, Any]]
+    status: str
+    error: str | None
+
+
+def read_experiment(path: str | os.PathLike[str]) -> tuple[list[Trial], list[Issue]]:
+    """All trials of an experiment folder, by folder name, and what is damaged.
+
+    Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial folder.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise _no_folder(folder)
+    trial_folders = _trial_folders(folder)
+    if not trial_folders:
+        raise _no_experiment(folder)
+    states, issues = _read_states(folder)
+    trials = []
+    for trial_folder in trial_folders:
+        trial, found = _read_trial(trial_folder, os.fspath(path), states.get(trial_folder.name, {}))
+        trials.append(trial)
+        issues += found
+    return trials, issues
+
+
+def _is_trial_folder(folder: Path) -> bool:
+    return folder.is_dir() and any(os.path.lexists(folder / name) for name in TRIAL_FILES)
+
+
+def _trial_folders(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if _is_trial_folder(entry))
+
+
+def _no_folder(path: Path) -> Exception:
+    if path.exists():
+        return ValueError(f"{path} is a file; load the folder of the experiment, such as {path.parent}")
+    inside = sorted(entry.name for entry in path.parent.iterdir() if entry.is_dir()) if path.parent.is_dir() else []
+    hint = f"; {path.parent} holds {_first(inside)}" if inside else f"; {path.parent} holds no folder either"
+    return FileNotFoundError(f"no folder {path}{hint}")
+
+
+def _no_experiment(path: Path) -> ValueError:
+    if _is_trial_folder(path):
+        return ValueError(f"{path} is the folder of a single trial; load its experiment: {path.parent}")
+    experiments = [str(entry) for entry in sorted(path.iterdir()) if entry.is_dir() and _trial_folders(entry)]
+    if experiments:
+        return ValueError(f"{path} is no experiment but holds some; load one of them: {_first(experiments)}")
+    return ValueError(f"{path} holds no trial: no folder in it has any of {', '.join(TRIAL_FILES)}")
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
+    """What Tune's experiment_state files say of each trial, by the name of its folder.
+
+    After a resume there are several; their names end in their time, and the newest that knows a trial counts.
+    """
+    states: dict[str, dict[str, Any]] = {}
+    issues = []
+    for path in sorted(folder.glob("experiment_state*.json")):
+        content, problem = read_object(path)
+        trials = [trial for entry in _state_entries(content) if (trial := _state_of(entry))]
+        states |= {PurePosixPath(trial["logdir"]).name: trial for trial in trials}
+        if problem:
+            issues.append(Issue(None, path.name, problem))
+    return states, issues
+
+
+def _state_entries(content: dict[str, Any]) -> list[tuple[Any, bool]]:
+    """The entry of each trial, and whether it is in the layout of an older Ray, a list of "checkpoints"."""
+    old, new = content.get("checkpoints"), content.get("trial_data")
+    entries = [(entry, True) for entry in old] if isinstance(old, list) else []
+    # In Ray 2 an entry is a pair of JSON texts: what the trial is, and how far it came.
+    pairs = new if isinstance(new, list) else []
+    return entries + [(pair[0], False) for pair in pairs if isinstance(pair, list) and pair]
+
+
+def _state_of(entry: tuple[Any, bool]) -> dict[str, Any] | None:
+    trial, is_old = entry
+    if isinstance(trial, str):
+        try:
+            trial = json.loads(trial)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(trial, dict):
+        return None
+    logdir = trial.get("relative_logdir") or trial.get("logdir")
+    return {**trial, "logdir": logdir, "is_old": is_old} if isinstance(logdir, str) else None
+
+
+def _read_trial(folder: Path, experiment: str, state: dict[str, Any]) -> tuple[Trial, list[Issue]]:
+    rows, problems = _read_rows(folder, state)
+    config, config_problems = _read_config(folder, rows, state)
+    error, error_problem = read_last_line(folder / "error.txt")
+    if error_problem not in (None, MISSING):
+        problems.append(("error.txt", str(error_problem)))
+    last = rows[-1] if rows else {}
+    trial = Trial(
+        experiment=experiment,
+        trial_dir=folder.name,
+        trial_id=_first_text(last.get("trial_id"), state.get("trial_id"), folder.name),
+        name=_first_text(last.get("experiment_tag"), state.get("experiment_tag"), folder.name),
+        config=flatten(config),
+        rows=_without_repeats([flatten({k: v for k, v in row.items() if k != "config"}) for row in rows]),
+        status=_status(last, error_problem != MISSING, state),
+        error=error,
+    )
+    return trial, [Issue(folder.name, *problem) for problem in problems + config_problems]
+
+
+def _read_rows(folder: Path, state: dict[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    rows, problem = read_json_rows(folder / "result.json")
+    if rows:
+        return rows, [("result.json", problem)] if problem else []
+    rows, csv_problem = read_csv_rows(folder / "progress.csv")
+    if rows:
+        problem = f"{problem}; the rows are read from progress.csv"
+    # A trial that waits for its first row, or failed before it, has empty files: nothing is damaged.
+    is_usual = problem == EMPTY and state.get("status") != "TERMINATED"
+    problems = [] if is_usual or problem is None else [("result.json", problem)]
+    if csv_problem not in (None, EMPTY, MISSING):
+        problems.append(("progress.csv", str(csv_problem)))
+    return rows, problems
+
+
+def _read_config(
+    folder: Path, rows: list[dict[str, Any]], state: dict[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    config, problem = read_object(folder / "params.json")
+    if problem is None:
+        return config, []
+    sources = [("its rows", row.get("config")) for row in reversed(rows)]
+    sources.append(("experiment_state", state.get("config")))
+    for source, found in sources:
+        if isinstance(found, dict):
+            return found, [("params.json", f"{problem}; the config is taken from {source}")]
+    return {}, [("params.json", f"{problem}; the trial's hyperparameters are lost")]
+
+
+def _status(last: dict[str, Any], has_error: bool, state: dict[str, Any]) -> str:
+    """The trial's fate, from its folder alone where that is possible.
+
+    The one exception: the last row of a function trainable never says done=true, so there Tune's own record
+    has to stand in. Such a trial is known by a key that Ray 2 writes for functions only, or by the layout of
+    an older Ray. Otherwise the record is not used: Tune also calls trials terminated that it cut short.
+    """
+    if is_true(last.get("done")):
+        return "complete"
+    may_lack_done = "checkpoint_dir_name" in last or bool(last and state.get("is_old"))
+    if may_lack_done and state.get("status") == "TERMINATED":
+        return "complete"
+    return "error" if has_error else "incomplete"
+
+
+def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each training_iteration: after a resume the later one, in the place of the first."""
+    unique: dict[Any, dict[str, Any]] = {}
+    for position, row in enumerate(rows):
+        iteration = row.get("training_iteration")
+        unique[("row", position) if iteration is None else str(iteration)] = row
+    return list(unique.values())
+
+
+def _first_text(*candidates: Any) -> str:
+    return next(text for text in candidates if isinstance(text, str) and text)

@@ -1,0 +1,86 @@
+"""Values of a config or a row: to numbers, to something that can be grouped by, and their order."""
+
+import json
+import math
+import re
+from typing import Any
+
+# How a torch scalar looks in Tune's rows.
+TENSOR = re.compile(r"tensor\(([^,()]+)(,.*)?\)")
+
+
+def as_number(value: object) -> float | int | None:
+    """The number that a logged value means, nan if it is missing, None if it is no number.
+
+    Tune writes numpy's nan as the text "null" and a torch scalar as "tensor(0.5000)". A bool is 0 or 1.
+    """
+    if isinstance(value, float):
+        return value
+    if value is None:
+        return math.nan
+    if isinstance(value, str):
+        return _text_as_number(value.strip().lower())
+    if isinstance(value, int):
+        # Beyond 64 bits a pandas column would hold objects and no longer numbers.
+        return int(value) if abs(value) < 2**63 else float(str(value))
+    return None
+
+
+def _text_as_number(text: str) -> float | int | None:
+    tensor = TENSOR.fullmatch(text)
+    text = tensor[1].strip() if tensor else text
+    if text in ("", "null", "none"):
+        return math.nan
+    if "_" in text:  # Python would read 1_000 as a number; in a log it is a name
+        return None
+    try:
+        return as_number(int(text))
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def is_number(value: object) -> bool:
+    """Whether a logged value is a number, nan included; a missing value and a bool are none."""
+    return value not in (None, "", "None") and not isinstance(value, bool) and as_number(value) is not None
+
+
+def is_true(value: object) -> bool:
+    """Whether a logged value says yes, in JSON or in the text of a CSV."""
+    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+
+
+def hashable(value: Any) -> Any:
+    """The value in a form to group by: a list becomes a tuple, a dict its JSON text."""
+    if isinstance(value, list):
+        return tuple(hashable(item) for item in value)
+    if isinstance(value, dict):
+        return json.dumps(value, sort_keys=True)
+    return value
+
+
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The dict with inner dicts unfolded, their keys joined by "/", and hashable values."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict) and value:
+            flat |= flatten(value, f"{prefix}{key}/")
+        else:
+            flat[prefix + key] = hashable(value) if isinstance(value, (list, dict)) else value
+    return flat
+
+
+def sort_key(value: Any) -> tuple[Any, ...]:
+    """Puts values of all kinds in one order: numbers, texts, tuples, others, and last what is missing."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return (4,)
+    if isinstance(value, (bool, int, float)):
+        return (0, value)
+    if isinstance(value, str):
+        return (1, value)
+    if isinstance(value, tuple):
+        return (2, tuple(sort_key(item) for item in value))
+    return (3, str(value))

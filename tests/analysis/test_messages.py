@@ -1,0 +1,126 @@
+"""The text of every error."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from trial_folders import write_trial
+
+import analysis
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for n in range(7):
+        write_trial(tmp_path / f"run{n}" / "T_0", {"on_perc": 0.1}, {"val_acc": [0.5]})
+    return tmp_path
+
+
+@pytest.fixture
+def df(runs: Path) -> pd.DataFrame:
+    return analysis.load(runs / "run0")
+
+
+@pytest.mark.parametrize("read", [analysis.load, analysis.load_history])
+def test_a_path_that_does_not_exist(read: Callable[[Path], pd.DataFrame], runs: Path) -> None:
+    names = ", ".join(f"run{n}" for n in range(5))
+    with pytest.raises(FileNotFoundError) as caught:
+        read(runs / "rum0")
+    assert str(caught.value) == f"no folder {runs / 'rum0'}; {runs} holds {names}, ..."
+
+
+def test_a_path_far_from_anything(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        analysis.load(tmp_path / "a" / "b")
+    assert str(caught.value) == f"no folder {tmp_path / 'a' / 'b'}; {tmp_path / 'a'} holds no folder either"
+
+
+def test_a_single_trial(runs: Path) -> None:
+    path = runs / "run0" / "T_0"
+    with pytest.raises(ValueError) as caught:
+        analysis.load(path)
+    assert str(caught.value) == f"{path} is the folder of a single trial; load its experiment: {runs / 'run0'}"
+
+
+def test_the_parent_of_experiments(runs: Path) -> None:
+    with pytest.raises(ValueError) as caught:
+        analysis.load(runs)
+    some = ", ".join(str(runs / f"run{n}") for n in range(5))
+    assert str(caught.value) == f"{runs} is no experiment but holds some; load one of them: {some}, ..."
+
+
+def test_a_folder_without_trials(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "checkpoint_000000").mkdir(parents=True)
+    with pytest.raises(ValueError) as caught:
+        analysis.load(tmp_path / "empty")
+    files = "params.json, result.json, progress.csv, error.txt"
+    assert str(caught.value) == f"{tmp_path / 'empty'} holds no trial: no folder in it has any of {files}"
+
+
+def test_a_file(runs: Path) -> None:
+    path = runs / "run0" / "experiment_state-1.json"
+    path.write_text("{}")
+    with pytest.raises(ValueError) as caught:
+        analysis.load(path)
+    assert str(caught.value) == f"{path} is a file; load the folder of the experiment, such as {runs / 'run0'}"
+
+
+def test_load_many_of_nothing_or_of_one_text(runs: Path) -> None:
+    with pytest.raises(ValueError, match="paths is empty; give at least one experiment folder"):
+        analysis.load_many([])
+    with pytest.raises(ValueError, match="paths is a list of folders, got 'runs'; load takes a single one"):
+        analysis.load_many("runs")
+
+
+def test_a_metric_that_nobody_logged(runs: Path) -> None:
+    with pytest.raises(ValueError) as caught:
+        analysis.load(runs / "run0", metrics=["vall_acc"])
+    assert str(caught.value) == "no metric 'vall_acc'; choose from val_acc (val_acc?)"
+    with pytest.raises(ValueError, match=r"metrics is a list of names, got 'val_acc'; write \['val_acc'\]"):
+        analysis.load(runs / "run0", metrics="val_acc")
+
+
+def test_a_column_that_does_not_exist(df: pd.DataFrame) -> None:
+    calls = [
+        lambda: analysis.agg(df, "on_prec", "val_acc_max"),
+        lambda: analysis.pivot(df, "on_prec", None, "val_acc_max"),
+        lambda: analysis.pivot(df, "status", "on_prec", "val_acc_max"),
+        lambda: analysis.failure_rates(df, ["on_prec"]),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError) as caught:
+            call()
+        assert str(caught.value) == f"no column 'on_prec'; choose from {', '.join(df.columns)} (on_perc?)"
+    with pytest.raises(ValueError, match=r"no column 'val_acc'; choose from .*val_acc_m"):
+        analysis.agg(df, "on_perc", "val_acc")
+
+
+def test_a_frame_that_was_not_loaded() -> None:
+    other = pd.DataFrame({"a": [1], "b": [2.0]})
+    for call in (lambda: analysis.agg(other, "a", "b"), lambda: analysis.left_out(other)):
+        with pytest.raises(ValueError, match="no column 'status'; choose from a, b"):
+            call()
+    with pytest.raises(ValueError, match="no column 'epochs'; choose from a, b; no column 'status'"):
+        analysis.failures(other)
+
+
+def test_a_metric_of_text(df: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="metric must be a column of numbers, got 'trial_dir' of type str"):
+        analysis.agg(df, "on_perc", "trial_dir")
+
+
+def test_group_keys(df: pd.DataFrame) -> None:
+    message = r"group keys must be at least one column, each named once, got \['on_perc', 'on_perc'\]"
+    with pytest.raises(ValueError, match=message):
+        analysis.pivot(df, "on_perc", "on_perc", "val_acc_max")
+    with pytest.raises(ValueError, match=r"group keys must be at least one column, each named once, got \[\]"):
+        analysis.agg(df, [], "val_acc_max")
+    with pytest.raises(ValueError, match=r"group keys \['std'\] are called like columns of the result; rename"):
+        analysis.agg(df.assign(std=1), "std", "val_acc_max")
+
+
+def test_an_unknown_format(df: pd.DataFrame) -> None:
+    with pytest.raises(ValueError) as caught:
+        analysis.format_table(df, "markdwon")
+    assert str(caught.value) == "no format 'markdwon'; choose from text, markdown, latex, csv (markdown?)"
