@@ -133,7 +133,7 @@ def test_table_chooses_trials_and_format(results):
     ("arguments", "message"),
     [
         (["--rows", "modle", "--metric", "val_acc_max"], "modle"),
-        (["--rows", "model", "--metric", "val_ac_max"], "val_acc_max"),
+        (["--rows", "model", "--metric", "val_ac_max"], "val_ac'; choose from val_acc (val_acc?)"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "seed =="], "--where 'seed ==' does not work"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "seed > 9"], "leaves no trial of 4"),
     ],

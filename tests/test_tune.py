@@ -16,6 +16,8 @@ from dynsparse.config import Config
 from dynsparse.data import DataError
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.training import Trainer
+from dynsparse.tune import launch
+from dynsparse.tune.trainable import STATE_FILE
 
 pytestmark = pytest.mark.ray
 SMALL = dict(dataset_name="digits", hidden_sizes=[20], batch_size=64, kwinners=True)
@@ -24,7 +26,7 @@ SMALL = dict(dataset_name="digits", hidden_sizes=[20], batch_size=64, kwinners=T
 @pytest.fixture(scope="module")
 def a_ray():
     """One Ray for the module; `run` uses the Ray that is there."""
-    tune._start_ray("local")
+    launch._start_ray("local")
     yield
     ray.shutdown()
 
@@ -128,7 +130,7 @@ def test_a_storage_that_cannot_be_written(a_ray, tmp_path):
 
 
 def test_a_missing_data_set_is_refused_before_ray_starts(tmp_path, monkeypatch):
-    monkeypatch.setattr(tune, "_start_ray", lambda address: pytest.fail("Ray was started"))
+    monkeypatch.setattr(launch, "_start_ray", lambda address: pytest.fail("Ray was started"))
     (tmp_path / "file").touch()
     space = dict(dataset_name="KMNIST", data_dir=str(tmp_path / "file"))
     with pytest.raises(DataError, match="KMNIST"):
@@ -139,11 +141,11 @@ def test_a_missing_data_set_is_refused_before_ray_starts(tmp_path, monkeypatch):
 def test_relative_data_folders_are_made_absolute_for_the_workers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DYNSPARSE_DATA_DIR", raising=False)
-    assert tune.launched(Config()).data_dir is None
-    assert tune.launched(Config(data_dir="sets")).data_dir == str(tmp_path / "sets")
+    assert launch.launched(Config()).data_dir is None
+    assert launch.launched(Config(data_dir="sets")).data_dir == str(tmp_path / "sets")
     monkeypatch.setenv("DYNSPARSE_DATA_DIR", "from_environment")
-    assert tune.launched(Config()).data_dir == str(tmp_path / "from_environment")
-    assert tune.launched(Config(data_dir="sets")).data_dir == str(tmp_path / "sets")
+    assert launch.launched(Config()).data_dir == str(tmp_path / "from_environment")
+    assert launch.launched(Config(data_dir="sets")).data_dir == str(tmp_path / "sets")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_a_trial_continues_from_its_checkpoint_bit_for_bit(tmp_path):
     for _ in range(2):
         trial.train()
     trial.save_checkpoint(str(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == [tune.STATE_FILE]
+    assert [path.name for path in tmp_path.iterdir()] == [STATE_FILE]
     later = tune.SparseTrial(config.values())
     later.load_checkpoint(str(tmp_path))
     rows = [later.train() for _ in range(2)]

@@ -1,70 +1,26 @@
-"""Trials on Ray Tune: the Trainable class and `run`. The only module that imports ray."""
+"""`run`: the trials of an experiment on Ray Tune, from the checks before the first to the account of the last."""
 
 from __future__ import annotations
 
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-# Ray reads these when it is imported. Telemetry is off unless the user asks for it.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Ray's newer output prints its own box of settings whatever it is told.
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-
 import pyarrow.fs
 import ray
-import torch
 from ray import tune
-from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
+from ray.tune.logger import CSVLoggerCallback
 
 from dynsparse.config import Config
 from dynsparse.data import load_dataset
 from dynsparse.experiment import Experiment, ExperimentError, axes
-from dynsparse.progress import Display, Progress
-from dynsparse.training import Trainer, TrialError
-
-STATE_FILE = "state.pt"
-# Where a trial stands in the list that Tune is given. It is no hyperparameter, and no file shows it.
-PLACE = "place_in_list"
-
-
-class SparseTrial(tune.Trainable):
-    """One trial as Ray Tune's class API wants it: a step is an epoch."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        """Build the trial. Raises: ConfigError, DataError."""
-        # Ray sets OMP_NUM_THREADS for this too, but not where the user's environment sets another.
-        torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
-        self._config = Config.of(without(config, PLACE))
-        self.trainer = Trainer([self._config])
-
-    def step(self) -> dict[str, Any]:
-        """Train one epoch. Raises: TrialError if the trial cannot go on."""
-        [row] = self.trainer.train_epoch()
-        if row is None:
-            raise TrialError(self.trainer.errors[0])
-        return {**row, "done": self.trainer.epoch >= self._config.epochs}
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write all that is needed to continue bit for bit."""
-        torch.save(self.trainer.state_dict(), Path(checkpoint_dir) / STATE_FILE)
-
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
-        """Continue from a checkpoint; nothing is unpickled but tensors and plain values."""
-        self.trainer.load_state_dict(torch.load(Path(checkpoint_dir) / STATE_FILE, weights_only=True))
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Become another trial: the process, torch and the data set stay, all else is built anew."""
-        self.setup(new_config)
-        return True
-
-    def cleanup(self) -> None:
-        """Let go of the network."""
-        del self.trainer
+from dynsparse.tune.callbacks import RowLogger, ShowProgress
+from dynsparse.tune.trainable import PLACE, SparseTrial
 
 
 @dataclass(frozen=True)
@@ -132,7 +88,8 @@ def run(
         _refuse_impossible_resources(cpus, gpus)
         _make_folder(path)
         started = time.monotonic()
-        results = _tuner(configs, storage, name, cpus, gpus, callbacks).fit()
+        with _quiet_tune():
+            results = _tuner(configs, storage, name, cpus, gpus, callbacks).fit()
         return _outcome(results, configs, path, time.monotonic() - started)
     finally:
         if started_ray:
@@ -195,6 +152,32 @@ def _refuse_impossible_resources(cpus: float, gpus: float) -> None:
             )
 
 
+@contextmanager
+def _quiet_tune() -> Iterator[None]:
+    """Tune without what it does unasked, and as it was again afterwards: other runs of this process are not ours."""
+    ours = {
+        # Its default callbacks write TensorBoard files for each trial, which takes longer than small epochs do.
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        # Its newer output prints a box of settings whatever it is told.
+        "RAY_AIR_NEW_OUTPUT": "0",
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    os.environ.update(ours)
+    # A trial that fails is reported by us, once and in a line.
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _tuner(
     configs: Sequence[Config],
     storage: str,
@@ -208,10 +191,6 @@ def _tuner(
     space = {**values[0], PLACE: tune.grid_search(list(range(len(values))))}
     for key in axes(configs):
         space[key] = tune.sample_from(lambda spec, key=key: values[spec.config[PLACE]][key])
-    # Tune's default callbacks write TensorBoard files for each trial, which takes longer than small epochs do.
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    # A trial that fails is reported by us, once and in a line.
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     return tune.Tuner(
         tune.with_resources(SparseTrial, {"cpu": cpus, "gpu": gpus}),
         param_space=space,
@@ -228,62 +207,6 @@ def _tuner(
             callbacks=[RowLogger(), CSVLoggerCallback(), ShowProgress(configs), *callbacks],
         ),
     )
-
-
-class RowLogger(JsonLoggerCallback):
-    """params.json and result.json, but rows do not repeat the configuration: it would be half of each."""
-
-    def update_config(self, trial: Any, config: dict[str, Any]) -> None:
-        """Write params.json."""
-        super().update_config(trial, without(config, PLACE))
-
-    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-        """Append a row to result.json."""
-        super().log_trial_result(iteration, trial, without(result, "config"))
-
-
-def without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A copy of a dict that lacks one key."""
-    return {key: value for key, value in values.items() if key != name}
-
-
-class ShowProgress(tune.Callback):
-    """Tune's own output engine ignores a reporter that is passed in, so the progress line is a callback."""
-
-    def __init__(self, configs: Sequence[Config]) -> None:
-        self._progress = Progress(len(configs), sum(config.epochs for config in configs))
-        self._display = Display(self._progress)
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count the trial as running."""
-        self._update(trials)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        """Count an epoch."""
-        self._progress.row(trial.trial_id, result.get(self._progress.metric))
-        self._update(trials)
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count a complete trial."""
-        self._progress.end(failed=False)
-        self._update(trials)
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count a failed trial."""
-        ran = (trial.last_result or {}).get("training_iteration", 0)
-        self._progress.end(failed=True, epochs_left=trial.config["epochs"] - ran)
-        self._update(trials)
-
-    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        """Show where it ended."""
-        self._progress.running = 0
-        self._display.show(last=True)
-
-    def _update(self, trials: list[Any]) -> None:
-        self._progress.running = sum(trial.status == "RUNNING" for trial in trials)
-        self._display.show()
 
 
 def _outcome(results: tune.ResultGrid, configs: Sequence[Config], path: str, seconds: float) -> Outcome:

@@ -1,0 +1,11 @@
+"""Trials on Ray Tune. The only room that imports ray."""
+
+import os
+
+# Telemetry is off unless the user asks for it. Ray reads this when it is imported.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+from dynsparse.tune.launch import Failure, Outcome, run
+from dynsparse.tune.trainable import SparseTrial
+
+__all__ = ["Failure", "Outcome", "SparseTrial", "run"]
