@@ -57,7 +57,9 @@ class Whole:
         """The value as an int; 3.0 is 3."""
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value < 2**63:
+        if isinstance(value, int) and value >= 2**63:
+            raise ValueError(f"must be below 2**63, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < self.low:
             raise ValueError(f"must be {self}, got {value!r}")
         return value
 
@@ -118,9 +120,10 @@ class Sizes:
 
     def read(self, value: Any) -> tuple[int, ...]:
         """The sizes as a tuple of int."""
-        if not isinstance(value, list | tuple):
-            raise ValueError(f"must be {self}, got {value!r}")
-        return tuple(Whole(1).read(size) for size in value)
+        try:
+            return tuple(Whole(1).read(size) for size in value)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"must be {self}, got {value!r}") from error
 
     def __str__(self) -> str:
         return "a list of integers of at least 1"

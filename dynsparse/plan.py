@@ -14,7 +14,7 @@ from dynsparse.methods import METHODS, Method
 from dynsparse.networks import NETWORKS, Network
 from dynsparse.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.packs import stack
-from dynsparse.schedules import DECAYS, Schedule
+from dynsparse.schedules import DECAYS, Schedule, constant
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def _updates(config: Config, method: Method) -> Updates:
     # What the update after the last epoch grows is never trained: it would only spoil the network that was tested.
     last = config.epochs if method.updates_after_last_epoch else config.epochs - 1
     early_stop = None
-    if config.pruning_es:
+    if method.grow is not None and config.pruning_es:
         early_stop = EarlyStop(config.pruning_es_threshold, config.pruning_es_window_size, config.pruning_es_patience)
     end = min(round(config.pruning_end * config.epochs), last)
-    return Updates(config.pruning_interval, end, DECAYS[config.prune_decay], early_stop)
+    decay = DECAYS[config.prune_decay] if method.prune_decays else constant
+    return Updates(config.pruning_interval, end, decay, early_stop)

@@ -35,6 +35,9 @@ class Survival:
         grown, self._grown = self._grown, [update.grown for update in updates]
         if not grown:
             return self.unknown(len(updates))
+        # A trial whose updates have ended, alone, would have no more of them, and no survivors to report.
+        goes_on = ~self.stopped[:, None, None].to(grown[0].device)
+        grown = [each & goes_on for each in grown]
         n_grown = torch.stack([masks.count(each) for each in grown])
         alive = [masks.count(each & update.mask) for each, update in zip(grown, updates, strict=True)]
         n_alive = torch.stack(alive).double()
@@ -52,8 +55,9 @@ class Survival:
     def _judge(self, average: Tensor, rule: EarlyStop) -> None:
         self._averages = [*self._averages, average][-rule.window :]
         if len(self._averages) == rule.window:
-            self._times_low += torch.stack(self._averages).nanmean(0) < rule.threshold
-            self.stopped |= self._times_low > rule.patience
+            # Not in place: a `state_dict` has these tensors themselves.
+            self._times_low = self._times_low + (torch.stack(self._averages).nanmean(0) < rule.threshold)
+            self.stopped = self.stopped | (self._times_low > rule.patience)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to continue."""

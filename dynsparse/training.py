@@ -57,7 +57,7 @@ class Trainer:
                 f"val_fraction={want.val_fraction} of {len(self._y)} training examples leaves {self._n_train} to train "
                 f"on and {n_held_out} to validate on; neither may be 0"
             )
-        if self._n_train % want.batch_size == 1 and want.network.batch_norm:
+        if (self._n_train - 1) % want.batch_size == 0 and want.network.batch_norm:
             raise TrialError(
                 f"batch_norm cannot train on the last batch, of 1 example, of {self._n_train}; change batch_size"
             )
@@ -114,7 +114,8 @@ class Trainer:
             self.engine.train_batch(self._x[index], self._y[index], epoch=self.epoch)
             for index in order.split(self.plan.batch_size, dim=1)
         ]
-        return Sums(torch.stack([s.loss for s in sums]).sum(0), torch.stack([s.correct for s in sums]).sum(0))
+        # Along the last dimension: along the first, the order of the sum would depend on how many trials there are.
+        return Sums(*(torch.stack(each, dim=1).sum(1) for each in zip(*sums, strict=True)))
 
     def _record(self, columns: dict[str, Tensor], name: str, sums: Sums, n: int) -> None:
         columns[f"{name}_loss"] = sums.loss / n

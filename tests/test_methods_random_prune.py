@@ -11,7 +11,7 @@ LAYER = Layer(
     mask=torch.tensor([[1, 1, 0, 1], [0, 1, 1, 0]]).bool(),
     target=torch.tensor(5),
     prune_noise=torch.tensor([[8, 1, 0, -4], [0, 6, 7, 0]], dtype=torch.int32),
-    grow_noise=torch.tensor([[0, 0, 5, 0], [3, 0, 0, 9]], dtype=torch.int32),
+    grow_noise=torch.tensor([[0, 0, 9, 0], [3, 0, 0, 5]], dtype=torch.int32),
 )
 
 
@@ -20,11 +20,11 @@ def updated(layer=LAYER, **keys):
 
 
 def test_the_lowest_noises_go_and_come():
-    # Of the active ones' 8 1 -4 6 7 go two, -4 and 1, whatever the weights; of the inactive ones' 5 3 9 come 3 and 5.
+    # Of the active ones' 8 1 -4 6 7 go two, -4 and 1, whatever the weights; of the inactive ones' 9 3 5 come 3 and 5.
     update = updated(weight_prune_perc=0.4)
     assert update.kept.int().tolist() == [[1, 0, 0, 0], [0, 1, 1, 0]]
-    assert update.grown.int().tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]
-    assert update.mask.int().tolist() == [[1, 0, 1, 0], [1, 1, 1, 0]]
+    assert update.grown.int().tolist() == [[0, 0, 0, 0], [1, 0, 0, 1]]
+    assert update.mask.int().tolist() == [[1, 0, 0, 0], [1, 1, 1, 1]]
 
 
 def test_the_weights_do_not_matter():

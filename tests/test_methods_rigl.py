@@ -11,7 +11,7 @@ LAYER = Layer(
     mask=torch.tensor([[1, 1, 0, 1], [0, 1, 1, 0]]).bool(),
     target=torch.tensor(5),
     prune_noise=torch.zeros(2, 4),
-    grow_noise=torch.tensor([[0, 0, 5, 0], [3, 0, 0, 9]], dtype=torch.int32),
+    grow_noise=torch.tensor([[0, 0, 9, 0], [3, 0, 0, 5]], dtype=torch.int32),
     gradient=torch.tensor([[-9.0, 9.0, -3.0, 9.0], [2.0, 9.0, 9.0, 1.0]]),
 )
 

@@ -11,7 +11,7 @@ LAYER = Layer(
     mask=torch.tensor([[1, 1, 0, 1], [0, 1, 1, 0]]).bool(),
     target=torch.tensor(5),
     prune_noise=torch.zeros(2, 4),
-    grow_noise=torch.tensor([[0, 0, 5, 0], [3, 0, 0, 9]], dtype=torch.int32),
+    grow_noise=torch.tensor([[0, 0, 9, 0], [3, 0, 0, 5]], dtype=torch.int32),
 )
 
 
@@ -24,8 +24,8 @@ def test_the_smallest_of_each_sign_go_and_others_come_at_random():
     # Of the three inactive positions come the two of the lowest noise, 3 and 5.
     update = updated(weight_prune_perc=0.4)
     assert update.kept.int().tolist() == [[0, 0, 0, 1], [0, 1, 1, 0]]
-    assert update.grown.int().tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]
-    assert update.mask.int().tolist() == [[0, 0, 1, 1], [1, 1, 1, 0]]
+    assert update.grown.int().tolist() == [[0, 0, 0, 0], [1, 0, 0, 1]]
+    assert update.mask.int().tolist() == [[0, 0, 0, 1], [1, 1, 1, 1]]
 
 
 def test_each_sign_rounds_for_itself_halves_to_even():

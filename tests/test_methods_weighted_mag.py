@@ -11,7 +11,7 @@ LAYER = Layer(
     mask=torch.tensor([[1, 1, 0, 1], [0, 1, 1, 0]]).bool(),
     target=torch.tensor(5),
     prune_noise=torch.zeros(2, 4),
-    grow_noise=torch.tensor([[0, 0, 5, 0], [3, 0, 0, 9]], dtype=torch.int32),
+    grow_noise=torch.tensor([[0, 0, 9, 0], [3, 0, 0, 5]], dtype=torch.int32),
     coactivation=torch.tensor([[9.0, 1.0, 8.0, 1.0], [9.0, 4.0, 2.0, 9.0]]),
 )
 
@@ -25,7 +25,7 @@ def test_the_smallest_products_go_and_others_come_at_random():
     # neither the smallest weights, .1 and .2, nor all of the lowest coactivation. Noises 3 and 5 come, not 9.
     update = updated(weight_prune_perc=0.4)
     assert update.kept.int().tolist() == [[1, 0, 0, 0], [0, 1, 1, 0]]
-    assert update.mask.int().tolist() == [[1, 0, 1, 0], [1, 1, 1, 0]]
+    assert update.mask.int().tolist() == [[1, 0, 0, 0], [1, 1, 1, 1]]
 
 
 def test_of_three_products():

@@ -243,6 +243,7 @@ class TorchEngine:
                 mask=torch.where(stays, mask, update.mask),
                 kept=torch.where(stays, mask, update.kept),
                 grown=update.grown & ~stays,
+                target=torch.where(stopped, masks.count(mask), update.target),
             )
             # Weights that stay keep their value; new ones are zero already.
             weight.mul_(update.mask)

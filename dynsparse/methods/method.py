@@ -23,12 +23,13 @@ Grow = Callable[[Layer, Tensor, Tensor], Tensor]
 class Method:
     """What an engine must know of a method.
 
-    The first four fields are the method; the rest has the values of every method under rules="fixed".
+    The fields up to `surplus` are the method; the rest has the values of every method under rules="fixed".
     """
 
     density: float  # of the trial: where it starts, or ends when `surplus` falls
     prune: Prune | None = None  # None: the masks never change
     grow: Grow | None = None  # None: nothing grows
+    prune_decays: bool = True  # the prune rule reads `drop_scale`
     needs: frozenset[str] = frozenset()  # fields of Layer: coactivation, gradient, gradient_momentum
     smoothing: float = 0.0  # of gradient_momentum: what it keeps of itself at each step
     # Share of the weights beyond `density` that is still active at a progress in [0, 1]; None: the density is constant.

@@ -33,6 +33,7 @@ def mixed_heb_2019(config: Config) -> Method:
         config.on_perc,
         lambda layer: layer.mask & ~kept(layer, weight_prune_perc, hebbian_prune_perc),
         grow_most_coactive if config.hebbian_grow else grow_bernoulli,
+        prune_decays=False,
         needs=frozenset({"coactivation"}),
         sparse_type="bernoulli",
         fails=has_no_positive_or_no_negative if weight_prune_perc is not None else None,
@@ -88,7 +89,7 @@ def grow_most_coactive(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
     k = n_candidates - n_grow
     threshold = kth_smallest(coactivation, k.clamp_min(1), among=candidates)
     above = (coactivation > threshold) | (k < 1)[..., None, None]
-    return candidates & above & (n_grow > 0)[..., None, None]
+    return candidates & above
 
 
 def has_no_positive_or_no_negative(layer: Layer) -> Tensor:
