@@ -68,7 +68,7 @@ def test_a_grid_ends_in_folders_with_the_numbers_of_each_trial_alone(a_ray, tmp_
     for folder in folders:
         params = json.loads((folder / "params.json").read_text())
         config = configs.pop((params["on_perc"], params["seed"]))
-        assert Config.of(params) == config
+        assert Config.of(params) == launch.launched(config)
         rows = [json.loads(line) for line in (folder / "result.json").read_text().splitlines()]
         pids |= {row["pid"] for row in rows}
         assert [row["done"] for row in rows] == [False, False, True]
