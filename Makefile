@@ -19,7 +19,6 @@ endif
 .PHONY: demo test bench clean
 
 demo: $(installed)
-	rm -rf results/quickstart
 	$(PYTHON) -m dynsparse.cli run experiments/quickstart.py
 	$(PYTHON) -m dynsparse.cli table results/quickstart --rows model --columns on_perc --metric val_acc_max
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,28 +126,48 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
 @click.option("--storage", default="results", show_default=True, help="Folder, or what else Ray takes (s3://...).")
 @click.option("--name", help="Name of the folder in the storage; the experiment's own if not given.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N trials.", metavar="N")
+@click.option("--fresh", is_flag=True, help="Start over in a new folder, instead of going on in this one.")
+@click.option("--retry-failed", is_flag=True, help="Run the failed trials again.")
 @click.option("--cpus-per-trial", type=click.FloatRange(min=0), help="CPUs that Ray sets aside for each trial.")
 @click.option("--gpus-per-trial", type=click.FloatRange(min=0), help="GPUs, likewise; may be a fraction.")
+@click.option("--max-failures", default=3, show_default=True, type=click.IntRange(min=0), metavar="N",
+              help="How often a trial may die and be continued before it has failed.")  # fmt: skip
+@click.option("--checkpoint-epochs", default=5, show_default=True, type=click.IntRange(min=1), metavar="N",
+              help="Epochs from one checkpoint of a trial to the next.")  # fmt: skip
+@click.option("--epoch-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
+              help="An epoch that takes longer is taken to hang: its process is ended.")  # fmt: skip
+@click.option("--trial-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
+              help="A trial that takes longer fails.")  # fmt: skip
 @click.option("--address", help="A Ray cluster; without it, RAY_ADDRESS or a Ray of its own on this machine.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's event files as well.")
 def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **options: Any) -> None:
     """Train the trials of an experiment FILE with Ray Tune.
 
-    Exit code: 0 if every trial is complete, 1 if one is not, 2 for bad input.
+    Typed again it goes on where it was: what is complete stays, what has begun continues from its last checkpoint.
+
+    Exit code: 0 if every trial of the grid is complete, 1 if one is not, 2 for bad input, 130 or 143 if it was stopped.
     """
     experiment, configs = checked(file, settings)
     from dynsparse import tune
     from dynsparse.data import DataError
+    from dynsparse.lease import OwnedError
 
-    n_trials = min(len(configs), options["limit"] or len(configs))
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
-    click.echo(plural(n_trials, "trial"), err=True)
     try:
         outcome = tune.run(experiment, storage, overrides=dict(settings), **options)
-    except (ValueError, DataError) as error:
+    except (ValueError, DataError, OwnedError) as error:
         raise Refusal(str(error)) from error
     report(outcome, configs)
+    if outcome.n_unfinished and outcome.stopped_by is not None:
+        click.echo(f"stopped; to go on, type the same again:  {again()}")
+        raise click.exceptions.Exit(128 + outcome.stopped_by)
     if outcome.failures or outcome.n_unfinished:
         raise click.exceptions.Exit(1)
+
+
+def again() -> str:
+    """The command that was typed, without what would start over."""
+    return shlex.join(["dynsparse", *(word for word in sys.argv[1:] if word != "--fresh")])
 
 
 def checked(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Experiment, list[Config]]:
@@ -226,6 +248,20 @@ def failures(folder: str) -> None:
     if len(failed):
         click.echo(analysis.format_table(failed, "text"))
     click.echo(analysis.left_out(df))
+
+
+@main.command()
+@folder_argument
+@click.option("--once", is_flag=True, help="Print one line and end.")
+def watch(folder: str, once: bool) -> None:
+    """Follow a run that another process does in DIR, until it ends."""
+    from dynsparse.watch import follow
+
+    try:
+        for line in follow(folder, once=once):
+            click.echo(line)
+    except (OSError, ValueError) as error:
+        raise Refusal(str(error)) from error
 
 
 @main.command()

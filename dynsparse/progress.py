@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 # In a log file or a notebook, seconds from one line to the next.
 LOG_INTERVAL_SECONDS = 15
@@ -52,11 +52,28 @@ class Progress:
         if self.failed:
             parts.append(f"{self.failed} failed")
         if self.best_trial:
-            parts.append(f"best {self.metric} {self.best:.4g} (trial {self.best_trial})")
+            parts.append(f"best {self.metric} {self.best:.4g} ({self.best_trial})")
         left = self.seconds_left(now)
         if left is not None and self.done + self.failed < self.n_trials:
             parts.append(f"{clock(left)} left")
         return ", ".join(parts)
+
+    def status(self, *, running: bool) -> dict[str, Any]:
+        """The same as numbers, for another process to read."""
+        left = self.seconds_left(time.monotonic())
+        return {
+            "running": running,
+            "time": time.time(),
+            "line": self.line(),
+            "trials": self.n_trials,
+            "done": self.done,
+            "failed": self.failed,
+            "trials_running": self.running,
+            "best": self.best if self.best_trial else None,
+            "best_trial": self.best_trial or None,
+            "metric": self.metric,
+            "seconds_left": left,
+        }
 
 
 class Display:

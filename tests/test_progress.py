@@ -18,7 +18,7 @@ def test_the_line_counts_and_names_the_best():
     for value in (0.5, 0.75, math.nan, None, 0.25):
         progress.row("a" if value == 0.5 else "b", value)
     # 5 epochs in 10 s: the other 35 take 70 s.
-    assert progress.line(now=110.0) == "0 of 4 trials done, 2 running, best val_acc 0.75 (trial b), 0:01:10 left"
+    assert progress.line(now=110.0) == "0 of 4 trials done, 2 running, best val_acc 0.75 (b), 0:01:10 left"
 
 
 def test_a_failed_trial_takes_its_epochs_off_the_account():

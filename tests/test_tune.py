@@ -17,7 +17,7 @@ from dynsparse.data import DataError
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.training import Trainer
 from dynsparse.tune import launch
-from dynsparse.tune.trainable import STATE_FILE
+from dynsparse.tune.trainable import Job, SparseTrial
 
 pytestmark = pytest.mark.ray
 SMALL = dict(dataset_name="digits", hidden_sizes=[20], batch_size=64, kwinners=True)
@@ -37,6 +37,16 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def of_job(path, **options):
+    """The trainable of a run, as Tune makes it, without Ray."""
+
+    class Trial(SparseTrial):
+        def setup(self, config):
+            super().setup(config, Job(str(path), "a version", **options))
+
+    return Trial
 
 
 def rows_of(config: Config) -> list[dict[str, float]]:
@@ -71,6 +81,7 @@ def test_a_grid_ends_in_folders_with_the_numbers_of_each_trial_alone(a_ray, tmp_
         assert Config.of(params) == launch.launched(config)
         rows = [json.loads(line) for line in (folder / "result.json").read_text().splitlines()]
         pids |= {row["pid"] for row in rows}
+        assert {row["trial_id"] for row in rows} == {folder.name.removeprefix("trial_")}
         assert [row["done"] for row in rows] == [False, False, True]
         assert_equal_rows(rows, rows_of(config))
         assert len(pd.read_csv(folder / "progress.csv")) == 3
@@ -96,12 +107,44 @@ def test_a_trial_that_fails_leaves_the_others_and_is_named(a_ray, tmp_path):
     assert "no positive or no negative weight left" in df["error"]["legacy_2019"]
 
 
-def test_a_folder_with_results_is_left_alone(a_ray, tmp_path):
-    (tmp_path / "used").mkdir()
-    (tmp_path / "used" / "anything").write_text("mine")
-    with pytest.raises(ExperimentError, match=r"used already holds results; give this run another --name"):
-        tune.run(Experiment("used", "?", SMALL, epochs=1), tmp_path)
-    assert [path.name for path in tmp_path.rglob("*")] == ["used", "anything"]
+def test_the_same_run_again_goes_on_where_it_was(a_ray, tmp_path, capsys):
+    experiment = Experiment("again", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2])), epochs=2)
+    assert tune.run(experiment, tmp_path, limit=2).n_complete == 2
+    before = {path: path.read_bytes() for path in (tmp_path / "again").glob("trial_*/*")}
+    capsys.readouterr()
+
+    assert tune.run(experiment, tmp_path).n_complete == 3
+    assert "3 trials: 2 complete, 1 to run" in capsys.readouterr().err
+    assert all(path.read_bytes() == content for path, content in before.items()), "a complete trial is left alone"
+
+    assert tune.run(experiment, tmp_path, overrides={"seed": [2, 7]}).n_complete == 2
+    said = capsys.readouterr().err
+    assert "2 trials: 1 complete, 1 to run" in said
+    assert "2 more in the folder are not in the grid (any more); they stay as they are" in said
+
+    fresh = tune.run(experiment, tmp_path, limit=1, fresh=True)
+    assert (Path(fresh.path).name, fresh.n_complete) == ("again-2", 1)
+
+
+def test_a_failed_trial_runs_again_only_when_asked(a_ray, tmp_path):
+    legacy = dict(rules="legacy_2019", hidden_sizes=[3], on_perc=0.1, hebbian_prune_perc=0.0, weight_prune_perc=0.9)
+    experiment = Experiment("fails", "?", dict(legacy, dataset_name="digits"), epochs=4)
+    [first] = tune.run(experiment, tmp_path).failures
+    folder = tmp_path / "fails" / first.trial
+    written = (folder / "failed.json").stat().st_mtime_ns
+    [second] = tune.run(experiment, tmp_path).failures
+    assert (folder / "failed.json").stat().st_mtime_ns == written
+    [third] = tune.run(experiment, tmp_path, retry_failed=True).failures
+    assert (folder / "failed.json").stat().st_mtime_ns > written
+    assert first == second == third
+
+
+def test_two_trials_of_one_identity_are_refused(tmp_path):
+    with pytest.raises(ExperimentError, match=r"the grid has 2 times the same trial; they differ in debug_sparse"):
+        tune.run(Experiment("e", "?", dict(SMALL, debug_sparse=ray_tune.grid_search([True, False]))), tmp_path)
+    with pytest.raises(ExperimentError, match=r"the same trial; they differ in nothing: a value stands twice"):
+        tune.run(Experiment("e", "?", dict(SMALL, seed=ray_tune.grid_search([1, 1]))), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_more_cpus_than_there_are(a_ray, tmp_path):
@@ -157,27 +200,35 @@ def test_relative_data_folders_are_made_absolute_for_the_workers(tmp_path, monke
     ],
     ids=["GMP", "legacy", "Adam"],
 )
-def test_a_reused_trainable_equals_a_fresh_one(other):
+def test_a_reused_trainable_equals_a_fresh_one(other, tmp_path):
     first, second = Config.of({**SMALL, "epochs": 3, **other}), Config.of({**SMALL, "epochs": 3, "seed": 5})
-    reused = tune.SparseTrial(first.values())
+    trainable = of_job(tmp_path)
+    reused = trainable(first.values())
     reused.train()
     assert reused.reset_config(second.values()) is True
     assert_equal_rows([reused.train() for _ in range(3)], rows_of(second))
 
 
-def test_a_trial_continues_from_its_checkpoint_bit_for_bit(tmp_path):
-    config = Config.of({**SMALL, "epochs": 4, "model": "SNFS"})
-    undisturbed = rows_of(config)
-    trial = tune.SparseTrial(config.values())
-    for _ in range(2):
+@pytest.mark.parametrize("epochs_before", [0, 1, 2, 3, 4, 5])
+def test_a_trial_continues_from_its_folder_bit_for_bit(tmp_path, epochs_before):
+    config = Config.of({**SMALL, "epochs": 5, "model": "SNFS"})
+    trainable = of_job(tmp_path, checkpoint_epochs=2)
+    trial = trainable(config.values())
+    for _ in range(epochs_before):
         trial.train()
-    trial.save_checkpoint(str(tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == [STATE_FILE]
-    later = tune.SparseTrial(config.values())
-    later.load_checkpoint(str(tmp_path))
-    rows = [later.train() for _ in range(2)]
-    assert_equal_rows(rows, undisturbed[2:])
-    assert [row["done"] for row in rows] == [False, True]
+    [folder] = tmp_path.iterdir()
+    before = (folder / "result.json").read_bytes() if epochs_before else b""
+
+    later = trainable(config.values())
+    rows = []
+    while not rows or not rows[-1]["done"]:
+        rows.append(later.train())
+    # What ran again ran from the last checkpoint, of an even epoch or the last one.
+    assert len(rows) == 5 - epochs_before // 2 * 2 if epochs_before < 5 else len(rows) == 1
+    lines = (folder / "result.json").read_bytes().splitlines(keepends=True)
+    assert_equal_rows([json.loads(line) for line in lines], rows_of(config))
+    assert b"".join(lines).startswith(before), "a row that a reader may have seen is never written again"
+    assert (folder / "complete.json").exists()
 
 
 def test_a_run_of_its_own_starts_and_ends_a_ray(tmp_path):

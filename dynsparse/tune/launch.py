@@ -4,43 +4,41 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.fs
 import ray
 from ray import tune
-from ray.tune.logger import CSVLoggerCallback
+from ray.tune.logger import TBXLoggerCallback
 
+from dynsparse.account import Failure, take_stock, version
 from dynsparse.config import Config
 from dynsparse.data import load_dataset
 from dynsparse.experiment import Experiment, ExperimentError, axes
-from dynsparse.tune.callbacks import RowLogger, ShowProgress
-from dynsparse.tune.trainable import PLACE, SparseTrial
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A trial that did not end well."""
-
-    trial: str  # its folder's name
-    values: dict[str, Any]  # of the axes of the grid
-    error: str  # the last line of what was raised
+from dynsparse.lease import Lease
+from dynsparse.storage import Folder, open_folder
+from dynsparse.trial_folder import State, TrialFolder, folder_name, identity
+from dynsparse.tune.callbacks import RecordFailures, ShowProgress
+from dynsparse.tune.trainable import PLACE, Job, SparseTrial
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run."""
+    """What became of a run: all trials of the grid, those of earlier runs included."""
 
     path: str  # of the experiment's folder
     n_complete: int
     n_unfinished: int  # neither complete nor failed: the run was stopped
     failures: list[Failure]
     seconds: float
+    stopped_by: int | None = None  # the number of the signal
 
 
 def run(
@@ -50,50 +48,72 @@ def run(
     name: str | None = None,
     overrides: Mapping[str, Sequence[Any]] | None = None,
     limit: int | None = None,
+    fresh: bool = False,
+    retry_failed: bool = False,
     cpus_per_trial: float | None = None,
     gpus_per_trial: float | None = None,
+    max_failures: int = 3,
+    checkpoint_epochs: int = 5,
+    epoch_seconds: float | None = None,
+    trial_seconds: float | None = None,
     address: str | None = None,
+    tensorboard: bool = False,
     callbacks: Sequence[tune.Callback] = (),
 ) -> Outcome:
-    """Train the trials of an experiment; return when all have ended.
+    """Train the trials of an experiment; return when all have ended, or when the run was stopped (Ctrl-C, TERM).
 
-    A trial that fails leaves the others untouched.
+    What the folder already holds is kept: complete trials do not run again, those that have begun are continued from
+    their last checkpoint, failed ones are left as they are. A trial that fails leaves the others untouched.
 
     Args:
         storage: a folder, or what else Ray takes as storage (s3://...); the trials go to storage/name.
         name: the experiment's own if None.
         overrides: key to the values that replace the space's.
         limit: only the first so many trials of the grid.
+        fresh: start over, in a new folder.
+        retry_failed: run failed trials again.
         cpus_per_trial, gpus_per_trial: the experiment's own if None.
+        max_failures: how often a trial may die and be continued before it has failed.
+        checkpoint_epochs: from one checkpoint of a trial to the next.
+        epoch_seconds: an epoch that takes longer is taken to hang, and its process is ended; None: no limit.
+        trial_seconds: a trial that takes longer fails; None: no limit.
         address: of a Ray cluster; None: RAY_ADDRESS, or a Ray of its own on this machine.
+        tensorboard: write TensorBoard's event files as well.
         callbacks: more of Tune's callbacks.
 
-    Raises: ConfigError, ExperimentError, DataError before any trial has started.
+    Raises: ConfigError, ExperimentError, DataError before any trial has started; OwnedError if another process runs
+    this experiment.
     """
     configs = [launched(config) for config in experiment.configs(overrides)][:limit]
-    name = name or experiment.name
+    _refuse_twins(configs)
     cpus = experiment.cpus_per_trial if cpus_per_trial is None else cpus_per_trial
     gpus = experiment.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
-    storage = str(storage) if "://" in str(storage) else str(Path(storage).expanduser().resolve())
-    path = f"{storage}/{name}"
     _refuse_device_without_gpu(configs, gpus)
-    _refuse_used_folder(path)
+    storage = str(storage) if "://" in str(storage) else str(Path(storage).expanduser().resolve())
+    name = _free_name(storage, name or experiment.name) if fresh else name or experiment.name
+    folder = _opened(f"{storage}/{name}")
     for dataset, data_dir in dict.fromkeys((c.dataset_name, c.data_dir) for c in configs):
         load_dataset(dataset, data_dir)
 
-    started_ray = not ray.is_initialized()
-    if started_ray:
-        _start_ray(address)
-    try:
-        _refuse_impossible_resources(cpus, gpus)
-        _make_folder(path)
-        started = time.monotonic()
-        with _quiet_tune():
-            results = _tuner(configs, storage, name, cpus, gpus, callbacks).fit()
-        return _outcome(results, configs, path, time.monotonic() - started)
-    finally:
-        if started_ray:
-            ray.shutdown()
+    started = time.monotonic()
+    account = take_stock(folder, configs)
+    print(account.text(retry_failed=retry_failed), file=sys.stderr)
+    signals = _Signals()
+    if account.todo(retry_failed=retry_failed):
+        with _a_ray(address), signals, _quiet_tune():
+            _refuse_impossible_resources(cpus, gpus)
+            with _lease(folder):
+                # Seen again under the lease: another run may have ended just now.
+                account = take_stock(folder, configs)
+                todo = account.todo(retry_failed=retry_failed)
+                for config in todo:
+                    TrialFolder(folder.sub(folder_name(config))).forget_failure()
+                job = Job(folder.path, version(), checkpoint_epochs, epoch_seconds, trial_seconds)
+                n_complete = len(account.of(State.COMPLETE))
+                watchers = [ShowProgress(folder, todo, n_complete), RecordFailures(folder, todo)]
+                loggers = [TBXLoggerCallback()] if tensorboard else []
+                _tuner(todo, job, storage, name, cpus, gpus, max_failures, [*watchers, *loggers, *callbacks]).fit()
+    return _outcome(folder, configs, time.monotonic() - started, signals.received)
 
 
 def launched(config: Config) -> Config:
@@ -112,24 +132,77 @@ def _refuse_device_without_gpu(configs: Sequence[Config], gpus: float) -> None:
         raise ExperimentError("a GPU is set aside for each trial, but device='cpu'; give --set device=cuda")
 
 
-def _refuse_used_folder(path: str) -> None:
-    """Two runs in one folder would mix their trials. Raises: ExperimentError."""
+def _refuse_twins(configs: Sequence[Config]) -> None:
+    """Two trials of one identity would write one folder. Raises: ExperimentError."""
+    groups: dict[str, list[Config]] = {}
+    for config in configs:
+        groups.setdefault(identity(config), []).append(config)
+    twins = next((group for group in groups.values() if len(group) > 1), None)
+    if twins is not None:
+        differ = ", ".join(axes(twins)) or "nothing: a value stands twice in its axis"
+        raise ExperimentError(f"the grid has {len(twins)} times the same trial; they differ in {differ}")
+
+
+def _free_name(storage: str, name: str) -> str:
+    """The first of name, name-2, name-3, ... under which the storage holds nothing."""
+    names = [name, *(f"{name}-{number}" for number in range(2, 10_000))]
+    return next(each for each in names if not _opened(f"{storage}/{each}").names())
+
+
+def _opened(path: str) -> Folder:
+    """Raises: ExperimentError where the storage cannot be reached."""
     try:
-        filesystem, inside = pyarrow.fs.FileSystem.from_uri(path)
-        used = filesystem.get_file_info(pyarrow.fs.FileSelector(inside, allow_not_found=True))
+        folder = open_folder(path)
+        folder.names()
     except (OSError, ValueError) as error:
-        raise ExperimentError(f"the storage {path} cannot be read: {error}") from error
-    if used:
-        raise ExperimentError(f"{path} already holds results; give this run another --name, or move that folder away")
+        raise ExperimentError(f"the storage {path} cannot be read: {error}; give another --storage") from error
+    return folder
 
 
-def _make_folder(path: str) -> None:
-    """Raises: ExperimentError where the storage cannot be written."""
+def _lease(folder: Folder) -> AbstractContextManager[Any]:
+    """The lease of the experiment; what cannot hold it cannot hold results. Raises: ExperimentError."""
     try:
-        filesystem, inside = pyarrow.fs.FileSystem.from_uri(path)
-        filesystem.create_dir(inside, recursive=True)
+        folder.replace(".writable", b"")
+        folder.delete(".writable")
     except OSError as error:
-        raise ExperimentError(f"the storage {path} cannot be written: {error}; give another --storage") from error
+        raise ExperimentError(
+            f"the storage {folder.path} cannot be written: {error}; give another --storage"
+        ) from error
+    return Lease(folder)
+
+
+class _Signals:
+    """While it lasts, TERM stops a run as Ctrl-C does: Tune knows only the latter. `received` is the first."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        # Handlers can be set in the main thread alone; elsewhere there is nobody to press Ctrl-C.
+        if threading.current_thread() is threading.main_thread():
+            self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._stop)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: Any) -> None:
+        self.received = self.received or number
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@contextmanager
+def _a_ray(address: str | None) -> Iterator[None]:
+    """The Ray that is there, or one that lasts as long as the run."""
+    if ray.is_initialized():
+        yield
+        return
+    _start_ray(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _start_ray(address: str | None) -> None:
@@ -180,43 +253,41 @@ def _quiet_tune() -> Iterator[None]:
 
 def _tuner(
     configs: Sequence[Config],
+    job: Job,
     storage: str,
     name: str,
     cpus: float,
     gpus: float,
-    callbacks: Sequence[tune.Callback],
+    max_failures: int,
+    callbacks: list[tune.Callback],
 ) -> tune.Tuner:
     values = [config.values() for config in configs]
+    names = [folder_name(config) for config in configs]
     # A grid of Tune's own is a full product; ours may be any list of trials, so the grid is over places in the list.
     space = {**values[0], PLACE: tune.grid_search(list(range(len(values))))}
     for key in axes(configs):
         space[key] = tune.sample_from(lambda spec, key=key: values[spec.config[PLACE]][key])
     return tune.Tuner(
-        tune.with_resources(SparseTrial, {"cpu": cpus, "gpu": gpus}),
+        tune.with_resources(tune.with_parameters(SparseTrial, job=job), {"cpu": cpus, "gpu": gpus}),
         param_space=space,
         tune_config=tune.TuneConfig(
             reuse_actors=True,
-            trial_dirname_creator=lambda trial: f"trial_{trial.trial_id}",
+            # Tune asks before it has looked up the keys, so the place is all that is known of the trial.
+            trial_dirname_creator=lambda trial: names[trial.config[PLACE]],
         ),
         run_config=tune.RunConfig(
             name=name,
             storage_path=storage,
             verbose=0,
+            failure_config=tune.FailureConfig(max_failures=max_failures),
             # None would become True for a class like ours.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[RowLogger(), CSVLoggerCallback(), ShowProgress(configs), *callbacks],
+            callbacks=callbacks,
         ),
     )
 
 
-def _outcome(results: tune.ResultGrid, configs: Sequence[Config], path: str, seconds: float) -> Outcome:
-    varying = axes(configs)
-    failures, n_complete = [], 0
-    for result in results:
-        if result.error is not None:
-            values = {key: result.config[key] for key in varying}
-            lines = str(result.error).strip().splitlines() or [type(result.error).__name__]
-            failures.append(Failure(Path(result.path).name, values, lines[-1]))
-        elif (result.metrics or {}).get("done"):
-            n_complete += 1
-    return Outcome(path, n_complete, len(configs) - n_complete - len(failures), failures, seconds)
+def _outcome(folder: Folder, configs: Sequence[Config], seconds: float, stopped_by: int | None) -> Outcome:
+    account = take_stock(folder, configs)
+    n_complete, failures = len(account.of(State.COMPLETE)), account.failures()
+    return Outcome(folder.path, n_complete, len(configs) - n_complete - len(failures), failures, seconds, stopped_by)

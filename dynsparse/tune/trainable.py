@@ -1,55 +1,117 @@
-"""One trial as Ray Tune's class API wants it."""
+"""One trial as Ray Tune's class API wants it. It continues what its folder holds, and writes there what it does."""
 
 from __future__ import annotations
 
+import faulthandler
+import os
+import socket
+import time
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from dynsparse.config import Config
+from dynsparse.storage import open_folder
 from dynsparse.training import Trainer, TrialError
+from dynsparse.trial_folder import TrialFolder, folder_name, identity
 
-STATE_FILE = "state.pt"
 # Where a trial stands in the list that Tune is given. It is no hyperparameter, and no file shows it.
 PLACE = "place_in_list"
 
 
-class SparseTrial(tune.Trainable):
-    """One trial as Ray Tune's class API wants it: a step is an epoch."""
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a run share."""
 
-    def setup(self, config: dict[str, Any]) -> None:
-        """Build the trial. Raises: ConfigError, DataError."""
+    path: str  # of the experiment's folder
+    version: str  # of the code
+    checkpoint_epochs: int = 5  # from one checkpoint to the next
+    epoch_seconds: float | None = None  # an epoch that takes longer is taken to hang, and its process is ended
+    trial_seconds: float | None = None  # a trial that takes longer fails
+
+
+class SparseTrial(tune.Trainable):
+    """A step is an epoch."""
+
+    def setup(self, config: dict[str, Any], job: Job) -> None:
+        """Build the trial, and continue it from its folder. Raises: ConfigError, DataError, TrialError, OSError."""
         # Ray sets OMP_NUM_THREADS for this too, but not where the user's environment sets another.
         torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
-        self._config = Config.of(without(config, PLACE))
+        self._config, self._job = Config.of(without(config, PLACE)), job
+        self._identity = identity(self._config)
+        self._folder = TrialFolder(open_folder(job.path).sub(folder_name(self._config)))
+        self._folder.begin(self._config, {"version": job.version})
+        self._rows = self._folder.rows()
+        self._seconds = self._rows[-1]["time_total_s"] if self._rows else 0.0
         self.trainer = Trainer([self._config])
+        state = self._folder.load_checkpoint(len(self._rows))
+        if state is not None:
+            self.trainer.load_state_dict(state)
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch. Raises: TrialError if the trial cannot go on."""
-        [row] = self.trainer.train_epoch()
+        """Train one epoch and write its row. Raises: TrialError if the trial cannot go on; OSError."""
+        if self.trainer.epoch >= self._config.epochs:
+            # It was ended between its last row and the mark.
+            self._folder.complete(len(self._rows))
+            return dict(self._rows[-1])
+        started = time.monotonic()
+        if self._job.epoch_seconds is not None:
+            # From a thread in C: it also ends a process that holds the interpreter.
+            faulthandler.dump_traceback_later(self._job.epoch_seconds, exit=True)
+        try:
+            [row] = self.trainer.train_epoch()
+        finally:
+            faulthandler.cancel_dump_traceback_later()
         if row is None:
             raise TrialError(self.trainer.errors[0])
-        return {**row, "done": self.trainer.epoch >= self._config.epochs}
+        if self.trainer.epoch > len(self._rows):
+            self._write(row, time.monotonic() - started)
+        row = self._rows[self.trainer.epoch - 1]
+        if self._job.trial_seconds is not None and self._seconds > self._job.trial_seconds and not row["done"]:
+            raise TrialError(f"it took {self._seconds:.0f} s; the limit of a trial is {self._job.trial_seconds:g} s")
+        return dict(row)
+
+    def _write(self, numbers: dict[str, float], seconds: float) -> None:
+        """The row, then now and then a checkpoint, and at the end the mark that says so."""
+        epoch, now = self.trainer.epoch, datetime.now()
+        done = epoch >= self._config.epochs
+        self._seconds += seconds
+        row = {
+            **numbers,
+            "done": done,
+            "training_iteration": epoch,
+            "trial_id": self._identity,
+            "date": now.strftime("%Y-%m-%d_%H-%M-%S"),
+            "timestamp": int(now.timestamp()),
+            "time_this_iter_s": seconds,
+            "time_total_s": self._seconds,
+            "pid": os.getpid(),
+            "hostname": socket.gethostname(),
+            "node_ip": ray.util.get_node_ip_address(),
+        }
+        self._folder.append(row, rows_before=len(self._rows))
+        self._rows.append(row)
+        if done or epoch % self._job.checkpoint_epochs == 0:
+            self._folder.save_checkpoint(epoch, self.trainer.state_dict())
+            self._folder.write_csv(self._rows)
+        if done:
+            self._folder.complete(len(self._rows))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Write all that is needed to continue bit for bit."""
-        torch.save(self.trainer.state_dict(), Path(checkpoint_dir) / STATE_FILE)
+        """Nothing: the trial's own folder has its checkpoints."""
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
-        """Continue from a checkpoint; nothing is unpickled but tensors and plain values."""
-        self.trainer.load_state_dict(torch.load(Path(checkpoint_dir) / STATE_FILE, weights_only=True))
+    def load_checkpoint(self, checkpoint: str) -> None:
+        """Nothing: `setup` has continued the trial."""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another trial: the process, torch and the data set stay, all else is built anew."""
-        self.setup(new_config)
+        self.setup(new_config)  # type: ignore[call-arg]  # Tune adds `job`, as it does for a fresh one
         return True
-
-    def cleanup(self) -> None:
-        """Let go of the network."""
-        del self.trainer
 
 
 def without(values: Mapping[str, Any], name: str) -> dict[str, Any]:

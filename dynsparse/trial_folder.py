@@ -1,0 +1,216 @@
+"""The folder of one trial, which is the truth about it: its configuration, its rows, its checkpoints, its end.
+
+The layout is Ray Tune's (params.json, result.json with one row per epoch, progress.csv, error.txt), and
+complete.json beside it. It is written where the trial is trained, so that nothing depends on another process.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import torch
+
+from dynsparse.config import Config
+from dynsparse.storage import Folder
+
+CHECKPOINTS_KEPT = 2
+# Keys that say where a trial runs and what it logs, not what it computes.
+NOT_IN_IDENTITY = ("data_dir", "device", "debug_weights", "debug_sparse")
+
+
+class State(Enum):
+    """How far a trial has come."""
+
+    NEW = "new"
+    STARTED = "started"
+    FAILED = "failed"
+    COMPLETE = "complete"
+
+
+def identity(config: Config) -> str:
+    """A hash of what a trial computes, 12 hexadecimal digits: equal trials have the same in any run, on any machine."""
+    values = {name: value for name, value in config.values().items() if name not in NOT_IN_IDENTITY}
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def folder_name(config: Config) -> str:
+    """The name of a trial's folder: the same in any run."""
+    return f"trial_{identity(config)}"
+
+
+class TrialFolder:
+    """Reads and writes the folder of one trial. `damage` lists what was found damaged while reading.
+
+    Raises: OSError where the storage fails.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self.damage: list[str] = []
+
+    def begin(self, config: Config, about: Mapping[str, Any]) -> None:
+        """Write the configuration, and what else is to be known of the trial, if it is not there."""
+        if self._json("params.json") is None:
+            self._folder.replace("params.json", _encode(config.values(), indent=2))
+        if self._json("about.json") is None:
+            self._folder.replace("about.json", _encode(about, indent=2))
+
+    def config(self) -> Config | None:
+        """The trial's configuration; None if it cannot be read or is none of this version's."""
+        values = self._json("params.json")
+        try:
+            return None if values is None else Config.of(values)
+        except ValueError as error:
+            self.damage.append(f"params.json: {error}")
+            return None
+
+    def about(self) -> dict[str, Any]:
+        """What `begin` was told."""
+        return self._json("about.json") or {}
+
+    # Rows
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All whole rows, one for each epoch from 1 on; a torn one is left out and named in `damage`."""
+        rows: list[dict[str, Any]] = []
+        for number, line in enumerate((self._folder.read("result.json") or b"").splitlines(), start=1):
+            row = _decode(line)
+            if row is None or row.get("training_iteration") != len(rows) + 1:
+                self.damage.append(f"result.json: line {number} is damaged; rows are taken up to there")
+                break
+            rows.append(row)
+        return rows
+
+    def append(self, row: Mapping[str, Any], rows_before: int) -> None:
+        """Add the row of an epoch, at most once: one that a reader may have seen is never written again.
+
+        Args:
+            rows_before: the number of whole rows that are there.
+        """
+        content = self._folder.read("result.json") or b""
+        whole = b"".join(content.splitlines(keepends=True)[:rows_before])
+        if len(whole) < len(content):
+            # What stands after the last whole row was torn by a crash.
+            self._folder.replace("result.json", whole)
+        self._folder.append("result.json", _encode(row) + b"\n")
+
+    def write_csv(self, rows: list[dict[str, Any]]) -> None:
+        """progress.csv anew: a metric that first appears late has its column from the first row on."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+        self._folder.replace("progress.csv", text.getvalue().encode())
+
+    # Checkpoints
+
+    def save_checkpoint(self, epoch: int, state: Mapping[str, Any]) -> None:
+        """Write all that is needed to continue after an epoch; the oldest of more than two are deleted."""
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        content = buffer.getvalue()
+        checksum = hashlib.sha256(content).hexdigest().encode()
+        self._folder.replace(_checkpoint_name(epoch), checksum + b"\n" + content)
+        for name in self._checkpoint_names()[CHECKPOINTS_KEPT:]:
+            self._folder.delete(name)
+
+    def load_checkpoint(self, epochs: int) -> dict[str, Any] | None:
+        """The newest whole checkpoint of at most so many epochs; None if there is none. Damaged ones are named."""
+        for name in self._checkpoint_names():
+            checksum, _, content = (self._folder.read(name) or b"").partition(b"\n")
+            if hashlib.sha256(content).hexdigest().encode() != checksum:
+                self.damage.append(f"{name}: its checksum does not fit; an older one is taken")
+                continue
+            state = torch.load(io.BytesIO(content), weights_only=True)
+            if state["epoch"] <= epochs:
+                return state
+        return None
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint, whole or not."""
+        return bool(self._checkpoint_names())
+
+    def _checkpoint_names(self) -> list[str]:
+        """The newest first."""
+        names = [name for name in self._folder.names() if name.startswith("checkpoint_") and name.endswith(".pt")]
+        return sorted(names, reverse=True)
+
+    # The end
+
+    def complete(self, n_rows: int) -> None:
+        """Mark the trial as complete: the last thing that is written. Of its checkpoints the last is kept."""
+        checksum = hashlib.sha256(self._folder.read("result.json") or b"").hexdigest()
+        self.forget_failure()
+        self._folder.replace("complete.json", _encode({"rows": n_rows, "sha256": checksum}))
+        for name in self._checkpoint_names()[1:]:
+            self._folder.delete(name)
+
+    def fail(self, text: str) -> None:
+        """Say why the trial ended for good. error.txt is Tune's name for it; Tune writes one at each failure."""
+        self._folder.replace("error.txt", text.rstrip().encode() + b"\n")
+        self._folder.replace("failed.json", _encode({"error": (text.strip().splitlines() or ["unknown"])[-1]}))
+
+    def forget_failure(self) -> None:
+        """The trial is to run again."""
+        self._folder.delete("failed.json")
+        self._folder.delete("error.txt")
+
+    def error(self) -> str | None:
+        """The last line of why the trial ended for good; None if it has not."""
+        return str((self._json("failed.json") or {}).get("error", "")) or None
+
+    def state(self) -> State:
+        """How far the trial has come. A completion mark that does not fit the rows is not believed."""
+        mark = self._json("complete.json")
+        if mark is not None:
+            content = self._folder.read("result.json") or b""
+            if mark.get("sha256") == hashlib.sha256(content).hexdigest():
+                return State.COMPLETE
+            self.damage.append("result.json: it is not what complete.json says; the trial runs again from its rows")
+        if self.error() is not None:
+            return State.FAILED
+        return State.STARTED if self._folder.read("result.json") or self.has_checkpoint() else State.NEW
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        content = self._folder.read(name)
+        if content is None:
+            return None
+        value = _decode(content)
+        if value is None:
+            self.damage.append(f"{name}: no JSON object")
+        return value
+
+
+def _checkpoint_name(epoch: int) -> str:
+    return f"checkpoint_{epoch:06}.pt"
+
+
+def _encode(value: Mapping[str, Any], indent: int | None = None) -> bytes:
+    # A NaN is written as NaN, as Tune writes it.
+    return json.dumps(_plain(value), indent=indent).encode()
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy and torch as Python's, so that none is written as text."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value
+
+
+def _decode(content: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,45 @@
+"""What a run says of itself while it goes on, read by another process."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from dynsparse.lease import is_alive, owner_of
+from dynsparse.storage import Folder, open_folder
+
+STATUS_FILE = "status.json"
+LOOK_SECONDS = 2.0
+
+
+def read_status(folder: Folder) -> dict[str, Any] | None:
+    """The last status of a run; None if there has been none."""
+    try:
+        status = json.loads(folder.read(STATUS_FILE) or b"null")
+    except ValueError:
+        return None
+    return status if isinstance(status, dict) else None
+
+
+def follow(path: str, *, once: bool = False) -> Iterator[str]:
+    """A line whenever the status of a run changes, until it ends. Raises: ValueError if there has been no run."""
+    folder = open_folder(path)
+    shown = None
+    while True:
+        status, owner = read_status(folder), owner_of(folder)
+        goes_on = owner is not None and is_alive(owner)
+        if status is None and not goes_on:
+            raise ValueError(f"{path} holds no run: there is no {STATUS_FILE} in it, and nobody at work")
+        line = str(status["line"]) if status else "starting"
+        if not goes_on:
+            ended = status is not None and not status.get("running")
+            yield f"{line}: {'ended' if ended else 'its process is gone; the same command goes on with it'}"
+            return
+        if line != shown:
+            yield line
+        if once:
+            return
+        shown = line
+        time.sleep(LOOK_SECONDS)
