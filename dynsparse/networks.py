@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -101,12 +100,15 @@ def k_winners(x: Tensor, k: Sequence[int], boost: Tensor, duty: Tensor) -> Tenso
     """
     # The factor exp(boost * k / units) is the same for all units, so the winners are the same without it.
     boosted = x.detach() * torch.exp(-boost[:, None] * duty)[:, None]
-    differ = len(set(k)) > 1
-    index = boosted.topk(max(k), dim=-1, sorted=differ).indices
-    won = torch.ones_like(index, dtype=x.dtype)
-    if differ:
-        won *= torch.arange(max(k), device=x.device) < torch.tensor(k, device=x.device)[:, None, None]
-    return x * torch.zeros_like(x).scatter_(-1, index, won)
+    won = torch.zeros_like(x)
+    # One k at a time: among ties, the first k of a larger selection would be others than a trial's own.
+    for each in dict.fromkeys(k):
+        trials = [i for i, its in enumerate(k) if its == each]
+        # A slice, where it is all of them, copies nothing.
+        some = slice(None) if len(trials) == len(k) else torch.tensor(trials, device=x.device)
+        index = boosted[some].topk(each, dim=-1, sorted=False).indices
+        won[some] = torch.zeros_like(boosted[some]).scatter_(-1, index, 1.0)
+    return x * won
 
 
 def updated_duty(duty: Tensor, out: Tensor, period: int, n_seen: int) -> Tensor:
@@ -123,9 +125,20 @@ def updated_duty(duty: Tensor, out: Tensor, period: int, n_seen: int) -> Tensor:
 def batch_norm(x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, *, training: bool) -> Tensor:
     """Batch normalisation of each trial's units; in training, `mean` and `variance` move by 0.1 in place.
 
-    Shapes: x (trials, batch, units); the others (trials, units).
+    Written out, because torch's own over all trials' units at once rounds otherwise for each width of the pack.
+
+    Shapes: x (trials, batch, units), of at least 2 examples in training; the others (trials, units).
+
+    Reference: Ioffe and Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167
     """
-    n_trials, n_batch, n_units = x.shape
-    flat = x.transpose(0, 1).reshape(n_batch, n_trials * n_units)
-    out = F.batch_norm(flat, mean.view(-1), variance.view(-1), gain.reshape(-1), shift.reshape(-1), training)
-    return out.view(n_batch, n_trials, n_units).transpose(0, 1)
+    if training:
+        batch_mean = x.mean(1)
+        centred = x - batch_mean[:, None]
+        batch_variance = centred.square().mean(1)
+        with torch.no_grad():
+            n = x.shape[1]
+            mean.lerp_(batch_mean, 0.1)
+            variance.lerp_(batch_variance * (n / (n - 1)), 0.1)
+    else:
+        centred, batch_variance = x - mean[:, None], variance
+    return torch.addcmul(shift[:, None], centred, (gain * (batch_variance + 1e-5).rsqrt())[:, None])

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 
-from dynsparse.config import Config, keys
+from dynsparse.config import Config, ConfigError, keys
 from dynsparse.densities import SPREADS
 from dynsparse.methods import METHODS, Method
 from dynsparse.networks import NETWORKS, Network
@@ -68,7 +68,7 @@ class Plan:
 
 
 def plan(configs: Sequence[Config]) -> Plan:
-    """The plan of a pack. Raises: ValueError if the trials cannot be one pack."""
+    """The plan of a pack. Raises: ValueError if the trials cannot be one pack, or their method would do nothing."""
     return _plan(stack(configs, configs[0].device))
 
 
@@ -100,6 +100,13 @@ def _plan(config: Config) -> Plan:
     # In float64: in float32, 0.3 of 15 weights would be 5, not 4.
     density = torch.as_tensor(method.density, dtype=torch.float64)
     is_sparse = bool((density < 1).any()) or method.sparse_type is not None
+    updates = _updates(config, method) if method.prune is not None and config.pruning_active else None
+    if method.surplus is not None and not (updates and updates.end >= updates.interval):
+        raise ConfigError(
+            f"model={config.model!r} would stay dense: no mask update is due within epochs={config.epochs} "
+            f"(pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "
+            f"pruning_active={config.pruning_active})"
+        )
     seeds = torch.as_tensor(config.seed).tolist()
     return Plan(
         network=network,
@@ -110,7 +117,7 @@ def _plan(config: Config) -> Plan:
             _layer_densities(config, network, each) if is_sparse else [1.0] * len(network.shapes)
             for each in density.expand(len(seeds)).tolist()
         ],
-        updates=_updates(config, method) if method.prune is not None and config.pruning_active else None,
+        updates=updates,
         seeds=seeds,
         epochs=config.epochs,
         batch_size=config.batch_size,

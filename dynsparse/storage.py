@@ -7,6 +7,7 @@ folder is a URI or a path; its files are named relative to it, with "/".
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -92,7 +93,7 @@ class LocalFolder(Folder):
             try:
                 written = file.write(content)
                 if written != len(content):
-                    raise OSError(f"only {written} of {len(content)} bytes could be written to {path}")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
                 os.fsync(file.fileno())
             except OSError:
                 # A full disk may have taken a part, on which the next row would be written.

@@ -36,8 +36,9 @@ class Survival:
         if not grown:
             return self.unknown(len(updates))
         # A trial whose updates have ended, alone, would have no more of them, and no survivors to report.
-        goes_on = ~self.stopped[:, None, None].to(grown[0].device)
-        grown = [each & goes_on for each in grown]
+        device = updates[0].mask.device
+        goes_on = ~self.stopped[:, None, None].to(device)
+        grown = [each.to(device) & goes_on for each in grown]
         n_grown = torch.stack([masks.count(each) for each in grown])
         alive = [masks.count(each & update.mask) for each, update in zip(grown, updates, strict=True)]
         n_alive = torch.stack(alive).double()
