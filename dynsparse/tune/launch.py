@@ -100,7 +100,7 @@ def run(
     print(account.text(retry_failed=retry_failed), file=sys.stderr)
     signals = _Signals()
     if account.todo(retry_failed=retry_failed):
-        with _a_ray(address), signals, _quiet_tune():
+        with _a_ray(address), _quiet_tune():
             _refuse_impossible_resources(cpus, gpus)
             with _lease(folder):
                 # Seen again under the lease: another run may have ended just now.
@@ -112,7 +112,9 @@ def run(
                 n_complete = len(account.of(State.COMPLETE))
                 watchers = [ShowProgress(folder, todo, n_complete), RecordFailures(folder, todo)]
                 loggers = [TBXLoggerCallback()] if tensorboard else []
-                _tuner(todo, job, storage, name, cpus, gpus, max_failures, [*watchers, *loggers, *callbacks]).fit()
+                tuner = _tuner(todo, job, storage, name, cpus, gpus, max_failures, [*watchers, *loggers, *callbacks])
+                with signals:
+                    tuner.fit()
     return _outcome(folder, configs, time.monotonic() - started, signals.received)
 
 
@@ -172,7 +174,7 @@ def _lease(folder: Folder) -> AbstractContextManager[Any]:
 
 
 class _Signals:
-    """While it lasts, TERM stops a run as Ctrl-C does: Tune knows only the latter. `received` is the first."""
+    """While it lasts, Ctrl-C and TERM stop a run politely; `received` is the first. Once more, they end it at once."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -181,15 +183,23 @@ class _Signals:
     def __enter__(self) -> None:
         # Handlers can be set in the main thread alone; elsewhere there is nobody to press Ctrl-C.
         if threading.current_thread() is threading.main_thread():
-            self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._stop)
+            handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGUSR1: self._interrupt}
+            self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _stop(self, number: int, frame: Any) -> None:
-        self.received = self.received or number
-        os.kill(os.getpid(), signal.SIGINT)
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+        # Tune's own handlers tell nobody which signal came; it also stops politely at this one.
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        """Before Tune listens to SIGUSR1."""
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -231,6 +241,8 @@ def _quiet_tune() -> Iterator[None]:
     ours = {
         # Its default callbacks write TensorBoard files for each trial, which takes longer than small epochs do.
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        # Signals are ours: see _Signals.
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
         # Its newer output prints a box of settings whatever it is told.
         "RAY_AIR_NEW_OUTPUT": "0",
     }
