@@ -22,22 +22,31 @@ class Progress:
     running: int = 0
     done: int = 0
     failed: int = 0
-    epochs_done: float = 0
+    epochs_done: int = 0
     best: float = -math.inf
     best_trial: str = ""
     started: float = field(default_factory=time.monotonic)
+    _last: dict[str, int] = field(default_factory=dict)  # the highest epoch of each trial
+    _counted: dict[str, int] = field(default_factory=dict)  # epochs of each trial that were run here
 
-    def row(self, trial: str, value: float | None) -> None:
-        """One epoch of a trial has ended. A NaN is never the best."""
-        self.epochs_done += 1
+    def row(self, trial: str, epoch: int, value: float | None) -> None:
+        """An epoch of a trial has ended. A NaN is never the best.
+
+        Args:
+            epoch: from 1. One that the trial has run before, ere it was continued, is not counted again.
+        """
+        new = epoch > self._last.get(trial, 0)
+        self._last[trial] = max(epoch, self._last.get(trial, 0))
+        self._counted[trial] = self._counted.get(trial, 0) + new
+        self.epochs_done += new
         if value is not None and value > self.best:
             self.best, self.best_trial = value, trial
 
-    def end(self, *, failed: bool, epochs_left: int = 0) -> None:
-        """A trial has ended; the epochs that it will not run are off the account."""
+    def end(self, trial: str, epochs: int, *, failed: bool) -> None:
+        """A trial of so many epochs has ended; those that were not run here are off the account."""
         self.failed += failed
         self.done += not failed
-        self.n_epochs -= epochs_left
+        self.n_epochs -= epochs - self._counted.get(trial, 0)
 
     def seconds_left(self, now: float) -> float | None:
         """At the mean pace so far; None before the first epoch."""

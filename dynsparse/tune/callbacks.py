@@ -14,7 +14,7 @@ from dynsparse.config import Config
 from dynsparse.progress import Display, Progress
 from dynsparse.storage import Folder
 from dynsparse.trial_folder import TrialFolder, folder_name
-from dynsparse.tune.trainable import PLACE
+from dynsparse.tune.trainable import ENDED_BY, EPOCH, PLACE
 from dynsparse.watch import STATUS_FILE
 
 STATUS_SECONDS = 2.0
@@ -32,6 +32,7 @@ class ShowProgress(tune.Callback):
         self._display = Display(self._progress)
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
+        self._epochs = [config.epochs for config in configs]
         self._written_at = 0.0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -42,18 +43,18 @@ class ShowProgress(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Count an epoch."""
-        self._progress.row(self._names[trial.config[PLACE]], result.get(self._progress.metric))
+        name = self._names[trial.config[PLACE]]
+        self._progress.row(name, result[EPOCH], result.get(self._progress.metric))
         self._update(trials)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count a complete trial."""
-        self._progress.end(failed=False)
+        """Count a complete trial, or one that ended itself."""
+        self._end(trial, failed=ENDED_BY in (trial.last_result or {}))
         self._update(trials)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count a failed trial; no more tries are left to it, and its folder says so."""
-        ran = (trial.last_result or {}).get("training_iteration", 0)
-        self._progress.end(failed=True, epochs_left=trial.config["epochs"] - ran)
+        self._end(trial, failed=True)
         self._update(trials)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
@@ -61,6 +62,10 @@ class ShowProgress(tune.Callback):
         self._progress.running = 0
         self._display.show(last=True)
         self._write(running=False)
+
+    def _end(self, trial: Any, *, failed: bool) -> None:
+        place = trial.config[PLACE]
+        self._progress.end(self._names[place], self._epochs[place], failed=failed)
 
     def _update(self, trials: list[Any]) -> None:
         self._progress.running = sum(trial.status == "RUNNING" for trial in trials)

@@ -22,6 +22,8 @@ from dynsparse.trial_folder import TrialFolder, folder_name, identity
 
 # Where a trial stands in the list that Tune is given. It is no hyperparameter, and no file shows it.
 PLACE = "place_in_list"
+# What a step tells the driver beside the row: the trial's own epoch, and why it ended if it failed.
+EPOCH, ENDED_BY = "epoch_of_trial", "ended_by"
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,23 @@ class SparseTrial(tune.Trainable):
             self.trainer.load_state_dict(state)
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch and write its row. Raises: TrialError if the trial cannot go on; OSError."""
+        """Train one epoch and write its row. A trial that cannot go on ends here: trying again would change nothing.
+
+        Raises: OSError where the storage fails; whatever else goes wrong. Tune then tries again from `setup`.
+        """
+        try:
+            row = self._epoch()
+        except TrialError as error:
+            self._folder.fail(f"{type(error).__name__}: {error}")
+            return {"done": True, ENDED_BY: str(error), EPOCH: self.trainer.epoch - 1}
+        # Tune has a count of its own, which starts anew when a trial is continued.
+        return {**row, EPOCH: self.trainer.epoch}
+
+    def _epoch(self) -> dict[str, Any]:
         if self.trainer.epoch >= self._config.epochs:
             # It was ended between its last row and the mark.
             self._folder.complete(len(self._rows))
-            return dict(self._rows[-1])
+            return self._rows[-1]
         started = time.monotonic()
         if self._job.epoch_seconds is not None:
             # From a thread in C: it also ends a process that holds the interpreter.
@@ -74,7 +88,7 @@ class SparseTrial(tune.Trainable):
         row = self._rows[self.trainer.epoch - 1]
         if self._job.trial_seconds is not None and self._seconds > self._job.trial_seconds and not row["done"]:
             raise TrialError(f"it took {self._seconds:.0f} s; the limit of a trial is {self._job.trial_seconds:g} s")
-        return dict(row)
+        return row
 
     def _write(self, numbers: dict[str, float], seconds: float) -> None:
         """The row, then now and then a checkpoint, and at the end the mark that says so."""
