@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 
@@ -33,13 +35,14 @@ class Number:
 
     def read(self, value: Any) -> float:
         """The value as a float."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= sys.float_info.max:  # type: ignore[operator]
             raise ValueError(f"must be a number {self}, got {value!r}")
-        below = value < self.low or (self.low_open and value == self.low)
-        above = self.high is not None and (value > self.high or (self.high_open and value == self.high))
+        number = float(value)
+        below = number < self.low or (self.low_open and number == self.low)
+        above = self.high is not None and (number > self.high or (self.high_open and number == self.high))
         if below or above:
             raise ValueError(f"must be {self}, got {value!r}")
-        return float(value)
+        return number
 
     def __str__(self) -> str:
         if self.high is None:
@@ -55,6 +58,8 @@ class Whole:
 
     def read(self, value: Any) -> int:
         """The value as an int; 3.0 is 3."""
+        if isinstance(value, Integral) and not isinstance(value, bool):
+            value = int(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, int) and value >= 2**63:
@@ -95,6 +100,20 @@ class Text:
 
     def __str__(self) -> str:
         return "text"
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device as torch names it."""
+
+    def read(self, value: Any) -> str:
+        """The name."""
+        if not isinstance(value, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", value):
+            raise ValueError(f"must be {self}, got {value!r}")
+        return value
+
+    def __str__(self) -> str:
+        return "cpu, cuda or cuda:<index>"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
-from dynsparse.checks import Check, Choice, Flag, Number, Optional, Sizes, Text, Whole, near_matches
+from dynsparse.checks import Check, Choice, Device, Flag, Number, Optional, Sizes, Text, Whole, near_matches
 from dynsparse.data import DATASETS
 from dynsparse.densities import SPREADS
 from dynsparse.masks import DRAWS
@@ -34,15 +34,15 @@ def key(default: Any, meaning: str, check: Check, *, per_trial: bool = False) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """One trial. Made from keyword arguments, or from a mapping with `Config.of`.
+    """One trial. Made from keyword arguments, or from a mapping with `Config.of`, which knows near matches of keys.
 
-    Raises: ConfigError, naming each key that is unknown, out of range or at odds with another.
+    Raises: ConfigError, naming each key that is out of range or at odds with another.
     """
 
     # The trial
     seed: int = key(0, "everything random in the trial follows from it", Whole(0), per_trial=True)
     epochs: int = key(30, "passes over the training set", Whole(1))
-    device: str = key("cpu", "cpu, cuda or cuda:<index>", Text())
+    device: str = key("cpu", "where the trial is computed", Device())
 
     # The data
     dataset_name: str = key("MNIST", "data set", Choice(DATASETS))
@@ -183,8 +183,9 @@ def disagreements(config: Config) -> list[str]:
         problems.append(
             f"rules='legacy_2019' is what the 2019 notebook ran, with model='DSNNMixedHeb'; got {config.model!r}"
         )
-    if config.kwinners and round(config.percent_on * min(config.hidden_sizes, default=1)) < 1:
-        problems.append(
-            f"percent_on={config.percent_on} leaves no winner among {min(config.hidden_sizes)} units; raise it"
-        )
+    for build in (NETWORKS[config.network], METHODS[config.model]):
+        try:
+            build(config)
+        except ValueError as problem:
+            problems.append(str(problem))
     return problems

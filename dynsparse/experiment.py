@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ class Experiment:
         epochs: of each trial.
         cpus_per_trial, gpus_per_trial: what Ray sets aside for each trial.
         inert: axes that are known to have no effect; any other axis that no trial reads is refused.
+        metric: the column of the results that answers the question.
+
+    Raises: ExperimentError for a name that cannot be a folder's, or a space that is no dict.
     """
 
     name: str
@@ -38,7 +42,16 @@ class Experiment:
     epochs: int = 30
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
-    inert: tuple[str, ...] = field(default=())
+    inert: tuple[str, ...] = ()
+    metric: str = "val_acc_max"
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if not isinstance(self.space, Mapping):
+            raise ExperimentError(f"space must be a dict of keys and values, got {self.space!r}")
+        for each in ("cpus_per_trial", "gpus_per_trial"):
+            if not isinstance(getattr(self, each), int | float) or getattr(self, each) < 0:
+                raise ExperimentError(f"{each} must be a number of at least 0, got {getattr(self, each)!r}")
 
     def configs(self, overrides: Mapping[str, Sequence[Any]] | None = None) -> list[Config]:
         """The trials of the grid, in its order; the last axis varies fastest.
@@ -49,7 +62,7 @@ class Experiment:
         Raises: ExperimentError for a grid without trials, for keys given twice and for axes without effect;
         ConfigError with all problems of all trials.
         """
-        overrides = overrides or {}
+        overrides = {k: v if isinstance(v, list | tuple) else [v] for k, v in (overrides or {}).items()}
         trials = [{"epochs": self.epochs, **trial} for trial in expand(self.space)]
         trials = [{k: v for k, v in trial.items() if k not in overrides} for trial in trials]
         distinct = [trial for i, trial in enumerate(trials) if trial not in trials[:i]] if overrides else trials
@@ -65,6 +78,10 @@ class Experiment:
             raise ConfigError("\n".join(problems))
         if not configs:
             raise ExperimentError(f"the grid of {self.name!r} has no trial: an axis has no values")
+        if len(set(configs)) < len(configs):
+            twice = next(config for i, config in enumerate(configs) if config in configs[:i])
+            values = ", ".join(f"{name}={getattr(twice, name)}" for name in axes(configs))
+            raise ExperimentError(f"the grid has one trial twice ({values}): a value stands twice in its axis")
         self._refuse_axes_without_effect(configs)
         return configs
 
@@ -80,6 +97,12 @@ class Experiment:
             )
         if wrong:
             raise ExperimentError("\n".join(wrong))
+
+
+def check_name(name: object) -> None:
+    """Raises: ExperimentError for what cannot be the name of a folder."""
+    if not isinstance(name, str) or not name.strip() or name.startswith(".") or set(name) & set("/\\"):
+        raise ExperimentError(f"a name is a folder's: text without / that does not begin with a dot, got {name!r}")
 
 
 def expand(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -155,6 +178,9 @@ def load_experiment(path: str | Path) -> Experiment:
     if spec is None or spec.loader is None:
         raise ExperimentError(f"{str(path)!r} is no Python file: an experiment file ends in .py")
     module = importlib.util.module_from_spec(spec)
+    # As for a script: a dataclass in the file looks up its module, and files beside it can be imported.
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -173,7 +199,7 @@ def _where(error: BaseException, path: Path) -> str:
     line = getattr(error, "lineno", None)
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if Path(trace.tb_frame.f_code.co_filename).resolve() == path.resolve():
             line = trace.tb_lineno
         trace = trace.tb_next
     return f" (line {line})" if line else ""

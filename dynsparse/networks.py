@@ -68,10 +68,17 @@ def mlp(config: Config) -> Network:
 
 
 def mlp_heb(config: Config) -> Network:
-    """A multilayer perceptron with ReLU or k-winners; under legacy_2019 `kwinners` is ignored, as it was in 2019."""
+    """A multilayer perceptron with ReLU or k-winners; under legacy_2019 `kwinners` is ignored, as it was in 2019.
+
+    Raises: ValueError where no unit would win.
+    """
     plain = mlp(config)
     if config.rules == "legacy_2019" or not config.kwinners:
         return plain
+    smallest = min(config.hidden_sizes, default=None)
+    least = float(torch.as_tensor(config.percent_on).min())
+    if smallest is not None and round(least * smallest) < 1:
+        raise ValueError(f"percent_on={least:g} leaves no winner among {smallest} units; raise it")
     kwinners = KWinners(
         activation_density=config.percent_on,
         inference_factor=config.k_inference_factor,

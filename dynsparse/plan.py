@@ -16,6 +16,11 @@ from dynsparse.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.packs import stack
 from dynsparse.schedules import DECAYS, Schedule, constant
 
+# Keys that only a mask update reads; those that say when one comes are no part of them.
+UPDATE_KEYS = frozenset(
+    {"prune_decay", "pruning_es", "pruning_es_patience", "pruning_es_window_size", "pruning_es_threshold"}
+)
+
 
 @dataclass(frozen=True)
 class EarlyStop:
@@ -79,8 +84,12 @@ def keys_read(config: Config) -> frozenset[str]:
     `kwinners` is True, `hebbian_grow` by the model that has it, and so on.
     """
     watched = _Watched(stack([config]))
-    _plan(cast(Config, watched))
-    return frozenset(watched.read)
+    if _plan(cast(Config, watched)).updates is not None:
+        return frozenset(watched.read)
+    # No mask update ever comes: of what the method reads, its density is all that counts.
+    method = _Watched(stack([config]))
+    METHODS[config.model](cast(Config, method))
+    return frozenset((watched.read - method.read - UPDATE_KEYS) | (method.read & {"on_perc", "rules"}))
 
 
 class _Watched:
@@ -101,22 +110,29 @@ def _plan(config: Config) -> Plan:
     density = torch.as_tensor(method.density, dtype=torch.float64)
     is_sparse = bool((density < 1).any()) or method.sparse_type is not None
     updates = _updates(config, method) if method.prune is not None and config.pruning_active else None
-    if method.surplus is not None and not (updates and updates.end >= updates.interval):
+    if updates is not None and updates.end < updates.interval:
+        updates = None
+    if method.surplus is not None and updates is None:
         raise ConfigError(
             f"model={config.model!r} would stay dense: no mask update is due within epochs={config.epochs} "
             f"(pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "
             f"pruning_active={config.pruning_active})"
         )
     seeds = torch.as_tensor(config.seed).tolist()
+    densities = [
+        _layer_densities(config, network, each) if is_sparse else [1.0] * len(network.shapes)
+        for each in density.expand(len(seeds)).tolist()
+    ]
+    for trial in densities:
+        for (n_out, n_in), each in zip(network.shapes, trial, strict=True):
+            if round(each * n_out * n_in) < 1:
+                raise ConfigError(f"a density of {each:.3g} leaves a layer of {n_out} x {n_in} without a weight")
     return Plan(
         network=network,
         method=method,
         optimizer=OPTIMIZERS[config.optim_alg](config),
         sparse_type=method.sparse_type or (config.sparse_type if is_sparse and not method.surplus else "exact"),
-        densities=[
-            _layer_densities(config, network, each) if is_sparse else [1.0] * len(network.shapes)
-            for each in density.expand(len(seeds)).tolist()
-        ],
+        densities=densities,
         updates=updates,
         seeds=seeds,
         epochs=config.epochs,

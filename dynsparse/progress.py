@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -55,16 +56,16 @@ class Progress:
         return (now - self.started) / self.epochs_done * (self.n_epochs - self.epochs_done)
 
     def line(self, now: float | None = None) -> str:
-        """For example "12 of 36 trials done, 2 running, best val_acc 0.969, 0:00:41 left"."""
+        """For example "12 of 36 trials done, 2 running, 0:00:41 left, best val_acc 0.969 (seed=1)"."""
         now = time.monotonic() if now is None else now
         parts = [f"{self.done} of {self.n_trials} trials done", f"{self.running} running"]
         if self.failed:
             parts.append(f"{self.failed} failed")
-        if self.best_trial:
-            parts.append(f"best {self.metric} {self.best:.4g} ({self.best_trial})")
         left = self.seconds_left(now)
         if left is not None and self.done + self.failed < self.n_trials:
             parts.append(f"{clock(left)} left")
+        if self.best_trial:
+            parts.append(f"best {self.metric} {self.best:.4g} ({self.best_trial})")
         return ", ".join(parts)
 
     def status(self, *, running: bool) -> dict[str, Any]:
@@ -104,6 +105,8 @@ class Display:
         self._shown_at = now
         line = self._progress.line(now)
         if rewrites:
+            # A line that wraps cannot be rewritten.
+            line = line[: shutil.get_terminal_size().columns - 1]
             # What was longer before is overwritten with spaces.
             stream.write(f"\r{line:<{self._width}}" + ("\n" if last else ""))
             self._width = len(line)

@@ -19,7 +19,7 @@ def test_the_line_counts_and_names_the_best():
     for epoch, value in enumerate((0.75, math.nan, None, 0.25), start=1):
         progress.row("b", epoch, value)
     # 5 epochs in 10 s: the other 35 take 70 s.
-    assert progress.line(now=110.0) == "0 of 4 trials done, 2 running, best val_acc 0.75 (b), 0:01:10 left"
+    assert progress.line(now=110.0) == "0 of 4 trials done, 2 running, 0:01:10 left, best val_acc 0.75 (b)"
 
 
 def test_epochs_that_are_not_run_here_are_off_the_account():

@@ -85,13 +85,14 @@ class SparseTrial(tune.Trainable):
             raise TrialError(self.trainer.errors[0])
         if self.trainer.epoch > len(self._rows):
             self._write(row, time.monotonic() - started)
+        self._keep()
         row = self._rows[self.trainer.epoch - 1]
         if self._job.trial_seconds is not None and self._seconds > self._job.trial_seconds and not row["done"]:
             raise TrialError(f"it took {self._seconds:.0f} s; the limit of a trial is {self._job.trial_seconds:g} s")
         return row
 
     def _write(self, numbers: dict[str, float], seconds: float) -> None:
-        """The row, then now and then a checkpoint, and at the end the mark that says so."""
+        """The row of an epoch that has none yet."""
         epoch, now = self.trainer.epoch, datetime.now()
         done = epoch >= self._config.epochs
         self._seconds += seconds
@@ -110,6 +111,14 @@ class SparseTrial(tune.Trainable):
         }
         self._folder.append(row, rows_before=len(self._rows))
         self._rows.append(row)
+
+    def _keep(self) -> None:
+        """After the row, now and then a checkpoint, and at the end the mark that says so.
+
+        Also after an epoch that ran again and had its row: the trial may have been ended before its checkpoint.
+        """
+        epoch = self.trainer.epoch
+        done = epoch >= self._config.epochs
         if done or epoch % self._job.checkpoint_epochs == 0:
             self._folder.save_checkpoint(epoch, self.trainer.state_dict())
             self._folder.write_csv(self._rows)
