@@ -9,7 +9,8 @@ from analysis.names import unknown
 from analysis.values import sort_key
 
 NOTHING = "–"
-STATISTICS = ["mean", "std", "min", "max", "count", "failed", "incomplete"]
+LEFT_OUT = ["failed", "incomplete", "without_value"]
+STATISTICS = ["mean", "std", "min", "max", "count", *LEFT_OUT]
 RATES = ["failed", "total", "rate"]
 
 
@@ -43,9 +44,9 @@ def agg(df: pd.DataFrame, by: str | Sequence[str], metric: str) -> pd.DataFrame:
     """Statistics of a column over the complete trials of each group.
 
     Columns: the keys, then `mean`, `std` (of the sample; nan for one trial), `min`, `max`, `count`, and how
-    many trials of the group were left out: `failed` (status "error") and `incomplete` (unfinished, or without
-    a value). The three counts add up to the group. A group in which no trial is complete is a row too; so is
-    a missing key. Rows are in the order of the keys' values.
+    many trials of the group were left out: `failed` (status "error"), `incomplete` (unfinished) and
+    `without_value` (complete, but the value is missing). The four counts add up to the group. A group in
+    which no trial is complete is a row too; so is a missing key. Rows are in the order of the keys' values.
 
     Raises: ValueError if a column does not exist, or `metric` holds no numbers.
     """
@@ -54,12 +55,12 @@ def agg(df: pd.DataFrame, by: str | Sequence[str], metric: str) -> pd.DataFrame:
     if not pd.api.types.is_numeric_dtype(df[metric]):
         raise ValueError(f"metric must be a column of numbers, got {metric!r} of type {df[metric].dtype}")
     keys = [df[name] for name in by]
-    has_failed = df["status"] == "error"
-    values = df[metric].where(df["status"] == "complete")
-    is_left_out = values.isna() & ~has_failed
+    is_complete, has_failed = df["status"] == "complete", df["status"] == "error"
+    values = df[metric].where(is_complete)
+    left_out = dict(zip(LEFT_OUT, (has_failed, ~is_complete & ~has_failed, is_complete & values.isna()), strict=True))
     result = values.groupby(keys, dropna=False, sort=False).agg(["mean", "std", "min", "max", "count"])
-    result["failed"] = has_failed.groupby(keys, dropna=False, sort=False).sum()
-    result["incomplete"] = is_left_out.groupby(keys, dropna=False, sort=False).sum()
+    for name, is_left_out in left_out.items():
+        result[name] = is_left_out.groupby(keys, dropna=False, sort=False).sum()
     return _in_order(result.reset_index(), by)
 
 

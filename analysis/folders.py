@@ -50,6 +50,8 @@ def read_experiment(path: str | os.PathLike[str]) -> tuple[list[Trial], list[Iss
     if not trial_folders:
         raise _no_experiment(folder)
     states, issues = _read_states(folder)
+    there = {trial_folder.name for trial_folder in trial_folders}
+    issues += [Issue(name, "", "the trial's folder is missing or empty") for name in sorted(states.keys() - there)]
     trials = []
     for trial_folder in trial_folders:
         trial, found = _read_trial(trial_folder, os.fspath(path), states.get(trial_folder.name, {}))

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from analysis.aggregates import NOTHING, agg, check_columns, format_mean
+from analysis.aggregates import LEFT_OUT, NOTHING, agg, check_columns, format_mean
 from analysis.names import unknown
 from analysis.trials import hyperparameters
 from analysis.values import sort_key
@@ -29,7 +29,7 @@ def pivot(df: pd.DataFrame, rows: str | Sequence[str], columns: str | None, metr
     """
     row_keys = [rows] if isinstance(rows, str) else list(rows)
     table = agg(df, row_keys if columns is None else [*row_keys, columns], metric)
-    has_gaps = bool((table["failed"] + table["incomplete"]).any())
+    has_gaps = bool(table[LEFT_OUT].to_numpy().any())
     show_count = has_gaps or table["count"].nunique() > 1
     cells = [_cell(row, show_count) for row in table.to_dict("records")]
     lefts = [tuple(map(_label, values)) for values in zip(*(table[key] for key in row_keys), strict=True)]
@@ -97,7 +97,7 @@ def _label(value: Any) -> Any:
 def _cell(group: dict[Any, Any], show_count: bool) -> str:
     count = group["count"]
     notes = [f"n={count}"] if count == 1 or (count and show_count) else []
-    notes += [f"{group[name]} {name}" for name in ("failed", "incomplete") if group[name]]
+    notes += [f"{group[name]} {name.replace('_', ' ')}" for name in LEFT_OUT if group[name]]
     return format_mean(group["mean"], group["std"], count, notes)
 
 

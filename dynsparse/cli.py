@@ -128,7 +128,9 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N trials.", metavar="N")
 @click.option("--fresh", is_flag=True, help="Start over in a new folder, instead of going on in this one.")
 @click.option("--retry-failed", is_flag=True, help="Run the failed trials again.")
-@click.option("--cpus-per-trial", type=click.FloatRange(min=0), help="CPUs that Ray sets aside for each trial.")
+@click.option(
+    "--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), help="CPUs that Ray sets aside for each trial."
+)
 @click.option("--gpus-per-trial", type=click.FloatRange(min=0), help="GPUs, likewise; may be a fraction.")
 @click.option("--max-failures", default=3, show_default=True, type=click.IntRange(min=0), metavar="N",
               help="How often a trial may die and be continued before it has failed.")  # fmt: skip
@@ -157,7 +159,7 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
         outcome = tune.run(experiment, storage, overrides=dict(settings), **options)
     except (ValueError, DataError, OwnedError) as error:
         raise Refusal(str(error)) from error
-    report(outcome, configs)
+    report(outcome, configs, experiment.metric)
     if outcome.n_unfinished and outcome.stopped_by is not None:
         click.echo(f"stopped; to go on, type the same again:  {again()}")
         raise click.exceptions.Exit(128 + outcome.stopped_by)
@@ -185,11 +187,12 @@ def checked(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Exper
         raise Refusal(str(error)) from error
 
 
-def report(outcome: Outcome, configs: Sequence[Config]) -> None:
+def report(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:
     """What became of a run, where its results are, and the next command to type."""
     from dynsparse.experiment import axes
     from dynsparse.progress import clock
 
+    path = shlex.quote(outcome.path)
     click.echo(f"\n{plural(outcome.n_complete, 'trial')} complete in {clock(outcome.seconds)}: {outcome.path}")
     if outcome.n_unfinished:
         click.echo(f"{plural(outcome.n_unfinished, 'trial')} not finished")
@@ -200,11 +203,11 @@ def report(outcome: Outcome, configs: Sequence[Config]) -> None:
             click.echo(f"  {values or failure.trial}: {failure.error}")
         if len(outcome.failures) > SHOWN_FAILURES:
             click.echo(f"  ... and {len(outcome.failures) - SHOWN_FAILURES} more")
-        click.echo(f"all of them:  dynsparse failures {outcome.path}")
+        click.echo(f"all of them:  dynsparse failures {path}")
     varying = [name for name in axes(configs) if name != "seed"] or ["model"]
     rows, columns = ",".join(varying[:-1]), varying[-1]
     keys = f"--rows {rows} --columns {columns}" if rows else f"--rows {columns}"
-    click.echo(f"next:  dynsparse table {outcome.path} {keys} --metric val_acc_max")
+    click.echo(f"next:  dynsparse table {path} {keys} --metric {metric}")
 
 
 @main.command()
@@ -221,16 +224,26 @@ def report(outcome: Outcome, configs: Sequence[Config]) -> None:
     show_default=True,
 )
 def table(folder: str, rows: str, columns: str | None, metric: str, where: str | None, form: str) -> None:
-    """Pivot table of the results in DIR: mean ± standard deviation over trials."""
+    """Pivot table of the results in DIR: mean ± standard deviation over trials.
+
+    With --format csv the same as numbers, one row for each cell.
+    """
     import analysis
 
+    keys = [key.strip() for key in rows.split(",")]
     df = loaded(folder)
     if metric not in df:
         # Only metrics with "acc" in their name are columns of their own accord; val_loss_min is asked for here.
-        df = loaded(folder, [re.sub(r"_((max|min)(_epoch)?|median|last)$", "", metric)])
+        usual = [name.removesuffix("_max_epoch") for name in df if name.endswith("_max_epoch")]
+        df = loaded(folder, [*usual, re.sub(r"_((max|min)(_epoch)?|median|last)$", "", metric)])
     try:
         df = chosen(df, where)
-        text = analysis.format_table(analysis.pivot(df, rows.split(","), columns, metric), form)
+        if form == "csv":
+            # For a program: numbers, one row for each cell.
+            result = analysis.agg(df, [*keys, columns] if columns else keys, metric)
+        else:
+            result = analysis.pivot(df, keys, columns, metric)
+        text = analysis.format_table(result, form)
     except ValueError as error:
         raise Refusal(str(error)) from error
     click.echo(text.rstrip())
@@ -279,7 +292,7 @@ def loaded(folder: str, metrics: Sequence[str] | None = None) -> Any:
     import analysis
 
     try:
-        df = analysis.load(folder, metrics)
+        df = analysis.load(Path(folder).expanduser(), metrics)
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
     for trial_dir, file, problem in analysis.issues(df).fillna("").itertuples(index=False):
@@ -292,12 +305,14 @@ def chosen(df: Any, where: str | None) -> Any:
     if where is None:
         return df
     try:
-        kept = df.query(where)
+        holds = df.eval(where)
     except Exception as error:  # whatever the expression made pandas raise
         raise ValueError(f"--where {where!r} does not work: {error}") from error
-    if kept.empty:
+    if str(getattr(holds, "dtype", None)) not in ("bool", "boolean"):
+        raise ValueError(f"--where {where!r} is no condition; write one, such as 'on_perc == 0.1'")
+    if not holds.any():
         raise ValueError(f"--where {where!r} leaves no trial of {len(df)}")
-    return kept
+    return df[holds]
 
 
 def plural(n: int, noun: str) -> str:

@@ -65,13 +65,17 @@ class LocalFolder(Folder):
         """See Folder."""
         try:
             return Path(self.path, name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except IsADirectoryError:
+            # It is damaged, not missing; whoever writes the file anew moves the folder aside.
+            return b""
 
     def replace(self, name: str, content: bytes) -> None:
         """See Folder. A reader sees the old file or the new one, never a part."""
         path = Path(self.path, name)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _move_aside(path)
         # Each writer has a name of its own: two that write at once must not mix.
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -88,6 +92,7 @@ class LocalFolder(Folder):
         """See Folder. In one write, so that a reader sees none or all of it, but for a crash."""
         path = Path(self.path, name)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _move_aside(path)
         with path.open("ab", buffering=0) as file:
             start = file.tell()
             try:
@@ -103,7 +108,11 @@ class LocalFolder(Folder):
 
     def delete(self, name: str) -> None:
         """See Folder."""
-        Path(self.path, name).unlink(missing_ok=True)
+        path = Path(self.path, name)
+        _move_aside(path)
+        # Where a file stands in the place of the folder, there is nothing to delete.
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
 
     def names(self) -> list[str]:
         """See Folder."""
@@ -171,6 +180,12 @@ def _patiently(action: Callable[[], Result]) -> Result:
         except OSError:
             time.sleep(seconds)
     return action()
+
+
+def _move_aside(path: Path) -> None:
+    """A folder that stands where a file belongs gets another name: who made it is not known, so it is not deleted."""
+    if path.is_dir():
+        path.rename(path.with_name(f"{path.name}.aside-{time.time_ns()}"))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -62,6 +62,13 @@ class TrialFolder:
         if self._json("about.json") is None:
             self._folder.replace("about.json", _encode(about, indent=2))
 
+    def repair(self, config: Config) -> None:
+        """Write again what a complete trial has lost beside its rows. Which code began it is then not known."""
+        self.begin(config, {"version": "unknown"})
+        if self._folder.read("progress.csv") != _csv(rows := self.rows()):
+            self.damage.append("progress.csv: it does not hold the rows; it is written again")
+            self.write_csv(rows)
+
     def config(self) -> Config | None:
         """The trial's configuration; None if it cannot be read or is none of this version's."""
         values = self._json("params.json")
@@ -103,11 +110,7 @@ class TrialFolder:
 
     def write_csv(self, rows: list[dict[str, Any]]) -> None:
         """progress.csv anew: a metric that first appears late has its column from the first row on."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
-        writer.writeheader()
-        writer.writerows(rows)
-        self._folder.replace("progress.csv", text.getvalue().encode())
+        self._folder.replace("progress.csv", _csv(rows))
 
     # Checkpoints
 
@@ -139,8 +142,12 @@ class TrialFolder:
 
     def _checkpoint_names(self) -> list[str]:
         """The newest first."""
-        names = [name for name in self._folder.names() if name.startswith("checkpoint_") and name.endswith(".pt")]
-        return sorted(names, reverse=True)
+        try:
+            names = self._folder.names()
+        except NotADirectoryError:
+            # Whoever writes the first file of the trial says so.
+            return []
+        return sorted((name for name in names if name.startswith("checkpoint_") and name.endswith(".pt")), reverse=True)
 
     # The end
 
@@ -186,6 +193,14 @@ class TrialFolder:
         if value is None:
             self.damage.append(f"{name}: no JSON object")
         return value
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows([_plain(row) for row in rows])
+    return text.getvalue().encode()
 
 
 def _checkpoint_name(epoch: int) -> str:

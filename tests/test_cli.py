@@ -125,7 +125,9 @@ def test_table_prints_a_pivot_table_and_what_it_left_out(results):
 def test_table_chooses_trials_and_format(results):
     result = invoke("table", results, "--rows", "model", "--columns", "seed", "--metric", "val_acc_last",
                     "--where", "model == 'SET'", "--format", "csv")  # fmt: skip
-    assert result.stdout.splitlines()[1:] == ["SET,0.500 (n=1),0.700 (n=1)"]
+    header, *cells = [line.split(",") for line in result.stdout.splitlines()]
+    assert header[:3] == ["model", "seed", "mean"] and "count" in header
+    assert [cell[:3] for cell in cells] == [["SET", "0", "0.5"], ["SET", "1", "0.7"]]
     assert "all 2 trials are complete" in result.stderr, "what is piped on is the table alone"
 
 
@@ -136,6 +138,7 @@ def test_table_chooses_trials_and_format(results):
         (["--rows", "model", "--metric", "val_ac_max"], "val_ac'; choose from val_acc (val_acc?)"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "seed =="], "--where 'seed ==' does not work"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "seed > 9"], "leaves no trial of 4"),
+        (["--rows", "model", "--metric", "val_acc_max", "--where", "1"], "--where '1' is no condition"),
     ],
 )
 def test_table_refuses_what_it_cannot_make(results, arguments, message):

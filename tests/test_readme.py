@@ -46,8 +46,8 @@ def test_every_command_runs_in_the_order_of_the_page(folder):
         assert typed(command, folder).strip(), command
 
     [cells] = [text for language, text in BLOCKS if language == "python" and "load(" in text]
-    for cell in cells.splitlines():
-        assert subprocess.run([sys.executable, "-c", cells], cwd=folder, capture_output=True).returncode == 0, cell
+    ran = subprocess.run([sys.executable, "-c", cells], cwd=folder, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
     [shown] = re.findall(r"<!-- demo -->\n```text\n(.*?)```", README, flags=re.S)
     [command] = re.findall(r"dynsparse.cli (table .*)", (ROOT / "Makefile").read_text())
@@ -57,6 +57,20 @@ def test_every_command_runs_in_the_order_of_the_page(folder):
     assert re.sub(rf"{number}|\s", "", printed) == re.sub(rf"{number}|\s", "", shown)
     figures = [[float(each) for each in re.findall(number, text)] for text in (printed, shown)]
     assert figures[0] == pytest.approx(figures[1], abs=0.05)
+
+
+def test_the_method_of_the_recipe_is_one(folder):
+    [recipe] = re.findall(r"^   ```python\n(.*?)^   ```", README, flags=re.M | re.S)
+    (folder / "mine.py").write_text(re.sub(r"^   ", "", recipe, flags=re.M))
+    code = (
+        "from mine import mine\n"
+        "from dynsparse.config import Config\n"
+        "from dynsparse.methods import METHODS\n"
+        "from dynsparse.training import Trainer\n"
+        "METHODS['Mine'] = mine\n"
+        "assert Trainer([Config(model='Mine', dataset_name='digits', epochs=2)]).train_epoch()"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
 
 
 def test_links_and_named_files_exist():

@@ -16,6 +16,7 @@ from dynsparse.config import Config
 from dynsparse.data import DataError
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.training import Trainer
+from dynsparse.trial_folder import folder_name
 from dynsparse.tune import launch
 from dynsparse.tune.trainable import Job, SparseTrial
 
@@ -44,7 +45,7 @@ def of_job(path, **options):
 
     class Trial(SparseTrial):
         def setup(self, config):
-            super().setup(config, Job(str(path), "a version", **options))
+            super().setup(config, Job(str(path), **options))
 
     return Trial
 
@@ -81,6 +82,7 @@ def test_a_grid_ends_in_folders_with_the_numbers_of_each_trial_alone(a_ray, tmp_
         assert Config.of(params) == launch.launched(config)
         rows = [json.loads(line) for line in (folder / "result.json").read_text().splitlines()]
         pids |= {row["pid"] for row in rows}
+        assert {row["experiment_tag"] for row in rows} == {f"seed={config.seed},on_perc={config.on_perc}"}
         assert {row["trial_id"] for row in rows} == {folder.name.removeprefix("trial_")}
         assert [row["done"] for row in rows] == [False, False, True]
         assert_equal_rows(rows, rows_of(config))
@@ -142,7 +144,7 @@ def test_a_failed_trial_runs_again_only_when_asked(a_ray, tmp_path):
 def test_two_trials_of_one_identity_are_refused(tmp_path):
     with pytest.raises(ExperimentError, match=r"the grid has 2 times the same trial; they differ in debug_sparse"):
         tune.run(Experiment("e", "?", dict(SMALL, debug_sparse=ray_tune.grid_search([True, False]))), tmp_path)
-    with pytest.raises(ExperimentError, match=r"the same trial; they differ in nothing: a value stands twice"):
+    with pytest.raises(ExperimentError, match=r"the grid has one trial twice \(\): a value stands twice in its axis"):
         tune.run(Experiment("e", "?", dict(SMALL, seed=ray_tune.grid_search([1, 1]))), tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -216,7 +218,7 @@ def test_a_trial_continues_from_its_folder_bit_for_bit(tmp_path, epochs_before):
     trial = trainable(config.values())
     for _ in range(epochs_before):
         trial.train()
-    [folder] = tmp_path.iterdir()
+    folder = tmp_path / folder_name(config)
     before = (folder / "result.json").read_bytes() if epochs_before else b""
 
     later = trainable(config.values())

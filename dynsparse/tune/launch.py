@@ -18,10 +18,10 @@ import ray
 from ray import tune
 from ray.tune.logger import TBXLoggerCallback
 
-from dynsparse.account import Failure, take_stock, version
+from dynsparse.account import Account, Failure, take_stock, version
 from dynsparse.config import Config
 from dynsparse.data import load_dataset
-from dynsparse.experiment import Experiment, ExperimentError, axes
+from dynsparse.experiment import Experiment, ExperimentError, axes, check_name, load_experiment
 from dynsparse.lease import Lease
 from dynsparse.storage import Folder, open_folder
 from dynsparse.trial_folder import State, TrialFolder, folder_name, identity
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def run(
-    experiment: Experiment,
+    experiment: Experiment | str | Path,
     storage: str | Path = "results",
     *,
     name: str | None = None,
@@ -66,6 +66,7 @@ def run(
     their last checkpoint, failed ones are left as they are. A trial that fails leaves the others untouched.
 
     Args:
+        experiment: or the path of its file.
         storage: a folder, or what else Ray takes as storage (s3://...); the trials go to storage/name.
         name: the experiment's own if None.
         overrides: key to the values that replace the space's.
@@ -84,19 +85,26 @@ def run(
     Raises: ConfigError, ExperimentError, DataError before any trial has started; OwnedError if another process runs
     this experiment.
     """
+    if not isinstance(experiment, Experiment):
+        experiment = load_experiment(experiment)
+    if limit is not None and limit < 1:
+        raise ExperimentError(f"limit must be at least 1, got {limit}")
+    if name is not None:
+        check_name(name)
     configs = [launched(config) for config in experiment.configs(overrides)][:limit]
     _refuse_twins(configs)
     cpus = experiment.cpus_per_trial if cpus_per_trial is None else cpus_per_trial
     gpus = experiment.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
     _refuse_device_without_gpu(configs, gpus)
-    storage = str(storage) if "://" in str(storage) else str(Path(storage).expanduser().resolve())
+    storage = str(storage).removeprefix("file://")
+    storage = storage if "://" in storage else str(Path(storage).expanduser().resolve())
     name = _free_name(storage, name or experiment.name) if fresh else name or experiment.name
     folder = _opened(f"{storage}/{name}")
     for dataset, data_dir in dict.fromkeys((c.dataset_name, c.data_dir) for c in configs):
         load_dataset(dataset, data_dir)
 
     started = time.monotonic()
-    account = take_stock(folder, configs)
+    account = _repaired(folder, take_stock(folder, configs))
     print(account.text(retry_failed=retry_failed), file=sys.stderr)
     signals = _Signals()
     if account.todo(retry_failed=retry_failed):
@@ -107,8 +115,13 @@ def run(
                 account = take_stock(folder, configs)
                 todo = account.todo(retry_failed=retry_failed)
                 for config in todo:
-                    TrialFolder(folder.sub(folder_name(config))).forget_failure()
-                job = Job(folder.path, version(), checkpoint_epochs, epoch_seconds, trial_seconds)
+                    # So that a trial which never gets its turn is seen, too.
+                    trial = TrialFolder(folder.sub(folder_name(config)))
+                    trial.begin(config, {"version": version()})
+                    trial.forget_failure()
+                # Tune writes it again and we never read it; a damaged one must not be in its way.
+                folder.delete("tuner.pkl")
+                job = Job(folder.path, checkpoint_epochs, epoch_seconds, trial_seconds, _tags(todo))
                 n_complete = len(account.of(State.COMPLETE))
                 watchers = [ShowProgress(folder, todo, n_complete), RecordFailures(folder, todo)]
                 loggers = [TBXLoggerCallback()] if tensorboard else []
@@ -141,8 +154,8 @@ def _refuse_twins(configs: Sequence[Config]) -> None:
         groups.setdefault(identity(config), []).append(config)
     twins = next((group for group in groups.values() if len(group) > 1), None)
     if twins is not None:
-        differ = ", ".join(axes(twins)) or "nothing: a value stands twice in its axis"
-        raise ExperimentError(f"the grid has {len(twins)} times the same trial; they differ in {differ}")
+        what = f"the grid has {len(twins)} times the same trial; they differ in {', '.join(axes(twins))}"
+        raise ExperimentError(f"{what}, which changes nothing that is computed")
 
 
 def _free_name(storage: str, name: str) -> str:
@@ -159,6 +172,21 @@ def _opened(path: str) -> Folder:
     except (OSError, ValueError) as error:
         raise ExperimentError(f"the storage {path} cannot be read: {error}; give another --storage") from error
     return folder
+
+
+def _repaired(folder: Folder, account: Account) -> Account:
+    """The account, after what complete trials have lost beside their rows is written again; nobody runs those."""
+    found = []
+    for each in account.found:
+        if each.state is State.COMPLETE:
+            trial = TrialFolder(folder.sub(folder_name(each.config)))
+            try:
+                trial.repair(each.config)
+            except OSError as error:
+                trial.damage.append(f"cannot be repaired: {error}")
+            each = replace(each, damage=list(dict.fromkeys(each.damage + trial.damage)))
+        found.append(each)
+    return replace(account, found=found)
 
 
 def _lease(folder: Folder) -> AbstractContextManager[Any]:
@@ -297,6 +325,12 @@ def _tuner(
             callbacks=callbacks,
         ),
     )
+
+
+def _tags(configs: Sequence[Config]) -> list[str]:
+    """What tells each trial from the others: "on_perc=0.1,seed=2"."""
+    varying = axes(configs)
+    return [",".join(f"{key}={getattr(config, key)}" for key in varying) for config in configs]
 
 
 def _outcome(folder: Folder, configs: Sequence[Config], seconds: float, stopped_by: int | None) -> Outcome:

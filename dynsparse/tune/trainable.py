@@ -6,7 +6,7 @@ import faulthandler
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from dynsparse.storage import open_folder
 from dynsparse.training import Trainer, TrialError
 from dynsparse.trial_folder import TrialFolder, folder_name, identity
 
-# Where a trial stands in the list that Tune is given. It is no hyperparameter, and no file shows it.
+# Where a trial stands in the list that Tune is given. It is no hyperparameter, and no file of the trial shows it.
 PLACE = "place_in_list"
 # What a step tells the driver beside the row: the trial's own epoch, and why it ended if it failed.
 EPOCH, ENDED_BY = "epoch_of_trial", "ended_by"
@@ -31,10 +31,10 @@ class Job:
     """What all trials of a run share."""
 
     path: str  # of the experiment's folder
-    version: str  # of the code
     checkpoint_epochs: int = 5  # from one checkpoint to the next
     epoch_seconds: float | None = None  # an epoch that takes longer is taken to hang, and its process is ended
     trial_seconds: float | None = None  # a trial that takes longer fails
+    tags: Sequence[str] = ()  # what tells each trial from the others, in the order of the list
 
 
 class SparseTrial(tune.Trainable):
@@ -47,7 +47,7 @@ class SparseTrial(tune.Trainable):
         self._config, self._job = Config.of(without(config, PLACE)), job
         self._identity = identity(self._config)
         self._folder = TrialFolder(open_folder(job.path).sub(folder_name(self._config)))
-        self._folder.begin(self._config, {"version": job.version})
+        self._tag = job.tags[config[PLACE]] if job.tags else ""
         self._rows = self._folder.rows()
         self._seconds = self._rows[-1]["time_total_s"] if self._rows else 0.0
         self.trainer = Trainer([self._config])
@@ -101,6 +101,7 @@ class SparseTrial(tune.Trainable):
             "done": done,
             "training_iteration": epoch,
             "trial_id": self._identity,
+            "experiment_tag": self._tag or folder_name(self._config),
             "date": now.strftime("%Y-%m-%d_%H-%M-%S"),
             "timestamp": int(now.timestamp()),
             "time_this_iter_s": seconds,
