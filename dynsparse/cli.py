@@ -161,15 +161,17 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
         raise Refusal(str(error)) from error
     report(outcome, configs, experiment.metric)
     if outcome.n_unfinished and outcome.stopped_by is not None:
-        click.echo(f"stopped; to go on, type the same again:  {again()}")
+        click.echo(f"stopped; to go on, type the same again:  {again(file)}")
         raise click.exceptions.Exit(128 + outcome.stopped_by)
     if outcome.failures or outcome.n_unfinished:
         raise click.exceptions.Exit(1)
 
 
-def again() -> str:
+def again(file: str) -> str:
     """The command that was typed, without what would start over."""
-    return shlex.join(["dynsparse", *(word for word in sys.argv[1:] if word != "--fresh")])
+    words = [word for word in sys.argv[1:] if word != "--fresh"]
+    # An experiment file that runs as a script was typed without these two.
+    return shlex.join(["dynsparse", *([] if words[:1] == ["run"] else ["run", file]), *words])
 
 
 def checked(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Experiment, list[Config]]:

@@ -84,6 +84,8 @@ class LocalFolder(Folder):
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         finally:
             beside.unlink(missing_ok=True)
         _sync_folder(path.parent)
@@ -100,11 +102,11 @@ class LocalFolder(Folder):
                 if written != len(content):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
                 os.fsync(file.fileno())
-            except OSError:
+            except OSError as error:
                 # A full disk may have taken a part, on which the next row would be written.
                 with contextlib.suppress(OSError):
                     file.truncate(start)
-                raise
+                raise OSError(error.errno, error.strerror, str(path)) from error
 
     def delete(self, name: str) -> None:
         """See Folder."""

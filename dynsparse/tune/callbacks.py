@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from dynsparse.config import Config
 from dynsparse.progress import Display, Progress
 from dynsparse.storage import Folder
 from dynsparse.trial_folder import TrialFolder, folder_name
-from dynsparse.tune.trainable import ENDED_BY, EPOCH, PLACE
+from dynsparse.tune.trainable import CUT_OFF_BY, ENDED_BY, EPOCH, PLACE
 from dynsparse.watch import STATUS_FILE
 
 STATUS_SECONDS = 2.0
@@ -49,7 +50,10 @@ class ShowProgress(tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count a complete trial, or one that ended itself."""
-        self._end(trial, failed=ENDED_BY in (trial.last_result or {}))
+        last = trial.last_result or {}
+        if CUT_OFF_BY in last:
+            print(f"{self._names[trial.config[PLACE]]} is cut off: {last[CUT_OFF_BY]}", file=sys.stderr)
+        self._end(trial, failed=ENDED_BY in last)
         self._update(trials)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

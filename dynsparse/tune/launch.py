@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,14 +114,9 @@ def run(
                 # Seen again under the lease: another run may have ended just now.
                 account = take_stock(folder, configs)
                 todo = account.todo(retry_failed=retry_failed)
-                for config in todo:
-                    # So that a trial which never gets its turn is seen, too.
-                    trial = TrialFolder(folder.sub(folder_name(config)))
-                    trial.begin(config, {"version": version()})
-                    trial.forget_failure()
-                # Tune writes it again and we never read it; a damaged one must not be in its way.
-                folder.delete("tuner.pkl")
-                job = Job(folder.path, checkpoint_epochs, epoch_seconds, trial_seconds, _tags(todo))
+                _begin(folder, todo)
+                tags = _tags(todo, axes(configs))
+                job = Job(folder.path, checkpoint_epochs, epoch_seconds, trial_seconds, tags)
                 n_complete = len(account.of(State.COMPLETE))
                 watchers = [ShowProgress(folder, todo, n_complete), RecordFailures(folder, todo)]
                 loggers = [TBXLoggerCallback()] if tensorboard else []
@@ -187,6 +182,20 @@ def _repaired(folder: Folder, account: Account) -> Account:
             each = replace(each, damage=list(dict.fromkeys(each.damage + trial.damage)))
         found.append(each)
     return replace(account, found=found)
+
+
+def _begin(folder: Folder, configs: Sequence[Config]) -> None:
+    """Write the folders of the trials to run. Raises: ExperimentError where that fails, as on a full disk."""
+    try:
+        for config in configs:
+            # So that a trial which never gets its turn is seen, too.
+            trial = TrialFolder(folder.sub(folder_name(config)))
+            trial.begin(config, {"version": version()})
+            trial.forget_failure()
+        # Tune writes it again and we never read it; a damaged one must not be in its way.
+        folder.delete("tuner.pkl")
+    except OSError as error:
+        raise ExperimentError(f"the storage {folder.path} cannot be written: {error}") from error
 
 
 def _lease(folder: Folder) -> AbstractContextManager[Any]:
@@ -327,9 +336,8 @@ def _tuner(
     )
 
 
-def _tags(configs: Sequence[Config]) -> list[str]:
-    """What tells each trial from the others: "on_perc=0.1,seed=2"."""
-    varying = axes(configs)
+def _tags(configs: Sequence[Config], varying: Iterable[str]) -> list[str]:
+    """What tells each trial from the others of its grid, in whichever run: "on_perc=0.1,seed=2"."""
     return [",".join(f"{key}={getattr(config, key)}" for key in varying) for config in configs]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import socket
@@ -24,6 +25,8 @@ from dynsparse.trial_folder import TrialFolder, folder_name, identity
 PLACE = "place_in_list"
 # What a step tells the driver beside the row: the trial's own epoch, and why it ended if it failed.
 EPOCH, ENDED_BY = "epoch_of_trial", "ended_by"
+# Why a trial ended that has not failed: the same command continues it.
+CUT_OFF_BY = "cut_off_by"
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,19 @@ class SparseTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train one epoch and write its row. A trial that cannot go on ends here: trying again would change nothing.
 
-        Raises: OSError where the storage fails; whatever else goes wrong. Tune then tries again from `setup`.
+        Raises: OSError where the storage fails, but for a full disk; whatever else goes wrong. Tune then tries again from `setup`.
         """
         try:
             row = self._epoch()
         except TrialError as error:
             self._folder.fail(f"{type(error).__name__}: {error}")
             return {"done": True, ENDED_BY: str(error), EPOCH: self.trainer.epoch - 1}
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # Tune would try again in new processes, for minutes, and then take the trial for failed.
+            reason = f"the disk is full: {error}"
+            return {"done": True, ENDED_BY: reason, CUT_OFF_BY: reason, EPOCH: self.trainer.epoch - 1}
         # Tune has a count of its own, which starts anew when a trial is continued.
         return {**row, EPOCH: self.trainer.epoch}
 
