@@ -157,7 +157,7 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
     try:
         outcome = tune.run(experiment, storage, overrides=dict(settings), **options)
-    except (ValueError, DataError, OwnedError) as error:
+    except (ValueError, OSError, DataError, OwnedError) as error:
         raise Refusal(str(error)) from error
     report(outcome, configs, experiment.metric)
     if outcome.n_unfinished and outcome.stopped_by is not None:

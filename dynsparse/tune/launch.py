@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -26,6 +25,7 @@ from dynsparse.lease import Lease
 from dynsparse.storage import Folder, open_folder
 from dynsparse.trial_folder import State, TrialFolder, folder_name, identity
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
+from dynsparse.tune.signals import Signals
 from dynsparse.tune.trainable import PLACE, Job, SparseTrial
 
 
@@ -106,23 +106,37 @@ def run(
     started = time.monotonic()
     account = _repaired(folder, take_stock(folder, configs))
     print(account.text(retry_failed=retry_failed), file=sys.stderr)
-    signals = _Signals()
-    if account.todo(retry_failed=retry_failed):
-        with _a_ray(address), _quiet_tune():
-            _refuse_impossible_resources(cpus, gpus)
-            with _lease(folder):
-                # Seen again under the lease: another run may have ended just now.
-                account = take_stock(folder, configs)
-                todo = account.todo(retry_failed=retry_failed)
-                _begin(folder, todo)
-                tags = _tags(todo, axes(configs))
-                job = Job(folder.path, checkpoint_epochs, epoch_seconds, trial_seconds, tags)
-                n_complete = len(account.of(State.COMPLETE))
-                watchers = [ShowProgress(folder, todo, n_complete), RecordFailures(folder, todo)]
-                loggers = [TBXLoggerCallback()] if tensorboard else []
-                tuner = _tuner(todo, job, storage, name, cpus, gpus, max_failures, [*watchers, *loggers, *callbacks])
-                with signals:
-                    tuner.fit()
+    signals = Signals()
+    try:
+        with signals:
+            if account.todo(retry_failed=retry_failed):
+                with _a_ray(address), _quiet_tune():
+                    # Ray has set a handler for TERM that would end the process there and then.
+                    signals.listen()
+                    _refuse_impossible_resources(cpus, gpus)
+                    with _lease(folder):
+                        # Seen again under the lease: another run may have ended just now.
+                        account = take_stock(folder, configs)
+                        todo = account.todo(retry_failed=retry_failed)
+                        _begin(folder, todo)
+                        tags = _tags(todo, axes(configs))
+                        job = Job(folder.path, checkpoint_epochs, epoch_seconds, trial_seconds, tags)
+                        n_complete = len(account.of(State.COMPLETE))
+                        watchers = [ShowProgress(folder, todo, n_complete), RecordFailures(folder, todo)]
+                        loggers = [TBXLoggerCallback()] if tensorboard else []
+                        tuner = _tuner(
+                            todo, job, storage, name, cpus, gpus, max_failures, [*watchers, *loggers, *callbacks]
+                        )
+                        tuner.fit()
+    except KeyboardInterrupt:
+        # While the run starts or ends, when Tune does not listen; or the second signal.
+        if signals.received is None:
+            raise
+    except SystemExit as end:
+        # Ray's own handler for TERM, while Ray starts.
+        if end.code != signal.SIGTERM:
+            raise
+        signals.received = signal.SIGTERM
     return _outcome(folder, configs, time.monotonic() - started, signals.received)
 
 
@@ -210,35 +224,6 @@ def _lease(folder: Folder) -> AbstractContextManager[Any]:
     return Lease(folder)
 
 
-class _Signals:
-    """While it lasts, Ctrl-C and TERM stop a run politely; `received` is the first. Once more, they end it at once."""
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        # Handlers can be set in the main thread alone; elsewhere there is nobody to press Ctrl-C.
-        if threading.current_thread() is threading.main_thread():
-            handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGUSR1: self._interrupt}
-            self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: Any) -> None:
-        if self.received is not None:
-            raise KeyboardInterrupt
-        self.received = number
-        # Tune's own handlers tell nobody which signal came; it also stops politely at this one.
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    def _interrupt(self, number: int, frame: Any) -> None:
-        """Before Tune listens to SIGUSR1."""
-        raise KeyboardInterrupt
-
-
 @contextmanager
 def _a_ray(address: str | None) -> Iterator[None]:
     """The Ray that is there, or one that lasts as long as the run."""
@@ -278,7 +263,7 @@ def _quiet_tune() -> Iterator[None]:
     ours = {
         # Its default callbacks write TensorBoard files for each trial, which takes longer than small epochs do.
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        # Signals are ours: see _Signals.
+        # Signals are ours: see Signals.
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         # Its newer output prints a box of settings whatever it is told.
         "RAY_AIR_NEW_OUTPUT": "0",

@@ -61,7 +61,8 @@ class SparseTrial(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train one epoch and write its row. A trial that cannot go on ends here: trying again would change nothing.
 
-        Raises: OSError where the storage fails, but for a full disk; whatever else goes wrong. Tune then tries again from `setup`.
+        Raises: OSError where the storage fails, a full disk excepted; whatever else goes wrong. Tune then tries again
+        from `setup`.
         """
         try:
             row = self._epoch()
