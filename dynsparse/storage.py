@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -27,7 +28,7 @@ def open_folder(path: str) -> Folder:
     return RemoteFolder(path) if "://" in path else LocalFolder(path)
 
 
-class Folder:
+class Folder(ABC):
     """What a disk and an object store have in common. Raises: OSError."""
 
     def __init__(self, path: str) -> None:
@@ -37,25 +38,25 @@ class Folder:
         """A folder in this one."""
         return open_folder(f"{self.path}/{name}")
 
+    @abstractmethod
     def read(self, name: str) -> bytes | None:
         """The content of a file; None if there is no such file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def replace(self, name: str, content: bytes) -> None:
         """Write a whole file, whatever was there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def append(self, name: str, content: bytes) -> None:
         """Add to the end of a file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def delete(self, name: str) -> None:
         """Delete a file, if it is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def names(self) -> list[str]:
         """The files and folders in it, sorted; none if it does not exist."""
-        raise NotImplementedError
 
 
 class LocalFolder(Folder):

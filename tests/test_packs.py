@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from dynsparse.config import Config, keys
-from dynsparse.data import DATASETS, Source
 from dynsparse.packs import PER_TRIAL, pack_key, stack
 from dynsparse.training import Row, Trainer
 
@@ -39,26 +35,7 @@ PACK: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Threads share a sum out by its size, and so a pack's differently."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def blobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small data set: five overlapping blobs in 32 pixels, 160 examples."""
-
-    def read(folder: Path, download: bool) -> tuple[np.ndarray, ...]:
-        generator = np.random.RandomState(0)
-        centres, y = generator.randint(0, 128, (5, 32)), np.arange(224) % 5
-        x = (centres[y] + generator.randint(0, 128, (224, 32))).astype(np.uint8)
-        return x[:160], y[:160], x[160:], y[160:]
-
-    monkeypatch.setitem(DATASETS, "blobs", Source(32, 5, read))
+pytestmark = pytest.mark.usefixtures("one_thread", "blobs")
 
 
 def pack(**values: Any) -> list[Config]:

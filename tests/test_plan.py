@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from scipy import stats
 
 from dynsparse.config import Config, ConfigError, keys
-from dynsparse.data import DATASETS, Source
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.methods import METHODS
 from dynsparse.plan import EarlyStop, Plan, keys_read, plan
@@ -40,26 +36,7 @@ TRIALS = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small only wait for a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def blobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small data set: five overlapping blobs in 32 pixels, 90 examples to train on."""
-
-    def read(folder: Path, download: bool) -> tuple[np.ndarray, ...]:
-        generator = np.random.RandomState(0)
-        centres, y = generator.randint(0, 128, (5, 32)), np.arange(140) % 5
-        x = (centres[y] + generator.randint(0, 128, (140, 32))).astype(np.uint8)
-        return x[:90], y[:90], x[90:], y[90:]
-
-    monkeypatch.setitem(DATASETS, "blobs", Source(32, 5, read))
+pytestmark = pytest.mark.usefixtures("one_thread", "blobs")
 
 
 def config(**values: Any) -> Config:

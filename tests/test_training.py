@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dynsparse.config import Config
-from dynsparse.data import DATASETS, Source, load_dataset, noise_images, split
+from dynsparse.data import load_dataset, noise_images, split
 from dynsparse.methods import METHODS
 from dynsparse.training import Row, Trainer, TrialError
 
@@ -27,26 +24,7 @@ OF_A_LAYER = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Networks this small only wait for a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def blobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small data set: five overlapping blobs in 32 pixels."""
-
-    def read(folder: Path, download: bool) -> tuple[np.ndarray, ...]:
-        generator = np.random.RandomState(0)
-        centres, y = generator.randint(0, 128, (5, 32)), np.arange(N_TRAIN + N_TEST) % 5
-        x = (centres[y] + generator.randint(0, 128, (len(y), 32))).astype(np.uint8)
-        return x[:N_TRAIN], y[:N_TRAIN], x[N_TRAIN:], y[N_TRAIN:]
-
-    monkeypatch.setitem(DATASETS, "blobs", Source(32, 5, read))
+pytestmark = pytest.mark.usefixtures("one_thread", "blobs")
 
 
 def trainer(*trials: dict[str, Any], **values: Any) -> Trainer:

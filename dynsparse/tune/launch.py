@@ -122,12 +122,14 @@ def run(
                         tags = _tags(todo, axes(configs))
                         job = Job(folder.path, checkpoint_epochs, epoch_seconds, trial_seconds, tags)
                         n_complete = len(account.of(State.COMPLETE))
-                        watchers = [ShowProgress(folder, todo, n_complete), RecordFailures(folder, todo)]
+                        watchers: list[tune.Callback] = [
+                            ShowProgress(folder, todo, n_complete),
+                            RecordFailures(folder, todo),
+                        ]
                         loggers = [TBXLoggerCallback()] if tensorboard else []
-                        tuner = _tuner(
-                            todo, job, storage, name, cpus, gpus, max_failures, [*watchers, *loggers, *callbacks]
-                        )
-                        tuner.fit()
+                        watchers += [*loggers, *callbacks]
+                        if todo:
+                            _tuner(todo, job, storage, name, cpus, gpus, max_failures, watchers).fit()
     except KeyboardInterrupt:
         # While the run starts or ends, when Tune does not listen; or the second signal.
         if signals.received is None:

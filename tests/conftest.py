@@ -1,0 +1,34 @@
+"""Data for tests of training: a small data set, and one thread to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dynsparse.data import DATASETS, Source
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small only wait for a second thread; and threads share a sum out by its size, so a pack differs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def blobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set "blobs": five overlapping blobs in 32 pixels, 160 examples to train on and 64 to test."""
+
+    def read(folder: Path, download: bool) -> tuple[np.ndarray, ...]:
+        generator = np.random.RandomState(0)
+        centres, y = generator.randint(0, 128, (5, 32)), np.arange(224) % 5
+        x = (centres[y] + generator.randint(0, 128, (224, 32))).astype(np.uint8)
+        return x[:160], y[:160], x[160:], y[160:]
+
+    monkeypatch.setitem(DATASETS, "blobs", Source(32, 5, read))
