@@ -7,8 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from analysis.files import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
+from analysis.remote import fetched, is_remote
 from analysis.values import flatten, is_true
 
+STATE_FILES = "experiment_state*.json"
 TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
 
 
@@ -39,11 +41,18 @@ class Trial:
 
 
 def read_experiment(path: str | os.PathLike[str]) -> tuple[list[Trial], list[Issue]]:
-    """All trials of an experiment folder, by folder name, and what is damaged.
+    """All trials of an experiment folder, by folder name, and what is damaged. The folder may be a URI (s3://...).
 
     Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial folder.
     """
-    folder = Path(path)
+    if is_remote(path):
+        with fetched(os.fspath(path), [STATE_FILES], TRIAL_FILES) as copy:
+            return _read(copy, os.fspath(path))
+    return _read(Path(path), os.fspath(path))
+
+
+def _read(folder: Path, experiment: str) -> tuple[list[Trial], list[Issue]]:
+    """The experiment in a folder on this machine, whose name is another if it was fetched."""
     if not folder.is_dir():
         raise _no_folder(folder)
     trial_folders = _trial_folders(folder)
@@ -54,7 +63,7 @@ def read_experiment(path: str | os.PathLike[str]) -> tuple[list[Trial], list[Iss
     issues += [Issue(name, "", "the trial's folder is missing or empty") for name in sorted(states.keys() - there)]
     trials = []
     for trial_folder in trial_folders:
-        trial, found = _read_trial(trial_folder, os.fspath(path), states.get(trial_folder.name, {}))
+        trial, found = _read_trial(trial_folder, experiment, states.get(trial_folder.name, {}))
         trials.append(trial)
         issues += found
     return trials, issues
@@ -96,7 +105,7 @@ def _read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
     """
     states: dict[str, dict[str, Any]] = {}
     issues = []
-    for path in sorted(folder.glob("experiment_state*.json")):
+    for path in sorted(folder.glob(STATE_FILES)):
         content, problem = read_object(path)
         trials = [trial for entry in _state_entries(content) if (trial := _state_of(entry))]
         states |= {PurePosixPath(trial["logdir"]).name: trial for trial in trials}

@@ -56,14 +56,15 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def left_out(df: pd.DataFrame) -> str:
-    """What statistics leave out, as in "left out: 3 failed, 1 incomplete of 48 trials"."""
+    """What statistics leave out, as in "left out: 3 failed, 1 incomplete of 48 trials"; and what they had better."""
     check_columns(df, ["status"])
     total = f"{len(df)} trial{'s' if len(df) != 1 else ''}"
     counts = {"failed": (df["status"] == "error").sum(), "incomplete": (df["status"] == "incomplete").sum()}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
-    if parts:
-        return f"left out: {', '.join(parts)} of {total}"
-    return f"all {total} are complete" if len(df) != 1 else f"the {total} is complete"
+    all_complete = f"all {total} are complete" if len(df) != 1 else f"the {total} is complete"
+    text = f"left out: {', '.join(parts)} of {total}" if parts else all_complete
+    diverged = int((df["diverged"] & (df["status"] == "complete")).sum()) if "diverged" in df else 0
+    return f"{text}; {diverged} complete and counted, but diverged (column `diverged`)" if diverged else text
 
 
 def format_table(df: pd.DataFrame, format: str = "text") -> str:

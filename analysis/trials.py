@@ -16,7 +16,7 @@ PathName = str | os.PathLike[str]
 
 FIRST_COLUMNS = ["Experiment Name"]
 RUN_COLUMNS = ["epochs", "experiment_file_name", "trial_time", "mean_epoch_time"]
-LAST_COLUMNS = ["status", "error", "trial_id", "trial_dir"]
+LAST_COLUMNS = ["status", "error", "diverged", "trial_id", "trial_dir"]
 HISTORY_COLUMNS = ["trial_id", "trial_dir", "epoch"]
 SUMMARIES = ["_max", "_max_epoch", "_min", "_min_epoch", "_median", "_last"]
 
@@ -65,8 +65,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
       experiments apart), `trial_time` and `mean_epoch_time` in minutes.
     - every hyperparameter under its own name. Inner dicts are unfolded with "/", lists are tuples. One that
       has the name of another column is called `config/<name>`. `seed` is always there.
-    - `status` ("complete", "error", "incomplete"), `error` (its last line, missing if there was none),
-      `trial_id`, `trial_dir` (the name of the trial's folder).
+    - `status` ("complete", "error", "incomplete"), `error` (its last line, missing if there was none), `diverged`
+      (a loss is NaN or infinite in the last row), `trial_id`, `trial_dir` (the name of the trial's folder).
 
     Rows are ordered by experiment, then by the hyperparameters, `seed` last. What was damaged is
     told by `issues`.
@@ -90,7 +90,7 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
             trial.experiment,
             *_minutes(trial),
             *(trial.config.get(key, math.nan) for key in names),
-            *(trial.status, trial.error, trial.trial_id, trial.trial_dir),
+            *(trial.status, trial.error, _has_diverged(trial), trial.trial_id, trial.trial_dir),
         ]
         for trial in trials
     ]
@@ -193,6 +193,13 @@ def _numbers(trial: Trial, name: str) -> list[float]:
     """The metric in each row, nan where it is missing or no number."""
     numbers = [as_number(row.get(name)) for row in trial.rows]
     return [math.nan if number is None else number for number in numbers]
+
+
+def _has_diverged(trial: Trial) -> bool:
+    """Whether a logged value with "loss" in its name is NaN or infinite in the last row."""
+    last = trial.rows[-1] if trial.rows else {}
+    losses = [as_number(value) for name, value in last.items() if "loss" in name and value not in (None, "")]
+    return any(loss is not None and not math.isfinite(loss) for loss in losses)
 
 
 def _not_numbers(trials: list[Trial], names: list[str]) -> list[Issue]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version as distribution_version
@@ -14,6 +15,8 @@ from dynsparse.config import Config
 from dynsparse.experiment import axes
 from dynsparse.storage import Folder
 from dynsparse.trial_folder import State, TrialFolder, folder_name
+
+LOOKS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,16 @@ class Account:
             *self.of(State.NEW),
         ]
 
+    def damaged(self) -> bool:
+        """Whether a complete trial lacks something beside its rows: nobody runs it, so `repair` writes it again."""
+        return any(each.damage for each in self.found if each.state is State.COMPLETE)
+
+    def repair(self, folder: Folder) -> None:
+        """Write again what complete trials lack. Raises: OSError where the storage fails."""
+        for each in self.found:
+            if each.state is State.COMPLETE and each.damage:
+                TrialFolder(folder.sub(folder_name(each.config))).repair(each.config)
+
     def failures(self) -> list[Failure]:
         """The trials that failed."""
         varying = axes([each.config for each in self.found])
@@ -90,14 +103,20 @@ class Account:
 def take_stock(folder: Folder, configs: Sequence[Config]) -> Account:
     """What a folder holds of a grid. Raises: OSError where the storage fails."""
     there = {name for name in folder.names() if name.startswith("trial_")}
-    found = []
-    for config in configs:
+
+    def look(config: Config) -> Found:
         name = folder_name(config)
         if name not in there:
-            found.append(Found(config, State.NEW, None, None, []))
-            continue
+            return Found(config, State.NEW, None, None, [])
         trial = TrialFolder(folder.sub(name))
-        found.append(Found(config, trial.state(), trial.error(), trial.about().get("version"), trial.damage))
+        state, error, about = trial.state(), trial.error(), trial.about()
+        if state is State.COMPLETE:
+            trial.look_beside_rows()
+        return Found(config, state, error, about.get("version"), list(dict.fromkeys(trial.damage)))
+
+    # An object store takes its time for each file, but answers many questions at once.
+    with ThreadPoolExecutor(LOOKS_AT_ONCE) as threads:
+        found = list(threads.map(look, configs))
     return Account(found, sorted(there - {folder_name(config) for config in configs}))
 
 

@@ -294,7 +294,7 @@ def loaded(folder: str, metrics: Sequence[str] | None = None) -> Any:
     import analysis
 
     try:
-        df = analysis.load(Path(folder).expanduser(), metrics)
+        df = analysis.load(folder if "://" in folder else Path(folder).expanduser(), metrics)
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
     for trial_dir, file, problem in analysis.issues(df).fillna("").itertuples(index=False):

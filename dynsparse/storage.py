@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 
 # A remote store that does not answer is asked again after these seconds: for half a minute in all.
 RETRY_SECONDS = (0.5, 1, 2, 4, 8, 16)
+# What a store answers when asking again will not help.
+FINAL_ANSWERS = ("NO_SUCH_BUCKET", "ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
 
 
 def open_folder(path: str) -> Folder:
@@ -180,7 +182,9 @@ def _patiently(action: Callable[[], Result]) -> Result:
             return action()
         except FileNotFoundError:
             raise
-        except OSError:
+        except OSError as error:
+            if any(answer in str(error) for answer in FINAL_ANSWERS):
+                raise
             time.sleep(seconds)
     return action()
 

@@ -62,12 +62,18 @@ class TrialFolder:
         if self._json("about.json") is None:
             self._folder.replace("about.json", _encode(about, indent=2))
 
+    def look_beside_rows(self) -> None:
+        """Name in `damage` what a complete trial lacks beside its rows."""
+        for name in ("params.json", "about.json"):
+            if self._json(name) is None and not any(each.startswith(name) for each in self.damage):
+                self.damage.append(f"{name}: missing")
+        if self._folder.read("progress.csv") != _csv(self.rows()):
+            self.damage.append("progress.csv: it does not hold the rows")
+
     def repair(self, config: Config) -> None:
-        """Write again what a complete trial has lost beside its rows. Which code began it is then not known."""
+        """Write again what a complete trial lacks beside its rows. Which code began it is then not known."""
         self.begin(config, {"version": "unknown"})
-        if self._folder.read("progress.csv") != _csv(rows := self.rows()):
-            self.damage.append("progress.csv: it does not hold the rows; it is written again")
-            self.write_csv(rows)
+        self.write_csv(self.rows())
 
     def config(self) -> Config | None:
         """The trial's configuration; None if it cannot be read or is none of this version's."""

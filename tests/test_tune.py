@@ -17,7 +17,7 @@ from dynsparse.data import DataError
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.training import Trainer
 from dynsparse.trial_folder import folder_name
-from dynsparse.tune import launch
+from dynsparse.tune import launch, rays
 from dynsparse.tune.trainable import Job, SparseTrial
 
 pytestmark = pytest.mark.ray
@@ -27,7 +27,7 @@ SMALL = dict(dataset_name="digits", hidden_sizes=[20], batch_size=64, kwinners=T
 @pytest.fixture(scope="module")
 def a_ray():
     """One Ray for the module; `run` uses the Ray that is there."""
-    launch._start_ray("local")
+    rays.start_ray("local")
     yield
     ray.shutdown()
 
@@ -150,8 +150,15 @@ def test_two_trials_of_one_identity_are_refused(tmp_path):
 
 
 def test_more_cpus_than_there_are(a_ray, tmp_path):
-    with pytest.raises(ExperimentError, match=r"a trial asks for 1000 CPUs and there are \d+; lower --cpus-per-trial"):
+    with pytest.raises(ExperimentError, match=r"a trial asks for 1000 CPUs and no node has .*; lower --cpus-per-trial"):
         tune.run(Experiment("e", "?", SMALL), tmp_path, cpus_per_trial=1000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_first_trial_that_cannot_be_built(tmp_path, monkeypatch):
+    monkeypatch.setattr(rays, "start_ray", lambda address: pytest.fail("Ray was started"))
+    with pytest.raises(ExperimentError, match=r"val_fraction=0.99999 of 1437 training examples leaves 0 to train on"):
+        tune.run(Experiment("e", "?", dict(SMALL, val_fraction=0.99999)), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -175,7 +182,7 @@ def test_a_storage_that_cannot_be_written(a_ray, tmp_path):
 
 
 def test_a_missing_data_set_is_refused_before_ray_starts(tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, "_start_ray", lambda address: pytest.fail("Ray was started"))
+    monkeypatch.setattr(rays, "start_ray", lambda address: pytest.fail("Ray was started"))
     (tmp_path / "file").touch()
     space = dict(dataset_name="KMNIST", data_dir=str(tmp_path / "file"))
     with pytest.raises(DataError, match="KMNIST"):

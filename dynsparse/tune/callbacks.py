@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from dynsparse.config import Config
 from dynsparse.progress import Display, Progress
 from dynsparse.storage import Folder
 from dynsparse.trial_folder import TrialFolder, folder_name
-from dynsparse.tune.trainable import CUT_OFF_BY, ENDED_BY, EPOCH, PLACE
+from dynsparse.tune.trainable import CUT_OFF_BY, DAMAGE, ENDED_BY, EPOCH, PLACE
 from dynsparse.watch import STATUS_FILE
 
 STATUS_SECONDS = 2.0
@@ -45,7 +46,10 @@ class ShowProgress(tune.Callback):
     ) -> None:
         """Count an epoch."""
         name = self._names[trial.config[PLACE]]
-        self._progress.row(name, result[EPOCH], result.get(self._progress.metric))
+        has_diverged = not math.isfinite(result.get("train_loss", 0.0))
+        self._progress.row(name, result[EPOCH], None if has_diverged else result.get(self._progress.metric))
+        for damage in result.get(DAMAGE, []):
+            print(f"\ndamaged: {name}/{damage}", file=sys.stderr)
         self._update(trials)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -89,9 +93,25 @@ class ShowProgress(tune.Callback):
 class RecordFailures(tune.Callback):
     """Writes why a trial ended for good into its folder: its own process may be dead."""
 
-    def __init__(self, folder: Folder, configs: Sequence[Config]) -> None:
+    def __init__(self, folder: Folder, configs: Sequence[Config], epoch_seconds: float | None = None) -> None:
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
+        self._epoch_seconds = epoch_seconds
+        self._actors: dict[str, str] = {}  # which trial Ray's actor of this id has, or had last
+        self._heard: dict[str, float] = {}  # when a trial was last heard of
+        self._kills: dict[str, int] = {}  # how many processes the kernel had ended when the trial started
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note its process; also each time that the trial is continued."""
+        name = self._names[trial.config[PLACE]]
+        self._actors[actor_id(trial)] = name
+        self._heard[name], self._kills[name] = time.monotonic(), processes_ended_for_memory()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Note that it lives."""
+        self._heard[self._names[trial.config[PLACE]]] = time.monotonic()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write error.txt and failed.json."""
@@ -99,18 +119,47 @@ class RecordFailures(tune.Callback):
             text = Path(trial.error_file).read_text().strip()
         except (OSError, TypeError):
             text = "the trial failed, and Ray kept no text of the error"
+        name = self._names[trial.config[PLACE]]
+        if died(text):
+            text = f"{text}\n{self._cause_of_death(name)}"
+        self.fail(name, text)
+
+    def _cause_of_death(self, name: str) -> str:
+        if processes_ended_for_memory() > self._kills.get(name, 0):
+            return "OutOfMemoryError: the trial's process was ended when the machine had no more memory"
+        silence = time.monotonic() - self._heard.get(name, time.monotonic())
+        if self._epoch_seconds is not None and silence >= self._epoch_seconds:
+            return f"EpochTimeout: an epoch took longer than the limit of {self._epoch_seconds:g} s: the trial hangs"
+        return "ProcessDied: the trial's process died, again after each retry; see above"
+
+    def fail(self, name: str, text: str) -> None:
+        """The trial of that folder has failed."""
         try:
-            TrialFolder(self._folder.sub(self._names[trial.config[PLACE]])).fail(explained(text))
+            TrialFolder(self._folder.sub(name)).fail(text)
         except OSError:
             # The storage fails: the trial is found unfinished, and runs again.
             return
 
+    def trial_of(self, actor: str) -> str | None:
+        """The folder's name of the trial that an actor has, or had last."""
+        return self._actors.get(actor)
 
-def explained(text: str) -> str:
-    """The text of an error, with a last line that says what it was where Ray's is about Ray."""
-    lower = text.lower()
-    if "outofmemory" in lower or "ray memory" in lower or "due to the node running low on memory" in lower:
-        return f"{text}\nOutOfMemoryError: the trial's process was ended because the machine ran out of memory"
-    if "actor died" in lower or "actor is dead" in lower or "actordiederror" in lower or "actor_died" in lower:
-        return f"{text}\nProcessDied: the trial's process died, again after each retry; see above"
-    return text
+
+def actor_id(trial: Any) -> str:
+    """Ray's id of the actor that trains a trial of Tune; "" where Tune does not tell."""
+    actor = getattr(getattr(trial, "temporary_state", None), "ray_actor", None)
+    return actor._actor_id.hex() if actor is not None else ""
+
+
+def died(text: str) -> bool:
+    """Whether Ray's text of an error says that the process was gone, and not what its code raised."""
+    return any(sign in text.lower() for sign in ("actor died", "actor is dead", "actordiederror", "actor_died"))
+
+
+def processes_ended_for_memory() -> int:
+    """How many processes the kernel of this machine has ended for want of memory; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

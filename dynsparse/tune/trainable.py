@@ -27,6 +27,8 @@ PLACE = "place_in_list"
 EPOCH, ENDED_BY = "epoch_of_trial", "ended_by"
 # Why a trial ended that has not failed: the same command continues it.
 CUT_OFF_BY = "cut_off_by"
+# What was found damaged in the trial's folder when it was continued.
+DAMAGE = "damage"
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,9 @@ class SparseTrial(tune.Trainable):
             # Tune would try again in new processes, for minutes, and then take the trial for failed.
             reason = f"the disk is full: {error}"
             return {"done": True, ENDED_BY: reason, CUT_OFF_BY: reason, EPOCH: self.trainer.epoch - 1}
+        damage, self._folder.damage = self._folder.damage, []
         # Tune has a count of its own, which starts anew when a trial is continued.
-        return {**row, EPOCH: self.trainer.epoch}
+        return {**row, EPOCH: self.trainer.epoch, **({DAMAGE: damage} if damage else {})}
 
     def _epoch(self) -> dict[str, Any]:
         if self.trainer.epoch >= self._config.epochs:

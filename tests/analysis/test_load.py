@@ -24,9 +24,21 @@ def test_the_notebooks_43_columns_come_in_its_order(notebook_run: Path) -> None:
     expected += ["debug_weights", "debug_sparse"]
     assert len(expected) == 43
     df = analysis.load(notebook_run)
-    assert list(df.columns) == [*expected, "seed", "status", "error", "trial_id", "trial_dir"]
+    assert list(df.columns) == [*expected, "seed", "status", "error", "diverged", "trial_id", "trial_dir"]
     assert len(df) == 72
     assert df["seed"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("losses", "diverged"),
+    [([1.0, 0.5], False), ([1.0, math.nan], True), ([1.0, -math.inf], True), ([math.nan, 0.5], False)],
+)
+def test_a_trial_has_diverged_if_its_last_loss_is_no_finite_number(tmp_path, losses, diverged):
+    # A metric that is NaN for another reason says nothing.
+    write_trial(tmp_path / "e" / "T_a", {"lr": 0.1}, {"val_loss": losses, "survivors": [math.nan, math.nan]})
+    df = analysis.load(tmp_path / "e", ["val_loss"])
+    assert df["diverged"].tolist() == [diverged]
+    assert analysis.left_out(df).endswith("counted, but diverged (column `diverged`)") == diverged
 
 
 def test_a_small_trial_by_eye(tmp_path: Path) -> None:
@@ -49,6 +61,7 @@ def test_a_small_trial_by_eye(tmp_path: Path) -> None:
         "experiment_file_name": str(tmp_path / "e"),
         "lr": 0.1,
         "status": "complete",
+        "diverged": False,
         "trial_id": "a",
         "trial_dir": "T_a",
     }
@@ -317,7 +330,7 @@ def test_the_layout_of_ray_0_7(tmp_path: Path) -> None:
     df = analysis.load(experiment)
     assert df["Experiment Name"].tolist() == [tag]
     assert df["hidden_sizes"].tolist() == [(100, 100, 100)]
-    assert len(df.columns) == 48
+    assert len(df.columns) == 49
 
 
 def test_issues_survive_filters_and_concat_does_not_crash(tmp_path: Path) -> None:

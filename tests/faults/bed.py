@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import analysis
@@ -43,6 +44,28 @@ experiment = Experiment(
     epochs=8,
 )
 """
+
+
+# What each test of a fault has shown: its place in the table, the invariants that held, the epochs run twice.
+SHOWN: dict[str, Shown] = {}
+
+
+@dataclass
+class Shown:
+    """A line of the table that `make faults` prints."""
+
+    held: set[str] = field(default_factory=set)
+    repeated: int | None = None  # epochs that were run more than once
+    seconds: float = 0.0
+    outcome: str = ""
+
+
+def held(*invariants: str, repeated: int | None = None) -> None:
+    """The test that runs has shown these."""
+    name = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
+    shown = SHOWN.setdefault(name, Shown())
+    shown.held.update(invariants)
+    shown.repeated = repeated if repeated is not None else shown.repeated
 
 
 class Run:
@@ -160,11 +183,13 @@ def is_whole(line: bytes) -> bool:
 class Bed:
     """A fresh folder, the experiment file in it, and the runs on it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, uri: str | None = None) -> None:
+        """The storage is a folder in `path`, or what the URI says; the observer and the invariants read a folder."""
         path.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.file = path / "bed.py"
         self.file.write_text(FILE)
+        self.uri = uri
         self.storage = path / "storage"
         self.folder = self.storage / "bed"
         self.events_file, self.fault_file = path / "events", path / "fault.json"
@@ -173,7 +198,8 @@ class Bed:
 
     def start(self, *more: str, **environment: str) -> Run:
         """`dynsparse run` of the experiment; `more` are further options."""
-        command = [sys.executable, "-m", "dynsparse.cli", "run", str(self.file), "--storage", str(self.storage)]
+        command = [sys.executable, "-m", "dynsparse.cli", "run", str(self.file)]
+        command += ["--storage", self.uri or str(self.storage)]
         command += ["--checkpoint-epochs", str(CHECKPOINT_EPOCHS), *more]
         environment = {
             "PYTHONPATH": f"{SITE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep),
@@ -258,6 +284,7 @@ def check_complete(bed: Bed, expected: set[str] | None = None) -> None:
         assert list(history.loc[history["trial_id"] == trial, "epoch"]) == list(range(1, N_EPOCHS + 1)), trial
         raw = (bed.folder / f"trial_{trial}" / "result.json").read_bytes().splitlines()
         assert [json.loads(line)["training_iteration"] for line in raw] == list(range(1, N_EPOCHS + 1)), trial
+    held("I1", "I2", "I4")
 
 
 def check_numbers(bed: Bed, reference: dict[str, list[dict]]) -> None:
@@ -266,6 +293,7 @@ def check_numbers(bed: Bed, reference: dict[str, list[dict]]) -> None:
     for trial in bed.complete():
         name = f"trial_{trial}"
         assert json.dumps(found[name]) == json.dumps(reference[name]), name
+    held("I3")
 
 
 def check_repeats(bed: Bed, interruptions: int) -> None:
@@ -273,6 +301,7 @@ def check_repeats(bed: Bed, interruptions: int) -> None:
     begun = Counter(event["trial"] for event in bed.events())
     most = N_EPOCHS + interruptions * CHECKPOINT_EPOCHS
     assert all(n <= most for n in begun.values()), begun
+    held("I5", repeated=sum(max(0, n - N_EPOCHS) for n in begun.values()))
 
 
 def check_observer(bed: Bed) -> None:
@@ -280,6 +309,7 @@ def check_observer(bed: Bed) -> None:
     bed.observer.look()
     assert bed.observer.n_loads > 0
     assert not bed.observer.problems, bed.observer.problems[:5]
+    held("I6")
 
 
 def check_no_survivors(bed: Bed, seconds: float = 30) -> None:
@@ -288,3 +318,4 @@ def check_no_survivors(bed: Bed, seconds: float = 30) -> None:
     while survivors := {pid: line[:150] for run in bed.runs for pid, line in run.survivors().items()}:
         assert time.monotonic() < end, survivors
         time.sleep(0.2)
+    held("I7")

@@ -1,9 +1,8 @@
 """Each test has a bed of its own, with an observer; the reference run is made once."""
 
-from pathlib import Path
-
 import bed as beds
 import pytest
+from tabulate import tabulate
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +33,26 @@ def bed(tmp_path, reference):
         bed.end()
 
 
-def pytest_collection_modifyitems(items):
-    """Real runs that are killed and go on take minutes: `make faults` runs them, `make test` does not."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.faults)
+def pytest_runtest_logreport(report):
+    """Note what a test took."""
+    if report.nodeid in beds.SHOWN and report.when == "call":
+        beds.SHOWN[report.nodeid].seconds, beds.SHOWN[report.nodeid].outcome = report.duration, report.outcome
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of the faults."""
+    if not beds.SHOWN:
+        return
+    terminalreporter.section("faults")
+    rows = [
+        [
+            name.partition("::")[2].removeprefix("test_").replace("_", " "),
+            ", ".join(sorted(shown.held)),
+            "" if shown.repeated is None else shown.repeated,
+            round(shown.seconds, 1),
+            shown.outcome,
+        ]
+        for name, shown in beds.SHOWN.items()
+    ]
+    headers = ["fault", "invariants held", "epochs repeated", "seconds", ""]
+    terminalreporter.write_line(tabulate(rows, headers))

@@ -1,6 +1,7 @@
 """Faults 7 and 8: a cluster loses a node, or all of it is lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,8 +77,38 @@ def test_a_cluster_is_lost(bed, reference, cluster):
     run = bed.start("--address", first.address)
     bed.wait_for(lambda events: len(events) >= 30)
     first.kill()
-    assert run.wait(120) not in (0, None), run.text
+    assert run.wait(120) == 1, run.text
+    assert f"the Ray cluster at {first.address} does not answer any more" in run.text
+    assert "the same command goes on with it" in run.text
     check_no_survivors(bed)
     run = bed.start("--address", cluster().address)
     assert run.wait(240) == 0, run.text
     check_all(bed, reference, interruptions=1)
+
+
+def test_a_storage_that_another_node_does_not_see(bed, cluster):
+    if os.geteuid() != 0:
+        pytest.skip("a node with a file system of its own takes root")
+    there = cluster()
+    bed.storage.mkdir()
+    there.tell(f"add blind {bed.storage}")
+    run = bed.start("--address", there.address)
+    assert run.wait() == 2, run.text
+    assert f"does not see the storage {bed.folder}; give a --storage that all nodes share" in run.text
+    assert "Traceback" not in run.text and not bed.events()
+    assert not list(bed.storage.rglob("trial_*"))
+
+
+def test_data_that_another_node_lacks(bed, cluster, tmp_path):
+    """The same node, which sees the storage but not the folder of the data."""
+    if os.geteuid() != 0:
+        pytest.skip("a node with a file system of its own takes root")
+    if "DYNSPARSE_DATA_DIR" not in os.environ:
+        pytest.skip("takes MNIST in DYNSPARSE_DATA_DIR")
+    there, data = cluster(), tmp_path / "data"
+    shutil.copytree(Path(os.environ["DYNSPARSE_DATA_DIR"]) / "MNIST", data / "MNIST")
+    there.tell(f"add blind {data}")
+    run = bed.start("--address", there.address, "--set", "dataset_name=MNIST", "--set", f"data_dir={data}")
+    assert run.wait() == 2, run.text
+    assert "has no data: MNIST" in run.text and str(data) in run.text
+    assert "Traceback" not in run.text and not bed.events()

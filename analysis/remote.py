@@ -1,0 +1,54 @@
+"""Folders in an object store: what is read of an experiment is fetched first, many files at a time."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
+from pathlib import Path
+
+AT_ONCE = 32
+
+
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a URI, such as s3://bucket/folder."""
+    return "://" in os.fspath(path)
+
+
+@contextlib.contextmanager
+def fetched(uri: str, of_experiment: Sequence[str], of_trial: Sequence[str]) -> Iterator[Path]:
+    """A folder on this machine with the files of an experiment, for as long as the context lasts.
+
+    Args:
+        of_experiment: patterns for the names of files in the folder itself.
+        of_trial: likewise for the folders in it.
+
+    Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial; OSError if the store fails.
+    """
+    # The import takes as long as a load of a small experiment.
+    from pyarrow import fs
+
+    filesystem, inside = fs.FileSystem.from_uri(uri)
+    found = filesystem.get_file_info(fs.FileSelector(inside, recursive=True, allow_not_found=True))
+    names = [info.path.removeprefix(inside).lstrip("/") for info in found if info.type == fs.FileType.File]
+    if not names:
+        raise FileNotFoundError(f"no folder {uri}, or nothing in it")
+    patterns = [*of_experiment, *(f"*/{pattern}" for pattern in of_trial)]
+    # Not deeper than a trial's own folder: a star also matches "/".
+    wanted = [name for name in names if any(fnmatch(name, p) and name.count("/") == p.count("/") for p in patterns)]
+    if not any("/" in name for name in wanted):
+        raise ValueError(f"{uri} holds no trial; load the folder of an experiment, in which each trial has a folder")
+
+    with tempfile.TemporaryDirectory() as folder:
+
+        def fetch(name: str) -> None:
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            # One that has been deleted since it was listed is as one that was never there.
+            with contextlib.suppress(FileNotFoundError), filesystem.open_input_stream(f"{inside}/{name}") as file:
+                path.write_bytes(file.read())
+
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            list(threads.map(fetch, wanted))
+        yield Path(folder)

@@ -1,0 +1,120 @@
+"""The Ray that a run uses: one of its own, or a cluster that is there; and Tune without what it does unasked."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import ray
+
+from dynsparse.experiment import ExperimentError
+
+# How often the head of a cluster is asked for a sign of life, and after how many silences it is taken for lost.
+ASK_SECONDS, SILENCES = 5.0, 4
+# How often Ray looks whether memory runs out; 0 is never.
+MEMORY_MONITOR = "RAY_memory_monitor_refresh_ms"
+
+
+@contextmanager
+def a_ray(address: str | None) -> Iterator[None]:
+    """The Ray that is there, or one that lasts as long as the run."""
+    if ray.is_initialized():
+        yield
+        return
+    start_ray(address)
+    try:
+        with _watched_head():
+            yield
+    finally:
+        ray.shutdown()
+
+
+def start_ray(address: str | None) -> None:
+    """Raises: ExperimentError if an address is given and nobody answers there."""
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    local = {"include_dashboard": False} if address == "local" else {}
+    # Ray's monitor ends whichever trial came last, and all of Tune with it. Without it the kernel ends the process that
+    # takes most of the memory, workers first, and the others go on.
+    ours = {MEMORY_MONITOR: os.environ.get(MEMORY_MONITOR, "0")}
+    try:
+        with _environment(ours):
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
+    except ConnectionError as error:
+        raise ExperimentError(f"no Ray cluster answers at {address!r}: {error}") from error
+
+
+@contextmanager
+def _watched_head() -> Iterator[None]:
+    """End the process, and say why, when the head of the cluster is gone: Ray would end it without a word to go by."""
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    end = threading.Event()
+
+    def watch() -> None:
+        silences = 0
+        while silences < SILENCES:
+            if end.wait(ASK_SECONDS):
+                return
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=ASK_SECONDS).close()
+                silences = 0
+            except OSError:
+                silences += 1
+        print(
+            f"\nError: the Ray cluster at {host}:{port} does not answer any more. What is written is kept: the same "
+            "command goes on with it, on this cluster or another",
+            file=sys.stderr,
+            flush=True,
+        )
+        # The main thread waits inside Ray, where no exception reaches it.
+        os._exit(1)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+
+
+@contextmanager
+def quiet_tune() -> Iterator[None]:
+    """Tune without what it does unasked, and as it was again afterwards: other runs of this process are not ours."""
+    ours = {
+        # Its default callbacks write TensorBoard files for each trial, which takes longer than small epochs do.
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        # Signals are ours: see Signals.
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        # Its newer output prints a box of settings whatever it is told.
+        "RAY_AIR_NEW_OUTPUT": "0",
+    }
+    # A trial that fails, and a store that is silent, are reported by us, once and in a line.
+    loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.train")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with _environment(ours):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables, for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
