@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import sys
 import threading
@@ -16,8 +17,12 @@ from dynsparse.experiment import ExperimentError
 
 # How often the head of a cluster is asked for a sign of life, and after how many silences it is taken for lost.
 ASK_SECONDS, SILENCES = 5.0, 4
-# How often Ray looks whether memory runs out; 0 is never.
-MEMORY_MONITOR = "RAY_memory_monitor_refresh_ms"
+# For a Ray of our own, where the user's environment does not say otherwise.
+SETTINGS = {
+    # Ray's monitor of memory ends whichever trial came last, and all of Tune with it. Without it the kernel ends the
+    # process that takes most, workers first, and the others go on.
+    "RAY_memory_monitor_refresh_ms": "0",
+}
 
 
 @contextmanager
@@ -37,21 +42,29 @@ def a_ray(address: str | None) -> Iterator[None]:
 def start_ray(address: str | None) -> None:
     """Raises: ExperimentError if an address is given and nobody answers there."""
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    local = {"include_dashboard": False} if address == "local" else {}
-    # Ray's monitor ends whichever trial came last, and all of Tune with it. Without it the kernel ends the process that
-    # takes most of the memory, workers first, and the others go on.
-    ours = {MEMORY_MONITOR: os.environ.get(MEMORY_MONITOR, "0")}
+    if address == "local":
+        with _environment({**SETTINGS, **{name: os.environ[name] for name in SETTINGS if name in os.environ}}):
+            ray.init("local", include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+        return
     try:
-        with _environment(ours):
-            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **local)
-    except ConnectionError as error:
+        # Ray itself tries for minutes.
+        if re.fullmatch(r"[^/]+:\d+", address):
+            _knock(address)
+        ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+    except OSError as error:
         raise ExperimentError(f"no Ray cluster answers at {address!r}: {error}") from error
+
+
+def _knock(address: str) -> None:
+    """Raises: OSError if nobody answers at host:port."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=ASK_SECONDS).close()
 
 
 @contextmanager
 def _watched_head() -> Iterator[None]:
     """End the process, and say why, when the head of the cluster is gone: Ray would end it without a word to go by."""
-    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    address = ray.get_runtime_context().gcs_address
     end = threading.Event()
 
     def watch() -> None:
@@ -60,12 +73,12 @@ def _watched_head() -> Iterator[None]:
             if end.wait(ASK_SECONDS):
                 return
             try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=ASK_SECONDS).close()
+                _knock(address)
                 silences = 0
             except OSError:
                 silences += 1
         print(
-            f"\nError: the Ray cluster at {host}:{port} does not answer any more. What is written is kept: the same "
+            f"\nError: the Ray cluster at {address} does not answer any more. What is written is kept: the same "
             "command goes on with it, on this cluster or another",
             file=sys.stderr,
             flush=True,
