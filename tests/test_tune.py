@@ -9,6 +9,7 @@ import pytest
 import ray
 import torch
 from ray import tune as ray_tune
+from ray.tune import ExperimentAnalysis, ResultGrid
 
 import analysis
 from dynsparse import tune
@@ -92,6 +93,37 @@ def test_a_grid_ends_in_folders_with_the_numbers_of_each_trial_alone(a_ray, tmp_
     df = analysis.load(tmp_path / "grid")
     assert len(df) == 6 and set(df["status"]) == {"complete"} and set(df["epochs"]) == {3}
     assert len(analysis.load_history(tmp_path / "grid")) == 18
+
+
+def test_rays_own_result_grid_reads_the_folder_and_tunes_callbacks_are_called(a_ray, tmp_path):
+    class Notes(ray_tune.Callback):
+        """As W&B's and MLflow's do, it is told of each row and of each end."""
+
+        def __init__(self):
+            self.rows, self.ends = [], []
+
+        def on_trial_result(self, iteration, trials, trial, result, **info):
+            self.rows.append((result["config"]["seed"], result["training_iteration"], result["val_acc"]))
+
+        def on_trial_complete(self, iteration, trials, trial, **info):
+            self.ends.append(trial.config["seed"])
+
+    experiment = Experiment("grid", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2])), epochs=3)
+    notes = Notes()
+    path = tune.run(experiment, tmp_path, callbacks=[notes], tensorboard=True).path
+    history = analysis.load_history(path)
+    assert sorted(notes.ends) == [0, 1, 2]
+    assert sorted(notes.rows) == sorted(zip(history["seed"], history["epoch"], history["val_acc"], strict=True))
+    assert len(list(Path(path).glob("trial_*/events.out.tfevents.*"))) == 3
+
+    grid = ResultGrid(ExperimentAnalysis(path))
+    assert len(grid) == 3 and not grid.errors
+    for result in grid:
+        ours = history[history["seed"] == result.config["seed"]]
+        frame = result.metrics_dataframe
+        assert list(frame["training_iteration"]) == [1, 2, 3]
+        assert list(frame["val_acc"]) == list(ours["val_acc"])
+        assert result.metrics["val_acc"] == list(ours["val_acc"])[-1]
 
 
 def test_a_trial_that_fails_leaves_the_others_and_is_named(a_ray, tmp_path):
