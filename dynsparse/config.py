@@ -43,6 +43,11 @@ class Config:
     seed: int = key(0, "everything random in the trial follows from it", Whole(0), per_trial=True)
     epochs: int = key(30, "passes over the training set", Whole(1))
     device: str = key("cpu", "where the trial is computed", Device())
+    engine: str = key(
+        "auto",
+        "sparse: on a CPU, in time that follows the active weights; torch: anywhere; auto: sparse where it can",
+        Choice(("auto", "sparse", "torch")),
+    )
 
     # The data
     dataset_name: str = key("MNIST", "data set", Choice(DATASETS))

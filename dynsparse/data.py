@@ -7,8 +7,8 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, partial
 from http.client import HTTPException
 from pathlib import Path
 
@@ -31,24 +31,56 @@ class DataError(Exception):
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A data set in memory, shared by the trials of a process: do not write into its tensors.
+class Images:
+    """Images as they are stored, most often 8 bits a pixel, and what makes numbers of them: (pixel - mean) / std."""
 
-    Shapes: x (examples, input_size), float32, normalised so that all pixels of the training set together have
-    mean 0 and standard deviation 1; y (examples,), int64, in [0, num_classes).
+    pixels: np.ndarray  # (examples, input_size), uint8; or float32 and normalised already, with mean 0 and std 1
+    mean: float = 0.0
+    std: float = 1.0
+
+    @cached_property
+    def normalised(self) -> Tensor:
+        """Four times the memory, for who computes on all of them. Shapes: (examples, input_size), float32."""
+        pixels = torch.from_numpy(np.asarray(self.pixels))
+        if pixels.is_floating_point():
+            return pixels
+        # The same as scaling pixels, mean and std to [0, 1] first, which is how they are usually quoted.
+        return pixels.float().sub_(self.mean).div_(self.std)
+
+    def at(self, index: Tensor) -> Images:
+        """Some of them."""
+        return replace(self, pixels=self.pixels[index.numpy()])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory, shared by the trials of a process: do not write into it.
+
+    Shapes: images (examples, input_size); y (examples,), int64, in [0, num_classes). Normalised, all pixels of the
+    training set together have mean 0 and standard deviation 1.
     """
 
     name: str
-    train_x: Tensor
+    train: Images
     train_y: Tensor
-    test_x: Tensor
+    test: Images
     test_y: Tensor
     num_classes: int
 
     @property
     def input_size(self) -> int:
         """Pixels of one example, all channels together."""
-        return self.train_x.shape[1]
+        return self.train.pixels.shape[1]
+
+    @property
+    def train_x(self) -> Tensor:
+        """The normalised training images."""
+        return self.train.normalised
+
+    @property
+    def test_x(self) -> Tensor:
+        """The normalised test images."""
+        return self.test.normalised
 
 
 @dataclass(frozen=True)
@@ -162,14 +194,9 @@ def _load(name: str, source: Source, folder: Path) -> Dataset:
             f"or delete them to have them downloaded again: {', '.join(source.files)}"
         ) from error
     mean, std = _moments(train_x)
-    return Dataset(
-        name,
-        _normalise(train_x, mean, std),
-        torch.from_numpy(train_y).long(),
-        _normalise(test_x, mean, std),
-        torch.from_numpy(test_y).long(),
-        source.num_classes,
-    )
+    train, test = (Images(x.reshape(len(x), -1), mean, std) for x in (train_x, test_x))
+    labels = torch.from_numpy(train_y).long(), torch.from_numpy(test_y).long()
+    return Dataset(name, train, labels[0], test, labels[1], source.num_classes)
 
 
 def _missing(source: Source, folder: Path) -> list[str]:
@@ -228,12 +255,6 @@ def _moments(pixels: np.ndarray) -> tuple[float, float]:
     total = sum(value * count for value, count in enumerate(counts))
     squares = sum(value * value * count for value, count in enumerate(counts))
     return total / n, math.sqrt(n * squares - total * total) / n
-
-
-def _normalise(pixels: np.ndarray, mean: float, std: float) -> Tensor:
-    """(pixel - mean) / std. Shapes: (examples, ...) to (examples, input_size), float32."""
-    # The same as scaling pixels, mean and std to [0, 1] first, which is how they are usually quoted.
-    return torch.from_numpy(pixels).flatten(1).float().sub_(mean).div_(std)
 
 
 def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,9 +22,13 @@ class Optimizer:
     A position whose gradient has always been zero since its state was zero stays where it is: so masking the gradient
     is all that sparse training needs. `step_(parameter, gradient, state, t)`: t counts steps from 1.
 
-    Shapes: parameter, gradient and each entry of the state are alike, (trials, ...).
+    `name` and `values` are for engines that have a `step_` of their own.
+
+    Shapes: parameter, gradient and each entry of the state are alike, (trials, ...); each of `values` () or (trials,).
     """
 
+    name: str
+    values: Mapping[str, Tensor]
     init: Callable[[Tensor], State]
     step_: Callable[[Tensor, Tensor, State, int], None]
 
@@ -48,7 +52,8 @@ def sgd(config: Config) -> Optimizer:
         velocity.add_(parameter * along(decay, parameter))
         parameter.sub_(velocity * along(rate, parameter))
 
-    return Optimizer(lambda parameter: {"velocity": torch.zeros_like(parameter)}, step_)
+    values = {"rate": rate, "momentum": momentum, "decay": decay}
+    return Optimizer("SGD", values, lambda parameter: {"velocity": torch.zeros_like(parameter)}, step_)
 
 
 def adam(config: Config) -> Optimizer:
@@ -65,9 +70,10 @@ def adam(config: Config) -> Optimizer:
         scale = (square / (1 - 0.999**t)).sqrt_().add_(1e-8)
         parameter.sub_(mean / (1 - 0.9**t) / scale * along(rate, parameter))
 
-    return Optimizer(
-        lambda parameter: {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}, step_
-    )
+    def init(parameter: Tensor) -> State:
+        return {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
+
+    return Optimizer("Adam", {"rate": rate, "decay": decay}, init, step_)
 
 
 OPTIMIZERS: dict[str, Callable[[Config], Optimizer]] = {"SGD": sgd, "Adam": adam}

@@ -70,6 +70,7 @@ class Plan:
     debug_weights: bool
     debug_sparse: bool
     device: str
+    engine: str
 
 
 def plan(configs: Sequence[Config]) -> Plan:
@@ -144,6 +145,7 @@ def _plan(config: Config) -> Plan:
         debug_weights=config.debug_weights,
         debug_sparse=config.debug_sparse,
         device=config.device,
+        engine=config.engine,
     )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynsparse import masks
+from dynsparse import engines, masks
 from dynsparse.config import Config
-from dynsparse.data import epoch_order, load_dataset, noise_images, split
-from dynsparse.engines.torch import Sums, TorchEngine
+from dynsparse.data import Images, epoch_order, load_dataset, noise_images, split
+from dynsparse.engines.pack import Sums, When
 from dynsparse.methods import MaskUpdate
 from dynsparse.plan import plan
 from dynsparse.survival import Survival
@@ -37,40 +37,40 @@ class Trainer:
         self.plan = plan(configs)
         self.errors: list[str | None] = [None] * len(configs)
         self.epoch = 0
+        self.engine = engines.start(self.plan)
         self._load_data()
-        self.engine = TorchEngine(self.plan)
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
 
     def _load_data(self) -> None:
-        """The data set on the device; trials of one seed share what is drawn from it."""
+        """The data set as the engine wants it; trials of one seed share what is drawn from it."""
         want, dataset = self.plan, load_dataset(self.plan.dataset_name, self.plan.data_dir)
-        self._x, self._y = dataset.train_x.to(want.device), dataset.train_y.to(want.device)
-        self._test = dataset.test_x.to(want.device)[None], dataset.test_y.to(want.device)[None]
         # If all trials have one seed, the batch has one copy of each example and is expanded; else one per trial.
         self._seeds = want.seeds[:1] if len(set(want.seeds)) == 1 else want.seeds
         splits = {seed: split(dataset, want.val_fraction, seed) for seed in dict.fromkeys(self._seeds)}
         self._train_index = {seed: train for seed, (train, _) in splits.items()}
         self._n_train = len(self._train_index[self._seeds[0]])
-        n_held_out = len(self._y) - self._n_train
+        n_held_out = len(dataset.train_y) - self._n_train
         if self._n_train == 0 or (want.val_fraction > 0 and n_held_out == 0):
             raise TrialError(
-                f"val_fraction={want.val_fraction} of {len(self._y)} training examples leaves {self._n_train} to train "
-                f"on and {n_held_out} to validate on; neither may be 0"
+                f"val_fraction={want.val_fraction} of {len(dataset.train_y)} training examples leaves {self._n_train} "
+                f"to train on and {n_held_out} to validate on; neither may be 0"
             )
         if (self._n_train - 1) % want.batch_size == 0 and want.network.batch_norm:
             raise TrialError(
                 f"batch_norm cannot train on the last batch, of 1 example, of {self._n_train}; change batch_size"
             )
-        self._validation = None
+        hold, distinct = self.engine.hold, list(splits)
+        self._examples = hold([dataset.train], dataset.train_y[None])
+        self._test = hold([dataset.test], dataset.test_y[None])
+        self._validation, self._noisy = None, None
         if want.val_fraction > 0:
-            held_out = torch.stack([splits[seed][1] for seed in self._seeds]).to(want.device)
-            self._validation = self._x[held_out], self._y[held_out]
-        self._noisy = None
+            parts = {seed: dataset.train.at(held_out) for seed, (_, held_out) in splits.items()}
+            labels = torch.stack([dataset.train_y[splits[seed][1]] for seed in self._seeds])
+            self._validation = hold([parts[seed] for seed in self._seeds], labels)
         if want.noise_level is not None:
-            images = {
-                s: noise_images(dataset.test_x, want.noise_level, s).to(want.device) for s in dict.fromkeys(self._seeds)
-            }
-            self._noisy = torch.stack([images[seed] for seed in self._seeds]), self._test[1]
+            noisy = {s: Images(noise_images(dataset.test_x, want.noise_level, s).numpy()) for s in distinct}
+            labels = dataset.test_y.expand(len(self._seeds), -1)
+            self._noisy = hold([noisy[seed] for seed in self._seeds], labels)
 
     def train_epoch(self) -> list[Row | None]:
         """Train one epoch, test, test on noise, update the masks: in this order.
@@ -83,12 +83,12 @@ class Trainer:
         columns: dict[str, Tensor] = {}
         self._record(columns, "train", self._train(), self._n_train)
         if self._validation is not None:
-            self._record(columns, "val", engine.evaluate(*self._validation), self._validation[1].shape[1])
-            self._record(columns, "test", engine.evaluate(*self._test), self._test[1].shape[1])
+            self._test_on(columns, "val", self._validation)
+            self._test_on(columns, "test", self._test)
         else:
-            self._record(columns, "val", engine.evaluate(*self._test), self._test[1].shape[1])
+            self._test_on(columns, "val", self._test)
         if self._noisy is not None:
-            self._record(columns, "noise", engine.evaluate(*self._noisy), self._noisy[1].shape[1])
+            self._test_on(columns, "noise", self._noisy)
         self._record_weights(columns)
 
         updates, failed = self._update_masks()
@@ -103,19 +103,17 @@ class Trainer:
             return None, None
         progress = updates.progress(self.epoch)
         stopped = self._survival.stopped.to(self.plan.device)
-        return self.engine.update_masks(self.epoch, progress, updates.decay(progress), stopped)
+        return self.engine.update_masks(When(self.epoch, progress, updates.decay(progress), stopped))
 
     def _train(self) -> Sums:
         """One pass over the training examples, in the order of (seed, epoch)."""
         order = torch.stack(
             [self._train_index[seed][epoch_order(self._n_train, seed, self.epoch)] for seed in self._seeds]
-        ).to(self.plan.device)
-        sums = [
-            self.engine.train_batch(self._x[index], self._y[index], epoch=self.epoch)
-            for index in order.split(self.plan.batch_size, dim=1)
-        ]
-        # Along the last dimension: along the first, the order of the sum would depend on how many trials there are.
-        return Sums(*(torch.stack(each, dim=1).sum(1) for each in zip(*sums, strict=True)))
+        )
+        return self.engine.train_epoch(self._examples, order, epoch=self.epoch)
+
+    def _test_on(self, columns: dict[str, Tensor], name: str, held: tuple[Any, Tensor]) -> None:
+        self._record(columns, name, self.engine.evaluate(*held), held[1].shape[1])
 
     def _record(self, columns: dict[str, Tensor], name: str, sums: Sums, n: int) -> None:
         columns[f"{name}_loss"] = sums.loss / n

@@ -21,7 +21,7 @@ from dynsparse.storage import Folder
 
 CHECKPOINTS_KEPT = 2
 # Keys that say where a trial runs and what it logs, not what it computes.
-NOT_IN_IDENTITY = ("data_dir", "device", "debug_weights", "debug_sparse")
+NOT_IN_IDENTITY = ("data_dir", "device", "engine", "debug_weights", "debug_sparse")
 
 
 class State(Enum):

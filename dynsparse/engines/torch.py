@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dynsparse import masks, random
-from dynsparse.methods import MaskUpdate, update_mask
+from dynsparse.data import Images
+from dynsparse.engines.pack import Sums, When, initial, initial_mask, per_seed, updated
+from dynsparse.methods import MaskUpdate
 from dynsparse.networks import batch_norm, k_winners, linear, updated_duty
 from dynsparse.plan import Plan
 from dynsparse.random import Purpose, Stream
-from dynsparse.scores import Layer
 
 EVALUATION_BATCH = 1000
-
-
-class Sums(NamedTuple):
-    """Of a pass over a data set. Shapes: (trials,)."""
-
-    loss: Tensor  # sum of the examples' cross-entropies, float64
-    correct: Tensor  # number of examples, int64
 
 
 class TorchEngine:
@@ -43,9 +36,10 @@ class TorchEngine:
         self.plan = plan
         self.shapes = plan.network.shapes
         n_trials, device = len(plan.seeds), torch.device(plan.device)
-        self.weights = [self._initial(shape, layer, Purpose.WEIGHT) for layer, shape in enumerate(self.shapes)]
-        self.biases = [self._initial(shape, layer, Purpose.BIAS) for layer, shape in enumerate(self.shapes)]
-        self.masks = [self._initial_mask(layer) for layer in range(len(self.shapes))]
+        layers = range(len(self.shapes))
+        self.weights = [initial(plan, layer, Purpose.WEIGHT) for layer in layers]
+        self.biases = [initial(plan, layer, Purpose.BIAS) for layer in layers]
+        self.masks = [initial_mask(plan, layer) for layer in layers]
         self.targets = [masks.count(mask) for mask in self.masks]
         # Multiplying by a mask of floats takes a fifth of the time.
         self._active = [mask.float() for mask in self.masks]
@@ -75,34 +69,6 @@ class TorchEngine:
         self.optimizer = [plan.optimizer.init(parameter) for parameter in self._parameters()]
         self.n_steps = 0
         self.n_seen = 0
-
-    # Random numbers are drawn on the CPU, so that a trial is the same on every device; trials of one seed share them.
-
-    def _per_seed(self, draw: Callable[[int], Tensor]) -> Tensor:
-        """What `draw` gives for each trial's seed. Shapes: (...) to (trials, ...)."""
-        drawn = {seed: draw(seed) for seed in dict.fromkeys(self.plan.seeds)}
-        return torch.stack([drawn[seed] for seed in self.plan.seeds]).to(self.plan.device)
-
-    def _initial(self, shape: tuple[int, int], layer: int, purpose: Purpose) -> Tensor:
-        """U(-b, b) with b = 1 / sqrt(n_in), torch's default for linear layers, for weights and biases."""
-        bound = 1 / math.sqrt(shape[1])
-        size = shape if purpose is Purpose.WEIGHT else shape[:1]
-        return self._per_seed(lambda seed: (random.uniform(size, Stream(seed, purpose, layer=layer)) * 2 - 1) * bound)
-
-    def _noise(self, purpose: Purpose, layer: int, epoch: int) -> Tensor:
-        shape = self.shapes[layer]
-        return self._per_seed(lambda seed: random.noise(shape, Stream(seed, purpose, layer=layer, epoch=epoch)))
-
-    def _wanted(self, layer: int, progress: float) -> Tensor:
-        """How many active weights the plan wants at `progress` of the mask updates. Shapes: (trials,), int64."""
-        n = math.prod(self.shapes[layer])
-        surplus = self.plan.method.surplus(progress) if self.plan.method.surplus else 0.0
-        final = [round(densities[layer] * n) for densities in self.plan.densities]
-        return torch.tensor([each + round(surplus * (n - each)) for each in final], device=self.plan.device)
-
-    def _initial_mask(self, layer: int) -> Tensor:
-        noise, wanted = self._noise(Purpose.MASK, layer, epoch=0), self._wanted(layer, progress=0.0)
-        return masks.DRAWS[self.plan.sparse_type](noise, wanted)
 
     def _parameters(self) -> list[Tensor]:
         return [*self.weights, *self.biases, *self.gains, *self.shifts]
@@ -142,8 +108,27 @@ class TorchEngine:
         probability = torch.as_tensor(self.plan.network.dropout).to(x).view(-1, 1, 1)
         shape = x.shape[1], x.shape[2]
         stream = {"epoch": epoch, "layer": layer, "step": self.n_steps}
-        uniform = self._per_seed(lambda seed: random.uniform(shape, Stream(seed, Purpose.DROPOUT, **stream)))
+        uniform = per_seed(self.plan, lambda seed: random.uniform(shape, Stream(seed, Purpose.DROPOUT, **stream)))
         return x * (uniform >= probability) / (1 - probability)
+
+    def hold(self, parts: Sequence[Images], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels as this engine wants them, one part for each seed, or one for all.
+
+        Shapes: labels (parts, examples).
+        """
+        x = torch.stack([part.normalised for part in parts]) if len(parts) > 1 else parts[0].normalised[None]
+        return x.to(self.plan.device), labels.to(self.plan.device)
+
+    def train_epoch(self, held: tuple[Tensor, Tensor], order: Tensor, *, epoch: int) -> Sums:
+        """One pass over the examples, one step for each batch.
+
+        Shapes: order (seeds or 1, examples), which examples come one after the other; `held` has one part.
+        """
+        (x,), (y,) = held
+        batches = order.to(self.plan.device).split(self.plan.batch_size, dim=1)
+        sums = [self.train_batch(x[index], y[index], epoch=epoch) for index in batches]
+        # Along the last dimension: along the first, the order of the sum would depend on how many trials there are.
+        return Sums(*(torch.stack(each, dim=1).sum(1) for each in zip(*sums, strict=True)))
 
     def train_batch(self, x: Tensor, y: Tensor, *, epoch: int) -> Sums:
         """One step of the optimiser on one batch.
@@ -211,48 +196,26 @@ class TorchEngine:
         return Sums(loss, correct)
 
     @torch.no_grad()
-    def update_masks(
-        self, epoch: int, progress: float, drop_scale: float, stopped: Tensor
-    ) -> tuple[list[MaskUpdate], Tensor]:
+    def update_masks(self, when: When) -> tuple[list[MaskUpdate], Tensor]:
         """One mask update of every layer.
-
-        Args:
-            stopped: (trials,) True for trials whose masks stay as they are.
 
         Returns: the update of each layer; and (trials,) True for a trial that rules="legacy_2019" ends here.
         """
-        updates, method = [], self.plan.method
-        failed = torch.zeros(len(self.plan.seeds), dtype=torch.bool, device=self.plan.device)
-        for i, (weight, mask) in enumerate(zip(self.weights, self.masks, strict=True)):
-            layer = Layer(
-                weight=weight,
-                mask=mask,
-                target=self._wanted(i, progress) if method.surplus else self.targets[i],
-                prune_noise=self._noise(Purpose.PRUNE, i, epoch),
-                grow_noise=self._noise(Purpose.GROW, i, epoch),
-                drop_scale=drop_scale,
-                coactivation=self.coactivation[i] if self.coactivation else None,
-                gradient=self.gradient[i] if self.gradient else None,
-                gradient_momentum=self.gradient_momentum[i] if self.gradient_momentum else None,
-            )
-            if method.fails is not None:
-                failed |= method.fails(layer) & ~stopped
-            update = update_mask(method, layer)
-            stays = stopped[:, None, None]
-            update = update._replace(
-                mask=torch.where(stays, mask, update.mask),
-                kept=torch.where(stays, mask, update.kept),
-                grown=update.grown & ~stays,
-                target=torch.where(stopped, masks.count(mask), update.target),
-            )
+        found = {
+            "coactivation": self.coactivation,
+            "gradient": self.gradient,
+            "gradient_momentum": self.gradient_momentum,
+        }
+        statistics = {name: layers for name, layers in found.items() if layers}
+        updates, failed = updated(self.plan, when, self.weights, self.masks, self.targets, statistics)
+        for i, (weight, update) in enumerate(zip(self.weights, updates, strict=True)):
             # Weights that stay keep their value; new ones are zero already.
             weight.mul_(update.mask)
-            if not method.moves_inactive:
+            if not self.plan.method.moves_inactive:
                 for state in self.optimizer[i].values():
-                    state.mul_(update.mask & mask)
+                    state.mul_(update.mask & self.masks[i])
             self.masks[i] = update.mask
             self._active[i] = update.mask.float()
-            updates.append(update)
         return updates, failed
 
     def end_epoch(self) -> None:

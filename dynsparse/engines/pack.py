@@ -1,0 +1,143 @@
+"""What every engine does in the same way: how the networks of a pack begin, and how their masks are updated.
+
+Random numbers are drawn on the CPU, so that a trial is the same on every device; trials of one seed share them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from dynsparse import masks, random
+from dynsparse.data import Images
+from dynsparse.methods import MaskUpdate, update_mask
+from dynsparse.plan import Plan
+from dynsparse.random import Purpose, Stream
+from dynsparse.scores import Layer
+
+Held = tuple[Any, Tensor]
+
+
+class Sums(NamedTuple):
+    """Of a pass over a data set. Shapes: (trials,)."""
+
+    loss: Tensor  # sum of the examples' cross-entropies, float64
+    correct: Tensor  # number of examples, int64
+
+
+class When(NamedTuple):
+    """The place of a mask update in the training."""
+
+    epoch: int
+    progress: float  # of the mask updates, in [0, 1]
+    drop_scale: float  # the drop fractions are multiplied by it
+    stopped: Tensor  # (trials,) True for trials whose masks stay as they are
+
+
+class Engine(Protocol):
+    """What a Trainer asks of an engine; `Held` is a data set as the engine wants it."""
+
+    masks: list[Tensor]  # of each layer, (trials, out, in), bool
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Of each layer, zero where the mask is False. Shapes: (trials, out, in)."""
+
+    def hold(self, parts: Sequence[Images], labels: Tensor) -> Held:
+        """Images and labels, one part for each seed, or one for all. Shapes: labels (parts, examples)."""
+
+    def train_epoch(self, held: Held, order: Tensor, *, epoch: int) -> Sums:
+        """One pass over the examples in an order, (seeds or 1, examples), one step for each batch."""
+
+    def evaluate(self, x: Any, y: Tensor) -> Sums:
+        """A pass without training over what `hold` returned."""
+
+    def update_masks(self, when: When) -> tuple[list[MaskUpdate], Tensor]:
+        """One mask update of every layer; and (trials,) True for a trial that rules="legacy_2019" ends here."""
+
+    def end_epoch(self) -> None:
+        """What happens once an epoch, after the mask update if there is one."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a later engine of the same plan, of whatever kind, needs to continue after an epoch."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+
+
+def per_seed(plan: Plan, draw: Callable[[int], Tensor]) -> Tensor:
+    """What `draw` gives for each trial's seed. Shapes: (...) to (trials, ...)."""
+    drawn = {seed: draw(seed) for seed in dict.fromkeys(plan.seeds)}
+    return torch.stack([drawn[seed] for seed in plan.seeds]).to(plan.device)
+
+
+def initial(plan: Plan, layer: int, purpose: Purpose) -> Tensor:
+    """U(-b, b) with b = 1 / sqrt(n_in), torch's default for linear layers, for weights and biases."""
+    shape = plan.network.shapes[layer]
+    bound = 1 / math.sqrt(shape[1])
+    size = shape if purpose is Purpose.WEIGHT else shape[:1]
+    return per_seed(plan, lambda seed: (random.uniform(size, Stream(seed, purpose, layer=layer)) * 2 - 1) * bound)
+
+
+def initial_mask(plan: Plan, layer: int) -> Tensor:
+    """Shapes: (trials, out, in), bool."""
+    return masks.DRAWS[plan.sparse_type](_noise(plan, Purpose.MASK, layer, epoch=0), wanted(plan, layer, progress=0.0))
+
+
+def _noise(plan: Plan, purpose: Purpose, layer: int, epoch: int) -> Tensor:
+    shape = plan.network.shapes[layer]
+    return per_seed(plan, lambda seed: random.noise(shape, Stream(seed, purpose, layer=layer, epoch=epoch)))
+
+
+def wanted(plan: Plan, layer: int, progress: float) -> Tensor:
+    """How many active weights the plan wants at `progress` of the mask updates. Shapes: (trials,), int64."""
+    n = math.prod(plan.network.shapes[layer])
+    surplus = plan.method.surplus(progress) if plan.method.surplus else 0.0
+    final = [round(densities[layer] * n) for densities in plan.densities]
+    return torch.tensor([each + round(surplus * (n - each)) for each in final], device=plan.device)
+
+
+def updated(
+    plan: Plan,
+    when: When,
+    weights: Sequence[Tensor],
+    active: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    statistics: Mapping[str, Sequence[Tensor]],
+) -> tuple[list[MaskUpdate], Tensor]:
+    """One prune and one grow of every layer.
+
+    Args:
+        active: the masks; targets: how many active weights each layer began with, (trials,).
+        statistics: for each name in the method's `needs`, that of each layer.
+
+    Returns: the update of each layer; and (trials,) True for a trial that rules="legacy_2019" ends here.
+    """
+    updates, method = [], plan.method
+    failed = torch.zeros(len(plan.seeds), dtype=torch.bool, device=plan.device)
+    for i, (weight, mask) in enumerate(zip(weights, active, strict=True)):
+        layer = Layer(
+            weight=weight,
+            mask=mask,
+            target=wanted(plan, i, when.progress) if method.surplus else targets[i],
+            prune_noise=_noise(plan, Purpose.PRUNE, i, when.epoch),
+            grow_noise=_noise(plan, Purpose.GROW, i, when.epoch),
+            drop_scale=when.drop_scale,
+            **{name: values[i] for name, values in statistics.items()},
+        )
+        if method.fails is not None:
+            failed |= method.fails(layer) & ~when.stopped
+        update = update_mask(method, layer)
+        stays = when.stopped[:, None, None]
+        update = update._replace(
+            mask=torch.where(stays, mask, update.mask),
+            kept=torch.where(stays, mask, update.kept),
+            grown=update.grown & ~stays,
+            target=torch.where(when.stopped, masks.count(mask), update.target),
+        )
+        updates.append(update)
+    return updates, failed

@@ -1,0 +1,1 @@
+"""The CPU engine that stores and computes only the active weights."""
