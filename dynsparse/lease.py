@@ -32,11 +32,7 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
     def __enter__(self) -> Lease:
-        owner = self._owner()
-        if owner is not None and is_alive(owner):
-            raise OwnedError(
-                f"{self._folder.path} is run by process {owner['pid']} on {owner['host']}; wait for it, or stop it"
-            )
+        refuse_owned(self._folder)
         self._write()
         # Two that found it free at once both wrote; who reads itself has it.
         time.sleep(0.2)
@@ -81,6 +77,13 @@ def owner_of(folder: Folder) -> dict[str, Any] | None:
         return None
     names = {"host", "pid", "started", "heartbeat"}
     return owner if isinstance(owner, dict) and names <= owner.keys() else None
+
+
+def refuse_owned(folder: Folder) -> None:
+    """Raises: OwnedError where another process has the lease."""
+    owner = owner_of(folder)
+    if owner is not None and is_alive(owner):
+        raise OwnedError(f"{folder.path} is run by process {owner['pid']} on {owner['host']}; wait for it, or stop it")
 
 
 def is_alive(owner: dict[str, Any]) -> bool:

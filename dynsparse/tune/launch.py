@@ -20,7 +20,7 @@ from ray.tune.logger import TBXLoggerCallback
 from dynsparse.account import Account, Failure, take_stock, version
 from dynsparse.config import Config
 from dynsparse.experiment import Experiment, ExperimentError, axes, check_name, load_experiment
-from dynsparse.lease import Lease, OwnedError
+from dynsparse.lease import Lease, OwnedError, refuse_owned
 from dynsparse.storage import Folder, open_folder
 from dynsparse.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import preflight
@@ -110,6 +110,8 @@ def run(
     try:
         with signals:
             if account.todo(retry_failed=retry_failed):
+                # Taken below, once nothing else can be refused; but nobody should wait for Ray to be told.
+                refuse_owned(folder)
                 with a_ray(address), quiet_tune():
                     # Ray has set a handler for TERM that would end the process there and then.
                     signals.listen()

@@ -34,6 +34,7 @@ experiment = Experiment(
     question="Does a run survive?",
     space=dict(
         dataset_name="digits",
+        engine="torch",  # the slower one: an epoch of 0.3 s can be hit
         hidden_sizes=[250, 250],
         batch_size=16,
         weight_prune_perc=0.3,
