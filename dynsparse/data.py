@@ -17,6 +17,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from dynsparse.mapped import cache_folder, shared
 from dynsparse.random import Purpose, Stream, bits, permutation
 
 # A download fails when an address does not answer, or sends nothing, for so long.
@@ -41,11 +42,10 @@ class Images:
     @cached_property
     def normalised(self) -> Tensor:
         """Four times the memory, for who computes on all of them. Shapes: (examples, input_size), float32."""
-        pixels = torch.from_numpy(np.asarray(self.pixels))
-        if pixels.is_floating_point():
-            return pixels
+        if self.pixels.dtype == np.float32:
+            return torch.from_numpy(self.pixels)
         # The same as scaling pixels, mean and std to [0, 1] first, which is how they are usually quoted.
-        return pixels.float().sub_(self.mean).div_(self.std)
+        return torch.from_numpy(self.pixels.astype(np.float32)).sub_(self.mean).div_(self.std)
 
     def at(self, index: Tensor) -> Images:
         """Some of them."""
@@ -162,7 +162,7 @@ def resolve_data_dir(data_dir: str | None) -> Path:
     elif os.environ.get("DYNSPARSE_DATA_DIR"):
         folder = Path(os.environ["DYNSPARSE_DATA_DIR"])
     else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "dynsparse"
+        folder = cache_folder()
     return folder.expanduser().absolute()
 
 
@@ -176,27 +176,36 @@ def load_dataset(name: str, data_dir: str | None = None) -> Dataset:
     return _load(name, DATASETS[name], resolve_data_dir(data_dir))
 
 
-# A process trains many trials on the same data. Two data sets are kept, for a grid over them, and no more:
-# the largest takes 700 MB.
+# A process trains many trials on the same data. Two data sets are kept, for a grid over them, and no more: the torch
+# engine takes 700 MB for the largest.
 @lru_cache(maxsize=2)
 def _load(name: str, source: Source, folder: Path) -> Dataset:
     if _missing(source, folder):
         _download(name, source, folder)
-    try:
-        train_x, train_y, test_x, test_y = source.read(folder, False)
-        _check(source, train_x, train_y)
-        _check(source, test_x, test_y)
-    except Exception as error:  # torchvision raises whatever the damaged bytes lead it to
-        if not source.files:
-            raise
-        raise DataError(
-            f"{name} in {folder} cannot be read; its files may be damaged ({_cause(error)}). Replace them, "
-            f"or delete them to have them downloaded again: {', '.join(source.files)}"
-        ) from error
-    mean, std = _moments(train_x)
-    train, test = (Images(x.reshape(len(x), -1), mean, std) for x in (train_x, test_x))
-    labels = torch.from_numpy(train_y).long(), torch.from_numpy(test_y).long()
-    return Dataset(name, train, labels[0], test, labels[1], source.num_classes)
+
+    def read() -> tuple[Arrays, dict[str, float]]:
+        try:
+            train_x, train_y, test_x, test_y = source.read(folder, False)
+            _check(source, train_x, train_y)
+            _check(source, test_x, test_y)
+        except Exception as error:  # torchvision raises whatever the damaged bytes lead it to
+            if not source.files:
+                raise
+            raise DataError(
+                f"{name} in {folder} cannot be read; its files may be damaged ({_cause(error)}). Replace them, "
+                f"or delete them to have them downloaded again: {', '.join(source.files)}"
+            ) from error
+        mean, std = _moments(train_x)
+        flat_train, flat_test = (x.reshape(len(x), -1) for x in (train_x, test_x))
+        return (flat_train, train_y.astype(np.int64), flat_test, test_y.astype(np.int64)), {"mean": mean, "std": std}
+
+    # What comes with a package is small, and there in an instant.
+    files = [folder / file for file in source.files]
+    (train_x, train_y, test_x, test_y), moments = shared(name, files, read) if files else read()
+    labels = torch.tensor(train_y), torch.tensor(test_y)
+    return Dataset(
+        name, Images(train_x, **moments), labels[0], Images(test_x, **moments), labels[1], source.num_classes
+    )
 
 
 def _missing(source: Source, folder: Path) -> list[str]:

@@ -51,7 +51,48 @@ def highest(score: Tensor, number: int | Tensor, noise: Tensor, among: Tensor | 
     Shapes: score, noise, among (..., out, in); number (...).
     """
     number = torch.as_tensor(number, device=score.device)
-    return ranks(score, noise, among) < number[..., None, None]
+    if score.device.type != "cpu":
+        return ranks(score, noise, among) < number[..., None, None]
+    # The same, without putting all in order, one network at a time: a tenth of the time.
+    positions = score.shape[-2:].numel()
+    keys = _ordered(score).flatten(-2).reshape(-1, positions)
+    levels = None if among is None else among.flatten(-2).reshape(-1, positions).to(torch.int8)
+    keys = (keys << 32) - noise.flatten(-2).reshape(-1, positions).long()
+    numbers = number.expand(score.shape[:-2]).reshape(-1).tolist()
+    chosen = [_largest(keys[i], n, None if levels is None else levels[i]) for i, n in enumerate(numbers)]
+    return torch.stack(chosen).view(score.shape)
+
+
+def _ordered(score: Tensor) -> Tensor:
+    """Whole numbers of 32 bits, as int64, in the order of the scores; NaN counts as highest."""
+    if not score.is_floating_point():
+        return score.long()
+    # Adding 0 makes 0 of -0. As whole numbers floats are in order, once the bits of negative ones, but the sign, are
+    # flipped.
+    bits = (score.float() + 0.0).view(torch.int32)
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)
+    return torch.where(score.isnan(), torch.iinfo(torch.int32).max, ordered).long()
+
+
+def _largest(keys: Tensor, number: int, levels: Tensor | None) -> Tensor:
+    """True at the `number` positions with the largest keys, those of a higher level first. Shapes: (positions,)."""
+    chosen = torch.zeros_like(keys, dtype=torch.bool)
+    levels = chosen.to(torch.int8) if levels is None else levels
+    for level in range(int(levels.max()), int(levels.min()) - 1, -1):
+        among = levels.eq(level)
+        n_there = int(among.sum())
+        if number >= n_there:
+            chosen |= among
+            number -= n_there
+        elif number > 0:
+            least = keys[among].kthvalue(n_there - number + 1).values
+            above, equal = among & (keys > least), among & (keys == least)
+            # Two of equal noise are not told apart: the first of them.
+            missing = number - int(above.sum())
+            return chosen | above | (equal & (equal.cumsum(0) <= missing))
+        else:
+            break
+    return chosen
 
 
 def lowest(score: Tensor, number: int | Tensor, noise: Tensor, among: Tensor | None = None) -> Tensor:

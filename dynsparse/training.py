@@ -72,6 +72,19 @@ class Trainer:
             labels = dataset.test_y.expand(len(self._seeds), -1)
             self._noisy = hold([noisy[seed] for seed in self._seeds], labels)
 
+    def try_out(self) -> None:
+        """All that an epoch does, with one batch to train on: what is to be compiled is, and what fails fails here.
+
+        The Trainer is not as it was afterwards.
+        """
+        order = torch.stack([self._train_index[seed] for seed in self._seeds])
+        self.engine.train_epoch(self._examples, order[:, : self.plan.batch_size], epoch=1)
+        for held in (self._test, self._validation, self._noisy):
+            if held is not None:
+                self.engine.evaluate(*held)
+        self._update_masks_after(1)
+        self.engine.end_epoch()
+
     def train_epoch(self) -> list[Row | None]:
         """Train one epoch, test, test on noise, update the masks: in this order.
 
@@ -101,9 +114,15 @@ class Trainer:
         updates = self.plan.updates
         if updates is None or not updates.due(self.epoch) or bool(self._survival.stopped.all()):
             return None, None
-        progress = updates.progress(self.epoch)
+        return self._update_masks_after(self.epoch)
+
+    def _update_masks_after(self, epoch: int) -> tuple[list[MaskUpdate] | None, Tensor | None]:
+        updates = self.plan.updates
+        if updates is None:
+            return None, None
+        progress = updates.progress(epoch)
         stopped = self._survival.stopped.to(self.plan.device)
-        return self.engine.update_masks(When(self.epoch, progress, updates.decay(progress), stopped))
+        return self.engine.update_masks(When(epoch, progress, updates.decay(progress), stopped))
 
     def _train(self) -> Sums:
         """One pass over the training examples, in the order of (seed, epoch)."""

@@ -12,6 +12,14 @@ import torch
 from dynsparse.data import DATASETS, Source
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The data sets that tests make up are not kept in the user's cache."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """Networks this small only wait for a second thread; and threads share a sum out by its size, so a pack differs."""

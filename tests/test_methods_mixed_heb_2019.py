@@ -8,6 +8,7 @@ from scipy import stats
 
 from dynsparse import masks
 from dynsparse.config import Config
+from dynsparse.engines.pack import When
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.methods import METHODS, update_mask
 from dynsparse.plan import plan
@@ -200,7 +201,7 @@ class TestHebbianGrowth:
         order = torch.arange(640.0).view(1, 10, 64)
         engine.coactivation = [order + 1000 * engine.masks[0]]
         before = engine.weights[0].clone()
-        (update,), _ = engine.update_masks(1, 0.0, 1.0, torch.tensor([False]))
+        (update,), _ = engine.update_masks(When(1, 0.0, 1.0, torch.tensor([False])))
         taken_back = engine.masks[0] & ~update.kept
         assert masks.count(taken_back).item() > 10
         assert before[taken_back].abs().min() > 0

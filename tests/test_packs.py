@@ -72,8 +72,8 @@ def assert_same(together: Run, trial: int, alone: Run, tolerance: float = 1e-5) 
             continue
         assert rows[trial] == pytest.approx(row, abs=tolerance, nan_ok=True), f"trial {trial}, epoch {epoch}"
     for name in ("weights", "biases", "gains", "shifts", "means", "variances", "duty"):
-        own = [each[0] for each in getattr(alone.trainer.engine, name)]
-        ours = [each[trial] for each in getattr(together.trainer.engine, name)]
+        own = [each[0] for each in alone.trainer.engine.state_dict()[name]]
+        ours = [each[trial] for each in together.trainer.engine.state_dict()[name]]
         torch.testing.assert_close(ours, own, rtol=0, atol=tolerance, equal_nan=True)
     assert together.trainer.errors[trial] == alone.trainer.errors[0]
 

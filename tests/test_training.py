@@ -184,7 +184,7 @@ def test_numbers_of_an_epoch_are_those_before_its_mask_update_and_those_of_the_u
 
 
 def test_an_active_weight_that_is_zero_counts_as_active() -> None:
-    each = trainer(model="SparseModel", learning_rate=0.0)
+    each = trainer(model="SparseModel", learning_rate=0.0, engine="torch")
     row = only(each.train_epoch())
     assert row["sparse_level_l0"] == row["density_l0"]
     each.engine.weights[0].zero_()
@@ -196,7 +196,7 @@ def test_an_active_weight_that_is_zero_counts_as_active() -> None:
 
 
 def test_every_example_is_trained_on_once_an_epoch_in_another_order_each_time() -> None:
-    each, x, orders = trainer({"seed": 1}, {"seed": 2}), load_dataset("blobs").train_x, []
+    each, x, orders = trainer({"seed": 1}, {"seed": 2}, engine="torch"), load_dataset("blobs").train_x, []
     train_batch, batches = each.engine.train_batch, []
 
     def watched(x: Tensor, y: Tensor, *, epoch: int) -> Any:
@@ -217,7 +217,7 @@ def test_every_example_is_trained_on_once_an_epoch_in_another_order_each_time() 
 def test_a_held_out_part_is_not_trained_on_but_validated_on_and_the_test_set_is_reported_beside() -> None:
     # Without learning the network is the same for all batches, the last of which is shorter.
     values = {"learning_rate": 0.0, "weight_decay": 0.0, "val_fraction": 0.25, "model": "SparseModel"}
-    each, blobs = trainer({"seed": 1}, {"seed": 2}, **values), load_dataset("blobs")
+    each, blobs = trainer({"seed": 1}, {"seed": 2}, **values, engine="torch"), load_dataset("blobs")
     rows = each.train_epoch()
     for trial, row in enumerate(rows):
         assert row is not None

@@ -47,6 +47,10 @@ class Engine(Protocol):
     def weights(self) -> list[Tensor]:
         """Of each layer, zero where the mask is False. Shapes: (trials, out, in)."""
 
+    @property
+    def biases(self) -> list[Tensor]:
+        """Of each layer. Shapes: (trials, out)."""
+
     def hold(self, parts: Sequence[Images], labels: Tensor) -> Held:
         """Images and labels, one part for each seed, or one for all. Shapes: labels (parts, examples)."""
 

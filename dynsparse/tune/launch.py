@@ -106,6 +106,9 @@ def run(
     started = time.monotonic()
     account = take_stock(folder, configs)
     print(account.text(retry_failed=retry_failed), file=sys.stderr)
+    slower = preflight.why_torch(account.todo(retry_failed=retry_failed))
+    if slower:
+        print(slower, file=sys.stderr)
     signals = Signals()
     try:
         with signals:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from threading import Timer
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from dynsparse import engines
 from dynsparse.account import version
 from dynsparse.config import Config
 from dynsparse.data import DataError, load_dataset
 from dynsparse.experiment import ExperimentError, axes
+from dynsparse.plan import plan
 from dynsparse.storage import Folder, open_folder
 from dynsparse.training import Trainer, TrialError
 from dynsparse.trial_folder import identity
@@ -21,6 +26,8 @@ from dynsparse.trial_folder import identity
 SIGN = ".sign"
 # A node may have to start a process, import torch and download a data set.
 NODE_SECONDS = 600.0
+# After which the user is told what takes so long.
+PATIENCE_SECONDS = 3.0
 
 
 def refuse_twins(configs: Sequence[Config]) -> None:
@@ -45,14 +52,33 @@ def refuse_device_without_gpu(configs: Sequence[Config], gpus: float) -> None:
 
 
 def refuse_impossible_trials(configs: Sequence[Config]) -> None:
-    """Read each data set and build the first trial. Raises: DataError, ExperimentError."""
+    """Read each data set and try out the first trial. Raises: DataError, ExperimentError."""
     for dataset, data_dir in data_sets(configs):
         load_dataset(dataset, data_dir)
+    # The driver may be on a machine without the GPU that the trials will have.
+    first = replace(configs[0], device="cpu")
+    said = "trying out the first trial; the first time on a machine the sparse engine is compiled, for 20 seconds or so"
+    patience = Timer(PATIENCE_SECONDS, lambda: print(said, file=sys.stderr))
+    patience.start()
     try:
-        # The driver may be on a machine without the GPU that the trials will have.
-        Trainer([replace(configs[0], device="cpu")])
+        Trainer([first]).try_out()
     except TrialError as error:
         raise ExperimentError(str(error)) from error
+    finally:
+        patience.cancel()
+
+
+def why_torch(configs: Sequence[Config]) -> str | None:
+    """Which trials on a CPU are not computed by the faster engine, and why; None if none, or they are not to be."""
+    reasons = Counter(
+        choice.because
+        for config in configs
+        if config.device == "cpu" and (choice := engines.choose(plan([config]))).because
+    )
+    if not reasons:
+        return None
+    whys = "; ".join(f"{count} of {len(configs)} trials: {reason}" for reason, count in reasons.items())
+    return f"the torch engine, where the sparse one cannot do it ({whys})"
 
 
 def refuse_impossible_resources(cpus: float, gpus: float) -> None:

@@ -69,6 +69,11 @@ class SparseEngine:
         """Of each layer, zero where the mask is False. Shapes: (trials, out, in)."""
         return self._dense("weight")
 
+    @property
+    def biases(self) -> list[Tensor]:
+        """Of each layer. Shapes: (trials, out)."""
+        return self._per_layer("weight", "of_biases")
+
     def _dense(self, name: str) -> list[Tensor]:
         """What trials have of each active weight, layer by layer, with zeros between."""
         result = [torch.zeros(mask.shape) for mask in self.masks]
@@ -191,7 +196,7 @@ class SparseEngine:
         states += [{name: of_biases[name][layer] for name in names} for layer in range(len(self.masks))]
         return {
             "weights": self.weights,
-            "biases": self._per_layer("weight", "of_biases"),
+            "biases": self.biases,
             "masks": self.masks,
             "targets": self.targets,
             **{name: [] for name in ("gains", "shifts", "means", "variances", "gradient_momentum")},
