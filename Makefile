@@ -14,10 +14,12 @@ BASE_PYTHON ?= python3
 ifeq ($(origin PYTHON),command line)
 installed :=
 installed_test :=
+installed_bench :=
 else
 PYTHON := $(VENV)/bin/python
 installed := $(VENV)/installed
 installed_test := $(VENV)/installed-test
+installed_bench := $(VENV)/installed-bench
 endif
 
 .PHONY: demo test faults bench clean
@@ -35,8 +37,10 @@ test: $(installed_test)
 faults: $(installed_test)
 	$(PYTHON) -m pytest tests/faults -m "faults or not faults"
 
-bench: $(installed)
-	$(PYTHON) benchmarks/one_epoch.py
+bench: $(installed_bench)
+	$(PYTHON) benchmarks/one_epoch.py --json benchmarks/one_epoch.json
+	$(PYTHON) benchmarks/density.py --json benchmarks/density.json
+	$(PYTHON) benchmarks/durability.py --json benchmarks/durability.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info
@@ -50,4 +54,8 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --editable ".[test]"
+	touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --editable ".[bench]"
 	touch $@

@@ -1,21 +1,26 @@
-"""Seconds for one epoch of one trial on MNIST: dynsparse beside the plain way, in one run on one thread.
+"""Seconds for one epoch of one trial on MNIST, on one thread: the sparse engine, the torch engine and two plain ways.
 
-784-100-100-100-10, on_perc 0.1, k-winners, DSNNMixedHeb, with a test and a noise test. The two take turns, epoch by
-epoch, so that whatever else the machine does meets both.
+784-100-100-100-10, on_perc 0.1, k-winners, DSNNMixedHeb, with a test and a noise test; then the sparse engine at other
+densities, and a wide network, 784-1000-1000-500-200-10 at on_perc 0.05, in both engines.
 """
 
 import argparse
-import json
-import statistics
-import time
 
 import torch
 from plain import PlainTrial
 from tabulate import tabulate
+from turns import HEADERS, rows, seconds_in_turns, write
 
 from dynsparse.config import Config
 from dynsparse.data import resolve_data_dir
 from dynsparse.training import Trainer
+
+WIDE = (1000, 1000, 500, 200)
+
+
+def trial(**values):
+    """A function that trains one epoch more."""
+    return Trainer([Config(kwinners=True, epochs=1000, **values)]).train_epoch
 
 
 def main():
@@ -24,33 +29,29 @@ def main():
     parser.add_argument("--json", help="also write the figures to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    data_dir = resolve_data_dir(None)
 
-    config = Config(kwinners=True, on_perc=0.1, epochs=options.repeats + 2)
-    ours = Trainer([config])
-    plain = PlainTrial(resolve_data_dir(None))
-    ways = {
-        "dynsparse, torch engine": lambda: ours.train_epoch()[0]["val_acc"],
-        "plain torch, DataLoader": lambda: plain.epoch()[0],
-    }
-    seconds = {way: [] for way in ways}
-    accuracy = {}
-    for repeat in range(options.repeats + 1):
-        for way, epoch in ways.items():
-            started = time.perf_counter()
-            accuracy[way] = epoch()
-            # The first epoch of each warms up.
-            if repeat:
-                seconds[way].append(time.perf_counter() - started)
-            print(f"epoch {repeat + 1}: {way} {time.perf_counter() - started:.2f} s", flush=True)
-
-    median = {way: statistics.median(times) for way, times in seconds.items()}
-    ratio = median["plain torch, DataLoader"] / median["dynsparse, torch engine"]
-    rows = [(way, median[way], min(times), max(times), accuracy[way]) for way, times in seconds.items()]
-    print(tabulate(rows, ["one epoch", "median s", "min", "max", "val_acc at the end"], floatfmt=".3f"))
-    print(f"ratio of the medians: {ratio:.1f}")
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump({"seconds": seconds, "ratio": ratio}, file, indent=1)
+    sparse = "dynsparse, sparse engine"
+    small = seconds_in_turns(
+        {
+            sparse: trial(engine="sparse"),
+            "dynsparse, torch engine": trial(engine="torch"),
+            "plain torch, data in memory": PlainTrial(data_dir, in_memory=True).epoch,
+            "plain torch, DataLoader": PlainTrial(data_dir).epoch,
+        },
+        options.repeats,
+    )
+    densities = seconds_in_turns(
+        {f"sparse engine, on_perc={each}": trial(engine="sparse", on_perc=each) for each in (0.05, 0.1, 0.2)},
+        options.repeats,
+    )
+    wide = seconds_in_turns(
+        {f"wide, {each} engine": trial(engine=each, on_perc=0.05, hidden_sizes=WIDE) for each in ("sparse", "torch")},
+        min(options.repeats, 3),
+    )
+    table = rows(small, sparse) + rows(densities, "sparse engine, on_perc=0.2") + rows(wide, "wide, sparse engine")
+    print(tabulate(table, HEADERS, floatfmt=(None, ".3f", ".3f", ".3f", ".2f")))
+    write(options.json, {"small": small, "densities": densities, "wide": wide})
 
 
 if __name__ == "__main__":

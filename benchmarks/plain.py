@@ -112,15 +112,36 @@ def update_masks(model, weight_prune=0.3, hebbian_prune=0.3):
         module.coactivation.zero_()
 
 
+class InMemory:
+    """In the place of a DataLoader: the whole data set as normalised tensors."""
+
+    def __init__(self, dataset, batch_size, shuffle=False, noise=None):
+        x = ((dataset.data.float() / 255) - 0.1307) / 0.3081
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+        self.x = torch.stack([noise(image) for image in x]) if noise else x
+        self.y = dataset.targets
+
+    def __iter__(self):
+        order = torch.randperm(len(self.x)) if self.shuffle else torch.arange(len(self.x))
+        for index in order.split(self.batch_size):
+            yield self.x[index], self.y[index]
+
+
 class PlainTrial:
     """The whole of it: an epoch trains, tests, tests on noise and updates the masks."""
 
-    def __init__(self, data_dir, on_perc=0.1):
-        normal = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
-        plain, noisy = transforms.Compose(normal), transforms.Compose([*normal, Noise()])
-        self.train_loader = DataLoader(datasets.MNIST(data_dir, transform=plain), batch_size=128, shuffle=True)
-        self.test_loader = DataLoader(datasets.MNIST(data_dir, train=False, transform=plain), batch_size=1000)
-        self.noise_loader = DataLoader(datasets.MNIST(data_dir, train=False, transform=noisy), batch_size=1000)
+    def __init__(self, data_dir, on_perc=0.1, in_memory=False):
+        train, test = datasets.MNIST(data_dir), datasets.MNIST(data_dir, train=False)
+        if in_memory:
+            self.train_loader = InMemory(train, batch_size=128, shuffle=True)
+            self.test_loader = InMemory(test, batch_size=1000)
+            self.noise_loader = InMemory(test, batch_size=1000, noise=Noise())
+        else:
+            normal = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
+            plain, noisy = transforms.Compose(normal), transforms.Compose([*normal, Noise()])
+            self.train_loader = DataLoader(datasets.MNIST(data_dir, transform=plain), batch_size=128, shuffle=True)
+            self.test_loader = DataLoader(datasets.MNIST(data_dir, train=False, transform=plain), batch_size=1000)
+            self.noise_loader = DataLoader(datasets.MNIST(data_dir, train=False, transform=noisy), batch_size=1000)
         self.model = network(on_perc)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
 

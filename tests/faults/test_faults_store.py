@@ -49,6 +49,7 @@ def test_the_store_is_away_for_20_seconds(remote, reference, s3):  # noqa: F811
     assert len(remote.events()) == N_TRIALS * N_EPOCHS, "nothing is repeated"
 
 
+@pytest.mark.faults
 def test_the_driver_is_killed_and_goes_on(remote, reference):
     run = remote.start()
     remote.wait_for(lambda events: len(events) >= 30)
