@@ -26,7 +26,7 @@ from dynsparse.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import preflight
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
 from dynsparse.tune.rays import a_ray, quiet_tune
-from dynsparse.tune.signals import Signals
+from dynsparse.tune.signals import Signals, StopWhenAsked
 from dynsparse.tune.trainable import PLACE, Job, SparseTrial
 
 
@@ -118,6 +118,7 @@ def run(
                 with a_ray(address), quiet_tune():
                     # Ray has set a handler for TERM that would end the process there and then.
                     signals.listen()
+                    signals.check()
                     preflight.refuse_impossible_resources(cpus, gpus)
                     preflight.check_nodes(folder, configs)
                     with Lease(folder):
@@ -127,21 +128,21 @@ def run(
                         todo = account.todo(retry_failed=retry_failed)
                         _begin(folder, todo)
                         job = Job(folder.path, checkpoint_epochs, epoch_seconds, trial_seconds)
-                        loggers = [*([TBXLoggerCallback()] if tensorboard else []), *callbacks]
-                        launch = Launch(folder, storage, name, job, cpus, gpus, max_failures, loggers)
+                        more = [StopWhenAsked(signals), *([TBXLoggerCallback()] if tensorboard else []), *callbacks]
+                        signals.check()
+                        launch = Launch(folder, storage, name, job, cpus, gpus, max_failures, more)
                         launch.train(todo, n_complete=len(account.of(State.COMPLETE)))
             elif account.damaged():
                 _repair(folder, account)
     except KeyboardInterrupt:
         # While the run starts or ends, when Tune does not listen; or the second signal.
-        if signals.received is None:
+        if signals.received() is None:
             raise
     except SystemExit as end:
         # Ray's own handler for TERM, while Ray starts.
-        if end.code != signal.SIGTERM:
+        if end.code != signal.SIGTERM or signals.received() is None:
             raise
-        signals.received = signal.SIGTERM
-    return _outcome(folder, configs, time.monotonic() - started, signals.received)
+    return _outcome(folder, configs, time.monotonic() - started, signals.received())
 
 
 def launched(config: Config) -> Config:
