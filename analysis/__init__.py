@@ -1,7 +1,7 @@
 """Trial folders of Ray Tune as DataFrames, and the tables that are made of them."""
 
 from analysis.aggregates import agg, failure_rates, mean_and_std, round_mean, stats
-from analysis.tables import failures, format_table, left_out, pivot
+from analysis.tables import failures, format_table, left_out, pivot, varying
 from analysis.trials import issues, load, load_history, load_many
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "pivot",
     "round_mean",
     "stats",
+    "varying",
 ]

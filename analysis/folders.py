@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ from analysis.values import flatten, is_true
 
 STATE_FILES = "experiment_state*.json"
 TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
+# What a trial of ours has beside them.
+OUR_FILES = ("about.json", "complete.json", "failed.json")
 
 
 class Issue(NamedTuple):
@@ -46,7 +49,7 @@ def read_experiment(path: str | os.PathLike[str]) -> tuple[list[Trial], list[Iss
     Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial folder.
     """
     if is_remote(path):
-        with fetched(os.fspath(path), [STATE_FILES], TRIAL_FILES) as copy:
+        with fetched(os.fspath(path), [STATE_FILES], [*TRIAL_FILES, *OUR_FILES]) as copy:
             return _read(copy, os.fspath(path))
     return _read(Path(path), os.fspath(path))
 
@@ -140,13 +143,16 @@ def _read_trial(folder: Path, experiment: str, state: dict[str, Any]) -> tuple[T
     rows, problems = _read_rows(folder, state)
     config, config_problems = _read_config(folder, rows, state)
     error, error_problem = read_last_line(folder / "error.txt")
+    # Tune writes its own error.txt over a better one.
+    ended, _ = read_object(folder / "failed.json")
+    error = _first_text(ended.get("error"), error or "") or None
     if error_problem not in (None, MISSING):
         problems.append(("error.txt", str(error_problem)))
     last = rows[-1] if rows else {}
     trial = Trial(
         experiment=experiment,
         trial_dir=folder.name,
-        trial_id=_first_text(last.get("trial_id"), state.get("trial_id"), folder.name),
+        trial_id=_first_text(last.get("trial_id"), _id_in_name(folder.name), state.get("trial_id"), folder.name),
         name=_first_text(last.get("experiment_tag"), state.get("experiment_tag"), folder.name),
         config=flatten(config),
         rows=_without_repeats([flatten({k: v for k, v in row.items() if k != "config"}) for row in rows]),
@@ -165,6 +171,9 @@ def _read_rows(folder: Path, state: dict[str, Any]) -> tuple[list[dict[str, Any]
         problem = f"{problem}; the rows are read from progress.csv"
     # A trial that waits for its first row, or failed before it, has empty files: nothing is damaged.
     is_usual = problem == EMPTY and state.get("status") != "TERMINATED"
+    # Ours has no file at all until then.
+    waits = problem == MISSING and (folder / "about.json").exists() and not (folder / "complete.json").exists()
+    is_usual = is_usual or waits
     problems = [] if is_usual or problem is None else [("result.json", problem)]
     if csv_problem not in (None, EMPTY, MISSING):
         problems.append(("progress.csv", str(csv_problem)))
@@ -209,5 +218,11 @@ def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(unique.values())
 
 
+def _id_in_name(name: str) -> str | None:
+    """The id in the name of a folder of ours, which is that of the trial in any run."""
+    found = re.fullmatch(r"trial_([0-9a-f]{12})", name)
+    return found[1] if found else None
+
+
 def _first_text(*candidates: Any) -> str:
-    return next(text for text in candidates if isinstance(text, str) and text)
+    return next((text for text in candidates if isinstance(text, str) and text), "")

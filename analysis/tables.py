@@ -55,6 +55,15 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
     return df.loc[df["status"] != "complete", [*varying, *last]].reset_index(drop=True)
 
 
+def varying(df: pd.DataFrame, besides: Sequence[str] = ()) -> dict[str, int]:
+    """The hyperparameters that have several values, and how many: what an average over the trials is over.
+
+    Those that only say where files are or what is logged do not count.
+    """
+    found = {name: int(df[name].nunique(dropna=False)) for name in hyperparameters(df) if name not in besides}
+    return {name: n for name, n in found.items() if n > 1 and name not in ("data_dir", "device", "engine")}
+
+
 def left_out(df: pd.DataFrame) -> str:
     """What statistics leave out, as in "left out: 3 failed, 1 incomplete of 48 trials"; and what they had better."""
     check_columns(df, ["status"])

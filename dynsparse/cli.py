@@ -237,7 +237,7 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
     if metric not in df:
         # Only metrics with "acc" in their name are columns of their own accord; val_loss_min is asked for here.
         usual = [name.removesuffix("_max_epoch") for name in df if name.endswith("_max_epoch")]
-        df = loaded(folder, [*usual, re.sub(r"_((max|min)(_epoch)?|median|last)$", "", metric)])
+        df = loaded(folder, metrics=[*usual, re.sub(r"_((max|min)(_epoch)?|median|last)$", "", metric)])
     try:
         df = chosen(df, where)
         if form == "csv":
@@ -249,6 +249,10 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
     except ValueError as error:
         raise Refusal(str(error)) from error
     click.echo(text.rstrip())
+    over = analysis.varying(df, besides=[*keys, *([columns] if columns else [])])
+    if over:
+        each = ", ".join(f"{name} ({n} values)" for name, n in over.items())
+        click.echo(f"each cell is over {each}", err=form != "text")
     click.echo(analysis.left_out(df), err=form != "text")
 
 
@@ -289,15 +293,16 @@ def keys() -> None:
         click.echo(f"{name} = {each.default!r}\n    {each.metadata['meaning']}; {check_of(each)}")
 
 
-def loaded(folder: str, metrics: Sequence[str] | None = None) -> Any:
-    """The DataFrame of a results' folder; damaged files are named. Raises: Refusal."""
+def loaded(folder: str, *, metrics: Sequence[str] | None = None) -> Any:
+    """The DataFrame of a results' folder; damaged files are named, the first time. Raises: Refusal."""
     import analysis
 
     try:
         df = analysis.load(folder if "://" in folder else Path(folder).expanduser(), metrics)
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
-    for trial_dir, file, problem in analysis.issues(df).fillna("").itertuples(index=False):
+    found = analysis.issues(df) if metrics is None else analysis.issues(df).iloc[:0]
+    for trial_dir, file, problem in found.fillna("").itertuples(index=False):
         click.echo(f"damaged: {Path(trial_dir, file)}: {problem}", err=True)
     return df
 

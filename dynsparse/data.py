@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from http.client import HTTPException
@@ -234,6 +235,10 @@ def _download(name: str, source: Source, folder: Path) -> None:
                 socket.setdefaulttimeout(timeout)
                 shutil.rmtree(beside, ignore_errors=True)
     except (OSError, RuntimeError, HTTPException) as error:
+        # Nothing is left of a download that failed.
+        with suppress(OSError):
+            (folder / f".{name}.lock").unlink()
+            folder.rmdir()
         raise DataError(
             f"{name} is missing in {folder} and cannot be downloaded ({_cause(error)}). Put these files "
             f"there, unpacked: {', '.join(_missing(source, folder))}; or name a folder that has them, with "

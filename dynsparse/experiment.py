@@ -195,8 +195,10 @@ def load_experiment(path: str | Path) -> Experiment:
 
 
 def _where(error: BaseException, path: Path) -> str:
-    """The line of the file in which an error was raised, as far as it is known."""
-    line = getattr(error, "lineno", None)
+    """The line of the file in which an error was raised, as far as it is known and the error does not say it."""
+    if isinstance(error, SyntaxError):
+        return ""
+    line = None
     trace = error.__traceback__
     while trace is not None:
         if Path(trace.tb_frame.f_code.co_filename).resolve() == path.resolve():

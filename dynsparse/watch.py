@@ -24,18 +24,23 @@ def read_status(folder: Folder) -> dict[str, Any] | None:
 
 
 def follow(path: str, *, once: bool = False) -> Iterator[str]:
-    """A line whenever the status of a run changes, until it ends. Raises: ValueError if there has been no run."""
+    """A line whenever the status of a run changes, until it ends. One that is not there yet is waited for.
+
+    Raises: ValueError if there is no run and only one line is wanted.
+    """
     folder = open_folder(path)
     shown = None
     while True:
         status, owner = read_status(folder), owner_of(folder)
         goes_on = owner is not None and is_alive(owner)
         if status is None and not goes_on:
-            raise ValueError(f"{path} holds no run: there is no {STATUS_FILE} in it, and nobody at work")
-        line = str(status["line"]) if status else "starting"
-        if not goes_on:
-            ended = status is not None and not status.get("running")
-            yield f"{line}: {'ended' if ended else 'its process is gone; the same command goes on with it'}"
+            if once:
+                raise ValueError(f"{path} holds no run: there is no {STATUS_FILE} in it, and nobody at work")
+            line = f"{path} holds no run yet; waiting for one to begin (Ctrl-C ends this)"
+        elif goes_on:
+            line = str(status["line"]) if status else "starting"
+        else:
+            yield _last_line(status or {})
             return
         if line != shown:
             yield line
@@ -43,3 +48,10 @@ def follow(path: str, *, once: bool = False) -> Iterator[str]:
             return
         shown = line
         time.sleep(LOOK_SECONDS)
+
+
+def _last_line(status: dict[str, Any]) -> str:
+    line, left = str(status.get("line", "")), status.get("trials", 0) - status.get("done", 0) - status.get("failed", 0)
+    if status.get("running", True):
+        return f"{line}: its process is gone; the same command goes on with it"
+    return f"{line}: stopped; the same command goes on with it" if left else f"{line}: ended"

@@ -17,7 +17,7 @@ SMALL = "dataset_name='digits', hidden_sizes=[10]"
 CASES = {
     "does not exist": (None, [], ["there is no experiment file", "no_such.py"]),
     "does not import": ("import a_module_of_nobody", [], ["does not import: ModuleNotFoundError", "(line 1)"]),
-    "is no Python": ("experiment = = 1", [], ["does not import: SyntaxError", "(line 1)"]),
+    "is no Python": ("experiment = = 1", [], ["does not import: SyntaxError", "(bad.py, line 1)"]),
     "has no experiment": ("other = 1", [], ["defines no `experiment`; write experiment = Experiment("]),
     "an empty grid": (
         FILE.format(space=f"{SMALL}, seed=tune.grid_search([])"),
@@ -72,7 +72,7 @@ CASES = {
     "a cluster that is not there": (
         FILE.format(space=SMALL),
         ["--address", "127.0.0.1:1"],
-        ["no Ray cluster answers at '127.0.0.1:1'"],
+        ["no Ray cluster answers at '127.0.0.1:1'", "or leave --address out"],
     ),
 }
 TAKES_A_RAY = {"a storage that cannot be written", "a cluster that is not there"}
@@ -106,4 +106,4 @@ def test_a_data_set_that_is_missing_without_a_network(tmp_path, monkeypatch):
     print(result.output)
     assert result.exit_code == 2, (result.output, result.exception)
     assert "KMNIST" in result.output and str(tmp_path / "data") in result.output
-    assert not (tmp_path / "results").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"bad.py"}

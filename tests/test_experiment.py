@@ -129,7 +129,7 @@ def test_trials_that_differ_only_in_what_they_do_not_read():
     [
         ("e.py", "x = 1\n1 / 0\n", r"e\.py does not import: ZeroDivisionError: division by zero \(line 2\)"),
         ("e.py", "import nowhere_to_be_found", r"e\.py does not import: ModuleNotFoundError: .* \(line 1\)"),
-        ("e.py", "x = (\n", r"e\.py does not import: SyntaxError: .* \(line 1\)"),
+        ("e.py", "x = (\n", r"e\.py does not import: SyntaxError: .* \(e.py, line 1\)"),
         ("e.py", "x = 1\n", r"e\.py defines no `experiment`; write experiment = Experiment\("),
         ("e.py", "experiment = 3\n", r"e\.py has an `experiment` that is 3; write"),
         ("e.txt", "experiment = 3\n", r"e\.txt' is no Python file: an experiment file ends in \.py"),

@@ -104,6 +104,8 @@ class RecordFailures(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note its process; also each time that the trial is continued."""
         name = self._names[trial.config[PLACE]]
+        if trial.num_failures:
+            print(f"\n{name} died and goes on from its last checkpoint (retry {trial.num_failures})", file=sys.stderr)
         self._actors[actor_id(trial)] = name
         self._heard[name], self._kills[name] = time.monotonic(), processes_ended_for_memory()
 
@@ -130,7 +132,7 @@ class RecordFailures(tune.Callback):
         silence = time.monotonic() - self._heard.get(name, time.monotonic())
         if self._epoch_seconds is not None and silence >= self._epoch_seconds:
             return f"EpochTimeout: an epoch took longer than the limit of {self._epoch_seconds:g} s: the trial hangs"
-        return "ProcessDied: the trial's process died, again after each retry; see above"
+        return "ProcessDied: the trial's process died, and no retry is left"
 
     def fail(self, name: str, text: str) -> None:
         """The trial of that folder has failed."""

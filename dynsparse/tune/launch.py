@@ -19,8 +19,10 @@ from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.account import Account, Failure, take_stock, version
 from dynsparse.config import Config
+from dynsparse.engines import choose
 from dynsparse.experiment import Experiment, ExperimentError, axes, check_name, load_experiment
 from dynsparse.lease import Lease, OwnedError, refuse_owned
+from dynsparse.plan import plan
 from dynsparse.storage import Folder, open_folder
 from dynsparse.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import preflight
@@ -184,7 +186,7 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
         for config in configs:
             # So that a trial which never gets its turn is seen, too.
             trial = TrialFolder(folder.sub(folder_name(config)))
-            trial.begin(config, {"version": version()})
+            trial.begin(config, {"version": version(), "engine": choose(plan([config])).name})
             trial.forget_failure()
         # Tune writes it again and we never read it; a damaged one must not be in its way.
         folder.delete("tuner.pkl")

@@ -44,15 +44,17 @@ def start_ray(address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address == "local":
         with _environment({**SETTINGS, **{name: os.environ[name] for name in SETTINGS if name in os.environ}}):
-            ray.init("local", include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+            ray.init("local", include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
         return
     try:
         # Ray itself tries for minutes.
         if re.fullmatch(r"[^/]+:\d+", address):
             _knock(address)
-        ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+        ray.init(address, logging_level=logging.CRITICAL, log_to_driver=False)
     except OSError as error:
-        raise ExperimentError(f"no Ray cluster answers at {address!r}: {error}") from error
+        raise ExperimentError(
+            f"no Ray cluster answers at {address!r}: {error}; start one there, or leave --address out"
+        ) from error
 
 
 def _knock(address: str) -> None:
