@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from bed import FILE, N_TRIALS, check_complete, copy_of
+from bed import FILE, N_TRIALS, check_complete, copy_of, held
 from pandas.api.types import is_numeric_dtype
 
 import analysis
@@ -34,6 +34,7 @@ def test_keys_in_another_order_are_the_same_trials(done):
     assert run.wait() == 0, run.text
     assert "12 trials: 12 complete" in run.text
     assert contents(done) == before and not done.events()
+    held("I1", "I2", "I3", "I4", "I5", repeated=0)
 
 
 @pytest.mark.faults
@@ -57,6 +58,7 @@ def test_trials_of_another_version_of_the_code_are_named(done):
     run = done.start()
     assert run.wait() == 0, run.text
     assert "another version of the code: " in run.text and "0.0.1+cafe" in run.text
+    held("I1", "I4")
 
 
 def test_numbers_that_are_none(bed, reference):
@@ -81,3 +83,4 @@ def test_numbers_that_are_none(bed, reference):
     assert diverged["val_loss"].isna().any() or not diverged["val_loss"].map(math.isfinite).all()
     assert f"({folder_name(config)})" in run.text, "the best is never the diverged one"
     assert not bed.observer.problems
+    held("I2", "I4", "I6")

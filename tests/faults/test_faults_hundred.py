@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from bed import Bed, check_no_survivors
+from bed import Bed, check_no_survivors, held
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
 HUNDRED = ["--set", f"seed={','.join(map(str, range(25)))}", "--set", "epochs=4", "--set", "hidden_sizes=(50,50)"]
@@ -43,6 +43,7 @@ def test_a_hundred_trials_stopped_five_times(tmp_path):
         check_no_survivors(stopped)
         assert table(stopped) == table(whole)
         assert "all 100 trials are complete" in table(whole)
+        held("I1", "I3", "I4", repeated=len(stopped.events()) - 100 * 4)
         print(table(whole))
     finally:
         whole.end()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from bed import N_EPOCHS, N_TRIALS, NOT_NUMBERS, Bed, check_no_survivors
+from bed import N_EPOCHS, N_TRIALS, NOT_NUMBERS, Bed, check_no_survivors, held
 from s3 import BUCKET, s3  # noqa: F401  # a fixture
 
 import analysis
@@ -34,6 +34,7 @@ def check_store(bed, reference):
         rows = [json.loads(line) for line in content.splitlines()]
         found = [{name: value for name, value in row.items() if name not in NOT_NUMBERS} for row in rows]
         assert json.dumps(found) == json.dumps(reference[folder_name(config)])
+    held("I1", "I2", "I3", "I4")
 
 
 def test_the_store_is_away_for_20_seconds(remote, reference, s3):  # noqa: F811
@@ -47,6 +48,7 @@ def test_the_store_is_away_for_20_seconds(remote, reference, s3):  # noqa: F811
     check_store(remote, reference)
     check_no_survivors(remote)
     assert len(remote.events()) == N_TRIALS * N_EPOCHS, "nothing is repeated"
+    held("I5", repeated=0)
 
 
 @pytest.mark.faults
