@@ -103,17 +103,18 @@ def run(
     storage = storage if "://" in storage else str(Path(storage).expanduser().resolve())
     name = _free_name(storage, name or experiment.name) if fresh else name or experiment.name
     folder = _opened(storage, name)
-    preflight.refuse_impossible_trials(configs)
 
     started = time.monotonic()
-    account = take_stock(folder, configs)
-    print(account.text(retry_failed=retry_failed), file=sys.stderr)
-    slower = preflight.why_torch(account.todo(retry_failed=retry_failed))
-    if slower:
-        print(slower, file=sys.stderr)
     signals = Signals()
     try:
         with signals:
+            preflight.refuse_impossible_trials(configs)
+            account = take_stock(folder, configs)
+            print(account.text(retry_failed=retry_failed), file=sys.stderr)
+            slower = preflight.why_torch(account.todo(retry_failed=retry_failed))
+            if slower:
+                print(slower, file=sys.stderr)
+            signals.check()
             if account.todo(retry_failed=retry_failed):
                 # Taken below, once nothing else can be refused; but nobody should wait for Ray to be told.
                 refuse_owned(folder)
@@ -137,7 +138,7 @@ def run(
             elif account.damaged():
                 _repair(folder, account)
     except KeyboardInterrupt:
-        # While the run starts or ends, when Tune does not listen; or the second signal.
+        # From `check`, or the second signal.
         if signals.received() is None:
             raise
     except SystemExit as end:

@@ -15,9 +15,9 @@ STOPS = (signal.SIGINT, signal.SIGTERM)
 class Signals:
     """While it lasts, Ctrl-C and TERM stop a run politely; once more, they end it at once.
 
-    Python writes the number of each signal into a pipe, whoever's handler is called. So none is lost: neither to a
-    handler that Ray sets while it starts, nor when the exception that a handler raises is swallowed, as it is inside a
-    destructor.
+    The first raises nothing: an exception would come in the midst of whatever Ray does, and be swallowed there as
+    likely as not. It is noted, and looked for between one thing and the next. Python also writes the number of each
+    signal into a pipe, so that none is lost to a handler that Ray sets while it starts.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Signals:
     def listen(self) -> None:
         """Set the handlers, also where somebody else has set others meanwhile."""
         if self._pipe is not None:
-            handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGUSR1: self._interrupt}
+            handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGUSR1: self._wait}
             for number, handler in handlers.items():
                 before = signal.signal(number, handler)
                 self._before.setdefault(number, before)
@@ -72,11 +72,11 @@ class Signals:
         if self._first is not None:
             raise KeyboardInterrupt
         self._first = number
+        os.write(2, b"\nstopping; once more ends it at once\n")
         stop_tune()
 
-    def _interrupt(self, number: int, frame: Any) -> None:
-        """Before Tune listens to SIGUSR1."""
-        raise KeyboardInterrupt
+    def _wait(self, number: int, frame: Any) -> None:
+        """Before Tune listens to SIGUSR1: `StopWhenAsked` says it again."""
 
 
 def stop_tune() -> None:
