@@ -37,6 +37,7 @@ def check_store(bed, reference):
     held("I1", "I2", "I3", "I4")
 
 
+@pytest.mark.faults
 def test_the_store_is_away_for_20_seconds(remote, reference, s3):  # noqa: F811
     run = remote.start()
     remote.wait_for(lambda events: len(events) >= 20)
