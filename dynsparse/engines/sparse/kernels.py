@@ -25,9 +25,13 @@ from dynsparse.engines.sparse.lanes import (
     keep,
     ones,
     positive,
+    positive_or_nan,
     weighted_sum,
 )
 
+# Numba's cache is renewed when this file changes, but not when lanes.py does: so its checksum stands here, and a test
+# says what it should be.
+LANES_CHECKSUM = "cb7ff7ab3f0bc8e5"
 # Words of each unit whose bits are counted at once: those of a layer stay in the processor's second cache.
 CHUNK = 64
 
@@ -72,7 +76,8 @@ def forward(start, source, weight, bias, ends, winners, factor, x, keys, passes,
             choose_winners(x, first, last, winners[layer], factor, keys, passes, turn)
         else:
             for unit in range(first, last):
-                passes[unit] = positive(x, unit)
+                # What has diverged is not hidden: NaN goes on, as in torch.
+                passes[unit] = positive_or_nan(x, unit)
         for unit in range(first, last):
             keep(x, unit, passes[unit])
 
@@ -82,8 +87,7 @@ def choose_winners(x, first, last, k, factor, keys, passes, turn):  # type: igno
     """Let the k units of [first, last) with the largest x * factor pass, for each example: exactly k.
 
     The k-th largest number is found bit by bit from the highest, for all examples at once, until no example has more
-    than k units above the bound. Equal numbers that compete for the last places lose them in the order of the units,
-    from a place on that changes from batch to batch.
+    than k units above the bound. Of equal numbers that compete for the last places, others lose in each batch.
     """
     numbers = keys.view(np.float32)
     for unit in range(first, last):
@@ -93,30 +97,38 @@ def choose_winners(x, first, last, k, factor, keys, passes, turn):  # type: igno
             # As whole numbers floats are in order once all bits of negative ones, and the sign of others, are flipped.
             bits = keys[unit, lane]
             keys[unit, lane] = bits ^ (np.uint32(np.int32(bits) >> 31) | np.uint32(0x80000000))
+        for lane in range(LANES):
+            # NaN is the highest, as for torch.topk.
+            is_nan = x[unit, lane] != x[unit, lane]
+            keys[unit, lane] = np.uint32(0xFFFFFFFF) if is_nan else keys[unit, lane]
     bound, tried = np.zeros((1, LANES), np.uint32), np.empty((1, LANES), np.uint32)
     n_tried, n_above = np.empty((1, LANES), np.uint32), np.full(LANES, last - first, np.uint32)
     for bit in range(31, -1, -1):
         for lane in range(LANES):
             tried[0, lane] = bound[0, lane] | np.uint32(1 << bit)
         count_at_least(n_tried, keys, first, last, tried)
-        surplus = np.uint32(0)
+        differs = np.uint32(0)
         for lane in range(LANES):
             enough = n_tried[0, lane] >= k
             bound[0, lane] = tried[0, lane] if enough else bound[0, lane]
             n_above[lane] = n_tried[0, lane] if enough else n_above[lane]
-            surplus |= n_above[lane] ^ np.uint32(k)
-        if surplus == 0:
+            differs |= n_above[lane] ^ np.uint32(k)
+        if differs == 0:
             break
     for unit in range(first, last):
         passes[unit] = at_least(keys, unit, bound)
     for lane in range(LANES):
-        place = turn
-        while n_above[lane] > k:
-            unit = first + place % (last - first)
-            if keys[unit, lane] == bound[0, lane]:
-                passes[unit] &= ~(np.uint64(1) << np.uint64(lane))
-                n_above[lane] -= np.uint32(1)
-            place += 1
+        surplus = np.int64(n_above[lane]) - k
+        if surplus > 0:
+            n_equal = 0
+            for unit in range(first, last):
+                n_equal += keys[unit, lane] == bound[0, lane]
+            place = turn % n_equal
+            for unit in range(first, last):
+                if keys[unit, lane] == bound[0, lane]:
+                    if place < surplus:
+                        passes[unit] &= ~(np.uint64(1) << np.uint64(lane))
+                    place = (place + 1) % n_equal
 
 
 @kernel
@@ -211,7 +223,7 @@ def test_all(  # type: ignore[no-untyped-def]
             last = np.zeros((LANES, images.shape[1]), images.dtype)
             last[:n] = images[first:]
             turn(last, n, mean, std, x)
-        forward(start, source, weight, bias, ends, winners, factor, x, keys, passes, first)
+        forward(start, source, weight, bias, ends, winners, factor, x, keys, passes, first // LANES)
         loss, right = loss_and_gradient(x, d, ends[-2], ends[-1], target[first : first + n], n, n)
         total, n_right = total + loss, n_right + right
     return total, n_right

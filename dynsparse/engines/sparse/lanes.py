@@ -101,6 +101,17 @@ def positive(typing: Any, x: Any, row: Any) -> Any:
 
 
 @intrinsic
+def positive_or_nan(typing: Any, x: Any, row: Any) -> Any:
+    """For which examples x[row] > 0 or is no number, as bits."""
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        values = b.load(_row(b, _data(context, b, signature, args, 0), args[1], FLOATS), align=4)
+        return b.bitcast(b.fcmp_unordered(">", values, ir.Constant(FLOATS, None)), INDEX)
+
+    return types.uint64(x, types.intp), code
+
+
+@intrinsic
 def at_least(typing: Any, keys: Any, row: Any, bounds: Any) -> Any:
     """For which examples keys[row] >= bounds[0], as bits; both of unsigned whole numbers."""
 
