@@ -108,14 +108,15 @@ def run(
     signals = Signals()
     try:
         with signals:
-            preflight.refuse_impossible_trials(configs)
             account = take_stock(folder, configs)
             print(account.text(retry_failed=retry_failed), file=sys.stderr)
-            slower = preflight.why_torch(account.todo(retry_failed=retry_failed))
-            if slower:
-                print(slower, file=sys.stderr)
-            signals.check()
-            if account.todo(retry_failed=retry_failed):
+            todo = account.todo(retry_failed=retry_failed)
+            if todo:
+                preflight.refuse_impossible_trials(todo)
+                slower = preflight.why_torch(todo)
+                if slower:
+                    print(slower, file=sys.stderr)
+                signals.check()
                 # Taken below, once nothing else can be refused; but nobody should wait for Ray to be told.
                 refuse_owned(folder)
                 with a_ray(address), quiet_tune():
