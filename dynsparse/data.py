@@ -34,11 +34,11 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Images:
-    """Images as they are stored, most often 8 bits a pixel, and what makes numbers of them: (pixel - mean) / std."""
+    """Images as they are stored, most often 8 bits a pixel, and what makes numbers of them: (pixel - mean) * scale."""
 
-    pixels: np.ndarray  # (examples, input_size), uint8; or float32 and normalised already, with mean 0 and std 1
+    pixels: np.ndarray  # (examples, input_size), uint8; or float32 and normalised already
     mean: float = 0.0
-    std: float = 1.0
+    scale: float = 1.0  # one over the standard deviation
 
     @cached_property
     def normalised(self) -> Tensor:
@@ -46,7 +46,7 @@ class Images:
         if self.pixels.dtype == np.float32:
             return torch.from_numpy(self.pixels)
         # The same as scaling pixels, mean and std to [0, 1] first, which is how they are usually quoted.
-        return torch.from_numpy(self.pixels.astype(np.float32)).sub_(self.mean).div_(self.std)
+        return torch.from_numpy(self.pixels.astype(np.float32)).sub_(self.mean).mul_(self.scale)
 
     def at(self, index: Tensor) -> Images:
         """Some of them."""
@@ -203,9 +203,10 @@ def _load(name: str, source: Source, folder: Path) -> Dataset:
     # What comes with a package is small, and there in an instant.
     files = [folder / file for file in source.files]
     (train_x, train_y, test_x, test_y), moments = shared(name, files, read) if files else read()
+    mean, scale = moments["mean"], 1 / moments["std"]
     labels = torch.tensor(train_y), torch.tensor(test_y)
     return Dataset(
-        name, Images(train_x, **moments), labels[0], Images(test_x, **moments), labels[1], source.num_classes
+        name, Images(train_x, mean, scale), labels[0], Images(test_x, mean, scale), labels[1], source.num_classes
     )
 
 

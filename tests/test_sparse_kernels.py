@@ -85,7 +85,7 @@ class Scratch:
     def __init__(self, n_units: int = sum(SIZES), n_blocks: int = 1) -> None:
         self.x = np.full((n_blocks, n_units, LANES), np.nan, np.float32)
         self.d = np.full((n_blocks, n_units, LANES), np.nan, np.float32)
-        self.keys = np.full((n_units, LANES), 12345, np.uint32)
+        self.scaled = np.full((n_units, LANES), 12345, np.float32)
         self.passes = np.full(n_units, 0x5555555555555555, np.uint64)
 
 
@@ -109,18 +109,20 @@ def in_blocks(inputs: Array, scratch: Scratch) -> None:
 # Inputs
 
 
-@pytest.mark.parametrize("n", [64, 37, 1])
+@pytest.mark.parametrize("width", [64, 65, 100, 128, 300])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_turning_puts_each_normalised_pixel_in_its_units_row_and_zeros_where_there_is_no_example(
-    n: int, dtype: type
-) -> None:
-    images = np.random.RandomState(0).randint(0, 256, (LANES, 7)).astype(dtype)
-    (x,) = Scratch(9).x
-    kernels.turn(images, n, np.float32(33.3), np.float32(78.6), x)
-    expected = (images.astype(np.float64) - np.float32(33.3)) / np.float32(78.6)
-    np.testing.assert_allclose(x[:7, :n], expected[:n].T, rtol=3e-7)
-    assert (x[:7, n:] == 0).all()
-    assert np.isnan(x[7:]).all(), "units that are no inputs are left alone"
+def test_turning_puts_each_normalised_pixel_in_the_row_of_its_unit(width: int, dtype: type) -> None:
+    random = np.random.RandomState(0)
+    images = random.randint(0, 256, (500, width)).astype(dtype)
+    chosen = random.permutation(500)[: 2 * LANES + 37]
+    x = Scratch(width + 9, n_blocks=3).x
+    kernels.turn(images, chosen, np.float32(33.3), np.float32(0.0127), x)
+    expected = (images[chosen].astype(np.float64) - np.float32(33.3)) * np.float32(0.0127)
+    for block, first in enumerate(range(0, len(chosen), LANES)):
+        part = expected[first : first + LANES]
+        np.testing.assert_allclose(x[block, :width, : len(part)], part.T, rtol=3e-7)
+    assert np.isfinite(x[2, :width, 37:]).all(), "an example that is not there must not become NaN in a sum"
+    assert np.isnan(x[:, width:]).all(), "units that are no inputs are left alone"
 
 
 # Forward
@@ -131,7 +133,7 @@ def test_forward_is_that_of_matrices_with_zeros(k: tuple[int, ...]) -> None:
     network, scratch = Network(), Scratch()
     inputs, _ = examples(LANES)
     in_blocks(inputs, scratch)
-    kernels.forward(*network.lists(k), scratch.x[0], scratch.keys, scratch.passes, 0)
+    kernels.forward(*network.lists(k), scratch.x[0], scratch.scaled, scratch.passes, 0)
     activations = network.forward(inputs, k)
     np.testing.assert_allclose(scratch.x[0].T, torch.cat(activations, 1), rtol=1e-5, atol=2e-6)
     passes = bits(scratch.passes)
@@ -147,7 +149,7 @@ def test_a_network_without_hidden_layers_is_one_matrix() -> None:
     network, scratch = Network((12, 5)), Scratch(17)
     inputs, _ = examples(LANES)
     in_blocks(inputs, scratch)
-    kernels.forward(*network.lists(()), scratch.x[0], scratch.keys, scratch.passes, 0)
+    kernels.forward(*network.lists(()), scratch.x[0], scratch.scaled, scratch.passes, 0)
     np.testing.assert_allclose(scratch.x[0][12:].T, network.forward(inputs, ())[-1], rtol=1e-5, atol=1e-6)
     assert (scratch.passes == 0x5555555555555555).all()
 
@@ -163,7 +165,7 @@ def winners(x: Array, k: int, factor: Array | None = None, turn: int = 0) -> Arr
     factors = np.ones(len(x), np.float32)
     factors[before : before + n_units] = 1 if factor is None else factor
     scratch, unchanged = Scratch(len(x)), x.copy()
-    kernels.choose_winners(x, before, before + n_units, k, factors, scratch.keys, scratch.passes, turn)
+    kernels.choose_winners(x, before, before + n_units, k, factors, scratch.scaled, scratch.passes, turn)
     np.testing.assert_array_equal(x, unchanged)
     outside = np.r_[scratch.passes[:before], scratch.passes[before + n_units :]]
     assert (outside == 0x5555555555555555).all()
@@ -263,7 +265,7 @@ def test_backward_adds_the_gradients_of_active_weights_and_biases(k: tuple[int, 
     inputs, target = examples(n)
     in_blocks(inputs, scratch)
     (x,), (d,) = scratch.x, scratch.d
-    kernels.forward(*network.lists(k), x, scratch.keys, scratch.passes, 0)
+    kernels.forward(*network.lists(k), x, scratch.scaled, scratch.passes, 0)
     weight_gradient, bias_gradient = np.zeros(len(network.weight), np.float32), np.zeros(sum(SIZES), np.float32)
     for times in (1, 2):
         kernels.loss_and_gradient(x, d, *network.ends[-2:], target, n, n)
@@ -282,10 +284,10 @@ def test_a_batch_of_several_blocks_is_one_batch(k: tuple[int, ...]) -> None:
     inputs, target = examples(150)
     in_blocks(inputs, scratch)
     weight_gradient, bias_gradient = np.zeros(len(network.weight), np.float32), np.zeros(sum(SIZES), np.float32)
-    n_active = np.full(sum(SIZES), np.nan, np.float32)
+    n_active, activity = np.full(sum(SIZES), np.nan, np.float32), np.full((sum(SIZES), 8), 7, np.uint64)
     loss, n_right = kernels.train_blocks(
-        *network.lists(k), 1, scratch.x, scratch.d, scratch.keys, scratch.passes, target, 150,
-        weight_gradient, bias_gradient, n_active,
+        *network.lists(k), 1, scratch.x, scratch.d, scratch.scaled, scratch.passes, target, 150,
+        weight_gradient, bias_gradient, n_active, activity, 5,
     )  # fmt: skip
     activations = network.forward(inputs, k)
     logits, classes = activations[-1], torch.tensor(target)
@@ -297,22 +299,26 @@ def test_a_batch_of_several_blocks_is_one_batch(k: tuple[int, ...]) -> None:
     # Units that are no hidden ones count nothing; nor do the 42 lanes of the last block that have no example.
     counts = np.concatenate([np.zeros(12), *((each > 0).sum(0) for each in activations[1:-1]), np.zeros(5)])
     np.testing.assert_array_equal(n_active, counts)
+    active = np.concatenate([(each > 0).T for each in activations])
+    np.testing.assert_array_equal(bits(activity[:, 5:]).reshape(len(active), -1)[:, :150], active)
+    assert (bits(activity[:, 7])[:, 22:] == 0).all()
+    assert (activity[:, :5] == 7).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("k", [RELU, WINNERS], ids=["relu", "k-winners"])
 @pytest.mark.parametrize("n", [150, 128, 3])
 def test_a_test_counts_every_image_once_whatever_their_number(n: int, k: tuple[int, ...], dtype: type) -> None:
-    network, scratch = Network(), Scratch()
-    images, target = examples(n)
+    network, scratch = Network((70, *SIZES[1:])), Scratch(70 + sum(SIZES[1:]))
+    images, target = examples(n, n_inputs=70)
     images = np.clip(100 + 50 * images, 0, 255).astype(dtype)
-    mean, std = np.float32(99.5), np.float32(60.25)
+    mean, scale = np.float32(99.5), np.float32(1 / 60.25)
     # Images as they come from a file that is mapped into memory, and noisy ones.
     images.flags.writeable = dtype is np.float32
     loss, n_right = kernels.test_all(
-        *network.lists(k), images, mean, std, target, scratch.x[0], scratch.d[0], scratch.keys, scratch.passes
+        *network.lists(k), images, mean, scale, target, scratch.x, scratch.d, scratch.scaled, scratch.passes
     )
-    logits, classes = network.forward((images.astype(np.float64) - mean) / std, k)[-1], torch.tensor(target)
+    logits, classes = network.forward((images.astype(np.float64) - mean) * scale, k)[-1], torch.tensor(target)
     assert loss == pytest.approx(F.cross_entropy(logits, classes, reduction="sum").item(), rel=1e-6)
     assert n_right == (logits.argmax(1) == classes).sum()
 
@@ -330,7 +336,7 @@ def test_duty_cycles_are_those_of_the_torch_engine_and_factors_what_they_say() -
         out = torch.tensor(random.randn(1, n_batch, 40)).relu()
         theirs = updated_duty(theirs, out, period, n_seen)
         n_active = (out[0] > 0).sum(0).numpy().astype(np.float32)
-        kernels.update_duty(duty, n_active, n_batch, max(min(period, n_seen), n_batch), boost, factor)
+        kernels.update_duty(duty, n_active, n_batch, max(min(period, n_seen), n_batch), boost, factor, 0, 40)
         np.testing.assert_allclose(duty, theirs[0], rtol=1e-6, atol=1e-7)
         np.testing.assert_allclose(factor, np.exp(-boost * theirs[0].double().numpy()), rtol=1e-6)
     assert len(np.unique(duty)) > 20
@@ -346,17 +352,18 @@ def test_a_bit_is_kept_for_each_example_for_which_a_unit_is_positive(n: int) -> 
     assert (np.delete(activity, 5, axis=1) == 7).all()
 
 
-@pytest.mark.parametrize("n_words", [8, 64, 72, 200])
-def test_coactivation_counts_the_examples_that_two_units_have_in_common(n_words: int) -> None:
+@pytest.mark.parametrize("n_words", [8, 64, 200])
+@pytest.mark.parametrize("last", [13, 20, 139, 140])
+@pytest.mark.parametrize("middle", [11, 12])
+def test_coactivation_counts_the_examples_that_two_units_have_in_common(middle: int, last: int, n_words: int) -> None:
     random = np.random.RandomState(n_words)
-    activity = random.randint(0, 2**64, (20, n_words), np.uint64)
+    activity = random.randint(0, 2**64, (last + 1, n_words), np.uint64)
     # Of some units all bits are set, and of some none.
-    activity[[3, 13]], activity[[4, 14]] = ~np.uint64(0), 0
-    before = random.randint(0, 9, (8, 10)).astype(np.float32)
-    total = before.copy()
-    kernels.count_coactivations(activity, 2, 12, 20, total)
-    active = bits(activity).reshape(20, -1).astype(np.int64)
-    np.testing.assert_array_equal(total, before + active[12:20] @ active[2:12].T)
+    activity[[3, last - 1]], activity[[4, 12]] = ~np.uint64(0), 0
+    total = np.full((last - middle, middle - 2), np.nan, np.float32)
+    kernels.count_coactivations(activity, 2, middle, last, total)
+    active = bits(activity).reshape(len(activity), -1).astype(np.float64)
+    np.testing.assert_array_equal(total, active[middle:last] @ active[2:middle].T)
 
 
 # Optimisers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,9 +60,9 @@ class SparseEngine:
         self.n_seen = 0
         # Scratch, for the batch at hand.
         n_blocks, n_units = -(-plan.batch_size // LANES), sum(plan.network.sizes)
-        self._x = np.zeros((n_blocks, n_units, LANES), np.float32)
+        self._x = np.zeros((n_blocks, max(n_units, LANES), LANES), np.float32)
         self._d = np.zeros((n_blocks, n_units, LANES), np.float32)
-        self._keys = np.zeros((n_units, LANES), np.uint32)
+        self._scaled = np.zeros((n_units, LANES), np.float32)
         self._passes = np.zeros(n_units, np.uint64)
 
     @property
@@ -88,7 +89,12 @@ class SparseEngine:
 
     def hold(self, parts: Sequence[Images], labels: Tensor) -> tuple[list[Images], Tensor]:
         """Images and labels as this engine wants them: as they are stored. Shapes: labels (parts, examples)."""
-        return list(parts), labels
+        missing = max(LANES - parts[0].pixels.shape[1], 0)
+        # The kernels read 64 pixels at a time.
+        wide = [
+            replace(part, pixels=np.pad(part.pixels, [(0, 0), (0, missing)])) if missing else part for part in parts
+        ]
+        return wide, labels
 
     def train_epoch(self, held: tuple[list[Images], Tensor], order: Tensor, *, epoch: int) -> Sums:
         """One pass over the examples, one step for each batch.
@@ -96,47 +102,36 @@ class SparseEngine:
         Shapes: order (seeds or 1, examples), which examples come one after the other; `held` has one part.
         """
         (images,), (labels,) = held
-        pixels, classes, orders = images.pixels, labels.numpy(), order.numpy()
+        classes, orders = labels.numpy(), order.numpy()
         size, n = self.plan.batch_size, orders.shape[1]
         # As many words as examples come, each batch beginning with a new one, and a multiple of eight.
         n_words = -(-n // size) * len(self._x)
         for trial in self._trials:
             trial.begin_epoch(n_words + -n_words % 8 if self._counts_coactivation else 0)
-        rows = np.zeros((len(self._x) * LANES, pixels.shape[1]), pixels.dtype)
+        mean, scale = np.float32(images.mean), np.float32(images.scale)
         for begin in range(0, n, size):
             self.n_steps += 1
             self.n_seen += min(size, n - begin)
             for number, batch in enumerate(orders[:, begin : begin + size]):
-                np.take(pixels, batch, axis=0, out=rows[: len(batch)], mode="clip")
-                blocks = self._turn(rows, len(batch), images)
+                kernels.turn(images.pixels, batch, mean, scale, self._x)
                 trials = self._trials if len(orders) == 1 else self._trials[number : number + 1]
                 for trial in trials:
-                    self._train_batch(trial, blocks, classes[batch], is_last=begin + size >= n)
+                    self._train_batch(trial, classes[batch], is_last=begin + size >= n)
         losses, right = zip(*((trial.loss, trial.n_right) for trial in self._trials), strict=True)
         return Sums(torch.tensor(losses, dtype=torch.float64), torch.tensor(right))
 
-    def _turn(self, rows: Array, n: int, images: Images) -> int:
-        """Put the examples of a batch side by side. Returns: the number of blocks."""
-        mean, std = np.float32(images.mean), np.float32(images.std)
-        for block, first in enumerate(range(0, n, LANES)):
-            kernels.turn(rows[first : first + LANES], min(LANES, n - first), mean, std, self._x[block])
-        return -(-n // LANES)
-
-    def _train_batch(self, trial: Trial, n_blocks: int, target: Array, *, is_last: bool) -> None:
+    def _train_batch(self, trial: Trial, target: Array, *, is_last: bool) -> None:
+        n_blocks = -(-len(target) // LANES)
         x, d = self._x[:n_blocks], self._d[:n_blocks]
         loss, right = kernels.train_blocks(
-            *trial.network(training=True), self.n_steps, x, d, self._keys, self._passes, target, len(target),
-            trial.weight_gradient, trial.bias_gradient, trial.n_active,
+            *trial.network(training=True), self.n_steps, x, d, self._scaled, self._passes, target, len(target),
+            trial.weight_gradient, trial.bias_gradient, trial.n_active, trial.activity, trial.n_words,
         )  # fmt: skip
         trial.loss += loss
         trial.n_right += right
         trial.step(self.n_steps)
         trial.count_winners(len(target), self.n_seen)
-        if self._counts_coactivation:
-            for block in range(n_blocks):
-                n = min(LANES, len(target) - block * LANES)
-                kernels.keep_activity(x[block], n, trial.activity, trial.n_words)
-                trial.n_words += 1
+        trial.n_words += n_blocks
         if is_last and self._needs_gradient:
             trial.gradient = [
                 torch.from_numpy(sum(each_d[lo:hi] @ each_x[before:lo].T for each_d, each_x in zip(d, x, strict=True)))
@@ -148,11 +143,11 @@ class SparseEngine:
         results = []
         for number, trial in enumerate(self._trials):
             part = number if len(x) > 1 else 0
-            mean, std = np.float32(x[part].mean), np.float32(x[part].std)
+            mean, scale = np.float32(x[part].mean), np.float32(x[part].scale)
             results.append(
                 kernels.test_all(
-                    *trial.network(training=False), x[part].pixels, mean, std, y[part].numpy(),
-                    self._x[0], self._d[0], self._keys, self._passes,
+                    *trial.network(training=False), x[part].pixels, mean, scale, y[part].numpy(),
+                    self._x[:1], self._d[:1], self._scaled, self._passes,
                 )
             )  # fmt: skip
         losses, right = zip(*results, strict=True)
@@ -315,8 +310,9 @@ class Trial:
             # A batch longer than the period would give the past a negative weight.
             length = max(min(self._kwinners.period, n_seen), n_batch)
             kernels.update_duty(
-                self.of_units["duty"], self.n_active, n_batch, length, self.boost, self.of_units["factor"]
-            )
+                self.of_units["duty"], self.n_active, n_batch, length, self.boost, self.of_units["factor"],
+                self.ends[0], self.ends[-2],
+            )  # fmt: skip
 
     def fade(self, factor: float) -> None:
         """Multiply the boost strength."""
@@ -327,7 +323,7 @@ class Trial:
         """For how many examples of the epoch both ends of each position were active. Shapes: (out, in) per layer."""
         counts = []
         for before, lo, hi in self.layers():
-            total = np.zeros((hi - lo, lo - before), np.float32)
+            total = np.empty((hi - lo, lo - before), np.float32)
             kernels.count_coactivations(self.activity, before, lo, hi, total)
             counts.append(torch.from_numpy(total))
         return counts

@@ -4,7 +4,7 @@ A network is one list of units: the inputs, then layer after layer. Unit u has t
 `weight[start[u]:start[u + 1]]`, which come from the units `source[...]`: compressed rows. `ends` has where each layer
 ends in the list, the inputs first. A batch is cut into blocks of 64 examples; of a block each unit has one row.
 
-Shapes: x, d (units, 64), float32; keys (units, 64), uint32; passes (units,), uint64; start (units + 1,), int64;
+Shapes: x, d, scaled (units, 64), float32; passes (units,), uint64; start (units + 1,), int64;
 source (active,), uint32; weight (active,), bias (units,), float32.
 """
 
@@ -26,38 +26,43 @@ from dynsparse.engines.sparse.lanes import (
     ones,
     positive,
     positive_or_nan,
+    scale_rows,
+    sum_of_row,
+    turn_tile,
     weighted_sum,
 )
 
 # Numba's cache is renewed when this file changes, but not when lanes.py does: so its checksum stands here, and a test
 # says what it should be.
-LANES_CHECKSUM = "cb7ff7ab3f0bc8e5"
-# Words of each unit whose bits are counted at once: those of a layer stay in the processor's second cache.
-CHUNK = 64
+LANES_CHECKSUM = "e9f3f58cdef84c3f"
+# Units whose activity stays in the processor's second cache while that of others passes by.
+TILE = 64
 
-# Sums may be taken in any order, as they are in torch.
+# Sums may be taken in any order, as they are in torch, but where the order is the point.
 kernel = njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, boundscheck=False)
+in_order = njit(cache=True, error_model="numpy", boundscheck=False)
 
 
 @kernel
-def turn(images, n, mean, std, x):  # type: ignore[no-untyped-def]
-    """The inputs of a block: x[c, lane] = (images[lane, c] - mean) / std for the first n images, 0 for the others.
+def turn(images, chosen, mean, scale, x):  # type: ignore[no-untyped-def]
+    """The inputs of a batch: x[block, c, lane] = (images[chosen[block * 64 + lane], c] - mean) * scale.
 
-    Shapes: images (64, inputs), of any numbers.
+    Lanes for which there is no example repeat another.
+
+    Shapes: images (examples, inputs), uint8 or float32, at least 64 inputs; chosen (n,); x (blocks, units, 64).
     """
-    # Turned and computed in loops of their own, both of 64 steps: the compiler makes three times as much of them.
-    row = np.empty(LANES, images.dtype)
-    for c in range(images.shape[1]):
-        for lane in range(LANES):
-            row[lane] = images[lane, c]
-        for lane in range(LANES):
-            x[c, lane] = (np.float32(row[lane]) - mean) / std
-        for lane in range(n, LANES):
-            x[c, lane] = 0
+    width = images.shape[1]
+    every = np.full(LANES, chosen[0])
+    for first in range(0, len(chosen), LANES):
+        n = min(LANES, len(chosen) - first)
+        every[:n] = chosen[first : first + n]
+        for column in range(0, width, LANES):
+            # The last tile overlaps with the one before.
+            turn_tile(images, every, min(column, width - LANES), mean, scale, x[first // LANES])
 
 
 @kernel
-def forward(start, source, weight, bias, ends, winners, factor, x, keys, passes, turn):  # type: ignore[no-untyped-def]
+def forward(start, source, weight, bias, ends, winners, factor, x, scaled, passes, turn):  # type: ignore[no-untyped-def]
     """The activations of all units of a block, from those of the inputs.
 
     Args:
@@ -73,7 +78,7 @@ def forward(start, source, weight, bias, ends, winners, factor, x, keys, passes,
         if layer == len(ends) - 2:
             return
         if winners[layer] > 0:
-            choose_winners(x, first, last, winners[layer], factor, keys, passes, turn)
+            choose_winners(x, first, last, winners[layer], factor, scaled, passes, turn)
         else:
             for unit in range(first, last):
                 # What has diverged is not hidden: NaN goes on, as in torch.
@@ -83,52 +88,70 @@ def forward(start, source, weight, bias, ends, winners, factor, x, keys, passes,
 
 
 @kernel
-def choose_winners(x, first, last, k, factor, keys, passes, turn):  # type: ignore[no-untyped-def]
+def choose_winners(x, first, last, k, factor, scaled, passes, turn):  # type: ignore[no-untyped-def]
     """Let the k units of [first, last) with the largest x * factor pass, for each example: exactly k.
 
-    The k-th largest number is found bit by bit from the highest, for all examples at once, until no example has more
-    than k units above the bound. Of equal numbers that compete for the last places, others lose in each batch.
+    A bound is sought that k units reach, for all examples at once: k or more reach `low`, fewer reach `high`, and what
+    is between is cut about where the bound would be if the units lay there evenly. Of equal units that compete for the
+    last places, others lose in each batch.
     """
-    numbers = keys.view(np.float32)
-    for unit in range(first, last):
-        for lane in range(LANES):
-            numbers[unit, lane] = x[unit, lane] * factor[unit]
-        for lane in range(LANES):
-            # As whole numbers floats are in order once all bits of negative ones, and the sign of others, are flipped.
-            bits = keys[unit, lane]
-            keys[unit, lane] = bits ^ (np.uint32(np.int32(bits) >> 31) | np.uint32(0x80000000))
-        for lane in range(LANES):
-            # NaN is the highest, as for torch.topk.
-            is_nan = x[unit, lane] != x[unit, lane]
-            keys[unit, lane] = np.uint32(0xFFFFFFFF) if is_nan else keys[unit, lane]
-    bound, tried = np.zeros((1, LANES), np.uint32), np.empty((1, LANES), np.uint32)
-    n_tried, n_above = np.empty((1, LANES), np.uint32), np.full(LANES, last - first, np.uint32)
-    for bit in range(31, -1, -1):
-        for lane in range(LANES):
-            tried[0, lane] = bound[0, lane] | np.uint32(1 << bit)
-        count_at_least(n_tried, keys, first, last, tried)
-        differs = np.uint32(0)
-        for lane in range(LANES):
-            enough = n_tried[0, lane] >= k
-            bound[0, lane] = tried[0, lane] if enough else bound[0, lane]
-            n_above[lane] = n_tried[0, lane] if enough else n_above[lane]
-            differs |= n_above[lane] ^ np.uint32(k)
-        if differs == 0:
-            break
-    for unit in range(first, last):
-        passes[unit] = at_least(keys, unit, bound)
+    # Counts are floats, too: Numba would make 64 bits of integers, and twice as many instructions.
+    low, high, tried, n_low, n_high, n_tried = np.zeros((6, LANES), np.float32)
+    n_low[:] = last - first
+    wanted, n_open, n_tries = np.float32(k), np.float32(1), 0
+    # NaN is the highest, as for torch.topk.
+    scale_rows(scaled, low, high, x, factor, first, last)
     for lane in range(LANES):
-        surplus = np.int64(n_above[lane]) - k
+        high[lane] = number_at(place_of(high[lane]) + np.int32(1))
+    while n_open > 0 and n_tries < 16 + 32:
+        if n_tries < 16:
+            for lane in range(LANES):
+                part = (n_low[lane] - wanted) / (n_low[lane] - n_high[lane])
+                # Not quite there: a bound far from the middle would too often leave the larger piece.
+                cut = low[lane] + (high[lane] - low[lane]) * np.float32(0.5) * (part + np.float32(0.5))
+                tried[lane] = cut if (low[lane] < cut) & (cut < high[lane]) else low[lane]
+        else:
+            # Equal numbers, or hugely different ones. Halving the row of all floats 32 times leaves one of them.
+            for lane in range(LANES):
+                a, b = place_of(low[lane]), place_of(high[lane])
+                tried[lane] = number_at((a & b) + ((a ^ b) >> np.int32(1)))
+        count_at_least(n_tried, scaled, first, last, tried)
+        n_open = np.float32(0)
+        for lane in range(LANES):
+            enough = n_tried[lane] >= wanted
+            low[lane] = tried[lane] if enough else low[lane]
+            n_low[lane] = n_tried[lane] if enough else n_low[lane]
+            high[lane] = high[lane] if enough else tried[lane]
+            n_high[lane] = n_high[lane] if enough else n_tried[lane]
+            n_open += np.float32(n_low[lane] != wanted)
+        n_tries += 1
+    for unit in range(first, last):
+        passes[unit] = at_least(scaled, unit, low)
+    for lane in range(LANES):
+        surplus = np.int64(n_low[lane]) - k
         if surplus > 0:
             n_equal = 0
             for unit in range(first, last):
-                n_equal += keys[unit, lane] == bound[0, lane]
+                n_equal += scaled[unit, lane] == low[lane]
             place = turn % n_equal
             for unit in range(first, last):
-                if keys[unit, lane] == bound[0, lane]:
+                if scaled[unit, lane] == low[lane]:
                     if place < surplus:
                         passes[unit] &= ~(np.uint64(1) << np.uint64(lane))
                     place = (place + 1) % n_equal
+
+
+@kernel
+def place_of(number):  # type: ignore[no-untyped-def]
+    """The place of a float32 in the row of all of them, the smallest first."""
+    bits = np.float32(number).view(np.int32)
+    return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
+
+
+@kernel
+def number_at(place):  # type: ignore[no-untyped-def]
+    """The float32 at a place."""
+    return np.int32(place ^ ((place >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
 
 
 @kernel
@@ -141,25 +164,46 @@ def loss_and_gradient(x, d, first, last, target, n, n_batch):  # type: ignore[no
 
     Returns: the sum of the losses, and how many examples are classified right.
     """
-    total, n_right = 0.0, 0
-    for lane in range(n):
-        best = first
-        for unit in range(first + 1, last):
-            best = unit if x[unit, lane] > x[best, lane] else best
-        sum_exp = np.float32(0)
-        for unit in range(first, last):
-            d[unit, lane] = math.exp(x[unit, lane] - x[best, lane])
-            sum_exp += d[unit, lane]
-        right = first + target[lane]
-        total += math.log(sum_exp) - (x[right, lane] - x[best, lane])
-        n_right += best == right
-        for unit in range(first, last):
-            d[unit, lane] /= sum_exp * np.float32(n_batch)
-        d[right, lane] -= np.float32(1) / np.float32(n_batch)
+    best, highest, total_exp = np.full(LANES, first), x[first].copy(), np.zeros(LANES, np.float32)
+    for unit in range(first + 1, last):
+        for lane in range(LANES):
+            is_higher = x[unit, lane] > highest[lane]
+            best[lane] = unit if is_higher else best[lane]
+            highest[lane] = x[unit, lane] if is_higher else highest[lane]
     for unit in range(first, last):
+        for lane in range(LANES):
+            d[unit, lane] = exp(x[unit, lane] - highest[lane])
+            total_exp[lane] += d[unit, lane]
+    loss, n_right = 0.0, 0
+    for lane in range(n):
+        right = first + target[lane]
+        loss += math.log(total_exp[lane]) - (x[right, lane] - highest[lane])
+        n_right += best[lane] == right
+    for unit in range(first, last):
+        for lane in range(LANES):
+            d[unit, lane] /= total_exp[lane] * np.float32(n_batch)
         for lane in range(n, LANES):
             d[unit, lane] = 0
-    return total, n_right
+    for lane in range(n):
+        d[first + target[lane], lane] -= np.float32(1) / np.float32(n_batch)
+    return loss, n_right
+
+
+@in_order
+def exp(x):  # type: ignore[no-untyped-def]
+    """The exponential of a float32 that is not positive, to 1e-7 of itself; 0 below -87. Unlike math.exp, for lanes.
+
+    x = n * log(2) + r, and exp(r) is a polynomial: Cody and Waite, Software Manual for the Elementary Functions, 1980;
+    its coefficients are those of Taylor's series.
+    """
+    n = np.float32(math.floor(x * np.float32(1 / math.log(2)) + np.float32(0.5)))
+    # log(2) in two parts, of which the first has so few digits that n times it is exact.
+    r = x - n * np.float32(0.693359375) - n * np.float32(math.log(2) - 0.693359375)
+    result = np.float32(1)
+    for i in range(7, 0, -1):
+        result = result * r * np.float32(1 / i) + np.float32(1)
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return np.float32(0) if x < -87 else result * power
 
 
 @kernel
@@ -173,10 +217,7 @@ def backward(start, source, weight, ends, x, d, passes, weight_gradient, bias_gr
         for unit in range(ends[layer], ends[layer + 1]):
             if layer < n_layers - 1:
                 keep(d, unit, passes[unit])
-            total = np.float32(0)
-            for lane in range(LANES):
-                total += d[unit, lane]
-            bias_gradient[unit] += total
+            bias_gradient[unit] += sum_of_row(d, unit)
             add_dots(weight_gradient, d, unit, x, source, start[unit], start[unit + 1])
             # Nobody asks for the gradient of the inputs.
             if layer > 0:
@@ -185,13 +226,16 @@ def backward(start, source, weight, ends, x, d, passes, weight_gradient, bias_gr
 
 @kernel
 def train_blocks(  # type: ignore[no-untyped-def]
-    start, source, weight, bias, ends, winners, factor, turn, x, d, keys, passes, target, n_batch,
-    weight_gradient, bias_gradient, n_active,
+    start, source, weight, bias, ends, winners, factor, turn, x, d, scaled, passes, target, n_batch,
+    weight_gradient, bias_gradient, n_active, activity, n_words,
 ):  # fmt: skip
     """Forward, loss and backward of a batch, whose gradients are added to `weight_gradient` and `bias_gradient`.
 
-    Shapes: x, d (blocks, units, 64); target (n_batch,); n_active (units,), written: for how many examples a hidden unit
-    is positive.
+    Args:
+        n_active: (units,) written: for how many examples a hidden unit is positive.
+        activity: (units, words) each block writes a word of it, from `n_words` on, unless it has none.
+
+    Shapes: x, d (blocks, units, 64); target (n_batch,).
 
     Returns: the sum of the losses, and how many examples are classified right.
     """
@@ -200,39 +244,39 @@ def train_blocks(  # type: ignore[no-untyped-def]
     for block in range(len(x)):
         first = block * LANES
         n = min(LANES, n_batch - first)
-        forward(start, source, weight, bias, ends, winners, factor, x[block], keys, passes, turn)
+        forward(start, source, weight, bias, ends, winners, factor, x[block], scaled, passes, turn)
         loss, right = loss_and_gradient(x[block], d[block], ends[-2], ends[-1], target[first : first + n], n, n_batch)
         backward(start, source, weight, ends, x[block], d[block], passes, weight_gradient, bias_gradient)
         total, n_right = total + loss, n_right + right
         for unit in range(ends[0], ends[-2]):
             n_active[unit] += np.float32(ones(positive(x[block], unit) & first_lanes(n)))
+        if activity.shape[1] > 0:
+            keep_activity(x[block], n, activity, n_words + block)
     return total, n_right
 
 
 @kernel
 def test_all(  # type: ignore[no-untyped-def]
-    start, source, weight, bias, ends, winners, factor, images, mean, std, target, x, d, keys, passes
+    start, source, weight, bias, ends, winners, factor, images, mean, scale, target, x, d, scaled, passes
 ):
-    """The sum of the losses over images, and how many are classified right. Shapes: images (examples, inputs)."""
+    """The sum of the losses over images, and how many are classified right.
+
+    Shapes: images (examples, inputs), as for `turn`; x, d (1, units, 64).
+    """
     total, n_right = 0.0, 0
     for first in range(0, len(images), LANES):
-        n = min(LANES, len(images) - first)
-        if n == LANES:
-            turn(images[first : first + LANES], n, mean, std, x)
-        else:
-            last = np.zeros((LANES, images.shape[1]), images.dtype)
-            last[:n] = images[first:]
-            turn(last, n, mean, std, x)
-        forward(start, source, weight, bias, ends, winners, factor, x, keys, passes, first // LANES)
-        loss, right = loss_and_gradient(x, d, ends[-2], ends[-1], target[first : first + n], n, n)
+        end = min(first + LANES, len(images))
+        turn(images, np.arange(first, end), mean, scale, x)
+        forward(start, source, weight, bias, ends, winners, factor, x[0], scaled, passes, first // LANES)
+        loss, right = loss_and_gradient(x[0], d[0], ends[-2], ends[-1], target[first:end], end - first, end - first)
         total, n_right = total + loss, n_right + right
     return total, n_right
 
 
 @kernel
-def update_duty(duty, n_active, n_batch, length, boost, factor):  # type: ignore[no-untyped-def]
-    """One more batch in the duty cycles, and what units are multiplied with in the next. Shapes: (units,)."""
-    for unit in range(len(duty)):
+def update_duty(duty, n_active, n_batch, length, boost, factor, first, last):  # type: ignore[no-untyped-def]
+    """One more batch in the duty cycles of units, and what they are multiplied with in the next. Shapes: (units,)."""
+    for unit in range(first, last):
         duty[unit] = (duty[unit] * np.float32(length - n_batch) + n_active[unit]) / np.float32(length)
         factor[unit] = math.exp(-boost * duty[unit])
 
@@ -241,7 +285,7 @@ def update_duty(duty, n_active, n_batch, length, boost, factor):  # type: ignore
 def keep_activity(x, n, activity, block):  # type: ignore[no-untyped-def]
     """activity[unit, block] = for which examples of the block a unit is positive. Shapes: (units, blocks), uint64."""
     there = first_lanes(n)
-    for unit in range(len(x)):
+    for unit in range(len(activity)):
         activity[unit, block] = positive(x, unit) & there
 
 
@@ -253,15 +297,18 @@ def first_lanes(n):  # type: ignore[no-untyped-def]
 
 @kernel
 def count_coactivations(activity, first, middle, last, total):  # type: ignore[no-untyped-def]
-    """total[o, i] += for how many examples the units middle + o and first + i are positive together.
+    """total[o, i] = for how many examples the units middle + o and first + i are positive together.
 
-    Shapes: activity (units, a multiple of 8 blocks), uint64; total (last - middle, middle - first), float32.
+    Shapes: activity (units, a multiple of 8 words), uint64; total (last - middle, middle - first), float32.
     """
-    for begin in range(0, activity.shape[1], CHUNK):
-        end = min(begin + CHUNK, activity.shape[1])
-        for out in range(middle, last):
-            for unit in range(first, middle):
-                total[out - middle, unit - first] += np.float32(count_common(activity, out, unit, begin, end))
+    for tile in range(middle, last, TILE):
+        for a in range(first, middle, 2):
+            for b in range(tile, min(tile + TILE, last), 2):
+                # Two and two; where their number is odd, the last one twice.
+                more_a, more_b = min(a + 1, middle - 1), min(b + 1, last - 1)
+                n = count_common(activity, b, more_b, a, more_a)
+                total[b - middle, a - first], total[b - middle, more_a - first] = n[0], n[1]
+                total[more_b - middle, a - first], total[more_b - middle, more_a - first] = n[2], n[3]
 
 
 @kernel
