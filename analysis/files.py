@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 # Tune writes these in every row; a CSV without any of them is not Tune's, or no longer what it was.
 ROW_MARKS = {"training_iteration", "trial_id", "time_this_iter_s", "done"}
 # Ray colours the text of an error for the terminal.
@@ -84,10 +86,19 @@ def _read_bytes(path: Path) -> tuple[bytes, str | None]:
 
 def _parse_object(text: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(text)
+        found = parsed(text)
     except (ValueError, RecursionError):  # ValueError covers torn JSON and bytes that are no text
         return None
     return found if isinstance(found, dict) else None
+
+
+def parsed(text: bytes) -> Any:
+    """What a JSON text says. Raises: ValueError, RecursionError."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # Tune writes NaN and Infinity, which are no JSON; Python reads them.
+        return json.loads(text)
 
 
 def _describe(damaged: list[int], total: int, whole: str) -> str | None:

@@ -1,20 +1,53 @@
-"""Reads the folder of a Tune experiment: one Trial for each trial folder, whatever state its files are in."""
+"""What the folder of a Tune experiment holds: its trial folders; of each one Trial, whatever state its files are in."""
 
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from analysis.files import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
-from analysis.remote import fetched, is_remote
 from analysis.values import flatten, is_true
 
 STATE_FILES = "experiment_state*.json"
 TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
 # What a trial of ours has beside them.
 OUR_FILES = ("about.json", "complete.json", "failed.json")
+# What Tune adds to every row; everything else in a row is a metric.
+BOOKKEEPING = {
+    "date",
+    "done",
+    "checkpoint_dir_name",
+    "episodes_this_iter",
+    "episodes_total",
+    "experiment_id",
+    "experiment_tag",
+    "hostname",
+    "iterations_since_restore",
+    "node_ip",
+    "pid",
+    "should_checkpoint",
+    "time_since_restore",
+    "time_this_iter_s",
+    "time_total_s",
+    "timestamp",
+    "timesteps_since_restore",
+    "timesteps_this_iter",
+    "timesteps_total",
+    "trainable_name",
+    "training_iteration",
+    "trial_id",
+    "trial_log_path",
+    "warmup_time",
+}
+
+
+FILES = {*TRIAL_FILES, *OUR_FILES}
+
+# Of each file of a folder its size, and when it was changed, in nanoseconds.
+Stamp = dict[str, list[int]]
 
 
 class Issue(NamedTuple):
@@ -29,55 +62,55 @@ class Issue(NamedTuple):
 class Trial:
     """What one trial folder holds.
 
-    `config` and `rows` are flat; a row holds every logged value but the config. `status` is "complete",
-    "error" or "incomplete". `error` is the last line of the error if there ever was one, recovered or not.
+    `config` is flat. `status` is "complete", "error" or "incomplete". `error` is the last line of the error if there
+    ever was one, recovered or not.
     """
 
-    experiment: str
     trial_dir: str
     trial_id: str
     name: str
     config: dict[str, Any]
-    rows: list[dict[str, Any]]
     status: str
     error: str | None
 
 
-def read_experiment(path: str | os.PathLike[str]) -> tuple[list[Trial], list[Issue]]:
-    """All trials of an experiment folder, by folder name, and what is damaged. The folder may be a URI (s3://...).
+def trial_folders(folder: Path) -> dict[str, Stamp]:
+    """The trial folders in a folder, by name, and the stamps of their files.
 
     Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial folder.
     """
-    if is_remote(path):
-        with fetched(os.fspath(path), [STATE_FILES], [*TRIAL_FILES, *OUR_FILES]) as copy:
-            return _read(copy, os.fspath(path))
-    return _read(Path(path), os.fspath(path))
-
-
-def _read(folder: Path, experiment: str) -> tuple[list[Trial], list[Issue]]:
-    """The experiment in a folder on this machine, whose name is another if it was fetched."""
     if not folder.is_dir():
         raise _no_folder(folder)
-    trial_folders = _trial_folders(folder)
-    if not trial_folders:
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    stamps = {name: stamp(f"{folder}/{name}") for name in names}
+    found = {name: files for name, files in stamps.items() if files.keys() & set(TRIAL_FILES)}
+    if not found:
         raise _no_experiment(folder)
-    states, issues = _read_states(folder)
-    there = {trial_folder.name for trial_folder in trial_folders}
-    issues += [Issue(name, "", "the trial's folder is missing or empty") for name in sorted(states.keys() - there)]
-    trials = []
-    for trial_folder in trial_folders:
-        trial, found = _read_trial(trial_folder, experiment, states.get(trial_folder.name, {}))
-        trials.append(trial)
-        issues += found
-    return trials, issues
+    return found
 
 
-def _is_trial_folder(folder: Path) -> bool:
-    return folder.is_dir() and any(os.path.lexists(folder / name) for name in TRIAL_FILES)
+def stamp(folder: str | os.PathLike[str]) -> Stamp:
+    """Of each file that is read in a trial folder: its size, and when it was changed, in nanoseconds."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: _size_and_time(entry) for entry in entries if entry.name in FILES}
+    except OSError:
+        return {}
 
 
-def _trial_folders(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if _is_trial_folder(entry))
+def stamp_of_states(folder: Path) -> Stamp:
+    """The same of Tune's own record of the experiment."""
+    return {path.name: _size_and_time(path) for path in sorted(folder.glob(STATE_FILES))}
+
+
+def _size_and_time(entry: os.DirEntry[str] | Path) -> list[int]:
+    try:
+        found = entry.stat()
+    except OSError:
+        # A link to nothing. It is there, and reading it will tell.
+        return [-1, -1]
+    return [found.st_size, found.st_mtime_ns]
 
 
 def _no_folder(path: Path) -> Exception:
@@ -89,19 +122,23 @@ def _no_folder(path: Path) -> Exception:
 
 
 def _no_experiment(path: Path) -> ValueError:
-    if _is_trial_folder(path):
+    if stamp(path).keys() & set(TRIAL_FILES):
         return ValueError(f"{path} is the folder of a single trial; load its experiment: {path.parent}")
-    experiments = [str(entry) for entry in sorted(path.iterdir()) if entry.is_dir() and _trial_folders(entry)]
+    experiments = [str(entry) for entry in sorted(path.iterdir()) if entry.is_dir() and _holds_trials(entry)]
     if experiments:
         return ValueError(f"{path} is no experiment but holds some; load one of them: {_first(experiments)}")
     return ValueError(f"{path} holds no trial: no folder in it has any of {', '.join(TRIAL_FILES)}")
+
+
+def _holds_trials(folder: Path) -> bool:
+    return any(stamp(entry).keys() & set(TRIAL_FILES) for entry in folder.iterdir() if entry.is_dir())
 
 
 def _first(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def _read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
+def read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
     """What Tune's experiment_state files say of each trial, by the name of its folder.
 
     After a resume there are several; their names end in their time, and the newest that knows a trial counts.
@@ -139,7 +176,8 @@ def _state_of(entry: tuple[Any, bool]) -> dict[str, Any] | None:
     return {**trial, "logdir": logdir, "is_old": is_old} if isinstance(logdir, str) else None
 
 
-def _read_trial(folder: Path, experiment: str, state: dict[str, Any]) -> tuple[Trial, list[Issue]]:
+def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict[str, Any]], list[Issue]]:
+    """A trial, its rows, which are flat and lack the config, and what is damaged."""
     rows, problems = _read_rows(folder, state)
     config, config_problems = _read_config(folder, rows, state)
     error, error_problem = read_last_line(folder / "error.txt")
@@ -150,19 +188,20 @@ def _read_trial(folder: Path, experiment: str, state: dict[str, Any]) -> tuple[T
         problems.append(("error.txt", str(error_problem)))
     last = rows[-1] if rows else {}
     trial = Trial(
-        experiment=experiment,
         trial_dir=folder.name,
         trial_id=_first_text(last.get("trial_id"), _id_in_name(folder.name), state.get("trial_id"), folder.name),
         name=_first_text(last.get("experiment_tag"), state.get("experiment_tag"), folder.name),
         config=flatten(config),
-        rows=_without_repeats([flatten({k: v for k, v in row.items() if k != "config"}) for row in rows]),
         status=_status(last, error_problem != MISSING, state),
         error=error,
     )
-    return trial, [Issue(folder.name, *problem) for problem in problems + config_problems]
+    flat = _without_repeats(
+        [flatten({k: v for k, v in row.items() if k != "config"} if "config" in row else row) for row in rows]
+    )
+    return trial, flat, [Issue(folder.name, *problem) for problem in problems + config_problems]
 
 
-def _read_rows(folder: Path, state: dict[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+def _read_rows(folder: Path, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
     rows, problem = read_json_rows(folder / "result.json")
     if rows:
         return rows, [("result.json", problem)] if problem else []
@@ -181,7 +220,7 @@ def _read_rows(folder: Path, state: dict[str, Any]) -> tuple[list[dict[str, Any]
 
 
 def _read_config(
-    folder: Path, rows: list[dict[str, Any]], state: dict[str, Any]
+    folder: Path, rows: list[dict[str, Any]], state: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     config, problem = read_object(folder / "params.json")
     if problem is None:
@@ -194,7 +233,7 @@ def _read_config(
     return {}, [("params.json", f"{problem}; the trial's hyperparameters are lost")]
 
 
-def _status(last: dict[str, Any], has_error: bool, state: dict[str, Any]) -> str:
+def _status(last: dict[str, Any], has_error: bool, state: Mapping[str, Any]) -> str:
     """The trial's fate, from its folder alone where that is possible.
 
     The one exception: the last row of a function trainable never says done=true, so there Tune's own record

@@ -11,6 +11,8 @@ from analysis.names import unknown
 from analysis.trials import hyperparameters
 from analysis.values import sort_key
 
+# Where files are and what computed a trial: nobody's question.
+NOT_ASKED = ("data_dir", "device", "engine")
 # Each format but CSV, which keeps numbers in full, and what tabulate calls it.
 FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 
@@ -61,7 +63,7 @@ def varying(df: pd.DataFrame, besides: Sequence[str] = ()) -> dict[str, int]:
     Those that only say where files are or what is logged do not count.
     """
     found = {name: int(df[name].nunique(dropna=False)) for name in hyperparameters(df) if name not in besides}
-    return {name: n for name, n in found.items() if n > 1 and name not in ("data_dir", "device", "engine")}
+    return {name: n for name, n in found.items() if n > 1 and name not in NOT_ASKED}
 
 
 def left_out(df: pd.DataFrame) -> str:
@@ -85,7 +87,7 @@ def format_table(df: pd.DataFrame, format: str = "text") -> str:
     """
     if format not in [*FORMATS, "csv"]:
         raise ValueError(unknown("format", format, [*FORMATS, "csv"]))
-    table = _with_index_as_columns(df)
+    table = with_index_as_columns(df)
     if format == "csv":
         return table.to_csv(index=False)
     columns = [[str(name), *_texts(table.iloc[:, i])] for i, name in enumerate(table.columns)]
@@ -111,7 +113,7 @@ def _cell(group: dict[Any, Any], show_count: bool) -> str:
     return format_mean(group["mean"], group["std"], count, notes)
 
 
-def _with_index_as_columns(df: pd.DataFrame) -> pd.DataFrame:
+def with_index_as_columns(df: pd.DataFrame) -> pd.DataFrame:
     """The table with texts for column names, and its index in front unless that only counts the rows."""
     names = [_header(name, df.columns.name) for name in df.columns]
     table = df.set_axis(pd.Index(names, dtype=object), axis="columns")

@@ -3,50 +3,25 @@
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from analysis.folders import Issue, Trial, read_experiment
+from analysis.experiments import read_experiment
+from analysis.folders import BOOKKEEPING, Issue, Trial
+from analysis.history import Array, History, is_numeric, joined, numbers, summarise
 from analysis.names import unknown
-from analysis.values import as_number, is_number, sort_key
+from analysis.values import as_number, sort_key
 
 PathName = str | os.PathLike[str]
 
 FIRST_COLUMNS = ["Experiment Name"]
 RUN_COLUMNS = ["epochs", "experiment_file_name", "trial_time", "mean_epoch_time"]
 LAST_COLUMNS = ["status", "error", "diverged", "trial_id", "trial_dir"]
+NONE = np.empty(0)
 HISTORY_COLUMNS = ["trial_id", "trial_dir", "epoch"]
 SUMMARIES = ["_max", "_max_epoch", "_min", "_min_epoch", "_median", "_last"]
-
-# What Tune adds to every row; everything else in a row is a metric.
-BOOKKEEPING = {
-    "date",
-    "done",
-    "checkpoint_dir_name",
-    "episodes_this_iter",
-    "episodes_total",
-    "experiment_id",
-    "experiment_tag",
-    "hostname",
-    "iterations_since_restore",
-    "node_ip",
-    "pid",
-    "should_checkpoint",
-    "time_since_restore",
-    "time_this_iter_s",
-    "time_total_s",
-    "timestamp",
-    "timesteps_since_restore",
-    "timesteps_this_iter",
-    "timesteps_total",
-    "trainable_name",
-    "training_iteration",
-    "trial_id",
-    "trial_log_path",
-    "warmup_time",
-}
 
 
 def load(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -77,24 +52,31 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial, or if no trial
     logged one of `metrics`.
     """
-    trials, found = _read_all(paths)
-    chosen = _chosen_metrics(trials, metrics, lambda name: "acc" in name and _is_numeric(trials, name))
-    computed = [f"{name}{summary}" for name in chosen for summary in SUMMARIES]
-    names = _column_names(trials, {*FIRST_COLUMNS, *computed, *RUN_COLUMNS, *LAST_COLUMNS})
-    columns = [*FIRST_COLUMNS, *computed, *RUN_COLUMNS, *names.values(), *LAST_COLUMNS]
-    rows = [
-        [
-            trial.name,
-            *(value for name in chosen for value in _summarise(_numbers(trial, name))),
-            _epoch(trial.rows[-1], len(trial.rows)) if trial.rows else 0,
-            trial.experiment,
-            *_minutes(trial),
-            *(trial.config.get(key, math.nan) for key in names),
-            *(trial.status, trial.error, _has_diverged(trial), trial.trial_id, trial.trial_dir),
-        ]
-        for trial in trials
-    ]
-    return _table(rows, columns, found + _not_numbers(trials, chosen))
+    read = _read_all(paths)
+    trials, history = read.trials, read.history
+    chosen = _chosen_metrics(history, metrics, lambda name: "acc" in name and is_numeric(history.columns[name]))
+    of_metrics = {
+        f"{name}{summary}": values
+        for name in chosen
+        for summary, values in zip(SUMMARIES, summarise(_numbers(history, name), history.starts), strict=True)
+    }
+    names = _column_names(trials, {*FIRST_COLUMNS, *of_metrics, *RUN_COLUMNS, *LAST_COLUMNS})
+    first, last = history.starts[:-1], history.starts[1:] - 1
+    epochs = _epochs(history)
+    columns = {
+        FIRST_COLUMNS[0]: [trial.name for trial in trials],
+        **of_metrics,
+        "epochs": np.where(first <= last, epochs[last] if len(epochs) else 0, 0),
+        "experiment_file_name": read.experiments,
+        **_minutes(history),
+        **{names[key]: [trial.config.get(key, math.nan) for trial in trials] for key in names},
+        "status": [trial.status for trial in trials],
+        "error": [trial.error for trial in trials],
+        "diverged": _have_diverged(history),
+        "trial_id": [trial.trial_id for trial in trials],
+        "trial_dir": [trial.trial_dir for trial in trials],
+    }
+    return _table(columns, read.issues + _not_numbers(read, chosen), _order(read))
 
 
 def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -106,20 +88,29 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
 
     Args and Raises: see `load_many`; by default all metrics.
     """
-    trials, found = _read_all([path])
-    chosen = _chosen_metrics(trials, metrics, lambda name: True)
-    logged = {name: f"result/{name}" if name in HISTORY_COLUMNS else name for name in chosen}
-    names = _column_names(trials, {*HISTORY_COLUMNS, *logged.values()})
-    numeric = [name for name in chosen if _is_numeric(trials, name)]
-    columns = [*HISTORY_COLUMNS, *logged.values(), *names.values()]
-    rows = []
-    for trial in trials:
-        numbers = {name: _numbers(trial, name) for name in numeric}
-        config = [trial.config.get(key, math.nan) for key in names]
-        for i, row in enumerate(trial.rows):
-            values = [numbers[name][i] if name in numbers else row.get(name) for name in chosen]
-            rows.append([trial.trial_id, trial.trial_dir, _epoch(row, i + 1), *values, *config])
-    return _table(rows, columns, found + _not_numbers(trials, numeric))
+    read = _read_all([path])
+    trials, history = read.trials, read.history
+    chosen = _chosen_metrics(history, metrics, lambda name: True)
+    called = {name: f"result/{name}" if name in HISTORY_COLUMNS else name for name in chosen}
+    names = _column_names(trials, {*HISTORY_COLUMNS, *called.values()})
+    numeric = [name for name in chosen if is_numeric(history.columns[name])]
+    of_trials = {
+        "trial_id": [trial.trial_id for trial in trials],
+        "trial_dir": [trial.trial_dir for trial in trials],
+        **{names[key]: [trial.config.get(key, math.nan) for trial in trials] for key in names},
+    }
+    repeated = pd.DataFrame(of_trials).loc[np.repeat(np.arange(len(trials)), np.diff(history.starts))]
+    columns: dict[str, Any] = {
+        "trial_id": repeated.pop("trial_id").array,
+        "trial_dir": repeated.pop("trial_dir").array,
+        "epoch": _epochs(history),
+        **{
+            called[name]: _numbers(history, name) if name in numeric else history.columns[name].tolist()
+            for name in chosen
+        },
+        **{str(name): repeated[name].array for name in repeated},
+    }
+    return _table(columns, read.issues + _not_numbers(read, numeric), history.rows_of(_order(read)))
 
 
 def issues(df: pd.DataFrame) -> pd.DataFrame:
@@ -134,40 +125,58 @@ def issues(df: pd.DataFrame) -> pd.DataFrame:
 def hyperparameters(df: pd.DataFrame) -> list[str]:
     """The columns of a loaded DataFrame that are not computed; columns that its user added count as such."""
     fixed = {*FIRST_COLUMNS, *RUN_COLUMNS, *LAST_COLUMNS}
-    metrics = {name.removesuffix("_max_epoch") for name in df.columns if name.endswith("_max_epoch")}
-    computed = {f"{metric}{summary}" for metric in metrics for summary in SUMMARIES}
+    computed = {f"{metric}{summary}" for metric in logged(df) for summary in SUMMARIES}
     return [name for name in df.columns if name not in fixed | computed]
 
 
-def _read_all(paths: Iterable[PathName]) -> tuple[list[Trial], list[Issue]]:
+def logged(df: pd.DataFrame) -> list[str]:
+    """The metrics that a loaded DataFrame has columns of."""
+    names = [str(name) for name in df.columns]
+    return [name.removesuffix("_max_epoch") for name in names if name.endswith("_max_epoch")]
+
+
+class Read(NamedTuple):
+    """Experiments as they were read, and of which one each trial is."""
+
+    trials: list[Trial]
+    experiments: list[str]
+    history: History
+    issues: list[Issue]
+
+
+def _read_all(paths: Iterable[PathName]) -> Read:
     if isinstance(paths, (str, os.PathLike)):
         raise ValueError(f"paths is a list of folders, got {paths!r}; load takes a single one")
-    trials: list[Trial] = []
-    found: list[Issue] = []
-    for path in paths:
-        more_trials, more_issues = read_experiment(path)
-        trials += more_trials
-        found += more_issues
-    if not trials:
+    names = [os.fspath(path) for path in paths]
+    if not names:
         raise ValueError("paths is empty; give at least one experiment folder")
-    return _in_order(trials), found
+    parts = [read_experiment(name) for name in names]
+    return Read(
+        [trial for part in parts for trial in part.trials],
+        [name for name, part in zip(names, parts, strict=True) for _ in part.trials],
+        parts[0].history if len(parts) == 1 else joined([part.history for part in parts]),
+        [issue for part in parts for issue in part.issues],
+    )
 
 
-def _in_order(trials: list[Trial]) -> list[Trial]:
-    experiments = list(dict.fromkeys(trial.experiment for trial in trials))
-    keys = dict.fromkeys(key for trial in trials for key in trial.config)
+def _order(read: Read) -> list[int]:
+    """The places of the trials by experiment, then by their hyperparameters, `seed` last."""
+    experiments = {name: place for place, name in reversed(list(enumerate(read.experiments)))}
+    keys = dict.fromkeys(key for trial in read.trials for key in trial.config)
     seed_last = sorted(keys, key="seed".__eq__)
+    # A value that all trials share orders nothing.
+    varying = [key for key in seed_last if len({repr(trial.config.get(key)) for trial in read.trials}) > 1]
 
-    def place(trial: Trial) -> tuple[Any, ...]:
-        values = tuple(sort_key(trial.config.get(key)) for key in seed_last)
-        return (experiments.index(trial.experiment), values, trial.trial_id, trial.trial_dir)
+    def key(place: int) -> tuple[Any, ...]:
+        trial = read.trials[place]
+        values = tuple(sort_key(trial.config.get(name)) for name in varying)
+        return (experiments[read.experiments[place]], values, trial.trial_id, trial.trial_dir)
 
-    return sorted(trials, key=place)
+    return sorted(range(len(read.trials)), key=key)
 
 
-def _chosen_metrics(trials: list[Trial], metrics: Sequence[str] | None, is_default: Callable[[str], bool]) -> list[str]:
-    logged = dict.fromkeys(name for trial in trials for row in trial.rows for name in row)
-    choices = [name for name in logged if name not in BOOKKEEPING]
+def _chosen_metrics(history: History, metrics: Sequence[str] | None, is_default: Callable[[str], bool]) -> list[str]:
+    choices = [name for name in history.columns if name not in BOOKKEEPING]
     if metrics is None:
         return [name for name in choices if is_default(name)]
     if isinstance(metrics, str):
@@ -185,59 +194,62 @@ def _column_names(trials: list[Trial], taken: set[str]) -> dict[str, str]:
     return {key: f"config/{key}" if key in taken else key for key in keys}
 
 
-def _is_numeric(trials: list[Trial], name: str) -> bool:
-    return any(is_number(row.get(name)) for trial in trials for row in trial.rows)
+def _numbers(history: History, name: str) -> Array:
+    """A logged value as numbers; nan where nothing was logged under that name."""
+    values = history.columns.get(name)
+    return np.full(int(history.starts[-1]), math.nan) if values is None else numbers(values)
 
 
-def _numbers(trial: Trial, name: str) -> list[float]:
-    """The metric in each row, nan where it is missing or no number."""
-    numbers = [as_number(row.get(name)) for row in trial.rows]
-    return [math.nan if number is None else number for number in numbers]
+def _have_diverged(history: History) -> Array:
+    """Of each trial whether a logged value with "loss" in its name is NaN or infinite in the last row."""
+    found = np.zeros(len(history.starts) - 1, bool)
+    there = np.diff(history.starts) > 0
+    last = history.starts[1:][there] - 1
+    for name in [name for name in history.columns if "loss" in name]:
+        values = history.columns[name][last]
+        if values.dtype == object:
+            # Where nothing was logged, nothing has diverged.
+            found[there] |= [value not in (None, "") and not math.isfinite(as_number(value) or 0) for value in values]
+        else:
+            found[there] |= ~np.isfinite(values)
+    return found
 
 
-def _has_diverged(trial: Trial) -> bool:
-    """Whether a logged value with "loss" in its name is NaN or infinite in the last row."""
-    last = trial.rows[-1] if trial.rows else {}
-    losses = [as_number(value) for name, value in last.items() if "loss" in name and value not in (None, "")]
-    return any(loss is not None and not math.isfinite(loss) for loss in losses)
-
-
-def _not_numbers(trials: list[Trial], names: list[str]) -> list[Issue]:
+def _not_numbers(read: Read, names: list[str]) -> list[Issue]:
     """Values of numeric metrics that are no numbers, one issue for each trial and metric."""
     found = []
-    for trial in trials:
-        for name in names:
-            wrong = [row[name] for row in trial.rows if name in row and as_number(row[name]) is None]
+    objects = {name: column for name in names if (column := read.history.columns.get(name, NONE)).dtype == object}
+    for name, column in objects.items():
+        for trial, first, end in zip(read.trials, read.history.starts, read.history.starts[1:], strict=False):
+            wrong = [value for value in column[first:end] if as_number(value) is None]
             if wrong:
                 problem = f"{name} is not a number in {len(wrong)} rows, first {wrong[0]!r}"
                 found.append(Issue(trial.trial_dir, "result.json", problem))
     return found
 
 
-def _summarise(numbers: list[float]) -> list[float]:
-    """The values of SUMMARIES. Of equal values the first counts."""
-    present = [(number, i) for i, number in enumerate(numbers) if not math.isnan(number)]
-    if not present:
-        return [math.nan] * len(SUMMARIES)
-    highest = max(present, key=lambda pair: pair[0])
-    lowest = min(present, key=lambda pair: pair[0])
-    return [*highest, *lowest, median(number for number, _ in present), numbers[-1]]
+def _epochs(history: History) -> Array:
+    """The training_iteration of each row; its place in its trial, counted from 1, if it has none. Shapes: (rows,)."""
+    n_rows = int(history.starts[-1])
+    places = np.arange(n_rows) - np.repeat(history.starts[:-1], np.diff(history.starts)) + 1
+    iterations = _numbers(history, "training_iteration")
+    if iterations.dtype.kind == "i":
+        return iterations
+    return np.where(np.isfinite(iterations), np.nan_to_num(iterations), places).astype(np.int64)
 
 
-def _epoch(row: dict[str, Any], position: int) -> int:
-    """The row's training_iteration; its position, counted from 1, if it has none."""
-    iteration = as_number(row.get("training_iteration"))
-    return int(iteration) if iteration is not None and math.isfinite(iteration) else position
+def _minutes(history: History) -> dict[str, Array]:
+    """The time of all rows of each trial, and of its mean row; nan if no time was logged."""
+    seconds = _numbers(history, "time_this_iter_s")
+    trial = np.repeat(np.arange(len(history.starts) - 1), np.diff(history.starts))
+    by_trial = pd.Series(seconds, dtype=float).groupby(trial)
+    every = np.arange(len(history.starts) - 1)
+    total = by_trial.sum(min_count=1).reindex(every).to_numpy() / 60
+    return {"trial_time": total, "mean_epoch_time": total / by_trial.count().reindex(every).to_numpy()}
 
 
-def _minutes(trial: Trial) -> tuple[float, float]:
-    """The time of all rows of the trial, and of the mean row; nan if no time was logged."""
-    seconds = [second for second in _numbers(trial, "time_this_iter_s") if not math.isnan(second)]
-    return (sum(seconds) / 60, sum(seconds) / 60 / len(seconds)) if seconds else (math.nan, math.nan)
-
-
-def _table(rows: list[list[Any]], columns: list[str], found: list[Issue]) -> pd.DataFrame:
-    df = pd.DataFrame(rows, columns=columns)
+def _table(columns: dict[str, Any], found: list[Issue], order: Sequence[int] | Array) -> pd.DataFrame:
+    df = pd.DataFrame(columns).take(order).reset_index(drop=True)
     # Plain tuples: pandas compares and copies what is in attrs, and chokes on a DataFrame there.
     df.attrs["issues"] = [tuple(issue) for issue in found]
     return df

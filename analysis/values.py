@@ -63,7 +63,9 @@ def hashable(value: Any) -> Any:
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The dict with inner dicts unfolded, their keys joined by "/", and hashable values."""
+    """The dict with inner dicts unfolded, their keys joined by "/", and hashable values; itself if it is flat."""
+    if not prefix and not any(isinstance(value, (dict, list)) for value in nested.values()):
+        return nested
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         if isinstance(value, dict) and value:

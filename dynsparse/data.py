@@ -43,8 +43,10 @@ class Images:
     @cached_property
     def normalised(self) -> Tensor:
         """Four times the memory, for who computes on all of them. Shapes: (examples, input_size), float32."""
-        if self.pixels.dtype == np.float32:
-            return torch.from_numpy(self.pixels)
+        return torch.from_numpy(self.pixels) if self.pixels.dtype == np.float32 else self.normalise()
+
+    def normalise(self) -> Tensor:
+        """A copy of them as numbers, which is not kept. Shapes: as above."""
         # The same as scaling pixels, mean and std to [0, 1] first, which is how they are usually quoted.
         return torch.from_numpy(self.pixels.astype(np.float32)).sub_(self.mean).mul_(self.scale)
 

@@ -68,7 +68,7 @@ class Trainer:
             labels = torch.stack([dataset.train_y[splits[seed][1]] for seed in self._seeds])
             self._validation = hold([parts[seed] for seed in self._seeds], labels)
         if want.noise_level is not None:
-            noisy = {s: Images(noise_images(dataset.test_x, want.noise_level, s).numpy()) for s in distinct}
+            noisy = {s: Images(noise_images(dataset.test.normalise(), want.noise_level, s).numpy()) for s in distinct}
             labels = dataset.test_y.expand(len(self._seeds), -1)
             self._noisy = hold([noisy[seed] for seed in self._seeds], labels)
 

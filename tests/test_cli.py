@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dynsparse.cli import literal, main, split_outside_brackets
+from dynsparse.cli import main
+from dynsparse.cli.inputs import literal, split_outside_brackets
 from dynsparse.config import keys as config_keys
 
 GRID = """
@@ -152,6 +153,44 @@ def test_failures_lists_them(results):
     assert result.exit_code == 0
     assert "RuntimeError: boom" in result.output
     assert "left out: 1 failed of 4 trials" in result.output
+
+
+def test_report_writes_one_page(results, tmp_path):
+    pytest.importorskip("plotly")
+    page = tmp_path / "page.html"
+    result = invoke("report", results, "-o", str(page), "--metric", "val_acc_last", "--where", "model == 'SET'")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"written: {page} (")
+    content = page.read_text()
+    assert "all 2 trials are complete" in content and "val_acc_last" in content and "RuntimeError: boom" not in content
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--metric", "val_ac_max"], "val_ac'; choose from val_acc (val_acc?)"),
+        (["--where", "seed > 9"], "leaves no trial of 4"),
+        (["-o", "no/such/folder/page.html"], "no/such/folder/page.html cannot be written"),
+    ],
+)
+def test_report_refuses_what_it_cannot_make(results, options, message):
+    pytest.importorskip("plotly")
+    result = invoke("report", results, *options)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_browse_writes_a_notebook_and_never_over_one(results, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("browse", results, "--no-show")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "written: browse_results.ipynb\n"
+    notebook = Path("browse_results.ipynb")
+    assert results in notebook.read_text()
+    notebook.write_text("mine")
+    assert invoke("browse", results, "--no-show").stdout == "browse_results.ipynb is there, and is left as it is\n"
+    assert notebook.read_text() == "mine"
+    assert invoke("browse", "nowhere", "--no-show").exit_code == 2
 
 
 def test_damaged_files_are_named(results):

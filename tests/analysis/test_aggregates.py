@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import scipy.stats
+from statsmodels.stats.proportion import proportion_confint
 from trial_folders import write_trial
 
 import analysis
@@ -77,7 +79,8 @@ def test_agg_equals_plain_pandas(notebook_run: Path, by: str | list[str]) -> Non
     df = analysis.load(notebook_run)
     table = agg(df, by, "val_acc_max")
     keys = [by] if isinstance(by, str) else by
-    assert list(table.columns) == [*keys, "mean", "std", "min", "max", "count", "failed", "incomplete", "without_value"]
+    statistics = ["mean", "std", "low", "high", "min", "max", "count", "failed", "incomplete", "without_value"]
+    assert list(table.columns) == [*keys, *statistics]
     assert table[["count", "failed", "incomplete", "without_value"]].to_numpy().sum() == len(df)
     for row in table.to_dict("records"):
         group = df
@@ -121,6 +124,24 @@ def test_agg_counts_what_it_leaves_out(few: pd.DataFrame) -> None:
     assert table["std"].isna().tolist() == [False, True, True, True]
 
 
+def test_agg_gives_the_t_interval_of_the_mean(notebook_run: Path) -> None:
+    df = analysis.load(notebook_run)
+    table = agg(df, ["on_perc", "hebbian_prune_perc"], "val_acc_max").set_index(["on_perc", "hebbian_prune_perc"])
+    values = df[(df["on_perc"] == 0.1) & (df["hebbian_prune_perc"] == 0.2)]["val_acc_max"]
+    expected = scipy.stats.t.interval(0.95, len(values) - 1, values.mean(), scipy.stats.sem(values))
+    assert table.loc[(0.1, 0.2), ["low", "high"]].tolist() == pytest.approx(list(expected), rel=1e-12)
+    assert table.loc[(0.05, 0.0), ["low", "high"]].isna().all()
+
+
+def test_agg_of_two_trials_by_hand(few: pd.DataFrame) -> None:
+    # 0.5 and 0.6: deviation 0.0707, over the root of 2 it is 0.05; t with one degree of freedom is 12.706.
+    table = agg(few, "on_perc", "val_acc_max")
+    assert table.loc[0, ["low", "high"]].tolist() == pytest.approx(
+        [0.55 - 12.706 * 0.05, 0.55 + 12.706 * 0.05], abs=1e-4
+    )
+    assert table["low"].isna().tolist() == table["high"].isna().tolist() == [False, True, True, True]
+
+
 def test_rows_are_in_the_order_of_the_keys_whatever_that_of_the_trials(few: pd.DataFrame) -> None:
     shuffled = few.sample(frac=1, random_state=0)
     table = agg(few, ["on_perc", "status"], "val_acc_max")
@@ -144,12 +165,20 @@ def test_agg_of_keys_of_different_kinds(tmp_path: Path) -> None:
 
 def test_failure_rates(few: pd.DataFrame) -> None:
     table = failure_rates(few, "on_perc")
-    assert list(table.columns) == ["on_perc", "failed", "total", "rate"]
-    assert table.iloc[:, 1:].values.tolist() == [[0, 2, 0.0], [1, 4, 0.25], [1, 1, 1.0], [0, 1, 0.0]]
+    assert list(table.columns) == ["on_perc", "failed", "total", "rate", "low", "high"]
+    assert table.iloc[:, 1:4].values.tolist() == [[0, 2, 0.0], [1, 4, 0.25], [1, 1, 1.0], [0, 1, 0.0]]
 
 
 def test_failure_rates_of_two_keys(notebook_run: Path) -> None:
     table = failure_rates(analysis.load(notebook_run), ["on_perc", "hebbian_prune_perc"])
     failed = table[table["failed"] > 0]
-    assert failed.values.tolist() == [[0.05, 0.0, 8, 8, 1.0]]
+    assert failed.iloc[:, :5].values.tolist() == [[0.05, 0.0, 8, 8, 1.0]]
     assert table["total"].tolist() == [8] * 9
+
+
+@pytest.mark.parametrize(("n_failed", "total"), [(0, 1), (1, 1), (0, 72), (2, 72), (24, 72), (72, 72)])
+def test_interval_of_a_failure_rate(n_failed: int, total: int) -> None:
+    df = pd.DataFrame({"a": 1, "status": ["error"] * n_failed + ["complete"] * (total - n_failed)})
+    low, high = failure_rates(df, "a").loc[0, ["low", "high"]]
+    assert (low, high) == pytest.approx(proportion_confint(n_failed, total, method="wilson"), abs=1e-12)
+    assert 0 <= low <= n_failed / total <= high <= 1 and low < high

@@ -1,0 +1,103 @@
+"""What was read of an experiment, in one file of the Arrow format, so that it need not be read again.
+
+The file holds the columns of all rows, as numbers, or as JSON where they hold anything else; in its metadata the
+trials as JSON; at its end a checksum. Nothing in it is code, and a damaged or foreign file is as good as none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.files import parsed
+from analysis.folders import Issue, Stamp, Trial
+from analysis.history import History, objects
+from analysis.values import hashable
+
+NAME = ".analysis.arrow"
+# Another number whenever what is read of the same files becomes another.
+VERSION = 1
+
+
+class Cached(NamedTuple):
+    """What was read; and of the files that it was read from, what they were."""
+
+    of_states: Stamp
+    stamps: dict[str, Stamp]  # of the trials that can be believed
+    trials: list[Trial]
+    history: History
+    issues: list[Issue]
+
+
+def read(folder: Path) -> Cached | None:
+    """What a folder's cache holds; None if there is none that is whole and of this version."""
+    try:
+        with pa.memory_map(str(folder / NAME)) as file:
+            content = file.read_buffer()
+        whole, checksum = content[:-4], bytes(content[-4:])
+        if zlib.crc32(whole).to_bytes(4, "big") != checksum:
+            return None
+        table = pa.ipc.open_file(whole).read_all()
+    except (OSError, ValueError, pa.ArrowException):
+        return None
+    about = parsed(table.schema.metadata[b"about"])
+    if about["version"] != VERSION:
+        return None
+    columns = {name: _array(table.column(name)) for name in table.column_names}
+    for trial in about["trials"]:
+        trial["config"] = {name: hashable(value) for name, value in trial["config"].items()}
+    return Cached(
+        about["of_states"],
+        about["stamps"],
+        [Trial(**trial) for trial in about["trials"]],
+        History(np.array(about["starts"]), columns),
+        [Issue(*issue) for issue in about["issues"]],
+    )
+
+
+def write(folder: Path, cached: Cached) -> None:
+    """Make this the folder's cache, if the folder can be written to."""
+    about = {
+        "version": VERSION,
+        "of_states": cached.of_states,
+        "stamps": cached.stamps,
+        "trials": [asdict(trial) for trial in cached.trials],
+        "starts": cached.history.starts.tolist(),
+        "issues": cached.issues,
+    }
+    columns = {name: _arrow(column) for name, column in cached.history.columns.items()}
+    table = pa.table(columns).replace_schema_metadata({"about": json.dumps(about)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    content = sink.getvalue()
+    beside = folder / f"{NAME}.{os.getpid()}"
+    # A folder that is read only, a full disk: it is read again next time.
+    with contextlib.suppress(OSError):
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.write(zlib.crc32(content).to_bytes(4, "big"))
+            beside.replace(folder / NAME)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _arrow(column: np.ndarray[Any, Any]) -> pa.Array:
+    if column.dtype != object:
+        return pa.array(column)
+    return pa.array([json.dumps(value) for value in column.tolist()], pa.string())
+
+
+def _array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    if pa.types.is_string(column.type):
+        return objects([hashable(json.loads(text)) for text in column.to_pylist()])
+    return column.to_numpy()

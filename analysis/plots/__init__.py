@@ -1,0 +1,31 @@
+"""Plots of grid-search results. Each takes a DataFrame and returns a plotly figure; `fig.show()` shows it.
+
+They are imported from here, `from analysis.plots import plot_axis`, so that loading results needs no plotly.
+The background is transparent and the text grey, for light and dark pages; `fig.update_layout(template=...)`
+changes both.
+"""
+
+try:
+    import plotly  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "the plots are drawn by plotly, which is not installed: pip install dynsparse[jupyter]"
+    ) from error
+
+from analysis.plots.axis import plot_axis
+from analysis.plots.curves import plot_curves
+from analysis.plots.failures import plot_failures
+from analysis.plots.importance import plot_importance
+from analysis.plots.parallel import plot_parallel
+from analysis.plots.pivot import plot_pivot
+from analysis.plots.sparsity import plot_sparsity
+
+__all__ = [
+    "plot_axis",
+    "plot_curves",
+    "plot_failures",
+    "plot_importance",
+    "plot_parallel",
+    "plot_pivot",
+    "plot_sparsity",
+]

@@ -1,0 +1,131 @@
+"""A metric over the values of one hyperparameter."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.aggregates import agg, check_columns
+from analysis.plots.groups import SHOWN as TOP
+from analysis.plots.groups import Group, add_legend, best, check_top, group_keys, groups, mean_texts, names_of, note
+from analysis.plots.scales import Scale, scale
+from analysis.plots.style import escape, faded, new_figure, view
+from analysis.plots.trials import averaged_over, describe, drawn, hover, with_finite
+
+
+def plot_axis(
+    df: pd.DataFrame, x: str, metric: str, by: str | Sequence[str] | None = None, top: int = TOP, lowest: bool = False
+) -> go.Figure:
+    """The mean of a metric at each value of a column, its 95% interval, and every trial as a faint point.
+
+    Numbers lie on a line, or on a logarithmic axis if they are spaced like that; booleans, texts and tuples are
+    categories, whose interval is a bar instead of a band. The means are those of `agg`. An interval much longer
+    than the trials are apart runs out of the picture; the pointer says how far.
+
+    Args:
+        by: one or more columns; each combination of their values has a colour of its own.
+        top: how many groups are shown at most: those whose mean over all their trials is best.
+        lowest: whether low values are the better ones.
+
+    Raises: ValueError if a column does not exist, `metric` holds no numbers, or no trial has a value.
+    """
+    check_columns(df, [x])
+    keys = group_keys(df, by, besides=[x, metric])
+    df, notes, n_other = best_groups(with_finite(df, metric), keys, metric, top, lowest)
+    found = scale(df[x])
+    means = "mean and 95% interval of the mean"
+    notes = [describe(df, metric, n_other), *notes, f"{means}; {averaged_over(df, [x, *keys])}".removesuffix("; ")]
+    fig = new_figure(f"{metric} by {x}", notes)
+    draw_means(fig, df, x, metric, keys, found)
+    fig.update_xaxes(title_text=escape(x), **found.layout())
+    add_legend(fig, keys)
+    return fig
+
+
+def best_groups(
+    df: pd.DataFrame, keys: list[str], metric: str, top: int, lowest: bool
+) -> tuple[pd.DataFrame, list[str], int]:
+    """The trials of the groups with the best means, a note if that are not all, and how many trials it leaves out."""
+    check_top(top)
+    drawn(df, metric)
+    if not keys:
+        return df, [], 0
+    table = agg(df, keys, metric)
+    names = names_of(table, keys)
+    shown = best(table["mean"].set_axis(names), top, lowest)
+    found = df[names_of(df, keys).isin(shown)]
+    notes = [note(len(table), len(shown), keys, f"mean {metric}")]
+    return found, [text for text in notes if text], len(df) - len(found)
+
+
+def draw_means(fig: go.Figure, df: pd.DataFrame, x: str, metric: str, keys: list[str], found: Scale) -> None:
+    """Adds, for each group, its trials as points and its means with their interval."""
+    table = agg(df, [*keys, x], metric)
+    table = table[table["count"] > 0]
+    trials = drawn(df, metric)
+    texts = pd.Series(hover(df), index=df.index)
+    trial_names, names = names_of(trials, keys), names_of(table, keys)
+    found_groups = groups(names)
+    for group in found_groups:
+        points, rows = trials[trial_names == group.name], table[names == group.name]
+        _draw_points(fig, points, found.places(points[x]), metric, group, texts[points.index])
+        if found.kind == "category":
+            _draw_bars(fig, rows, found.places(rows[x]), group)
+        else:
+            _draw_band(fig, rows, found.places(rows[x]), group, len(found_groups))
+    if found.kind == "category":
+        fig.update_layout(scattermode="group", scattergap=0.4)  # groups stand beside each other
+    fig.update_yaxes(title_text=escape(metric), **view(trials[metric], table))
+
+
+def _draw_points(
+    fig: go.Figure, points: pd.DataFrame, places: list[object], metric: str, group: Group, texts: pd.Series
+) -> None:
+    fig.add_scatter(
+        x=places,
+        y=points[metric],
+        mode="markers",
+        marker={"color": group.colour, "opacity": 0.3, "size": 5, "symbol": group.symbol},
+        hovertext=list(texts),
+        hovertemplate=f"%{{hovertext}}<br>{escape(metric)}: %{{y}}<extra></extra>",
+        meta="trials",
+        **group.legend(is_shown=False),
+        offsetgroup=group.name,
+    )
+
+
+def _draw_band(fig: go.Figure, rows: pd.DataFrame, places: list[object], group: Group, n_bands: int) -> None:
+    has_band = rows["low"].notna().to_numpy()
+    xs = [place for place, has in zip(places, has_band, strict=True) if has]
+    low, high = rows["low"][has_band].tolist(), rows["high"][has_band].tolist()
+    fig.add_scatter(
+        x=xs + xs[::-1],
+        y=high + low[::-1],
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=faded(group.colour, n_bands),
+        hoverinfo="skip",
+        meta="band",
+        **group.legend(is_shown=False),
+    )
+    _draw_line(fig, rows, places, group, mode="lines+markers", line={"color": group.colour, "dash": group.dash})
+
+
+def _draw_bars(fig: go.Figure, rows: pd.DataFrame, places: list[object], group: Group) -> None:
+    half = (rows["high"] - rows["mean"]).fillna(0.0)
+    _draw_line(fig, rows, places, group, mode="markers", error_y={"array": half, "thickness": 2, "width": 5})
+
+
+def _draw_line(fig: go.Figure, rows: pd.DataFrame, places: list[object], group: Group, **style: object) -> None:
+    fig.add_scatter(
+        x=places,
+        y=rows["mean"],
+        marker={"color": group.colour, "size": 9, "symbol": group.symbol},
+        hovertext=mean_texts(rows, group),
+        hovertemplate="%{x}<br>%{hovertext}<extra></extra>",
+        meta="means",
+        **group.legend(),
+        offsetgroup=group.name,
+        **style,
+    )

@@ -1,0 +1,43 @@
+"""Where trials failed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.aggregates import check_columns, failure_rates, key_names
+from analysis.plots.matrix import Cell, draw_matrix, matrix
+from analysis.plots.style import escape, label
+
+
+def plot_failures(df: pd.DataFrame, rows: str | Sequence[str], columns: str | Sequence[str]) -> go.Figure:
+    """The share of the trials that failed, for each combination of values: its colour, and "3 of 9".
+
+    A combination without a trial has no colour and says "–". The pointer shows the 95% interval of the rate. The
+    rates are those of `failure_rates`, where unfinished trials count as not failed.
+
+    Args:
+        rows, columns: one or more columns of `df` each; the values of several are joined.
+
+    Raises: ValueError if a column does not exist, or there is no trial.
+    """
+    lefts, tops = ([names] if isinstance(names, str) else list(names) for names in (rows, columns))
+    keys = key_names(df, lefts + tops, taken=[])
+    check_columns(df, ["status"])
+    if df.empty:
+        raise ValueError("there is no trial to plot: the DataFrame has no rows")
+    table = failure_rates(df, keys)
+    groups = table.to_dict("records")
+    cells = [Cell(group["rate"], f"{group['failed']} of {group['total']}", _hover(group, keys)) for group in groups]
+    n_incomplete = int((~df["status"].isin(["complete", "error"])).sum())
+    notes = [f"{table['failed'].sum()} of {len(df)} trials failed; {n_incomplete} incomplete, counted as not failed"]
+    title = f"failed trials by {', '.join(lefts)} and {', '.join(tops)}"
+    bar = {"title": {"text": "failure rate"}, "tickformat": ".0%"}
+    return draw_matrix(matrix(table, lefts, tops, cells), lefts, tops, title, notes, bar, ends=(0.0, 1.0))
+
+
+def _hover(group: dict[Any, Any], keys: list[str]) -> str:
+    values = [f"{escape(key)}: {escape(label(group[key]))}" for key in keys]
+    rate = f"{group['failed']} of {group['total']} failed: {group['rate']:.1%}"
+    return "<br>".join([*values, rate, f"95%: {group['low']:.1%} to {group['high']:.1%}"])

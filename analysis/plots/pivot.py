@@ -1,0 +1,56 @@
+"""A pivot table as a heat map."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.aggregates import LEFT_OUT, NOTHING, agg, key_names
+from analysis.plots.matrix import Cell, draw_matrix, matrix
+from analysis.plots.style import escape, label, short
+from analysis.plots.trials import averaged_over, describe, drawn, with_finite
+
+
+def plot_pivot(df: pd.DataFrame, rows: str | Sequence[str], columns: str | Sequence[str], metric: str) -> go.Figure:
+    """The mean of a metric for each combination of values: its colour, the number, and of how many trials it is.
+
+    A cell also says how many trials failed or are incomplete. One without a value has no colour and says "–". The
+    means are those of `agg`. The figure is as large as its cells need.
+
+    Args:
+        rows, columns: one or more columns of `df` each; the values of several are joined.
+
+    Raises: ValueError if a column does not exist, `metric` holds no numbers, or no trial has a value.
+    """
+    lefts, tops = ([names] if isinstance(names, str) else list(names) for names in (rows, columns))
+    keys = key_names(df, lefts + tops, taken=[])
+    df = with_finite(df, metric)
+    drawn(df, metric)
+    table = agg(df, keys, metric)
+    number = "{:.3f}" if table["mean"].abs().max() >= 0.01 else "{:.2e}"
+    means = [None if math.isnan(mean) else float(mean) for mean in table["mean"]]
+    groups = table.to_dict("records")
+    cells = [
+        Cell(mean, "<br>".join(_lines(group, number)), _hover(group, keys, metric))
+        for mean, group in zip(means, groups, strict=True)
+    ]
+    title = f"{metric} by {', '.join(lefts)} and {', '.join(tops)}"
+    bar = {"title": {"text": short(metric, 16)}}
+    notes = [describe(df, metric), averaged_over(df, keys)]
+    return draw_matrix(matrix(table, lefts, tops, cells), lefts, tops, title, notes, bar)
+
+
+def _lines(group: dict[Any, Any], number: str) -> list[str]:
+    mean = number.format(group["mean"]) if group["count"] else NOTHING
+    left_out = [f"{group[name]} {name.replace('_', ' ')}" for name in LEFT_OUT if group[name]]
+    return [mean, *([f"n={group['count']}"] if group["count"] else []), *left_out]
+
+
+def _hover(group: dict[Any, Any], keys: list[str], metric: str) -> str:
+    values = [f"{escape(key)}: {escape(label(group[key]))}" for key in keys]
+    mean = NOTHING if group["count"] == 0 else f"{group['mean']:.5g}"
+    mean += f" ± {group['std']:.2g}" if group["count"] > 1 else ""
+    counts = ", ".join(f"{group[name]} {name.replace('_', ' ')}" for name in ("count", *LEFT_OUT))
+    return "<br>".join([*values, f"{escape(metric)}: {mean}", counts])

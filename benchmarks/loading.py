@@ -1,0 +1,88 @@
+"""Seconds to read an experiment that is on the disk: `analysis.load` and `load_history`, and Ray's ResultGrid.
+
+Ray: `get_dataframe` and the `metrics_dataframe` of each trial, which together hold as much as ours. First: without our
+cache; again: with it. Then our loader on copies of the trials, 5,000 of them. All read files that the system has in
+memory.
+"""
+
+import argparse
+import itertools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from ray import tune
+from tabulate import tabulate
+from turns import rows, seconds_in_turns, write
+
+from analysis import load, load_history
+from analysis.cache import NAME
+
+HEADERS = ["", "median s", "min", "max", "ratio"]
+
+
+def copied(experiment, to, n_trials):
+    """The experiment with so many trials, old enough for a cache."""
+    to.mkdir()
+    trials = [path for path in sorted(experiment.iterdir()) if path.is_dir()]
+    for number, trial in zip(range(n_trials), itertools.cycle(trials), strict=False):
+        copy = to / (trial.name if number < len(trials) else f"{trial.name}_{number}")
+        shutil.copytree(trial, copy, ignore=shutil.ignore_patterns("checkpoint*", "events*"))
+        for path in copy.iterdir():
+            os.utime(path, (0, 0))
+    for path in experiment.iterdir():
+        if path.is_file() and path.name != NAME:
+            shutil.copy2(path, to)
+            os.utime(to / path.name, (0, 0))
+    return len(trials)
+
+
+def first(experiment):
+    (experiment / NAME).unlink(missing_ok=True)
+    load(experiment)
+
+
+def rays(experiment):
+    grid = tune.ExperimentAnalysis(str(experiment))
+    grid = tune.ResultGrid(grid)
+    grid.get_dataframe()
+    return [result.metrics_dataframe for result in grid]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment", help="the folder of an experiment that dynsparse or Tune has run")
+    parser.add_argument("--trials", type=int, default=5000)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", help="also write the figures to this file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        few, many = Path(folder, "few"), Path(folder, "many")
+        n_few = copied(Path(options.experiment), few, len(list(Path(options.experiment).iterdir())))
+        copied(Path(options.experiment), many, options.trials)
+        history = load_history(few)
+        print(f"{len(history)} rows of {n_few} trials, {history.shape[1]} columns")
+        seconds = seconds_in_turns(
+            {
+                "load, first": lambda: first(few),
+                "load, again": lambda: load(few),
+                "load_history, again": lambda: load_history(few),
+                "Ray's ResultGrid": lambda: rays(few),
+            },
+            options.repeats,
+        )
+        of_many = seconds_in_turns(
+            {
+                f"load of {options.trials} trials, first": lambda: first(many),
+                f"load of {options.trials} trials, again": lambda: load(many),
+            },
+            options.repeats,
+        )
+    table = rows(seconds, "load, first") + rows(of_many, f"load of {options.trials} trials, first")
+    print(tabulate(table, HEADERS, floatfmt=(None, ".3f", ".3f", ".3f", ".2f")))
+    write(options.json, {**seconds, **of_many})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""The command line. Each command imports what it needs, so that `dynsparse --help` answers at once."""
+
+import click
+
+from dynsparse.cli import results, trials
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dynsparse")
+def main() -> None:
+    """Grid searches over dynamically sparse networks on Ray Tune.
+
+    \b
+    dynsparse show  experiments/quickstart.py     what the grid would train
+    dynsparse run   experiments/quickstart.py     train it
+    dynsparse table results/quickstart --rows model --columns on_perc --metric val_acc_max
+    """
+
+
+for command in (
+    *(trials.show, trials.run, trials.watch, trials.keys),
+    *(results.table, results.failures, results.report, results.browse),
+):
+    main.add_command(command)

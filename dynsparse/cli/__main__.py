@@ -1,0 +1,5 @@
+"""`python -m dynsparse.cli` is `dynsparse`."""
+
+from dynsparse.cli import main
+
+main()

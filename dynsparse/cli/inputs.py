@@ -1,0 +1,119 @@
+"""What is typed on the command line: settings, an experiment's file, a folder of results; and how it is refused."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from dynsparse.config import Config
+    from dynsparse.experiment import Experiment
+
+
+class Setting(click.ParamType):
+    """KEY=VALUE or KEY=VALUE,VALUE,...; values as Python writes them, any other text is a string."""
+
+    name = "KEY=VALUE[,VALUE...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """(key, values)."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not equals or not key or not text:
+            self.fail(f"{value!r} is not KEY=VALUE, for example on_perc=0.05,0.1", param, ctx)
+        return key.strip(), [literal(part) for part in split_outside_brackets(text)]
+
+
+def literal(text: str) -> Any:
+    """The Python value that a text writes; true, false and null count, and other text is itself."""
+    text = text.strip()
+    words = {"true": True, "false": False, "null": None, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def split_outside_brackets(text: str) -> list[str]:
+    """Split at the commas that stand in no bracket: "(300,100),(100,)" is two values."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+class Refusal(click.ClickException):
+    """Bad input: the message names the thing and the fix. Exit code 2."""
+
+    exit_code = 2
+
+
+file_argument = click.argument("file", type=click.Path())
+folder_argument = click.argument("folder", metavar="DIR", type=click.Path())
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    type=Setting(),
+    help="Replace a key of the space; several values are an axis.",
+)
+
+
+def checked(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Experiment, list[Config]]:
+    """The experiment of a file and its trials. Raises: Refusal."""
+    from dynsparse.experiment import load_experiment
+
+    names = [name for name, _ in settings]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise Refusal(f"--set {', '.join(sorted(twice))} is given twice; write all its values in one: KEY=A,B")
+    try:
+        experiment = load_experiment(file)
+        return experiment, experiment.configs(dict(settings))
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+
+
+def loaded(folder: str, *, metric: str | None = None) -> Any:
+    """The DataFrame of a results' folder, with a column that is asked for; damaged files are named. Raises: Refusal."""
+    import analysis
+
+    path = folder if "://" in folder else Path(folder).expanduser()
+    try:
+        df = analysis.load(path)
+        found = analysis.issues(df)
+        if metric is not None and metric not in df:
+            # Only metrics with "acc" in their name are columns of their own accord; val_loss_min is asked for here.
+            df = analysis.load(path, [*analysis.logged(df), re.sub(r"_((max|min)(_epoch)?|median|last)$", "", metric)])
+    except (OSError, ValueError) as error:
+        raise Refusal(str(error)) from error
+    for trial_dir, file, problem in found.fillna("").itertuples(index=False):
+        click.echo(f"damaged: {Path(trial_dir, file)}: {problem}", err=True)
+    return df
+
+
+def chosen(df: Any, where: str | None) -> Any:
+    """The rows for which an expression holds. Raises: ValueError, naming the expression."""
+    if where is None:
+        return df
+    try:
+        holds = df.eval(where)
+    except Exception as error:  # whatever the expression made pandas raise
+        raise ValueError(f"--where {where!r} does not work: {error}") from error
+    if str(getattr(holds, "dtype", None)) not in ("bool", "boolean"):
+        raise ValueError(f"--where {where!r} is no condition; write one, such as 'on_perc == 0.1'")
+    if not holds.any():
+        raise ValueError(f"--where {where!r} leaves no trial of {len(df)}")
+    return df[holds]

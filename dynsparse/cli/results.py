@@ -1,0 +1,111 @@
+"""The commands that read results: table, failures, report, browse."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from dynsparse.cli.inputs import Refusal, chosen, folder_argument, loaded
+
+
+@click.command()
+@folder_argument
+@click.option("--rows", required=True, help="Key, or keys with commas, for the rows.", metavar="KEY[,KEY]")
+@click.option("--columns", help="Key for the columns.", metavar="KEY")
+@click.option("--metric", required=True, help="Column of the results, for example val_acc_max.")
+@click.option("--where", help="Only trials for which this holds, as DataFrame.query takes it: 'on_perc == 0.1'.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "latex", "csv"]),
+    default="text",
+    show_default=True,
+)
+def table(folder: str, rows: str, columns: str | None, metric: str, where: str | None, form: str) -> None:
+    """Pivot table of the results in DIR: mean ± standard deviation over trials.
+
+    With --format csv the same as numbers, one row for each cell.
+    """
+    import analysis
+
+    keys = [key.strip() for key in rows.split(",")]
+    df = loaded(folder, metric=metric)
+    try:
+        df = chosen(df, where)
+        if form == "csv":
+            # For a program: numbers, one row for each cell.
+            result = analysis.agg(df, [*keys, columns] if columns else keys, metric)
+        else:
+            result = analysis.pivot(df, keys, columns, metric)
+        text = analysis.format_table(result, form)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    click.echo(text.rstrip())
+    over = analysis.varying(df, besides=[*keys, *([columns] if columns else [])])
+    if over:
+        each = ", ".join(f"{name} ({n} values)" for name, n in over.items())
+        click.echo(f"each cell is over {each}", err=form != "text")
+    click.echo(analysis.left_out(df), err=form != "text")
+
+
+@click.command()
+@folder_argument
+def failures(folder: str) -> None:
+    """List the trials in DIR that failed or did not finish, and the files that are damaged."""
+    import analysis
+
+    df = loaded(folder)
+    failed = analysis.failures(df)
+    if len(failed):
+        click.echo(analysis.format_table(failed, "text"))
+    click.echo(analysis.left_out(df))
+
+
+@click.command()
+@folder_argument
+@click.option("-o", "--output", default="report.html", show_default=True, type=click.Path(), help="The file to write.")
+@click.option("--metric", default="val_acc_max", show_default=True, help="Column of the results; higher is better.")
+@click.option("--where", help="Only trials for which this holds: 'on_perc == 0.1'.")
+def report(folder: str, output: str, metric: str, where: str | None) -> None:
+    """Write one HTML file about the results in DIR: comparisons, plots, failures. It opens without a network."""
+    import analysis
+
+    df = loaded(folder, metric=metric)
+    try:
+        from analysis.report import report as page
+
+        df = chosen(df, where)
+        history = analysis.load_history(folder if "://" in folder else Path(folder).expanduser())
+        history = history[history["trial_dir"].isin(df["trial_dir"])]
+        content = page(df, metric, history, title=Path(folder).name)
+    except (ImportError, ValueError) as error:
+        raise Refusal(str(error)) from error
+    try:
+        Path(output).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise Refusal(f"{output} cannot be written: {error.strerror}") from error
+    click.echo(f"written: {output} ({len(content) / 1e6:.1f} MB, opens in any browser)")
+
+
+@click.command()
+@folder_argument
+@click.option("--show/--no-show", default=True, help="Open it in JupyterLab, or only write it.")
+def browse(folder: str, show: bool) -> None:
+    """Write a notebook that browses the results in DIR, and open it in JupyterLab."""
+    loaded(folder)
+    from analysis.notebook import browsing
+
+    path = Path(f"browse_{Path(folder).name}.ipynb")
+    if path.exists():
+        click.echo(f"{path} is there, and is left as it is")
+    else:
+        path.write_text(browsing(folder if "://" in folder else str(Path(folder).expanduser().resolve())))
+        click.echo(f"written: {path}")
+    if show:
+        if importlib.util.find_spec("jupyterlab") is None:
+            raise Refusal("JupyterLab is not installed: pip install dynsparse[jupyter]")
+        os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(path)])
