@@ -288,14 +288,14 @@ def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
     # place i with that in a place drawn from i on. 64 bits modulo a few thousand are as good as uniform.
     steps = np.arange(n_pixels, dtype=np.uint64)
     draws = bits(n_images * n_pixels, Stream(seed, Purpose.NOISE_IMAGES)).reshape(n_images, n_pixels)
-    places = (steps + draws % (np.uint64(input_size) - steps)).astype(np.int64).T.copy()
-    pixels = np.repeat(np.arange(input_size)[:, None], n_images, axis=1)
+    places = (steps + draws % (np.uint64(input_size) - steps)).astype(np.int32).T.copy()
+    pixels = np.repeat(np.arange(input_size, dtype=np.int32)[:, None], n_images, axis=1)
     images = np.arange(n_images)
     for i in range(n_pixels):
         chosen = pixels[places[i], images]
         pixels[places[i], images] = pixels[i]
         pixels[i] = chosen
-    overwritten = torch.from_numpy(pixels[:n_pixels]).T
+    overwritten = torch.from_numpy(pixels[:n_pixels]).T.long()
     noisy = x.clone()
     noisy.scatter_(1, overwritten[:, : n_pixels // 2], 0.9)
     noisy.scatter_(1, overwritten[:, n_pixels // 2 :], 0.1)

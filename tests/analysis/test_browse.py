@@ -83,6 +83,7 @@ def test_a_filter_is_followed_by_all(browser: Browser, experiment: Path) -> None
     assert len(browser.shown) == 0
     assert "<b>0</b> of 24" in browser.count.value
     browser.filters["model"].value = ["SET", "RigL"]
+    browser.filters["on_perc"].value = [0.1]
     browser.filters["status"].value = ["error"]
     assert list(browser.shown["trial_dir"]) == ["T_00007"]
 

@@ -1,0 +1,123 @@
+"""What limits the sparse engine: microseconds of each kernel for a block of 64 examples, and how fast it reads.
+
+The network is that of one_epoch.py after two epochs on MNIST. Bytes are counted: a row of 64 examples is 256 bytes, and
+each active weight reads one row forward, one backward for its gradient, and, behind the first layer, reads and writes
+one more. Beside them what this machine reads at most with the same instructions: from rows that lie in its first cache,
+and in order from as many rows as the inputs have, which lie in its second.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+from numba import njit
+from tabulate import tabulate
+from turns import write
+
+from dynsparse.config import Config
+from dynsparse.engines.sparse import kernels
+from dynsparse.engines.sparse.lanes import LANES, weighted_sum
+from dynsparse.training import Trainer
+
+ROW = 4 * LANES
+
+
+@njit(error_model="numpy")
+def sums(x, source, weight, n_units, n_sources):
+    for unit in range(n_units):
+        weighted_sum(x, len(x) - 1, np.float32(0), source, weight, unit * n_sources, (unit + 1) * n_sources)
+
+
+def microseconds(step, repeats):
+    """The median, after a first call that compiles."""
+    step()
+    found = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        for _ in range(50):
+            step()
+        found.append((time.perf_counter() - started) / 50 * 1e6)
+    return statistics.median(found)
+
+
+def limits(repeats):
+    """Gigabytes a second that weighted sums read, by where the rows lie."""
+    n_units, n_sources = 100, 500
+    weight = np.ones(n_units * n_sources, np.float32)
+    found = {}
+    for place, n_rows in [("first cache", 16), ("second cache", 784)]:
+        x = np.ones((n_rows + 1, LANES), np.float32)
+        source = (np.arange(n_units * n_sources) % n_rows).astype(np.uint32)
+        taken = microseconds(lambda x=x, source=source: sums(x, source, weight, n_units, n_sources), repeats)
+        found[place] = n_units * n_sources * ROW / taken / 1e3
+    return found
+
+
+def measured(on_perc, repeats):
+    trainer = Trainer([Config(dataset_name="MNIST", kwinners=True, epochs=9, engine="sparse", on_perc=on_perc)])
+    for _ in range(2):
+        trainer.train_epoch()
+    engine = trainer.engine
+    [trial] = engine._trials
+    [images], labels = trainer._examples
+    start, source, weight, bias, ends, winners, factor = trial.network(training=True)
+    order = np.random.default_rng(0).permutation(len(labels[0]))
+    x, d, scaled, passes = engine._x[:1], engine._d[0], engine._scaled, engine._passes
+    relu, none = np.zeros_like(winners), np.zeros_like(start)
+    target = labels[0].numpy()[order[:LANES]]
+    activity = np.zeros((ends[-1], 944), np.uint64)
+    total = np.empty((ends[1] - ends[0], ends[0]), np.float32)
+    n_weights, n_behind = len(source), int((source >= ends[0]).sum())
+    place = iter(np.tile(np.arange(0, len(order) - LANES, LANES), 1000))
+
+    def turn():
+        begin = next(place)
+        kernels.turn(images.pixels, order[begin : begin + LANES], np.float32(33), np.float32(0.013), x)
+
+    def forward(rows=start, k=winners):
+        kernels.forward(rows, source, weight, bias, ends, k, factor, x[0], scaled, passes, 0)
+
+    turn()
+    forward()
+    gradients = np.zeros_like(trial.weight_gradient), np.zeros_like(trial.bias_gradient)
+    steps = {
+        "pixels to rows": (turn, ends[0] * (LANES + ROW)),
+        "forward, without choosing winners": (lambda: forward(k=relu), n_weights * ROW),
+        "choosing winners, three layers": (lambda: forward(rows=none), None),
+        "loss": (lambda: kernels.loss_and_gradient(x[0], d, ends[-2], ends[-1], target, LANES, LANES), None),
+        "backward": (
+            lambda: kernels.backward(start, source, weight, ends, x[0], d, passes, *gradients),
+            (n_weights + 2 * n_behind) * ROW,
+        ),
+        "activity as bits": (lambda: kernels.keep_activity(x[0], LANES, activity, 0), len(x[0]) * ROW),
+    }
+    rows = []
+    for name, (step, n_bytes) in steps.items():
+        taken = microseconds(step, repeats)
+        rows.append([on_perc, name, taken, n_bytes / taken / 1e3 if n_bytes else None])
+        forward()
+    taken = microseconds(lambda: kernels.count_coactivations(activity, 0, ends[0], ends[1], total), 3)
+    # Four words are read for four results.
+    rows.append(
+        [on_perc, "coactivation, first layer, an epoch", taken, total.size * activity.shape[1] * 8 / taken / 1e3]
+    )
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--json", help="also write the figures to this file")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = [row for on_perc in (0.05, 0.1, 0.2) for row in measured(on_perc, options.repeats)]
+    print(tabulate(found, ["on_perc", "kernel", "µs", "GB/s"], floatfmt=("g", "", ".1f", ".0f"), missingval=""))
+    most = limits(options.repeats)
+    print(", ".join(f"{speed:.0f} GB/s from the {place}" for place, speed in most.items()))
+    write(options.json, {"kernels": found, "limits": most})
+
+
+if __name__ == "__main__":
+    main()
