@@ -60,9 +60,11 @@ class Browser(widgets.VBox):
         }
         keys = [name for name in several if name in self.filters]
         self.metric = _one_of("metric", list(dict.fromkeys([chosen, *usual])), chosen)
-        self.rows = _one_of("rows", keys or ["status"], (keys or ["status"])[-1])
-        self.columns = _one_of("columns", keys or ["status"], (keys or ["status"])[0])
-        self.curves_by = _one_of("curves by", [*keys, "trial_dir"], (keys or ["trial_dir"])[0])
+        # Means over seeds say more than means of each seed.
+        first = [name for name in keys if name != "seed"] or keys or ["status"]
+        self.rows = _one_of("rows", keys or ["status"], first[-1])
+        self.columns = _one_of("columns", keys or ["status"], first[0])
+        self.curves_by = _one_of("curves by", [*keys, "trial_dir"], first[0] if keys else "trial_dir")
         self.count = widgets.HTML()
         self.trials = ITable(self._table(), select=True, showIndex=False, allow_html=False, maxBytes=0)
         self.heat_map, self.curves = widgets.VBox(), widgets.VBox()

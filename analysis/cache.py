@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import zlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,7 +52,8 @@ def read(folder: Path) -> Cached | None:
         return None
     columns = {name: _array(table.column(name)) for name in table.column_names}
     for trial in about["trials"]:
-        trial["config"] = {name: hashable(value) for name, value in trial["config"].items()}
+        config = trial["config"]
+        config.update({name: hashable(value) for name, value in config.items() if type(value) is list})
     return Cached(
         about["of_states"],
         about["stamps"],
@@ -69,7 +69,7 @@ def write(folder: Path, cached: Cached) -> None:
         "version": VERSION,
         "of_states": cached.of_states,
         "stamps": cached.stamps,
-        "trials": [asdict(trial) for trial in cached.trials],
+        "trials": [vars(trial) for trial in cached.trials],
         "starts": cached.history.starts.tolist(),
         "issues": cached.issues,
     }

@@ -22,7 +22,7 @@ from analysis.folders import (
 from analysis.history import History, history_of, joined
 from analysis.remote import fetched, is_remote
 
-SKIPPED = BOOKKEEPING - {"training_iteration", "time_this_iter_s"}
+SKIPPED = {*BOOKKEEPING, "config"} - {"training_iteration", "time_this_iter_s"}
 # A file that was changed so shortly before it was read may change again and have the same time.
 SETTLED_AFTER_SECONDS = 2.0
 # Numbers of an experiment that is read in an instant anyhow.

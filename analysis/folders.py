@@ -177,7 +177,7 @@ def _state_of(entry: tuple[Any, bool]) -> dict[str, Any] | None:
 
 
 def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict[str, Any]], list[Issue]]:
-    """A trial, its rows, which are flat and lack the config, and what is damaged."""
+    """A trial, its rows as they were logged, and what is damaged."""
     rows, problems = _read_rows(folder, state)
     config, config_problems = _read_config(folder, rows, state)
     error, error_problem = read_last_line(folder / "error.txt")
@@ -195,10 +195,7 @@ def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict
         status=_status(last, error_problem != MISSING, state),
         error=error,
     )
-    flat = _without_repeats(
-        [flatten({k: v for k, v in row.items() if k != "config"} if "config" in row else row) for row in rows]
-    )
-    return trial, flat, [Issue(folder.name, *problem) for problem in problems + config_problems]
+    return trial, _without_repeats(rows), [Issue(folder.name, *problem) for problem in problems + config_problems]
 
 
 def _read_rows(folder: Path, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:

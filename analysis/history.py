@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.values import as_number, is_number
+from analysis.values import NESTED, as_number, flatten, is_number
 
 Array = np.ndarray[Any, Any]
 
@@ -38,15 +39,25 @@ class History(NamedTuple):
 
 
 def history_of(rows: list[dict[str, Any]], skipped: Collection[str]) -> History:
-    """The history of one trial, without the names to be skipped."""
-    names = [name for name in rows[0] if name not in skipped] if rows else []
-    if len(names) > 1 and all(row.keys() == rows[0].keys() for row in rows):
-        values: Iterable[Sequence[Any]] = zip(*map(itemgetter(*names), rows), strict=True)
-    else:
-        names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in skipped]
-        values = ([row.get(name) for row in rows] for name in names)
-    columns = {name: column(each) for name, each in zip(names, values, strict=True)}
+    """The history of one trial, without the names to be skipped. Inner dicts are unfolded."""
+    try:
+        columns = {name: column(values) for name, values in _by_name(rows).items() if name not in skipped}
+    except _NestedError:
+        flat = [flatten({name: value for name, value in row.items() if name not in skipped}) for row in rows]
+        columns = {name: column(values) for name, values in _by_name(flat).items() if name not in skipped}
     return History(np.array([0, len(rows)]), columns)
+
+
+class _NestedError(Exception):
+    """A column holds dicts or lists."""
+
+
+def _by_name(rows: list[dict[str, Any]]) -> dict[str, Sequence[Any]]:
+    if rows and len(rows[0]) > 1 and len(set(map(len, rows))) == 1:
+        # Rows with the same names, as nearly all have.
+        with contextlib.suppress(KeyError):
+            return dict(zip(rows[0], zip(*map(itemgetter(*rows[0]), rows), strict=True), strict=True))
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
 
 def joined(parts: Sequence[History]) -> History:
@@ -76,9 +87,16 @@ def _joined_column(parts: Sequence[Array | None], lengths: Sequence[int]) -> Arr
 def column(values: Sequence[Any]) -> Array:
     """An array of numbers if all are some, else of objects as they are."""
     kinds = set(map(type, values))
-    if values and kinds <= {float, int}:
-        is_exact = int not in kinds or all(abs(value) < 2**63 for value in values)
-        return np.array(values if is_exact else [float(str(value)) for value in values])
+    if kinds == {float}:
+        return np.array(values)
+    if not NESTED.isdisjoint(kinds):
+        raise _NestedError
+    if kinds == {int} or kinds == {int, float}:
+        try:
+            return np.array(values, np.int64 if float not in kinds else float)
+        except OverflowError:
+            # Beyond 64 bits, or beyond what a float can hold.
+            return np.array([float(str(value)) for value in values])
     return objects(values)
 
 

@@ -60,7 +60,7 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         for name in chosen
         for summary, values in zip(SUMMARIES, summarise(_numbers(history, name), history.starts), strict=True)
     }
-    names = _column_names(trials, {*FIRST_COLUMNS, *of_metrics, *RUN_COLUMNS, *LAST_COLUMNS})
+    names = _column_names(read, {*FIRST_COLUMNS, *of_metrics, *RUN_COLUMNS, *LAST_COLUMNS})
     first, last = history.starts[:-1], history.starts[1:] - 1
     epochs = _epochs(history)
     columns = {
@@ -69,7 +69,7 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         "epochs": np.where(first <= last, epochs[last] if len(epochs) else 0, 0),
         "experiment_file_name": read.experiments,
         **_minutes(history),
-        **{names[key]: [trial.config.get(key, math.nan) for trial in trials] for key in names},
+        **{names[key]: read.configs.get(key, [math.nan] * len(trials)) for key in names},
         "status": [trial.status for trial in trials],
         "error": [trial.error for trial in trials],
         "diverged": _have_diverged(history),
@@ -92,12 +92,12 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
     trials, history = read.trials, read.history
     chosen = _chosen_metrics(history, metrics, lambda name: True)
     called = {name: f"result/{name}" if name in HISTORY_COLUMNS else name for name in chosen}
-    names = _column_names(trials, {*HISTORY_COLUMNS, *called.values()})
+    names = _column_names(read, {*HISTORY_COLUMNS, *called.values()})
     numeric = [name for name in chosen if is_numeric(history.columns[name])]
     of_trials = {
         "trial_id": [trial.trial_id for trial in trials],
         "trial_dir": [trial.trial_dir for trial in trials],
-        **{names[key]: [trial.config.get(key, math.nan) for trial in trials] for key in names},
+        **{names[key]: read.configs.get(key, [math.nan] * len(trials)) for key in names},
     }
     repeated = pd.DataFrame(of_trials).loc[np.repeat(np.arange(len(trials)), np.diff(history.starts))]
     columns: dict[str, Any] = {
@@ -139,6 +139,7 @@ class Read(NamedTuple):
     """Experiments as they were read, and of which one each trial is."""
 
     trials: list[Trial]
+    configs: dict[str, list[Any]]  # of each key the values of all trials
     experiments: list[str]
     history: History
     issues: list[Issue]
@@ -151,8 +152,12 @@ def _read_all(paths: Iterable[PathName]) -> Read:
     if not names:
         raise ValueError("paths is empty; give at least one experiment folder")
     parts = [read_experiment(name) for name in names]
+    trials = [trial for part in parts for trial in part.trials]
+    # Trials of one experiment have the same keys, mostly: each different list of keys is looked at once.
+    keys = dict.fromkeys(key for several in dict.fromkeys(tuple(trial.config) for trial in trials) for key in several)
     return Read(
-        [trial for part in parts for trial in part.trials],
+        trials,
+        {key: [trial.config.get(key, math.nan) for trial in trials] for key in keys},
         [name for name, part in zip(names, parts, strict=True) for _ in part.trials],
         parts[0].history if len(parts) == 1 else joined([part.history for part in parts]),
         [issue for part in parts for issue in part.issues],
@@ -162,17 +167,20 @@ def _read_all(paths: Iterable[PathName]) -> Read:
 def _order(read: Read) -> list[int]:
     """The places of the trials by experiment, then by their hyperparameters, `seed` last."""
     experiments = {name: place for place, name in reversed(list(enumerate(read.experiments)))}
-    keys = dict.fromkeys(key for trial in read.trials for key in trial.config)
-    seed_last = sorted(keys, key="seed".__eq__)
+    seed_last = sorted(read.configs, key="seed".__eq__)
     # A value that all trials share orders nothing.
-    varying = [key for key in seed_last if len({repr(trial.config.get(key)) for trial in read.trials}) > 1]
+    varying = [read.configs[key] for key in seed_last if not _is_constant(read.configs[key])]
 
     def key(place: int) -> tuple[Any, ...]:
         trial = read.trials[place]
-        values = tuple(sort_key(trial.config.get(name)) for name in varying)
+        values = tuple(sort_key(column[place]) for column in varying)
         return (experiments[read.experiments[place]], values, trial.trial_id, trial.trial_dir)
 
     return sorted(range(len(read.trials)), key=key)
+
+
+def _is_constant(values: list[Any]) -> bool:
+    return values.count(values[0]) == len(values)
 
 
 def _chosen_metrics(history: History, metrics: Sequence[str] | None, is_default: Callable[[str], bool]) -> list[str]:
@@ -188,10 +196,9 @@ def _chosen_metrics(history: History, metrics: Sequence[str] | None, is_default:
     return list(dict.fromkeys(metrics))
 
 
-def _column_names(trials: list[Trial], taken: set[str]) -> dict[str, str]:
+def _column_names(read: Read, taken: set[str]) -> dict[str, str]:
     """The column of each hyperparameter, `seed` included."""
-    keys = dict.fromkeys([*(key for trial in trials for key in trial.config), "seed"])
-    return {key: f"config/{key}" if key in taken else key for key in keys}
+    return {key: f"config/{key}" if key in taken else key for key in dict.fromkeys([*read.configs, "seed"])}
 
 
 def _numbers(history: History, name: str) -> Array:

@@ -5,6 +5,8 @@ import math
 import re
 from typing import Any
 
+# What JSON may hold inside.
+NESTED = {dict, list}
 # How a torch scalar looks in Tune's rows.
 TENSOR = re.compile(r"tensor\(([^,()]+)(,.*)?\)")
 
@@ -64,7 +66,7 @@ def hashable(value: Any) -> Any:
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """The dict with inner dicts unfolded, their keys joined by "/", and hashable values; itself if it is flat."""
-    if not prefix and not any(isinstance(value, (dict, list)) for value in nested.values()):
+    if not prefix and NESTED.isdisjoint(map(type, nested.values())):
         return nested
     flat: dict[str, Any] = {}
     for key, value in nested.items():

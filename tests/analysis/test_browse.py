@@ -173,9 +173,10 @@ def test_a_person_browses_in_jupyterlab(jupyter: str, tmp_path: Path) -> None:
     with chromium() as page:
         page.goto(jupyter)
         page.wait_for_selector(".jp-Notebook", timeout=60_000)
+        settled(page, 2000)
         page.get_by_text("Run", exact=True).first.click()
         page.get_by_text("Run All Cells", exact=True).click()
-        page.wait_for_selector(".widget-select-multiple select", timeout=60_000)
+        page.wait_for_selector(".widget-select select", timeout=60_000)
         page.wait_for_selector(".dt-container tbody tr td", timeout=30_000)
         page.wait_for_selector(".js-plotly-plot .main-svg", timeout=30_000)
         settled(page, 2000)
@@ -184,7 +185,7 @@ def test_a_person_browses_in_jupyterlab(jupyter: str, tmp_path: Path) -> None:
         assert "of 24 entries" in page.locator(".dt-info").inner_text()
 
         # A filter: table, heat map and curves follow.
-        page.locator(".widget-select-multiple", has_text="model").locator("select").select_option(label="RigL")
+        page.locator(".widget-select", has_text="model").locator("select").select_option(label="RigL")
         page.wait_for_function("document.querySelector('.dt-info').innerText.includes('of 12 entries')")
         settled(page, 1500)
         shown = page.locator(".dt-container tbody").inner_text()

@@ -29,7 +29,7 @@ def test_columns_hold_what_the_rows_hold() -> None:
             expected[name].astype(float) if name in "ab" else expected[name].isna(),
             check_names=False,
         )
-    assert history.columns["d"].tolist() == [None, None, [1], None, None, None]
+    assert history.columns["d"].tolist() == [None, None, (1,), None, None, None]
 
 
 def test_names_that_nobody_wants_are_skipped() -> None:

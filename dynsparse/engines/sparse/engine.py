@@ -60,9 +60,9 @@ class SparseEngine:
         self.n_seen = 0
         # Scratch, for the batch at hand.
         n_blocks, n_units = -(-plan.batch_size // LANES), sum(plan.network.sizes)
-        self._x = np.zeros((n_blocks, max(n_units, LANES), LANES), np.float32)
-        self._d = np.zeros((n_blocks, n_units, LANES), np.float32)
-        self._scaled = np.zeros((n_units, LANES), np.float32)
+        self._x = _rows(n_blocks, max(n_units, LANES))
+        self._d = _rows(n_blocks, n_units)
+        (self._scaled,) = _rows(1, n_units)
         self._passes = np.zeros(n_units, np.uint64)
 
     @property
@@ -327,6 +327,13 @@ class Trial:
             kernels.count_coactivations(self.activity, before, lo, hi, total)
             counts.append(torch.from_numpy(total))
         return counts
+
+
+def _rows(n_blocks: int, n_units: int) -> Array:
+    """Zeros, (blocks, units, 64), from a multiple of 64 bytes on: no vector lies across two cache lines."""
+    content = np.zeros(n_blocks * n_units * LANES * 4 + 64, np.uint8)
+    first = -content.ctypes.data % 64
+    return content[first : first + content.size - 64].view(np.float32).reshape(n_blocks, n_units, LANES)
 
 
 def _stacked(trials: list[list[Tensor]]) -> list[Tensor]:
