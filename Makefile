@@ -40,6 +40,7 @@ faults: $(installed_test)
 bench: $(installed_bench)
 	$(PYTHON) benchmarks/one_epoch.py --json benchmarks/one_epoch.json
 	$(PYTHON) benchmarks/density.py --json benchmarks/density.json
+	$(PYTHON) benchmarks/kernels.py --json benchmarks/kernels.json
 	$(PYTHON) benchmarks/durability.py --json benchmarks/durability.json
 
 clean:

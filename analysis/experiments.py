@@ -1,8 +1,10 @@
 """All trials of an experiment, read from their folders; those that have not changed since from a cache."""
 
+import contextlib
+import gc
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +41,19 @@ class Experiment(NamedTuple):
     issues: list[Issue]
 
 
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python would look for cycles among the numbers of all trials again and again; there are none."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_no_collection()
 def read_experiment(path: str | os.PathLike[str]) -> Experiment:
     """An experiment's trials, rows and damage. The folder may be a URI (s3://...), which is read anew each time.
 
