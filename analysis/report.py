@@ -56,7 +56,9 @@ table.plain td.number, table.plain th.number { text-align: right; white-space: n
   font-variant-numeric: tabular-nums; }
 table.plain tr:hover { background: var(--fill); }
 summary { cursor: pointer; color: var(--accent); }
+div.dt-container { background: transparent !important; color: inherit !important; }
 </style>
+<script>document.documentElement.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)</script>
 <script>$plotly</script>
 $tables
 </head>

@@ -16,6 +16,13 @@ pytest.importorskip("itables")
 
 from analysis.report import report
 
+# The first background that is not transparent, and the colour of the text.
+BEHIND_AND_TEXT = """place => {
+    const text = document.querySelector(place);
+    let behind = text;
+    while (getComputedStyle(behind).backgroundColor == "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+    return [getComputedStyle(behind).backgroundColor, getComputedStyle(text).color];
+}"""
 HOSTILE = '</script><script>window.hacked=1</script><img src=x onerror="window.hacked=1">'
 
 
@@ -110,13 +117,12 @@ def test_a_person_reads_it_without_a_network(page: str, scheme: str, tmp_path: P
         assert figures.count() >= 7
         assert browser.locator(".main-svg .subplot, .main-svg .parcoords").count() >= 6
         assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        # Text can be told from the page behind it.
-        colours = browser.evaluate(
-            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
-        )
-        brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours]
-        assert abs(brightness[0] - brightness[1]) > 400
-        assert (brightness[0] > brightness[1]) == (scheme == "light")
+        # Text can be told from what is behind it.
+        for place in ("p", "table.plain td", ".dt-container tbody td", ".dt-search"):
+            colours = browser.evaluate(BEHIND_AND_TEXT, place)
+            brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours]
+            assert abs(brightness[0] - brightness[1]) > 250, place
+            assert (brightness[0] > brightness[1]) == (scheme == "light"), place
         # The table is searched and sorted.
         assert "of 24 entries" in browser.locator(".dt-info").inner_text()
         browser.fill(".dt-search input", "T_00017")
