@@ -23,7 +23,7 @@ from analysis.values import hashable
 
 NAME = ".analysis.arrow"
 # Another number whenever what is read of the same files becomes another.
-VERSION = 1
+VERSION = 2
 
 
 class Cached(NamedTuple):
@@ -51,13 +51,10 @@ def read(folder: Path) -> Cached | None:
     if about["version"] != VERSION:
         return None
     columns = {name: _array(table.column(name)) for name in table.column_names}
-    for trial in about["trials"]:
-        config = trial["config"]
-        config.update({name: hashable(value) for name, value in config.items() if type(value) is list})
     return Cached(
         about["of_states"],
         about["stamps"],
-        [Trial(**trial) for trial in about["trials"]],
+        [_trial(about["keys"], *trial) for trial in about["trials"]],
         History(np.array(about["starts"]), columns),
         [Issue(*issue) for issue in about["issues"]],
     )
@@ -65,11 +62,25 @@ def read(folder: Path) -> Cached | None:
 
 def write(folder: Path, cached: Cached) -> None:
     """Make this the folder's cache, if the folder can be written to."""
+    # Most trials have the same keys, which are written once.
+    keys = {names: place for place, names in enumerate(dict.fromkeys(tuple(trial.config) for trial in cached.trials))}
     about = {
         "version": VERSION,
         "of_states": cached.of_states,
         "stamps": cached.stamps,
-        "trials": [vars(trial) for trial in cached.trials],
+        "keys": list(keys),
+        "trials": [
+            (
+                keys[tuple(each.config)],
+                list(each.config.values()),
+                each.trial_dir,
+                each.trial_id,
+                each.name,
+                each.status,
+                each.error,
+            )
+            for each in cached.trials
+        ],
         "starts": cached.history.starts.tolist(),
         "issues": cached.issues,
     }
@@ -89,6 +100,12 @@ def write(folder: Path, cached: Cached) -> None:
             beside.replace(folder / NAME)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _trial(keys: list[list[str]], place: int, values: list[Any], *others: Any) -> Trial:
+    trial_dir, trial_id, name, status, error = others
+    values = [hashable(value) if type(value) is list else value for value in values]
+    return Trial(trial_dir, trial_id, name, dict(zip(keys[place], values, strict=True)), status, error)
 
 
 def _arrow(column: np.ndarray[Any, Any]) -> pa.Array:
