@@ -63,7 +63,7 @@ def agg(df: pd.DataFrame, by: str | Sequence[str], metric: str) -> pd.DataFrame:
     check_numbers(df, metric)
     keys = [df[name] for name in by]
     is_complete, has_failed = df["status"] == "complete", df["status"] == "error"
-    values = df[metric].where(is_complete)
+    values = df[metric].where(has_value(df, metric))
     left_out = dict(zip(LEFT_OUT, (has_failed, ~is_complete & ~has_failed, is_complete & values.isna()), strict=True))
     result = values.groupby(keys, dropna=False, sort=False).agg(["mean", "std", "min", "max", "count"])
     result = with_t_interval(result)
@@ -107,6 +107,9 @@ def key_names(df: pd.DataFrame, by: str | Sequence[str], taken: Sequence[str]) -
 
 def check_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
     """Raises a ValueError that names the near matches if one of the columns does not exist."""
+    several = [name for name in names if isinstance(name, list | set | dict)]
+    if several:
+        raise ValueError(f"one column is asked for at a time here, got {several[0]!r}")
     wrong = [name for name in names if name not in df.columns]
     if wrong:
         raise ValueError("; ".join(unknown("column", name, [str(c) for c in df.columns]) for name in wrong))

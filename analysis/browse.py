@@ -10,14 +10,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from itables.widget import ITable
 
-from analysis.aggregates import check_columns
+from analysis.aggregates import check_columns, check_numbers
 from analysis.cells import values_of
 from analysis.markup import table, text
 from analysis.plots import plot_curves, plot_pivot
-from analysis.ranking import best
+from analysis.ranking import best, is_better_low
 from analysis.tables import left_out, pivot, varying
 from analysis.trials import SUMMARIES, load_history, logged
-from analysis.values import sort_key
+from analysis.values import is_missing, sort_key
 
 # A longer list of values is a text to search in the table, not one to choose from.
 MOST_CHOICES = 40
@@ -52,6 +52,7 @@ class Browser(widgets.VBox):
         self.shown = self.selected = self.df
         chosen = metric if metric is not None else usual[0]
         check_columns(df, [chosen, "status", "trial_dir"])
+        check_numbers(df, chosen)
         several = list(varying(df))
         self.filters = {
             name: _choices(name, values_of(df[name]))
@@ -108,7 +109,9 @@ class Browser(widgets.VBox):
 
     def _table(self) -> pd.DataFrame:
         """The shown trials, the columns that differ; the best first."""
-        self.shown = self.shown.sort_values(self.metric.value, ascending=False, ignore_index=True)
+        self.shown = self.shown.sort_values(
+            self.metric.value, ascending=is_better_low(self.metric.value), ignore_index=True
+        )
         names = [self.metric.value, *varying(self.df), "status", "epochs", "trial_dir"]
         shown = self.shown[list(dict.fromkeys(name for name in names if name in self.shown))].copy()
         for name in [name for name in shown if pd.api.types.is_object_dtype(shown[name])]:
@@ -125,13 +128,30 @@ class Browser(widgets.VBox):
 
     def _curves(self) -> go.Figure:
         if self._history is None:
-            paths = list(dict.fromkeys(self.df["experiment_file_name"]))
-            self._history = pd.concat([load_history(path) for path in paths], ignore_index=True)
+            self._history = self._read_history()
         metric = next((self.metric.value.removesuffix(end) for end in SUMMARIES if self.metric.value.endswith(end)), "")
         chosen = self.selected if len(self.selected) < len(self.shown) else self.shown
-        history = self._history[self._history["trial_dir"].isin(chosen["trial_dir"])]
+        history = self._history[self._history["trial_dir"].isin(self._names(chosen))]
         by = "trial_dir" if len(chosen) < len(self.shown) and len(chosen) <= MOST_CURVES else self.curves_by.value
-        return plot_curves(history, by, metric or self.metric.value, top=MOST_CURVES)
+        lowest = is_better_low(self.metric.value)
+        return plot_curves(history, by, metric or self.metric.value, top=MOST_CURVES, lowest=lowest)
+
+    def _read_history(self) -> pd.DataFrame:
+        paths = dict.fromkeys(self.df["experiment_file_name"])
+        parts = [load_history(path) for path in paths]
+        if len(parts) > 1:
+            # The same trial of two experiments has folders of the same name.
+            named = zip(paths, parts, strict=True)
+            parts = [part.assign(trial_dir=[f"{path}/{name}" for name in part["trial_dir"]]) for path, part in named]
+        return pd.concat(parts, ignore_index=True)
+
+    def _names(self, trials: pd.DataFrame) -> list[str]:
+        """What the trials are called in the history."""
+        if "experiment_file_name" not in self.df or self.df["experiment_file_name"].nunique() == 1:
+            return list(trials["trial_dir"])
+        return [
+            f"{path}/{name}" for path, name in zip(trials["experiment_file_name"], trials["trial_dir"], strict=True)
+        ]
 
     def _repr_mimebundle_(self, **arguments: Any) -> Any:
         """The widgets; and for a page without a kernel, tables."""
@@ -144,7 +164,7 @@ class Browser(widgets.VBox):
 
 def static(df: pd.DataFrame, metric: str, rows: str, columns: str) -> str:
     """What can be seen of the trials without widgets, as HTML: the pivot table, and the best of them."""
-    tables = [best(df, metric, 10)]
+    tables = [best(df, metric, 10, lowest=is_better_low(metric))]
     if rows != columns:
         tables.insert(0, pivot(df, rows, columns, metric).reset_index())
     return f"<p>{metric}; {left_out(df)}</p>" + "".join(map(table, tables))
@@ -152,8 +172,9 @@ def static(df: pd.DataFrame, metric: str, rows: str, columns: str) -> str:
 
 def _choices(name: str, values: list[Any]) -> widgets.SelectMultiple:
     return widgets.SelectMultiple(
-        options=[(text(value), value) for value in values],
-        value=values,
+        # NaN is not equal to itself, and could not be chosen.
+        options=[(text(value), None if is_missing(value) else value) for value in values],
+        value=[None if is_missing(value) else value for value in values],
         description=name,
         rows=min(max(len(values), 2), 6),
         style={"description_width": "initial"},

@@ -23,7 +23,7 @@ from analysis.values import hashable
 
 NAME = ".analysis.arrow"
 # Another number whenever what is read of the same files becomes another.
-VERSION = 2
+VERSION = 3
 
 
 class Cached(NamedTuple):
@@ -45,17 +45,19 @@ def read(folder: Path) -> Cached | None:
         if zlib.crc32(whole).to_bytes(4, "big") != checksum:
             return None
         table = pa.ipc.open_file(whole).read_all()
-    except (OSError, ValueError, pa.ArrowException):
+        about = parsed(table.schema.metadata[b"about"])
+        return _cached(about, table) if about["version"] == VERSION else None
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        # The last three: a file that somebody else has made, and given the right checksum.
         return None
-    about = parsed(table.schema.metadata[b"about"])
-    if about["version"] != VERSION:
-        return None
-    columns = {name: _array(table.column(name)) for name in table.column_names}
+
+
+def _cached(about: dict[str, Any], table: pa.Table) -> Cached:
     return Cached(
         about["of_states"],
         about["stamps"],
         [_trial(about["keys"], *trial) for trial in about["trials"]],
-        History(np.array(about["starts"]), columns),
+        History(np.array(about["starts"]), {name: _array(table.column(name)) for name in table.column_names}),
         [Issue(*issue) for issue in about["issues"]],
     )
 
@@ -70,16 +72,7 @@ def write(folder: Path, cached: Cached) -> None:
         "stamps": cached.stamps,
         "keys": list(keys),
         "trials": [
-            (
-                keys[tuple(each.config)],
-                list(each.config.values()),
-                each.trial_dir,
-                each.trial_id,
-                each.name,
-                each.status,
-                each.error,
-            )
-            for each in cached.trials
+            (keys[tuple(each.config)], {**vars(each), "config": list(each.config.values())}) for each in cached.trials
         ],
         "starts": cached.history.starts.tolist(),
         "issues": cached.issues,
@@ -102,10 +95,9 @@ def write(folder: Path, cached: Cached) -> None:
             beside.unlink(missing_ok=True)
 
 
-def _trial(keys: list[list[str]], place: int, values: list[Any], *others: Any) -> Trial:
-    trial_dir, trial_id, name, status, error = others
-    values = [hashable(value) if type(value) is list else value for value in values]
-    return Trial(trial_dir, trial_id, name, dict(zip(keys[place], values, strict=True)), status, error)
+def _trial(keys: list[list[str]], place: int, saved: dict[str, Any]) -> Trial:
+    values = [hashable(value) if type(value) is list else value for value in saved["config"]]
+    return Trial(**{**saved, "config": dict(zip(keys[place], values, strict=True))})
 
 
 def _arrow(column: np.ndarray[Any, Any]) -> pa.Array:

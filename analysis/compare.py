@@ -12,6 +12,7 @@ from analysis.aggregates import has_value
 from analysis.cells import cell_of_each, check_axis, others, values_of
 from analysis.conclusions import conclusion
 from analysis.paired import effect, holm, interval, p_value
+from analysis.tables import with_config
 from analysis.values import sort_key
 
 # 190 comparisons. An axis with more is one that was drawn, not a grid.
@@ -50,6 +51,7 @@ def compare(df: pd.DataFrame, axis: str | Sequence[str], metric: str, *, seed: i
     axes = [axis] if isinstance(axis, str) else list(axis)
     if not axes or len(set(axes)) < len(axes):
         raise ValueError(f"axis must be at least one hyperparameter, each named once, got {axes}")
+    df = with_config(df)
     for name in axes:
         check_axis(df, name, metric)
         n_values = len(values_of(df[name]))

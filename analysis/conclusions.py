@@ -22,9 +22,11 @@ def _finding(row: dict[str, Any], metric: str, n_rows: int) -> str:
     a, b = _text(row["a"]), _text(row["b"])
     if pairs == 0:
         return f"{metric} with {axis}={a} and with {b} cannot be compared: {_why_no_pair(row)}."
-    if row["are_equal"]:
+    if row["are_equal"] and pairs < FEWEST:
         where = f"all {pairs} pairs" if pairs > 1 else "the only pair"
-        found = f"{metric} with {axis}={a} and with {b} is equal in {where}"
+        return f"{metric} with {axis}={a} and with {b} is equal in {where}: too few pairs to tell."
+    if row["are_equal"]:
+        found = f"{metric} with {axis}={a} and with {b} is equal in all {pairs} pairs"
         return f"{found}: the axis has no effect on it, or nobody reads it."
     if pairs < FEWEST:
         found = (
@@ -37,10 +39,15 @@ def _finding(row: dict[str, Any], metric: str, n_rows: int) -> str:
         word = "higher" if difference > 0 else "lower"
         numbers = f"95% interval {row['low']:.3g} to {row['high']:.3g}, {pairs} pairs, {p}"
         return f"{metric} is {word} with {axis}={b} than with {a}: {difference:+.3g} ({numbers})."
+    between = f"between {row['low']:.3g} and {row['high']:.3g}"
+    if row["p"] <= LEVEL:
+        alone = f"{difference:+.3g}, {pairs} pairs, {_p(row['p'])} where it is the only question"
+        found = f"{metric} with {axis}={b} and with {a}: no difference that stands among {n_rows} comparisons"
+        return f"{found} ({alone}, {p}); asked alone it lies {between}."
     found = (
         f"{metric} with {axis}={b} and with {a}: no evidence of a difference ({difference:+.3g}, {pairs} pairs, {p})"
     )
-    return f"{found}; if there is one, it most likely lies between {row['low']:.3g} and {row['high']:.3g}."
+    return f"{found}; if there is one, it most likely lies {between}."
 
 
 def _why_no_pair(row: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What the folder of a Tune experiment holds: its trial folders; of each one Trial, whatever state its files are in."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from analysis.files import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
-from analysis.values import flatten, is_true
+from analysis.values import as_number, flatten, is_true
 
 STATE_FILES = "experiment_state*.json"
 TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
@@ -46,7 +47,7 @@ BOOKKEEPING = {
 
 FILES = {*TRIAL_FILES, *OUR_FILES}
 
-# Of each file of a folder its size, and when it was changed, in nanoseconds.
+# Of each file of a folder its size, and when its content and anything of it was changed, in nanoseconds.
 Stamp = dict[str, list[int]]
 
 
@@ -72,6 +73,7 @@ class Trial:
     config: dict[str, Any]
     status: str
     error: str | None
+    diverged: bool  # a logged value with "loss" in its name is NaN or infinite in the last row
 
 
 def trial_folders(folder: Path) -> dict[str, Stamp]:
@@ -91,7 +93,7 @@ def trial_folders(folder: Path) -> dict[str, Stamp]:
 
 
 def stamp(folder: str | os.PathLike[str]) -> Stamp:
-    """Of each file that is read in a trial folder: its size, and when it was changed, in nanoseconds."""
+    """Of each file that is read in a trial folder: its size, and when content and anything of it changed, in ns."""
     try:
         with os.scandir(folder) as entries:
             return {entry.name: _size_and_time(entry) for entry in entries if entry.name in FILES}
@@ -109,8 +111,9 @@ def _size_and_time(entry: os.DirEntry[str] | Path) -> list[int]:
         found = entry.stat()
     except OSError:
         # A link to nothing. It is there, and reading it will tell.
-        return [-1, -1]
-    return [found.st_size, found.st_mtime_ns]
+        return [-1, -1, -1]
+    # The second time is the system's: a copy that keeps the first has another.
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
 def _no_folder(path: Path) -> Exception:
@@ -194,6 +197,7 @@ def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict
         config=flatten(config),
         status=_status(last, error_problem != MISSING, state),
         error=error,
+        diverged=_has_diverged(flatten(last)),
     )
     return trial, _without_repeats(rows), [Issue(folder.name, *problem) for problem in problems + config_problems]
 
@@ -243,6 +247,11 @@ def _status(last: dict[str, Any], has_error: bool, state: Mapping[str, Any]) -> 
     if may_lack_done and state.get("status") == "TERMINATED":
         return "complete"
     return "error" if has_error else "incomplete"
+
+
+def _has_diverged(last: dict[str, Any]) -> bool:
+    losses = [as_number(value) for name, value in last.items() if "loss" in name and value not in (None, "")]
+    return any(loss is not None and not math.isfinite(loss) for loss in losses)
 
 
 def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -58,3 +58,8 @@ def _in_order(df: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The trials by their hyperparameters, then by folder, whatever their order was."""
     cells = cell_of_each(df, [*names, "trial_dir"])
     return df.iloc[sorted(range(len(df)), key=cells.__getitem__)]
+
+
+def is_better_low(metric: str) -> bool:
+    """Whether low values of a metric are the better ones, as its name says it."""
+    return "loss" in metric or "error" in metric

@@ -26,7 +26,7 @@ from analysis.plots import (
     plot_pivot,
     plot_sparsity,
 )
-from analysis.ranking import best
+from analysis.ranking import best, is_better_low
 from analysis.tables import NOT_ASKED, failures, left_out, pivot, varying
 from analysis.trials import hyperparameters, issues
 from analysis.values import sort_key
@@ -73,7 +73,13 @@ $sections
 )
 
 
-def report(df: pd.DataFrame, metric: str, history: pd.DataFrame | None = None, title: str = "Experiment") -> str:
+def report(
+    df: pd.DataFrame,
+    metric: str,
+    history: pd.DataFrame | None = None,
+    title: str = "Experiment",
+    lowest: bool | None = None,
+) -> str:
     """A page about the trials of a DataFrame, as HTML that needs no network and no server.
 
     What does not apply to them (a comparison without an axis, a failure map without a failure) is left out, and the
@@ -81,7 +87,8 @@ def report(df: pd.DataFrame, metric: str, history: pd.DataFrame | None = None, t
 
     Args:
         df: as `load` gives it.
-        metric: a column of it, for example val_acc_max; higher is better.
+        metric: a column of it, for example val_acc_max.
+        lowest: whether low values of it are the better ones; None: if it is called a loss or an error.
         history: as `load_history` gives it; without it there are no learning curves.
 
     Raises: ValueError if `metric` is no column of numbers; ImportError if plotly or itables is missing.
@@ -90,22 +97,25 @@ def report(df: pd.DataFrame, metric: str, history: pd.DataFrame | None = None, t
 
     check_columns(df, [metric, "status"])
     check_numbers(df, metric)
+    lowest = is_better_low(metric) if lowest is None else lowest
     axes = [name for name, n in varying(df, besides=["seed"]).items() if n <= MOST_VALUES]
     ranked = _by_importance(df, metric, axes)
     sections = {
         "The question": _question(df),
         "Which is better": _comparisons(df, axes, metric),
-        "What matters": _importance(df, ranked, metric),
-        "Each axis": _axes(df, ranked, metric),
-        "Learning curves": _curves(history, ranked, metric),
-        "Best trials": table(best(df, metric, SHOWN_TRIALS)),
-        "Failures and damage": _failures(df, ranked, metric),
+        "What matters": _importance(df, ranked, metric, lowest),
+        "Each axis": _axes(df, ranked, metric, lowest),
+        "Learning curves": _curves(history, ranked, metric, lowest),
+        "Best trials": table(best(df, metric, SHOWN_TRIALS, lowest)),
+        "Failures and damage": _failures(df, ranked, metric, lowest),
         "All trials": _all_trials(df, metric),
     }
     there = {name: content for name, content in sections.items() if content}
     return PAGE.substitute(
         title=html.escape(title),
-        subtitle=f"{html.escape(metric)}; {html.escape(left_out(df))}; {datetime.now():%Y-%m-%d %H:%M}",
+        subtitle=html.escape(
+            f"{metric}, {'lower' if lowest else 'higher'} is better; {left_out(df)}; {datetime.now():%Y-%m-%d %H:%M}"
+        ),
         plotly=get_plotlyjs(),
         tables=_offline_tables(),
         links=" ".join(f'<a href="#{_anchor(name)}">{name}</a>' for name in there),
@@ -163,7 +173,7 @@ def _comparisons(df: pd.DataFrame, axes: list[str], metric: str) -> str:
     return "\n".join(parts) + folded("the numbers", table(compared.drop(columns="conclusion")))
 
 
-def _importance(df: pd.DataFrame, ranked: list[str], metric: str) -> str:
+def _importance(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool) -> str:
     parts = [_picture(lambda: plot_importance(df, metric))]
     try:
         shares = anova(df, metric)
@@ -175,31 +185,31 @@ def _importance(df: pd.DataFrame, ranked: list[str], metric: str) -> str:
         parts.append(_picture(lambda: plot_pivot(df, rows, columns, metric)))
         parts.append(folded("the same as a table", table(pivot(df, rows, columns, metric).reset_index())))
     if len(ranked) >= 3:
-        parts.append(_picture(lambda: plot_parallel(df, metric)))
+        parts.append(_picture(lambda: plot_parallel(df, metric, lowest=lowest)))
     return "\n".join(parts)
 
 
-def _axes(df: pd.DataFrame, ranked: list[str], metric: str) -> str:
+def _axes(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool) -> str:
     parts = []
     for axis in ranked[:SHOWN_AXES]:
-        parts.append(_picture(partial(plot_axis, df, axis, metric)))
+        parts.append(_picture(partial(plot_axis, df, axis, metric, lowest=lowest)))
         if axis == "on_perc":
-            parts.append(_picture(lambda: plot_sparsity(df, metric)))
+            parts.append(_picture(lambda: plot_sparsity(df, metric, lowest=lowest)))
         parts.append(folded(f"{axis} as a table", table(agg(df, axis, metric))))
     return "\n".join(parts)
 
 
-def _curves(history: pd.DataFrame | None, ranked: list[str], metric: str) -> str:
+def _curves(history: pd.DataFrame | None, ranked: list[str], metric: str, lowest: bool) -> str:
     if history is None:
         return ""
     names = [metric, *(metric.removesuffix(end) for end in ("_max", "_min", "_last", "_median"))]
     logged = next((name for name in reversed(names) if name in history), None)
     if logged is None:
         return ""
-    return "\n".join(_picture(partial(plot_curves, history, by, logged)) for by in ranked[:2])
+    return "\n".join(_picture(partial(plot_curves, history, by, logged, lowest=lowest)) for by in ranked[:2])
 
 
-def _failures(df: pd.DataFrame, ranked: list[str], metric: str) -> str:
+def _failures(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool) -> str:
     parts = []
     failed = failures(df)
     if len(failed):
@@ -210,7 +220,11 @@ def _failures(df: pd.DataFrame, ranked: list[str], metric: str) -> str:
             parts.append(_picture(lambda: plot_failures(df, ranked[1], ranked[0])))
         for axis in ranked[:SHOWN_AXES]:
             parts.append(f"<h3>Failures by {html.escape(axis)}</h3>" + table(failure_rates(df, axis)))
-            parts.append(folded("what leaving them out does to a comparison", table(survivorship(df, axis, metric))))
+            parts.append(
+                folded(
+                    "what leaving them out does to a comparison", table(survivorship(df, axis, metric, lowest=lowest))
+                )
+            )
     damage = issues(df)
     if len(damage):
         parts.append(f"<h3>Damaged files</h3>{table(damage.head(SHOWN_FAILURES))}")

@@ -62,8 +62,15 @@ def varying(df: pd.DataFrame, besides: Sequence[str] = ()) -> dict[str, int]:
 
     Those that only say where files are or what is logged do not count.
     """
-    found = {name: int(df[name].nunique(dropna=False)) for name in hyperparameters(df) if name not in besides}
+    there = with_config(df)
+    found = {name: int(there[name].nunique(dropna=False)) for name in hyperparameters(df) if name not in besides}
     return {name: n for name, n in found.items() if n > 1 and name not in NOT_ASKED}
+
+
+def with_config(df: pd.DataFrame) -> pd.DataFrame:
+    """The trials whose hyperparameters are known: one that has lost its file would give each axis one more value."""
+    names = hyperparameters(df)
+    return df[df[names].notna().any(axis="columns")] if names else df
 
 
 def left_out(df: pd.DataFrame) -> str:
@@ -74,6 +81,8 @@ def left_out(df: pd.DataFrame) -> str:
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     all_complete = f"all {total} are complete" if len(df) != 1 else f"the {total} is complete"
     text = f"left out: {', '.join(parts)} of {total}" if parts else all_complete
+    lost = len(df) - len(with_config(df))
+    text += f"; {lost} without hyperparameters, because params.json is lost" if lost else ""
     diverged = int((df["diverged"] & (df["status"] == "complete")).sum()) if "diverged" in df else 0
     return f"{text}; {diverged} complete and counted, but diverged (column `diverged`)" if diverged else text
 

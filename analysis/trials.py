@@ -72,7 +72,7 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         **{names[key]: read.configs.get(key, [math.nan] * len(trials)) for key in names},
         "status": [trial.status for trial in trials],
         "error": [trial.error for trial in trials],
-        "diverged": _have_diverged(history),
+        "diverged": [trial.diverged for trial in trials],
         "trial_id": [trial.trial_id for trial in trials],
         "trial_dir": [trial.trial_dir for trial in trials],
     }
@@ -205,21 +205,6 @@ def _numbers(history: History, name: str) -> Array:
     """A logged value as numbers; nan where nothing was logged under that name."""
     values = history.columns.get(name)
     return np.full(int(history.starts[-1]), math.nan) if values is None else numbers(values)
-
-
-def _have_diverged(history: History) -> Array:
-    """Of each trial whether a logged value with "loss" in its name is NaN or infinite in the last row."""
-    found = np.zeros(len(history.starts) - 1, bool)
-    there = np.diff(history.starts) > 0
-    last = history.starts[1:][there] - 1
-    for name in [name for name in history.columns if "loss" in name]:
-        values = history.columns[name][last]
-        if values.dtype == object:
-            # Where nothing was logged, nothing has diverged.
-            found[there] |= [value not in (None, "") and not math.isfinite(as_number(value) or 0) for value in values]
-        else:
-            found[there] |= ~np.isfinite(values)
-    return found
 
 
 def _not_numbers(read: Read, names: list[str]) -> list[Issue]:

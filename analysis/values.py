@@ -55,6 +55,11 @@ def is_true(value: object) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
+def is_missing(value: object) -> bool:
+    """Whether a value of a table is none: None or nan."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def hashable(value: Any) -> Any:
     """The value in a form to group by: a list becomes a tuple, a dict its JSON text."""
     if isinstance(value, list):
@@ -79,7 +84,7 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def sort_key(value: Any) -> tuple[Any, ...]:
     """Puts values of all kinds in one order: numbers, texts, tuples, others, and last what is missing."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if is_missing(value):
         return (4,)
     if isinstance(value, (bool, int, float)):
         return (0, value)

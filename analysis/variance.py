@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.aggregates import has_value
 from analysis.cells import cell_of_each, values_of, what_varies
-from analysis.tables import varying
+from analysis.tables import varying, with_config
 from analysis.values import sort_key
 
 REST = "rest"
@@ -36,6 +36,7 @@ def anova(df: pd.DataFrame, metric: str) -> pd.DataFrame:
 
     Reference: Fisher, "Statistical Methods for Research Workers", 1925, chapter 7.
     """
+    df = with_config(df)
     used = df[has_value(df, metric)]
     # Of all trials: a value with which every trial failed is missing, too.
     axes = list(varying(df, besides=[metric, "seed"]))

@@ -68,9 +68,10 @@ def failures(folder: str) -> None:
 @click.command()
 @folder_argument
 @click.option("-o", "--output", default="report.html", show_default=True, type=click.Path(), help="The file to write.")
-@click.option("--metric", default="val_acc_max", show_default=True, help="Column of the results; higher is better.")
+@click.option("--metric", default="val_acc_max", show_default=True, help="Column of the results.")
+@click.option("--lowest/--highest", default=None, help="Which values are better; without it low losses and errors are.")
 @click.option("--where", help="Only trials for which this holds: 'on_perc == 0.1'.")
-def report(folder: str, output: str, metric: str, where: str | None) -> None:
+def report(folder: str, output: str, metric: str, lowest: bool | None, where: str | None) -> None:
     """Write one HTML file about the results in DIR: comparisons, plots, failures. It opens without a network."""
     import analysis
 
@@ -81,7 +82,7 @@ def report(folder: str, output: str, metric: str, where: str | None) -> None:
         df = chosen(df, where)
         history = analysis.load_history(folder if "://" in folder else Path(folder).expanduser())
         history = history[history["trial_dir"].isin(df["trial_dir"])]
-        content = page(df, metric, history, title=Path(folder).name)
+        content = page(df, metric, history, title=Path(folder).name, lowest=lowest)
     except (ImportError, ValueError) as error:
         raise Refusal(str(error)) from error
     try:

@@ -17,7 +17,7 @@ import pytest
 from browser import chromium, needs_chromium, settled
 from trial_folders import write_trial
 
-from analysis import load, load_history, pivot
+from analysis import load, load_history, load_many, pivot
 from analysis.notebook import browsing
 
 for name in ("plotly", "ipywidgets", "anywidget", "itables"):
@@ -111,6 +111,29 @@ def test_a_column_of_ones_own_can_be_browsed(experiment: Path) -> None:
     browser = browse(df[df["on_perc"] > 0.05], metric="noise_acc_max")
     browser.filters["odd"].value = [True]
     assert len(browser.shown) == 8
+
+
+def test_a_missing_value_can_be_chosen(experiment: Path) -> None:
+    df = load(experiment)
+    df["weight_prune_perc"] = df["seed"].map({0: 0.3, 1: 0.3, 2: None, 3: None})
+    browser = browse(df)
+    assert len(browser.shown) == 24
+    browser.filters["weight_prune_perc"].value = [None]
+    assert set(browser.shown["seed"]) == {2, 3}
+
+
+def test_trials_of_the_same_name_in_two_experiments_are_told_apart(tmp_path: Path) -> None:
+    for name, value in (("A", 0.5), ("B", 0.7)):
+        for n in range(2):
+            write_trial(tmp_path / name / f"T_{n}", {"on_perc": 0.1, "seed": n}, {"val_acc": [value, value]})
+    browser = browse(load_many([tmp_path / "A", tmp_path / "B"]))
+    browser.trials.selected_rows = [0]
+    assert list(lines(browser).values()) == [[0.7, 0.7]]
+
+
+def test_of_losses_the_lowest_come_first(experiment: Path) -> None:
+    df = load(experiment).assign(val_loss_min=lambda df: 1 - df["val_acc_max"])
+    assert browse(df, metric="val_loss_min").shown["val_loss_min"].is_monotonic_increasing
 
 
 def test_without_a_kernel_there_are_tables(browser: Browser, experiment: Path) -> None:

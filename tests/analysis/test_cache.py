@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from pandas.testing import assert_frame_equal
 from trial_folders import write_rows, write_state, write_trial
@@ -96,13 +98,24 @@ def test_a_second_load_is_the_first_again(experiment: Path) -> None:
     assert (experiment / NAME).stat().st_ino == before, "it is read and not written"
 
 
-def test_it_is_the_cache_that_is_read(experiment: Path) -> None:
-    """Without this the tests here would say nothing: a change that keeps sizes and times cannot be seen."""
+def test_it_is_the_cache_that_is_read(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this the tests here would say nothing."""
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("a trial is read")
+
+    monkeypatch.setattr("analysis.experiments.read_trial", refuse)
+    assert len(load(experiment)) == N_TRIALS
+    add_a_row(experiment)
+    with pytest.raises(AssertionError, match="a trial is read"):
+        load(experiment)
+
+
+def keep_size_and_time(experiment: Path) -> None:
     path = experiment / "T_00000" / "params.json"
     times = path.stat()
     path.write_text(path.read_text().replace("0.1", "0.7"))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert (load(experiment)["on_perc"].dropna() == 0.1).all()
 
 
 def rewrite_a_config(experiment: Path) -> None:
@@ -145,6 +158,7 @@ def move_a_trial(experiment: Path) -> None:
 
 
 CHANGES = [
+    keep_size_and_time,
     rewrite_a_config,
     add_a_row,
     replace_rows,
@@ -202,6 +216,18 @@ def test_a_damaged_cache_is_none_and_is_written_anew(damage: Callable[[bytes], b
     assert read(experiment) is None
     assert_as_without_cache(experiment)
     assert (experiment / NAME).read_bytes() == whole
+
+
+@pytest.mark.parametrize("about", [None, b"{}", b"[]", b"{", b'{"version": 3}'])
+def test_a_foreign_file_with_the_right_checksum_is_none(about: bytes | None, experiment: Path) -> None:
+    table = pa.table({"x": [1]}).replace_schema_metadata(None if about is None else {"about": about})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    content = sink.getvalue().to_pybytes()
+    (experiment / NAME).write_bytes(content + zlib.crc32(content).to_bytes(4, "big"))
+    assert read(experiment) is None
+    assert_as_without_cache(experiment)
 
 
 def test_a_cache_of_another_version_is_none(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -355,3 +355,24 @@ def test_huge_integers_stay_numbers(tmp_path: Path) -> None:
     df = analysis.load(tmp_path)
     assert df["acc_max"].tolist() == [1e30] and df["huge_acc_max"].tolist() == [math.inf]
     assert df["acc_max"].dtype == np.float64
+
+
+def test_a_loss_that_a_trial_never_logged_has_not_diverged(tmp_path: Path) -> None:
+    write_trial(tmp_path / "T_1", {"val_fraction": 0}, {"val_loss": [0.5, 0.4]})
+    write_trial(tmp_path / "T_2", {"val_fraction": 0.1}, {"val_loss": [0.5, 0.4], "test_loss": [0.5, math.inf]})
+    assert analysis.load(tmp_path).set_index("trial_dir")["diverged"].to_dict() == {"T_1": False, "T_2": True}
+
+
+def test_a_trial_that_has_lost_its_hyperparameters_is_no_value_of_an_axis(tmp_path: Path) -> None:
+    for n in range(16):
+        config = {"model": ["SET", "RigL"][n % 2], "on_perc": 0.1, "seed": n // 2}
+        write_trial(tmp_path / f"T_{n:02}", config, {"val_acc": [0.5 + 0.01 * (n % 2)]})
+    whole = analysis.compare(analysis.load(tmp_path), "model", "val_acc_max")["conclusion"][0]
+    for name in ("params.json", "result.json", "progress.csv"):
+        (tmp_path / "T_00" / name).write_text("{")
+    df = analysis.load(tmp_path)
+    assert analysis.varying(df) == {"model": 2, "seed": 8}
+    assert "1 without hyperparameters" in analysis.left_out(df)
+    (found,) = analysis.compare(df, "model", "val_acc_max")["conclusion"]
+    assert "nothing" not in found
+    assert found.startswith(whole.split(" (")[0])

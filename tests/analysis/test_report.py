@@ -92,6 +92,16 @@ def test_what_cannot_be_drawn_is_left_out_and_said() -> None:
     assert "Every trial is complete" in page
 
 
+def test_of_losses_the_lowest_are_the_best(experiment: Path) -> None:
+    df = load(experiment).assign(val_loss_min=lambda df: 1 - df["val_acc_max"])
+    for page, first in [
+        (report(df, "val_loss_min"), df["val_loss_min"].min()),
+        (report(df, "val_loss_min", lowest=False), df["val_loss_min"][df["status"] == "complete"].max()),
+    ]:
+        best = page[page.index('id="best-trials"') :]
+        assert re.findall(r'<td class="number">([^<]+)</td>', best)[0] == f"{first:.4g}"
+
+
 def test_bad_metrics(experiment: Path) -> None:
     df = load(experiment)
     with pytest.raises(ValueError, match=r"no column 'val_ac_max'.*val_acc_max"):
