@@ -26,6 +26,7 @@ print(n)
 """
 
 
+@pytest.mark.faults
 def test_two_drivers_and_four_readers(bed, reference, tmp_path):
     end = tmp_path / "end"
     repository = Path(__file__).parents[2]

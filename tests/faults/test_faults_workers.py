@@ -59,6 +59,7 @@ def check_retry(bed, reference, config):
     check_no_survivors(bed)
 
 
+@pytest.mark.faults
 def test_a_trial_always_fails(bed, reference):
     config = bed.configs()[7]
     bed.fault(config, "raise")
