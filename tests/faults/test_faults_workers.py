@@ -15,6 +15,7 @@ from dynsparse.trial_folder import folder_name, identity
 pytestmark = pytest.mark.ray
 
 
+@pytest.mark.faults
 def test_processes_of_three_trials_are_killed(bed, reference):
     chance = random.Random(1)
     run = bed.start()
