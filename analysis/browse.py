@@ -22,7 +22,6 @@ from analysis.values import is_missing, sort_key
 # A longer list of values is a text to search in the table, not one to choose from.
 MOST_CHOICES = 40
 MOST_CURVES = 12
-NONE = "(none)"
 
 
 def browse(df: pd.DataFrame, metric: str | None = None, history: pd.DataFrame | None = None) -> Browser:

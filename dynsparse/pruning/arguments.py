@@ -88,3 +88,14 @@ def read_fraction(name: str, value: float | Tensor, leading: torch.Size, device:
         raise ValueError(f"{name} must be {FRACTION}, got {value.tolist()}")
     fraction = value.detach().to(device, torch.float64)
     return fraction.round(decimals=7) if value.dtype is torch.float32 else fraction
+
+
+def read_network(
+    weights: Sequence[Tensor], biases: Sequence[Tensor], sparsity: float | Tensor, noise: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """What is to be pruned, all of it checked: weights and biases without their graph, and the sparsity."""
+    check_weights("weights", weights)
+    check_biases(weights, biases)
+    check_noise(weights, noise)
+    fraction = read_fraction("sparsity", sparsity, weights[0].shape[:-2], weights[0].device)
+    return [each.detach() for each in weights], [each.detach() for each in biases], fraction

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dynsparse.pruning.arguments import check_biases, check_noise, check_weights, read_fraction
+from dynsparse.pruning.arguments import read_network
 from dynsparse.pruning.smallest import read_scope, unit_noise
 
 
@@ -48,12 +48,8 @@ def prune_units(
     Reference: Hao Li, Asim Kadav, Igor Durdanovic, Hanan Samet and Hans Peter Graf, Pruning Filters for Efficient
     ConvNets, 2016, https://arxiv.org/abs/1608.08710 (which ranks filters by their L1 norm, and found L2 much alike)
     """
-    check_weights("weights", weights)
-    check_biases(weights, biases)
-    check_noise(weights, noise)
     smallest = read_scope(scope)
-    fraction = read_fraction("sparsity", sparsity, weights[0].shape[:-2], weights[0].device)
-    weights, biases = [each.detach() for each in weights], [each.detach() for each in biases]
+    weights, biases, fraction = read_network(weights, biases, sparsity, noise)
 
     # In float64: in float32 the order of the additions, which the size of a stack may change, could decide.
     norms = [torch.linalg.vector_norm(each, dim=-1, dtype=torch.float64).unsqueeze(-2) for each in weights[:-1]]

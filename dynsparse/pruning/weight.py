@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dynsparse.pruning.arguments import check_biases, check_noise, check_weights, read_fraction
+from dynsparse.pruning.arguments import read_network
 from dynsparse.pruning.smallest import read_scope, unit_noise
 
 
@@ -52,12 +52,8 @@ def prune_weights(
     Reference: Song Han, Jeff Pool, John Tran and William Dally, Learning both Weights and Connections for Efficient
     Neural Networks, 2015, https://arxiv.org/abs/1506.02626 (which sets one threshold per layer and retrains)
     """
-    check_weights("weights", weights)
-    check_biases(weights, biases)
-    check_noise(weights, noise)
     smallest = read_scope(scope)
-    fraction = read_fraction("sparsity", sparsity, weights[0].shape[:-2], weights[0].device)
-    weights, biases = [each.detach() for each in weights], [each.detach() for each in biases]
+    weights, biases, fraction = read_network(weights, biases, sparsity, noise)
 
     n_pruned = len(weights) if last_layer else len(weights) - 1
     kept = [torch.ones_like(each, dtype=torch.bool) for each in weights]
