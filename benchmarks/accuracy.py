@@ -26,7 +26,7 @@ def accuracies(engine, seed, epochs):
     """Percentages of one trial."""
     torch.set_num_threads(1)
     trainer = Trainer([Config(kwinners=True, engine=engine, seed=seed, epochs=epochs)])
-    rows = [trainer.train_epoch()[0] for _ in range(epochs)]
+    rows = [trainer.step()[0] for _ in range(epochs)]
     found = {}
     for name in ("val_acc", "noise_acc"):
         values = [100 * row[name] for row in rows]

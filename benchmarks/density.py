@@ -23,7 +23,7 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     ways = {
-        (engine, density): Trainer([Config(kwinners=True, epochs=1000, engine=engine, on_perc=density)]).train_epoch
+        (engine, density): Trainer([Config(kwinners=True, epochs=1000, engine=engine, on_perc=density)]).step
         for density in DENSITIES
         for engine in ENGINES
     }

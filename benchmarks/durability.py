@@ -38,7 +38,7 @@ def main():
         alone, durable = Trainer([config]), Trial(config.values())
         seconds = {"with": [], "without": []}
         for epoch in range(options.epochs):
-            for way, step in [("without", alone.train_epoch), ("with", durable.train)]:
+            for way, step in [("without", alone.step), ("with", durable.train)]:
                 started = time.perf_counter()
                 step()
                 # The first epoch of each warms up.

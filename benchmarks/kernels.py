@@ -58,7 +58,7 @@ def limits(repeats):
 def measured(on_perc, repeats):
     trainer = Trainer([Config(dataset_name="MNIST", kwinners=True, epochs=9, engine="sparse", on_perc=on_perc)])
     for _ in range(2):
-        trainer.train_epoch()
+        trainer.step()
     engine = trainer.engine
     [trial] = engine._trials
     [images], labels = trainer._examples

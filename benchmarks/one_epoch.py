@@ -20,7 +20,7 @@ WIDE = (1000, 1000, 500, 200)
 
 def trial(**values):
     """A function that trains one epoch more."""
-    return Trainer([Config(kwinners=True, epochs=1000, **values)]).train_epoch
+    return Trainer([Config(kwinners=True, epochs=1000, **values)]).step
 
 
 def main():

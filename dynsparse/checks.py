@@ -149,6 +149,28 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Several:
+    """At least one value that another check takes, each once."""
+
+    check: Check
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        """The values as a tuple."""
+        if isinstance(value, str | bytes):
+            raise ValueError(f"must be {self}, got {value!r}")
+        try:
+            values = tuple(self.check.read(each) for each in value)
+        except TypeError as error:
+            raise ValueError(f"must be {self}, got {value!r}") from error
+        if not values or len(set(values)) < len(values):
+            raise ValueError(f"must be {self}, got {value!r}")
+        return values
+
+    def __str__(self) -> str:
+        return f"a list, each value once: {self.check}"
+
+
+@dataclass(frozen=True)
 class Optional:
     """None, or what another check takes."""
 

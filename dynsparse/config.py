@@ -11,14 +11,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
-from dynsparse.checks import Check, Choice, Device, Flag, Number, Optional, Sizes, Text, Whole, near_matches
+from dynsparse.checks import Check, Choice, Device, Flag, Number, Optional, Several, Sizes, Text, Whole, near_matches
 from dynsparse.data import DATASETS
 from dynsparse.densities import SPREADS
 from dynsparse.masks import DRAWS
 from dynsparse.methods import METHODS
 from dynsparse.networks import NETWORKS
 from dynsparse.optimizers import OPTIMIZERS
+from dynsparse.pruning.smallest import SCOPES
 from dynsparse.schedules import DECAYS
+from dynsparse.studies import CRITERIA, INITS, KINDS, STUDIES
 
 FRACTION = Number(0, 1)
 
@@ -27,9 +29,16 @@ class ConfigError(ValueError):
     """A configuration that cannot be trained; the message lists every problem."""
 
 
-def key(default: Any, meaning: str, check: Check, *, per_trial: bool = False) -> Any:
-    """A field of `Config`. `per_trial`: trials that differ in it can still be trained together as one pack."""
-    return field(default=default, metadata={"meaning": meaning, "check": check, "per_trial": per_trial})
+def key(default: Any, meaning: str, check: Check, *, per_trial: bool = False, later: bool = False) -> Any:
+    """A field of `Config`.
+
+    Args:
+        per_trial: trials that differ in it can still be trained together as one pack.
+        later: it came when there were trials already. At its default it is no part of a trial's identity, so that
+            those keep theirs. Every new key is such a one.
+    """
+    about = {"meaning": meaning, "check": check, "per_trial": per_trial, "later": later}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +56,51 @@ class Config:
         "auto",
         "sparse: on a CPU, in time that follows the active weights; torch: anywhere; auto: sparse where it can",
         Choice(("auto", "sparse", "torch")),
+    )
+
+    # What a trial does beside one training: see dynsparse/studies
+    study: str = key(
+        "train",
+        "train: train once; sweep: then prune to each sparsity and test; ticket: prune, set back and train, in rounds",
+        Choice(STUDIES),
+        later=True,
+    )
+    sparsities: tuple[float, ...] = key(
+        (0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99),
+        "sweep: shares of a layer's weights, or units, that are pruned",
+        Several(FRACTION),
+        later=True,
+    )
+    prune_kinds: tuple[str, ...] = key(("weight", "unit"), "sweep: what is pruned", Several(Choice(KINDS)), later=True)
+    prune_scope: str = key(
+        "layer", "sweep: the share is one of each layer, or of all together", Choice(SCOPES), later=True
+    )
+    prune_biases: bool = key(True, "sweep: weight pruning prunes as large a share of the biases", Flag(), later=True)
+    prune_last_layer: bool = key(False, "sweep: weight pruning prunes the last layer too", Flag(), later=True)
+    retrain_epochs: int = key(0, "sweep: epochs of training after each pruning", Whole(0), later=True)
+    prune_iteratively: bool = key(
+        False, "sweep: each sparsity begins with the network of the one before, not the trained one", Flag(), later=True
+    )
+    prune_ratio: float = key(
+        0.8, "ticket: share of the weights that all rounds together prune", FRACTION, per_trial=True, later=True
+    )
+    prune_iter: int = key(1, "ticket: rounds of pruning", Whole(1), later=True)
+    criterion: str = key("l1", "ticket: l1: the smallest weights go; random: any", Choice(CRITERIA), later=True)
+    init: str = key(
+        "original",
+        "ticket: surviving weights go back to their values before rewind_step, or to new ones (reinit)",
+        Choice(INITS),
+        later=True,
+    )
+    rewind_step: int = key(
+        0, "ticket: step of the first training to go back to; 0: its beginning", Whole(0), later=True
+    )
+    last_layer_rate: float = key(
+        0.5,
+        "ticket: share of the last layer that is pruned over that of the others",
+        FRACTION,
+        per_trial=True,
+        later=True,
     )
 
     # The data
@@ -166,6 +220,11 @@ def keys() -> dict[str, Field[Any]]:
     return {each.name: each for each in fields(Config)}
 
 
+def is_later_default(name: str, value: Any) -> bool:
+    """Whether a key came later than trials that are to keep their identity, and has its default."""
+    return keys()[name].metadata["later"] and value == keys()[name].default
+
+
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """The message for a name that is in no table, with its near matches."""
     near = near_matches(name, known)
@@ -188,7 +247,7 @@ def disagreements(config: Config) -> list[str]:
         problems.append(
             f"rules='legacy_2019' is what the 2019 notebook ran, with model='DSNNMixedHeb'; got {config.model!r}"
         )
-    for build in (NETWORKS[config.network], METHODS[config.model]):
+    for build in (NETWORKS[config.network], METHODS[config.model], STUDIES[config.study]):
         try:
             build(config)
         except ValueError as problem:

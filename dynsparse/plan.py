@@ -15,6 +15,7 @@ from dynsparse.networks import NETWORKS, Network
 from dynsparse.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.packs import stack
 from dynsparse.schedules import DECAYS, Schedule, constant
+from dynsparse.studies import STUDIES, Step, Study
 
 # Keys that only a mask update reads; those that say when one comes are no part of them.
 UPDATE_KEYS = frozenset(
@@ -54,6 +55,7 @@ class Updates:
 class Plan:
     """All that training needs to know; per-trial values are tensors of shape (trials,)."""
 
+    study: Study
     network: Network
     method: Method
     optimizer: Optimizer
@@ -76,6 +78,11 @@ class Plan:
 def plan(configs: Sequence[Config]) -> Plan:
     """The plan of a pack. Raises: ValueError if the trials cannot be one pack, or their method would do nothing."""
     return _plan(stack(configs, configs[0].device))
+
+
+def steps(config: Config) -> list[Step]:
+    """The steps of a trial, each of which gives a row."""
+    return STUDIES[config.study](config).steps
 
 
 def keys_read(config: Config) -> frozenset[str]:
@@ -128,7 +135,14 @@ def _plan(config: Config) -> Plan:
         for (n_out, n_in), each in zip(network.shapes, trial, strict=True):
             if round(each * n_out * n_in) < 1:
                 raise ConfigError(f"a density of {each:.3g} leaves a layer of {n_out} x {n_in} without a weight")
+    study = STUDIES[config.study](config)
+    if study.owns_masks and updates is not None:
+        raise ConfigError(
+            f"study={config.study!r} prunes by itself, and so does model={config.model!r}; choose model='Dense' or "
+            f"'SparseModel', or pruning_active=False"
+        )
     return Plan(
+        study=study,
         network=network,
         method=method,
         optimizer=OPTIMIZERS[config.optim_alg](config),

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     GROW = 7
     DROPOUT = 8
     SPLIT = 9
+    PRUNE_TRAINED = 10
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dynsparse import engines, masks
+from dynsparse import engines, masks, remembered
 from dynsparse.config import Config
 from dynsparse.data import Images, epoch_order, load_dataset, noise_images, split
-from dynsparse.engines.pack import Sums, When
+from dynsparse.engines.pack import Sums, When, initial, noise
 from dynsparse.methods import MaskUpdate
 from dynsparse.plan import plan
+from dynsparse.random import Purpose
+from dynsparse.studies import Columns, Occasion, Parameters
 from dynsparse.survival import Survival
 
-Row = dict[str, float]
+Row = dict[str, float | str]
 
 ENDED_AS_IN_2019 = "a layer has no positive or no negative weight left, and here the 2019 code died"
 
@@ -28,7 +31,8 @@ class TrialError(RuntimeError):
 class Trainer:
     """Trains the trials of a pack together; each gives the numbers that it gives alone.
 
-    `epoch` counts the epochs done. `errors` has, for each trial, why it ended early, or None.
+    `n_rows` counts the steps of the study that are done, `epoch` the epochs of training among them. `errors` has, for
+    each trial, why it ended early, or None.
 
     Raises: ValueError for trials that cannot be one pack; DataError if the data set is missing.
     """
@@ -36,10 +40,15 @@ class Trainer:
     def __init__(self, configs: Sequence[Config]) -> None:
         self.plan = plan(configs)
         self.errors: list[str | None] = [None] * len(configs)
-        self.epoch = 0
+        self.n_rows = self.epoch = 0
         self.engine = engines.start(self.plan)
         self._load_data()
+        self._kept: dict[str, Parameters] = {}
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
+        self._first_training = remembered.key(configs, self.plan) if self.plan.study.shares_training else None
+        self._first_rows: list[list[Row | None]] = []
+        # While it lasts, rows are taken from it, and the networks are as they begin.
+        self._replay = remembered.recall(self._first_training)
 
     def _load_data(self) -> None:
         """The data set as the engine wants it; trials of one seed share what is drawn from it."""
@@ -58,6 +67,12 @@ class Trainer:
         if (self._n_train - 1) % want.batch_size == 0 and want.network.batch_norm:
             raise TrialError(
                 f"batch_norm cannot train on the last batch, of 1 example, of {self._n_train}; change batch_size"
+            )
+        self._n_batches = -(-self._n_train // want.batch_size)
+        if (want.study.rewind_step or 0) >= self._n_batches * want.epochs:
+            raise TrialError(
+                f"rewind_step={want.study.rewind_step} is not within the first training, which has "
+                f"{self._n_batches * want.epochs} steps (epochs={want.epochs} of {self._n_batches})"
             )
         hold, distinct = self.engine.hold, list(splits)
         self._examples = hold([dataset.train], dataset.train_y[None])
@@ -85,16 +100,68 @@ class Trainer:
         self._update_masks_after(1)
         self.engine.end_epoch()
 
-    def train_epoch(self) -> list[Row | None]:
-        """Train one epoch, test, test on noise, update the masks: in this order.
+    @property
+    def is_done(self) -> bool:
+        """Whether the last step of the study is done."""
+        return self.n_rows >= len(self.plan.study.steps)
+
+    def step(self) -> list[Row | None]:
+        """The next step of the study: change the network, train one epoch, test, test on noise, update the masks.
+
+        In this order; most steps do not change the network, and some do not train.
 
         Returns: the numbers of each trial, None for one that ended early. They are those before the mask update, but
         for the numbers of the update itself.
         """
-        self.epoch += 1
-        engine = self.engine
+        rows = self._step() if self._replay is None else copy.deepcopy(self._replay.rows[self.n_rows])
+        self.n_rows += 1
+        if self._replay is not None and self.n_rows == self.plan.epochs:
+            self.load_state_dict(self._replay.state)
+        elif self._first_training is not None and self.n_rows <= self.plan.epochs:
+            self._remember(rows)
+        return rows
+
+    def _remember(self, rows: list[Row | None]) -> None:
+        """Keep what the first training gives, if it was seen from its first epoch on."""
+        self._first_rows.append(rows)
+        if self.n_rows == len(self._first_rows) == self.plan.epochs:
+            remembered.remember(self._first_training, self._first_rows, self.state_dict())
+
+    def _step(self) -> list[Row | None]:
+        step = self.plan.study.steps[self.n_rows]
+        if step.begin is not None:
+            self.engine = engines.start(self.plan, step.begin(self._occasion()))
         columns: dict[str, Tensor] = {}
-        self._record(columns, "train", self._train(), self._n_train)
+        if step.train:
+            self.epoch += 1
+            self._record(columns, "train", self._train(), self._n_train)
+        self._test_all(columns)
+        updates, failed = self._update_masks() if step.train else (None, None)
+        self._record_updates(columns, updates)
+        if step.train:
+            self.engine.end_epoch()
+        if step.keep:
+            self._kept["trained"] = self.parameters()
+        return self._rows(columns, step.columns, failed)
+
+    def parameters(self) -> Parameters:
+        """A copy of the networks as they are."""
+        engine = self.engine
+        return Parameters(
+            *([each.clone() for each in layers] for layers in (engine.weights, engine.biases, engine.masks))
+        )
+
+    def _occasion(self) -> Occasion:
+        """What a step of the study can make the next network of."""
+        layers = range(len(self.plan.network.shapes))
+        return Occasion(
+            now=self.parameters(),
+            kept=self._kept,
+            noise=lambda number: [noise(self.plan, Purpose.PRUNE_TRAINED, layer, number) for layer in layers],
+            drawn=lambda number: initial(self.plan, number),
+        )
+
+    def _test_all(self, columns: dict[str, Tensor]) -> None:
         if self._validation is not None:
             self._test_on(columns, "val", self._validation)
             self._test_on(columns, "test", self._test)
@@ -103,11 +170,6 @@ class Trainer:
         if self._noisy is not None:
             self._test_on(columns, "noise", self._noisy)
         self._record_weights(columns)
-
-        updates, failed = self._update_masks()
-        self._record_updates(columns, updates)
-        engine.end_epoch()
-        return self._rows(columns, failed)
 
     def _update_masks(self) -> tuple[list[MaskUpdate] | None, Tensor | None]:
         """The mask update after this epoch, if one is due."""
@@ -129,7 +191,16 @@ class Trainer:
         order = torch.stack(
             [self._train_index[seed][epoch_order(self._n_train, seed, self.epoch)] for seed in self._seeds]
         )
-        return self.engine.train_epoch(self._examples, order, epoch=self.epoch)
+        back_to = self.plan.study.rewind_step
+        if back_to is None or back_to // self._n_batches != self.epoch - 1:
+            return self.engine.train_epoch(self._examples, order, epoch=self.epoch)
+        # In two parts, which give what one gives: they meet between two batches.
+        n_before = back_to % self._n_batches * self.plan.batch_size
+        parts = [order[:, :n_before]] if n_before else []
+        sums = [self.engine.train_epoch(self._examples, part, epoch=self.epoch) for part in parts]
+        self._kept["early"] = self.parameters()
+        sums.append(self.engine.train_epoch(self._examples, order[:, n_before:], epoch=self.epoch))
+        return Sums(*(torch.stack(each).sum(0) for each in zip(*sums, strict=True)))
 
     def _test_on(self, columns: dict[str, Tensor], name: str, held: tuple[Any, Tensor]) -> None:
         self._record(columns, name, self.engine.evaluate(*held), held[1].shape[1])
@@ -169,7 +240,7 @@ class Trainer:
         columns["surviving_synapses_avg"] = survival.average
         columns["surviving_synapses"] = survival.overall
 
-    def _rows(self, columns: dict[str, Tensor], failed: Tensor | None) -> list[Row | None]:
+    def _rows(self, columns: dict[str, Tensor], of_step: Columns, failed: Tensor | None) -> list[Row | None]:
         """One dict per trial, in one transfer from the device."""
         table = torch.stack([column.double().cpu() for column in columns.values()], dim=1).tolist()
         for i, ended in enumerate(failed.tolist() if failed is not None else []):
@@ -179,12 +250,18 @@ class Trainer:
         rows = [dict(zip(columns, numbers, strict=True)) for numbers in table]
         for row in rows:
             row.update({name: int(row[name]) for name in whole})
+        for name, value in of_step.items():
+            values = value.expand(len(rows)).tolist() if isinstance(value, Tensor) else [value] * len(rows)
+            for row, each in zip(rows, values, strict=True):
+                row[name] = each
         return [None if error else row for row, error in zip(rows, self.errors, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """All that a Trainer of the same configurations needs to continue bit for bit. Taken between two epochs."""
         return {
+            "n_rows": self.n_rows if self._replay is None else 0,
             "epoch": self.epoch,
+            "kept": {name: list(kept) for name, kept in self._kept.items()},
             "errors": list(self.errors),
             "engine": self.engine.state_dict(),
             "survival": self._survival.state_dict(),
@@ -192,7 +269,9 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a `state_dict`."""
-        self.epoch = state["epoch"]
+        self._replay = None
+        self.n_rows, self.epoch = state["n_rows"], state["epoch"]
+        self._kept = {name: Parameters(*kept) for name, kept in state["kept"].items()}
         self.errors = list(state["errors"])
         self.engine.load_state_dict(state["engine"])
         self._survival.load_state_dict(state["survival"])

@@ -1,6 +1,6 @@
 """The folder of one trial, which is the truth about it: its configuration, its rows, its checkpoints, its end.
 
-The layout is Ray Tune's (params.json, result.json with one row per epoch, progress.csv, error.txt), and
+The layout is Ray Tune's (params.json, result.json with one row per epoch or other step, progress.csv, error.txt), and
 complete.json beside it. It is written where the trial is trained, so that nothing depends on another process.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from dynsparse.config import Config
+from dynsparse.config import Config, is_later_default
 from dynsparse.storage import Folder
 
 CHECKPOINTS_KEPT = 2
@@ -35,7 +35,11 @@ class State(Enum):
 
 def identity(config: Config) -> str:
     """A hash of what a trial computes, 12 hexadecimal digits: equal trials have the same in any run, on any machine."""
-    values = {name: value for name, value in config.values().items() if name not in NOT_IN_IDENTITY}
+    values = {
+        name: value
+        for name, value in config.values().items()
+        if name not in NOT_IN_IDENTITY and not is_later_default(name, value)
+    }
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -91,7 +95,7 @@ class TrialFolder:
     # Rows
 
     def rows(self) -> list[dict[str, Any]]:
-        """All whole rows, one for each epoch from 1 on; a torn one is left out and named in `damage`."""
+        """All whole rows, one for each step from 1 on; a torn one is left out and named in `damage`."""
         rows: list[dict[str, Any]] = []
         for number, line in enumerate((self._folder.read("result.json") or b"").splitlines(), start=1):
             row = _decode(line)
@@ -102,7 +106,7 @@ class TrialFolder:
         return rows
 
     def append(self, row: Mapping[str, Any], rows_before: int) -> None:
-        """Add the row of an epoch, at most once: one that a reader may have seen is never written again.
+        """Add the row of a step, at most once: one that a reader may have seen is never written again.
 
         Args:
             rows_before: the number of whole rows that are there.
@@ -120,25 +124,25 @@ class TrialFolder:
 
     # Checkpoints
 
-    def save_checkpoint(self, epoch: int, state: Mapping[str, Any]) -> None:
-        """Write all that is needed to continue after an epoch; the oldest of more than two are deleted."""
+    def save_checkpoint(self, n_rows: int, state: Mapping[str, Any]) -> None:
+        """Write all that is needed to continue after so many rows; the oldest of more than two are deleted."""
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         content = buffer.getvalue()
         checksum = hashlib.sha256(content).hexdigest().encode()
-        self._folder.replace(_checkpoint_name(epoch), checksum + b"\n" + content)
+        self._folder.replace(_checkpoint_name(n_rows), checksum + b"\n" + content)
         for name in self._checkpoint_names()[CHECKPOINTS_KEPT:]:
             self._folder.delete(name)
 
-    def load_checkpoint(self, epochs: int) -> dict[str, Any] | None:
-        """The newest whole checkpoint of at most so many epochs; None if there is none. Damaged ones are named."""
+    def load_checkpoint(self, n_rows: int) -> dict[str, Any] | None:
+        """The newest whole checkpoint of at most so many rows; None if there is none. Damaged ones are named."""
         for name in self._checkpoint_names():
             checksum, _, content = (self._folder.read(name) or b"").partition(b"\n")
             if hashlib.sha256(content).hexdigest().encode() != checksum:
                 self.damage.append(f"{name}: its checksum does not fit; an older one is taken")
                 continue
             state = torch.load(io.BytesIO(content), weights_only=True)
-            if state["epoch"] <= epochs:
+            if state["n_rows"] <= n_rows:
                 return state
         return None
 
@@ -209,8 +213,8 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _checkpoint_name(epoch: int) -> str:
-    return f"checkpoint_{epoch:06}.pt"
+def _checkpoint_name(n_rows: int) -> str:
+    return f"checkpoint_{n_rows:06}.pt"
 
 
 def _encode(value: Mapping[str, Any], indent: int | None = None) -> bytes:

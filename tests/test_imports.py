@@ -27,7 +27,7 @@ def test_training_runs_without_ray():
         "import sys; sys.modules['ray'] = None\n"
         "from dynsparse.config import Config\n"
         "from dynsparse.training import Trainer\n"
-        "Trainer([Config(dataset_name='digits', epochs=1)]).train_epoch()"
+        "Trainer([Config(dataset_name='digits', epochs=1)]).step()"
     )
     modules_after(code)
 

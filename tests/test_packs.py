@@ -50,7 +50,7 @@ class Run:
         self.rows: list[list[Row | None]] = []
         self.masks: list[list[torch.Tensor]] = []
         for _ in range(n_epochs or configs[0].epochs):
-            self.rows.append(self.trainer.train_epoch())
+            self.rows.append(self.trainer.step())
             self.masks.append([mask.clone() for mask in self.trainer.engine.masks])
 
     def n_changes(self, trial: int) -> int:
@@ -148,10 +148,10 @@ def test_a_legacy_trial_without_negative_weights_ends_and_does_not_touch_the_oth
     # It does not learn, so that its weights stay what they are made to be in the second epoch.
     configs[2] = Config.of({**configs[2].values(), "learning_rate": 0.0})
     trainer = Trainer(configs)
-    rows = [trainer.train_epoch()]
+    rows = [trainer.step()]
     assert trainer.errors == [None] * 5
     trainer.engine.weights[1][2].abs_()
-    rows += [trainer.train_epoch() for _ in range(4)]
+    rows += [trainer.step() for _ in range(4)]
     assert [row[2] is None for row in rows] == [False, True, True, True, True]
     ended = "epoch 2: a layer has no positive or no negative weight left, and here the 2019 code died"
     assert trainer.errors == [None, None, ended, None, None]

@@ -26,13 +26,20 @@ OTHER = {
     "layer_densities": "erdos_renyi", "first_layer_dense": True, "last_layer_dense": True, "weight_prune_perc": 0.6,
     "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "pruning_active": False,
     "pruning_interval": 2, "pruning_end": 0.3, "prune_decay": "cosine", "pruning_es": True, "pruning_es_patience": 1,
-    "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2,
+    "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2, "sparsities": [0.3, 0.7],
+    "prune_kinds": ["unit"], "prune_scope": "global", "prune_biases": False, "prune_last_layer": True,
+    "retrain_epochs": 1, "prune_iteratively": True, "prune_ratio": 0.6, "prune_iter": 3, "criterion": "random",
+    "init": "reinit", "rewind_step": 3, "last_layer_rate": 1.0,
 }  # fmt: skip
 TRIALS = [
     *({"model": model} for model in METHODS),
     {"model": "DSNNMixedHeb", "rules": "legacy_2019", "on_perc": 0.5},
     {"model": "SET", "network": "MLP", "test_noise": False},
     {"model": "SNFS", "optim_alg": "Adam", "kwinners": True, "pruning_es": True},
+    {"model": "Dense", "study": "sweep", "epochs": 2},
+    {"model": "Dense", "study": "sweep", "epochs": 2, "retrain_epochs": 2, "prune_kinds": ["weight"]},
+    {"model": "Dense", "study": "ticket", "epochs": 2},
+    {"model": "Dense", "study": "ticket", "epochs": 2, "init": "reinit"},
 ]
 
 
@@ -64,7 +71,8 @@ def test_a_key_has_an_effect_if_and_only_if_it_is_read(values: dict[str, Any]) -
     # The rule that ends updates early has a test of its own.
     spared = {"pruning_es", *EARLY_STOP}
     for name in (is_read & OTHER.keys()) - spared:
-        other = not values.get(name) if name == "kwinners" else OTHER[name]
+        has_it = values.get(name) == OTHER[name]
+        other = {"kwinners": False, "init": "original"}[name] if has_it else OTHER[name]
         assert numbers(**{**values, name: other}) != usual, f"{name} is read, and changes nothing"
 
 
@@ -91,7 +99,8 @@ def numbers(**values: Any) -> str:
         trainer = Trainer([config(**values)])
     except ConfigError as error:
         return str(error)
-    return repr([trainer.train_epoch() for _ in range(6)])
+    n_rows = 6 if trainer.plan.epochs > 2 else len(trainer.plan.study.steps)
+    return repr([trainer.step() for _ in range(n_rows)])
 
 
 def test_k_winners_keys_are_read_with_k_winners_only() -> None:

@@ -70,7 +70,7 @@ def test_the_method_of_the_recipe_is_one(folder):
         "from dynsparse.methods import METHODS\n"
         "from dynsparse.training import Trainer\n"
         "METHODS['Mine'] = mine\n"
-        "assert Trainer([Config(model='Mine', dataset_name='digits', epochs=2)]).train_epoch()"
+        "assert Trainer([Config(model='Mine', dataset_name='digits', epochs=2)]).step()"
     )
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
 

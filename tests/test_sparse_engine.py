@@ -59,7 +59,7 @@ def assert_same(ours: Trainer, theirs: Trainer, tolerance: float = 1e-5) -> None
 
 def train_as_one(ours: Trainer, theirs: Trainer, n_epochs: int) -> None:
     for _ in range(n_epochs):
-        for row, expected in zip(ours.train_epoch(), theirs.train_epoch(), strict=True):
+        for row, expected in zip(ours.step(), theirs.step(), strict=True):
             assert row is not None
             assert expected is not None
             assert accuracies(row) == accuracies(expected)
@@ -106,7 +106,7 @@ def test_fifty_mask_updates_are_those_of_the_torch_engine(values: dict[str, Any]
     as_one, n_updates = [True] * 3, 0
     for epoch in range(1, 52):
         before = [mask.clone() for mask in theirs.engine.masks]
-        rows = zip(ours.train_epoch(), theirs.train_epoch(), strict=True)
+        rows = zip(ours.step(), theirs.step(), strict=True)
         layers = [*zip(ours.engine.masks, theirs.engine.masks, strict=True)]
         weights = [*zip(ours.engine.weights, theirs.engine.weights, strict=True)]
         weights += [*zip(ours.engine.biases, theirs.engine.biases, strict=True)]
@@ -143,7 +143,7 @@ def test_held_out_examples_and_noisy_ones_are_those_of_each_seed(seeds: tuple[in
     values = {"val_fraction": 0.2, "noise_level": 0.3, "kwinners": kwinners, "k_inference_factor": 1.5, "epochs": 4}
     ours, theirs = both(*trials, **{**DIGITS, **values})
     train_as_one(ours, theirs, 3)
-    row = ours.train_epoch()[0]
+    row = ours.step()[0]
     assert row is not None
     assert len({row[f"{name}_loss"] for name in ("train", "val", "test", "noise")}) == 4
 
@@ -220,12 +220,12 @@ def test_each_trial_of_a_pack_gives_bit_for_bit_what_it_gives_alone(values: dict
     values = {**SMALL, "hidden_sizes": [23, 17], "batch_size": 37, "engine": "sparse", **values}
     trials = [{**trial, "seed": 3} for trial in PACK] if one_seed else PACK
     together = trainer(*trials, **values)
-    rows = [together.train_epoch() for _ in range(6)]
+    rows = [together.step() for _ in range(6)]
     assert len({row["train_loss"] for row in rows[-1] if row is not None}) == len(PACK)
     for number, trial in enumerate(trials):
         alone = trainer(trial, **values)
         # NaN is equal to nothing; its text is.
-        assert repr([row[number] for row in rows]) == repr([only(alone.train_epoch()) for _ in range(6)])
+        assert repr([row[number] for row in rows]) == repr([only(alone.step()) for _ in range(6)])
         states = of_trial(together.engine.state_dict(), number), of_trial(alone.engine.state_dict(), 0)
         torch.testing.assert_close(*states, rtol=0, atol=0)
 
@@ -248,14 +248,14 @@ def test_save_load_and_continue_equals_continuing_bit_for_bit_after_any_epoch(va
     undisturbed = trainer(*trials, **values)
     states, rows = [saved_and_loaded(undisturbed.state_dict())], []
     for _ in range(6):
-        rows.append(undisturbed.train_epoch())
+        rows.append(undisturbed.step())
         states.append(saved_and_loaded(undisturbed.state_dict()))
     for epoch, state in enumerate(states[:-1]):
         resumed = trainer(*trials, **values)
         # It has trained before: what it had then is gone.
-        resumed.train_epoch()
+        resumed.step()
         resumed.load_state_dict(state)
-        assert repr([resumed.train_epoch() for _ in range(epoch, 6)]) == repr(rows[epoch:])
+        assert repr([resumed.step() for _ in range(epoch, 6)]) == repr(rows[epoch:])
         torch.testing.assert_close(resumed.state_dict(), states[-1], rtol=0, atol=0, equal_nan=True)
 
 
@@ -267,7 +267,7 @@ def test_each_engine_continues_what_the_other_began(values: dict[str, Any]) -> N
         pair = both(*trials, **{**SMALL, **values})
         first, second = pair if start_with_sparse else pair[::-1]
         for _ in range(3):
-            first.train_epoch()
+            first.step()
         state = saved_and_loaded(first.state_dict())
         second.load_state_dict(state)
         # The same to the last bit, as long as nothing is computed with it.
@@ -278,18 +278,18 @@ def test_each_engine_continues_what_the_other_began(values: dict[str, Any]) -> N
 def test_what_was_loaded_or_saved_does_not_change_with_the_training() -> None:
     values = {**SMALL, "kwinners": True, "engine": "sparse"}
     each, other = trainer(**values), trainer(**values)
-    each.train_epoch()
+    each.step()
     state = each.state_dict()
     before = copy.deepcopy(state)
-    each.train_epoch()
+    each.step()
     other.load_state_dict(state)
-    other.train_epoch()
+    other.step()
     torch.testing.assert_close(state, before, rtol=0, atol=0, equal_nan=True)
 
 
 def test_a_test_changes_nothing_that_is_saved() -> None:
     each = trainer(**{**SMALL, "kwinners": True, "engine": "sparse"})
-    each.train_epoch()
+    each.step()
     before = copy.deepcopy(each.engine.state_dict())
     held = each.engine.hold([load_dataset("blobs").test], load_dataset("blobs").test_y[None])
     sums = each.engine.evaluate(*held)
@@ -374,7 +374,7 @@ def test_training_that_diverges_goes_on_with_losses_that_are_no_numbers(
     values = {"model": model, "kwinners": kwinners, "learning_rate": 1e30, "optim_alg": optim_alg}
     each = trainer(**{**SMALL, "engine": "sparse", "epochs": 5, **values})
     counts = [int(mask.sum()) for mask in each.engine.masks]
-    rows = [only(each.train_epoch()) for _ in range(5)]
+    rows = [only(each.step()) for _ in range(5)]
     for row in rows[1:]:
         assert not any(math.isfinite(row[f"{name}_loss"]) for name in ("train", "val", "noise"))
     if model != "GMP":
@@ -389,4 +389,4 @@ def test_a_hidden_unit_that_is_no_number_makes_the_loss_none_as_in_torch(kwinner
     state["engine"]["biases"][0][0, 3] = -math.nan
     for each in (theirs, ours):
         each.load_state_dict(state)
-        assert math.isnan(only(each.train_epoch())["val_loss"]), type(each.engine).__name__
+        assert math.isnan(only(each.step())["val_loss"]), type(each.engine).__name__

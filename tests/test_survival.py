@@ -175,7 +175,7 @@ def test_a_trainer_stops_its_mask_updates_when_the_rule_says_so() -> None:
     changed, survival = [], []
     for _ in range(7):
         before = [mask.clone() for mask in trainer.engine.masks]
-        (row,) = trainer.train_epoch()
+        (row,) = trainer.step()
         assert row is not None
         changed.append(not all(torch.equal(a, b) for a, b in zip(before, trainer.engine.masks, strict=True)))
         survival.append(not math.isnan(row["surviving_synapses_avg"]))

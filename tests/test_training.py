@@ -42,7 +42,7 @@ def changes(trainer: Trainer, n_epochs: int) -> list[int]:
     changed = []
     for epoch in range(1, n_epochs + 1):
         before = [mask.clone() for mask in trainer.engine.masks]
-        trainer.train_epoch()
+        trainer.step()
         if not all(torch.equal(a, b) for a, b in zip(before, trainer.engine.masks, strict=True)):
             changed.append(epoch)
     return changed
@@ -54,7 +54,7 @@ def changes(trainer: Trainer, n_epochs: int) -> list[int]:
 def test_the_same_configuration_gives_the_same_numbers_and_another_seed_others() -> None:
     values = {"kwinners": True, "batch_norm": True, "dropout": 0.2}
     runs = [trainer(seed=seed, **values) for seed in (3, 3, 4)]
-    rows = [repr([each.train_epoch() for _ in range(3)]) for each in runs]
+    rows = [repr([each.step() for _ in range(3)]) for each in runs]
     assert rows[0] == rows[1] != rows[2]
 
 
@@ -74,8 +74,8 @@ def test_save_load_and_continue_equals_continuing_bit_for_bit(values: dict[str, 
     trials = [{"seed": 1, "momentum": 0.9}, {"seed": 2, "momentum": 0.5}]
     undisturbed, interrupted = trainer(*trials, **values), trainer(*trials, **values)
     for _ in range(4):
-        undisturbed.train_epoch()
-        interrupted.train_epoch()
+        undisturbed.step()
+        interrupted.step()
     file = io.BytesIO()
     torch.save(interrupted.state_dict(), file)
     file.seek(0)
@@ -83,7 +83,7 @@ def test_save_load_and_continue_equals_continuing_bit_for_bit(values: dict[str, 
     resumed.load_state_dict(torch.load(file, weights_only=True))
     for _ in range(4):
         # NaN is equal to nothing; its text is.
-        assert repr(resumed.train_epoch()) == repr(undisturbed.train_epoch())
+        assert repr(resumed.step()) == repr(undisturbed.step())
     assert resumed.epoch == 8
     assert resumed.errors == undisturbed.errors
     ours, theirs = resumed.engine.state_dict(), undisturbed.engine.state_dict()
@@ -93,11 +93,11 @@ def test_save_load_and_continue_equals_continuing_bit_for_bit(values: dict[str, 
 def test_a_trial_that_has_ended_stays_ended_after_loading() -> None:
     ended = trainer({"seed": 1}, {"seed": 2}, rules="legacy_2019", learning_rate=0.0)
     ended.engine.weights[2][1].abs_().neg_()
-    first = ended.train_epoch()
+    first = ended.step()
     assert [row is None for row in first] == [False, True]
     resumed = trainer({"seed": 1}, {"seed": 2}, rules="legacy_2019", learning_rate=0.0)
     resumed.load_state_dict(ended.state_dict())
-    assert [row is None for row in resumed.train_epoch()] == [False, True]
+    assert [row is None for row in resumed.step()] == [False, True]
     assert resumed.errors == ended.errors
 
 
@@ -105,7 +105,7 @@ def test_a_trial_that_has_ended_stays_ended_after_loading() -> None:
 @pytest.mark.parametrize("kwinners", [False, True])
 def test_the_loss_falls(model: str, kwinners: bool) -> None:
     each = trainer(model=model, kwinners=kwinners, on_perc=0.5, epochs=24, pruning_interval=3, pruning_end=0.7)
-    rows = [only(each.train_epoch()) for _ in range(24)]
+    rows = [only(each.step()) for _ in range(24)]
     assert rows[-1]["train_loss"] < 0.2 * rows[0]["train_loss"]
     assert rows[-1]["val_loss"] < 0.4 * rows[0]["val_loss"]
     assert rows[-1]["val_acc"] > 0.85
@@ -118,12 +118,12 @@ def test_the_names_of_the_numbers() -> None:
     layers = [name.format(layer) for name in OF_A_LAYER for layer in range(3)]
     accuracies = ["train_loss", "train_acc", "val_loss", "val_acc"]
     whole = ["density", "surviving_synapses", "surviving_synapses_avg"]
-    assert set(only(trainer().train_epoch())) == {*accuracies, "noise_loss", "noise_acc", *whole, *layers}
+    assert set(only(trainer().step())) == {*accuracies, "noise_loss", "noise_acc", *whole, *layers}
 
-    held_out = only(trainer(val_fraction=0.2, test_noise=False, debug_sparse=False).train_epoch())
+    held_out = only(trainer(val_fraction=0.2, test_noise=False, debug_sparse=False).step())
     linear = [name for name in layers if name.startswith("linear")]
     assert set(held_out) == {*accuracies, "test_loss", "test_acc", "density", *linear}
-    bare = only(trainer(debug_weights=False, debug_sparse=False, test_noise=False).train_epoch())
+    bare = only(trainer(debug_weights=False, debug_sparse=False, test_noise=False).step())
     assert set(bare) == {*accuracies, "density"}
 
 
@@ -144,7 +144,7 @@ def test_numbers_of_an_epoch_are_those_before_its_mask_update_and_those_of_the_u
     each.engine.update_masks = watched  # type: ignore[method-assign]
     grown: list[Tensor] = []
     for epoch in range(4):
-        row = only(each.train_epoch())
+        row = only(each.step())
         for name, x in [("val", blobs.test_x), ("noise", noisy)]:
             logits = x
             for layer, (weight, bias, _) in enumerate(before):
@@ -185,10 +185,10 @@ def test_numbers_of_an_epoch_are_those_before_its_mask_update_and_those_of_the_u
 
 def test_an_active_weight_that_is_zero_counts_as_active() -> None:
     each = trainer(model="SparseModel", learning_rate=0.0, engine="torch")
-    row = only(each.train_epoch())
+    row = only(each.step())
     assert row["sparse_level_l0"] == row["density_l0"]
     each.engine.weights[0].zero_()
-    row = only(each.train_epoch())
+    row = only(each.step())
     assert (row["sparse_level_l0"], row["density_l0"]) == (0, round(0.3 * 32 * 24) / (32 * 24))
 
 
@@ -206,7 +206,7 @@ def test_every_example_is_trained_on_once_an_epoch_in_another_order_each_time() 
     each.engine.train_batch = watched  # type: ignore[method-assign]
     for _ in range(2):
         batches.clear()
-        each.train_epoch()
+        each.step()
         assert [len(batch[0]) for batch in batches] == [32] * 5
         seen = torch.cat(batches, dim=1)
         orders += [[int((x == image).all(1).nonzero()) for image in trial] for trial in seen]
@@ -218,7 +218,7 @@ def test_a_held_out_part_is_not_trained_on_but_validated_on_and_the_test_set_is_
     # Without learning the network is the same for all batches, the last of which is shorter.
     values = {"learning_rate": 0.0, "weight_decay": 0.0, "val_fraction": 0.25, "model": "SparseModel"}
     each, blobs = trainer({"seed": 1}, {"seed": 2}, **values, engine="torch"), load_dataset("blobs")
-    rows = each.train_epoch()
+    rows = each.step()
     for trial, row in enumerate(rows):
         assert row is not None
         train, held_out = split(blobs, 0.25, seed=trial + 1)
@@ -258,14 +258,14 @@ def test_prune_decay_is_what_the_drop_fraction_is_multiplied_by() -> None:
     n, active = 32 * 24, round(0.3 * 32 * 24)
     for update in (1, 2, 3, 4):
         wanted = 0.5 * (1 + math.cos(math.pi * update / 4)) / 2
-        assert only(each.train_epoch())["added_synapses_l0"] == round(wanted * active) / n
+        assert only(each.step())["added_synapses_l0"] == round(wanted * active) / n
 
 
 def test_the_density_of_gmp_falls_on_its_cubic_schedule_and_is_on_perc_before_the_last_epoch() -> None:
     # Updates after epochs 2, 4 and 6 of 8: progress 1/3, 2/3 and 1.
     each = trainer(model="GMP", on_perc=0.1, pruning_interval=2)
     sizes = [32 * 24, 24 * 16, 16 * 5]
-    rows = [only(each.train_epoch()) for _ in range(8)]
+    rows = [only(each.step()) for _ in range(8)]
     for layer, n in enumerate(sizes):
         final = round(0.1 * n)
         left = [final + round((1 - progress) ** 3 * (n - final)) for progress in (0, 1 / 3, 2 / 3, 1)]

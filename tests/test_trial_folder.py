@@ -26,7 +26,7 @@ def trial(path):
     trial.begin(CONFIG, {"version": "1"})
     for epoch in (1, 2, 3):
         trial.append(row(epoch), rows_before=epoch - 1)
-        trial.save_checkpoint(epoch, {"epoch": epoch, "weights": [torch.full((2, 2), float(epoch))]})
+        trial.save_checkpoint(epoch, {"n_rows": epoch, "weights": [torch.full((2, 2), float(epoch))]})
     trial.complete(3)
     return trial
 
@@ -114,7 +114,7 @@ def test_a_completion_mark_that_does_not_fit_is_not_believed(trial, path):
 def test_two_checkpoints_are_kept_until_the_end_and_one_after_it(path):
     trial = reopened(path)
     for epoch in (1, 2, 3, 4):
-        trial.save_checkpoint(epoch, {"epoch": epoch})
+        trial.save_checkpoint(epoch, {"n_rows": epoch})
     assert [name.name for name in sorted(path.glob("checkpoint*"))] == ["checkpoint_000003.pt", "checkpoint_000004.pt"]
     trial.complete(4)
     assert [name.name for name in sorted(path.glob("checkpoint*"))] == ["checkpoint_000004.pt"]
@@ -124,7 +124,7 @@ def test_two_checkpoints_are_kept_until_the_end_and_one_after_it(path):
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(path, damage):
     trial = reopened(path)
     for epoch in (2, 4):
-        trial.save_checkpoint(epoch, {"epoch": epoch, "weights": torch.ones(100)})
+        trial.save_checkpoint(epoch, {"n_rows": epoch, "weights": torch.ones(100)})
     newest = path / "checkpoint_000004.pt"
     content = bytearray(newest.read_bytes())
     content[-50] ^= 1
@@ -135,7 +135,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(path, damage):
         "delete": newest.unlink,
     }[damage]()
     later = reopened(path)
-    assert later.load_checkpoint(4)["epoch"] == 2
+    assert later.load_checkpoint(4)["n_rows"] == 2
     named = ["checkpoint_000004.pt: its checksum does not fit; an older one is taken"]
     assert later.damage == ([] if damage == "delete" else named)
     (path / "checkpoint_000002.pt").write_bytes(b"x")
@@ -145,8 +145,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(path, damage):
 def test_a_checkpoint_beyond_the_rows_is_not_taken(path):
     trial = reopened(path)
     for epoch in (2, 4):
-        trial.save_checkpoint(epoch, {"epoch": epoch})
-    assert trial.load_checkpoint(3)["epoch"] == 2
+        trial.save_checkpoint(epoch, {"n_rows": epoch})
+    assert trial.load_checkpoint(3)["n_rows"] == 2
 
 
 def test_a_checkpoint_that_would_run_code_is_not_loaded(path):
@@ -159,7 +159,7 @@ def test_a_checkpoint_that_would_run_code_is_not_loaded(path):
             return (path.mkdir, ())
 
     buffer = io.BytesIO()
-    torch.save({"epoch": 1, "harmful": Harmful()}, buffer, pickle_module=pickle)
+    torch.save({"n_rows": 1, "harmful": Harmful()}, buffer, pickle_module=pickle)
     path.mkdir(parents=True)
     checksum = hashlib.sha256(buffer.getvalue()).hexdigest().encode()
     (path / "checkpoint_000001.pt").write_bytes(checksum + b"\n" + buffer.getvalue())

@@ -54,7 +54,7 @@ def of_job(path, **options):
 def rows_of(config: Config) -> list[dict[str, float]]:
     """What a Trainer of its own logs for a trial."""
     trainer = Trainer([config])
-    return [trainer.train_epoch()[0] for _ in range(config.epochs)]
+    return [trainer.step()[0] for _ in range(config.epochs)]
 
 
 def assert_equal_rows(found: list[dict], expected: list[dict]) -> None:

@@ -29,7 +29,8 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
     experiment, configs = checked(file, settings)
     varying = axes(configs)
     click.echo(f"{experiment.name}: {experiment.question}\n")
-    click.echo(f"{plural(len(configs), 'trial')} of {', '.join(sorted({str(c.epochs) for c in configs}))} epochs")
+    steps = ", ".join(dict.fromkeys(what_a_trial_does(config) for config in configs))
+    click.echo(f"{plural(len(configs), 'trial')} of {steps}")
     for name, values in varying.items():
         note = "   (has no effect; meant so)" if name in experiment.inert else ""
         click.echo(f"  {name:<24} {', '.join(map(str, values))}{note}")
@@ -149,6 +150,15 @@ def keys() -> None:
 
     for name, each in config_keys().items():
         click.echo(f"{name} = {each.default!r}\n    {each.metadata['meaning']}; {check_of(each)}")
+
+
+def what_a_trial_does(config: Config) -> str:
+    """30 epochs; or, where it is not each epoch that gives a row: 30 epochs (50 rows)."""
+    from dynsparse.plan import steps
+
+    all_steps = steps(config)
+    n_epochs = sum(step.train for step in all_steps)
+    return f"{n_epochs} epochs" + (f" ({len(all_steps)} rows)" if len(all_steps) != n_epochs else "")
 
 
 def plural(n: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from dynsparse.engines.pack import Engine
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.plan import Plan
+from dynsparse.studies import Parameters
 
 
 class Choice(NamedTuple):
@@ -34,11 +35,14 @@ def choose(plan: Plan) -> Choice:
     return Choice("torch", reason)
 
 
-def start(plan: Plan) -> Engine:
-    """The networks of a pack as they begin, in the engine that is chosen. Raises: ValueError, as `choose`."""
+def start(plan: Plan, parameters: Parameters | None = None) -> Engine:
+    """The networks of a pack as they begin, or as they are given, in the engine that is chosen.
+
+    Raises: ValueError, as `choose`.
+    """
     if choose(plan).name == "torch":
-        return TorchEngine(plan)
+        return TorchEngine(plan, parameters)
     # Compiled when it is first used, or read from a cache: only who uses it should wait.
     from dynsparse.engines.sparse.engine import SparseEngine
 
-    return SparseEngine(plan)
+    return SparseEngine(plan, parameters)

@@ -18,6 +18,7 @@ from dynsparse.methods import MaskUpdate, update_mask
 from dynsparse.plan import Plan
 from dynsparse.random import Purpose, Stream
 from dynsparse.scores import Layer
+from dynsparse.studies import Parameters
 
 Held = tuple[Any, Tensor]
 
@@ -79,20 +80,32 @@ def per_seed(plan: Plan, draw: Callable[[int], Tensor]) -> Tensor:
     return torch.stack([drawn[seed] for seed in plan.seeds]).to(plan.device)
 
 
-def initial(plan: Plan, layer: int, purpose: Purpose) -> Tensor:
-    """U(-b, b) with b = 1 / sqrt(n_in), torch's default for linear layers, for weights and biases."""
+def initial(plan: Plan, number: int = 0) -> Parameters:
+    """The networks as they begin. Each number has other weights and biases; 0 are those that a trial begins with.
+
+    U(-b, b) with b = 1 / sqrt(n_in), torch's default for linear layers, for weights and biases.
+    """
+    layers = range(len(plan.network.shapes))
+    active = [_initial_mask(plan, layer) for layer in layers]
+    weights = [_drawn(plan, layer, Purpose.WEIGHT, number) * mask for layer, mask in zip(layers, active, strict=True)]
+    return Parameters(weights, [_drawn(plan, layer, Purpose.BIAS, number) for layer in layers], active)
+
+
+def _drawn(plan: Plan, layer: int, purpose: Purpose, number: int) -> Tensor:
     shape = plan.network.shapes[layer]
     bound = 1 / math.sqrt(shape[1])
     size = shape if purpose is Purpose.WEIGHT else shape[:1]
-    return per_seed(plan, lambda seed: (random.uniform(size, Stream(seed, purpose, layer=layer)) * 2 - 1) * bound)
+    stream = {"layer": layer, "epoch": number}
+    return per_seed(plan, lambda seed: (random.uniform(size, Stream(seed, purpose, **stream)) * 2 - 1) * bound)
 
 
-def initial_mask(plan: Plan, layer: int) -> Tensor:
+def _initial_mask(plan: Plan, layer: int) -> Tensor:
     """Shapes: (trials, out, in), bool."""
-    return masks.DRAWS[plan.sparse_type](_noise(plan, Purpose.MASK, layer, epoch=0), wanted(plan, layer, progress=0.0))
+    return masks.DRAWS[plan.sparse_type](noise(plan, Purpose.MASK, layer, epoch=0), wanted(plan, layer, progress=0.0))
 
 
-def _noise(plan: Plan, purpose: Purpose, layer: int, epoch: int) -> Tensor:
+def noise(plan: Plan, purpose: Purpose, layer: int, epoch: int) -> Tensor:
+    """What breaks ties between the weights of a layer. Shapes: (trials, out, in), int32."""
     shape = plan.network.shapes[layer]
     return per_seed(plan, lambda seed: random.noise(shape, Stream(seed, purpose, layer=layer, epoch=epoch)))
 
@@ -128,8 +141,8 @@ def updated(
             weight=weight,
             mask=mask,
             target=wanted(plan, i, when.progress) if method.surplus else targets[i],
-            prune_noise=_noise(plan, Purpose.PRUNE, i, when.epoch),
-            grow_noise=_noise(plan, Purpose.GROW, i, when.epoch),
+            prune_noise=noise(plan, Purpose.PRUNE, i, when.epoch),
+            grow_noise=noise(plan, Purpose.GROW, i, when.epoch),
             drop_scale=when.drop_scale,
             **{name: values[i] for name, values in statistics.items()},
         )

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from dynsparse import masks, random
 from dynsparse.data import Images
-from dynsparse.engines.pack import Sums, When, initial, initial_mask, per_seed, updated
+from dynsparse.engines.pack import Sums, When, initial, per_seed, updated
 from dynsparse.methods import MaskUpdate
 from dynsparse.networks import batch_norm, k_winners, linear, updated_duty
 from dynsparse.plan import Plan
 from dynsparse.random import Purpose, Stream
+from dynsparse.studies import Parameters
 
 EVALUATION_BATCH = 1000
 
@@ -32,19 +33,16 @@ class TorchEngine:
         "gradient_momentum", "optimizer", "n_steps", "n_seen",
     )  # fmt: skip
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, parameters: Parameters | None = None) -> None:
         self.plan = plan
         self.shapes = plan.network.shapes
         n_trials, device = len(plan.seeds), torch.device(plan.device)
-        layers = range(len(self.shapes))
-        self.weights = [initial(plan, layer, Purpose.WEIGHT) for layer in layers]
-        self.biases = [initial(plan, layer, Purpose.BIAS) for layer in layers]
-        self.masks = [initial_mask(plan, layer) for layer in layers]
+        # Copies, because training changes them in place.
+        begin = [[each.clone() for each in layers] for layers in parameters or initial(plan)]
+        self.weights, self.biases, self.masks = begin
         self.targets = [masks.count(mask) for mask in self.masks]
         # Multiplying by a mask of floats takes a fifth of the time.
         self._active = [mask.float() for mask in self.masks]
-        for weight, mask in zip(self.weights, self.masks, strict=True):
-            weight.mul_(mask)
 
         hidden = [n_out for n_out, _ in self.shapes[:-1]]
         normed = hidden if plan.network.batch_norm else []

@@ -13,10 +13,11 @@ from typing import Any
 from ray import tune
 
 from dynsparse.config import Config
+from dynsparse.plan import steps
 from dynsparse.progress import Display, Progress
 from dynsparse.storage import Folder
 from dynsparse.trial_folder import TrialFolder, folder_name
-from dynsparse.tune.trainable import CUT_OFF_BY, DAMAGE, ENDED_BY, EPOCH, PLACE
+from dynsparse.tune.trainable import CUT_OFF_BY, DAMAGE, ENDED_BY, PLACE, ROW
 from dynsparse.watch import STATUS_FILE
 
 STATUS_SECONDS = 2.0
@@ -29,12 +30,11 @@ class ShowProgress(tune.Callback):
     """
 
     def __init__(self, folder: Folder, configs: Sequence[Config], n_done: int) -> None:
-        n_epochs = sum(config.epochs for config in configs)
-        self._progress = Progress(len(configs) + n_done, n_epochs, done=n_done)
+        self._n_rows = [len(steps(config)) for config in configs]
+        self._progress = Progress(len(configs) + n_done, sum(self._n_rows), done=n_done)
         self._display = Display(self._progress)
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
-        self._epochs = [config.epochs for config in configs]
         self._written_at = 0.0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -47,7 +47,7 @@ class ShowProgress(tune.Callback):
         """Count an epoch."""
         name = self._names[trial.config[PLACE]]
         has_diverged = not math.isfinite(result.get("train_loss", 0.0))
-        self._progress.row(name, result[EPOCH], None if has_diverged else result.get(self._progress.metric))
+        self._progress.row(name, result[ROW], None if has_diverged else result.get(self._progress.metric))
         for damage in result.get(DAMAGE, []):
             print(f"\ndamaged: {name}/{damage}", file=sys.stderr)
         self._update(trials)
@@ -73,7 +73,7 @@ class ShowProgress(tune.Callback):
 
     def _end(self, trial: Any, *, failed: bool) -> None:
         place = trial.config[PLACE]
-        self._progress.end(self._names[place], self._epochs[place], failed=failed)
+        self._progress.end(self._names[place], self._n_rows[place], failed=failed)
 
     def _update(self, trials: list[Any]) -> None:
         self._progress.running = sum(trial.status == "RUNNING" for trial in trials)

@@ -18,13 +18,13 @@ from ray import tune
 
 from dynsparse.config import Config
 from dynsparse.storage import open_folder
-from dynsparse.training import Trainer, TrialError
+from dynsparse.training import Row, Trainer, TrialError
 from dynsparse.trial_folder import TrialFolder, folder_name, identity
 
 # Where a trial stands in the list that Tune is given. It is no hyperparameter, and no file of the trial shows it.
 PLACE = "place_in_list"
-# What a step tells the driver beside the row: the trial's own epoch, and why it ended if it failed.
-EPOCH, ENDED_BY = "epoch_of_trial", "ended_by"
+# What a step tells the driver beside the row: its number in the trial, and why it ended if it failed.
+ROW, ENDED_BY = "row_of_trial", "ended_by"
 # Why a trial ended that has not failed: the same command continues it.
 CUT_OFF_BY = "cut_off_by"
 # What was found damaged in the trial's folder when it was continued.
@@ -43,7 +43,7 @@ class Job:
 
 
 class SparseTrial(tune.Trainable):
-    """A step is an epoch."""
+    """A step is one of the study's: an epoch, most often."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
         """Build the trial, and continue it from its folder. Raises: ConfigError, DataError, TrialError, OSError."""
@@ -70,19 +70,19 @@ class SparseTrial(tune.Trainable):
             row = self._epoch()
         except TrialError as error:
             self._folder.fail(f"{type(error).__name__}: {error}")
-            return {"done": True, ENDED_BY: str(error), EPOCH: self.trainer.epoch - 1}
+            return {"done": True, ENDED_BY: str(error), ROW: self.trainer.n_rows - 1}
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             # Tune would try again in new processes, for minutes, and then take the trial for failed.
             reason = f"the disk is full: {error}"
-            return {"done": True, ENDED_BY: reason, CUT_OFF_BY: reason, EPOCH: self.trainer.epoch - 1}
+            return {"done": True, ENDED_BY: reason, CUT_OFF_BY: reason, ROW: self.trainer.n_rows - 1}
         damage, self._folder.damage = self._folder.damage, []
         # Tune has a count of its own, which starts anew when a trial is continued.
-        return {**row, EPOCH: self.trainer.epoch, **({DAMAGE: damage} if damage else {})}
+        return {**row, ROW: self.trainer.n_rows, **({DAMAGE: damage} if damage else {})}
 
     def _epoch(self) -> dict[str, Any]:
-        if self.trainer.epoch >= self._config.epochs:
+        if self.trainer.is_done:
             # It was ended between its last row and the mark.
             self._folder.complete(len(self._rows))
             return self._rows[-1]
@@ -91,28 +91,27 @@ class SparseTrial(tune.Trainable):
             # From a thread in C: it also ends a process that holds the interpreter.
             faulthandler.dump_traceback_later(self._job.epoch_seconds, exit=True)
         try:
-            [row] = self.trainer.train_epoch()
+            [row] = self.trainer.step()
         finally:
             faulthandler.cancel_dump_traceback_later()
         if row is None:
             raise TrialError(self.trainer.errors[0])
-        if self.trainer.epoch > len(self._rows):
+        if self.trainer.n_rows > len(self._rows):
             self._write(row, time.monotonic() - started)
         self._keep()
-        row = self._rows[self.trainer.epoch - 1]
+        row = self._rows[self.trainer.n_rows - 1]
         if self._job.trial_seconds is not None and self._seconds > self._job.trial_seconds and not row["done"]:
             raise TrialError(f"it took {self._seconds:.0f} s; the limit of a trial is {self._job.trial_seconds:g} s")
         return row
 
-    def _write(self, numbers: dict[str, float], seconds: float) -> None:
+    def _write(self, numbers: Row, seconds: float) -> None:
         """The row of an epoch that has none yet."""
-        epoch, now = self.trainer.epoch, datetime.now()
-        done = epoch >= self._config.epochs
+        now = datetime.now()
         self._seconds += seconds
         row = {
             **numbers,
-            "done": done,
-            "training_iteration": epoch,
+            "done": self.trainer.is_done,
+            "training_iteration": self.trainer.n_rows,
             "trial_id": self._identity,
             "experiment_tag": self._tag or folder_name(self._config),
             "date": now.strftime("%Y-%m-%d_%H-%M-%S"),
@@ -131,10 +130,9 @@ class SparseTrial(tune.Trainable):
 
         Also after an epoch that ran again and had its row: the trial may have been ended before its checkpoint.
         """
-        epoch = self.trainer.epoch
-        done = epoch >= self._config.epochs
-        if done or epoch % self._job.checkpoint_epochs == 0:
-            self._folder.save_checkpoint(epoch, self.trainer.state_dict())
+        n_rows, done = self.trainer.n_rows, self.trainer.is_done
+        if done or n_rows % self._job.checkpoint_epochs == 0:
+            self._folder.save_checkpoint(n_rows, self.trainer.state_dict())
             self._folder.write_csv(self._rows)
         if done:
             self._folder.complete(len(self._rows))

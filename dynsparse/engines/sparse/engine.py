@@ -12,12 +12,12 @@ from torch import Tensor
 
 from dynsparse import masks
 from dynsparse.data import Images
-from dynsparse.engines.pack import Sums, When, initial, initial_mask, updated
+from dynsparse.engines.pack import Sums, When, initial, updated
 from dynsparse.engines.sparse import kernels
 from dynsparse.engines.sparse.lanes import LANES
 from dynsparse.methods import MaskUpdate
 from dynsparse.plan import Plan
-from dynsparse.random import Purpose
+from dynsparse.studies import Parameters
 
 Array = np.ndarray[Any, Any]
 
@@ -41,13 +41,11 @@ class SparseEngine:
     `weights` are made dense when they are asked for. Trials are computed one after the other, and share each batch.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, parameters: Parameters | None = None) -> None:
         self.plan = plan
-        layers = range(len(plan.network.shapes))
-        self.masks = [initial_mask(plan, layer) for layer in layers]
+        weights, biases, active = parameters or initial(plan)
+        self.masks = list(active)
         self.targets = [masks.count(mask) for mask in self.masks]
-        weights = [initial(plan, layer, Purpose.WEIGHT) * mask for layer, mask in zip(layers, self.masks, strict=True)]
-        biases = [initial(plan, layer, Purpose.BIAS) for layer in layers]
         self._trials = [
             Trial(
                 plan, number, [m[number] for m in self.masks], [w[number] for w in weights], [b[number] for b in biases]

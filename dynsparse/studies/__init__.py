@@ -1,0 +1,21 @@
+"""The studies. A row of STUDIES is what `study="..."` picks: what a trial does, step by step.
+
+To add one, write a function from a `Config` to a `Study` in a file of its own, and add a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dynsparse.studies.study import Change, Columns, Occasion, Parameters, Step, Study
+from dynsparse.studies.sweep import KINDS, sweep
+from dynsparse.studies.ticket import CRITERIA, INITS, ticket
+from dynsparse.studies.train import train
+
+if TYPE_CHECKING:
+    from dynsparse.config import Config
+
+STUDIES: dict[str, Callable[[Config], Study]] = {"train": train, "sweep": sweep, "ticket": ticket}
+
+__all__ = ["CRITERIA", "INITS", "KINDS", "STUDIES", "Change", "Columns", "Occasion", "Parameters", "Step", "Study"]

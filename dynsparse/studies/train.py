@@ -1,0 +1,15 @@
+"""The ordinary trial."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dynsparse.studies.study import Study, training
+
+if TYPE_CHECKING:
+    from dynsparse.config import Config
+
+
+def train(config: Config) -> Study:
+    """Train once."""
+    return Study(training(config.epochs))
