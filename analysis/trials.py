@@ -110,7 +110,10 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
         },
         **{str(name): repeated[name].array for name in repeated},
     }
-    return _table(columns, read.issues + _not_numbers(read, numeric), history.rows_of(_order(read)))
+    df = _table(columns, read.issues + _not_numbers(read, numeric), history.rows_of(_order(read)))
+    # Of the columns of a history only those that nobody logged are hyperparameters.
+    df.attrs["measured"] = ["epoch", *called.values()]
+    return df
 
 
 def issues(df: pd.DataFrame) -> pd.DataFrame:
@@ -124,7 +127,7 @@ def issues(df: pd.DataFrame) -> pd.DataFrame:
 
 def hyperparameters(df: pd.DataFrame) -> list[str]:
     """The columns of a loaded DataFrame that are not computed; columns that its user added count as such."""
-    fixed = {*FIRST_COLUMNS, *RUN_COLUMNS, *LAST_COLUMNS}
+    fixed = {*FIRST_COLUMNS, *RUN_COLUMNS, *LAST_COLUMNS, *df.attrs.get("measured", [])}
     computed = {f"{metric}{summary}" for metric in logged(df) for summary in SUMMARIES}
     return [name for name in df.columns if name not in fixed | computed]
 

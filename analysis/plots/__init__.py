@@ -18,14 +18,24 @@ from analysis.plots.failures import plot_failures
 from analysis.plots.importance import plot_importance
 from analysis.plots.parallel import plot_parallel
 from analysis.plots.pivot import plot_pivot
+from analysis.plots.pruning import plot_learning, plot_sweeps
 from analysis.plots.sparsity import plot_sparsity
+from analysis.plots.tickets import plot_pruned_fractions, plot_rounds, plot_tickets
+from analysis.plots.weights import plot_networks, plot_weights
 
 __all__ = [
     "plot_axis",
     "plot_curves",
     "plot_failures",
     "plot_importance",
+    "plot_learning",
+    "plot_networks",
     "plot_parallel",
     "plot_pivot",
+    "plot_pruned_fractions",
+    "plot_rounds",
     "plot_sparsity",
+    "plot_sweeps",
+    "plot_tickets",
+    "plot_weights",
 ]

@@ -1,0 +1,123 @@
+"""What pruning does to accuracy and loss, and how the network that is pruned learned."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.aggregates import agg, check_columns, in_order
+from analysis.curves import curves
+from analysis.plots.groups import add_legend, groups, names_of
+from analysis.plots.panels import draw_line, new_panels
+from analysis.plots.scales import Scale, scale
+from analysis.plots.sparsity import sparsity_ticks
+from analysis.plots.style import view
+from analysis.plots.trials import averaged_over
+from analysis.studies import first_training
+
+MEASURED_ON = ("train", "val", "test")
+
+
+def plot_sweeps(
+    sweeps: pd.DataFrame,
+    metrics: Sequence[str] = ("val_acc", "val_loss"),
+    by: str | Sequence[str] = "pruning",
+    panel: str = "dataset_name",
+) -> go.Figure:
+    """Metrics over sparsity: means and their 95% t intervals; a row of panels for each metric.
+
+    The positions are densities in falling order, and their ticks say the sparsity, as in `plot_sparsity`: what
+    happens beyond 0.9 has as much room as what happens before.
+
+    Args:
+        sweeps: as `sweeps` gives it.
+        by: what has a line of its own, one or more columns.
+        panel: what has a column of panels.
+
+    Raises: ValueError if a column does not exist, or a metric holds no numbers or none for any complete row.
+    """
+    keys = [by] if isinstance(by, str) else list(by)
+    check_columns(sweeps, [*keys, panel, "sparsity", *metrics])
+    tables = {metric: agg(sweeps, [panel, *keys, "sparsity"], metric) for metric in metrics}
+    tables = {metric: table[table["count"] > 0].reset_index(drop=True) for metric, table in tables.items()}
+    check_drawn(tables)
+    n_missing = int((sweeps["status"] != "complete").sum())
+    notes = [
+        f"{len(sweeps) - n_missing} of {len(sweeps)} rows shown; left out: {n_missing} incomplete" if n_missing else "",
+        f"mean and 95% interval of the mean; {averaged_over(sweeps, [*keys, panel, 'sparsity'])}".removesuffix("; "),
+    ]
+    # A density of 1 - 0.9 is to be read as 0.1.
+    density = (1 - sweeps["sparsity"]).round(10)
+    found = scale(density)
+    names = names_of(in_order(sweeps, [panel]), [panel])
+    fig = new_panels(f"{', '.join(metrics)} by sparsity", [note for note in notes if note], metrics, _distinct(names))
+    for i, table in enumerate(tables.values()):
+        _draw_over_sparsity(fig, i + 1, table, _distinct(names), panel, keys, found)
+    fig.update_xaxes(type=found.kind, autorange="reversed", **sparsity_ticks(found))
+    fig.update_xaxes(title_text="sparsity", row=len(metrics))
+    add_legend(fig, keys)
+    return fig
+
+
+def _draw_over_sparsity(
+    fig: go.Figure, row: int, table: pd.DataFrame, panels: list[str], panel: str, keys: list[str], found: Scale
+) -> None:
+    of_panel, of_group = names_of(table, [panel]), names_of(table, keys)
+    every = groups(of_group)
+    for column, name in enumerate(panels, start=1):
+        for group in every:
+            rows = table[(of_panel == name) & (of_group == group.name)]
+            places = found.places((1 - rows["sparsity"]).round(10))
+            draw_line(fig, rows, places, group, (row, column), "density", len(every))
+    fig.update_yaxes(**view(table["mean"], table), row=row)
+
+
+def plot_learning(history: pd.DataFrame, panel: str = "dataset_name") -> go.Figure:
+    """Accuracy and loss in each epoch, on what is trained on, on what is validated on, and on the test set where that
+    is another; means and their 95% t intervals.
+
+    Of a study only its first training is drawn, which comes before any pruning.
+
+    Args:
+        history: as `load_history` gives it.
+        panel: the hyperparameter each of whose values has a column of panels.
+
+    Raises: ValueError if a column does not exist, or there is no accuracy or no loss.
+    """
+    check_columns(history, ["trial_id", "epoch", panel])
+    rows = first_training(history)
+    tables = {f"{quantity}": _learned(rows, panel, quantity) for quantity in ("acc", "loss")}
+    check_drawn(tables)
+    panels, every = _distinct(names_of(in_order(rows, [panel]), [panel])), groups(pd.Series(MEASURED_ON))
+    note = f"{rows['trial_id'].nunique()} trials; mean and 95% interval of the mean"
+    fig = new_panels("learning curves", [note], ["accuracy", "loss"], panels)
+    for row, table in enumerate(tables.values(), start=1):
+        of_panel = names_of(table, [panel])
+        for column, name in enumerate(panels, start=1):
+            for group in every:
+                own = table[(of_panel == name) & (table["on"] == group.name)]
+                if len(own):
+                    draw_line(fig, own, own["epoch"].tolist(), group, (row, column), "epoch", len(every), mode="lines")
+        fig.update_yaxes(**view(table["mean"], table), row=row)
+    fig.update_xaxes(title_text="epoch", row=len(tables))
+    add_legend(fig, ["measured on"])
+    return fig
+
+
+def _learned(rows: pd.DataFrame, panel: str, quantity: str) -> pd.DataFrame:
+    """The curves of a quantity on each part of the data, below each other, with the column `on`."""
+    there = [on for on in MEASURED_ON if f"{on}_{quantity}" in rows]
+    tables = [curves(rows, [panel], f"{on}_{quantity}").assign(on=on) for on in there]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[panel, "count", "on"])
+    return table[table["count"] > 0].reset_index(drop=True)
+
+
+def check_drawn(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Raises a ValueError that names the metric if one has nothing to draw."""
+    empty = [name for name, table in tables.items() if table.empty]
+    if empty:
+        raise ValueError(f"there is no value to plot: no complete row has {', '.join(empty)}")
+
+
+def _distinct(names: pd.Series) -> list[str]:
+    return list(dict.fromkeys(names))
