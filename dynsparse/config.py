@@ -12,7 +12,7 @@ from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
 from dynsparse.checks import Check, Choice, Device, Flag, Number, Optional, Several, Sizes, Text, Whole, near_matches
-from dynsparse.data import DATASETS
+from dynsparse.data import DATASETS, PIXELS
 from dynsparse.densities import SPREADS
 from dynsparse.masks import DRAWS
 from dynsparse.methods import METHODS
@@ -35,7 +35,7 @@ def key(default: Any, meaning: str, check: Check, *, per_trial: bool = False, la
     Args:
         per_trial: trials that differ in it can still be trained together as one pack.
         later: it came when there were trials already. At its default it is no part of a trial's identity, so that
-            those keep theirs. Every new key is such a one.
+            those keep theirs. Every new key is such a one, and its default can never be changed afterwards.
     """
     about = {"meaning": meaning, "check": check, "per_trial": per_trial, "later": later}
     return field(default=default, metadata=about)
@@ -110,6 +110,12 @@ class Config:
     )
     input_size: int | None = key(None, "inputs; follows the data set and must agree if given", Optional(Whole(1)))
     num_classes: int | None = key(None, "classes; follows the data set and must agree if given", Optional(Whole(2)))
+    pixels: str = key(
+        "standard",
+        "standard: mean 0 and standard deviation 1 over the training set; unit: in [0, 1]",
+        Choice(PIXELS),
+        later=True,
+    )
     val_fraction: float = key(
         0.0,
         "share of the training set held out for val_*; 0: val_* is the test set",

@@ -59,8 +59,7 @@ class Images:
 class Dataset:
     """A data set in memory, shared by the trials of a process: do not write into it.
 
-    Shapes: images (examples, input_size); y (examples,), int64, in [0, num_classes). Normalised, all pixels of the
-    training set together have mean 0 and standard deviation 1.
+    Shapes: images (examples, input_size); y (examples,), int64, in [0, num_classes).
     """
 
     name: str
@@ -169,20 +168,30 @@ def resolve_data_dir(data_dir: str | None) -> Path:
     return folder.expanduser().absolute()
 
 
-def load_dataset(name: str, data_dir: str | None = None) -> Dataset:
+# How pixels become numbers: mean and scale of (pixel - mean) * scale, over the whole training set.
+PIXELS: dict[str, Callable[[np.ndarray, dict[str, float]], tuple[float, float]]] = {
+    "standard": lambda train, moments: (moments["mean"], 1 / moments["std"]),
+    "unit": lambda train, moments: (0.0, 1 / float(train.max())),
+}
+
+
+def load_dataset(name: str, data_dir: str | None = None, pixels: str = "standard") -> Dataset:
     """The data set of that name in `DATASETS`, read from `resolve_data_dir(data_dir)`, or downloaded into it.
+
+    Args:
+        pixels: of PIXELS: "standard", with mean 0 and standard deviation 1; "unit", in [0, 1].
 
     Raises: DataError if the data set is not there and cannot be downloaded, or if its files are damaged.
     """
     if name not in DATASETS:
         raise DataError(f"unknown dataset_name {name!r}; choose from {', '.join(DATASETS)}")
-    return _load(name, DATASETS[name], resolve_data_dir(data_dir))
+    return _load(name, DATASETS[name], resolve_data_dir(data_dir), pixels)
 
 
 # A process trains many trials on the same data. Two data sets are kept, for a grid over them, and no more: the torch
 # engine takes 700 MB for the largest.
 @lru_cache(maxsize=2)
-def _load(name: str, source: Source, folder: Path) -> Dataset:
+def _load(name: str, source: Source, folder: Path, pixels: str) -> Dataset:
     if _missing(source, folder):
         _download(name, source, folder)
 
@@ -205,7 +214,7 @@ def _load(name: str, source: Source, folder: Path) -> Dataset:
     # What comes with a package is small, and there in an instant.
     files = [folder / file for file in source.files]
     (train_x, train_y, test_x, test_y), moments = shared(name, files, read) if files else read()
-    mean, scale = moments["mean"], 1 / moments["std"]
+    mean, scale = PIXELS[pixels](train_x, moments)
     labels = torch.tensor(train_y), torch.tensor(test_y)
     return Dataset(
         name, Images(train_x, mean, scale), labels[0], Images(test_x, mean, scale), labels[1], source.num_classes

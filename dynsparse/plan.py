@@ -66,6 +66,7 @@ class Plan:
     epochs: int
     batch_size: int
     dataset_name: str
+    pixels: str
     data_dir: str | None
     val_fraction: float
     noise_level: float | None  # None: no test on noisy images
@@ -141,6 +142,11 @@ def _plan(config: Config) -> Plan:
             f"study={config.study!r} prunes by itself, and so does model={config.model!r}; choose model='Dense' or "
             f"'SparseModel', or pruning_active=False"
         )
+    if study.relu_only and network.kwinners is not None:
+        raise ConfigError(
+            "prune_kinds: under k-winners a pruned unit can win and is trained again; take ['weight'], or "
+            "retrain_epochs=0, or kwinners=False"
+        )
     return Plan(
         study=study,
         network=network,
@@ -153,6 +159,7 @@ def _plan(config: Config) -> Plan:
         epochs=config.epochs,
         batch_size=config.batch_size,
         dataset_name=config.dataset_name,
+        pixels=config.pixels,
         data_dir=config.data_dir,
         val_fraction=config.val_fraction,
         noise_level=config.noise_level if config.test_noise else None,

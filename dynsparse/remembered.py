@@ -48,3 +48,8 @@ def remember(which: Hashable, rows: list[Any], state: dict[str, Any]) -> None:
     _found[which] = FirstTraining(list(rows), copy.deepcopy(state))
     while len(_found) > REMEMBERED:
         _found.popitem(last=False)
+
+
+def forget() -> None:
+    """Empty the memory."""
+    _found.clear()

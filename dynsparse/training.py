@@ -16,10 +16,13 @@ from dynsparse.engines.pack import Sums, When, initial, noise
 from dynsparse.methods import MaskUpdate
 from dynsparse.plan import plan
 from dynsparse.random import Purpose
-from dynsparse.studies import Columns, Occasion, Parameters
+from dynsparse.studies import Columns, Network, Occasion, Parameters
 from dynsparse.survival import Survival
 
 Row = dict[str, float | str]
+
+# Of what an engine saves, that which makes up a network beside its parameters.
+OF_UNITS = ("gains", "shifts", "means", "variances", "duty", "boost", "n_seen")
 
 ENDED_AS_IN_2019 = "a layer has no positive or no negative weight left, and here the 2019 code died"
 
@@ -31,8 +34,8 @@ class TrialError(RuntimeError):
 class Trainer:
     """Trains the trials of a pack together; each gives the numbers that it gives alone.
 
-    `n_rows` counts the steps of the study that are done, `epoch` the epochs of training among them. `errors` has, for
-    each trial, why it ended early, or None.
+    `n_rows` counts the steps of the study that are done, `epoch` is the number of the last epoch of training. `errors`
+    has, for each trial, why it ended early, or None.
 
     Raises: ValueError for trials that cannot be one pack; DataError if the data set is missing.
     """
@@ -43,7 +46,7 @@ class Trainer:
         self.n_rows = self.epoch = 0
         self.engine = engines.start(self.plan)
         self._load_data()
-        self._kept: dict[str, Parameters] = {}
+        self._kept: dict[str, Network] = {}
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
         self._first_training = remembered.key(configs, self.plan) if self.plan.study.shares_training else None
         self._first_rows: list[list[Row | None]] = []
@@ -52,7 +55,7 @@ class Trainer:
 
     def _load_data(self) -> None:
         """The data set as the engine wants it; trials of one seed share what is drawn from it."""
-        want, dataset = self.plan, load_dataset(self.plan.dataset_name, self.plan.data_dir)
+        want, dataset = self.plan, load_dataset(self.plan.dataset_name, self.plan.data_dir, self.plan.pixels)
         # If all trials have one seed, the batch has one copy of each example and is expanded; else one per trial.
         self._seeds = want.seeds[:1] if len(set(want.seeds)) == 1 else want.seeds
         splits = {seed: split(dataset, want.val_fraction, seed) for seed in dict.fromkeys(self._seeds)}
@@ -123,25 +126,30 @@ class Trainer:
 
     def _remember(self, rows: list[Row | None]) -> None:
         """Keep what the first training gives, if it was seen from its first epoch on."""
-        self._first_rows.append(rows)
+        self._first_rows.append(copy.deepcopy(rows))
         if self.n_rows == len(self._first_rows) == self.plan.epochs:
             remembered.remember(self._first_training, self._first_rows, self.state_dict())
 
     def _step(self) -> list[Row | None]:
         step = self.plan.study.steps[self.n_rows]
         if step.begin is not None:
-            self.engine = engines.start(self.plan, step.begin(self._occasion()))
+            network = step.begin(self._occasion())
+            self.engine = engines.start(self.plan, network.parameters)
+            self.engine.load_state_dict({**self.engine.state_dict(), **network.units})
+        if step.epoch is not None:
+            self.epoch = step.epoch
         columns: dict[str, Tensor] = {}
         if step.train:
             self.epoch += 1
             self._record(columns, "train", self._train(), self._n_train)
         self._test_all(columns)
+        if step.keep:
+            # As it was tested, before its masks change and boosting fades.
+            self._kept["trained"] = self._network()
         updates, failed = self._update_masks() if step.train else (None, None)
         self._record_updates(columns, updates)
         if step.train:
             self.engine.end_epoch()
-        if step.keep:
-            self._kept["trained"] = self.parameters()
         return self._rows(columns, step.columns, failed)
 
     def parameters(self) -> Parameters:
@@ -151,11 +159,16 @@ class Trainer:
             *([each.clone() for each in layers] for layers in (engine.weights, engine.biases, engine.masks))
         )
 
+    def _network(self) -> Network:
+        """A copy of the networks as they are, units included."""
+        state = self.engine.state_dict()
+        return Network(self.parameters(), copy.deepcopy({name: state[name] for name in OF_UNITS}))
+
     def _occasion(self) -> Occasion:
         """What a step of the study can make the next network of."""
         layers = range(len(self.plan.network.shapes))
         return Occasion(
-            now=self.parameters(),
+            now=self._network(),
             kept=self._kept,
             noise=lambda number: [noise(self.plan, Purpose.PRUNE_TRAINED, layer, number) for layer in layers],
             drawn=lambda number: initial(self.plan, number),
@@ -198,7 +211,7 @@ class Trainer:
         n_before = back_to % self._n_batches * self.plan.batch_size
         parts = [order[:, :n_before]] if n_before else []
         sums = [self.engine.train_epoch(self._examples, part, epoch=self.epoch) for part in parts]
-        self._kept["early"] = self.parameters()
+        self._kept["early"] = self._network()
         sums.append(self.engine.train_epoch(self._examples, order[:, n_before:], epoch=self.epoch))
         return Sums(*(torch.stack(each).sum(0) for each in zip(*sums, strict=True)))
 
@@ -261,7 +274,7 @@ class Trainer:
         return {
             "n_rows": self.n_rows if self._replay is None else 0,
             "epoch": self.epoch,
-            "kept": {name: list(kept) for name, kept in self._kept.items()},
+            "kept": {name: [*kept.parameters, dict(kept.units)] for name, kept in self._kept.items()},
             "errors": list(self.errors),
             "engine": self.engine.state_dict(),
             "survival": self._survival.state_dict(),
@@ -269,9 +282,13 @@ class Trainer:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a `state_dict`."""
-        self._replay = None
+        self._replay, self._first_rows = None, []
         self.n_rows, self.epoch = state["n_rows"], state["epoch"]
-        self._kept = {name: Parameters(*kept) for name, kept in state["kept"].items()}
+        self._kept = {
+            # An engine moves to its device what it is given; the parameters are pruned before.
+            name: Network(Parameters(*([each.to(self.plan.device) for each in layers] for layers in parameters)), units)
+            for name, (*parameters, units) in state["kept"].items()
+        }
         self.errors = list(state["errors"])
         self.engine.load_state_dict(state["engine"])
         self._survival.load_state_dict(state["survival"])

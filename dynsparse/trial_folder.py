@@ -141,7 +141,11 @@ class TrialFolder:
             if hashlib.sha256(content).hexdigest().encode() != checksum:
                 self.damage.append(f"{name}: its checksum does not fit; an older one is taken")
                 continue
-            state = torch.load(io.BytesIO(content), weights_only=True)
+            # The next machine may have no GPU.
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if "n_rows" not in state:
+                # Written before there were studies, when each row was an epoch.
+                state |= {"n_rows": state["epoch"], "kept": {}}
             if state["n_rows"] <= n_rows:
                 return state
         return None

@@ -18,7 +18,7 @@ ROUNDS = 20
 
 experiment = Experiment(
     name="winning_tickets",
-    question="Down to which density do tickets reach the dense accuracy, with their own initial weights and with new ones?",
+    question="Down to which density do tickets reach the dense accuracy, with their first weights and with new ones?",
     space=dict(
         study="ticket",
         seed=tune.grid_search([0, 1, 2, 3, 4]),

@@ -200,3 +200,12 @@ def test_an_error_in_a_row_without_files_is_not_taken_for_damage(monkeypatch: py
     monkeypatch.setitem(DATASETS, "mine", Source(6, 3, lambda folder, download: arrays["no such key"]))
     with pytest.raises(KeyError, match="no such key"):
         load_dataset("mine")
+
+
+def test_pixels_can_be_left_in_the_unit_interval():
+    standard, unit = load_dataset("digits"), load_dataset("digits", pixels="unit")
+    assert torch.equal(unit.train_x, torch.from_numpy(unit.train.pixels.astype("float32")) / 16)
+    assert torch.equal(unit.test_x * 16, torch.from_numpy(unit.test.pixels.astype("float32")))
+    assert torch.equal(standard.train_y, unit.train_y)
+    back = (standard.train_x / standard.train.scale + standard.train.mean) / 16
+    assert torch.allclose(back, unit.train_x, atol=1e-6)

@@ -170,3 +170,9 @@ def test_a_checkpoint_that_would_run_code_is_not_loaded(path):
 def test_a_late_metric_has_its_column_in_the_csv(path):
     reopened(path).write_csv([{"a": 1}, {"a": 2, "late": 3}])
     assert (path / "progress.csv").read_text().splitlines() == ["a,late", "1,", "2,3"]
+
+
+def test_a_checkpoint_from_before_there_were_studies_continues(trial):
+    trial.save_checkpoint(2, {"epoch": 2, "errors": [None]})
+    assert trial.load_checkpoint(2) == {"epoch": 2, "errors": [None], "n_rows": 2, "kept": {}}
+    assert trial.load_checkpoint(1) is None

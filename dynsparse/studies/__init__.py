@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dynsparse.studies.study import Change, Columns, Occasion, Parameters, Step, Study
+from dynsparse.studies.study import Change, Columns, Network, Occasion, Parameters, Step, Study
 from dynsparse.studies.sweep import KINDS, sweep
 from dynsparse.studies.ticket import CRITERIA, INITS, ticket
 from dynsparse.studies.train import train
@@ -18,4 +18,16 @@ if TYPE_CHECKING:
 
 STUDIES: dict[str, Callable[[Config], Study]] = {"train": train, "sweep": sweep, "ticket": ticket}
 
-__all__ = ["CRITERIA", "INITS", "KINDS", "STUDIES", "Change", "Columns", "Occasion", "Parameters", "Step", "Study"]
+__all__ = [
+    "CRITERIA",
+    "INITS",
+    "KINDS",
+    "STUDIES",
+    "Change",
+    "Columns",
+    "Network",
+    "Occasion",
+    "Parameters",
+    "Step",
+    "Study",
+]

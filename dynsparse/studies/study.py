@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -17,19 +17,28 @@ class Parameters(NamedTuple):
     masks: list[Tensor]  # (trials, out, in), bool
 
 
+class Network(NamedTuple):
+    """All that makes the networks of a pack what they are, but for the optimiser."""
+
+    parameters: Parameters
+    # What an engine saves of units: batch norm's gains, shifts and moments, the duty cycles of k-winners. Empty: as
+    # they begin.
+    units: Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Occasion:
     """What a step that changes the network can make the new one of."""
 
-    now: Parameters
-    # "early": as it was at the study's `rewind_step`; "trained": as it was after the last step with `keep`.
-    kept: Mapping[str, Parameters]
+    now: Network
+    # "early": as it was at the study's `rewind_step`; "trained": as the last step with `keep` tested it.
+    kept: Mapping[str, Network]
     noise: Callable[[int], list[Tensor]]  # a number -> what breaks ties, for each weight; another for each number
     drawn: Callable[[int], Parameters]  # a number -> weights and biases as at the beginning, but new ones
 
 
 # The network that a step begins with, with fresh optimiser state.
-Change = Callable[[Occasion], Parameters]
+Change = Callable[[Occasion], Network]
 
 
 # Of a row, beside what is measured; a tensor (trials,) where trials of a pack differ.
@@ -43,7 +52,8 @@ class Step:
     columns: Columns = field(default_factory=dict)
     begin: Change | None = None
     train: bool = True
-    keep: bool = False  # the network after this step is the `trained` one of later steps
+    keep: bool = False  # the network that this step tests is the `trained` one of later steps
+    epoch: int | None = None  # the number of epochs that training goes on from; None: from that of the step before
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,7 @@ class Study:
     steps: list[Step]
     rewind_step: int | None = None  # of the optimiser, from 0, before which the network is the `early` one; None: never
     shares_training: bool = False  # many trials begin with the same `epochs` of training
+    relu_only: bool = False  # under k-winners pruned units, which give 0, would win and be trained again
     owns_masks: bool = False  # nothing else may change them
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from dynsparse.pruning import prune_units, prune_weights
-from dynsparse.studies.study import Columns, Occasion, Parameters, Step, Study, training
+from dynsparse.studies.study import Columns, Network, Occasion, Parameters, Step, Study, training
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
@@ -43,9 +43,11 @@ def sweep(config: Config) -> Study:
             again = iterative and place > 0
             columns: Columns = {"pruning": kind, "sparsity": sparsity}
             begin = partial(_pruned, prune, sparsity, again)
-            steps.append(Step({**columns, "retrained": 0}, begin, train=False))
-            steps += [Step({**columns, "retrained": epoch + 1}) for epoch in range(config.retrain_epochs)]
-    return Study(steps)
+            # Retrained in the same order of examples whatever stands before it in the lists.
+            epoch = None if again else config.epochs
+            steps.append(Step({**columns, "retrained": 0}, begin, train=False, epoch=epoch))
+            steps += [Step({**columns, "retrained": number + 1}) for number in range(config.retrain_epochs)]
+    return Study(steps, relu_only="unit" in config.prune_kinds and config.retrain_epochs > 0)
 
 
 # From a network, a sparsity and noise to the pruned network.
@@ -80,6 +82,7 @@ def _units(config: Config) -> Prune:
 KINDS: dict[str, Callable[[Config], Prune]] = {"weight": _weights, "unit": _units}
 
 
-def _pruned(prune: Prune, sparsity: float, again: bool, occasion: Occasion) -> Parameters:
+def _pruned(prune: Prune, sparsity: float, again: bool, occasion: Occasion) -> Network:
+    network = occasion.now if again else occasion.kept["trained"]
     # The same noise for all sparsities, so that what is pruned at one is pruned at the next as well.
-    return prune(occasion.now if again else occasion.kept["trained"], sparsity, occasion.noise(0))
+    return network._replace(parameters=prune(network.parameters, sparsity, occasion.noise(0)))

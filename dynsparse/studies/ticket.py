@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dynsparse.pruning import next_masks, rewound, round_fraction
-from dynsparse.studies.study import Columns, Occasion, Parameters, Step, Study, training
+from dynsparse.studies.study import Columns, Network, Occasion, Parameters, Step, Study, training
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
@@ -29,7 +29,8 @@ def ticket(config: Config) -> Study:
     """
     fraction = round_fraction(config.prune_ratio, config.prune_iter)
     set_back = INITS[config.init]
-    rewind_step = config.rewind_step if config.init == "original" else None
+    # 0, which nobody goes back to, where new values are drawn: so that all algorithms share one first training.
+    rewind_step = config.rewind_step if config.init == "original" else 0
     steps = [Step({"round": 0, "pruned_wanted": 0.0}) for _ in training(config.epochs)]
     for number in range(1, config.prune_iter + 1):
         begin = partial(_next, number, fraction, config.last_layer_rate, config.criterion, set_back)
@@ -40,9 +41,9 @@ def ticket(config: Config) -> Study:
 
 
 # From what there is, and the number of the round, to the network that the surviving weights are taken from.
-INITS: dict[str, Callable[[Occasion, int], Parameters]] = {
+INITS: dict[str, Callable[[Occasion, int], Network]] = {
     "original": lambda occasion, number: occasion.kept["early"],
-    "reinit": lambda occasion, number: occasion.drawn(number),
+    "reinit": lambda occasion, number: Network(occasion.drawn(number), units={}),
 }
 CRITERIA = ("l1", "random")
 
@@ -52,12 +53,12 @@ def _next(
     fraction: float | Tensor,
     last_layer_rate: float | Tensor,
     criterion: str,
-    set_back: Callable[[Occasion, int], Parameters],
+    set_back: Callable[[Occasion, int], Network],
     occasion: Occasion,
-) -> Parameters:
+) -> Network:
     """The network that a round begins with."""
-    now = occasion.now
+    now = occasion.now.parameters
     scores = [weight.abs() for weight in now.weights] if criterion == "l1" else None
     masks = next_masks(now.masks, scores, fraction, occasion.noise(number), last_layer_rate)
-    start = set_back(occasion, number)
-    return Parameters(rewound(start.weights, masks), start.biases, masks)
+    start, units = set_back(occasion, number)
+    return Network(Parameters(rewound(start.weights, masks), start.biases, masks), units)

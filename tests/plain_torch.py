@@ -1,0 +1,119 @@
+"""A masked MLP in a few lines of plain torch, for tests to hold the studies against.
+
+It shares no code with the engines: the mask is a factor in the forward pass, the optimiser is torch's own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dynsparse.config import Config
+from dynsparse.data import epoch_order, load_dataset
+from dynsparse.studies import Parameters
+
+Layers = list[Tensor]
+
+
+class Plain:
+    """One network. `weights` may be anything where the mask is False: it is never seen there."""
+
+    def __init__(self, config: Config, weights: Layers, biases: Layers, masks: Layers) -> None:
+        self.config, self.data = config, load_dataset(config.dataset_name)
+        self.weights = [(w * m).detach().clone().requires_grad_() for w, m in zip(weights, masks, strict=True)]
+        self.biases = [b.detach().clone().requires_grad_() for b in biases]
+        self.masks = masks
+        kind = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[config.optim_alg]
+        options = {"momentum": config.momentum} if config.optim_alg == "SGD" else {}
+        parameters = [*self.weights, *self.biases]
+        self._optimizer = kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, **options)
+
+    def logits(self, x: Tensor) -> Tensor:
+        return plain_logits(x, [w * m for w, m in zip(self.weights, self.masks, strict=True)], self.biases)
+
+    def train(self, epochs: Iterable[int], n_steps: float = math.inf) -> None:
+        """One pass for each number of an epoch, in its order; `n_steps` in all at most."""
+        for epoch in epochs:
+            order = epoch_order(len(self.data.train_y), self.config.seed, epoch)
+            for batch in order.split(self.config.batch_size):
+                if n_steps == 0:
+                    return
+                n_steps -= 1
+                self._optimizer.zero_grad()
+                F.cross_entropy(self.logits(self.data.train_x[batch]), self.data.train_y[batch]).backward()
+                self._optimizer.step()
+
+    def accuracy(self) -> float:
+        return plain_test(self.data.test_x, self.data.test_y, *self.parameters[:2])[1]
+
+    @property
+    def parameters(self) -> Parameters:
+        weights = [(w * m).detach() for w, m in zip(self.weights, self.masks, strict=True)]
+        return Parameters(weights, [b.detach() for b in self.biases], self.masks)
+
+
+def plain_logits(x: Tensor, weights: Layers, biases: Layers) -> Tensor:
+    for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        x = F.linear(x.relu() if layer else x, weight, bias)
+    return x
+
+
+def plain_test(x: Tensor, y: Tensor, weights: Layers, biases: Layers) -> tuple[float, float]:
+    """Mean cross-entropy and accuracy."""
+    logits = plain_logits(x, weights, biases)
+    return F.cross_entropy(logits, y).item(), (logits.argmax(1) == y).double().mean().item()
+
+
+def pruned_weights(
+    weights: list[np.ndarray],
+    biases: list[np.ndarray],
+    sparsity: float,
+    *,
+    biases_too: bool = True,
+    last_layer: bool = False,
+    scope: str = "layer",
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Weight pruning as the blog has it: sort all magnitudes, set the first int(sparsity * n) to 0; biases likewise."""
+    n = len(weights) if last_layer else len(weights) - 1
+    new = [
+        _smallest_zero(weights[:n], sparsity, scope),
+        _smallest_zero(biases[:n], sparsity if biases_too else 0, scope),
+    ]
+    return new[0] + weights[n:], new[1] + biases[n:]
+
+
+def pruned_units(
+    weights: list[np.ndarray], biases: list[np.ndarray], sparsity: float, *, scope: str = "layer"
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Unit pruning as the blog has it: sort the columns' L2 norms, set int(sparsity * n) units to 0."""
+    norms = [np.sqrt((w.astype(np.float64) ** 2).sum(1)) for w in weights[:-1]]
+    kept = [norm != 0 for norm in _smallest_zero(norms, sparsity, scope)] + [np.ones(len(biases[-1]), bool)]
+    return (
+        [w * k[:, None] for w, k in zip(weights, kept, strict=True)],
+        [b * k for b, k in zip(biases, kept, strict=True)],
+    )
+
+
+def _smallest_zero(layers: list[np.ndarray], sparsity: float, scope: str) -> list[np.ndarray]:
+    if scope == "global" and layers:
+        whole = np.concatenate([each.ravel() for each in layers])
+        parts = np.split(_smallest_zero([whole], sparsity, "layer")[0], np.cumsum([each.size for each in layers])[:-1])
+        return [part.reshape(each.shape) for part, each in zip(parts, layers, strict=True)]
+    new = []
+    for each in layers:
+        flat = each.ravel().copy()
+        # As a fraction: in floats int(0.29 * 100) is 28.
+        flat[np.argsort(np.abs(flat), kind="stable")[: int(Fraction(str(sparsity)) * flat.size)]] = 0
+        new.append(flat.reshape(each.shape))
+    return new
+
+
+def of_first_trial(parameters: Parameters) -> Parameters:
+    """Without the trials axis."""
+    return Parameters(*([each[0].clone() for each in layers] for layers in parameters))
