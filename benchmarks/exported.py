@@ -1,0 +1,89 @@
+"""What pruning saves of an exported network: its file, and the time for one image and for a batch of 128, in torch.
+
+784-1000-1000-500-200-10, the network of experiments/sparsity_sweep.py, pruned to a sparsity of 0.95 by unit and by
+weight. Masked: dense tensors with zeros; compressed: without the units that do nothing; sparse: the active weights as
+CSR, multiplied by torch. Weights are random ones, which take the room and the time of trained ones, but for weight
+pruning: there training may leave more units that do nothing. Medians, on one thread; the forms take turns.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+from tabulate import tabulate
+from turns import write
+
+from dynsparse.config import Config
+from dynsparse.engines.pack import initial
+from dynsparse.export.tensor_files import content_of, to_safetensors
+from dynsparse.modules import build
+from dynsparse.plan import plan
+from dynsparse.trained import Trained, compressed, pruned
+
+BATCHES = (1, 128)
+# Of one form, one after the other: its weights lie in the caches then, as in a program that does nothing else.
+CALLS = 20
+
+
+def networks(sparsity):
+    """Name to network and form."""
+    config = Config(network="MLP", model="Dense", hidden_sizes=(1000, 1000, 500, 200))
+    drawn = initial(plan([config]))
+    dense = Trained(config, {}, *([each[0] for each in layers] for layers in drawn))
+    found = {"dense": (dense, "dense")}
+    for kind in ("unit", "weight"):
+        each = pruned(dense, kind, sparsity)
+        found |= {
+            f"{kind}, masked": (each, "dense"),
+            f"{kind}, compressed": (compressed(each), "dense"),
+            f"{kind}, sparse": (each, "sparse"),
+        }
+    return found
+
+
+@torch.inference_mode()
+def microseconds(models, n_images, repeats):
+    """Of each model, the median of each of its turns."""
+    x = torch.randn(n_images, 784)
+    found = {name: [] for name in models}
+    for repeat in range(repeats + 1):
+        for name, model in models.items():
+            taken = []
+            for _ in range(CALLS):
+                started = time.perf_counter()
+                model(x)
+                taken.append((time.perf_counter() - started) * 1e6)
+            if repeat:
+                found[name].append(statistics.median(taken))
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=50, help=f"turns of {CALLS} calls")
+    parser.add_argument("--sparsity", type=float, default=0.95)
+    parser.add_argument("--json", help="also write the figures to this file")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    ways = networks(options.sparsity)
+    models = {}
+    for name, (network, form) in ways.items():
+        tensors, about = content_of(network, form)
+        models[name] = build(tensors, about["winners"])
+    sizes = {name: len(to_safetensors(network, form)) for name, (network, form) in ways.items()}
+    taken = {n: microseconds(models, n, options.repeats) for n in BATCHES}
+    rows = []
+    for name, (network, _) in ways.items():
+        medians = [statistics.median(taken[n][name]) for n in BATCHES]
+        than_dense = [statistics.median(taken[n]["dense"]) / median for n, median in zip(BATCHES, medians, strict=True)]
+        n_active = sum(int(mask.sum()) for mask in network.masks)
+        rows.append([name, "-".join(map(str, network.sizes)), n_active, sizes[name] / 1000, *medians, *than_dense])
+    headers = ["form", "network", "active weights", "file, kB", *(f"batch of {n}, µs" for n in BATCHES)]
+    headers += [f"batch of {n}, times as fast" for n in BATCHES]
+    print(tabulate(rows, headers, tablefmt="pipe", floatfmt=("", "", ",.0f", ",.0f", ",.0f", ",.0f", ".3g", ".3g")))
+    write(options.json, {"bytes": sizes, "microseconds": taken})
+
+
+if __name__ == "__main__":
+    main()
