@@ -2,7 +2,7 @@
 
 import click
 
-from dynsparse.cli import results, trials
+from dynsparse.cli import cluster, export, results, trials
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,5 +20,7 @@ def main() -> None:
 for command in (
     *(trials.show, trials.run, trials.watch, trials.keys),
     *(results.table, results.failures, results.report, results.browse),
+    export.export,
+    *(cluster.submit, cluster.jobs, cluster.logs, cluster.stop),
 ):
     main.add_command(command)

@@ -104,6 +104,17 @@ def loaded(folder: str, *, metric: str | None = None) -> Any:
     return df
 
 
+def rows_of(folder: str, of: str) -> Any:
+    """The DataFrame in which a row is what `of` says: a sparsity of a sweep, a round, a ticket. Raises: Refusal."""
+    import analysis
+
+    make = {"sweeps": analysis.sweeps, "rounds": analysis.rounds, "tickets": analysis.tickets}[of]
+    try:
+        return make(analysis.load_history(folder if "://" in folder else Path(folder).expanduser()))
+    except (OSError, ValueError) as error:
+        raise Refusal(str(error)) from error
+
+
 def chosen(df: Any, where: str | None) -> Any:
     """The rows for which an expression holds. Raises: ValueError, naming the expression."""
     if where is None:

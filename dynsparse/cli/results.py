@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from dynsparse.cli.inputs import Refusal, chosen, folder_argument, loaded
+from dynsparse.cli.inputs import Refusal, chosen, folder_argument, loaded, rows_of
 
 
 @click.command()
@@ -19,13 +19,20 @@ from dynsparse.cli.inputs import Refusal, chosen, folder_argument, loaded
 @click.option("--metric", required=True, help="Column of the results, for example val_acc_max.")
 @click.option("--where", help="Only trials for which this holds, as DataFrame.query takes it: 'on_perc == 0.1'.")
 @click.option(
+    "--of",
+    type=click.Choice(["trials", "sweeps", "rounds", "tickets"]),
+    default="trials",
+    show_default=True,
+    help="What there is a value of: each trial, each sparsity of a sweep, each round of a ticket, its last round.",
+)
+@click.option(
     "--format",
     "form",
     type=click.Choice(["text", "markdown", "latex", "csv"]),
     default="text",
     show_default=True,
 )
-def table(folder: str, rows: str, columns: str | None, metric: str, where: str | None, form: str) -> None:
+def table(folder: str, rows: str, columns: str | None, metric: str, where: str | None, of: str, form: str) -> None:
     """Pivot table of the results in DIR: mean ± standard deviation over trials.
 
     With --format csv the same as numbers, one row for each cell.
@@ -33,7 +40,8 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
     import analysis
 
     keys = [key.strip() for key in rows.split(",")]
-    df = loaded(folder, metric=metric)
+    trials = loaded(folder, metric=metric if of == "trials" else None)
+    df = trials if of == "trials" else rows_of(folder, of)
     try:
         df = chosen(df, where)
         if form == "csv":
@@ -49,7 +57,7 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
     if over:
         each = ", ".join(f"{name} ({n} values)" for name, n in over.items())
         click.echo(f"each cell is over {each}", err=form != "text")
-    click.echo(analysis.left_out(df), err=form != "text")
+    click.echo(analysis.left_out(df if of == "trials" else trials), err=form != "text")
 
 
 @click.command()

@@ -122,10 +122,14 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
         if len(outcome.failures) > SHOWN_FAILURES:
             click.echo(f"  ... and {len(outcome.failures) - SHOWN_FAILURES} more")
         click.echo(f"all of them:  dynsparse failures {path}")
-    varying = [name for name in axes(configs) if name != "seed"] or ["model"]
-    rows, columns = ",".join(varying[:-1]), varying[-1]
+    varying = [name for name in axes(configs) if name != "seed"]
+    # Where a trial prunes after its training, its best epoch is no answer.
+    of = {"sweep": " --of sweeps", "ticket": " --of tickets"}.get(configs[0].study, "")
+    if configs[0].study == "sweep":
+        varying, metric = [*varying, "pruning", "sparsity"], "val_acc"
+    rows, columns = ",".join(varying[:-1]), (varying or ["model"])[-1]
     keys = f"--rows {rows} --columns {columns}" if rows else f"--rows {columns}"
-    click.echo(f"next:  dynsparse table {path} {keys} --metric {metric}")
+    click.echo(f"next:  dynsparse table {path}{of} {keys} --metric {metric}")
 
 
 @click.command()

@@ -1,0 +1,291 @@
+"""Experiments sent to a real Ray cluster on this machine as jobs; and what is refused before anything is sent."""
+
+import configparser
+import http.server
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from ray_cluster import RayCluster, free_port
+
+import analysis
+from dynsparse.account import version
+from dynsparse.cli import main
+from dynsparse.cluster import staging
+
+FILE = """
+from beside import SEEDS
+from ray import tune
+from dynsparse.experiment import Experiment
+
+experiment = Experiment(
+    name="sent",
+    question="Does it arrive?",
+    space=dict(dataset_name="digits", hidden_sizes=[20], batch_size=64, seed=tune.grid_search(SEEDS)),
+    epochs=2,
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head and two nodes of one CPU, for the module."""
+    cluster = RayCluster(n_nodes=2)
+    yield cluster
+    cluster.end()
+
+
+@pytest.fixture
+def file(tmp_path):
+    """An experiment file that imports one beside it."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "beside.py").write_text("SEEDS = [0, 1, 2]\n")
+    (folder / "sent.py").write_text(FILE)
+    return folder / "sent.py"
+
+
+def command(cluster, *arguments, **environment):
+    """A command of dynsparse as a process, as who uses the cluster types it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dynsparse.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+            # `run` takes it for the address of a cluster, and Ray's client would prefer it to any other.
+            "RAY_ADDRESS": "192.0.2.1:6379",
+            "RAY_API_SERVER_ADDRESS": cluster.address,
+            **cluster.environment,
+            **environment,
+        },
+    )
+
+
+def typed(cluster, *arguments, **environment):
+    """Exit code, output and messages of a command."""
+    process = command(cluster, *arguments, **environment)
+    output, messages = process.communicate(timeout=600)
+    return process.returncode, output, messages
+
+
+def refused(*arguments):
+    """The message of a command that is refused."""
+    result = CliRunner().invoke(main, list(map(str, arguments)))
+    assert result.exit_code == 2, result.output
+    return result.output
+
+
+# Refused here
+
+
+def test_what_cannot_be_run_is_not_sent(file, tmp_path):
+    """There is no cluster at that address, and nobody asks for it."""
+    to = ["--address", f"http://127.0.0.1:{free_port()}", "--storage", tmp_path / "results"]
+    assert "there is no experiment file" in refused("submit", tmp_path / "no.py", *to)
+    assert "unknown key 'densty'" in refused("submit", file, "--set", "densty=0.1", *to)
+    assert "is not KEY=VALUE" in refused("submit", file, "--set", "density", *to)
+    assert "--env NO_SUCH: there is no such variable here" in refused("submit", file, "--env", "NO_SUCH", *to)
+    assert "data_dir='sets' is relative" in refused("submit", file, "--set", "data_dir=sets", *to)
+    assert "a name is a folder's" in refused("submit", file, "--name", "a/b", *to)
+    message = refused("submit", file, "--storage", "results")
+    assert "--storage results is relative, and a job's working directory is a temporary folder on the head" in message
+    assert not (tmp_path / "results").exists()
+
+
+def test_nobody_answers(file, tmp_path):
+    address = f"http://127.0.0.1:{free_port()}"
+    message = refused("submit", file, "--address", address, "--storage", tmp_path)
+    assert f"nobody answers at {address}" in message and "ray start --head prints" in message
+    assert f"nobody answers at {address}" in refused("jobs", "--address", address)
+    assert "the address is that of the dashboard" in refused("jobs", "--address", "ray://127.0.0.1:10001")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (b"<html>a page of somebody else</html>", "is no dashboard of Ray"),
+        (b'{"some": "thing"}', "is no dashboard of Ray"),
+        (b'{"ray_version": "2.9.3"}', "runs Ray 2.9.3, and dynsparse takes at least 2.40"),
+    ],
+)
+def test_something_else_answers(answer, message):
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):  # the name that http.server calls
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert message in refused("jobs", "--address", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+
+
+def test_without_rays_dashboard_installed():
+    code = "import sys; sys.modules['aiohttp'] = None; from dynsparse.cli import main; main(['jobs'])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "aiohttp is not installed: pip install 'dynsparse[cluster]'" in result.stderr
+
+
+# What is sent
+
+
+def test_the_file_is_sent_with_the_modules_beside_it_and_nothing_else(file, tmp_path):
+    for name in ("data.npz", "notes.ipynb", ".git/config", "results/sent/trial_1/params.json", "sub/module.py"):
+        (file.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        (file.parent / name).write_text("{}")
+    target = tmp_path / "target"
+    target.mkdir()
+    assert staging.stage_experiment(file, target) == "experiment/sent.py"
+    assert sorted(p.name for p in target.rglob("*") if p.is_file()) == ["beside.py", "sent.py"]
+
+
+def test_files_that_are_too_large_are_named(file, tmp_path):
+    (file.parent / "large.py").write_text("#" * 60_000_000)
+    with pytest.raises(
+        staging.StagingError, match=r"have 60 MB, a job takes 50 MB; .* the largest: large.py \(60.0 MB"
+    ):
+        staging.stage_experiment(file, tmp_path)
+
+
+def test_the_package_is_this_one_and_tells_its_version_where_it_is_not_installed(tmp_path):
+    modules = [Path(each) for each in staging.stage_package(tmp_path)]
+    assert modules[:2] == [Path(analysis.__file__).parents[1] / name for name in ("dynsparse", "analysis")]
+    code = (
+        f"import sys; sys.path = [{str(tmp_path)!r}] + [p for p in sys.path if 'site-packages' not in p]\n"
+        "from importlib.metadata import version; print(version('dynsparse'))"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert told.stdout.strip() == distribution_version("dynsparse")
+
+
+def test_pip_gets_what_setup_cfg_says():
+    setup = configparser.ConfigParser()
+    setup.read(Path(__file__).parents[1] / "setup.cfg")
+    wanted = setup["options"]["install_requires"].split()
+    assert sorted(each.replace(" ", "") for each in staging.requirements()) == sorted(wanted)
+
+
+# A cluster
+
+
+@pytest.mark.ray
+def test_an_experiment_is_sent_followed_and_complete(cluster, file, tmp_path):
+    options = [
+        "--set",
+        "seed=0,3",
+        "--set",
+        "hidden_sizes=(20,10)",
+        "--storage",
+        tmp_path / "results",
+        "--name",
+        "two",
+    ]
+    code, output, messages = typed(cluster, "submit", file, *options, "--max-failures", "1")
+    assert code == 0, output + messages
+    assert f"sent to {cluster.address} as the job raysubmit_" in messages
+    assert "2 trials: 2 to run" in output and "2 trials complete" in output
+    assert output.count("Running entrypoint") == 1 and "--max-failures 1" in output
+    df = analysis.load(tmp_path / "results" / "two")
+    assert list(df["status"]) == ["complete"] * 2 and sorted(df["seed"]) == [0, 3]
+    # The head had no CPU to train on; the nodes and the head had the version of this checkout.
+    about = [json.loads(path.read_text()) for path in (tmp_path / "results" / "two").glob("trial_*/about.json")]
+    assert {each["version"] for each in about} == {version()}
+
+
+@pytest.mark.ray
+def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
+    results = tmp_path / "results" / "sent"
+    endless = ["--set", "seed=0,1", "--set", "epochs=3000"]
+    options = [*endless, "--checkpoint-epochs", "1", "--storage", tmp_path / "results"]
+    job = sent(cluster, file, options)
+    wait_for(lambda: n_rows(results) > 0)
+
+    code, output, _ = typed(cluster, "jobs")
+    assert code == 0 and re.search(rf"{job} +sent +running +20", output), output
+    code, output, messages = typed(cluster, "submit", file, *options)
+    assert code == 2 and "is run by process" in output, output + messages
+    following = command(cluster, "logs", job, "--follow")
+    told = ""
+    while "Running entrypoint" not in told:
+        told += following.stdout.readline()
+    following.send_signal(signal.SIGINT)
+    _, messages = following.communicate(timeout=60)
+    assert following.returncode == 130 and f"the job {job} goes on" in messages
+
+    code, output, messages = typed(cluster, "stop", job)
+    assert code == 0 and f"{job} has ended: stopped" in messages, output + messages
+    assert "stopped; to go on, type the same again" in output
+    assert f"to go on, submit the same again:  dynsparse submit {file} --address {cluster.address}" in messages
+    assert typed(cluster, "stop", job)[:2] == (0, f"{job} has ended before: stopped\n")
+    assert typed(cluster, "logs", job, "--follow")[0] == 143
+
+    before = n_rows(results)
+    job = sent(cluster, file, options)
+    wait_for(lambda: n_rows(results) > before)
+    assert typed(cluster, "stop", job)[0] == 0
+    assert "2 to continue" in typed(cluster, "logs", job)[1]
+    for path in results.glob("trial_*/result.json"):
+        epochs = [json.loads(line)["training_iteration"] for line in path.read_text().splitlines()]
+        assert epochs == list(range(1, len(epochs) + 1))
+
+
+@pytest.mark.ray
+def test_a_job_that_is_refused_on_the_head_ends_as_run_does(cluster, file, tmp_path):
+    (tmp_path / "full").touch()
+    code, output, _ = typed(cluster, "submit", file, "--storage", tmp_path / "full")
+    assert code == 2 and f"the storage {tmp_path}/full/sent cannot be" in output and "Traceback" not in output
+
+
+@pytest.mark.ray
+def test_another_token_and_none(cluster, file, tmp_path):
+    said = "does not take the token"
+    for environment in [{"RAY_AUTH_TOKEN": "0" * 64}, {"RAY_AUTH_MODE": "disabled"}]:
+        code, _, messages = typed(cluster, "submit", file, "--storage", tmp_path / "results", **environment)
+        assert code == 2 and said in messages and "RAY_AUTH_MODE=token" in messages, messages
+        assert "Traceback" not in messages
+    nowhere = {"RAY_AUTH_TOKEN": "", "HOME": str(tmp_path)}
+    code, _, messages = typed(cluster, "jobs", **nowhere)
+    assert code == 2 and "RAY_AUTH_MODE=token" in messages and "Traceback" not in messages, messages
+
+
+@pytest.mark.ray
+def test_a_job_that_nobody_has_sent(cluster):
+    for words in [("logs", "raysubmit_no"), ("stop", "raysubmit_no"), ("logs", "raysubmit_no", "--follow")]:
+        code, _, messages = typed(cluster, *words)
+        assert code == 2 and f"the cluster at {cluster.address} has no job 'raysubmit_no'" in messages
+
+
+def sent(cluster, file, options):
+    """The id of a job that nobody follows."""
+    code, _, messages = typed(cluster, "submit", file, "--no-follow", *options)
+    assert code == 0, messages
+    [job] = re.findall("as the job (raysubmit_[A-Za-z0-9]+)", messages)
+    assert f"dynsparse stop {job} --address {cluster.address}" in messages
+    return job
+
+
+def n_rows(folder):
+    return sum(len(path.read_bytes().splitlines()) for path in folder.glob("trial_*/result.json"))
+
+
+def wait_for(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)

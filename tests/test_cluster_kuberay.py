@@ -1,0 +1,212 @@
+"""Files for Kubernetes and for `ray up`: against the schemas of KubeRay and Ray, and what is refused."""
+
+import json
+import shlex
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import jsonschema
+import pytest
+import ray.autoscaler
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+from dynsparse.cluster.command import Command, CommandError
+from dynsparse.cluster.kuberay import block, imported, rayjob
+from dynsparse.cluster.ray_up import cluster
+from dynsparse.experiment import load_experiment
+
+QUICKSTART = Path(__file__).parents[1] / "experiments" / "quickstart.py"
+RAYJOB_SCHEMA = json.loads(Path(__file__).with_name("cluster").joinpath("rayjob.schema.json").read_text())
+CLUSTER_SCHEMA = json.loads(Path(ray.autoscaler.__file__).with_name("ray-schema.json").read_text())
+HOSTILE = ["--set", "hidden_sizes=(300,100),(100,)", "--name", "a `b` $HOME {{image}} \\ 'c' \"d\" # é", "--limit", "2"]
+
+
+def command(**changes):
+    return Command(**{"file": QUICKSTART, "name": "quickstart", "storage": "/results", **changes})
+
+
+def job(asked=None, **changes):
+    """The ConfigMap and the RayJob of a file."""
+    options = {"image": "registry.example.com/dynsparse:1", "workers": 2, "cpus_per_node": 4, "memory_per_node": "8Gi"}
+    asked = asked or command()
+    claim = {} if "://" in asked.storage else {"claim": "results"}
+    text = rayjob(asked, **{**options, **claim, **changes})
+    assert "{{" not in text.replace("{{image}}", "")
+    config_map, ray_job = yaml.safe_load_all(text)
+    jsonschema.validate(ray_job, RAYJOB_SCHEMA)
+    return config_map, ray_job
+
+
+def pods(ray_job):
+    """The pods' specs: of the head, and of a worker."""
+    spec = ray_job["spec"]["rayClusterSpec"]
+    [workers] = spec["workerGroupSpecs"]
+    return spec["headGroupSpec"]["template"]["spec"], workers["template"]["spec"]
+
+
+def test_a_rayjob_with_a_folder():
+    config_map, ray_job = job()
+    assert config_map["apiVersion"] == "v1" and config_map["kind"] == "ConfigMap"
+    assert config_map["metadata"]["name"] == ray_job["metadata"]["name"] == "quickstart"
+    spec = ray_job["spec"]
+    assert spec["entrypoint"] == "bash /experiment/run.sh"
+    assert spec["shutdownAfterJobFinishes"] is True and spec["ttlSecondsAfterFinished"] > 0
+    assert spec["rayClusterSpec"]["rayVersion"] == version("ray") == ray.__version__
+    assert spec["rayClusterSpec"]["enableInTreeAutoscaling"] is False
+    assert spec["rayClusterSpec"]["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    [workers] = spec["rayClusterSpec"]["workerGroupSpecs"]
+    assert (workers["replicas"], workers["minReplicas"], workers["maxReplicas"]) == (2, 2, 2)
+    for pod in pods(ray_job):
+        [container] = pod["containers"]
+        assert container["image"] == "registry.example.com/dynsparse:1"
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        places = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+        assert places["/experiment"]["configMap"] == {"name": "quickstart"}
+        assert places["/results"]["persistentVolumeClaim"] == {"claimName": "results"}
+        assert "envFrom" not in container
+    resources = pods(ray_job)[1]["containers"][0]["resources"]
+    assert resources["limits"] == resources["requests"] == {"cpu": "4", "memory": "8Gi"}
+
+
+def test_a_rayjob_with_gpus_a_store_and_autoscaling():
+    asked = command(storage="s3://bucket/x", devices=frozenset({"cuda"}), gpus_per_trial=0.5)
+    _, ray_job = job(asked, gpus_per_node=2, max_workers=9, secret="aws")
+    for pod in pods(ray_job):
+        [container] = pod["containers"]
+        assert container["envFrom"] == [{"secretRef": {"name": "aws"}}]
+        assert [volume["name"] for volume in pod["volumes"]] == ["experiment"]
+        assert [mount["name"] for mount in container["volumeMounts"]] == ["experiment"]
+    assert pods(ray_job)[1]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    assert "nvidia.com/gpu" not in pods(ray_job)[0]["containers"][0]["resources"]["limits"]
+    assert ray_job["spec"]["rayClusterSpec"]["enableInTreeAutoscaling"] is True
+    [workers] = ray_job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    assert (workers["minReplicas"], workers["maxReplicas"]) == (2, 9)
+
+
+def test_the_schema_refuses_what_kubectl_refuses():
+    _, ray_job = job()
+    ray_job["spec"]["ttlSecondsAfterFinish"] = 3
+    with pytest.raises(jsonschema.ValidationError, match="ttlSecondsAfterFinish"):
+        jsonschema.validate(ray_job, RAYJOB_SCHEMA)
+
+
+def test_the_experiment_travels_with_what_it_imports(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "grid.py").write_text("import values_of_mine\nfrom os import path\n")
+    (tmp_path / "values_of_mine.py").write_text("import grid\nDENSITIES = [0.1, 0.2]\n")
+    (tmp_path / "another.py").write_text("raise SystemExit\n")
+    file = tmp_path / "mine's; $(one).py"
+    file.write_text("import grid  # é\n" + QUICKSTART.read_text())
+    assert imported(file) == [tmp_path / "grid.py", tmp_path / "values_of_mine.py"]
+    config_map, _ = job(command(file=file))
+    assert set(config_map["data"]) == {"run.sh", "experiment.py", "grid.py", "values_of_mine.py"}
+    assert config_map["data"]["experiment.py"] == file.read_text()
+    # As Kubernetes would write it, it is the same experiment.
+    for name, text in job(command())[0]["data"].items():
+        (tmp_path / "mine" / name).write_text(text)
+    assert load_experiment(tmp_path / "mine" / "quickstart.py").configs() == load_experiment(QUICKSTART).configs()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\n", "a", "", "\n", "a\n\n", " a\n  b\n", "\ta\n", "a\tb \n", "a\r\nb\n", "a\x85b\n", "a\u2028b\n", "é # :\n",
+     "𝕏\n", "a\n\n  b\n\nc\n", "\ufeffa\n", "'\"{{x}}\n", "---\n", "# a\n", "\n a\n"],
+)  # fmt: skip
+def test_a_text_is_the_same_in_yaml(text):
+    assert yaml.safe_load(f"data:\n  key: {block(text)}\n  last: 1\n") == {"data": {"key": text, "last": 1}}
+
+
+def test_hostile_words_reach_the_run_as_they_are(tmp_path):
+    config_map, ray_job = job(command(options=HOSTILE, storage="/my results", name="on"))
+    assert ray_job["metadata"]["name"] == "on"
+    script = 'dynsparse() { printf "%s\\0" "$@"; }\n' + config_map["data"]["run.sh"].removeprefix("exec ")
+    told = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    path = f"/experiment/{QUICKSTART.name}"
+    assert told.split("\0")[:-1] == ["run", path, "--storage", "/my results", *HOSTILE, "--address", "auto"]
+    # The entrypoint comes through KubeRay's shell, Python's list2cmdline and Ray's shell as it is.
+    entrypoint = ray_job["spec"]["entrypoint"]
+    assert subprocess.list2cmdline(shlex.split(entrypoint)) == entrypoint
+
+
+@pytest.mark.parametrize(
+    "asked, changes, said",
+    [
+        ({}, dict(workers=0), "--workers must be a whole number of at least 1"),
+        ({}, dict(max_workers=1), "--max-workers must be a whole number of at least 2"),
+        ({}, dict(gpus_per_node=1), "device='cpu'"),
+        ({}, dict(image=""), "is no image"),
+        ({}, dict(image='a" b'), "is no image"),
+        ({}, dict(memory_per_node="8 GB"), "no amount of memory"),
+        ({}, dict(claim=None), "give --claim"),
+        ({}, dict(claim="My Claim"), "no name in Kubernetes"),
+        (dict(storage="s3://b/x"), dict(claim="results"), "needs no --claim"),
+        (dict(storage="s3://b/x"), dict(secret="a: b"), "no name in Kubernetes"),
+        (dict(cpus_per_trial=5), {}, "a trial asks for 5 CPUs, and a node has 4"),
+    ],
+)
+def test_bad_input_is_refused(asked, changes, said):
+    with pytest.raises(CommandError, match=said):
+        job(command(**asked), **changes)
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path):
+    file = tmp_path / "large.py"
+    file.write_text(f"x = '{'a' * 1_000_000}'\n")
+    with pytest.raises(CommandError, match=r"large\.py: more than 1 MB"):
+        job(command(file=file))
+
+
+def a_cluster(asked=None, **changes):
+    text = cluster(asked or command(storage="s3://bucket/x"), **changes)
+    config = yaml.safe_load(text)
+    jsonschema.validate(config, CLUSTER_SCHEMA)
+    # And as Ray reads it, with its own defaults filled in.
+    validate_config(prepare_config(config))
+    return text, config
+
+
+def test_a_cluster_of_spot_instances():
+    text, config = a_cluster(workers=2, max_workers=5)
+    assert "{{" not in text
+    assert config["max_workers"] == 5 and config["idle_timeout_minutes"] > 0
+    types = config["available_node_types"]
+    assert types[config["head_node_type"]]["resources"] == {"CPU": 0}
+    assert "InstanceMarketOptions" not in types["head"]["node_config"]
+    assert types["workers"]["node_config"]["InstanceMarketOptions"] == {"MarketType": "spot"}
+    assert (types["workers"]["min_workers"], types["workers"]["max_workers"]) == (2, 5)
+    assert config["setup_commands"] == [f"pip install dynsparse=={version('dynsparse')}"]
+    assert config["docker"]["image"] == f"rayproject/ray:{ray.__version__}-py311"
+
+
+def test_a_cluster_with_gpus():
+    asked = command(storage="s3://b/x", devices=frozenset({"cuda"}), gpus_per_trial=1)
+    _, config = a_cluster(
+        asked, gpus_per_node=1, worker_type="g5.xlarge", package="git+https://example.com/a.git; rm x"
+    )
+    assert config["docker"]["image"].endswith("-py311-gpu")
+    assert shlex.split(config["setup_commands"][0]) == ["pip", "install", "git+https://example.com/a.git; rm x"]
+
+
+def test_a_cluster_says_how_to_send_the_run_there():
+    text, _ = a_cluster(command(storage="s3://bucket/x", options=HOSTILE))
+    [line] = [line for line in text.splitlines() if line.startswith("#   dynsparse submit")]
+    words = shlex.split(line.removeprefix("#"))
+    address = ["--address", "http://127.0.0.1:8265"]
+    assert words == ["dynsparse", "submit", str(QUICKSTART), *address, "--storage", "s3://bucket/x", *HOSTILE]
+
+
+@pytest.mark.parametrize(
+    "asked, changes, said",
+    [
+        (dict(storage="/results"), {}, "machines of a cloud share none"),
+        ({}, dict(workers=0), "--workers"),
+        ({}, dict(workers=3, max_workers=2), "--max-workers"),
+        ({}, dict(region="us west"), "--region 'us west' is no name of AWS"),
+        ({}, dict(gpus_per_node=1), "device='cpu'"),
+    ],
+)
+def test_bad_input_for_a_cluster_is_refused(asked, changes, said):
+    with pytest.raises(CommandError, match=said):
+        a_cluster(command(**{"storage": "s3://b/x", **asked}), **changes)
