@@ -4,6 +4,20 @@ The experiment of Frankle and Carbin on 784-300-100-10: a fifth of the weights i
 last layer's, and the survivors go back to their initial values, or to new ones. One trial is a ticket of 20 rounds,
 down to 1% of the weights; `analysis.matching_rounds` says which rounds still reach the dense network's accuracy.
 
+Answer: yes. Tickets with their first weights are better than the dense network down to 4.5% of the weights, and as good
+down to 3.3% (1 - 0.967; 95% interval 2.1% to 4.5%; Frankle and Carbin report 3.6%). With new values they are as good
+down to 17%, and fall behind below. val_acc_max, difference from the dense network of the same trial, 5 seeds:
+
+| weights left | first weights | new values |
+|---|---|---|
+| 51% | +0.0024 (0.0003 to 0.0046) | -0.0005 (-0.0016 to 0.0006) |
+| 21% | +0.0028 (0.0001 to 0.0055) | -0.0009 (-0.0037 to 0.0019) |
+| 10.8% | +0.0032 (0.0013 to 0.0052) | -0.0035 (-0.0066 to -0.0003) |
+| 4.5% | +0.0021 (0.0005 to 0.0036) | -0.0106 (-0.0124 to -0.0088) |
+| 3.6% | +0.0008 (-0.0005 to 0.0022) | -0.0116 (-0.0128 to -0.0105) |
+| 2.3% | -0.0011 (-0.0033 to 0.0011) | -0.0194 (-0.0203 to -0.0184) |
+| 1.2% | -0.0054 (-0.0084 to -0.0024) | -0.0390 (-0.0462 to -0.0318) |
+
 Reference: Jonathan Frankle and Michael Carbin, The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural
 Networks, 2019, https://arxiv.org/abs/1803.03635, section 2 and appendix G (there 50,000 steps a round, here 9,170)
 """

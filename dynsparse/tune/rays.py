@@ -17,6 +17,8 @@ from dynsparse.experiment import ExperimentError
 
 # How often the head of a cluster is asked for a sign of life, and after how many silences it is taken for lost.
 ASK_SECONDS, SILENCES = 5.0, 4
+# How often a Ray of our own is started before it is given up.
+STARTS = 3
 # For a Ray of our own, where the user's environment does not say otherwise.
 SETTINGS = {
     # Ray's monitor of memory ends whichever trial came last, and all of Tune with it. Without it the kernel ends the
@@ -46,7 +48,7 @@ def start_ray(address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address == "local":
         with _environment({**SETTINGS, **{name: os.environ[name] for name in SETTINGS if name in os.environ}}):
-            ray.init("local", include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
+            _start_own()
         return
     try:
         # Ray itself tries for minutes.
@@ -57,6 +59,24 @@ def start_ray(address: str | None) -> None:
         raise ExperimentError(
             f"no Ray cluster answers at {address!r}: {error}; start one there, or leave --address out"
         ) from error
+
+
+def _start_own() -> None:
+    """Raises: ExperimentError where Ray does not come up. It gives itself 30 s, which a busy machine may exceed."""
+    for tries_left in reversed(range(STARTS)):
+        try:
+            ray.init("local", include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
+            return
+        except Exception as error:  # Ray raises a bare one here
+            ray.shutdown()
+            if "timed out during startup" not in str(error):
+                raise
+            if not tries_left:
+                raise ExperimentError(
+                    f"Ray has not started in {STARTS} tries of 30 s: the machine is too busy, or has too little "
+                    "memory; type the command again when it is not"
+                ) from error
+            print("Ray has not started within 30 s; trying again", file=sys.stderr)
 
 
 def _knock(address: str) -> None:
