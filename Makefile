@@ -32,16 +32,18 @@ test: $(installed_test)
 	$(PYTHON) -m ruff check $(sources)
 	$(PYTHON) -m ruff format --check $(sources)
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
 
 faults: $(installed_test)
-	$(PYTHON) -m pytest tests/faults -m "faults or not faults"
+	$(PYTHON) -m pytest tests/faults tests/test_cluster_slurm.py -m "faults or not faults"
 
 bench: $(installed_bench)
 	$(PYTHON) benchmarks/one_epoch.py --json benchmarks/one_epoch.json
 	$(PYTHON) benchmarks/density.py --json benchmarks/density.json
 	$(PYTHON) benchmarks/kernels.py --json benchmarks/kernels.json
 	$(PYTHON) benchmarks/durability.py --json benchmarks/durability.json
+	$(PYTHON) benchmarks/tickets.py --json benchmarks/tickets.json
+	$(PYTHON) benchmarks/exported.py --json benchmarks/exported.json
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -12,6 +12,13 @@ import torch
 from dynsparse.data import DATASETS, Source
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests are run by several processes, those that start a Ray are run by one: two would starve each other."""
+    for item in items:
+        if item.get_closest_marker("ray") or "faults" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The data sets that tests make up are not kept in the user's cache."""

@@ -80,6 +80,7 @@ def test_quickstart(quickstart: Path) -> None:
     assert len(sentences.splitlines()) == 6, "four methods, two at a time"
 
 
+@pytest.mark.ray
 def test_mlp_heb(mlp_heb: Path) -> None:
     texts = executed("mlp_heb.ipynb", mlp_heb)
     assert "all 192 trials are complete" in texts[0]
