@@ -121,15 +121,8 @@ def _of_state(config: Config, rows: Sequence[Any], state: Mapping[str, Any], dam
     kept_at = [number for number, step in enumerate(steps(config)[:n_rows], start=1) if step.keep]
     if kept_at:
         # As it was tested; the engine has the last of the pruned networks.
-        *parameters, units = [*state["kept"]["trained"], {}][:4]
-        n_rows, remarks = kept_at[-1], damage
-        if units:
-            boost = float(units["boost"][0])
-        elif kwinners or want.network.batch_norm:
-            raise ValueError(
-                "the version that trained this kept no duty cycles and no batch norm of the network that it pruned; "
-                f"train it again, or with study='train' instead of {config.study!r}"
-            )
+        *parameters, units = state["kept"]["trained"]
+        n_rows, remarks, boost = kept_at[-1], damage, float(units["boost"][0])
     only = {name: _first(layers) for name, layers in zip(Parameters._fields, parameters, strict=True)}
     of_hidden = ("duty", "gains", "shifts", "means", "variances")
     only |= {name: _first(units[name]) for name in of_hidden if name in units}

@@ -36,6 +36,14 @@ class RayCluster:
         self.dashboard_port, self.port = free_port(), free_port()
         self.address = f"http://127.0.0.1:{self.dashboard_port}"
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.nodes: list[str] = []
+        try:
+            self._start_all(n_nodes)
+        except BaseException:
+            self.end()
+            raise
+
+    def _start_all(self, n_nodes: int) -> None:
         self.head = self._start(
             *("--head", "--port", self.port, "--num-cpus", 0),
             *("--include-dashboard", "true", "--dashboard-host", "127.0.0.1", "--dashboard-port", self.dashboard_port),
@@ -43,7 +51,6 @@ class RayCluster:
         )
         if not self._wait_for(lambda: self._ask("/api/v0/nodes").ok):
             self._give_up()
-        self.nodes: list[str] = []
         for _ in range(n_nodes):
             self.add()
 

@@ -107,22 +107,6 @@ def test_a_sweep_with_k_winners_keeps_its_duty_cycles(tmp_path: Path) -> None:
     assert_is_of_row(load_network(path), rows_of(path)[2], loss_to=1e-3)
 
 
-def test_a_sweep_of_a_version_that_kept_parameters_alone(sweep: Path, tmp_path: Path) -> None:
-    def as_it_was(path: Path) -> Path:
-        trial, n_rows = TrialFolder(open_folder(str(path))), len(rows_of(path))
-        state = trial.load_checkpoint(n_rows)
-        assert state is not None
-        state["kept"]["trained"] = state["kept"]["trained"][:3]
-        trial.save_checkpoint(n_rows, state)
-        return path
-
-    path = as_it_was(train(tmp_path, **SWEEP))
-    assert torch.equal(logits(load_network(path)), logits(load_network(sweep)))
-    path = as_it_was(train(tmp_path, **SWEEP, kwinners=True))
-    with pytest.raises(ValueError, match="kept no duty cycles and no batch norm"):
-        load_network(path)
-
-
 def test_a_trial_that_is_not_complete_gives_what_it_has_come_to(tmp_path: Path) -> None:
     path = train(tmp_path, epochs=5, n_rows=2)
     trained = load_network(path)

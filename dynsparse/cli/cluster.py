@@ -1,11 +1,12 @@
-"""The commands for experiments on a Ray cluster: submit, jobs, logs, stop."""
+"""The commands for experiments on a cluster: submit, jobs, logs, stop."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ import click
 from click.core import ParameterSource
 
 from dynsparse.cli import trials
-from dynsparse.cli.inputs import Refusal, Setting, checked, file_argument
+from dynsparse.cli.inputs import Grouped, Refusal, Setting, checked, file_argument
+from dynsparse.cluster import files
+from dynsparse.cluster.command import Command
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 # What `run` takes, without what a job takes otherwise.
 run_options = [each for each in trials.run.params if each.name not in ("file", "settings", "storage", "address")]
+PER_TRIAL = ("cpus_per_trial", "gpus_per_trial")
 address_option = click.option(
     "--address",
     envvar="RAY_API_SERVER_ADDRESS",
@@ -34,20 +38,14 @@ address_option = click.option(
 job_argument = click.argument("job")
 
 
-def shared(context: click.Context, option: click.Parameter, storage: str) -> str:
-    """A storage that is the same place seen from each node."""
-    if "://" not in storage and not Path(storage).is_absolute():
-        raise Refusal(
-            f"--storage {storage} is relative, and a job's working directory is a temporary folder on the head: give "
-            "a folder that all nodes share, from the root (/shared/results), or a URL (s3://bucket/folder)"
-        )
-    return storage
-
-
-@click.command()
+@click.command(cls=Grouped)
 @file_argument
 @click.option("--set", "settings", multiple=True, metavar=Setting.name, help="As for run.")
-@click.option("--storage", required=True, callback=shared, help="Folder that all nodes share, from /; or s3://...")
+@click.option("--storage", required=True, help="Folder that all nodes share, from /; or s3://...")
+@click.option("--shared", is_flag=True, help="All nodes do see that folder, whatever it looks like.")
+@click.option("--slurm", is_flag=True, help="Print a file for sbatch, and send nothing.")
+@click.option("--kuberay", is_flag=True, help="Print a RayJob for Kubernetes, likewise.")
+@click.option("--ray-up", is_flag=True, help="Print a file for ray up, likewise.")
 @address_option
 @click.option("--follow/--no-follow", default=True, show_default=True, help="Show what the job prints until it ends.")
 @click.option("--env", "names", multiple=True, metavar="NAME",
@@ -60,13 +58,14 @@ def submit(
     file: str,
     settings: Sequence[str],
     storage: str,
+    shared: bool,
     address: str,
     follow: bool,
     names: Sequence[str],
     pip: bool,
     **options: Any,
 ) -> None:
-    """Train the trials of an experiment FILE on a Ray cluster, as a job.
+    """Train the trials of an experiment FILE on a Ray cluster, as a job; or print a file that makes a cluster for it.
 
     The file is sent with the Python files beside it and with this version of dynsparse; no data and no results. The
     nodes must have what dynsparse needs, or --pip. The job is `dynsparse run` on the head: submitted again it goes on
@@ -74,35 +73,45 @@ def submit(
 
     A cluster with a token takes the one in RAY_AUTH_TOKEN or ~/.ray/auth_token, with RAY_AUTH_MODE=token.
 
+    \b
+    Without a cluster that is up, one of these, to be read and changed:
+    dynsparse submit FILE --storage /shared/results --slurm > job.sbatch
+    dynsparse submit FILE --storage s3://bucket/x --kuberay --image IMAGE > rayjob.yaml
+    dynsparse submit FILE --storage s3://bucket/x --ray-up > cluster.yaml
+
     Exit code: that of run. Without --follow 0 when the job is sent.
     """
-    experiment, configs = checked(file, [Setting().convert(text, None, None) for text in settings])
-    environment = environment_of(names)
+    with refusing():
+        all_typed = [option.opts[0] for option in submit.params if typed(context, option)]
+        flag = files.chosen(all_typed, [option.opts[0] for option in job_options])
+    # What the experiment file prints itself must not get into a file that is written.
+    with redirect_stdout(sys.stderr):
+        experiment, configs = checked(file, [Setting().convert(text, None, None) for text in settings])
     relative = next((c.data_dir for c in configs if c.data_dir and not Path(c.data_dir).is_absolute()), None)
     if relative is not None:
         raise Refusal(f"data_dir={relative!r} is relative; on the nodes it is elsewhere: write it from the root")
     passed = [word for option in run_options for word in typed(context, option)]
-    arguments = [*(word for text in settings for word in ("--set", text)), "--storage", storage, *passed]
-    again = ["dynsparse", "submit", file, "--address", address, *(word for word in arguments if word != "--fresh")]
-    again += [word for name in names for word in ("--env", name)] + ["--pip"] * pip
+    words = [*(word for text in settings for word in ("--set", text)), *passed]
     with refusing():
-        from dynsparse.cluster.staging import StagingError
         from dynsparse.experiment import check_name
 
         if options["name"] is not None:
             check_name(options["name"])
+        name = options["name"] or experiment.name
+        if flag is not None:
+            given = {key: getattr(experiment, key) if options[key] is None else options[key] for key in PER_TRIAL}
+            devices = frozenset(config.device for config in configs)
+            command = Command(Path(file), name, storage, words, devices, shared=shared, **given)
+            click.echo(files.written(flag, command, options), nl=False)
+            return
+        arguments = ["--storage", on_all_nodes(storage, shared), *words]
+        again = ["dynsparse", "submit", file, "--address", address, *(word for word in arguments if word != "--fresh")]
+        again += [word for name in names for word in ("--env", name)] + ["--pip"] * pip
+        environment = {**environment_of(names), trials.AGAIN: shlex.join(again)}
         cluster = connected(address)
-        try:
-            job = cluster.submit(
-                file,
-                arguments,
-                experiment=options["name"] or experiment.name,
-                again=shlex.join(again),
-                environment=environment,
-                pip=pip,
-            )
-        except StagingError as error:
-            raise Refusal(str(error)) from error
+        job = cluster.submit(
+            file, arguments, experiment=name, again=shlex.join(again), environment=environment, pip=pip
+        )
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
     click.echo(f"sent to {cluster.address} as the job {job}", err=True)
     if follow:
@@ -170,6 +179,19 @@ def stop(job: str, address: str) -> None:
     show_again(info)
 
 
+def on_all_nodes(storage: str, shared: bool) -> str:
+    """A storage that is the same place seen from each node. Raises: Refusal."""
+    if "://" in storage or Path(storage).is_absolute():
+        return storage
+    if shared:
+        return str(Path(storage).expanduser().absolute())
+    raise Refusal(
+        f"--storage {storage} is relative, and a job's working directory is a temporary folder on the head: give "
+        "a folder that all nodes share, from the root (/shared/results), or a URL (s3://bucket/folder); or --shared "
+        "if this directory is on such a folder"
+    )
+
+
 def environment_of(names: Sequence[str]) -> dict[str, str]:
     """The variables that go with a job: those named, and the folder of the data. Raises: Refusal."""
     missing = [name for name in names if name not in os.environ]
@@ -197,7 +219,7 @@ def refusing() -> Iterator[None]:
         yield
     except ImportError as error:
         raise Refusal(f"{error.name} is not installed: pip install 'dynsparse[cluster]'") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
 
 
@@ -262,4 +284,10 @@ def show_again(info: JobDetails) -> None:
         click.echo(f"to go on, submit the same again:  {info.metadata[AGAIN]}", err=True)
 
 
-submit.params += run_options
+job_options = [each for each in submit.params if each.name in ("address", "follow", "names", "pip")]
+submit.groups = {
+    "As for run": run_options,
+    "For a job": job_options,
+    **{f"With {' or '.join(flags)}": options for flags, options in files.OPTIONS.items()},
+}
+submit.params += [*run_options, *(option for options in files.OPTIONS.values() for option in options)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,15 @@ class Setting(click.ParamType):
         key, equals, text = value.partition("=")
         if not equals or not key or not text:
             self.fail(f"{value!r} is not KEY=VALUE, for example on_perc=0.05,0.1", param, ctx)
-        return key.strip(), [literal(part) for part in split_outside_brackets(text)]
+        parts = split_outside_brackets(text)
+        if not all(part.strip() for part in parts):
+            self.fail(
+                f"{value!r} has an empty value before or after a comma; take the comma away, or write '' for an "
+                "empty text",
+                param,
+                ctx,
+            )
+        return key.strip(), [literal(part) for part in parts]
 
 
 def literal(text: str) -> Any:
@@ -52,6 +60,20 @@ def split_outside_brackets(text: str) -> list[str]:
         else:
             parts[-1] += character
     return parts
+
+
+class Grouped(click.Command):
+    """A command whose help puts options under headings; those that are in no group come first."""
+
+    groups: Mapping[str, Sequence[click.Parameter]] = {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The sections of the help."""
+        grouped = [each for group in self.groups.values() for each in group]
+        rest = [each for each in self.get_params(ctx) if each not in grouped and isinstance(each, click.Option)]
+        for heading, group in {"Options": rest, **self.groups}.items():
+            with formatter.section(heading):
+                formatter.write_dl([record for each in group if (record := each.get_help_record(ctx))])
 
 
 class Refusal(click.ClickException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from dynsparse.tune import Outcome
 
 SHOWN_FAILURES = 10
+# Set in a job: the command of who has sent it, which is not the one that the job is.
+AGAIN = "DYNSPARSE_AGAIN"
 
 
 @click.command()
@@ -102,7 +105,7 @@ def again(file: str) -> str:
     """The command that was typed, without what would start over."""
     words = [word for word in sys.argv[1:] if word != "--fresh"]
     # An experiment file that runs as a script was typed without these two.
-    return shlex.join(["dynsparse", *([] if words[:1] == ["run"] else ["run", file]), *words])
+    return os.environ.get(AGAIN) or shlex.join(["dynsparse", *([] if words[:1] == ["run"] else ["run", file]), *words])
 
 
 def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:

@@ -10,17 +10,23 @@ from importlib.metadata import version
 from dynsparse.cluster.command import Command, CommandError, at_least, filled, label
 from dynsparse.cluster.kuberay import IMAGE_PYTHON
 
+# Names of AWS. The instance profile is one that the user makes, and may call otherwise.
+REGION, HEAD_TYPE, WORKER_TYPE, INSTANCE_PROFILE = "us-west-2", "m5.xlarge", "m5.2xlarge", "dynsparse-workers"
+
+# Workers that are added by themselves; each costs what AWS takes for it.
+MAX_WORKERS = 8
+
 
 def cluster(
     command: Command,
     *,
     workers: int = 1,
-    max_workers: int = 8,
+    max_workers: int | None = None,
     gpus_per_node: int = 0,
-    region: str = "us-west-2",
-    head_type: str = "m5.xlarge",
-    worker_type: str = "m5.2xlarge",
-    instance_profile: str = "dynsparse-workers",
+    region: str = REGION,
+    head_type: str = HEAD_TYPE,
+    worker_type: str = WORKER_TYPE,
+    instance_profile: str = INSTANCE_PROFILE,
     package: str | None = None,
 ) -> str:
     """The text of a YAML file for `ray up`, with AWS as the cloud and spot instances as workers.
@@ -28,7 +34,7 @@ def cluster(
     Args:
         command: what the cluster is for; the file says how to send it there.
         workers: that are there from the start, at least 1.
-        max_workers: up to which more are added while trials wait.
+        max_workers: up to which more are added while trials wait; MAX_WORKERS, and at least `workers`, if None.
         gpus_per_node: of the worker's type of instance.
         region, head_type, worker_type, instance_profile: names of AWS.
         package: what pip installs; this version of dynsparse if None.
@@ -36,7 +42,8 @@ def cluster(
     Raises: CommandError.
     """
     at_least(1, workers=workers)
-    at_least(workers, max_workers=max_workers)
+    most = max(workers, MAX_WORKERS) if max_workers is None else max_workers
+    at_least(workers, max_workers=most)
     at_least(0, gpus_per_node=gpus_per_node)
     if "://" not in command.storage:
         raise CommandError(
@@ -60,7 +67,7 @@ def cluster(
         ray_version=version("ray"),
         image_python=IMAGE_PYTHON + ("-gpu" if gpus_per_node else ""),
         workers=workers,
-        max_workers=max_workers,
+        max_workers=most,
         region=region,
         head_type=json.dumps(head_type),
         worker_type=json.dumps(worker_type),
