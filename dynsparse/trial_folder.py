@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from dynsparse.config import Config, is_later_default
+from dynsparse.config import Config, is_later_default, keys
 from dynsparse.storage import Folder
 
 CHECKPOINTS_KEPT = 2
@@ -60,14 +60,19 @@ class TrialFolder:
         self.damage: list[str] = []
 
     def begin(self, config: Config, about: Mapping[str, Any]) -> None:
-        """Write the configuration, and what else is to be known of the trial, if it is not there."""
-        if self._json("params.json") is None:
-            self._folder.replace("params.json", _encode(config.values(), indent=2))
+        """Write the configuration, and what else is to be known of the trial, where it is not there, or not in full."""
+        there = self._json("params.json")
+        if there is None or keys().keys() - there.keys():
+            # A key that came after the trial has its default in it, or the trial would be another.
+            self._folder.replace("params.json", _encode({**config.values(), **(there or {})}, indent=2))
         if self._json("about.json") is None:
             self._folder.replace("about.json", _encode(about, indent=2))
 
     def look_beside_rows(self) -> None:
         """Name in `damage` what a complete trial lacks beside its rows."""
+        later = keys().keys() - (self._json("params.json") or keys()).keys()
+        if later:
+            self.damage.append(f"params.json: it lacks {', '.join(sorted(later))}, which came later")
         for name in ("params.json", "about.json"):
             if self._json(name) is None and not any(each.startswith(name) for each in self.damage):
                 self.damage.append(f"{name}: missing")

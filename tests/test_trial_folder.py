@@ -176,3 +176,17 @@ def test_a_checkpoint_from_before_there_were_studies_continues(trial):
     trial.save_checkpoint(2, {"epoch": 2, "errors": [None]})
     assert trial.load_checkpoint(2) == {"epoch": 2, "errors": [None], "n_rows": 2, "kept": {}}
     assert trial.load_checkpoint(1) is None
+
+
+def test_keys_that_came_after_a_trial_are_added_to_its_configuration(trial, path):
+    values = json.loads((path / "params.json").read_text())
+    without = {name: value for name, value in values.items() if name not in ("pixels", "study")}
+    (path / "params.json").write_text(json.dumps({**without, "data_dir": "/elsewhere"}))
+    later = reopened(path)
+    later.look_beside_rows()
+    assert "params.json: it lacks pixels, study, which came later" in later.damage
+    later.repair(CONFIG)
+    assert json.loads((path / "params.json").read_text()) == {**values, "data_dir": "/elsewhere"}
+    again = reopened(path)
+    again.look_beside_rows()
+    assert not again.damage
