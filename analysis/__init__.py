@@ -21,6 +21,7 @@ from analysis.tickets import (
     rounds,
     ticket_correlations,
     tickets,
+    with_last_rounds,
 )
 from analysis.trials import issues, load, load_history, load_many, logged
 from analysis.variance import anova
@@ -66,5 +67,6 @@ __all__ = [
     "tickets",
     "varying",
     "where_kinds_differ",
+    "with_last_rounds",
     "without_constant",
 ]

@@ -12,12 +12,12 @@ from analysis.aggregates import check_columns, has_value, in_order, with_t_inter
 from analysis.cells import values_of
 from analysis.conclusions import LEVEL
 from analysis.paired import holm
-from analysis.studies import TRIAL
+from analysis.studies import TRIAL, told_apart
 
 COLUMNS = ["pairs", "mean_a", "mean_b", "difference", "std", "low", "high", "p", "p_holm"]
 
 
-def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] = ("dataset_name",)) -> pd.DataFrame:
+def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] | None = None) -> pd.DataFrame:
     """What one kind of pruning does to a metric against the other, at each sparsity, in pairs from the same trial.
 
     Columns: those of `by`, `sparsity`, the kinds `a` and `b` in the order of their names, `pairs`, `mean_a`, `mean_b`,
@@ -29,10 +29,14 @@ def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] = ("da
     and after a correction for twenty sparsities hardly any number of seeds does. The t test can, but takes the
     differences for normal. Where they are all alike p is 0, or 1 if there is no difference at all.
 
+    Args:
+        by: hyperparameters that are not averaged over; by default the data set, and all that vary but `seed`.
+
     Raises: ValueError if a column does not exist, `metric` holds no numbers, or there is only one kind.
 
     Reference: Student, "The probable error of a mean", 1908, https://doi.org/10.1093/biomet/6.1.1
     """
+    by = told_apart(sweeps) if by is None else list(by)
     keys = [*by, "sparsity"]
     check_columns(sweeps, [*keys, "pruning", *TRIAL])
     used = sweeps[has_value(sweeps, metric)]
@@ -77,11 +81,11 @@ def _p(row: dict[Any, Any]) -> float:
     return float(2 * stdtr(n - 1, -abs(difference) * math.sqrt(n) / deviation))
 
 
-def where_kinds_differ(differences: pd.DataFrame, by: Sequence[str] = ("dataset_name",)) -> pd.DataFrame:
+def where_kinds_differ(differences: pd.DataFrame) -> pd.DataFrame:
     """The lowest sparsity at which two kinds of pruning differ, and where they do most; one row for each data set.
 
-    Columns: those of `by`, `a`, `b`, `first_sparsity`, the lowest with p_holm at most 0.05 (nan if there is none),
-    `first_difference` there, `largest_at` and `largest_difference` likewise among those that differ,
+    Columns: those before `sparsity`, `a`, `b`, `first_sparsity`, the lowest with p_holm at most 0.05 (nan if there is
+    none), `first_difference` there, `largest_at` and `largest_difference` likewise among those that differ,
     and `conclusion`, a sentence.
 
     Args:
@@ -89,6 +93,9 @@ def where_kinds_differ(differences: pd.DataFrame, by: Sequence[str] = ("dataset_
 
     Raises: ValueError if a column does not exist.
     """
+    check_columns(differences, ["sparsity"])
+    # What stands before the sparsity is what the differences are not averaged over.
+    by = list(differences.columns[: list(differences.columns).index("sparsity")])
     keys = [*by, "a", "b"]
     check_columns(differences, [*keys, "sparsity", "difference", "p_holm"])
     found = []

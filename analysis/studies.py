@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.aggregates import check_columns
+from analysis.tables import varying
 from analysis.trials import RUN_COLUMNS, hyperparameters
 
 # What tells trials apart: the folder too, since trials of several experiments may share an id.
@@ -43,6 +44,12 @@ def first_training(history: pd.DataFrame) -> pd.DataFrame:
     if "round" in rows:
         rows = rows[rows["round"].fillna(0) == 0]
     return rows.reset_index(drop=True)
+
+
+def told_apart(frame: pd.DataFrame) -> list[str]:
+    """What is not averaged over unless it is asked for: the data set, and all hyperparameters that vary but `seed`."""
+    axes = ["dataset_name", "seed", "pruning", "sparsity", "round"]
+    return ["dataset_name", *varying(frame, besides=axes)]
 
 
 def settings(rows: pd.DataFrame) -> dict[str, str]:

@@ -9,7 +9,18 @@ import numpy as np
 import pandas as pd
 
 from analysis.aggregates import agg, check_columns, check_numbers, has_value
-from analysis.studies import MEASURED, TESTED, TRIAL, in_full, marked, of_study, of_trial, on_test_set, settings
+from analysis.studies import (
+    MEASURED,
+    TESTED,
+    TRIAL,
+    in_full,
+    marked,
+    of_study,
+    of_trial,
+    on_test_set,
+    settings,
+    told_apart,
+)
 
 AXES = ["pruning", "sparsity"]
 # Accuracies are counts over some thousand examples: what differs by less is equal but for rounding.
@@ -124,17 +135,22 @@ def _first_below(sparsities: np.ndarray, values: np.ndarray, level: float) -> fl
     return math.nan
 
 
-def mean_sparsity_at_fall(falls: pd.DataFrame, by: Sequence[str] = ("dataset_name",)) -> pd.DataFrame:
+def mean_sparsity_at_fall(falls: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
     """The mean of `sparsity_at_fall` over the trials of each kind of pruning, with its 95% t interval, as in `agg`.
 
     Columns: those of `by`, `pruning`, `mean`, `std`, `low`, `high`, `count` (of trials that fell), `never_fell`,
     `incomplete`, and `conclusion`, a sentence. Trials that never fell have no place in the mean, which is too low
-    for that; the sentence says so.
+    for that; the sentence says so. The interval ends at 0 and 1, where sparsities do.
+
+    Args:
+        by: hyperparameters that are not averaged over; by default the data set, and all that vary but `seed`.
 
     Raises: ValueError if a column does not exist.
     """
+    by = told_apart(falls) if by is None else list(by)
     table = agg(falls, [*by, "pruning"], "sparsity_at_fall").rename(columns={"without_value": "never_fell"})
     table = table[[*by, "pruning", "mean", "std", "low", "high", "count", "never_fell", "incomplete"]]
+    table[["low", "high"]] = table[["low", "high"]].clip(0, 1)
     return table.assign(conclusion=[_fall_in_words(row, by) for row in table.to_dict("records")])
 
 

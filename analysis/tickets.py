@@ -16,6 +16,7 @@ from analysis.tables import varying
 OWN = ["round", "pruned_wanted"]
 AXES = ["prune_ratio", "prune_iter"]
 ALGORITHM = ["criterion", "init"]
+LAST_ROUND = ["val_acc_max", "val_acc_max_epoch", "val_acc_last"]
 
 
 def rounds(history: pd.DataFrame) -> pd.DataFrame:
@@ -68,6 +69,20 @@ def tickets(history: pd.DataFrame) -> pd.DataFrame:
     every = rounds(history)
     last = every[every["round"] == every["prune_iter"]].reset_index(drop=True)
     return last.drop(columns=OWN)
+
+
+def with_last_rounds(trials: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """What `load` gives, with the accuracies of each ticket's last round in the place of those of all its rounds.
+
+    Columns that change: `val_acc_max`, `val_acc_max_epoch` (within the round), `val_acc_last`. Trials of other studies
+    have no value there then.
+
+    Raises: ValueError if no trial has study="ticket".
+    """
+    last = tickets(history).set_index(TRIAL)
+    places = pd.MultiIndex.from_frame(trials[TRIAL])
+    changed = {name: last[name].reindex(places).to_numpy() for name in LAST_ROUND if name in trials}
+    return trials.assign(**changed)
 
 
 def pruned_fractions(rounds: pd.DataFrame) -> pd.DataFrame:
@@ -203,6 +218,7 @@ def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGOR
 
     Columns: those of `by`, `mean`, `std`, `low`, `high`, `count`, `never_ended`, `incomplete`, and `conclusion`, a
     sentence. Trials that never ended count with their last round, so that the mean is too low; the sentence says so.
+    The interval ends at 0 and 1, where fractions do.
 
     Raises: ValueError if a column does not exist.
     """
@@ -211,6 +227,7 @@ def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGOR
     n_open = agg(matching.assign(open_=matching["never_ended"].astype(float)), keys, "open_")
     table["never_ended"] = (n_open["mean"].fillna(0) * n_open["count"]).round().astype(int)
     table = table[[*keys, "mean", "std", "low", "high", "count", "never_ended", "incomplete"]]
+    table[["low", "high"]] = table[["low", "high"]].clip(0, 1)
     return table.assign(conclusion=[_end_in_words(row, keys) for row in table.to_dict("records")])
 
 

@@ -157,7 +157,7 @@ class Several:
     def read(self, value: Any) -> tuple[Any, ...]:
         """The values as a tuple."""
         if isinstance(value, str | bytes):
-            raise ValueError(f"must be {self}, got {value!r}")
+            raise ValueError(f"must be {self}, got the text {value!r}; in a list, texts stand in quotes: ['a', 'b']")
         try:
             values = tuple(self.check.read(each) for each in value)
         except TypeError as error:

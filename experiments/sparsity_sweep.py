@@ -2,6 +2,21 @@
 
 The network of the blog on Optimal Brain Damage, trained as it was trained there: once for each data set and seed, then
 pruned by each kind to each of ten sparsities. `analysis.sweeps` gives the rows.
+
+Answer: nothing is lost up to half of the units, or two thirds of the weights. The sparsity at which a point of accuracy
+is lost, mean and 95% interval over 5 seeds:
+
+| data set | pixels | weight | unit |
+|---|---|---|---|
+| MNIST | unit | 0.799 (0.776 to 0.822) | 0.663 (0.616 to 0.709) |
+| MNIST | standard | 0.846 (0.813 to 0.880) | 0.679 (0.660 to 0.698) |
+| FashionMNIST | unit | 0.705 (0.648 to 0.762) | 0.546 (0.515 to 0.576) |
+| FashionMNIST | standard | 0.694 (0.637 to 0.751) | 0.572 (0.534 to 0.611) |
+
+Beyond, units go first: at 0.9, pixels in [0, 1], MNIST keeps 0.913 with its weights pruned and 0.256 with its units
+pruned (the blog: 0.910, 0.259), Fashion-MNIST 0.712 and 0.244 (0.741, 0.196). Standardised pixels make weights go
+further: MNIST at 0.95 keeps 0.877, with pixels in [0, 1] 0.430 (the blog: 0.372). notebooks/pruning.ipynb has the
+curves.
 """
 
 import sys

@@ -80,7 +80,7 @@ def test_a_file_computes_what_the_network_computes(
     comparison = compare(networks[name], path)
     assert comparison.fits and comparison.largest < 1e-5
     assert comparison.examples == "256 test images"
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([path.name, "network.md"])
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([path.name, f"{path.name}.md"])
 
 
 def test_a_file_of_another_network_does_not_fit(networks: dict[str, Trained], tmp_path: Path) -> None:

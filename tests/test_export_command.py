@@ -64,7 +64,7 @@ def test_the_command_replaces_only_when_it_is_told_to(trials: dict[str, Path], t
     path.write_text("mine")
     result = invoke(*arguments)
     assert result.exit_code == 2
-    assert f"{path} and {tmp_path / 'a.md'}: already there; --overwrite replaces" in result.output
+    assert f"{path} and {tmp_path / 'a.pt.md'}: already there; --overwrite replaces" in result.output
     assert path.read_text() == "mine"
     assert invoke(*arguments, "--overwrite", "--form", "sparse").exit_code == 0
     assert load_exported(path)(x()).shape == (50, 10)

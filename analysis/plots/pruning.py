@@ -20,7 +20,7 @@ MEASURED_ON = ("train", "val", "test")
 
 def plot_sweeps(
     sweeps: pd.DataFrame,
-    metrics: Sequence[str] = ("val_acc", "val_loss"),
+    metrics: str | Sequence[str] = ("val_acc", "val_loss"),
     by: str | Sequence[str] = "pruning",
     panel: str = "dataset_name",
 ) -> go.Figure:
@@ -37,6 +37,9 @@ def plot_sweeps(
     Raises: ValueError if a column does not exist, or a metric holds no numbers or none for any complete row.
     """
     keys = [by] if isinstance(by, str) else list(by)
+    metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+    if panel in keys:
+        raise ValueError(f"by and panel are both {panel!r}: each value has its own panel already; give by another")
     check_columns(sweeps, [*keys, panel, "sparsity", *metrics])
     tables = {metric: agg(sweeps, [panel, *keys, "sparsity"], metric) for metric in metrics}
     tables = {metric: table[table["count"] > 0].reset_index(drop=True) for metric, table in tables.items()}

@@ -137,6 +137,19 @@ def rows_of(folder: str, of: str) -> Any:
         raise Refusal(str(error)) from error
 
 
+def warn_of_studies(df: Any, of: str) -> None:
+    """Say so where a trial's best epoch is not what its study asks for."""
+    studies = set(df["study"].dropna()) if "study" in df else set()
+    for study, rows, what in [
+        ("sweep", "sweeps", "trained networks and pruned ones"),
+        ("ticket", "tickets", "the dense network and all rounds"),
+    ]:
+        if of == "trials" and study in studies:
+            click.echo(
+                f"note: a trial with study={study!r} counts {what} together; --of {rows} tells them apart", err=True
+            )
+
+
 def chosen(df: Any, where: str | None) -> Any:
     """The rows for which an expression holds. Raises: ValueError, naming the expression."""
     if where is None:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import click
 
-from dynsparse.cli.inputs import Refusal, chosen, folder_argument, loaded, rows_of
+from dynsparse.cli.inputs import Refusal, chosen, folder_argument, loaded, rows_of, warn_of_studies
+
+of_option = click.option(
+    "--of",
+    type=click.Choice(["trials", "sweeps", "rounds", "tickets"]),
+    default="trials",
+    show_default=True,
+    help="What there is a value of: each trial, each sparsity of a sweep, each round of a ticket, its last round.",
+)
 
 
 @click.command()
@@ -18,13 +26,7 @@ from dynsparse.cli.inputs import Refusal, chosen, folder_argument, loaded, rows_
 @click.option("--columns", help="Key for the columns.", metavar="KEY")
 @click.option("--metric", required=True, help="Column of the results, for example val_acc_max.")
 @click.option("--where", help="Only trials for which this holds, as DataFrame.query takes it: 'on_perc == 0.1'.")
-@click.option(
-    "--of",
-    type=click.Choice(["trials", "sweeps", "rounds", "tickets"]),
-    default="trials",
-    show_default=True,
-    help="What there is a value of: each trial, each sparsity of a sweep, each round of a ticket, its last round.",
-)
+@of_option
 @click.option(
     "--format",
     "form",
@@ -41,6 +43,7 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
 
     keys = [key.strip() for key in rows.split(",")]
     trials = loaded(folder, metric=metric if of == "trials" else None)
+    warn_of_studies(trials, of)
     df = trials if of == "trials" else rows_of(folder, of)
     try:
         df = chosen(df, where)
@@ -79,16 +82,22 @@ def failures(folder: str) -> None:
 @click.option("--metric", default="val_acc_max", show_default=True, help="Column of the results.")
 @click.option("--lowest/--highest", default=None, help="Which values are better; without it low losses and errors are.")
 @click.option("--where", help="Only trials for which this holds: 'on_perc == 0.1'.")
-def report(folder: str, output: str, metric: str, lowest: bool | None, where: str | None) -> None:
+@click.option("--of", type=click.Choice(["trials", "tickets"]), default="trials", show_default=True,
+              help="What a value is of: a whole trial, or the last round of a lottery ticket.")  # fmt: skip
+def report(folder: str, output: str, metric: str, lowest: bool | None, where: str | None, of: str) -> None:
     """Write one HTML file about the results in DIR: comparisons, plots, failures. It opens without a network."""
     import analysis
 
     df = loaded(folder, metric=metric)
+    warn_of_studies(df, of)
     try:
         from analysis.report import report as page
 
         df = chosen(df, where)
         history = analysis.load_history(folder if "://" in folder else Path(folder).expanduser())
+        if of == "tickets":
+            df = analysis.with_last_rounds(df, history)
+            history = history[history["round"] == history["prune_iter"]]
         history = history[history["trial_dir"].isin(df["trial_dir"])]
         content = page(df, metric, history, title=Path(folder).name, lowest=lowest)
     except (ImportError, ValueError) as error:

@@ -59,7 +59,7 @@ def export(trained: Trained, path: str | Path, form: str = "dense") -> Path:
 
 def card_path(path: Path) -> Path:
     """Where the model card of a file is."""
-    return path.with_suffix(".md")
+    return path.with_name(f"{path.name}.md")
 
 
 def load_exported(path: str | Path) -> nn.Sequential:

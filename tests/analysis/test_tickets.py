@@ -15,6 +15,7 @@ from analysis import (
     correlation,
     first_training,
     importance,
+    load,
     load_history,
     matching_rounds,
     mean_matching_pruned,
@@ -25,6 +26,7 @@ from analysis import (
     sparsity_summary,
     ticket_correlations,
     tickets,
+    with_last_rounds,
 )
 from analysis.tables import varying
 
@@ -198,3 +200,17 @@ def test_errors(grid: pd.DataFrame) -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_the_last_rounds_in_the_place_of_all_rounds(tmp_path: Path) -> None:
+    # The dense network is the best of all rounds; the last round is what is asked for.
+    write_ticket(tmp_path / "T_0", [[0.97, 0.98], [0.96, 0.95], [0.91, 0.92]], [1.0, 0.5, 0.25], seed=0)
+    write_ticket(tmp_path / "T_1", [[0.97, 0.99], [0.96, 0.95], [0.90, 0.89]], [1.0, 0.5, 0.25], seed=1)
+    trials = load(tmp_path).sort_values("seed")
+    assert trials["val_acc_max"].tolist() == [0.98, 0.99]
+    changed = with_last_rounds(trials, load_history(tmp_path))
+    assert changed["val_acc_max"].tolist() == [0.92, 0.90]
+    assert changed["val_acc_last"].tolist() == [0.92, 0.89]
+    assert changed["val_acc_max_epoch"].tolist() == [1, 0]
+    assert list(changed.columns) == list(trials.columns)
+    assert changed.attrs == trials.attrs
