@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,14 +75,7 @@ def load_network(trial_dir: str | Path) -> Trained:
     if config is None:
         raise ValueError(f"{path} has no configuration that this version reads: {'; '.join(trial.damage)}")
     rows = trial.rows()
-    try:
-        state = trial.load_checkpoint(len(rows))
-    except (KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        cause = f"{type(error).__name__}: {error}"
-        raise ValueError(
-            f"the checkpoint of {path} cannot be read here, as one of an earlier version, or of a GPU where there is "
-            f"none ({cause}); train the trial again, or export it where it was trained"
-        ) from error
+    state = trial.load_checkpoint(len(rows))
     if state is None or state["n_rows"] == 0:
         found = "; ".join([f"its rows: {len(rows)}", *trial.damage])
         raise ValueError(

@@ -185,6 +185,7 @@ def test_pip_gets_what_setup_cfg_says():
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_an_experiment_is_sent_followed_and_complete(cluster, file, tmp_path):
     options = [
         "--set",
@@ -209,6 +210,7 @@ def test_an_experiment_is_sent_followed_and_complete(cluster, file, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
     results = tmp_path / "results" / "sent"
     endless = ["--set", "seed=0,1", "--set", "epochs=3000"]
@@ -246,6 +248,7 @@ def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_a_job_that_is_refused_on_the_head_ends_as_run_does(cluster, file, tmp_path):
     (tmp_path / "full").touch()
     code, output, _ = typed(cluster, "submit", file, "--storage", tmp_path / "full")
@@ -253,6 +256,7 @@ def test_a_job_that_is_refused_on_the_head_ends_as_run_does(cluster, file, tmp_p
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_another_token_and_none(cluster, file, tmp_path):
     said = "does not take the token"
     for environment in [{"RAY_AUTH_TOKEN": "0" * 64}, {"RAY_AUTH_MODE": "disabled"}]:
@@ -265,6 +269,7 @@ def test_another_token_and_none(cluster, file, tmp_path):
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_a_job_that_nobody_has_sent(cluster):
     for words in [("logs", "raysubmit_no"), ("stop", "raysubmit_no"), ("logs", "raysubmit_no", "--follow")]:
         code, _, messages = typed(cluster, *words)

@@ -18,7 +18,7 @@ from dynsparse.cluster.ray_up import cluster
 from dynsparse.experiment import load_experiment
 
 QUICKSTART = Path(__file__).parents[1] / "experiments" / "quickstart.py"
-RAYJOB_SCHEMA = json.loads(Path(__file__).with_name("cluster").joinpath("rayjob.schema.json").read_text())
+RAYJOB_SCHEMA = json.loads(Path(__file__).with_name("cluster_files").joinpath("rayjob.schema.json").read_text())
 CLUSTER_SCHEMA = json.loads(Path(ray.autoscaler.__file__).with_name("ray-schema.json").read_text())
 HOSTILE = ["--set", "hidden_sizes=(300,100),(100,)", "--name", "a `b` $HOME {{image}} \\ 'c' \"d\" # é", "--limit", "2"]
 

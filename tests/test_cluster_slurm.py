@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from cluster.one_machine_slurm import Slurm, missing, wait
+from cluster_files.one_machine_slurm import Slurm, missing, wait
 
 from dynsparse.cluster.command import Command, CommandError
 from dynsparse.cluster.slurm import sbatch, seconds

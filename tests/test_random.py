@@ -71,6 +71,7 @@ def test_the_numbers_of_purposes_never_change() -> None:
         "GROW": 7,
         "DROPOUT": 8,
         "SPLIT": 9,
+        "PRUNE_TRAINED": 10,
     }
 
 

@@ -163,13 +163,6 @@ def test_what_is_no_trained_trial_is_refused(tmp_path: Path) -> None:
         load_network(path)
 
 
-def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
-    path = train(tmp_path, n_rows=1)
-    TrialFolder(open_folder(str(path))).save_checkpoint(1, {"epoch": 1})
-    with pytest.raises(ValueError, match=r"cannot be read here, as one of an earlier version.*; train the trial again"):
-        load_network(path)
-
-
 # Pruning and compressing
 
 
