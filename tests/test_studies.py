@@ -204,6 +204,7 @@ def problems(**values: Any) -> list[str]:
 
 
 SPARSITIES_ARE = "sparsities must be a list, each value once: in [0, 1], got"
+IN_QUOTES = "in a list, texts stand in quotes: ['a', 'b']"
 KINDS_ARE = "prune_kinds must be a list, each value once: weight, unit, got"
 
 
@@ -216,7 +217,7 @@ KINDS_ARE = "prune_kinds must be a list, each value once: weight, unit, got"
         ("sparsities", [0.5, 0.5], f"{SPARSITIES_ARE} [0.5, 0.5]"),
         ("sparsities", [1, 1.0], f"{SPARSITIES_ARE} [1, 1.0]"),
         ("sparsities", 0.5, f"{SPARSITIES_ARE} 0.5"),
-        ("sparsities", "0.5", f"{SPARSITIES_ARE} '0.5'"),
+        ("sparsities", "0.5", f"{SPARSITIES_ARE} the text '0.5'; {IN_QUOTES}"),
         ("sparsities", None, f"{SPARSITIES_ARE} None"),
         ("sparsities", [0.5, 1.5], "sparsities must be in [0, 1], got 1.5"),
         ("sparsities", [-0.1], "sparsities must be in [0, 1], got -0.1"),
@@ -224,7 +225,7 @@ KINDS_ARE = "prune_kinds must be a list, each value once: weight, unit, got"
         ("sparsities", ["0.5"], "sparsities must be a number in [0, 1], got '0.5'"),
         ("prune_kinds", [], f"{KINDS_ARE} []"),
         ("prune_kinds", ["unit", "unit"], f"{KINDS_ARE} ['unit', 'unit']"),
-        ("prune_kinds", "unit", f"{KINDS_ARE} 'unit'"),
+        ("prune_kinds", "unit", f"{KINDS_ARE} the text 'unit'; {IN_QUOTES}"),
         ("prune_kinds", ["units"], "prune_kinds 'units' is unknown; choose from weight, unit (unit?)"),
         ("prune_scope", "all", "prune_scope 'all' is unknown; choose from layer, global"),
         ("prune_biases", 1, "prune_biases must be True or False, got 1"),
