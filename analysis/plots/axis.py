@@ -7,9 +7,20 @@ import plotly.graph_objects as go
 
 from analysis.aggregates import agg, check_columns
 from analysis.plots.groups import SHOWN as TOP
-from analysis.plots.groups import Group, add_legend, best, check_top, group_keys, groups, mean_texts, names_of, note
+from analysis.plots.groups import (
+    Group,
+    add_band,
+    add_legend,
+    best,
+    check_top,
+    group_keys,
+    groups,
+    mean_texts,
+    names_of,
+    note,
+)
 from analysis.plots.scales import Scale, scale
-from analysis.plots.style import escape, faded, new_figure, view
+from analysis.plots.style import escape, new_figure, view
 from analysis.plots.trials import averaged_over, describe, drawn, hover, with_finite
 
 
@@ -98,17 +109,7 @@ def _draw_band(fig: go.Figure, rows: pd.DataFrame, places: list[object], group: 
     has_band = rows["low"].notna().to_numpy()
     xs = [place for place, has in zip(places, has_band, strict=True) if has]
     low, high = rows["low"][has_band].tolist(), rows["high"][has_band].tolist()
-    fig.add_scatter(
-        x=xs + xs[::-1],
-        y=high + low[::-1],
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor=faded(group.colour, n_bands),
-        hoverinfo="skip",
-        meta="band",
-        **group.legend(is_shown=False),
-    )
+    add_band(fig, xs, low, high, group, n_bands)
     _draw_line(fig, rows, places, group, mode="lines+markers", line={"color": group.colour, "dash": group.dash})
 
 

@@ -9,8 +9,19 @@ import plotly.graph_objects as go
 from analysis.aggregates import check_columns, check_numbers
 from analysis.curves import curves
 from analysis.plots.groups import SHOWN as TOP
-from analysis.plots.groups import Group, add_legend, best, check_top, group_keys, groups, mean_texts, names_of, note
-from analysis.plots.style import escape, faded, new_figure, view
+from analysis.plots.groups import (
+    Group,
+    add_band,
+    add_legend,
+    best,
+    check_top,
+    group_keys,
+    groups,
+    mean_texts,
+    names_of,
+    note,
+)
+from analysis.plots.style import escape, new_figure, view
 
 
 def plot_curves(
@@ -79,17 +90,7 @@ def _trials(history: pd.DataFrame) -> pd.Series:
 
 def _draw(fig: go.Figure, rows: pd.DataFrame, group: Group, n_bands: int) -> None:
     band = rows[rows["low"].notna()]
-    fig.add_scatter(
-        x=[*band["epoch"], *band["epoch"][::-1]],
-        y=[*band["high"], *band["low"][::-1]],
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor=faded(group.colour, n_bands),
-        hoverinfo="skip",
-        meta="band",
-        **group.legend(is_shown=False),
-    )
+    add_band(fig, band["epoch"], band["low"], band["high"], group, n_bands)
     fig.add_scatter(
         x=rows["epoch"],
         y=rows["mean"],

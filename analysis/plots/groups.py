@@ -1,6 +1,6 @@
 """The groups of a plot: each has a colour, and no more of them are drawn than can be told apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from analysis.aggregates import key_names
 from analysis.plots.scales import key_of
-from analysis.plots.style import COLOURS, DASHES, escape, labels, look, short
+from analysis.plots.style import COLOURS, DASHES, escape, faded, labels, look, short
 
 # More would repeat a colour; a caller may ask for as many as there are pairs of a colour and a dash.
 SHOWN = len(COLOURS)
@@ -27,6 +27,31 @@ class Group(NamedTuple):
     def legend(self, is_shown: bool = True) -> dict[str, object]:
         """What the traces of the group share. One of them stands in the legend, and a click there hides all."""
         return {"name": short(self.name), "legendgroup": self.name, "showlegend": is_shown and self.name != ""}
+
+
+def add_band(
+    fig: go.Figure,
+    x: Iterable[object],
+    low: Iterable[float],
+    high: Iterable[float],
+    group: Group,
+    n_bands: int,
+    **at: int,
+) -> None:
+    """Fill what lies between two lines, paler the more bands there are. `at`: row and col of a panel."""
+    xs, lows, highs = list(x), list(low), list(high)
+    fig.add_scatter(
+        x=xs + xs[::-1],
+        y=highs + lows[::-1],
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=faded(group.colour, n_bands),
+        hoverinfo="skip",
+        meta="band",
+        **group.legend(is_shown=False),
+        **at,
+    )
 
 
 def names_of(df: pd.DataFrame, by: Sequence[str]) -> pd.Series:

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.plots.groups import Group, mean_texts
-from analysis.plots.style import escape, faded, new_figure, short
+from analysis.plots.groups import Group, add_band, mean_texts
+from analysis.plots.style import escape, new_figure, short
 
 # In pixels, without what stands around them.
 PANEL_HEIGHT = 260
@@ -61,19 +61,7 @@ def draw_line(
     has_band = table["low"].notna().to_numpy()
     xs = [place for place, has in zip(places, has_band, strict=True) if has]
     low, high = table["low"][has_band].tolist(), table["high"][has_band].tolist()
-    fig.add_scatter(
-        x=xs + xs[::-1],
-        y=high + low[::-1],
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor=faded(group.colour, n_bands),
-        hoverinfo="skip",
-        meta="band",
-        **group.legend(is_shown=False),
-        row=row,
-        col=column,
-    )
+    add_band(fig, xs, low, high, group, n_bands, row=row, col=column)
     fig.add_scatter(
         x=list(places),
         y=table["mean"],

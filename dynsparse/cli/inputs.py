@@ -145,9 +145,8 @@ def warn_of_studies(df: Any, of: str) -> None:
         ("ticket", "tickets", "the dense network and all rounds"),
     ]:
         if of == "trials" and study in studies:
-            click.echo(
-                f"note: a trial with study={study!r} counts {what} together; --of {rows} tells them apart", err=True
-            )
+            note = f"a trial with study={study!r} counts {what} together"
+            click.echo(f"note: {note}; dynsparse table --of {rows} tells them apart", err=True)
 
 
 def chosen(df: Any, where: str | None) -> Any:

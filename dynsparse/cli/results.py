@@ -11,14 +11,6 @@ import click
 
 from dynsparse.cli.inputs import Refusal, chosen, folder_argument, loaded, rows_of, warn_of_studies
 
-of_option = click.option(
-    "--of",
-    type=click.Choice(["trials", "sweeps", "rounds", "tickets"]),
-    default="trials",
-    show_default=True,
-    help="What there is a value of: each trial, each sparsity of a sweep, each round of a ticket, its last round.",
-)
-
 
 @click.command()
 @folder_argument
@@ -26,7 +18,13 @@ of_option = click.option(
 @click.option("--columns", help="Key for the columns.", metavar="KEY")
 @click.option("--metric", required=True, help="Column of the results, for example val_acc_max.")
 @click.option("--where", help="Only trials for which this holds, as DataFrame.query takes it: 'on_perc == 0.1'.")
-@of_option
+@click.option(
+    "--of",
+    type=click.Choice(["trials", "sweeps", "rounds", "tickets"]),
+    default="trials",
+    show_default=True,
+    help="What there is a value of: each trial, each sparsity of a sweep, each round of a ticket, its last round.",
+)
 @click.option(
     "--format",
     "form",

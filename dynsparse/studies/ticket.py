@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dynsparse.pruning import next_masks, rewound, round_fraction
-from dynsparse.studies.study import Columns, Network, Occasion, Parameters, Step, Study, training
+from dynsparse.studies.study import Columns, Network, Occasion, Parameters, Step, Study
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
@@ -31,7 +31,7 @@ def ticket(config: Config) -> Study:
     set_back = INITS[config.init]
     # 0, which nobody goes back to, where new values are drawn: so that all algorithms share one first training.
     rewind_step = config.rewind_step if config.init == "original" else 0
-    steps = [Step({"round": 0, "pruned_wanted": 0.0}) for _ in training(config.epochs)]
+    steps = [Step({"round": 0, "pruned_wanted": 0.0})] * config.epochs
     for number in range(1, config.prune_iter + 1):
         begin = partial(_next, number, fraction, config.last_layer_rate, config.criterion, set_back)
         wanted = 1 - (1 - torch.as_tensor(fraction, dtype=torch.float64)) ** number
