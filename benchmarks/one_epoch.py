@@ -12,7 +12,7 @@ from tabulate import tabulate
 from turns import HEADERS, rows, seconds_in_turns, write
 
 from dynsparse.config import Config
-from dynsparse.data import resolve_data_dir
+from dynsparse.data_files import resolve_data_dir
 from dynsparse.training import Trainer
 
 WIDE = (1000, 1000, 500, 200)

@@ -13,7 +13,7 @@ from turns import HEADERS, rows, seconds_in_turns, write
 
 from dynsparse import remembered
 from dynsparse.config import Config
-from dynsparse.data import resolve_data_dir
+from dynsparse.data_files import resolve_data_dir
 from dynsparse.training import Trainer
 
 ROUNDS = 10

@@ -106,7 +106,9 @@ class Config:
     # The data
     dataset_name: str = key("MNIST", "data set", Choice(DATASETS))
     data_dir: str | None = key(
-        None, "folder of the data sets; None: DYNSPARSE_DATA_DIR, or a cache folder", Optional(Text())
+        None,
+        "folder of the data sets, also of a store (s3://...); None: DYNSPARSE_DATA_DIR, or a cache folder",
+        Optional(Text()),
     )
     input_size: int | None = key(None, "inputs; follows the data set and must agree if given", Optional(Whole(1)))
     num_classes: int | None = key(None, "classes; follows the data set and must agree if given", Optional(Whole(2)))

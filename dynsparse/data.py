@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
-from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
+from dynsparse.data_files import DataError, asked_for, bring, cause
 from dynsparse.mapped import cache_folder, shared
 from dynsparse.random import Purpose, Stream, bits, permutation
 
-# A download fails when an address does not answer, or sends nothing, for so long.
-DOWNLOAD_TIMEOUT_SECONDS = 5.0
-
 # train_x, train_y, test_x, test_y. Shapes: x (examples, ...), uint8 pixels; y (examples,), classes from 0 on.
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-
-
-class DataError(Exception):
-    """A data set that cannot be had; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -157,17 +145,6 @@ DATASETS: dict[str, Source] = {
 }
 
 
-def resolve_data_dir(data_dir: str | None) -> Path:
-    """The folder of the data sets: `data_dir`, else DYNSPARSE_DATA_DIR, else a cache folder of the user's."""
-    if data_dir is not None:
-        folder = Path(data_dir)
-    elif os.environ.get("DYNSPARSE_DATA_DIR"):
-        folder = Path(os.environ["DYNSPARSE_DATA_DIR"])
-    else:
-        folder = cache_folder()
-    return folder.expanduser().absolute()
-
-
 # How pixels become numbers: mean and scale of (pixel - mean) * scale, over the whole training set.
 PIXELS: dict[str, Callable[[np.ndarray, dict[str, float]], tuple[float, float]]] = {
     "standard": lambda train, moments: (moments["mean"], 1 / moments["std"]),
@@ -176,24 +153,25 @@ PIXELS: dict[str, Callable[[np.ndarray, dict[str, float]], tuple[float, float]]]
 
 
 def load_dataset(name: str, data_dir: str | None = None, pixels: str = "standard") -> Dataset:
-    """The data set of that name in `DATASETS`, read from `resolve_data_dir(data_dir)`, or downloaded into it.
+    """The data set of that name in `DATASETS`, read from the folder that is asked for, or downloaded into it.
 
     Args:
+        data_dir: a folder, or that of a store (s3://bucket/folder), from which it is fetched once to each machine;
+            None: DYNSPARSE_DATA_DIR, or a cache folder of the user's.
         pixels: of PIXELS: "standard", with mean 0 and standard deviation 1; "unit", in [0, 1].
 
     Raises: DataError if the data set is not there and cannot be downloaded, or if its files are damaged.
     """
     if name not in DATASETS:
         raise DataError(f"unknown dataset_name {name!r}; choose from {', '.join(DATASETS)}")
-    return _load(name, DATASETS[name], resolve_data_dir(data_dir), pixels)
+    return _load(name, DATASETS[name], asked_for(data_dir) or str(cache_folder()), pixels)
 
 
 # A process trains many trials on the same data. Two data sets are kept, for a grid over them, and no more: the torch
 # engine takes 700 MB for the largest.
 @lru_cache(maxsize=2)
-def _load(name: str, source: Source, folder: Path, pixels: str) -> Dataset:
-    if _missing(source, folder):
-        _download(name, source, folder)
+def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
+    folder = bring(name, source.files, data_dir, lambda folder: source.read(folder, True))
 
     def read() -> tuple[Arrays, dict[str, float]]:
         try:
@@ -204,7 +182,7 @@ def _load(name: str, source: Source, folder: Path, pixels: str) -> Dataset:
             if not source.files:
                 raise
             raise DataError(
-                f"{name} in {folder} cannot be read; its files may be damaged ({_cause(error)}). Replace them, "
+                f"{name} in {folder} cannot be read; its files may be damaged ({cause(error)}). Replace them, "
                 f"or delete them to have them downloaded again: {', '.join(source.files)}"
             ) from error
         mean, std = _moments(train_x)
@@ -219,48 +197,6 @@ def _load(name: str, source: Source, folder: Path, pixels: str) -> Dataset:
     return Dataset(
         name, Images(train_x, mean, scale), labels[0], Images(test_x, mean, scale), labels[1], source.num_classes
     )
-
-
-def _missing(source: Source, folder: Path) -> list[str]:
-    # Unlike Path.is_file, os.path.isfile does not raise where the folder may not be entered.
-    return [file for file in source.files if not os.path.isfile(folder / file)]
-
-
-def _download(name: str, source: Source, folder: Path) -> None:
-    """Download beside, then move each file into place: one cut short is never taken for a whole one."""
-    beside = folder / f".{name}.download"
-    timeout = socket.getdefaulttimeout()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{name}.lock"):
-            if not _missing(source, folder):  # another process had the lock, and has downloaded it
-                return
-            shutil.rmtree(beside, ignore_errors=True)  # left by a process that was killed
-            # torchvision sets no timeout of its own, and would wait for ever.
-            socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
-            try:
-                source.read(beside, True)
-                for file in source.files:
-                    (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                    os.replace(beside / file, folder / file)
-            finally:
-                socket.setdefaulttimeout(timeout)
-                shutil.rmtree(beside, ignore_errors=True)
-    except (OSError, RuntimeError, HTTPException) as error:
-        # Nothing is left of a download that failed.
-        with suppress(OSError):
-            (folder / f".{name}.lock").unlink()
-            folder.rmdir()
-        raise DataError(
-            f"{name} is missing in {folder} and cannot be downloaded ({_cause(error)}). Put these files "
-            f"there, unpacked: {', '.join(_missing(source, folder))}; or name a folder that has them, with "
-            f"data_dir or the environment variable DYNSPARSE_DATA_DIR; or use dataset_name='digits', which "
-            f"needs no files"
-        ) from error
-
-
-def _cause(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _check(source: Source, x: np.ndarray, y: np.ndarray) -> None:

@@ -232,7 +232,7 @@ def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
 
     code, output, messages = typed(cluster, "stop", job)
     assert code == 0 and f"{job} has ended: stopped" in messages, output + messages
-    assert "stopped; to go on, type the same again" in output
+    assert f"stopped; to go on, type the same again:  dynsparse submit {file} --address" in output
     assert f"to go on, submit the same again:  dynsparse submit {file} --address {cluster.address}" in messages
     assert typed(cluster, "stop", job)[:2] == (0, f"{job} has ended before: stopped\n")
     assert typed(cluster, "logs", job, "--follow")[0] == 143

@@ -230,6 +230,8 @@ def test_a_failed_run_fails_the_job_and_is_not_put_back(slurm):
 def test_a_ray_that_cannot_start_fails_the_job(slurm):
     asked = command(storage=str(slurm.root / "results"), shared=True)
     with socket.socket() as taken:
+        # What another test's connections leave behind for a minute is not in the way.
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(("0.0.0.0", 20002))  # the port of the first job
         taken.listen()
         once = text(asked, nodes=1, cpus_per_node=2).replace("for attempt in 1 2 3 4 5", "for attempt in 1")
@@ -282,6 +284,7 @@ def test_what_was_cancelled_does_not_come_back(slurm):
     slurm("scancel", job)
     done = slurm.ended(job, 100)
     assert (done["JobState"], done["Restarts"]) == ("CANCELLED", "0")
+    wait(lambda: f"type the same again:  sbatch {slurm.root}/job.sbatch" in slurm.output(job), 60)
     wait(lambda: processes_of(job) == [], 60)
     shutil.rmtree(f"/tmp/dynsparse-{job}", ignore_errors=True)
 

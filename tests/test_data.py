@@ -17,11 +17,10 @@ from sklearn.datasets import load_digits
 from dynsparse import data
 from dynsparse.data import (
     DATASETS,
-    DataError,
     Source,
     load_dataset,
-    resolve_data_dir,
 )
+from dynsparse.data_files import DataError, resolve_data_dir
 
 # What is known without loading
 

@@ -16,13 +16,12 @@ from pathlib import Path
 import pytest
 import torchvision
 from idx_files import assert_is, write_idx
+from s3 import BUCKET, s3  # noqa: F401  # a fixture
 
-from dynsparse import data
-from dynsparse.data import (
-    DATASETS,
-    DataError,
-    load_dataset,
-)
+from dynsparse import data_files
+from dynsparse.data import DATASETS, _load, load_dataset
+from dynsparse.data_files import DataError, resolve_data_dir
+from dynsparse.storage import open_folder
 
 REPOSITORY = Path(__file__).parents[1]
 KMNIST_FILES = DATASETS["KMNIST"].files
@@ -75,7 +74,7 @@ def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_server_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data, "DOWNLOAD_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(data_files, "DOWNLOAD_TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
         with pytest.raises(DataError, match="timed out"):
@@ -210,3 +209,41 @@ def test_two_processes_at_once_download_once(mirror: Mirror, tmp_path: Path) -> 
     said = load_in_two_processes(tmp_path, mirror.url, mirror.resources)
     assert said == ["loaded (120, 784)"] * 2
     assert sorted(mirror.requests) == sorted(archive for archive, _ in mirror.resources)
+
+
+# Files in a store
+
+
+def test_what_a_store_has_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3) -> None:  # noqa: F811
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    arrays = write_idx(tmp_path, "KMNIST")
+    where = f"s3://{BUCKET}/{tmp_path.name}/sets"
+    for file in KMNIST_FILES:
+        open_folder(where).replace(file, (tmp_path / file).read_bytes())
+    assert_is(load_dataset("KMNIST", where), *arrays)
+    assert [str(path.relative_to(resolve_data_dir(where))) for path in here(where)] == sorted(KMNIST_FILES)
+    # The variable names it too, and another process that comes later asks nobody.
+    monkeypatch.setenv("DYNSPARSE_DATA_DIR", where)
+    s3.go_away()
+    try:
+        _load.cache_clear()
+        assert_is(load_dataset("KMNIST"), *arrays)
+    finally:
+        s3.come_back()
+
+
+def test_what_a_store_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3) -> None:  # noqa: F811
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_idx(tmp_path, "KMNIST")
+    where = f"s3://{BUCKET}/{tmp_path.name}/less"
+    open_folder(where).replace(KMNIST_FILES[0], (tmp_path / KMNIST_FILES[0]).read_bytes())
+    with pytest.raises(DataError, match=f"KMNIST is not in {where}: {KMNIST_FILES[1]} is missing; put these there"):
+        load_dataset("KMNIST", where)
+    assert not here(where), "a part of a data set"
+    with pytest.raises(DataError, match="KMNIST cannot be fetched from nothing://x"):
+        load_dataset("KMNIST", "nothing://x")
+
+
+def here(where: str) -> list[Path]:
+    """What has been fetched."""
+    return sorted(path for path in resolve_data_dir(where).rglob("*") if path.is_file() and path.suffix != ".lock")

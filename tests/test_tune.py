@@ -14,7 +14,7 @@ from ray.tune import ExperimentAnalysis, ResultGrid
 import analysis
 from dynsparse import tune
 from dynsparse.config import Config
-from dynsparse.data import DataError
+from dynsparse.data_files import DataError
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.training import Trainer
 from dynsparse.trial_folder import folder_name

@@ -17,6 +17,7 @@ from dynsparse.cli import trials
 from dynsparse.cli.inputs import Grouped, Refusal, Setting, checked, file_argument
 from dynsparse.cluster import files
 from dynsparse.cluster.command import Command
+from dynsparse.data_files import asked_for
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails
@@ -87,7 +88,7 @@ def submit(
     # What the experiment file prints itself must not get into a file that is written.
     with redirect_stdout(sys.stderr):
         experiment, configs = checked(file, [Setting().convert(text, None, None) for text in settings])
-    relative = next((c.data_dir for c in configs if c.data_dir and not Path(c.data_dir).is_absolute()), None)
+    relative = next((c.data_dir for c in configs if c.data_dir and not is_everywhere(c.data_dir)), None)
     if relative is not None:
         raise Refusal(f"data_dir={relative!r} is relative; on the nodes it is elsewhere: write it from the root")
     passed = [word for option in run_options for word in typed(context, option)]
@@ -181,7 +182,7 @@ def stop(job: str, address: str) -> None:
 
 def on_all_nodes(storage: str, shared: bool) -> str:
     """A storage that is the same place seen from each node. Raises: Refusal."""
-    if "://" in storage or Path(storage).is_absolute():
+    if is_everywhere(storage):
         return storage
     if shared:
         return str(Path(storage).expanduser().absolute())
@@ -192,15 +193,20 @@ def on_all_nodes(storage: str, shared: bool) -> str:
     )
 
 
+def is_everywhere(folder: str) -> bool:
+    """Whether a folder has the same name seen from each machine."""
+    return "://" in folder or Path(folder).is_absolute()
+
+
 def environment_of(names: Sequence[str]) -> dict[str, str]:
     """The variables that go with a job: those named, and the folder of the data. Raises: Refusal."""
     missing = [name for name in names if name not in os.environ]
     if missing:
         raise Refusal(f"--env {', '.join(missing)}: there is no such variable here")
     environment = {name: os.environ[name] for name in names}
-    data = os.environ.get("DYNSPARSE_DATA_DIR")
-    if data:
-        environment["DYNSPARSE_DATA_DIR"] = str(Path(data).expanduser().absolute())
+    data = asked_for(None)
+    if data is not None:
+        environment["DYNSPARSE_DATA_DIR"] = data
     return environment
 
 

@@ -85,7 +85,7 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
     """
     experiment, configs = checked(file, settings)
     from dynsparse import tune
-    from dynsparse.data import DataError
+    from dynsparse.data_files import DataError
     from dynsparse.lease import OwnedError
 
     click.echo(f"{experiment.name}: {experiment.question}", err=True)

@@ -57,7 +57,10 @@ OPTIONS: dict[tuple[str, ...], list[click.Option]] = {
         option("--head-type", default=HEAD_TYPE, metavar="TYPE", help="Instance on which no trial runs."),
         option("--worker-type", default=WORKER_TYPE, metavar="TYPE", help="Spot instances on which trials run."),
         option("--instance-profile", default=INSTANCE_PROFILE, metavar="NAME", help="It may write to the storage."),
-        option("--package", help="What pip installs on each machine. This version of dynsparse if not given."),
+        option(
+            "--package",
+            help="What pip installs on each machine; else what dynsparse needs: a job brings it.",
+        ),
     ],
     ("--slurm", "--kuberay"): [
         option("--cpus-per-node", default=4, metavar="N", help="CPUs of each node, or of each worker."),

@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from dynsparse.cluster.command import Command, CommandError, at_least, filled, label
 from dynsparse.cluster.kuberay import IMAGE_PYTHON
+from dynsparse.cluster.staging import requirements
 
 # Names of AWS. The instance profile is one that the user makes, and may call otherwise.
 REGION, HEAD_TYPE, WORKER_TYPE, INSTANCE_PROFILE = "us-west-2", "m5.xlarge", "m5.2xlarge", "dynsparse-workers"
@@ -37,7 +38,7 @@ def cluster(
         max_workers: up to which more are added while trials wait; MAX_WORKERS, and at least `workers`, if None.
         gpus_per_node: of the worker's type of instance.
         region, head_type, worker_type, instance_profile: names of AWS.
-        package: what pip installs; this version of dynsparse if None.
+        package: what pip installs, as on its command line; what dynsparse needs if None: a job brings dynsparse.
 
     Raises: CommandError.
     """
@@ -59,7 +60,7 @@ def cluster(
     }.items():
         if not re.fullmatch(r"[\w+=,.@-]+", text, re.ASCII):
             raise CommandError(f"--{name} {text!r} is no name of AWS")
-    wanted = f"dynsparse=={version('dynsparse')}" if package is None else package
+    wanted = requirements() if package is None else [package]
     submit = ["dynsparse", "submit", str(command.file.absolute()), "--address", "http://127.0.0.1:8265"]
     return filled(
         "cluster.yaml",
@@ -72,6 +73,6 @@ def cluster(
         head_type=json.dumps(head_type),
         worker_type=json.dumps(worker_type),
         instance_profile=json.dumps(instance_profile),
-        install=json.dumps(f"pip install {shlex.quote(wanted)}"),
+        install=json.dumps(shlex.join(["pip", "install", *wanted])),
         submit=shlex.join([*submit, "--storage", command.storage, *command.options]),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
 import torch
@@ -10,7 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from dynsparse.config import Config
-from dynsparse.data import DATASETS, DataError, Dataset, load_dataset, resolve_data_dir
+from dynsparse.data import DATASETS, Dataset, load_dataset
+from dynsparse.data_files import DataError, missing, resolve_data_dir
 
 BATCH = 1000
 
@@ -19,8 +19,7 @@ def dataset_at_hand(config: Config) -> Dataset | None:
     """The trial's data set; None where it would have to be downloaded, or cannot be read."""
     # The trial's own folder may be one of another machine.
     for data_dir in (config.data_dir, None):
-        folder = resolve_data_dir(data_dir)
-        if all(os.path.isfile(folder / file) for file in DATASETS[config.dataset_name].files):
+        if not missing(DATASETS[config.dataset_name].files, resolve_data_dir(data_dir)):
             with suppress(DataError):
                 return load_dataset(config.dataset_name, data_dir, config.pixels)
     return None

@@ -1,4 +1,4 @@
-"""Trials on Ray Tune. The only room that imports ray."""
+"""Trials on Ray Tune. Only this room and that of clusters import ray."""
 
 import os
 

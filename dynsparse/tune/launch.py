@@ -19,6 +19,7 @@ from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.account import Account, Failure, take_stock, version
 from dynsparse.config import Config
+from dynsparse.data_files import asked_for
 from dynsparse.engines import choose
 from dynsparse.experiment import Experiment, ExperimentError, axes, check_name, load_experiment
 from dynsparse.lease import Lease, OwnedError, refuse_owned
@@ -151,8 +152,7 @@ def run(
 
 def launched(config: Config) -> Config:
     """The configuration as a worker gets it: its own working directory is another, so paths are made absolute."""
-    data_dir = config.data_dir or os.environ.get("DYNSPARSE_DATA_DIR")
-    return replace(config, data_dir=str(Path(data_dir).expanduser().resolve())) if data_dir else config
+    return replace(config, data_dir=asked_for(config.data_dir))
 
 
 def _free_name(storage: str, name: str) -> str:

@@ -15,7 +15,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from dynsparse import engines
 from dynsparse.account import version
 from dynsparse.config import Config
-from dynsparse.data import DataError, load_dataset
+from dynsparse.data import load_dataset
+from dynsparse.data_files import DataError
 from dynsparse.experiment import ExperimentError, axes
 from dynsparse.plan import plan
 from dynsparse.storage import Folder, open_folder
