@@ -54,8 +54,15 @@ class Config:
     device: str = key("cpu", "where the trial is computed", Device())
     engine: str = key(
         "auto",
-        "sparse: on a CPU, in time that follows the active weights; torch: anywhere; auto: sparse where it can",
-        Choice(("auto", "sparse", "torch")),
+        "sparse: on a CPU, in time that follows the active weights; wide: many trials at once on a GPU; torch: "
+        "anywhere; auto: sparse on a CPU and wide on a GPU, torch where they cannot",
+        Choice(("auto", "sparse", "wide", "torch")),
+    )
+    precision: str = key(
+        "float32",
+        "of matrix products on a GPU: float32, or the faster tf32, whose factors have 11 bits; without effect on a CPU",
+        Choice(("float32", "tf32")),
+        later=True,
     )
 
     # What a trial does beside one training: see dynsparse/studies

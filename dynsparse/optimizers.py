@@ -20,7 +20,8 @@ class Optimizer:
     """`init(parameter)` gives the state; `step_` moves a parameter, and its state, in place.
 
     A position whose gradient has always been zero since its state was zero stays where it is: so masking the gradient
-    is all that sparse training needs. `step_(parameter, gradient, state, t)`: t counts steps from 1.
+    is all that sparse training needs. `step_(parameter, gradient, state, t)`: t counts steps from 1; a tensor, float64,
+    where a recorded step is to see it change.
 
     `name` and `values` are for engines that have a `step_` of their own.
 
@@ -30,7 +31,7 @@ class Optimizer:
     name: str
     values: Mapping[str, Tensor]
     init: Callable[[Tensor], State]
-    step_: Callable[[Tensor, Tensor, State, int], None]
+    step_: Callable[[Tensor, Tensor, State, int | Tensor], None]
 
 
 def per_trial(value: float | Tensor) -> Tensor:
@@ -47,10 +48,10 @@ def sgd(config: Config) -> Optimizer:
     """Stochastic gradient descent with momentum, as `torch.optim.SGD`: v = momentum v + g + decay w; w -= rate v."""
     rate, momentum, decay = map(per_trial, (config.learning_rate, config.momentum, config.weight_decay))
 
-    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int) -> None:
+    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor) -> None:
         velocity = state["velocity"].mul_(along(momentum, parameter)).add_(gradient)
-        velocity.add_(parameter * along(decay, parameter))
-        parameter.sub_(velocity * along(rate, parameter))
+        velocity.addcmul_(parameter, along(decay, parameter))
+        parameter.addcmul_(velocity, along(rate, parameter), value=-1)
 
     values = {"rate": rate, "momentum": momentum, "decay": decay}
     return Optimizer("SGD", values, lambda parameter: {"velocity": torch.zeros_like(parameter)}, step_)
@@ -63,12 +64,12 @@ def adam(config: Config) -> Optimizer:
     """
     rate, decay = map(per_trial, (config.learning_rate, config.weight_decay))
 
-    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int) -> None:
-        gradient = gradient + parameter * along(decay, parameter)
+    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor) -> None:
+        gradient = gradient.addcmul(parameter, along(decay, parameter))
         mean = state["mean"].lerp_(gradient, 0.1)
         square = state["square"].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
         scale = (square / (1 - 0.999**t)).sqrt_().add_(1e-8)
-        parameter.sub_(mean / (1 - 0.9**t) / scale * along(rate, parameter))
+        parameter.addcdiv_(mean * (along(rate, parameter) / (1 - 0.9**t)), scale, value=-1)
 
     def init(parameter: Tensor) -> State:
         return {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}

@@ -74,6 +74,7 @@ class Plan:
     debug_sparse: bool
     device: str
     engine: str
+    precision: str  # of matrix products; "float32" on a CPU
 
 
 def plan(configs: Sequence[Config]) -> Plan:
@@ -167,6 +168,8 @@ def _plan(config: Config) -> Plan:
         debug_sparse=config.debug_sparse,
         device=config.device,
         engine=config.engine,
+        # A CPU has no tf32.
+        precision="float32" if config.device == "cpu" else config.precision,
     )
 
 

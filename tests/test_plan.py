@@ -29,7 +29,7 @@ OTHER = {
     "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2, "sparsities": [0.3, 0.7],
     "prune_kinds": ["unit"], "prune_scope": "global", "prune_biases": False, "prune_last_layer": True,
     "retrain_epochs": 1, "prune_iteratively": True, "prune_ratio": 0.6, "prune_iter": 3, "criterion": "random",
-    "init": "reinit", "rewind_step": 3, "last_layer_rate": 1.0,
+    "init": "reinit", "rewind_step": 3, "last_layer_rate": 1.0, "precision": "tf32",
 }  # fmt: skip
 TRIALS = [
     *({"model": model} for model in METHODS),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from dynsparse.engines.pack import Engine
 from dynsparse.engines.torch import TorchEngine
+from dynsparse.engines.wide import engine as wide
 from dynsparse.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -22,17 +23,21 @@ def choose(plan: Plan) -> Choice:
     """The engine for a plan. Raises: ValueError if it asks for one that cannot do it."""
     if plan.engine == "torch":
         return Choice("torch")
-    if find_spec("numba") is None:
-        reason: str | None = "the package numba is not installed"
-    else:
-        from dynsparse.engines.sparse.engine import why_not
-
-        reason = why_not(plan)
+    fast = {"auto": "sparse" if plan.device == "cpu" else "wide"}.get(plan.engine, plan.engine)
+    reason = wide.why_not(plan) if fast == "wide" else _why_not_sparse(plan)
     if reason is None:
-        return Choice("sparse")
-    if plan.engine == "sparse":
-        raise ValueError(f"engine='sparse' cannot do this: {reason}; use engine='auto' or 'torch'")
+        return Choice(fast)
+    if plan.engine == fast:
+        raise ValueError(f"engine={fast!r} cannot do this: {reason}; use engine='auto' or 'torch'")
     return Choice("torch", reason)
+
+
+def _why_not_sparse(plan: Plan) -> str | None:
+    if find_spec("numba") is None:
+        return "the package numba is not installed"
+    from dynsparse.engines.sparse.engine import why_not
+
+    return why_not(plan)
 
 
 def start(plan: Plan, parameters: Parameters | None = None) -> Engine:
@@ -40,8 +45,11 @@ def start(plan: Plan, parameters: Parameters | None = None) -> Engine:
 
     Raises: ValueError, as `choose`.
     """
-    if choose(plan).name == "torch":
+    name = choose(plan).name
+    if name == "torch":
         return TorchEngine(plan, parameters)
+    if name == "wide":
+        return wide.WideEngine(plan, parameters)
     # Compiled when it is first used, or read from a cache: only who uses it should wait.
     from dynsparse.engines.sparse.engine import SparseEngine
 

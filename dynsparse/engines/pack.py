@@ -6,7 +6,8 @@ Random numbers are drawn on the CPU, so that a trial is the same on every device
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -76,8 +77,26 @@ class Engine(Protocol):
 
 def per_seed(plan: Plan, draw: Callable[[int], Tensor]) -> Tensor:
     """What `draw` gives for each trial's seed. Shapes: (...) to (trials, ...)."""
-    drawn = {seed: draw(seed) for seed in dict.fromkeys(plan.seeds)}
-    return torch.stack([drawn[seed] for seed in plan.seeds]).to(plan.device)
+    distinct = list(dict.fromkeys(plan.seeds))
+    drawn = torch.stack([draw(seed) for seed in distinct]).to(plan.device)
+    # Copies for each trial are made on the device: hundreds of trials share a seed.
+    return drawn[torch.tensor([distinct.index(seed) for seed in plan.seeds], device=plan.device)]
+
+
+@contextmanager
+def products_in(precision: str) -> Iterator[None]:
+    """Compute matrix products on a CUDA device in "float32" or in "tf32"; afterwards as before."""
+    products = torch.backends.cuda.matmul
+    # Torch has renamed the setting, and refuses to read the old one once the new one has been used.
+    is_new = hasattr(products, "fp32_precision")
+    name = "fp32_precision" if is_new else "allow_tf32"
+    values = {"float32": "ieee", "tf32": "tf32"} if is_new else {"float32": False, "tf32": True}
+    before = getattr(products, name)
+    setattr(products, name, values[precision])
+    try:
+        yield
+    finally:
+        setattr(products, name, before)
 
 
 def initial(plan: Plan, number: int = 0) -> Parameters:

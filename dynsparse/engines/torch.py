@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dynsparse import masks, random
 from dynsparse.data import Images
-from dynsparse.engines.pack import Sums, When, initial, per_seed, updated
+from dynsparse.engines.pack import Sums, When, initial, per_seed, products_in, updated
 from dynsparse.methods import MaskUpdate
 from dynsparse.networks import batch_norm, k_winners, linear, updated_duty
 from dynsparse.plan import Plan
@@ -124,7 +124,8 @@ class TorchEngine:
         """
         (x,), (y,) = held
         batches = order.to(self.plan.device).split(self.plan.batch_size, dim=1)
-        sums = [self.train_batch(x[index], y[index], epoch=epoch) for index in batches]
+        with products_in(self.plan.precision):
+            sums = [self.train_batch(x[index], y[index], epoch=epoch) for index in batches]
         # Along the last dimension: along the first, the order of the sum would depend on how many trials there are.
         return Sums(*(torch.stack(each, dim=1).sum(1) for each in zip(*sums, strict=True)))
 
@@ -186,7 +187,8 @@ class TorchEngine:
         for start in range(0, x.shape[1], EVALUATION_BATCH):
             part = x[:, start : start + EVALUATION_BATCH].expand(n_trials, -1, -1)
             target = y[:, start : start + EVALUATION_BATCH].expand(n_trials, -1)
-            logits, activations = self.forward(part, epoch=0, training=False)
+            with products_in(self.plan.precision):
+                logits, activations = self.forward(part, epoch=0, training=False)
             if self.plan.method.counts_evaluation:
                 self._count_coactivations(activations)
             loss += F.cross_entropy(logits.mT, target, reduction="none").double().sum(1)
