@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from dynsparse.config import Config
 from dynsparse.plan import Plan, keys_read
 
-# Weights, optimiser state and the network to go back to: 5 MB for 784-300-100-10.
+# Weights, optimiser state and the network to go back to: 5 MB for a trial of 784-300-100-10.
 REMEMBERED = 4
+# A pack of more is not remembered: its memory is the device's.
+MOST_TRIALS = 16
 
 
 class FirstTraining(NamedTuple):
@@ -29,7 +31,9 @@ _found: OrderedDict[Hashable, FirstTraining] = OrderedDict()
 
 
 def key(configs: Sequence[Config], plan: Plan) -> Hashable:
-    """Equal for packs that begin with the same training."""
+    """Equal for packs that begin with the same training; None for one that is too wide to be remembered."""
+    if len(configs) > MOST_TRIALS:
+        return None
     ordinary = [replace(config, study="train") for config in configs]
     values = tuple(tuple((name, getattr(each, name)) for name in sorted(keys_read(each))) for each in ordinary)
     return values, plan.study.rewind_step

@@ -201,9 +201,10 @@ class Trainer:
 
     def _train(self) -> Sums:
         """One pass over the training examples, in the order of (seed, epoch)."""
-        order = torch.stack(
-            [self._train_index[seed][epoch_order(self._n_train, seed, self.epoch)] for seed in self._seeds]
-        )
+        orders = {
+            seed: index[epoch_order(self._n_train, seed, self.epoch)] for seed, index in self._train_index.items()
+        }
+        order = torch.stack([orders[seed] for seed in self._seeds])
         back_to = self.plan.study.rewind_step
         if back_to is None or back_to // self._n_batches != self.epoch - 1:
             return self.engine.train_epoch(self._examples, order, epoch=self.epoch)
@@ -254,20 +255,22 @@ class Trainer:
         columns["surviving_synapses"] = survival.overall
 
     def _rows(self, columns: dict[str, Tensor], of_step: Columns, failed: Tensor | None) -> list[Row | None]:
-        """One dict per trial, in one transfer from the device."""
-        table = torch.stack([column.double().cpu() for column in columns.values()], dim=1).tolist()
-        for i, ended in enumerate(failed.tolist() if failed is not None else []):
-            if ended and self.errors[i] is None:
-                self.errors[i] = f"epoch {self.epoch}: {ENDED_AS_IN_2019}"
+        """One dict per trial. All that is on the device comes from there in one transfer, for which the CPU waits."""
+        of_all = {name: value for name, value in of_step.items() if not isinstance(value, Tensor)}
+        columns |= {name: value for name, value in of_step.items() if isinstance(value, Tensor)}
+        n_trials, device = len(self.errors), self.plan.device
+        ended = torch.zeros(n_trials) if failed is None else failed
+        all_columns = [each.to(device, torch.float64).expand(n_trials) for each in (*columns.values(), ended)]
+        table = torch.stack(all_columns, dim=1).tolist()
         whole = [name for name in columns if name.startswith("mask_sizes")]
-        rows = [dict(zip(columns, numbers, strict=True)) for numbers in table]
-        for row in rows:
+        rows: list[Row | None] = []
+        for i, (*numbers, has_failed) in enumerate(table):
+            if has_failed and self.errors[i] is None:
+                self.errors[i] = f"epoch {self.epoch}: {ENDED_AS_IN_2019}"
+            row: Row = dict(zip(columns, numbers, strict=True))
             row.update({name: int(row[name]) for name in whole})
-        for name, value in of_step.items():
-            values = value.expand(len(rows)).tolist() if isinstance(value, Tensor) else [value] * len(rows)
-            for row, each in zip(rows, values, strict=True):
-                row[name] = each
-        return [None if error else row for row, error in zip(rows, self.errors, strict=True)]
+            rows.append(None if self.errors[i] else row | of_all)
+        return rows
 
     def state_dict(self) -> dict[str, Any]:
         """All that a Trainer of the same configurations needs to continue bit for bit. Taken between two epochs."""

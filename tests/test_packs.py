@@ -9,8 +9,22 @@ from typing import Any
 import pytest
 import torch
 
+from dynsparse import remembered
 from dynsparse.config import Config, keys
-from dynsparse.packs import PER_TRIAL, pack_key, stack
+from dynsparse.packs import (
+    PER_TRIAL,
+    WIDTHS,
+    filled_up,
+    join,
+    moved,
+    pack_key,
+    pack_up,
+    read_pack,
+    select,
+    stack,
+    width_of,
+)
+from dynsparse.plan import plan
 from dynsparse.training import Row, Trainer
 
 # Sums depend in their last bits on where a matrix starts in memory. With sizes and batches that are multiples of 16
@@ -204,3 +218,150 @@ def test_trials_that_cannot_be_one_pack_are_refused_with_the_keys(others: list[d
             make(configs)
         assert str(error.value) == f"these trials cannot be one pack: they differ in {named}"
     assert len({pack_key(config) for config in configs}) > 1
+
+
+# Which trials are together
+
+
+def packed(width: int, *trials: dict[str, Any]) -> list[list[int]]:
+    return pack_up([Config.of({**BASE, **trial}) for trial in trials], width)
+
+
+def test_trials_of_one_kind_are_packed_in_the_order_of_the_grid() -> None:
+    grid = [{"model": model, "on_perc": on_perc} for on_perc in (0.1, 0.2, 0.3) for model in ("SET", "RigL")]
+    assert packed(512, *grid) == [[0, 2, 4], [1, 3, 5]]
+    assert packed(2, *grid) == [[0], [2, 4], [1], [3, 5]]
+    assert packed(1, *grid) == [[0], [2], [4], [1], [3], [5]]
+    # None is another rule than a share; and where units are dropped another engine may compute.
+    assert packed(9, {"weight_prune_perc": None}, {}, {"dropout": 0.5}, {"dropout": 0.1}) == [[0], [1], [2, 3]]
+
+
+def test_trials_of_one_seed_are_side_by_side_and_a_pack_has_one_seed_or_all_trials_of_several() -> None:
+    grid = [{"on_perc": on_perc, "seed": seed} for on_perc in (0.1, 0.2, 0.3) for seed in (0, 1, 2, 3)]
+    assert packed(12, *grid) == [[0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]]
+    # 3 seeds go in, but 2 and 2 are as few packs as 3 and 1.
+    assert packed(11, *grid) == [[0, 4, 8, 1, 5, 9], [2, 6, 10, 3, 7, 11]]
+    assert packed(4, *grid) == [[0, 4, 8], [1, 5, 9], [2, 6, 10], [3, 7, 11]]
+    assert packed(2, *grid)[:4] == [[0], [4, 8], [1], [5, 9]]
+    # What is left of a grid, of some seeds more than of others.
+    assert packed(3, *({"seed": seed, "on_perc": 0.1 + n / 10} for seed, n in [(0, 0), (0, 1), (0, 2), (1, 0)])) == [
+        [0, 1, 2], [3],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8, 64])
+def test_every_trial_is_in_one_pack_and_no_pack_is_too_wide(width: int) -> None:
+    trials = [
+        Config.of({**BASE, "seed": i * i % 7, "on_perc": (i + 1) / 60, "model": ("SET", "RigL")[i % 3 > 0]})
+        for i in range(50)
+    ]
+    packs = pack_up(trials, width)
+    assert sorted(place for pack in packs for place in pack) == list(range(50))
+    for pack in packs:
+        assert 1 <= len(pack) <= width
+        stack([trials[place] for place in pack])
+
+
+def test_widths_are_few_and_hardly_more_than_is_needed() -> None:
+    widths = [width_of(n) for n in (1, 2, 3, 4, 5, 6, 7, 9, 13, 33, 49, 129, 432, 512)]
+    assert widths == [1, 2, 3, 4, 6, 6, 8, 12, 16, 48, 64, 144, 432, 512]
+    assert len(WIDTHS) == 40
+    assert all(n <= width_of(n) < 1.5 * n for n in range(1, 513))
+    assert all(width_of(n) < 1.25 * n for n in range(65, 513))
+
+
+def test_a_pack_is_filled_up_with_copies_so_that_each_seed_has_equally_many() -> None:
+    assert filled_up([7]) == [0]
+    assert filled_up([7] * 5) == [0, 1, 2, 3, 4, 4]
+    # Two seeds go into 12 with six each; five seeds of seven into 48 with nine each.
+    assert filled_up([1] * 5 + [2] * 4) == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 8]
+    five = filled_up([seed for seed in range(5) for _ in range(7)])
+    assert len(five) == 45 and five[:11] == [0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8]
+    # Two of eight are more than the 12 that nine trials need.
+    assert filled_up([1] * 8 + [2]) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8]
+    # Where some trials of a grid have left.
+    assert filled_up([1, 2, 1]) == [0, 2, 1]
+
+
+@pytest.mark.parametrize(("value", "read"), [("auto", "auto"), ("off", "off"), ("12", 12), (512, 512), (1, 1)])
+def test_what_a_user_may_ask_for(value: object, read: object) -> None:
+    assert read_pack(value) == read
+
+
+@pytest.mark.parametrize("value", [0, -1, "many", 513, 2.5, "", None, True])
+def test_what_a_user_may_not_ask_for(value: object) -> None:
+    with pytest.raises(ValueError, match=r"pack must be 'auto', 'off' or a number of trials from 1 to 512, got "):
+        read_pack(value)
+
+
+# The state of some trials of a pack
+
+STATES = pytest.mark.parametrize(
+    "values",
+    [
+        {"model": "SNFS", "kwinners": True, "batch_norm": True, "val_fraction": 0.2},
+        {"model": "SET", "optim_alg": "Adam", "learning_rate": 0.005, "pruning_es": True, "pruning_es_window_size": 2},
+        {"model": "SET", "engine": "sparse", "dropout": 0.0, "kwinners": True},
+        {"model": "Dense", "network": "MLP", "study": "sweep", "sparsities": [0.5, 0.9], "prune_kinds": ["weight"],
+         "epochs": 4, "retrain_epochs": 1},
+        {"model": "Dense", "network": "MLP", "study": "ticket", "prune_iter": 2, "epochs": 3, "rewind_step": 4},
+    ],
+    ids=lambda values: " ".join(str(value) for value in values.values()),
+)  # fmt: skip
+
+
+def after(trainer: Trainer, n_rows: int) -> list[list[Row | None]]:
+    return [trainer.step() for _ in range(n_rows)]
+
+
+def assert_near(ours: Any, theirs: Any) -> None:
+    """In the same form, and of the same numbers but for rounding."""
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5, equal_nan=True)
+
+
+@STATES
+def test_a_trial_of_a_pack_goes_on_alone_and_trials_that_were_alone_as_a_pack(values: dict[str, Any]) -> None:
+    configs = pack(**values)[:3]
+    together, alone = Trainer(configs), [Trainer([config]) for config in configs]
+    after(together, 5)
+    for trainer in alone:
+        after(trainer, 5)
+    state = together.state_dict()
+    for i, trainer in enumerate(alone):
+        assert_near(select(state, [i]), trainer.state_dict())
+    torch.testing.assert_close(join([select(state, [i]) for i in range(3)]), state, rtol=0, atol=0, equal_nan=True)
+
+    # Each side goes on from what the other side had.
+    joined, apart = Trainer(configs), [Trainer([config]) for config in configs]
+    joined.load_state_dict(join([trainer.state_dict() for trainer in alone]))
+    for i, trainer in enumerate(apart):
+        trainer.load_state_dict(moved(select(state, [i]), "cpu"))
+    for _ in range(2):
+        rows = joined.step()
+        for row, was_packed, was_alone in zip(rows, apart, alone, strict=True):
+            (expected,) = was_alone.step()
+            for found in (row, *was_packed.step()):
+                assert found == pytest.approx(expected, abs=1e-5, nan_ok=True)
+
+
+def test_what_is_selected_is_a_copy_and_may_be_repeated() -> None:
+    trainer = Trainer(pack(model="SET")[:3])
+    state = trainer.state_dict()
+    some = select(state, [2, 0, 0])
+    assert torch.equal(some["engine"]["weights"][0], state["engine"]["weights"][0][torch.tensor([2, 0, 0])])
+    assert some["errors"] == [None] * 3
+    some["engine"]["weights"][0].zero_()
+    assert state["engine"]["weights"][0].any()
+
+
+def test_trials_that_are_not_equally_far_are_not_joined() -> None:
+    near, far = (Trainer([config]) for config in pack(model="SET")[:2])
+    far.step()
+    with pytest.raises(ValueError, match=r"of trials that are not equally far: \[0, 1\]"):
+        join([near.state_dict(), far.state_dict()])
+
+
+def test_a_first_training_is_remembered_of_narrow_packs_only() -> None:
+    tickets = [Config.of({**BASE, "model": "Dense", "network": "MLP", "study": "ticket", "seed": i}) for i in range(17)]
+    assert remembered.key(tickets[:16], plan(tickets[:16])) is not None
+    assert remembered.key(tickets, plan(tickets)) is None

@@ -21,6 +21,21 @@ SHOWN_FAILURES = 10
 AGAIN = "DYNSPARSE_AGAIN"
 
 
+class Pack(click.ParamType):
+    """auto, off, or the number of trials."""
+
+    name = "auto|off|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """ "auto", "off" or a number."""
+        from dynsparse.packs import read_pack
+
+        try:
+            return read_pack(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command()
 @file_argument
 @set_option
@@ -66,6 +81,9 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
     "--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), help="CPUs that Ray sets aside for each trial."
 )
 @click.option("--gpus-per-trial", type=click.FloatRange(min=0), help="GPUs, likewise; may be a fraction.")
+@click.option("--pack", default="auto", show_default=True, type=Pack(), metavar="auto|off|N",
+              help="Train up to N trials together in one process, which then has the CPUs and GPUs of one trial. auto: "
+              "on a GPU as many as go together; on a CPU each by itself.")  # fmt: skip
 @click.option("--max-failures", default=3, show_default=True, type=click.IntRange(min=0), metavar="N",
               help="How often a trial may die and be continued before it has failed.")  # fmt: skip
 @click.option("--checkpoint-epochs", default=5, show_default=True, type=click.IntRange(min=1), metavar="N",

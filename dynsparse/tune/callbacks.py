@@ -17,7 +17,8 @@ from dynsparse.plan import steps
 from dynsparse.progress import Display, Progress
 from dynsparse.storage import Folder
 from dynsparse.trial_folder import TrialFolder, folder_name
-from dynsparse.tune.trainable import CUT_OFF_BY, DAMAGE, ENDED_BY, PLACE, ROW
+from dynsparse.tune.member import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW
+from dynsparse.tune.trainable import MEMBERS, PLACES, SPLIT_BY, DeviceLostError
 from dynsparse.watch import STATUS_FILE
 
 STATUS_SECONDS = 2.0
@@ -26,7 +27,7 @@ STATUS_SECONDS = 2.0
 class ShowProgress(tune.Callback):
     """Tune's own output engine ignores a reporter that is passed in, so the progress line is a callback.
 
-    Beside the line it keeps status.json, for another process to watch.
+    Beside the line it keeps status.json, for another process to watch. It counts trials, however many are in a pack.
     """
 
     def __init__(self, folder: Folder, configs: Sequence[Config], n_done: int) -> None:
@@ -35,6 +36,7 @@ class ShowProgress(tune.Callback):
         self._display = Display(self._progress)
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
+        self._ended: set[int] = set()  # places
         self._written_at = 0.0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -44,25 +46,25 @@ class ShowProgress(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Count an epoch."""
-        name = self._names[trial.config[PLACE]]
-        has_diverged = not math.isfinite(result.get("train_loss", 0.0))
-        self._progress.row(name, result[ROW], None if has_diverged else result.get(self._progress.metric))
-        for damage in result.get(DAMAGE, []):
-            print(f"\ndamaged: {name}/{damage}", file=sys.stderr)
-        self._update(trials)
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count a complete trial, or one that ended itself."""
-        last = trial.last_result or {}
-        if CUT_OFF_BY in last:
-            print(f"{self._names[trial.config[PLACE]]} is cut off: {last[CUT_OFF_BY]}", file=sys.stderr)
-        self._end(trial, failed=ENDED_BY in last)
+        """Count an epoch, and the trials that end with it: complete, or for a reason of their own."""
+        for place, report in reports(trial, result).items():
+            name = self._names[place]
+            has_diverged = not math.isfinite(report.get("train_loss", 0.0))
+            self._progress.row(name, report[ROW], None if has_diverged else report.get(self._progress.metric))
+            for damage in report.get(DAMAGE, []):
+                print(f"\ndamaged: {name}/{damage}", file=sys.stderr)
+            if CUT_OFF_BY in report:
+                print(f"{name} is cut off: {report[CUT_OFF_BY]}", file=sys.stderr)
+            if report["done"]:
+                self._end(place, failed=ENDED_BY in report)
+        if SPLIT_BY in result:
+            print(f"\na pack goes on as two halves, to find out whose fault it is: {result[SPLIT_BY]}", file=sys.stderr)
         self._update(trials)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count a failed trial; no more tries are left to it, and its folder says so."""
-        self._end(trial, failed=True)
+        for place in [] if goes_on_narrower(trial) else trial.config[PLACES]:
+            self._end(place, failed=True)
         self._update(trials)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
@@ -71,12 +73,15 @@ class ShowProgress(tune.Callback):
         self._display.show(last=True)
         self._write(running=False)
 
-    def _end(self, trial: Any, *, failed: bool) -> None:
-        place = trial.config[PLACE]
-        self._progress.end(self._names[place], self._n_rows[place], failed=failed)
+    def _end(self, place: int, *, failed: bool) -> None:
+        # Once: a pack that is continued tells again of those that have ended.
+        if place not in self._ended:
+            self._ended.add(place)
+            self._progress.end(self._names[place], self._n_rows[place], failed=failed)
 
     def _update(self, trials: list[Any]) -> None:
-        self._progress.running = sum(trial.status == "RUNNING" for trial in trials)
+        running = {place for trial in trials if trial.status == "RUNNING" for place in trial.config[PLACES]}
+        self._progress.running = len(running - self._ended)
         self._display.show()
         if time.monotonic() - self._written_at >= STATUS_SECONDS:
             self._write(running=True)
@@ -91,60 +96,89 @@ class ShowProgress(tune.Callback):
 
 
 class RecordFailures(tune.Callback):
-    """Writes why a trial ended for good into its folder: its own process may be dead."""
+    """Writes why a trial ended for good into its folder: its own process may be dead.
+
+    A pack of several whose process died is no failure yet: `to_split` has the packs that are to go on as narrower ones.
+    """
 
     def __init__(self, folder: Folder, configs: Sequence[Config], epoch_seconds: float | None = None) -> None:
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
         self._epoch_seconds = epoch_seconds
-        self._actors: dict[str, str] = {}  # which trial Ray's actor of this id has, or had last
-        self._heard: dict[str, float] = {}  # when a trial was last heard of
-        self._kills: dict[str, int] = {}  # how many processes the kernel had ended when the trial started
+        self._actors: dict[str, list[int]] = {}  # which trials Ray's actor of this id has, or had last
+        self._heard: dict[str, float] = {}  # when a trial of Tune was last heard of
+        self._kills: dict[str, int] = {}  # how many processes the kernel had ended when it started
+        self._ended: set[int] = set()  # places
+        self.to_split: list[list[int]] = []
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note its process; also each time that the trial is continued."""
-        name = self._names[trial.config[PLACE]]
+        places = trial.config[PLACES]
         if trial.num_failures:
-            print(f"\n{name} died and goes on from its last checkpoint (retry {trial.num_failures})", file=sys.stderr)
-        self._actors[actor_id(trial)] = name
-        self._heard[name], self._kills[name] = time.monotonic(), processes_ended_for_memory()
+            who = self._names[places[0]] if len(places) == 1 else f"a pack of {len(places)} trials"
+            print(f"\n{who} died and goes on from its last checkpoint (retry {trial.num_failures})", file=sys.stderr)
+        self._actors[actor_id(trial)] = places
+        self._heard[trial.trial_id], self._kills[trial.trial_id] = time.monotonic(), processes_ended_for_memory()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Note that it lives."""
-        self._heard[self._names[trial.config[PLACE]]] = time.monotonic()
+        """Note that it lives, and which of its trials have ended."""
+        self._heard[trial.trial_id] = time.monotonic()
+        self._ended |= {place for place, report in reports(trial, result).items() if report["done"]}
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write error.txt and failed.json."""
-        try:
-            text = Path(trial.error_file).read_text().strip()
-        except (OSError, TypeError):
-            text = "the trial failed, and Ray kept no text of the error"
-        name = self._names[trial.config[PLACE]]
+        left = [place for place in trial.config[PLACES] if place not in self._ended]
+        if goes_on_narrower(trial):
+            self.to_split.append(left)
+            return
+        text = text_of_error(trial)
         if died(text):
-            text = f"{text}\n{self._cause_of_death(name)}"
-        self.fail(name, text)
+            text = f"{text}\n{self._cause_of_death(trial.trial_id)}"
+        for place in left:
+            self.fail(place, text)
 
-    def _cause_of_death(self, name: str) -> str:
-        if processes_ended_for_memory() > self._kills.get(name, 0):
+    def _cause_of_death(self, trial_id: str) -> str:
+        if processes_ended_for_memory() > self._kills.get(trial_id, 0):
             return "OutOfMemoryError: the trial's process was ended when the machine had no more memory"
-        silence = time.monotonic() - self._heard.get(name, time.monotonic())
+        silence = time.monotonic() - self._heard.get(trial_id, time.monotonic())
         if self._epoch_seconds is not None and silence >= self._epoch_seconds:
             return f"EpochTimeout: an epoch took longer than the limit of {self._epoch_seconds:g} s: the trial hangs"
         return "ProcessDied: the trial's process died, and no retry is left"
 
-    def fail(self, name: str, text: str) -> None:
-        """The trial of that folder has failed."""
+    def fail(self, place: int, text: str) -> None:
+        """The trial in that place has failed."""
         try:
-            TrialFolder(self._folder.sub(name)).fail(text)
+            TrialFolder(self._folder.sub(self._names[place])).fail(text)
         except OSError:
             # The storage fails: the trial is found unfinished, and runs again.
             return
 
-    def trial_of(self, actor: str) -> str | None:
-        """The folder's name of the trial that an actor has, or had last."""
-        return self._actors.get(actor)
+    def trials_of(self, actor: str) -> list[int]:
+        """The places of the trials that an actor has, or had last, without those that have ended; none: not known."""
+        return [place for place in self._actors.get(actor, []) if place not in self._ended]
+
+
+def reports(trial: Any, result: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """What a step tells of each trial of Tune's trial, by its place in the list."""
+    if MEMBERS in result:
+        return {report[PLACES]: report for report in result[MEMBERS]}
+    return {trial.config[PLACES][0]: result}
+
+
+def goes_on_narrower(trial: Any) -> bool:
+    """Whether an error is that of a pack of several whose process was lost: one of them may have done it."""
+    text = text_of_error(trial)
+    return len(trial.config[PLACES]) > 1 and (died(text) or DeviceLostError.__name__ in text)
+
+
+def text_of_error(trial: Any) -> str:
+    """What Ray says of the error of a trial."""
+    try:
+        return Path(trial.error_file).read_text().strip()
+    except (OSError, TypeError):
+        return "the trial failed, and Ray kept no text of the error"
 
 
 def actor_id(trial: Any) -> str:

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import re
 import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
-from ray.exceptions import OutOfMemoryError
 from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.account import Account, Failure, take_stock, version
 from dynsparse.config import Config
 from dynsparse.data_files import asked_for
 from dynsparse.engines import choose
-from dynsparse.experiment import Experiment, ExperimentError, axes, check_name, load_experiment
+from dynsparse.experiment import Experiment, ExperimentError, check_name, load_experiment
 from dynsparse.lease import Lease, OwnedError, refuse_owned
 from dynsparse.plan import plan
 from dynsparse.storage import Folder, open_folder
 from dynsparse.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import preflight
-from dynsparse.tune.callbacks import RecordFailures, ShowProgress
+from dynsparse.tune.member import Job
+from dynsparse.tune.packing import gpus_of, shared_out, widest_pack
 from dynsparse.tune.rays import a_ray, quiet_tune
 from dynsparse.tune.signals import Signals, StopWhenAsked
-from dynsparse.tune.trainable import PLACE, Job, SparseTrial
+from dynsparse.tune.tuning import OF_PACKS, Launch
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ def run(
     retry_failed: bool = False,
     cpus_per_trial: float | None = None,
     gpus_per_trial: float | None = None,
+    pack: str | int = "auto",
     max_failures: int = 3,
     checkpoint_epochs: int = 5,
     epoch_seconds: float | None = None,
@@ -77,14 +76,19 @@ def run(
         limit: only the first so many trials of the grid.
         fresh: start over, in a new folder.
         retry_failed: run failed trials again.
-        cpus_per_trial, gpus_per_trial: the experiment's own if None.
+        cpus_per_trial, gpus_per_trial: what Ray sets aside for each trial, or for each pack; the experiment's own if
+            None. A pack on a GPU has one of its own where neither says anything.
+        pack: how many trials may be trained together, by one process; "off": each by itself; "auto": on a GPU all that
+            go together, shared out over the GPUs, and each by itself on a CPU. What a trial gives does not depend on
+            it but for rounding, and its folder is the same.
         max_failures: how often a trial may die and be continued before it has failed.
         checkpoint_epochs: from one checkpoint of a trial to the next.
         epoch_seconds: an epoch that takes longer is taken to hang, and its process is ended; None: no limit.
         trial_seconds: a trial that takes longer fails; None: no limit.
         address: of a Ray cluster; None: RAY_ADDRESS, or a Ray of its own on this machine.
         tensorboard: write TensorBoard's event files as well.
-        callbacks: more of Tune's callbacks.
+        callbacks: more of Tune's callbacks. Tune tells them of packs, not of trials: where there are any, "auto" is
+            "off". For the same reason `tensorboard` and a `pack` of more than 1 are refused.
 
     Raises: ConfigError, ExperimentError, DataError before any trial has started; OwnedError if another process runs
     this experiment.
@@ -96,8 +100,9 @@ def run(
     if name is not None:
         check_name(name)
     configs = [launched(config) for config in experiment.configs(overrides)][:limit]
+    widest = widest_pack(pack, configs, tensorboard=tensorboard, callbacks=callbacks)
     cpus = experiment.cpus_per_trial if cpus_per_trial is None else cpus_per_trial
-    gpus = experiment.gpus_per_trial if gpus_per_trial is None else gpus_per_trial
+    gpus = gpus_of(experiment, configs, widest) if gpus_per_trial is None else gpus_per_trial
     preflight.refuse_twins(configs)
     preflight.refuse_device_without_gpu(configs, gpus)
     storage = str(storage).removeprefix("file://")
@@ -135,8 +140,10 @@ def run(
                         job = Job(folder.path, checkpoint_epochs, epoch_seconds, trial_seconds)
                         more = [StopWhenAsked(signals), *([TBXLoggerCallback()] if tensorboard else []), *callbacks]
                         signals.check()
-                        launch = Launch(folder, storage, name, job, cpus, gpus, max_failures, more)
-                        launch.train(todo, n_complete=len(account.of(State.COMPLETE)))
+                        gpus_there = ray.cluster_resources().get("GPU", 0)
+                        width = shared_out(len(todo), gpus_there, gpus, widest) if pack == "auto" else widest
+                        launch = Launch(folder, storage, name, job, cpus, gpus, max_failures, more, signals)
+                        launch.train(todo, width, n_complete=len(account.of(State.COMPLETE)))
             elif account.damaged():
                 _repair(folder, account)
     except KeyboardInterrupt:
@@ -192,96 +199,9 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
             trial.forget_failure()
         # Tune writes it again and we never read it; a damaged one must not be in its way.
         folder.delete("tuner.pkl")
+        folder.sub(OF_PACKS).delete("tuner.pkl")
     except OSError as error:
         raise preflight.cannot_be_written(folder, error) from error
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How the trials of a run are given to Tune."""
-
-    folder: Folder
-    storage: str
-    name: str
-    job: Job
-    cpus: float
-    gpus: float
-    max_failures: int
-    callbacks: Sequence[tune.Callback]
-
-    def train(self, todo: Sequence[Config], n_complete: int) -> None:
-        """Train the trials, most often in one go.
-
-        Where the memory monitor of a cluster ends a trial, Tune gives up all of them. They go on from their
-        checkpoints, and without the one that took the memory when it has done so too often.
-        """
-        deaths: Counter[str] = Counter()
-        while todo:
-            progress = ShowProgress(self.folder, todo, n_complete)
-            failures = RecordFailures(self.folder, todo, self.job.epoch_seconds)
-            try:
-                self._tuner(todo, [progress, failures, *self.callbacks]).fit()
-                return
-            except OSError as error:
-                # Tune could not write beside its trials: into Ray's temporary folder, most often.
-                where = f"the storage {self.folder.path} or {os.environ.get('RAY_TMPDIR', '/tmp')}"
-                print(f"\nthe run ends here: {error} (in {where}); what is written is kept", file=sys.stderr)
-                return
-            except RuntimeError as error:
-                ended = _ended_for_memory(error)
-                trial = failures.trial_of(ended[0]) if ended else None
-                if ended is None or trial is None:
-                    raise
-            deaths[trial] += 1
-            what = f"OutOfMemoryError: the trial took {ended[1]:g} GB of a machine that had no more, and Ray ended it"
-            print(f"\n{trial}: {what}; the others go on from their checkpoints", file=sys.stderr)
-            if deaths[trial] > self.max_failures:
-                failures.fail(trial, what)
-            account = take_stock(self.folder, todo)
-            n_complete += len(account.of(State.COMPLETE))
-            todo = account.todo(retry_failed=False)
-
-    def _tuner(self, configs: Sequence[Config], callbacks: list[tune.Callback]) -> tune.Tuner:
-        values = [config.values() for config in configs]
-        names = [folder_name(config) for config in configs]
-        varying = axes(configs)
-        # A grid of Tune's own is a full product; ours may be any list of trials: the grid is over places in the list.
-        space = {**values[0], PLACE: tune.grid_search(list(range(len(values))))}
-        for key in varying:
-            space[key] = tune.sample_from(lambda spec, key=key: values[spec.config[PLACE]][key])
-        job = replace(self.job, tags=_tags(configs, varying))
-        resources = {"cpu": self.cpus, "gpu": self.gpus}
-        return tune.Tuner(
-            tune.with_resources(tune.with_parameters(SparseTrial, job=job), resources),
-            param_space=space,
-            tune_config=tune.TuneConfig(
-                reuse_actors=True,
-                # Tune asks before it has looked up the keys, so the place is all that is known of the trial.
-                trial_dirname_creator=lambda trial: names[trial.config[PLACE]],
-            ),
-            run_config=tune.RunConfig(
-                name=self.name,
-                storage_path=self.storage,
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=self.max_failures),
-                # None would become True for a class like ours.
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=callbacks,
-            ),
-        )
-
-
-def _tags(configs: Sequence[Config], varying: Iterable[str]) -> list[str]:
-    """What tells each trial from the others of its grid, in whichever run: "on_perc=0.1,seed=2"."""
-    return [",".join(f"{key}={getattr(config, key)}" for key in varying) for config in configs]
-
-
-def _ended_for_memory(error: BaseException | None) -> tuple[str, float] | None:
-    """Of the actors that Ray's memory monitor has ended the one that took most: its id, and how many GB it took."""
-    while error is not None and not isinstance(error, OutOfMemoryError):
-        error = error.__cause__
-    ended = re.findall(r"Selected to kill: \(Actor\((\w+)\).*?actual memory used=([\d.]+)GB", str(error))
-    return max(((actor, float(used)) for actor, used in ended), key=lambda each: each[1], default=None)
 
 
 def _outcome(folder: Folder, configs: Sequence[Config], seconds: float, stopped_by: int | None) -> Outcome:

@@ -1,154 +1,143 @@
-"""One trial as Ray Tune's class API wants it. It continues what its folder holds, and writes there what it does."""
+"""A pack of trials, most often of one, as Ray Tune's class API wants it.
+
+Each trial continues what its folder holds, and writes there what it does.
+"""
 
 from __future__ import annotations
 
 import errno
-import faulthandler
-import os
-import socket
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import gc
+import traceback
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import ray
 import torch
 from ray import tune
 
 from dynsparse.config import Config
-from dynsparse.storage import open_folder
-from dynsparse.training import Row, Trainer, TrialError
-from dynsparse.trial_folder import TrialFolder, folder_name, identity
+from dynsparse.data import DataError
+from dynsparse.training import Trainer, TrialError
+from dynsparse.tune.group import Group, at_once, grouped
+from dynsparse.tune.member import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW, Job, Member, Report, cut_off
 
-# Where a trial stands in the list that Tune is given. It is no hyperparameter, and no file of the trial shows it.
-PLACE = "place_in_list"
-# What a step tells the driver beside the row: its number in the trial, and why it ended if it failed.
-ROW, ENDED_BY = "row_of_trial", "ended_by"
-# Why a trial ended that has not failed: the same command continues it.
-CUT_OFF_BY = "cut_off_by"
-# What was found damaged in the trial's folder when it was continued.
-DAMAGE = "damage"
+# Where the trials of a pack stand in the list that Tune is given. It is no hyperparameter, and no file of a trial
+# shows it.
+PLACES = "places_in_list"
+# What a step of a pack of several tells the driver: of each trial its place in the list, and what is told of one that
+# is trained alone; and why the pack goes on as two.
+MEMBERS, SPLIT_BY = "trials_of_pack", "split_by"
+# Of a row the driver wants no more.
+TOLD = ("val_acc", "train_loss", "done", ROW, ENDED_BY, CUT_OFF_BY, DAMAGE)
 
 
-@dataclass(frozen=True)
-class Job:
-    """What all trials of a run share."""
-
-    path: str  # of the experiment's folder
-    checkpoint_epochs: int = 5  # from one checkpoint to the next
-    epoch_seconds: float | None = None  # an epoch that takes longer is taken to hang, and its process is ended
-    trial_seconds: float | None = None  # a trial that takes longer fails
-    tags: Sequence[str] = ()  # what tells each trial from the others, in the order of the list
+class DeviceLostError(RuntimeError):
+    """The device gives no more answers to this process; another may get them."""
 
 
 class SparseTrial(tune.Trainable):
-    """A step is one of the study's: an epoch, most often."""
+    """Trains the trials that stand in some places of the list. A step is one of their study's: an epoch, most often."""
 
     def setup(self, config: dict[str, Any], job: Job) -> None:
-        """Build the trial, and continue it from its folder. Raises: ConfigError, DataError, TrialError, OSError."""
+        """Continue the trials from their folders. Raises: ConfigError, DataError, TrialError, OSError."""
         # Ray sets OMP_NUM_THREADS for this too, but not where the user's environment sets another.
         torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
-        self._config, self._job = Config.of(without(config, PLACE)), job
-        self._identity = identity(self._config)
-        self._folder = TrialFolder(open_folder(job.path).sub(folder_name(self._config)))
-        self._tag = job.tags[config[PLACE]] if job.tags else ""
-        self._rows = self._folder.rows()
-        self._seconds = self._rows[-1]["time_total_s"] if self._rows else 0.0
-        self.trainer = Trainer([self._config])
-        state = self._folder.load_checkpoint(len(self._rows))
-        if state is not None:
-            self.trainer.load_state_dict(state)
+        self._job, places = job, config.get(PLACES, [0])
+        configs = {i: job.configs[i] for i in places} if job.configs else {0: Config.of(without(config, PLACES))}
+        tags = job.tags or [""] * (max(places) + 1)
+        members = at_once(lambda place: Member(configs[place], job, tags[place]), places)
+        self._places = dict(zip(members, places, strict=True))
+        if len(members) > 1:
+            failed = at_once(Member.has_failed, members)
+            members = [member for member, has_failed in zip(members, failed, strict=True) if not has_failed]
+        self._groups = grouped(members, job)
+        if len(self._places) == 1:
+            # What goes wrong here is for Tune to tell. In a pack it is that of one trial: see `step`.
+            self._groups[0].start()
+
+    @property
+    def trainer(self) -> Trainer:
+        """The Trainer that takes the next step."""
+        return self._groups[0].start()
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch and write its row. A trial that cannot go on ends here: trying again would change nothing.
+        """One step of the first group that is not done; of each of its trials the folder gets the row.
 
-        Raises: OSError where the storage fails, a full disk excepted; whatever else goes wrong. Tune then tries again
-        from `setup`.
+        A trial that cannot go on ends here: trying again would change nothing. Where the training of several raises
+        something, they go on as two groups from their last checkpoints, and so on, until it is known whose fault it
+        is: that trial has failed, and the others go on.
+
+        Raises: OSError where the storage fails, a full disk excepted; DataError; DeviceLostError; of a trial that has
+        no pack whatever else goes wrong. Tune then tries again from `setup`.
         """
+        reports, split_by = dict[Member, Report](), None
         try:
-            row = self._epoch()
-        except TrialError as error:
-            self._folder.fail(f"{type(error).__name__}: {error}")
-            return {"done": True, ENDED_BY: str(error), ROW: self.trainer.n_rows - 1}
+            if self._groups:
+                reports, split_by = self._tried(self._groups[0])
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            # Tune would try again in new processes, for minutes, and then take the trial for failed.
-            reason = f"the disk is full: {error}"
-            return {"done": True, ENDED_BY: reason, CUT_OFF_BY: reason, ROW: self.trainer.n_rows - 1}
-        damage, self._folder.damage = self._folder.damage, []
-        # Tune has a count of its own, which starts anew when a trial is continued.
-        return {**row, ROW: self.trainer.n_rows, **({DAMAGE: damage} if damage else {})}
+            # Tune would try again in new processes, for minutes, and then take the trials for failed.
+            reports = {member: cut_off(error, group.n_rows) for group in self._groups for member in group.members}
+            self._groups = []
+        self._groups = [group for group in self._groups if group.members]
+        if len(self._places) == 1:
+            return reports.popitem()[1]
+        told = [{PLACES: self._places[member], **only(report, TOLD)} for member, report in reports.items()]
+        return {MEMBERS: told, "done": not self._groups, **({SPLIT_BY: split_by} if split_by else {})}
 
-    def _epoch(self) -> dict[str, Any]:
-        if self.trainer.is_done:
-            # It was ended between its last row and the mark.
-            self._folder.complete(len(self._rows))
-            return self._rows[-1]
-        started = time.monotonic()
-        if self._job.epoch_seconds is not None:
-            # From a thread in C: it also ends a process that holds the interpreter.
-            faulthandler.dump_traceback_later(self._job.epoch_seconds, exit=True)
+    def _tried(self, group: Group) -> tuple[dict[Member, Report], str | None]:
+        """A step of a group: what to tell of its members, and why the group is split if it is."""
         try:
-            [row] = self.trainer.step()
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-        if row is None:
-            raise TrialError(self.trainer.errors[0])
-        if self.trainer.n_rows > len(self._rows):
-            self._write(row, time.monotonic() - started)
-        self._keep()
-        row = self._rows[self.trainer.n_rows - 1]
-        if self._job.trial_seconds is not None and self._seconds > self._job.trial_seconds and not row["done"]:
-            raise TrialError(f"it took {self._seconds:.0f} s; the limit of a trial is {self._job.trial_seconds:g} s")
-        return row
-
-    def _write(self, numbers: Row, seconds: float) -> None:
-        """The row of an epoch that has none yet."""
-        now = datetime.now()
-        self._seconds += seconds
-        row = {
-            **numbers,
-            "done": self.trainer.is_done,
-            "training_iteration": self.trainer.n_rows,
-            "trial_id": self._identity,
-            "experiment_tag": self._tag or folder_name(self._config),
-            "date": now.strftime("%Y-%m-%d_%H-%M-%S"),
-            "timestamp": int(now.timestamp()),
-            "time_this_iter_s": seconds,
-            "time_total_s": self._seconds,
-            "pid": os.getpid(),
-            "hostname": socket.gethostname(),
-            "node_ip": ray.util.get_node_ip_address(),
-        }
-        self._folder.append(row, rows_before=len(self._rows))
-        self._rows.append(row)
-
-    def _keep(self) -> None:
-        """After the row, now and then a checkpoint, and at the end the mark that says so.
-
-        Also after an epoch that ran again and had its row: the trial may have been ended before its checkpoint.
-        """
-        n_rows, done = self.trainer.n_rows, self.trainer.is_done
-        if done or n_rows % self._job.checkpoint_epochs == 0:
-            self._folder.save_checkpoint(n_rows, self.trainer.state_dict())
-            self._folder.write_csv(self._rows)
-        if done:
-            self._folder.complete(len(self._rows))
+            return group.step(), None
+        except (OSError, DataError):
+            # No trial's own fault.
+            raise
+        except Exception as error:
+            own = isinstance(error, TrialError)
+            if len(self._places) == 1 and not own:
+                raise
+            what = f"{type(error).__name__}: {error}"
+            text = what if own else traceback.format_exc()
+        # Out of the handler the traceback has gone, and with it what kept the Trainer in memory.
+        members, group.members, group.trainer = group.members, [], None
+        free(members[0].config.device)
+        if len(members) == 1:
+            return {members[0]: members[0].fail(text, group.n_rows)}, None
+        half = len(members) // 2
+        halves = [each for some in (members[:half], members[half:]) for each in grouped(some, self._job)]
+        self._groups = [*halves, *self._groups[1:]]
+        return {}, what.splitlines()[0]
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: the trial's own folder has its checkpoints."""
+        """Nothing: each trial's own folder has its checkpoints."""
 
     def load_checkpoint(self, checkpoint: str) -> None:
-        """Nothing: `setup` has continued the trial."""
+        """Nothing: `setup` has continued the trials."""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Become another trial: the process, torch and the data set stay, all else is built anew."""
+        """Become another pack: the process, torch and the data set stay, all else is built anew."""
         # What it holds goes first: two at once would take a fifth more memory.
-        del self.trainer
+        self._groups = []
         self.setup(new_config)  # type: ignore[call-arg]  # Tune adds `job`, as it does for a fresh one
         return True
+
+
+def free(device: str) -> None:
+    """Give back what a Trainer held that has gone. Raises: DeviceLostError where the device can no more be used."""
+    gc.collect()
+    if device == "cpu":
+        return
+    try:
+        torch.cuda.empty_cache()
+        torch.ones(1, device=device).item()
+    except RuntimeError as error:
+        # Some errors leave a process without its device, and all trials would seem to fail.
+        raise DeviceLostError(f"{device} gives no more answers to this process: {error}") from error
+
+
+def only(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """A copy of a dict that has no other keys."""
+    return {name: values[name] for name in names if name in values}
 
 
 def without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
