@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from dynsparse.tune.callbacks import RecordFailures, ShowProgress
 from dynsparse.tune.rays import a_ray, quiet_tune
 from dynsparse.tune.signals import Signals, StopWhenAsked
 from dynsparse.tune.trainable import PLACE, Job, SparseTrial
+
+WRITERS = 8
 
 
 @dataclass(frozen=True)
@@ -184,12 +187,18 @@ def _repair(folder: Folder, account: Account) -> None:
 
 def _begin(folder: Folder, configs: Sequence[Config]) -> None:
     """Write the folders of the trials to run. Raises: ExperimentError where that fails, as on a full disk."""
+
+    def begin(config: Config) -> None:
+        # So that a trial which never gets its turn is seen, too.
+        trial = TrialFolder(folder.sub(folder_name(config)))
+        trial.begin(config, {"version": version(), "engine": choose(plan([config])).name})
+        trial.forget_failure()
+
     try:
-        for config in configs:
-            # So that a trial which never gets its turn is seen, too.
-            trial = TrialFolder(folder.sub(folder_name(config)))
-            trial.begin(config, {"version": version(), "engine": choose(plan([config])).name})
-            trial.forget_failure()
+        # Disks and stores take several writers at once.
+        with ThreadPoolExecutor(WRITERS) as threads:
+            for _ in threads.map(begin, configs):
+                pass
         # Tune writes it again and we never read it; a damaged one must not be in its way.
         folder.delete("tuner.pkl")
     except OSError as error:
