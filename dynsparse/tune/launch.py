@@ -127,7 +127,7 @@ def run(
                     # Ray has set a handler for TERM that would end the process there and then.
                     signals.listen()
                     signals.check()
-                    preflight.refuse_impossible_resources(cpus, gpus)
+                    preflight.refuse_impossible_resources(cpus, gpus, address)
                     preflight.check_nodes(folder, configs)
                     with Lease(folder):
                         # Seen again under the lease: another run may have ended just now.
