@@ -8,7 +8,9 @@ reported together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from dynsparse.checks import Check, Choice, Device, Flag, Number, Optional, Several, Sizes, Text, Whole, near_matches
@@ -222,7 +224,7 @@ class Config:
 
     def values(self) -> dict[str, Any]:
         """All keys and values, as written to a trial's params.json."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in keys()}
 
 
 def check_of(each: Field[Any]) -> Check:
@@ -230,9 +232,11 @@ def check_of(each: Field[Any]) -> Check:
     return each.metadata["check"]
 
 
-def keys() -> dict[str, Field[Any]]:
+@cache
+def keys() -> Mapping[str, Field[Any]]:
     """The fields of `Config` by name."""
-    return {each.name: each for each in fields(Config)}
+    # Asked for many times for each trial.
+    return MappingProxyType({each.name: each for each in fields(Config)})
 
 
 def is_later_default(name: str, value: Any) -> bool:

@@ -65,7 +65,7 @@ class Experiment:
         overrides = {k: v if isinstance(v, list | tuple) else [v] for k, v in (overrides or {}).items()}
         trials = [{"epochs": self.epochs, **trial} for trial in expand(self.space)]
         trials = [{k: v for k, v in trial.items() if k not in overrides} for trial in trials]
-        distinct = [trial for i, trial in enumerate(trials) if trial not in trials[:i]] if overrides else trials
+        distinct = list({repr(sorted(trial.items())): trial for trial in trials}.values()) if overrides else trials
         combinations = [dict(zip(overrides, values, strict=True)) for values in itertools.product(*overrides.values())]
         configs, problems = [], {}
         for trial in distinct:
@@ -149,8 +149,14 @@ def axes(configs: Sequence[Config]) -> dict[str, list[Any]]:
 
 def axes_without_effect(configs: Sequence[Config]) -> list[str]:
     """The axes that no trial reads."""
-    read = frozenset().union(*(keys_read(config) for config in configs))
-    return [name for name in axes(configs) if name not in read]
+    unread = list(axes(configs))
+    for config in configs:
+        if not unread:
+            # The first trials read them all, most often, and a grid may have a hundred thousand.
+            break
+        read = keys_read(config)
+        unread = [name for name in unread if name not in read]
+    return unread
 
 
 def same_trials(configs: Sequence[Config]) -> list[list[Config]]:

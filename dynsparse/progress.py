@@ -11,6 +11,8 @@ from typing import Any, TextIO
 
 # In a log file or a notebook, seconds from one line to the next.
 LOG_INTERVAL_SECONDS = 15
+# Before so many, or a tenth of all if that is fewer, the pace is that of processes that start.
+EPOCHS_FOR_A_PACE = 20
 
 
 @dataclass
@@ -50,8 +52,8 @@ class Progress:
         self.n_epochs -= epochs - self._counted.get(trial, 0)
 
     def seconds_left(self, now: float) -> float | None:
-        """At the mean pace so far; None before the first epoch."""
-        if self.epochs_done == 0:
+        """At the mean pace so far; None before the first epochs."""
+        if self.epochs_done == 0 or self.epochs_done < min(EPOCHS_FOR_A_PACE, self.n_epochs / 10):
             return None
         return (now - self.started) / self.epochs_done * (self.n_epochs - self.epochs_done)
 

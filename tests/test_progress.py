@@ -41,6 +41,15 @@ def test_an_epoch_that_is_run_again_is_counted_once():
     assert progress.seconds_left(now=6.0) == 2.0
 
 
+def test_the_first_epochs_tell_no_pace():
+    progress = Progress(n_trials=100, n_epochs=1000, started=0.0)
+    for number in range(19):
+        progress.row(str(number), 1, math.nan)
+    assert progress.seconds_left(now=30.0) is None
+    progress.row("last", 1, math.nan)
+    assert progress.seconds_left(now=40.0) == 2 * 980
+
+
 def test_in_a_terminal_the_line_rewrites_itself():
     progress, stream = Progress(1, 2), Terminal()
     display = Display(progress, stream)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 # What `run` takes, without what a job takes otherwise.
 run_options = [each for each in trials.run.params if each.name not in ("file", "settings", "storage", "address")]
-PER_TRIAL = ("cpus_per_trial", "gpus_per_trial")
 address_option = click.option(
     "--address",
     envvar="RAY_API_SERVER_ADDRESS",
@@ -100,7 +99,11 @@ def submit(
             check_name(options["name"])
         name = options["name"] or experiment.name
         if flag is not None:
-            given = {key: getattr(experiment, key) if options[key] is None else options[key] for key in PER_TRIAL}
+            from dynsparse.tune.packing import gpus_of, widest_pack
+
+            widest = widest_pack(options["pack"], configs, tensorboard=options["tensorboard"], callbacks=())
+            own = {"cpus_per_trial": experiment.cpus_per_trial, "gpus_per_trial": gpus_of(experiment, configs, widest)}
+            given = {key: value if options[key] is None else options[key] for key, value in own.items()}
             devices = frozenset(config.device for config in configs)
             command = Command(Path(file), name, storage, words, devices, shared=shared, **given)
             click.echo(files.written(flag, command, options), nl=False)

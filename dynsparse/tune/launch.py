@@ -24,6 +24,7 @@ from dynsparse.plan import plan
 from dynsparse.storage import Folder, open_folder
 from dynsparse.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import preflight
+from dynsparse.tune.group import at_once
 from dynsparse.tune.member import Job
 from dynsparse.tune.packing import gpus_of, shared_out, widest_pack
 from dynsparse.tune.rays import a_ray, quiet_tune
@@ -129,7 +130,7 @@ def run(
                     # Ray has set a handler for TERM that would end the process there and then.
                     signals.listen()
                     signals.check()
-                    preflight.refuse_impossible_resources(cpus, gpus)
+                    preflight.refuse_impossible_resources(cpus, gpus, address)
                     preflight.check_nodes(folder, configs)
                     with Lease(folder):
                         # Seen again under the lease: another run may have ended just now.
@@ -191,12 +192,15 @@ def _repair(folder: Folder, account: Account) -> None:
 
 def _begin(folder: Folder, configs: Sequence[Config]) -> None:
     """Write the folders of the trials to run. Raises: ExperimentError where that fails, as on a full disk."""
+
+    def begin(config: Config) -> None:
+        # So that a trial which never gets its turn is seen, too.
+        trial = TrialFolder(folder.sub(folder_name(config)))
+        trial.begin(config, {"version": version(), "engine": choose(plan([config])).name})
+        trial.forget_failure()
+
     try:
-        for config in configs:
-            # So that a trial which never gets its turn is seen, too.
-            trial = TrialFolder(folder.sub(folder_name(config)))
-            trial.begin(config, {"version": version(), "engine": choose(plan([config])).name})
-            trial.forget_failure()
+        at_once(begin, configs)
         # Tune writes it again and we never read it; a damaged one must not be in its way.
         folder.delete("tuner.pkl")
         folder.sub(OF_PACKS).delete("tuner.pkl")

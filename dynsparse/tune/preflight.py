@@ -82,8 +82,12 @@ def why_torch(configs: Sequence[Config]) -> str | None:
     return f"the torch engine, where the sparse one cannot do it ({whys})"
 
 
-def refuse_impossible_resources(cpus: float, gpus: float) -> None:
-    """Tune would wait for ever. Raises: ExperimentError."""
+def refuse_impossible_resources(cpus: float, gpus: float, address: str | None) -> None:
+    """Tune would wait for ever. Raises: ExperimentError.
+
+    Args:
+        address: of the cluster; None where Ray is on this machine alone.
+    """
     there = ray.cluster_resources()
     for kind, wanted in [("CPU", cpus), ("GPU", gpus)]:
         most = max((node["Resources"].get(kind, 0) for node in ray.nodes() if node["Alive"]), default=0)
@@ -91,6 +95,7 @@ def refuse_impossible_resources(cpus: float, gpus: float) -> None:
             raise ExperimentError(
                 f"a trial asks for {wanted:g} {kind}s and no node has more than {most:g} "
                 f"({there.get(kind, 0):g} in all); lower --{kind.lower()}s-per-trial"
+                + (", or let the cluster keep one such node if it grows by itself" if address else "")
             )
 
 
