@@ -235,7 +235,7 @@ def test_what_does_not_belong_or_does_not_work(file, words, message):
         (["--set", "on_prec=0.1"], "unknown key 'on_prec' (did you mean on_perc?)"),
         (["--set", "data_dir=sets"], "data_dir='sets' is relative"),
         (["--set", "hidden_sizes=(20,10),"], "has an empty value before or after a comma"),
-        (["--set", "device=cuda"], "give --gpus-per-trial"),
+        (["--set", "device=cuda", "--pack", "off"], "give --gpus-per-trial"),
         (["--gpus-per-node", 1], "device='cpu'"),
         (["--name", "a/b"], "a name is a folder's"),
         (["--fresh"], "give it another --name"),

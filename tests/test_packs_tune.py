@@ -12,11 +12,12 @@ from packed_trials import FATES, LEGACY, SMALL, assert_as_alone, folder_of
 
 from dynsparse.cli import main
 from dynsparse.config import Config
-from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.methods import METHODS
 from dynsparse.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune.packing import gpus_of, shared_out, widest_pack
-from dynsparse.tune.trainable import MEMBERS, PLACES, SPLIT_BY, Job, SparseTrial
+from dynsparse.tune.space import PLACES, given
+from dynsparse.tune.trainable import MEMBERS, SPLIT_BY, Job, SparseTrial
 
 pytestmark = [pytest.mark.usefixtures("one_thread")]
 
@@ -41,9 +42,10 @@ def pack_of(path, configs, places=None, **options):
 
     class Pack(SparseTrial):
         def setup(self, config):
-            super().setup(config, Job(str(path), configs=configs, **options))
+            super().setup(config, Job(str(path), varying=varying, **options))
 
-    return Pack({PLACES: list(range(len(configs))) if places is None else places})
+    varying = tuple(axes(configs))
+    return Pack(given(configs, list(range(len(configs))) if places is None else places, varying))
 
 
 def to_the_end(trial, limit=100):
@@ -259,9 +261,9 @@ def test_a_pack_is_reused_for_one_trial_and_the_other_way_round(tmp_path):
     configs = five(epochs=2)
     trial = pack_of(tmp_path, configs, [0, 1, 2])
     to_the_end(trial)
-    assert trial.reset_config({**configs[3].values(), PLACES: [3]}) is True
+    assert trial.reset_config(given(configs, [3], axes(configs))) is True
     to_the_end(trial)
-    assert trial.reset_config({PLACES: [4]}) is True
+    assert trial.reset_config(given(configs, [4], axes(configs))) is True
     to_the_end(trial)
     for config in configs:
         assert_as_alone(tmp_path, config)

@@ -18,7 +18,8 @@ from dynsparse.progress import Display, Progress
 from dynsparse.storage import Folder
 from dynsparse.trial_folder import TrialFolder, folder_name
 from dynsparse.tune.member import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW
-from dynsparse.tune.trainable import MEMBERS, PLACES, SPLIT_BY, DeviceLostError
+from dynsparse.tune.space import PLACES
+from dynsparse.tune.trainable import MEMBERS, SPLIT_BY, DeviceLostError
 from dynsparse.watch import STATUS_FILE
 
 STATUS_SECONDS = 2.0

@@ -17,6 +17,7 @@ from dynsparse.plan import steps
 from dynsparse.storage import open_folder
 from dynsparse.training import Row
 from dynsparse.trial_folder import TrialFolder, folder_name, identity
+from dynsparse.tune.space import tag
 
 # What the driver is told of a step beside the row: its number in the trial, and why the trial ended if it failed.
 ROW, ENDED_BY = "row_of_trial", "ended_by"
@@ -36,8 +37,7 @@ class Job:
     checkpoint_epochs: int = 5  # from one checkpoint to the next
     epoch_seconds: float | None = None  # an epoch that takes longer is taken to hang, and its process is ended
     trial_seconds: float | None = None  # a trial that takes longer fails
-    configs: Sequence[Config] = ()  # of the trials in the list that Tune is given places of
-    tags: Sequence[str] = ()  # what tells each trial from the others, in the same order
+    varying: Sequence[str] = ()  # the keys in which they differ
 
 
 class Member:
@@ -47,10 +47,10 @@ class Member:
     the sum over all trials is the time that the machine took.
     """
 
-    def __init__(self, config: Config, job: Job, tag: str = "") -> None:
+    def __init__(self, config: Config, job: Job) -> None:
         self.config, self._job = config, job
         self.name = folder_name(config)
-        self._identity, self._tag = identity(config), tag or self.name
+        self._identity, self._tag = identity(config), tag(config, job.varying) or self.name
         self._folder = TrialFolder(open_folder(job.path).sub(self.name))
         self.rows = self._folder.rows()
         self.n_steps = len(steps(config))

@@ -14,15 +14,12 @@ from typing import Any
 import torch
 from ray import tune
 
-from dynsparse.config import Config
 from dynsparse.data import DataError
 from dynsparse.training import Trainer, TrialError
 from dynsparse.tune.group import Group, at_once, grouped
 from dynsparse.tune.member import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW, Job, Member, Report, cut_off
+from dynsparse.tune.space import PLACES, trials_of
 
-# Where the trials of a pack stand in the list that Tune is given. It is no hyperparameter, and no file of a trial
-# shows it.
-PLACES = "places_in_list"
 # What a step of a pack of several tells the driver: of each trial its place in the list, and what is told of one that
 # is trained alone; and why the pack goes on as two.
 MEMBERS, SPLIT_BY = "trials_of_pack", "split_by"
@@ -41,11 +38,9 @@ class SparseTrial(tune.Trainable):
         """Continue the trials from their folders. Raises: ConfigError, DataError, TrialError, OSError."""
         # Ray sets OMP_NUM_THREADS for this too, but not where the user's environment sets another.
         torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
-        self._job, places = job, config.get(PLACES, [0])
-        configs = {i: job.configs[i] for i in places} if job.configs else {0: Config.of(without(config, PLACES))}
-        tags = job.tags or [""] * (max(places) + 1)
-        members = at_once(lambda place: Member(configs[place], job, tags[place]), places)
-        self._places = dict(zip(members, places, strict=True))
+        trials = trials_of(config, job.varying)
+        members = at_once(lambda trial: Member(trial, job), trials.values())
+        self._job, self._places = job, dict(zip(members, trials, strict=True))
         if len(members) > 1:
             failed = at_once(Member.has_failed, members)
             members = [member for member, has_failed in zip(members, failed, strict=True) if not has_failed]
@@ -138,8 +133,3 @@ def free(device: str) -> None:
 def only(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """A copy of a dict that has no other keys."""
     return {name: values[name] for name in names if name in values}
-
-
-def without(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A copy of a dict that lacks one key."""
-    return {key: value for key, value in values.items() if key != name}

@@ -7,9 +7,8 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ray import tune
 from ray.exceptions import OutOfMemoryError
@@ -23,7 +22,8 @@ from dynsparse.trial_folder import State, folder_name
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
 from dynsparse.tune.member import Job
 from dynsparse.tune.signals import Signals
-from dynsparse.tune.trainable import PLACES, SparseTrial
+from dynsparse.tune.space import PLACES, space
+from dynsparse.tune.trainable import SparseTrial
 
 # What Tune notes of packs is in a folder of its own in that of the experiment: whoever reads that one, ours or not,
 # finds there the folders of trials, and would take that of a pack for one of them.
@@ -96,11 +96,11 @@ class Launch:
         if is_packed:
             n = len(packs)
             print(f"in {n} pack{'s' * (n > 1)} of up to {max(map(len, packs))} trials", file=sys.stderr)
-        varying = axes(configs)
-        job = replace(self.job, configs=configs, tags=_tags(configs, varying))
+        varying = tuple(axes(configs))
+        job = replace(self.job, varying=varying)
         return tune.Tuner(
             tune.with_resources(tune.with_parameters(SparseTrial, job=job), {"cpu": self.cpus, "gpu": self.gpus}),
-            param_space=_space(configs, packs, varying),
+            param_space=space(configs, packs, varying),
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 # Tune asks before it has looked up the keys, so the places are all that is known of the trial.
@@ -118,32 +118,10 @@ class Launch:
         )
 
 
-def _space(configs: Sequence[Config], packs: Sequence[list[int]], varying: Iterable[str]) -> dict[str, Any]:
-    """What Tune is to run: a trial of its own for each pack.
-
-    A grid of Tune's own is a full product; ours may be any list of trials: the grid is over places in the list. Where
-    the trials of a run differ, one that is by itself has its own values, and a pack a list of those of its trials.
-    """
-    values = [config.values() for config in configs]
-
-    def looked_up(places: Sequence[int], key: str) -> Any:
-        return values[places[0]][key] if len(places) == 1 else [values[place][key] for place in places]
-
-    space: dict[str, Any] = {**values[0], PLACES: tune.grid_search(packs)}
-    for key in varying:
-        space[key] = tune.sample_from(lambda spec, key=key: looked_up(spec.config[PLACES], key))
-    return space
-
-
 def _dirname(configs: Sequence[Config]) -> str:
     """The name of the folder in which Tune notes something: of a trial its own."""
     names = [folder_name(config) for config in configs]
     return names[0] if len(names) == 1 else f"pack_{hashlib.sha256(','.join(names).encode()).hexdigest()[:12]}"
-
-
-def _tags(configs: Sequence[Config], varying: Mapping[str, Any]) -> list[str]:
-    """What tells each trial from the others of its grid, in whichever run: "on_perc=0.1,seed=2"."""
-    return [",".join(f"{key}={getattr(config, key)}" for key in varying) for config in configs]
 
 
 def _ended_for_memory(error: BaseException | None) -> tuple[str, float] | None:
