@@ -173,7 +173,7 @@ class Config:
         Optional(FRACTION),
         per_trial=True,
     )
-    hebbian_grow: bool = key(True, "grow where coactivation is highest, instead of at random", Flag())
+    hebbian_grow: bool = key(True, "grow where coactivation is highest, instead of at random", Flag(), per_trial=True)
     gradient_momentum: float = key(
         0.9, "SNFS: smoothing of the gradient, per step", Number(0, 1, high_open=True), per_trial=True
     )

@@ -30,8 +30,8 @@ def pack_key(config: Config) -> tuple[tuple[str, Hashable], ...]:
 def stack(configs: Sequence[Config], device: str = "cpu") -> Config:
     """The trials of a pack seen as one Config, whose keys in PER_TRIAL are tensors of shape (trials,).
 
-    Floats become float64, whole numbers int64. What takes a Config takes this as well, as long as it does not branch
-    on a key in PER_TRIAL.
+    Floats become float64, whole numbers int64, flags bool. What takes a Config takes this as well, as long as it does
+    not branch on a key in PER_TRIAL.
 
     Raises: ValueError, naming the keys in which the trials may not differ.
     """
@@ -50,8 +50,8 @@ class _Stacked:
         values = [getattr(config, name) for config in self._configs]
         if name not in PER_TRIAL or values[0] is None:
             return values[0]
-        dtype = torch.float64 if isinstance(values[0], float) else torch.int64
-        return torch.tensor(values, dtype=dtype, device=self._device)
+        dtypes = {float: torch.float64, int: torch.int64, bool: torch.bool}
+        return torch.tensor(values, dtype=dtypes[type(values[0])], device=self._device)
 
 
 # Which trials are trained together

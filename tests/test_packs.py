@@ -33,19 +33,19 @@ BASE = {"dataset_name": "blobs", "hidden_sizes": [32, 16], "batch_size": 32, "ep
 PACK: list[dict[str, Any]] = [
     {"seed": 0, "on_perc": 0.3, "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "percent_on": 0.3,
      "weight_prune_perc": 0.3, "hebbian_prune_perc": 0.4, "boost_strength": 1.4, "boost_strength_factor": 0.7,
-     "gradient_momentum": 0.9, "dropout": 0.1},
+     "gradient_momentum": 0.9, "dropout": 0.1, "hebbian_grow": True},
     {"seed": 1, "on_perc": 0.5, "learning_rate": 0.05, "momentum": 0.8, "weight_decay": 1e-3, "percent_on": 0.5,
      "weight_prune_perc": 0.2, "hebbian_prune_perc": 0.5, "boost_strength": 1.0, "boost_strength_factor": 0.9,
-     "gradient_momentum": 0.5, "dropout": 0.0},
+     "gradient_momentum": 0.5, "dropout": 0.0, "hebbian_grow": False},
     {"seed": 2, "on_perc": 0.2, "learning_rate": 0.02, "momentum": 0.5, "weight_decay": 0.0, "percent_on": 0.25,
      "weight_prune_perc": 0.4, "hebbian_prune_perc": 0.0, "boost_strength": 0.0, "boost_strength_factor": 0.5,
-     "gradient_momentum": 0.99, "dropout": 0.3},
+     "gradient_momentum": 0.99, "dropout": 0.3, "hebbian_grow": True},
     {"seed": 2, "on_perc": 0.7, "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 1e-4, "percent_on": 0.3,
      "weight_prune_perc": 0.1, "hebbian_prune_perc": 0.3, "boost_strength": 2.0, "boost_strength_factor": 0.8,
-     "gradient_momentum": 0.0, "dropout": 0.2},
+     "gradient_momentum": 0.0, "dropout": 0.2, "hebbian_grow": False},
     {"seed": 4, "on_perc": 0.4, "learning_rate": 0.07, "momentum": 0.95, "weight_decay": 1e-4, "percent_on": 0.4,
      "weight_prune_perc": 0.5, "hebbian_prune_perc": 0.6, "boost_strength": 1.4, "boost_strength_factor": 0.7,
-     "gradient_momentum": 0.9, "dropout": 0.5},
+     "gradient_momentum": 0.9, "dropout": 0.5, "hebbian_grow": False},
 ]  # fmt: skip
 
 
@@ -192,12 +192,12 @@ def test_a_fraction_that_no_trial_has_is_none() -> None:
     assert stack([Config(weight_prune_perc=None), Config(weight_prune_perc=None, seed=1)]).weight_prune_perc is None
 
 
-def test_trials_may_differ_in_seed_and_density_and_rates_and_in_no_name_flag_or_shape() -> None:
+def test_trials_may_differ_in_seed_and_density_and_rates_and_in_no_name_or_shape_and_one_flag() -> None:
     assert set(PACK[0]) <= PER_TRIAL
     different = {
         name for name, each in keys().items() if isinstance(each.default, bool | str | tuple) and name in PER_TRIAL
     }
-    assert not different
+    assert different == {"hebbian_grow"}
     assert len({pack_key(config) for config in pack()}) == 1
 
 

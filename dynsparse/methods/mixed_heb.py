@@ -10,7 +10,7 @@ from torch import Tensor
 from dynsparse.methods.method import Method, Prune, highest, lowest, or_zero
 from dynsparse.methods.mixed_heb_2019 import mixed_heb_2019
 from dynsparse.methods.signwise import smallest_of_each_sign
-from dynsparse.scores import Layer, chance, coactivation
+from dynsparse.scores import Layer, Score, coactivation
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
@@ -26,9 +26,19 @@ def mixed_heb(config: Config) -> Method:
     return Method(
         config.on_perc,
         both(config.weight_prune_perc, config.hebbian_prune_perc),
-        highest(coactivation if config.hebbian_grow else chance),
+        highest(coactivation_where(config.hebbian_grow)),
         needs=frozenset({"coactivation"}),
     )
+
+
+def coactivation_where(hebbian_grow: bool) -> Score:
+    """Coactivation; where it is not asked for the same for all positions, so that chance decides."""
+
+    def score(layer: Layer) -> Tensor:
+        asked_for = torch.as_tensor(hebbian_grow, device=layer.weight.device)
+        return coactivation(layer) * asked_for[..., None, None]
+
+    return score
 
 
 def both(weight_prune_perc: float | None, hebbian_prune_perc: float | None) -> Prune:

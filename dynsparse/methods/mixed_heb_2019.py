@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dynsparse import masks
-from dynsparse.methods.method import Method
+from dynsparse.methods.method import Grow, Method
 from dynsparse.scores import Layer, needed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def mixed_heb_2019(config: Config) -> Method:
     return Method(
         config.on_perc,
         lambda layer: layer.mask & ~kept(layer, weight_prune_perc, hebbian_prune_perc),
-        grow_most_coactive if config.hebbian_grow else grow_bernoulli,
+        grow(config.hebbian_grow),
         prune_decays=False,
         needs=frozenset({"coactivation"}),
         sparse_type="bernoulli",
@@ -72,6 +72,18 @@ def kept_by_coactivation(coactivation: Tensor, fraction: float | Tensor) -> Tens
     everywhere = torch.ones_like(coactivation, dtype=torch.bool)
     k = ((1 - fraction) * n).long().clamp_min(1).expand(coactivation.shape[:-2])
     return coactivation > kth_smallest(coactivation, k, among=everywhere)
+
+
+def grow(hebbian_grow: bool) -> Grow:
+    """By coactivation or at random; in a pack each trial in its own way."""
+
+    def rule(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
+        by_coactivation = torch.as_tensor(hebbian_grow, device=layer.weight.device)[..., None, None]
+        return torch.where(
+            by_coactivation, grow_most_coactive(layer, kept, n_grow), grow_bernoulli(layer, kept, n_grow)
+        )
+
+    return rule
 
 
 def grow_bernoulli(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:

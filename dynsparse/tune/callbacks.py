@@ -38,11 +38,13 @@ class ShowProgress(tune.Callback):
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
         self._ended: set[int] = set()  # places
+        self._running: set[int] = set()  # likewise
         self._written_at = 0.0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count the trial as running."""
-        self._update(trials)
+        """Count its trials as running."""
+        self._running |= set(trial.config[PLACES])
+        self._update()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -60,13 +62,14 @@ class ShowProgress(tune.Callback):
                 self._end(place, failed=ENDED_BY in report)
         if SPLIT_BY in result:
             print(f"\na pack goes on as two halves, to find out whose fault it is: {result[SPLIT_BY]}", file=sys.stderr)
-        self._update(trials)
+        self._update()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count a failed trial; no more tries are left to it, and its folder says so."""
+        self._running -= set(trial.config[PLACES])
         for place in [] if goes_on_narrower(trial) else trial.config[PLACES]:
             self._end(place, failed=True)
-        self._update(trials)
+        self._update()
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
         """Show where it ended."""
@@ -78,11 +81,11 @@ class ShowProgress(tune.Callback):
         # Once: a pack that is continued tells again of those that have ended.
         if place not in self._ended:
             self._ended.add(place)
+            self._running.discard(place)
             self._progress.end(self._names[place], self._n_rows[place], failed=failed)
 
-    def _update(self, trials: list[Any]) -> None:
-        running = {place for trial in trials if trial.status == "RUNNING" for place in trial.config[PLACES]}
-        self._progress.running = len(running - self._ended)
+    def _update(self) -> None:
+        self._progress.running = len(self._running)
         self._display.show()
         if time.monotonic() - self._written_at >= STATUS_SECONDS:
             self._write(running=True)

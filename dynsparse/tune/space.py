@@ -12,21 +12,25 @@ from ray import tune
 
 from dynsparse.config import Config
 
-# Where the trials of a pack stand in the list of the run. It is no hyperparameter, and no file of a trial shows it.
-PLACES = "places_in_list"
+# The number of a pack, and where its trials stand in the list of the run. They are no hyperparameters, and no file of a
+# trial shows them.
+PACK, PLACES = "pack_of_list", "places_in_list"
 
 
 def space(configs: Sequence[Config], packs: Sequence[list[int]], varying: Collection[str]) -> dict[str, Any]:
     """What Tune is to run: a trial of its own for each pack.
 
-    A grid of Tune's own is a full product; ours may be any list of trials: the grid is over places in the list.
+    A grid of Tune's own is a full product; ours may be any list of trials: the grid is over numbers of packs. Tune
+    copies it for each of them, and asks for the name of a folder before it has looked up anything else.
 
     Args:
         varying: the keys in which the trials of the run differ.
     """
-    found: dict[str, Any] = {**configs[0].values(), PLACES: tune.grid_search(packs)}
+    numbers = tune.grid_search(list(range(len(packs))))
+    places = tune.sample_from(lambda spec: packs[spec.config[PACK]])
+    found: dict[str, Any] = {**configs[0].values(), PACK: numbers, PLACES: places}
     for key in varying:
-        found[key] = tune.sample_from(lambda spec, key=key: looked_up(configs, spec.config[PLACES], key))
+        found[key] = tune.sample_from(lambda spec, key=key: looked_up(configs, packs[spec.config[PACK]], key))
     return found
 
 
@@ -45,7 +49,7 @@ def looked_up(configs: Sequence[Config], places: Sequence[int], key: str) -> Any
 def trials_of(config: Mapping[str, Any], varying: Collection[str]) -> dict[int, Config]:
     """The trials of a pack by their places, from what a worker was given. Raises: ConfigError."""
     places = config.get(PLACES, [0])
-    same = {key: value for key, value in config.items() if key != PLACES}
+    same = {key: value for key, value in config.items() if key not in (PACK, PLACES)}
     if len(places) == 1:
         return {places[0]: Config.of(same)}
     return {

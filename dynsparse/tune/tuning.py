@@ -22,7 +22,7 @@ from dynsparse.trial_folder import State, folder_name
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
 from dynsparse.tune.member import Job
 from dynsparse.tune.signals import Signals
-from dynsparse.tune.space import PLACES, space
+from dynsparse.tune.space import PACK, space
 from dynsparse.tune.trainable import SparseTrial
 
 # What Tune notes of packs is in a folder of its own in that of the experiment: whoever reads that one, ours or not,
@@ -98,13 +98,13 @@ class Launch:
             print(f"in {n} pack{'s' * (n > 1)} of up to {max(map(len, packs))} trials", file=sys.stderr)
         varying = tuple(axes(configs))
         job = replace(self.job, varying=varying)
+        names = [_dirname([configs[place] for place in pack]) for pack in packs]
         return tune.Tuner(
             tune.with_resources(tune.with_parameters(SparseTrial, job=job), {"cpu": self.cpus, "gpu": self.gpus}),
             param_space=space(configs, packs, varying),
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
-                # Tune asks before it has looked up the keys, so the places are all that is known of the trial.
-                trial_dirname_creator=lambda trial: _dirname([configs[place] for place in trial.config[PLACES]]),
+                trial_dirname_creator=lambda trial: names[trial.config[PACK]],
             ),
             run_config=tune.RunConfig(
                 name=OF_PACKS if is_packed else self.name,
