@@ -46,8 +46,11 @@ def a_run(n_trials, options, folder):
     clock = Clock()
     outcome = run(experiment, folder, callbacks=[clock], **options)
     assert outcome.n_complete == n_trials, outcome
-    first, last = clock.ends[len(clock.ends) // 10], clock.ends[-1]
-    per_trial = [(b - a) / (len(clock.ends) - len(clock.ends) // 10 - 1) for a, b in zip(first, last, strict=True)]
+    # In packs several trials end at once.
+    n_ends = len(clock.ends)
+    first, last = clock.ends[n_ends // 10], clock.ends[-1]
+    n_between = n_trials * (n_ends - n_ends // 10 - 1) / n_ends
+    per_trial = [(b - a) / n_between for a, b in zip(first, last, strict=True)]
     return {
         "trials": n_trials,
         "s to first": clock.ends[0][0],
@@ -131,7 +134,7 @@ def main():
             [sys.executable, __file__, str(n_trials), "--one", *words], stdout=subprocess.PIPE, text=True, check=True
         )
         figures.append(json.loads(done.stdout.splitlines()[-1]))
-    print(tabulate(figures, headers="keys", floatfmt=".1f"))
+    print(tabulate(figures, headers="keys", floatfmt=".2f"))
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=2))
 
