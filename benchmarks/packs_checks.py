@@ -15,6 +15,7 @@ from dynsparse.data import epoch_order, load_dataset
 from dynsparse.engines.pack import When
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.engines.wide import engine as wide
+from dynsparse.engines.wide import graph
 from dynsparse.engines.wide.engine import WideEngine
 from dynsparse.packs import select
 from dynsparse.plan import plan
@@ -32,6 +33,7 @@ DIFFERING: list[dict[str, Any]] = [
 # margin of k-winners are equal but for them, a trial parts from its twin, rightly so. What is wrong shows in all.
 MAY_PART = 1
 TOLERANCE = 1e-4
+AT_PLACES = "each place of a pack"
 
 Found = dict[str, Any]
 
@@ -41,7 +43,7 @@ def all_checks(device: str) -> dict[str, Found]:
     checks: dict[str, Callable[[], Found]] = {
         "k-winners beside the torch engine": lambda: beside_torch(device, kwinners=True),
         "ReLU beside the torch engine": lambda: beside_torch(device, kwinners=False),
-        "each place of a pack": lambda: at_two_places(device, 112 if device.startswith("cuda") else 8),
+        AT_PLACES: lambda: at_two_places(device, 112 if device.startswith("cuda") else 8),
     }
     if device.startswith("cuda"):
         checks["a recorded step"] = lambda: recorded(device)
@@ -128,9 +130,9 @@ def tensors(state: Any) -> list[Tensor]:
 def recorded(device: str) -> Found:
     """Steps of a recorded graph, and a shorter last batch, beside the same steps run as they are."""
     states = []
-    for captured in (wide.captured, lambda step, device: step):
+    for recorder in (wide.recorder, lambda device: graph.run_as_it_is):
         engine = WideEngine(plan(configs(DIFFERING, device=device, engine="wide", kwinners=True)))
-        with patch.object(wide, "captured", captured):
+        with patch.object(wide, "recorder", recorder):
             train(engine, n_epochs=2, n_steps=8)
         states.append(engine.state_dict())
     pairs = list(zip(tensors(states[0]), tensors(states[1]), strict=True))

@@ -14,7 +14,9 @@ from dynsparse.cli import main
 from dynsparse.config import Config
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.methods import METHODS
+from dynsparse.storage import open_folder
 from dynsparse.trial_folder import State, TrialFolder, folder_name
+from dynsparse.tune.launch import _begin
 from dynsparse.tune.packing import gpus_of, shared_out, widest_pack
 from dynsparse.tune.space import PLACES, given
 from dynsparse.tune.trainable import MEMBERS, SPLIT_BY, Job, SparseTrial
@@ -308,3 +310,11 @@ def test_the_command_says_what_pack_may_be(tmp_path, pack):
     assert result.exit_code == 2
     assert f"pack must be 'auto', 'off' or a number of trials from 1 to 512, got {pack}" in result.output
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_folders_are_begun_on_a_machine_without_the_gpu_of_the_trials(tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    configs = grid({}, {"dropout": 0.5}, device="cuda")
+    _begin(open_folder(str(tmp_path)), configs)
+    assert [folder_of(tmp_path, config).about()["engine"] for config in configs] == ["wide", "torch"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import math
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -366,3 +368,16 @@ def test_precision_is_read_on_a_gpu_only_and_at_its_default_no_part_of_what_a_tr
     assert "precision" not in keys_read(Config())
     assert planned(precision="tf32").precision == "float32"
     assert identity(Config(engine="wide")) == identity(Config()) != identity(Config(precision="tf32"))
+
+
+def test_an_engine_goes_with_its_trainer() -> None:
+    """What held it longer would hold a GPU's memory, and a graph that ends in the midst of another's recording."""
+    trained = trainer(*PACK, **SMALL)
+    trained.step()
+    engine = weakref.ref(trained.engine)
+    gc.disable()
+    try:
+        del trained
+        assert engine() is None
+    finally:
+        gc.enable()

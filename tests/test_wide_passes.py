@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dynsparse.config import Config
 from dynsparse.engines.pack import products_in
-from dynsparse.engines.wide.graph import captured
+from dynsparse.engines.wide.graph import recorder
 from dynsparse.engines.wide.passes import backward_, cross_entropy, forward, relu
 from dynsparse.engines.wide.products import add_counts_, of_trials
 from dynsparse.engines.wide.rows import Rows
@@ -120,7 +120,7 @@ def test_the_precision_is_set_for_products_only_and_put_back_even_after_an_error
 
 
 def test_on_a_cpu_a_step_is_run_as_it_is() -> None:
-    def step(index: Tensor) -> None:
-        pass
-
-    assert captured(step, torch.device("cpu")) is step
+    seen: list[Tensor] = []
+    index = torch.ones(1, 3)
+    recorder(torch.device("cpu"))(seen.append, index)
+    assert seen == [index]

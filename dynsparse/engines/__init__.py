@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import NamedTuple
 
+from dynsparse.config import Config
 from dynsparse.engines.pack import Engine
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.engines.wide import engine as wide
-from dynsparse.plan import Plan
+from dynsparse.plan import Plan, plan
 from dynsparse.studies import Parameters
 
 
@@ -30,6 +32,11 @@ def choose(plan: Plan) -> Choice:
     if plan.engine == fast:
         raise ValueError(f"engine={fast!r} cannot do this: {reason}; use engine='auto' or 'torch'")
     return Choice("torch", reason)
+
+
+def engine_of(config: Config) -> Choice:
+    """The engine of a trial, told on a machine that may not have its device. Raises: ValueError, as `choose`."""
+    return choose(replace(plan([replace(config, device="cpu")]), device=config.device))
 
 
 def _why_not_sparse(plan: Plan) -> str | None:

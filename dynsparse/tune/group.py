@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import gc
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -47,9 +46,8 @@ class Group:
             self.trainer, self._states = self._built(filling, state), []
         elif len(filling) < len(self.trainer.errors):
             state = select(self.trainer.state_dict(), [self._places[i] for i in filling])
-            # It goes before the next one comes; a recorded step and its engine hold each other.
+            # It goes before the next one comes.
             self.trainer = None
-            gc.collect()
             self.trainer = self._built(filling, state)
         return self.trainer
 

@@ -17,10 +17,9 @@ from ray.tune.logger import TBXLoggerCallback
 from dynsparse.account import Account, Failure, take_stock, version
 from dynsparse.config import Config
 from dynsparse.data_files import asked_for
-from dynsparse.engines import choose
+from dynsparse.engines import engine_of
 from dynsparse.experiment import Experiment, ExperimentError, check_name, load_experiment
 from dynsparse.lease import Lease, OwnedError, refuse_owned
-from dynsparse.plan import plan
 from dynsparse.storage import Folder, open_folder
 from dynsparse.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import preflight
@@ -196,7 +195,7 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
     def begin(config: Config) -> None:
         # So that a trial which never gets its turn is seen, too.
         trial = TrialFolder(folder.sub(folder_name(config)))
-        trial.begin(config, {"version": version(), "engine": choose(plan([config])).name})
+        trial.begin(config, {"version": version(), "engine": engine_of(config).name})
         trial.forget_failure()
 
     try:

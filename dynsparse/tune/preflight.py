@@ -56,8 +56,10 @@ def refuse_impossible_trials(configs: Sequence[Config]) -> None:
     """Read each data set and try out the first trial. Raises: DataError, ExperimentError."""
     for dataset, data_dir in data_sets(configs):
         load_dataset(dataset, data_dir)
-    # The driver may be on a machine without the GPU that the trials will have.
-    first = replace(configs[0], device="cpu")
+    # The driver may be on a machine without the GPU that the trials will have; their engine runs on a CPU as well.
+    first = configs[0]
+    if first.device != "cpu":
+        first = replace(first, device="cpu", engine=engines.engine_of(first).name)
     said = "trying out the first trial; the first time on a machine the sparse engine is compiled, for 20 seconds or so"
     patience = Timer(PATIENCE_SECONDS, lambda: print(said, file=sys.stderr))
     patience.start()

@@ -13,7 +13,7 @@ from torch import Tensor
 from dynsparse import masks
 from dynsparse.data import Images
 from dynsparse.engines.pack import Sums, When, initial, products_in, updated
-from dynsparse.engines.wide.graph import Step, captured
+from dynsparse.engines.wide.graph import recorder
 from dynsparse.engines.wide.passes import Blocks, Forward, backward_, cross_entropy, forward, relu
 from dynsparse.engines.wide.products import add_counts_, of_trials
 from dynsparse.engines.wide.rows import Rows
@@ -100,7 +100,6 @@ class WideEngine:
         self._firsts = torch.arange(0, n_trials, run)
         self._seed_of_run = torch.tensor([self._seeds.index(plan.seeds[i]) for i in self._firsts], device=device)
         self._trained_on: Tensor | None = None
-        self._step: Step
 
     def _views(self, name: str) -> list[Tensor]:
         """Of each parameter: of the weights of each layer, then of the biases."""
@@ -128,11 +127,12 @@ class WideEngine:
         """
         (x,), (y,) = held
         if self._trained_on is not held[0]:
-            self._trained_on, self._step = held[0], captured(partial(self._train_batch, x, y), self._device)
+            self._trained_on, self._run = held[0], recorder(self._device)
+        step = partial(self._train_batch, x, y)
         of_runs = order[self._firsts] if len(order) > 1 else order
         with products_in(self.plan.precision):
             for index in of_runs.to(self._device).split(self.plan.batch_size, dim=1):
-                self._step(index)
+                self._run(step, index)
         sums = Sums(self._loss.clone(), self._correct.clone())
         self._loss.zero_()
         self._correct.zero_()
@@ -188,7 +188,8 @@ class WideEngine:
         """
         n_trials, blocks = len(self.boost), self._blocks(training=False)
         loss, correct = torch.zeros_like(self._loss), torch.zeros_like(self._correct)
-        n_at_once = max(EVALUATED_AT_ONCE // (n_trials * max(self.plan.network.sizes)), 1)
+        # The images themselves are shared by all, or by the trials of a seed.
+        n_at_once = max(EVALUATED_AT_ONCE // (n_trials * max(self.plan.network.sizes[1:])), 1)
         with products_in(self.plan.precision):
             for images, labels in zip(x.split(n_at_once, dim=1), y.split(n_at_once, dim=1), strict=True):
                 if len(x) > 1:

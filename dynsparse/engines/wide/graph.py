@@ -14,45 +14,52 @@ WARM_UP = 3
 Step = Callable[[Tensor], None]
 
 
-def captured(step: Step, device: torch.device) -> Step:
-    """The step in a form that costs little to call: on a CUDA device recorded and replayed, else as it is."""
-    return _Recorded(step, device) if device.type == "cuda" else step
+def recorder(device: torch.device) -> Callable[[Step, Tensor], None]:
+    """What takes a step of one engine, each time the same, and does it: recorded and replayed on a CUDA device.
+
+    It does not keep the step, which has the engine: the two would hold each other, and keep the memory of a GPU.
+    """
+    return _Recorder(device) if device.type == "cuda" else run_as_it_is
 
 
-class _Recorded:
-    """A step that is recorded for batches of the first length that it is called with; others are run as they are.
+def run_as_it_is(step: Step, index: Tensor) -> None:
+    """A step, unrecorded."""
+    step(index)
 
-    Its first calls are run as they are too, beside the usual stream as the recording asks for: they are steps like all
-    others, so that nothing is to be put back.
+
+class _Recorder:
+    """Records a step for batches of the first length that it is called with; others are run as they are.
+
+    The first calls are run as they are too, beside the usual stream as the recording asks for: they are steps like all
+    others, so that nothing is to be put back. The stream is the recorder's own, for what libraries keep for a stream
+    goes with it.
     """
 
-    def __init__(self, step: Step, device: torch.device) -> None:
-        self._step, self._device = step, device
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._n_calls = 0
         self._index: Tensor | None = None
         self._graph = torch.cuda.CUDAGraph()
+        self._beside = torch.cuda.Stream(device)
 
-    def __call__(self, index: Tensor) -> None:
+    def __call__(self, step: Step, index: Tensor) -> None:
         if self._index is None:
             self._index = index.clone()
         if index.shape != self._index.shape:
-            self._step(index)
+            step(index)
             return
         self._n_calls += 1
         self._index.copy_(index)
         with torch.cuda.device(self._device):
             if self._n_calls <= WARM_UP:
-                self._run_beside(self._index)
+                usual = torch.cuda.current_stream()
+                self._beside.wait_stream(usual)
+                with torch.cuda.stream(self._beside):
+                    step(self._index)
+                usual.wait_stream(self._beside)
                 return
             if self._n_calls == WARM_UP + 1:
                 # Recording runs nothing.
-                with torch.cuda.graph(self._graph):
-                    self._step(self._index)
+                with torch.cuda.graph(self._graph, stream=self._beside):
+                    step(self._index)
             self._graph.replay()
-
-    def _run_beside(self, index: Tensor) -> None:
-        usual, beside = torch.cuda.current_stream(), torch.cuda.Stream()
-        beside.wait_stream(usual)
-        with torch.cuda.stream(beside):
-            self._step(index)
-        usual.wait_stream(beside)
