@@ -170,10 +170,11 @@ def test_the_check_of_recorded_steps_sees_one_that_is_left_out(monkeypatch: pyte
     # On a CPU nothing is recorded: both are the step.
     assert packs_checks.recorded("cpu")["is_right"]
 
-    def leaves_out_the_shorter(step: Callable[[torch.Tensor], None], device: torch.device) -> Any:
-        return lambda index: step(index) if index.shape[1] == packs_grid.BATCH else None
+    def leaves_out_the_shorter(step: Callable[[torch.Tensor], None], index: torch.Tensor) -> None:
+        if index.shape[1] == packs_grid.BATCH:
+            step(index)
 
-    monkeypatch.setattr(wide, "captured", leaves_out_the_shorter)
+    monkeypatch.setattr(wide, "recorder", lambda device: leaves_out_the_shorter)
     found = packs_checks.recorded("cpu")
     assert not found["is_right"]
     assert found["steps"] == [16, 18]
