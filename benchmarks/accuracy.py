@@ -1,5 +1,6 @@
-"""Whether the sparse engine is as good as the torch engine: accuracies on MNIST with k-winners, paired by seed.
+"""Whether one engine is as good as another: accuracies on MNIST with k-winners, paired by seed.
 
+`--engines sparse wide` compares the wide engine, on a GPU if there is one, with the sparse one on the CPU.
 After a few dozen steps rounding has made two different networks of one seed, so single trials differ by chance; their
 mean difference is what counts. `last half` is the mean over the last half of the epochs, `max` the best epoch.
 """
@@ -19,18 +20,21 @@ from turns import write
 from dynsparse.config import Config
 from dynsparse.training import Trainer
 
-ENGINES = ("torch", "sparse")
 
-
-def accuracies(engine, seed, epochs):
-    """Percentages of one trial."""
+def accuracies(engine, seeds, epochs):
+    """Percentages of each trial of a pack."""
     torch.set_num_threads(1)
-    trainer = Trainer([Config(kwinners=True, engine=engine, seed=seed, epochs=epochs)])
-    rows = [trainer.step()[0] for _ in range(epochs)]
+    device = "cuda" if engine == "wide" and torch.cuda.is_available() else "cpu"
+    trainer = Trainer([Config(kwinners=True, engine=engine, seed=s, epochs=epochs, device=device) for s in seeds])
+    steps = [trainer.step() for _ in range(epochs)]
+    return [summary([rows[place] for rows in steps]) for place in range(len(seeds))]
+
+
+def summary(rows):
     found = {}
     for name in ("val_acc", "noise_acc"):
         values = [100 * row[name] for row in rows]
-        found |= {f"{name} max": max(values), f"{name} last half": statistics.mean(values[epochs // 2 :])}
+        found |= {f"{name} max": max(values), f"{name} last half": statistics.mean(values[len(rows) // 2 :])}
     return found
 
 
@@ -38,27 +42,29 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--engines", nargs=2, choices=["torch", "sparse", "wide"], default=["torch", "sparse"])
     parser.add_argument("--json", help="also write the figures to this file")
     options = parser.parse_args()
 
-    found = {}
+    found, engines = {}, options.engines
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as processes:
         trials = {
-            processes.submit(accuracies, engine, seed, options.epochs): (engine, seed)
-            for seed in range(options.seeds)
-            for engine in ENGINES
+            processes.submit(accuracies, engine, seeds, options.epochs): (engine, seeds)
+            for engine in engines
+            for seeds in ([range(options.seeds)] if engine == "wide" else [[seed] for seed in range(options.seeds)])
         }
         for done in as_completed(trials):
-            found[trials[done]] = done.result()
-            print(f"{len(found)} of {len(trials)}", end="\r", flush=True)
+            engine, seeds = trials[done]
+            found |= {(engine, seed): each for seed, each in zip(seeds, done.result(), strict=True)}
+            print(f"{len(found)} of {2 * options.seeds}", end="\r", flush=True)
     rows = []
-    for metric in found["torch", 0]:
-        ours, theirs = ([found[engine, seed][metric] for seed in range(options.seeds)] for engine in ENGINES[::-1])
+    for metric in found[engines[0], 0]:
+        theirs, ours = ([found[engine, seed][metric] for seed in range(options.seeds)] for engine in engines)
         differences = [a - b for a, b in zip(ours, theirs, strict=True)]
         mean, error = statistics.mean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
         half = error * stats.t.ppf(0.975, len(differences) - 1)
         rows.append([metric, statistics.mean(theirs), statistics.mean(ours), mean, mean - half, mean + half])
-    print(tabulate(rows, ["%", *ENGINES, "difference", "95% from", "to"], floatfmt=".3f"))
+    print(tabulate(rows, ["%", *engines, "difference", "95% from", "to"], floatfmt=".3f"))
     write(options.json, {f"{engine} {seed}": values for (engine, seed), values in found.items()})
 
 
