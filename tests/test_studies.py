@@ -36,7 +36,7 @@ LATER: dict[str, Any] = {
     "study": "sweep", "sparsities": [0.5], "prune_kinds": ["unit", "weight"], "prune_scope": "global",
     "prune_biases": False, "prune_last_layer": True, "retrain_epochs": 1, "prune_iteratively": True,
     "prune_ratio": 0.7, "prune_iter": 2, "criterion": "random", "init": "reinit", "rewind_step": 1,
-    "last_layer_rate": 1.0, "pixels": "unit",
+    "last_layer_rate": 1.0, "pixels": "unit", "precision": "tf32",
 }  # fmt: skip
 
 
