@@ -165,7 +165,7 @@ def test_hostile_words_reach_the_run_as_they_are(tmp_path):
     text = printed(file, *KUBERAY[:-2], "--storage", "/my $(results)", *HOSTILE)
     config_map, _ = yaml.safe_load_all(text)
     told = received(config_map["data"]["run.sh"].removeprefix("exec "), tmp_path)
-    there = "/experiment/experiment.py"
+    there = f"/experiment/{file.name}"
     assert told == ["run", there, "--storage", "/my $(results)", *HOSTILE, "--address", "auto"]
 
     text = printed(file, "--ray-up", "--storage", "s3://bucket/$(x)", *HOSTILE)

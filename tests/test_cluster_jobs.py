@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from importlib.metadata import version as distribution_version
 from pathlib import Path
 
@@ -21,9 +22,10 @@ import analysis
 from dynsparse.account import version
 from dynsparse.cli import main
 from dynsparse.cluster import staging
+from dynsparse.experiment import load_experiment
 
 FILE = """
-from beside import SEEDS
+from beside.seeds import SEEDS
 from ray import tune
 from dynsparse.experiment import Experiment
 
@@ -46,11 +48,16 @@ def cluster():
 
 @pytest.fixture
 def file(tmp_path):
-    """An experiment file that imports one beside it."""
+    """An experiment file that imports a package beside it, which imports a module beside it."""
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "beside.py").write_text("SEEDS = [0, 1, 2]\n")
-    (folder / "sent.py").write_text(FILE)
+    # Another name each time: Python imports one but once.
+    package, module = (f"{kind}_{uuid.uuid4().hex}" for kind in ("package", "module"))
+    (folder / package).mkdir()
+    (folder / package / "__init__.py").touch()
+    (folder / package / "seeds.py").write_text(f"import importlib\nSEEDS = importlib.import_module('{module}').ALL\n")
+    (folder / f"{module}.py").write_text("ALL = [0, 1, 2]\n")
+    (folder / "sent.py").write_text(FILE.replace("beside", package))
     return folder / "sent.py"
 
 
@@ -145,21 +152,44 @@ def test_without_rays_dashboard_installed():
 # What is sent
 
 
-def test_the_file_is_sent_with_the_modules_beside_it_and_nothing_else(file, tmp_path):
-    for name in ("data.npz", "notes.ipynb", ".git/config", "results/sent/trial_1/params.json", "sub/module.py"):
+def test_the_file_is_sent_with_what_it_imports_from_beside_it_and_nothing_else(file, tmp_path):
+    load_experiment(file)
+    needed = sorted(path.relative_to(file.parent) for path in file.parent.rglob("*.py"))
+    assert len(needed) == 4
+    others = ("data.npz", "notes.ipynb", ".git/config", "results/sent/trial_1/params.json", "other.py", "sub/module.py")
+    for name in others:
         (file.parent / name).parent.mkdir(parents=True, exist_ok=True)
         (file.parent / name).write_text("{}")
-    target = tmp_path / "target"
-    target.mkdir()
-    assert staging.stage_experiment(file, target) == "experiment/sent.py"
-    assert sorted(p.name for p in target.rglob("*") if p.is_file()) == ["beside.py", "sent.py"]
+    assert staging.stage_experiment(file, tmp_path / "target") == "experiment/sent.py"
+    sent = [path for path in (tmp_path / "target").rglob("*") if path.is_file()]
+    assert sorted(path.relative_to(tmp_path / "target" / "experiment") for path in sent) == needed
+
+
+def test_neither_dynsparse_nor_an_environment_goes_with_a_file_that_stands_above_them(tmp_path):
+    """As it does where the file is in a checkout of dynsparse, and the environment too."""
+    environment = tmp_path / "env" / "site-packages"
+    environment.mkdir(parents=True)
+    installed = f"installed_{uuid.uuid4().hex}"
+    (environment / f"{installed}.py").touch()
+    (tmp_path / "analysis.py").write_text("SEEDS = [0]\n")
+    code = (
+        f"import sys; sys.path.insert(0, {str(environment)!r}); import {installed}, dynsparse.experiment\n"
+        "from dynsparse.cluster.staging import imported; from pathlib import Path\n"
+        f"sys.path.insert(0, {str(tmp_path)!r}); import analysis\n"
+        f"print([str(each) for each in imported(Path({str(tmp_path)!r}, 'first.py'))])\n"
+        f"print([str(each) for each in imported(Path({str(staging.PACKAGES[0].parent)!r}, 'first.py'))])\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # The analysis.py is the user's own.
+    assert told.stdout.splitlines() == [str([str(tmp_path / "analysis.py")]), "[]"]
 
 
 def test_files_that_are_too_large_are_named(file, tmp_path):
-    (file.parent / "large.py").write_text("#" * 60_000_000)
-    with pytest.raises(
-        staging.StagingError, match=r"have 60 MB, a job takes 50 MB; .* the largest: large.py \(60.0 MB"
-    ):
+    load_experiment(file)
+    module = next(file.parent.glob("module_*.py"))
+    module.write_text("#" * 60_000_000)
+    said = f"have 60 MB, a job takes 50 MB; the largest: {module.name} \\(60.0"
+    with pytest.raises(staging.StagingError, match=said):
         staging.stage_experiment(file, tmp_path)
 
 

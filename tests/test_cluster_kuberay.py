@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import subprocess
+import uuid
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from dynsparse.cluster.command import Command, CommandError
-from dynsparse.cluster.kuberay import block, imported, rayjob
+from dynsparse.cluster.kuberay import block, rayjob
 from dynsparse.cluster.ray_up import cluster
 from dynsparse.experiment import load_experiment
 
@@ -94,20 +95,33 @@ def test_the_schema_refuses_what_kubectl_refuses():
 
 
 def test_the_experiment_travels_with_what_it_imports(tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "grid.py").write_text("import values_of_mine\nfrom os import path\n")
-    (tmp_path / "values_of_mine.py").write_text("import grid\nDENSITIES = [0.1, 0.2]\n")
+    # Another name each time: Python imports one but once.
+    package, module = (f"{kind}_{uuid.uuid4().hex}" for kind in ("package", "module"))
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").touch()
+    (tmp_path / package / "values_é.py").write_text(f"import {module}\n", encoding="utf-8")
+    (tmp_path / f"{module}.py").write_text("DENSITIES = [0.1, 0.2]\n")
     (tmp_path / "another.py").write_text("raise SystemExit\n")
-    file = tmp_path / "mine's; $(one).py"
-    file.write_text("import grid  # é\n" + QUICKSTART.read_text())
-    assert imported(file) == [tmp_path / "grid.py", tmp_path / "values_of_mine.py"]
-    config_map, _ = job(command(file=file))
-    assert set(config_map["data"]) == {"run.sh", "experiment.py", "grid.py", "values_of_mine.py"}
-    assert config_map["data"]["experiment.py"] == file.read_text()
-    # As Kubernetes would write it, it is the same experiment.
-    for name, text in job(command())[0]["data"].items():
-        (tmp_path / "mine" / name).write_text(text)
-    assert load_experiment(tmp_path / "mine" / "quickstart.py").configs() == load_experiment(QUICKSTART).configs()
+    file = tmp_path / "mine's 𝕏; $(one).py"
+    file.write_text(f"import {package}.values_é  # é\n" + QUICKSTART.read_text(), encoding="utf-8")
+    load_experiment(file)
+    config_map, ray_job = job(command(file=file))
+    assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in config_map["data"]), "as Kubernetes has it"
+    # As Kubernetes writes them into each pod.
+    written = {}
+    for pod in pods(ray_job):
+        [volume] = [volume for volume in pod["volumes"] if volume["name"] == "experiment"]
+        written = {each["path"]: config_map["data"][each["key"]] for each in volume["configMap"]["items"]}
+        there = {path.relative_to(tmp_path).as_posix(): path.read_text("utf-8") for path in tmp_path.rglob("*.py")}
+        del there["another.py"]
+        assert {path: text for path, text in written.items() if path != "run.sh"} == there
+    assert shlex.split(written["run.sh"])[3] == f"/experiment/{file.name}"
+
+
+def test_a_configmap_has_the_experiment_as_it_is():
+    config_map, ray_job = job()
+    assert config_map["data"]["quickstart.py"] == QUICKSTART.read_text()
+    assert pods(ray_job)[0]["volumes"][0]["configMap"] == {"name": "quickstart"}
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def submit(
 ) -> None:
     """Train the trials of an experiment FILE on a Ray cluster, as a job; or print a file that makes a cluster for it.
 
-    The file is sent with the Python files beside it and with this version of dynsparse; no data and no results. The
+    The file is sent with what it imports from beside it and with this version of dynsparse; no data and no results. The
     nodes must have what dynsparse needs, or --pip. The job is `dynsparse run` on the head: submitted again it goes on
     where it was, on this cluster or another. Ctrl-C ends the following, and not the job.
 

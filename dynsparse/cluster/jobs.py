@@ -88,7 +88,8 @@ class Cluster:
         """Start `dynsparse run` of an experiment file on the head; the job's id.
 
         Args:
-            file: the experiment file; it is sent, with the Python files beside it and this version of dynsparse.
+            file: the experiment file, which this process has loaded; it is sent, with what it imports from beside it
+                and with this version of dynsparse.
             arguments: what follows the file in `dynsparse run FILE ...`.
             experiment: its name.
             again: the command to type to go on.

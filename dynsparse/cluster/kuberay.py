@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from importlib.metadata import version
-from pathlib import Path
 
 from dynsparse.cluster.command import Command, CommandError, at_least, filled, label
+from dynsparse.cluster.staging import imported
 
 # Where the experiment file is in each pod.
 FOLDER = "/experiment"
+# Beside it: what is run.
+RUN = "run.sh"
 # A ConfigMap holds 1 MiB.
 LIMIT_BYTES = 1_000_000
 # KubeRay adds endings to the name, and 63 characters is all that Kubernetes takes.
@@ -32,10 +33,10 @@ def rayjob(
     claim: str | None = None,
     secret: str | None = None,
 ) -> str:
-    """The text of a YAML file: a RayJob, and a ConfigMap that takes the experiment file along.
+    """The text of a YAML file: a RayJob, and a ConfigMap that takes the experiment file along, with what it imports.
 
     Args:
-        command: what is run.
+        command: what is run; its experiment has been loaded by this process.
         image: of the container, with dynsparse in it.
         workers: pods that train, at least 1.
         cpus_per_node, memory_per_node, gpus_per_node: of each of them; memory as Kubernetes writes it: 8Gi.
@@ -65,11 +66,15 @@ def rayjob(
     for option, name in [("claim", claim), ("secret", secret)]:
         if name is not None and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", name):
             raise CommandError(f"--{option} {name!r} is no name in Kubernetes: small letters, digits, dots and dashes")
-    files = {key_of(command.file): command.file, **{path.name: path for path in imported(command.file)}}
-    texts = {key: path.read_text(encoding="utf-8") for key, path in files.items()}
+    file = command.file.resolve()
+    texts = {
+        path.relative_to(file.parent).as_posix(): path.read_text(encoding="utf-8") for path in [file, *imported(file)]
+    }
     if sum(len(text.encode()) for text in texts.values()) > LIMIT_BYTES:
-        raise CommandError(f"{', '.join(map(str, files.values()))}: more than 1 MB, which a ConfigMap does not hold")
-    run = command.words(f"{FOLDER}/{key_of(command.file)}")
+        raise CommandError(f"{', '.join(texts)}: more than 1 MB, which a ConfigMap does not hold")
+    keys = {RUN: RUN, **{path: key_of(path, number) for number, path in enumerate(texts)}}
+    paths = [{"key": key, "path": path} for path, key in keys.items()]
+    run = command.words(f"{FOLDER}/{file.name}")
     # Without exec a shell stands between Ray and the run, and dies of the TERM that the run survives.
     script = f"exec {run} --address auto\n"
     resources = {"cpu": str(cpus_per_node), "memory": memory_per_node}
@@ -80,7 +85,8 @@ def rayjob(
         "rayjob.yaml",
         name=label(command.name, NAME_LENGTH),
         run=block(script),
-        files="\n".join(f"  {key}: {block(text)}" for key, text in texts.items()),
+        files="\n".join(f"  {keys[path]}: {block(text)}" for path, text in texts.items()),
+        items="" if keys.keys() == set(keys.values()) else f", items: {json.dumps(paths, ensure_ascii=False)}",
         ray_version=version("ray"),
         dynsparse_version=version("dynsparse"),
         image_python=IMAGE_PYTHON + ("-gpu" if gpus_per_node else ""),
@@ -96,24 +102,9 @@ def rayjob(
     )
 
 
-def key_of(file: Path) -> str:
-    """What an experiment file is called in a ConfigMap, which takes few characters."""
-    return file.name if re.fullmatch(r"[-._a-zA-Z0-9]+", file.name) else "experiment.py"
-
-
-def imported(file: Path) -> list[Path]:
-    """The Python files beside an experiment file that it imports, and those that they import."""
-    found: dict[Path, None] = {}
-    waiting = [file]
-    while waiting:
-        for node in ast.walk(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            paths = [file.with_name(f"{name.partition('.')[0]}.py") for name in names]
-            new = [path for path in paths if path != file and path not in found and path.is_file()]
-            found.update(dict.fromkeys(new))
-            waiting += new
-    return list(found)
+def key_of(path: str, number: int) -> str:
+    """What a file is called in a ConfigMap, which takes few characters and no folders."""
+    return path if re.fullmatch(r"[-._a-zA-Z0-9]+", path) else f"{number}-" + re.sub(r"[^-._a-zA-Z0-9]", "-", path)
 
 
 def block(text: str) -> str:

@@ -1,16 +1,20 @@
-"""What a job takes along: the experiment file with the modules beside it, and this version of dynsparse."""
+"""What a job takes along: the experiment file with what it imports from beside it, and this version of dynsparse."""
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
+import sys
 from importlib.metadata import distribution, requires
 from pathlib import Path
+
+import dynsparse
 
 LIMIT_MB = 50
 SHOWN_FILES = 3
 # The files stand in a folder of their own: beside the package, a user's random.py would hide Python's.
 FOLDER = "experiment"
+# What travels whole. Not by what is imported under these names: an experiment may have its own analysis.py.
+PACKAGES = [Path(dynsparse.__file__).parents[1] / name for name in ("dynsparse", "analysis")]
 
 
 class StagingError(ValueError):
@@ -18,25 +22,42 @@ class StagingError(ValueError):
 
 
 def stage_experiment(file: str | Path, folder: Path) -> str:
-    """Copy an experiment file, and the Python files beside it, to a folder; its path from there.
+    """Copy an experiment file, and what it imports from beside it, to a folder; its path from there.
 
-    Subfolders, data, results and notebooks are not copied. Raises: StagingError for more than LIMIT_MB.
+    Data, results and notebooks are not copied. Raises: StagingError for more than LIMIT_MB.
     """
     file = Path(file).resolve()
-    files = sorted({file, *(path for path in file.parent.glob("*.py") if path.is_file())})
+    files = [file, *imported(file)]
     sizes = {path: path.stat().st_size for path in files}
     if sum(sizes.values()) > LIMIT_MB * 1e6:
         largest = sorted(files, key=lambda path: -sizes[path])[:SHOWN_FILES]
         shown = ", ".join(f"{path.name} ({sizes[path] / 1e6:.1f} MB)" for path in largest)
         raise StagingError(
-            f"the Python files in {file.parent} have {sum(sizes.values()) / 1e6:.0f} MB, a job takes {LIMIT_MB} MB; "
-            f"move {file.name} to a folder with what it imports; the largest: {shown}"
+            f"{file.name} and what it imports from beside it have {sum(sizes.values()) / 1e6:.0f} MB, a job takes "
+            f"{LIMIT_MB} MB; the largest: {shown}"
         )
-    target = folder / FOLDER
-    target.mkdir()
     for path in files:
+        target = folder / FOLDER / path.relative_to(file.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     return f"{FOLDER}/{file.name}"
+
+
+def imported(file: Path) -> list[Path]:
+    """The Python files below an experiment file's folder that it has imported, in packages or beside it, by name.
+
+    The experiment must have been loaded by this process: what Python has imported is what it needs, however it says so.
+    """
+    folder = file.resolve().parent
+    found = []
+    for name, module in sorted(sys.modules.items()):
+        path = Path(getattr(module, "__file__", None) or "")
+        # A module of that folder, and not of an environment that happens to be below it.
+        as_named = folder.joinpath(*name.split("."))
+        is_ours = any(path.is_relative_to(package) for package in PACKAGES)
+        if path in (as_named.with_suffix(".py"), as_named / "__init__.py") and not is_ours:
+            found.append(path)
+    return found
 
 
 def stage_package(folder: Path) -> list[str]:
@@ -48,12 +69,7 @@ def stage_package(folder: Path) -> list[str]:
     about = folder / f"dynsparse-{installed.version}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(installed.read_text("METADATA") or installed.read_text("PKG-INFO") or "")
-    packages = []
-    for name in ("dynsparse", "analysis"):
-        spec = importlib.util.find_spec(name)
-        assert spec is not None and spec.submodule_search_locations
-        packages.append(str(Path(spec.submodule_search_locations[0])))
-    return [*packages, str(about)]
+    return [*map(str, PACKAGES), str(about)]
 
 
 def requirements() -> list[str]:
