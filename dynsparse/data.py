@@ -28,7 +28,9 @@ class Images:
     mean: float = 0.0
     scale: float = 1.0  # one over the standard deviation
 
+    # It outlives whoever asks first; a tensor made in inference mode could never be trained on.
     @cached_property
+    @torch.inference_mode(False)
     def normalised(self) -> Tensor:
         """Four times the memory, for who computes on all of them. Shapes: (examples, input_size), float32."""
         return torch.from_numpy(self.pixels) if self.pixels.dtype == np.float32 else self.normalise()
@@ -170,6 +172,7 @@ def load_dataset(name: str, data_dir: str | None = None, pixels: str = "standard
 # A process trains many trials on the same data. Two data sets are kept, for a grid over them, and no more: the torch
 # engine takes 700 MB for the largest.
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)
 def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
     folder = bring(name, source.files, data_dir, lambda folder: source.read(folder, True))
 

@@ -151,6 +151,15 @@ def test_a_process_loads_a_data_set_once(tmp_path: Path) -> None:
     assert load_dataset("KMNIST", str(tmp_path)) is first
 
 
+def test_a_data_set_that_is_first_used_in_inference_mode_can_be_trained_on() -> None:
+    data._load.cache_clear()
+    with torch.inference_mode():
+        dataset = load_dataset("digits")
+        tensors = dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y
+    assert not any(tensor.is_inference() for tensor in tensors)
+    assert load_dataset("digits").train_x is tensors[0]
+
+
 def test_a_row_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
     train, test = made_up(30, (2, 3), 3, 0), made_up(12, (2, 3), 3, 1)
     monkeypatch.setitem(DATASETS, "mine", Source(6, 3, lambda folder, download: (*train, *test)))
