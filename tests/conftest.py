@@ -12,11 +12,15 @@ import torch
 from dynsparse.data import DATASETS, Source
 
 
+# Before xdist's own, which reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are run by several processes, those that start a Ray are run by one: two would starve each other."""
+    """Where tests are run by several processes, one runs those of a file that share a Ray, or the faults' reference."""
     for item in items:
-        if item.get_closest_marker("ray") or "faults" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("ray"))
+        if "faults" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("faults"))
+        elif item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session", autouse=True)
