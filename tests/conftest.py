@@ -21,6 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("faults"))
         elif item.get_closest_marker("ray"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    # The longest first: at the end the other process would wait for it.
+    items.sort(key=lambda item: item.path.stem != "test_readme")
 
 
 @pytest.fixture(scope="session", autouse=True)

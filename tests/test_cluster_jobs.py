@@ -241,6 +241,16 @@ def test_an_experiment_is_sent_followed_and_complete(cluster, file, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.faults
+def test_a_job_that_brings_what_dynsparse_needs(cluster, file, tmp_path):
+    """All of it is there; pip looks all the same, in an environment of its own on each node that trains."""
+    code, output, messages = typed(cluster, "submit", file, "--pip", "--limit", 1, "--storage", tmp_path / "results")
+    assert code == 0 and "1 trial complete" in output, output + messages
+    assert "each node first installs what dynsparse needs" in messages
+    assert list(cluster.folder.glob("*/session_*/runtime_resources/pip/*/virtualenv/bin/python"))
+
+
+@pytest.mark.ray
+@pytest.mark.faults
 def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
     results = tmp_path / "results" / "sent"
     endless = ["--set", "seed=0,1", "--set", "epochs=3000"]

@@ -118,6 +118,8 @@ def submit(
         )
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
     click.echo(f"sent to {cluster.address} as the job {job}", err=True)
+    if pip:
+        click.echo("each node first installs what dynsparse needs and it lacks: minutes, where that is torch", err=True)
     if follow:
         follow_to_the_end(cluster, job)
     else:
