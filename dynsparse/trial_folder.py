@@ -68,6 +68,10 @@ class TrialFolder:
         if self._json("about.json") is None:
             self._folder.replace("about.json", _encode(about, indent=2))
 
+    def has_begun(self) -> bool:
+        """Whether `begin` has been here. A machine that does not see the storage sees that nobody has."""
+        return self._folder.read("params.json") is not None
+
     def look_beside_rows(self) -> None:
         """Name in `damage` what a complete trial lacks beside its rows."""
         later = keys().keys() - (self._json("params.json") or keys()).keys()

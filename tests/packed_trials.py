@@ -1,5 +1,6 @@
 """Trials for packs, and what their folders must hold."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from dynsparse.config import Config
 from dynsparse.storage import open_folder
 from dynsparse.training import Trainer
 from dynsparse.trial_folder import State, TrialFolder, folder_name
+from dynsparse.tune.space import trials_of
 
 SMALL: dict[str, Any] = dict(
     dataset_name="digits", hidden_sizes=[16], batch_size=64, epochs=5, model="SET", on_perc=0.3
@@ -22,6 +24,12 @@ FATES = [(0.5, 0.3), (0.1, 0.9), (0.9, 0.3), (0.3, 0.5)]
 
 def folder_of(path: Path, config: Config) -> TrialFolder:
     return TrialFolder(open_folder(str(path / folder_name(config))))
+
+
+def begin(path: Path, config: dict[str, Any], varying: Collection[str] = ()) -> None:
+    """Write what a run writes before Tune gives a trial, or a pack, to a process."""
+    for trial in trials_of(config, varying).values():
+        folder_of(path, trial).begin(trial, {"version": "1"})
 
 
 def assert_as_alone(path: Path, config: Config, tolerance: float = 1e-5) -> None:

@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 from click.testing import CliRunner
-from packed_trials import FATES, LEGACY, SMALL, assert_as_alone, folder_of
+from packed_trials import FATES, LEGACY, SMALL, assert_as_alone, begin, folder_of
 
 from dynsparse.cli import main
 from dynsparse.config import Config
@@ -44,6 +44,7 @@ def pack_of(path, configs, places=None, **options):
 
     class Pack(SparseTrial):
         def setup(self, config):
+            begin(path, config, varying)
             super().setup(config, Job(str(path), varying=varying, **options))
 
     varying = tuple(axes(configs))
@@ -62,6 +63,20 @@ def ends(results):
     """When each place ended: in which step, counted from 1."""
     told = [(n, each) for n, result in enumerate(results, start=1) for each in result[MEMBERS]]
     return {each[PLACES]: n for n, each in told if each["done"]}
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_machine_that_does_not_see_the_storage_gives_its_trials_back(tmp_path, n):
+    """As one that joins later: it does not see what the run has begun, and writes nothing of its own."""
+    trial = pack_of(tmp_path / "seen", grid(*(dict(seed=seed) for seed in range(n))))
+    job = Job(str(tmp_path / "not_seen"), varying=trial._job.varying)
+    SparseTrial.setup(trial, trial.config, job)
+    result = trial.train()
+    told = result[MEMBERS] if n > 1 else [result]
+    assert result["done"] and len(told) == n
+    for report in told:
+        assert report["done"] and f"does not see the storage {tmp_path}/not_seen" in report["cut_off_by"]
+    assert not (tmp_path / "not_seen").exists()
 
 
 @pytest.mark.parametrize("engine", ["torch", "sparse"])

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import ray
 import torch
+from packed_trials import begin
 from ray import tune as ray_tune
 
 import analysis
@@ -78,6 +79,7 @@ def of_job(path):
 
     class Trial(SparseTrial):
         def setup(self, config):
+            begin(path, config)
             super().setup(config, Job(str(path), checkpoint_epochs=2))
 
     return Trial

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import ray
 import torch
+from packed_trials import begin
 from ray import tune as ray_tune
 from ray.tune import ExperimentAnalysis, ResultGrid
 
@@ -48,6 +49,7 @@ def of_job(path, **options):
 
     class Trial(SparseTrial):
         def setup(self, config):
+            begin(path, config)
             super().setup(config, Job(str(path), **options))
 
     return Trial

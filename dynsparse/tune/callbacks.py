@@ -39,6 +39,7 @@ class ShowProgress(tune.Callback):
         self._names = [folder_name(config) for config in configs]
         self._ended: set[int] = set()  # places
         self._running: set[int] = set()  # likewise
+        self._told: set[str] = set()  # why trials were cut off
         self._written_at = 0.0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -56,12 +57,18 @@ class ShowProgress(tune.Callback):
             self._progress.row(name, report[ROW], None if has_diverged else report.get(self._progress.metric))
             for damage in report.get(DAMAGE, []):
                 print(f"\ndamaged: {name}/{damage}", file=sys.stderr)
-            if CUT_OFF_BY in report:
-                print(f"{name} is cut off: {report[CUT_OFF_BY]}", file=sys.stderr)
+            if CUT_OFF_BY in report and report[CUT_OFF_BY] not in self._told:
+                self._told.add(report[CUT_OFF_BY])
+                print(f"\n{name} is cut off: {report[CUT_OFF_BY]}", file=sys.stderr)
             if report["done"]:
                 self._end(place, failed=ENDED_BY in report)
         if SPLIT_BY in result:
             print(f"\na pack goes on as two halves, to find out whose fault it is: {result[SPLIT_BY]}", file=sys.stderr)
+        self._update()
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Count its trials as waiting: its process is gone, and another may have to wait for room."""
+        self._running -= set(trial.config[PLACES])
         self._update()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -117,11 +124,7 @@ class RecordFailures(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note its process; also each time that the trial is continued."""
-        places = trial.config[PLACES]
-        if trial.num_failures:
-            who = self._names[places[0]] if len(places) == 1 else f"a pack of {len(places)} trials"
-            print(f"\n{who} died and goes on from its last checkpoint (retry {trial.num_failures})", file=sys.stderr)
-        self._actors[actor_id(trial)] = places
+        self._actors[actor_id(trial)] = trial.config[PLACES]
         self._heard[trial.trial_id], self._kills[trial.trial_id] = time.monotonic(), processes_ended_for_memory()
 
     def on_trial_result(
@@ -130,6 +133,12 @@ class RecordFailures(tune.Callback):
         """Note that it lives, and which of its trials have ended."""
         self._heard[trial.trial_id] = time.monotonic()
         self._ended |= {place for place, report in reports(trial, result).items() if report["done"]}
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Tell of it."""
+        places = trial.config[PLACES]
+        who = self._names[places[0]] if len(places) == 1 else f"a pack of {len(places)} trials"
+        print(f"\n{who} died and goes on from its last checkpoint (retry {trial.num_failures})", file=sys.stderr)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write error.txt and failed.json."""

@@ -56,6 +56,10 @@ class Member:
         self.n_steps = len(steps(config))
         self._seconds = self.rows[-1]["time_total_s"] if self.rows else 0.0
 
+    def has_begun(self) -> bool:
+        """Whether its folder is there, which the driver has begun."""
+        return self._folder.has_begun()
+
     def has_failed(self) -> bool:
         """Whether its folder says so: it has then failed in this run, before its pack was continued."""
         return self._folder.error() is not None
@@ -123,12 +127,20 @@ class Member:
         self.rows.append(row)
 
 
+def not_seen(job: Job) -> str:
+    """What is told of trials whose folders are not seen from this machine."""
+    machine = _machine()
+    return (
+        f"the node {machine['node_ip']} ({machine['hostname']}) does not see the storage {job.path}; take it away, let "
+        "it see that, or give a --storage that all nodes share, such as s3://..."
+    )
+
+
 @cache
 def _machine() -> dict[str, str]:
     return {"hostname": socket.gethostname(), "node_ip": ray.util.get_node_ip_address()}
 
 
-def cut_off(error: OSError, n_rows: int) -> Report:
+def cut_off(reason: str, n_rows: int) -> Report:
     """What is told of a trial that has not failed, but cannot write."""
-    reason = f"the disk is full: {error}"
     return {"done": True, ENDED_BY: reason, CUT_OFF_BY: reason, ROW: n_rows}

@@ -17,7 +17,7 @@ from ray import tune
 from dynsparse.data import DataError
 from dynsparse.training import Trainer, TrialError
 from dynsparse.tune.group import Group, at_once, grouped
-from dynsparse.tune.member import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW, Job, Member, Report, cut_off
+from dynsparse.tune.member import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW, Job, Member, Report, cut_off, not_seen
 from dynsparse.tune.space import PLACES, trials_of
 
 # What a step of a pack of several tells the driver: of each trial its place in the list, and what is told of one that
@@ -41,6 +41,11 @@ class SparseTrial(tune.Trainable):
         trials = trials_of(config, job.varying)
         members = at_once(lambda trial: Member(trial, job), trials.values())
         self._job, self._places = job, dict(zip(members, trials, strict=True))
+        self._is_blind = not all(at_once(Member.has_begun, members))
+        if self._is_blind:
+            # A machine that has joined since all were looked at. Tune would try again, and here: this one is idle.
+            self._groups = []
+            return
         if len(members) > 1:
             failed = at_once(Member.has_failed, members)
             members = [member for member, has_failed in zip(members, failed, strict=True) if not has_failed]
@@ -65,6 +70,8 @@ class SparseTrial(tune.Trainable):
         no pack whatever else goes wrong. Tune then tries again from `setup`.
         """
         reports, split_by = dict[Member, Report](), None
+        if self._is_blind:
+            reports = {member: cut_off(not_seen(self._job), 0) for member in self._places}
         try:
             if self._groups:
                 reports, split_by = self._tried(self._groups[0])
@@ -72,7 +79,8 @@ class SparseTrial(tune.Trainable):
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             # Tune would try again in new processes, for minutes, and then take the trials for failed.
-            reports = {member: cut_off(error, group.n_rows) for group in self._groups for member in group.members}
+            what = f"the disk is full: {error}"
+            reports = {member: cut_off(what, group.n_rows) for group in self._groups for member in group.members}
             self._groups = []
         self._groups = [group for group in self._groups if group.members]
         if len(self._places) == 1:

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from packed_trials import begin
 
 from dynsparse.config import Config
 from dynsparse.storage import open_folder
@@ -15,6 +16,7 @@ CONFIG = Config.of(dict(dataset_name="digits", hidden_sizes=[20], batch_size=64,
 def train(path, after_epoch=lambda row: None):
     class Trial(SparseTrial):
         def setup(self, config):
+            begin(path, config)
             super().setup(config, Job(str(path), checkpoint_epochs=2))
 
     trial, row = Trial(CONFIG.values()), {}
