@@ -23,7 +23,7 @@ from analysis.values import hashable
 
 NAME = ".analysis.arrow"
 # Another number whenever what is read of the same files becomes another.
-VERSION = 3
+VERSION = 4
 
 
 class Cached(NamedTuple):

@@ -184,18 +184,22 @@ def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict
     rows, problems = _read_rows(folder, state)
     config, config_problems = _read_config(folder, rows, state)
     error, error_problem = read_last_line(folder / "error.txt")
-    # Tune writes its own error.txt over a better one.
-    ended, _ = read_object(folder / "failed.json")
-    error = _first_text(ended.get("error"), error or "") or None
     if error_problem not in (None, MISSING):
         problems.append(("error.txt", str(error_problem)))
+    # Tune writes an error.txt at each failure, over a better one too. In a folder of ours it tells of one try, after
+    # which the trial may go on; failed.json is the end.
+    ended, ended_problem = read_object(folder / "failed.json")
+    has_failed = error_problem != MISSING
+    if has_failed and ended_problem == MISSING and (folder / "about.json").exists():
+        has_failed, error = False, None
+    error = _first_text(ended.get("error"), error or "") or None
     last = rows[-1] if rows else {}
     trial = Trial(
         trial_dir=folder.name,
         trial_id=_first_text(last.get("trial_id"), _id_in_name(folder.name), state.get("trial_id"), folder.name),
         name=_first_text(last.get("experiment_tag"), state.get("experiment_tag"), folder.name),
         config=flatten(config),
-        status=_status(last, error_problem != MISSING, state),
+        status=_status(last, has_failed, state),
         error=error,
         diverged=_has_diverged(flatten(last)),
     )

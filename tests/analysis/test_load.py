@@ -376,3 +376,20 @@ def test_a_trial_that_has_lost_its_hyperparameters_is_no_value_of_an_axis(tmp_pa
     (found,) = analysis.compare(df, "model", "val_acc_max")["conclusion"]
     assert "nothing" not in found
     assert found.startswith(whole.split(" (")[0])
+
+
+def test_a_trial_of_ours_that_died_and_goes_on_has_not_failed(tmp_path: Path) -> None:
+    rows = {"val_acc": [0.5]}
+    error = "Traceback\nActorUnavailableError: gone\n"
+    trial = write_trial(tmp_path / "trial_0123456789ab", {"on_perc": 0.1}, rows, done=False, error=error)
+
+    def told() -> list[str | None]:
+        [(status, last_line)] = analysis.load(tmp_path)[["status", "error"]].itertuples(index=False)
+        return [status, None if pd.isna(last_line) else last_line]
+
+    # Of another project the file is all there is to go by.
+    assert told() == ["error", "ActorUnavailableError: gone"]
+    (trial / "about.json").write_text("{}")
+    assert told() == ["incomplete", None]
+    (trial / "failed.json").write_text(json.dumps({"error": "ValueError: no"}))
+    assert told() == ["error", "ValueError: no"]
