@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import requests
@@ -33,7 +33,7 @@ class RayCluster:
         # The user of a cluster gives these to each command.
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self.token}
         self._inside = {**self.environment, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **environment}
-        self.dashboard_port, self.port = free_port(), free_port()
+        self.dashboard_port, self.port, self._client_port = free_ports(3)
         self.address = f"http://127.0.0.1:{self.dashboard_port}"
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.nodes: list[str] = []
@@ -47,9 +47,11 @@ class RayCluster:
         self.head = self._start(
             *("--head", "--port", self.port, "--num-cpus", 0),
             *("--include-dashboard", "true", "--dashboard-host", "127.0.0.1", "--dashboard-port", self.dashboard_port),
-            *("--ray-client-server-port", free_port()),
+            *("--ray-client-server-port", self._client_port),
         )
-        if not self._wait_for(lambda: self._ask("/api/v0/nodes").ok):
+        process = self._started[-1][1]
+        is_up = self._wait_for(lambda: process.poll() is not None or self._ask("/api/v0/nodes").ok)
+        if not is_up or process.poll() is not None:
             self._give_up()
         for _ in range(n_nodes):
             self.add()
@@ -101,7 +103,7 @@ class RayCluster:
 
     def _start(self, *options: object, before: tuple[str, ...] = ()) -> str:
         # Several nodes on one machine: each port is another, and no node takes a third of the memory.
-        ports = [f"--{kind}-port={free_port()}" for kind in PORTS]
+        ports = [f"--{kind}-port={port}" for kind, port in zip(PORTS, free_ports(len(PORTS)), strict=True)]
         # And each has a folder of its own: one would write over what Ray unpacks for a job under the feet of another.
         ports += ["--temp-dir", str(self.folder / str(len(self._started)))]
         ports += ["--include-log-monitor", "false", "--object-store-memory", str(100 * 2**20)]
@@ -139,6 +141,13 @@ class RayCluster:
 
 
 def free_port() -> int:
-    with socket.socket() as each:
-        each.bind(("127.0.0.1", 0))
-        return each.getsockname()[1]
+    return free_ports(1)[0]
+
+
+def free_ports(n: int) -> list[int]:
+    """Ports that nobody listens at just now, no two the same."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]

@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from ray_cluster import free_ports
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 ENDS = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT")
 CONF = """
@@ -37,7 +39,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
-KillWait=10
+KillWait=30
 NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2
 NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2
 PartitionName=all Nodes=node1,node2 Default=YES MaxTime=INFINITE State=UP
@@ -148,14 +150,3 @@ def wait(condition, seconds):
     while not condition():
         assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(0.5)
-
-
-def free_ports(n):
-    """Ports that nobody listens at just now."""
-    sockets = [socket.socket() for _ in range(n)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
