@@ -213,7 +213,7 @@ def test_a_relative_storage_that_is_shared(file, monkeypatch, tmp_path):
         ([*KUBERAY, "--env", "HOME"], "--env belongs to a job that is sent, and --kuberay writes a file"),
         ([*RAY_UP, "--address", "http://x"], "--address belongs to a job that is sent"),
         ([*SLURM, "--pip"], "--pip belongs to a job that is sent"),
-        (["--slurm"], "Missing option '--storage'"),
+        (["--slurm"], "give --storage: a folder that all nodes share"),
         (["--kuberay", "--storage", "s3://b/x"], "give --image"),
         (["--kuberay", "--image", "a", "--storage", "/x"], "give --claim"),
         (["--ray-up", "--storage", "/x"], "machines of a cloud share none"),

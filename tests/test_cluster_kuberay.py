@@ -151,7 +151,7 @@ def test_hostile_words_reach_the_run_as_they_are(tmp_path):
         ({}, dict(workers=0), "--workers must be a whole number of at least 1"),
         ({}, dict(max_workers=1), "--max-workers must be a whole number of at least 2"),
         ({}, dict(gpus_per_node=1), "device='cpu'"),
-        ({}, dict(image=""), "is no image"),
+        ({}, dict(image=""), "no image is given; give --image"),
         ({}, dict(image='a" b'), "is no image"),
         ({}, dict(memory_per_node="8 GB"), "no amount of memory"),
         ({}, dict(claim=None), "give --claim"),

@@ -16,7 +16,7 @@ COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in 
 # What sets up an environment is done by whoever runs the tests.
 SET_UP = ("make demo", "make test", "python3 -m venv", ".venv/bin/python -m pip")
 # tests/test_cluster_jobs.py types these: they take a cluster.
-ON_A_CLUSTER = ("export RAY_", "dynsparse submit first.py --storage", "dynsparse jobs")
+ON_A_CLUSTER = ("export RAY_", "ray ", "dynsparse submit first.py --storage", "dynsparse jobs")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,16 @@ def test_every_command_runs_in_the_order_of_the_page(folder):
     assert re.sub(rf"{number}|\s", "", printed) == re.sub(rf"{number}|\s", "", shown)
     figures = [[float(each) for each in re.findall(number, text)] for text in (printed, shown)]
     assert figures[0] == pytest.approx(figures[1], abs=0.05)
+
+
+def test_commands_of_ray_are_as_ray_has_them():
+    """To run them would open a port to the network."""
+    commands = [shlex.split(line) for line in COMMANDS if line.startswith("ray ")]
+    assert len(commands) == 3
+    for _, name, *options in commands:
+        ray = Path(sys.executable).with_name("ray")
+        told = subprocess.run([ray, name, "--help"], capture_output=True, text=True, check=True).stdout
+        assert all(option.partition("=")[0] in told.split() for option in options), told
 
 
 def test_the_method_of_the_recipe_is_one(folder):

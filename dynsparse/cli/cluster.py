@@ -41,7 +41,7 @@ job_argument = click.argument("job")
 @click.command(cls=Grouped)
 @file_argument
 @click.option("--set", "settings", multiple=True, metavar=Setting.name, help="As for run.")
-@click.option("--storage", required=True, help="Folder that all nodes share, from /; or s3://...")
+@click.option("--storage", help="Folder that all nodes share, from /; or s3://...  [required]")
 @click.option("--shared", is_flag=True, help="All nodes do see that folder, whatever it looks like.")
 @click.option("--slurm", is_flag=True, help="Print a file for sbatch, and send nothing.")
 @click.option("--kuberay", is_flag=True, help="Print a RayJob for Kubernetes, likewise.")
@@ -57,7 +57,7 @@ def submit(
     context: click.Context,
     file: str,
     settings: Sequence[str],
-    storage: str,
+    storage: str | None,
     shared: bool,
     address: str,
     follow: bool,
@@ -81,6 +81,8 @@ def submit(
 
     Exit code: that of run. Without --follow 0 when the job is sent.
     """
+    if storage is None:
+        raise Refusal("give --storage: a folder that all nodes share (/shared/results), or s3://bucket/folder")
     with refusing():
         all_typed = [option.opts[0] for option in submit.params if typed(context, option)]
         flag = files.chosen(all_typed, [option.opts[0] for option in job_options])
@@ -108,13 +110,20 @@ def submit(
             command = Command(Path(file), name, storage, words, devices, shared=shared, **given)
             click.echo(files.written(flag, command, options), nl=False)
             return
-        arguments = ["--storage", on_all_nodes(storage, shared), *words]
+        storage = on_all_nodes(storage, shared)
+        arguments = ["--storage", storage, *words]
         again = ["dynsparse", "submit", file, "--address", address, *(word for word in arguments if word != "--fresh")]
         again += [word for name in names for word in ("--env", name)] + ["--pip"] * pip
         environment = {**environment_of(names), trials.AGAIN: shlex.join(again)}
         cluster = connected(address)
         job = cluster.submit(
-            file, arguments, experiment=name, again=shlex.join(again), environment=environment, pip=pip
+            file,
+            arguments,
+            experiment=name,
+            folder=f"{storage.rstrip('/')}/{name}",
+            again=shlex.join(again),
+            environment=environment,
+            pip=pip,
         )
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
     click.echo(f"sent to {cluster.address} as the job {job}", err=True)
@@ -137,19 +146,19 @@ def jobs(address: str) -> None:
     with refusing():
         cluster = connected(address)
         found = cluster.jobs()
-        from dynsparse.cluster.jobs import EXPERIMENT, exit_code
+        from dynsparse.cluster.jobs import FOLDER, exit_code
 
     rows = [
         [
             each.submission_id,
-            (each.metadata or {})[EXPERIMENT],
+            (each.metadata or {}).get(FOLDER, ""),
             each.status.value.lower(),
             exit_code(each) if each.status.is_terminal() else "",
             datetime.fromtimestamp((each.start_time or 0) / 1000).strftime("%Y-%m-%d %H:%M:%S"),
         ]
         for each in found
     ]
-    click.echo(tabulate(rows, ["job", "experiment", "status", "exit code", "started"]) if rows else "no jobs")
+    click.echo(tabulate(rows, ["job", "results", "status", "exit code", "started"]) if rows else "no jobs")
 
 
 @click.command()
@@ -182,7 +191,8 @@ def stop(job: str, address: str) -> None:
         info, printed = cluster.stop(job)
     click.echo(printed, nl=False)
     click.echo(f"{job} has ended: {info.status.value.lower()}", err=True)
-    show_again(info)
+    if trials.AGAIN_SAID not in printed:
+        show_again(info)
 
 
 def on_all_nodes(storage: str, shared: bool) -> str:

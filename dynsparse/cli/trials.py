@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SHOWN_FAILURES = 10
 # Set in a job: the command of who has sent it, which is not the one that the job is.
 AGAIN = "DYNSPARSE_AGAIN"
+AGAIN_SAID = "stopped; to go on, type the same again:"
 
 
 class Pack(click.ParamType):
@@ -40,7 +41,7 @@ class Pack(click.ParamType):
 @file_argument
 @set_option
 def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
-    """Count and list the trials of an experiment FILE. Trains nothing, starts no Ray."""
+    """Count the trials of an experiment FILE, and list what they differ in. Trains nothing, starts no Ray."""
     from dynsparse.experiment import axes, same_trials
     from dynsparse.plan import keys_read
 
@@ -113,7 +114,7 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
         raise Refusal(str(error)) from error
     show_outcome(outcome, configs, experiment.metric)
     if outcome.n_unfinished and outcome.stopped_by is not None:
-        click.echo(f"stopped; to go on, type the same again:  {again(file)}")
+        click.echo(f"{AGAIN_SAID}  {again(file)}")
         raise click.exceptions.Exit(128 + outcome.stopped_by)
     if outcome.failures or outcome.n_unfinished:
         raise click.exceptions.Exit(1)

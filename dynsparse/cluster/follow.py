@@ -55,12 +55,15 @@ async def _follow(cluster: Cluster, job: str, show: Callable[[str], None], say: 
             if info.status.is_terminal():
                 show((await asyncio.to_thread(cluster.logs, job))[n_shown:])
                 return info
-        except NoAnswerError:
+        except NoAnswerError as error:
             if lost_at is not None and time.monotonic() - lost_at > GIVE_UP_SECONDS:
-                raise
+                raise NoAnswerError(
+                    f"nobody has answered at {cluster.address} for {GIVE_UP_SECONDS:.0f} s: the head is lost, or what "
+                    "leads to it"
+                ) from error
         if lost_at is None:
             lost_at = time.monotonic()
-            say(f"the connection to {cluster.address} is lost; the job goes on without it; trying again")
+            say(f"the connection to {cluster.address} is lost; the job goes on if its head does; trying again")
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 

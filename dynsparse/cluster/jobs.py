@@ -33,7 +33,7 @@ PIP_SECONDS = 900
 # What Ray's client tells of each file that it sends.
 LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging")
 # Keys of a job's metadata.
-EXPERIMENT, AGAIN = "dynsparse_experiment", "dynsparse_again"
+EXPERIMENT, FOLDER, AGAIN = "dynsparse_experiment", "dynsparse_folder", "dynsparse_again"
 
 
 class ClusterError(ValueError):
@@ -81,6 +81,7 @@ class Cluster:
         arguments: Sequence[str],
         *,
         experiment: str,
+        folder: str,
         again: str,
         environment: Mapping[str, str] | None = None,
         pip: bool = False,
@@ -92,12 +93,20 @@ class Cluster:
                 and with this version of dynsparse.
             arguments: what follows the file in `dynsparse run FILE ...`.
             experiment: its name.
+            folder: of its results.
             again: the command to type to go on.
             environment: variables of all processes of the job. The dashboard shows them.
             pip: have Ray install on each node what dynsparse needs.
 
-        Raises: also StagingError for files that are too large.
+        Raises: also StagingError for files that are too large; ClusterError where another job is at the folder.
         """
+        for job in self.jobs():
+            if job.metadata and job.metadata.get(FOLDER) == folder and not job.status.is_terminal():
+                there = job.submission_id
+                raise ClusterError(
+                    f"the job {there} is at {folder}: dynsparse logs {there} --follow shows it, dynsparse stop {there} "
+                    "ends it; or give another --name"
+                )
         with tempfile.TemporaryDirectory() as folder:
             working_dir, about = Path(folder, "working_dir"), Path(folder, "about")
             for each in (working_dir, about):
@@ -117,7 +126,7 @@ class Cluster:
                 return self._client.submit_job(
                     entrypoint=f"exec {shlex.join(command)}",
                     runtime_env=runtime_env,
-                    metadata={EXPERIMENT: experiment, AGAIN: again},
+                    metadata={EXPERIMENT: experiment, FOLDER: folder, AGAIN: again},
                 )
 
     def jobs(self) -> list[JobDetails]:

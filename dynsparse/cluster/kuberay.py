@@ -52,7 +52,8 @@ def rayjob(
     at_least(workers, max_workers=most)
     command.check_node(cpus_per_node, gpus_per_node)
     if not re.fullmatch(r"[\w./:@-]+", image, re.ASCII):
-        raise CommandError(f"{image!r} is no image; give --image, such as registry.example.com/dynsparse:1")
+        what = f"{image!r} is no image" if image else "no image is given"
+        raise CommandError(f"{what}; give --image, such as registry.example.com/dynsparse:1")
     if not re.fullmatch(r"[1-9]\d*([KMGT]i?)?", memory_per_node, re.ASCII):
         raise CommandError(f"{memory_per_node!r} is no amount of memory; give --memory-per-node, such as 8Gi")
     is_folder = "://" not in command.storage

@@ -174,9 +174,10 @@ def _opened(storage: str, name: str) -> Folder:
         folder = open_folder(storage).sub(name)
         folder.names()
     except (OSError, ValueError) as error:
-        raise ExperimentError(
-            f"the storage {storage}/{name} cannot be read: {error}; give another --storage"
-        ) from error
+        fix = "give another --storage"
+        if "://" in storage:
+            fix = f"give it what it asks for, credentials or a region (submit hands variables on with --env), or {fix}"
+        raise ExperimentError(f"the storage {storage}/{name} cannot be read: {error}; {fix}") from error
     return folder
 
 
