@@ -107,8 +107,8 @@ class Cluster:
                     f"the job {there} is at {folder}: dynsparse logs {there} --follow shows it, dynsparse stop {there} "
                     "ends it; or give another --name"
                 )
-        with tempfile.TemporaryDirectory() as folder:
-            working_dir, about = Path(folder, "working_dir"), Path(folder, "about")
+        with tempfile.TemporaryDirectory() as beside:
+            working_dir, about = Path(beside, "working_dir"), Path(beside, "about")
             for each in (working_dir, about):
                 each.mkdir()
             staged = stage_experiment(file, working_dir)
