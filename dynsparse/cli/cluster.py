@@ -119,7 +119,6 @@ def submit(
         job = cluster.submit(
             file,
             arguments,
-            experiment=name,
             folder=f"{storage.rstrip('/')}/{name}",
             again=shlex.join(again),
             environment=environment,
@@ -151,7 +150,7 @@ def jobs(address: str) -> None:
     rows = [
         [
             each.submission_id,
-            (each.metadata or {}).get(FOLDER, ""),
+            (each.metadata or {})[FOLDER],
             each.status.value.lower(),
             exit_code(each) if each.status.is_terminal() else "",
             datetime.fromtimestamp((each.start_time or 0) / 1000).strftime("%Y-%m-%d %H:%M:%S"),

@@ -33,7 +33,7 @@ PIP_SECONDS = 900
 # What Ray's client tells of each file that it sends.
 LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging")
 # Keys of a job's metadata.
-EXPERIMENT, FOLDER, AGAIN = "dynsparse_experiment", "dynsparse_folder", "dynsparse_again"
+FOLDER, AGAIN = "dynsparse_folder", "dynsparse_again"
 
 
 class ClusterError(ValueError):
@@ -80,7 +80,6 @@ class Cluster:
         file: str | Path,
         arguments: Sequence[str],
         *,
-        experiment: str,
         folder: str,
         again: str,
         environment: Mapping[str, str] | None = None,
@@ -92,8 +91,7 @@ class Cluster:
             file: the experiment file, which this process has loaded; it is sent, with what it imports from beside it
                 and with this version of dynsparse.
             arguments: what follows the file in `dynsparse run FILE ...`.
-            experiment: its name.
-            folder: of its results.
+            folder: of the experiment's results; of two jobs that are not over each has its own.
             again: the command to type to go on.
             environment: variables of all processes of the job. The dashboard shows them.
             pip: have Ray install on each node what dynsparse needs.
@@ -126,14 +124,14 @@ class Cluster:
                 return self._client.submit_job(
                     entrypoint=f"exec {shlex.join(command)}",
                     runtime_env=runtime_env,
-                    metadata={EXPERIMENT: experiment, FOLDER: folder, AGAIN: again},
+                    metadata={FOLDER: folder, AGAIN: again},
                 )
 
     def jobs(self) -> list[JobDetails]:
         """The jobs that dynsparse has started, in the order of their start."""
         with self._explained():
             found = self._client.list_jobs()
-        ours = [each for each in found if each.type is JobType.SUBMISSION and EXPERIMENT in (each.metadata or {})]
+        ours = [each for each in found if each.type is JobType.SUBMISSION and FOLDER in (each.metadata or {})]
         return sorted(ours, key=lambda each: each.start_time or 0)
 
     def job(self, job: str) -> JobDetails:
