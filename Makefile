@@ -35,7 +35,7 @@ test: $(installed_test)
 	$(PYTHON) -m pytest -n 2 --dist loadgroup
 
 faults: $(installed_test)
-	$(PYTHON) -m pytest tests/faults tests/test_cluster_jobs.py tests/test_cluster_slurm.py -m "faults or not faults"
+	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py -m "faults or not faults"
 
 bench: $(installed_bench)
 	$(PYTHON) benchmarks/one_epoch.py --json benchmarks/one_epoch.json

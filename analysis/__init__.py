@@ -1,19 +1,10 @@
 """Trial folders of Ray Tune as DataFrames, and the tables that are made of them."""
 
-from analysis.aggregates import agg, failure_rates, mean_and_std, round_mean, stats
-from analysis.compare import compare
-from analysis.correlation import correlation
-from analysis.curves import curves, epochs_to
-from analysis.differences import differences, without_constant
-from analysis.export import save
-from analysis.failing import survivorship
-from analysis.importance import importance
-from analysis.kinds import kind_differences, where_kinds_differ
-from analysis.ranking import best, pareto
-from analysis.studies import first_training
-from analysis.sweeps import mean_sparsity_at_fall, sparsity_at_fall, sparsity_summary, sweeps
-from analysis.tables import failures, format_table, left_out, pivot, varying
-from analysis.tickets import (
+from analysis.frame.config_diff import differences, without_constant
+from analysis.loading.load import issues, load, load_history, load_many, logged
+from analysis.output.save_table import save
+from analysis.output.tables import failures, format_table, left_out, pivot, varying
+from analysis.pruning.lottery import (
     matching_rounds,
     mean_matching_pruned,
     pruned_fractions,
@@ -23,8 +14,17 @@ from analysis.tickets import (
     tickets,
     with_last_rounds,
 )
-from analysis.trials import issues, load, load_history, load_many, logged
-from analysis.variance import anova
+from analysis.pruning.rows import first_training
+from analysis.pruning.sparsity import mean_sparsity_at_fall, sparsity_at_fall, sparsity_summary, sweeps
+from analysis.pruning.weight_vs_unit import kind_differences, where_kinds_differ
+from analysis.stats.aggregate import agg, failure_rates, mean_and_std, round_mean, stats
+from analysis.stats.correlate import correlation
+from analysis.stats.importances import importance
+from analysis.stats.learning_curves import curves, epochs_to
+from analysis.stats.pairwise import compare
+from analysis.stats.ranking import best, pareto
+from analysis.stats.survivors import survivorship
+from analysis.stats.variance import anova
 
 __all__ = [
     "agg",

@@ -18,7 +18,7 @@ from tabulate import tabulate
 from turns import write
 
 from dynsparse.config import Config
-from dynsparse.training import Trainer
+from dynsparse.training.trainer import Trainer
 
 
 def accuracies(engine, seeds, epochs):

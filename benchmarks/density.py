@@ -9,7 +9,7 @@ import torch
 from turns import seconds_in_turns, write
 
 from dynsparse.config import Config
-from dynsparse.training import Trainer
+from dynsparse.training.trainer import Trainer
 
 DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 ENGINES = ("torch", "sparse")

@@ -16,7 +16,7 @@ import torch
 from tabulate import tabulate
 
 from dynsparse.config import Config
-from dynsparse.training import Trainer
+from dynsparse.training.trainer import Trainer
 from dynsparse.tune.trainable import Job, SparseTrial
 
 

@@ -15,11 +15,11 @@ from tabulate import tabulate
 from turns import write
 
 from dynsparse.config import Config
-from dynsparse.engines.pack import initial
+from dynsparse.engines.base import initial
+from dynsparse.export.modules import build
+from dynsparse.export.network import Trained, compressed, pruned
 from dynsparse.export.tensor_files import content_of, to_safetensors
-from dynsparse.modules import build
-from dynsparse.plan import plan
-from dynsparse.trained import Trained, compressed, pruned
+from dynsparse.planning.plan import plan
 
 BATCHES = (1, 128)
 # Of one form, one after the other: its weights lie in the caches then, as in a program that does nothing else.

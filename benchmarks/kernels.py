@@ -18,8 +18,8 @@ from turns import write
 
 from dynsparse.config import Config
 from dynsparse.engines.sparse import kernels
-from dynsparse.engines.sparse.lanes import LANES, weighted_sum
-from dynsparse.training import Trainer
+from dynsparse.engines.sparse.simd import LANES, weighted_sum
+from dynsparse.training.trainer import Trainer
 
 ROW = 4 * LANES
 

@@ -17,7 +17,7 @@ from tabulate import tabulate
 from turns import rows, seconds_in_turns, write
 
 from analysis import load, load_history
-from analysis.cache import NAME
+from analysis.loading.cache import NAME
 
 HEADERS = ["", "median s", "min", "max", "ratio"]
 

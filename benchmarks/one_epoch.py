@@ -12,8 +12,8 @@ from tabulate import tabulate
 from turns import HEADERS, rows, seconds_in_turns, write
 
 from dynsparse.config import Config
-from dynsparse.data_files import resolve_data_dir
-from dynsparse.training import Trainer
+from dynsparse.data.download import resolve_data_dir
+from dynsparse.training.trainer import Trainer
 
 WIDE = (1000, 1000, 500, 200)
 

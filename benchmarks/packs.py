@@ -27,7 +27,7 @@ from packs_steps import WIDTH_TITLES, is_no_slower, measure_epoch, measure_step,
 from turns import write
 
 from dynsparse.data import load_dataset
-from dynsparse.packs import WIDTHS
+from dynsparse.planning.packs import WIDTHS
 
 # What is measured where nothing else is asked for.
 USUAL: dict[str, dict[str, Any]] = {

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from dynsparse.config import Config
 from dynsparse.data import epoch_order, load_dataset
-from dynsparse.engines.pack import When
+from dynsparse.engines.base import When
+from dynsparse.engines.packed import cuda_graph as graph
+from dynsparse.engines.packed import engine as wide
+from dynsparse.engines.packed.engine import WideEngine
 from dynsparse.engines.torch import TorchEngine
-from dynsparse.engines.wide import engine as wide
-from dynsparse.engines.wide import graph
-from dynsparse.engines.wide.engine import WideEngine
-from dynsparse.packs import select
-from dynsparse.plan import plan
+from dynsparse.planning.packs import select
+from dynsparse.planning.plan import plan
 
 # Six trials that differ in most keys in which a pack may.
 DIFFERING: list[dict[str, Any]] = [

@@ -16,11 +16,11 @@ import numpy as np
 
 from dynsparse.config import Config
 from dynsparse.data import DATASETS, Arrays, Source
-from dynsparse.data_files import missing, resolve_data_dir
-from dynsparse.packs import filled_up, moved, pack_up, select
-from dynsparse.storage import open_folder
-from dynsparse.training import Row, Trainer
-from dynsparse.trial_folder import TrialFolder, folder_name, identity
+from dynsparse.data.download import missing, resolve_data_dir
+from dynsparse.io.storage import open_folder
+from dynsparse.planning.packs import filled_up, moved, pack_up, select
+from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
+from dynsparse.training.trainer import Row, Trainer
 
 # The data set that `register_data` makes known.
 DATA = "benchmark"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dynsparse.engines.pack import products_in
+from dynsparse.engines.base import products_in
 
 FLOAT = 4  # bytes
 

@@ -12,15 +12,15 @@ import torch
 from packs_grid import BATCH, CHECKPOINT_EPOCHS, SIZES, Results, with_kwinners
 from packs_machine import Rates, least_milliseconds, milliseconds, milliseconds_by_the_wall, work_of_step
 
-from dynsparse import masks
 from dynsparse.data import Images, epoch_order, load_dataset, noise_images
-from dynsparse.engines.pack import When, products_in
-from dynsparse.engines.wide.engine import VECTOR, WideEngine
-from dynsparse.engines.wide.passes import backward_, cross_entropy, forward
-from dynsparse.engines.wide.products import add_counts_, linear, of_trials
-from dynsparse.engines.wide.rows import Rows
-from dynsparse.packs import moved
-from dynsparse.plan import plan
+from dynsparse.engines.base import When, products_in
+from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward
+from dynsparse.engines.packed.engine import VECTOR, WideEngine
+from dynsparse.engines.packed.flat_params import Rows
+from dynsparse.engines.packed.matmul import add_counts_, linear, of_trials
+from dynsparse.ops import masks
+from dynsparse.planning.packs import moved
+from dynsparse.planning.plan import plan
 
 # As many numbers as a trial of the grid has in each row.
 N_COLUMNS = 45

@@ -18,10 +18,10 @@ from ray import tune
 from tabulate import tabulate
 
 from analysis import load
-from dynsparse.account import take_stock
 from dynsparse.experiment import Experiment
-from dynsparse.storage import open_folder
-from dynsparse.trial_folder import TrialFolder, folder_name
+from dynsparse.io.storage import open_folder
+from dynsparse.results.grid_status import take_stock
+from dynsparse.results.trial_folder import TrialFolder, folder_name
 from dynsparse.tune import run
 
 SPACE = dict(dataset_name="digits", hidden_sizes=[8], batch_size=1500, test_noise=False, debug_weights=False)

@@ -11,10 +11,10 @@ from plain_ticket import PlainTicket
 from tabulate import tabulate
 from turns import HEADERS, rows, seconds_in_turns, write
 
-from dynsparse import remembered
 from dynsparse.config import Config
-from dynsparse.data_files import resolve_data_dir
-from dynsparse.training import Trainer
+from dynsparse.data.download import resolve_data_dir
+from dynsparse.training import first_training_cache as remembered
+from dynsparse.training.trainer import Trainer
 
 ROUNDS = 10
 

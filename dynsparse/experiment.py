@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dynsparse.config import Config, ConfigError, keys, unknown
-from dynsparse.plan import keys_read
+from dynsparse.planning.plan import keys_read
 
 
 class ExperimentError(ValueError):

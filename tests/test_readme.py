@@ -15,7 +15,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.M | re.S)
 COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
 # What sets up an environment is done by whoever runs the tests.
 SET_UP = ("make demo", "make test", "python3 -m venv", ".venv/bin/python -m pip")
-# tests/test_cluster_jobs.py types these: they take a cluster.
+# tests/dynsparse/cluster/test_jobs.py types these: they take a cluster.
 ON_A_CLUSTER = ("export RAY_", "ray ", "dynsparse submit first.py --storage", "dynsparse jobs")
 
 
@@ -88,7 +88,7 @@ def test_the_method_of_the_recipe_is_one(folder):
         "from mine import mine\n"
         "from dynsparse.config import Config\n"
         "from dynsparse.methods import METHODS\n"
-        "from dynsparse.training import Trainer\n"
+        "from dynsparse.training.trainer import Trainer\n"
         "METHODS['Mine'] = mine\n"
         "assert Trainer([Config(model='Mine', dataset_name='digits', epochs=2)]).step()"
     )
@@ -99,7 +99,7 @@ def test_links_and_named_files_exist():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     files = re.findall(r"`((?:dynsparse|analysis|experiments|tests|benchmarks)/[\w/]+\.\w+)`", README)
     assert links and files
-    to_be_written = {"dynsparse/methods/mine.py", "tests/test_methods_mine.py"}
+    to_be_written = {"dynsparse/methods/mine.py", "tests/dynsparse/methods/test_mine.py"}
     for name in {*links, *files} - to_be_written:
         assert (ROOT / name).exists(), name
 

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.aggregates import agg, check_columns
-from analysis.plots.groups import SHOWN as TOP
-from analysis.plots.groups import (
+from analysis.plots._lib.groups import SHOWN as TOP
+from analysis.plots._lib.groups import (
     Group,
     add_band,
     add_legend,
@@ -19,9 +18,10 @@ from analysis.plots.groups import (
     names_of,
     note,
 )
-from analysis.plots.scales import Scale, scale
-from analysis.plots.style import escape, new_figure, view
-from analysis.plots.trials import averaged_over, describe, drawn, hover, with_finite
+from analysis.plots._lib.scales import Scale, scale
+from analysis.plots._lib.style import escape, new_figure, view
+from analysis.plots._lib.trials import averaged_over, describe, drawn, hover, with_finite
+from analysis.stats.aggregate import agg, check_columns
 
 
 def plot_axis(

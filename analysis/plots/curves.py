@@ -6,10 +6,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.aggregates import check_columns, check_numbers
-from analysis.curves import curves
-from analysis.plots.groups import SHOWN as TOP
-from analysis.plots.groups import (
+from analysis.plots._lib.groups import SHOWN as TOP
+from analysis.plots._lib.groups import (
     Group,
     add_band,
     add_legend,
@@ -21,7 +19,9 @@ from analysis.plots.groups import (
     names_of,
     note,
 )
-from analysis.plots.style import escape, new_figure, view
+from analysis.plots._lib.style import escape, new_figure, view
+from analysis.stats.aggregate import check_columns, check_numbers
+from analysis.stats.learning_curves import curves
 
 
 def plot_curves(

@@ -4,10 +4,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from analysis.importance import importance
-from analysis.plots.scales import ticks
-from analysis.plots.style import COLOURS, TEXT, new_figure
-from analysis.plots.trials import describe, drawn, with_finite
+from analysis.plots._lib.scales import ticks
+from analysis.plots._lib.style import COLOURS, TEXT, new_figure
+from analysis.plots._lib.trials import describe, drawn, with_finite
+from analysis.stats.importances import importance
 
 BAR = 26
 

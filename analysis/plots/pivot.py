@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.aggregates import LEFT_OUT, NOTHING, agg, key_names
-from analysis.plots.matrix import Cell, draw_matrix, matrix
-from analysis.plots.style import escape, label, short
-from analysis.plots.trials import averaged_over, describe, drawn, with_finite
+from analysis.plots._lib.matrix import Cell, draw_matrix, matrix
+from analysis.plots._lib.style import escape, label, short
+from analysis.plots._lib.trials import averaged_over, describe, drawn, with_finite
+from analysis.stats.aggregate import LEFT_OUT, NOTHING, agg, key_names
 
 
 def plot_pivot(df: pd.DataFrame, rows: str | Sequence[str], columns: str | Sequence[str], metric: str) -> go.Figure:

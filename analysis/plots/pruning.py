@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.aggregates import agg, check_columns, in_order
-from analysis.curves import curves
-from analysis.plots.groups import add_legend, groups, names_of
-from analysis.plots.panels import draw_line, new_panels
-from analysis.plots.scales import Scale, scale
+from analysis.plots._lib.groups import add_legend, groups, names_of
+from analysis.plots._lib.panels import draw_line, new_panels
+from analysis.plots._lib.scales import Scale, scale
+from analysis.plots._lib.style import view
+from analysis.plots._lib.trials import averaged_over
 from analysis.plots.sparsity import sparsity_ticks
-from analysis.plots.style import view
-from analysis.plots.trials import averaged_over
-from analysis.studies import first_training
+from analysis.pruning.rows import first_training
+from analysis.stats.aggregate import agg, check_columns, in_order
+from analysis.stats.learning_curves import curves
 
 MEASURED_ON = ("train", "val", "test")
 

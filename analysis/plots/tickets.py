@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.aggregates import agg, check_columns, check_numbers
-from analysis.plots.groups import Group, add_legend, groups, names_of
-from analysis.plots.panels import draw_line, new_panels
+from analysis.plots._lib.groups import Group, add_legend, groups, names_of
+from analysis.plots._lib.panels import draw_line, new_panels
+from analysis.plots._lib.scales import scale
+from analysis.plots._lib.style import TEXT, view
+from analysis.plots._lib.trials import averaged_over
 from analysis.plots.pruning import check_drawn
-from analysis.plots.scales import scale
 from analysis.plots.sparsity import sparsity_ticks
-from analysis.plots.style import TEXT, view
-from analysis.plots.trials import averaged_over
-from analysis.tickets import ALGORITHM, pruned_fractions
+from analysis.pruning.lottery import ALGORITHM, pruned_fractions
+from analysis.stats.aggregate import agg, check_columns, check_numbers
 
 ROUNDING = 1e-12
 

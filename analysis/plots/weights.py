@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from analysis.plots.style import LINE_SCALE, TEXT, escape, new_figure, short
+from analysis.plots._lib.style import LINE_SCALE, TEXT, escape, new_figure, short
 
 Array = np.ndarray[Any, Any]
 

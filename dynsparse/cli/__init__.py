@@ -6,7 +6,7 @@ import click
 
 from dynsparse.cli import cluster, export, results, trials
 
-# As in the processes of Ray: see LEFT_OUT in dynsparse/tune/rays.py.
+# As in the processes of Ray: see LEFT_OUT in dynsparse/tune/ray_session.py.
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 

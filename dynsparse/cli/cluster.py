@@ -14,10 +14,10 @@ import click
 from click.core import ParameterSource
 
 from dynsparse.cli import trials
-from dynsparse.cli.inputs import Grouped, Refusal, Setting, checked, file_argument
-from dynsparse.cluster import files
-from dynsparse.cluster.command import Command
-from dynsparse.data_files import asked_for
+from dynsparse.cli.parsing import Grouped, Refusal, Setting, checked, file_argument
+from dynsparse.cluster import options as files
+from dynsparse.cluster.run_command import Command
+from dynsparse.data.download import asked_for
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails
@@ -101,7 +101,7 @@ def submit(
             check_name(options["name"])
         name = options["name"] or experiment.name
         if flag is not None:
-            from dynsparse.tune.packing import gpus_of, widest_pack
+            from dynsparse.tune.pack_size import gpus_of, widest_pack
 
             widest = widest_pack(options["pack"], configs, tensorboard=options["tensorboard"], callbacks=())
             own = {"cpus_per_trial": experiment.cpus_per_trial, "gpus_per_trial": gpus_of(experiment, configs, widest)}

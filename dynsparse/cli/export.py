@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dynsparse.cli.inputs import Refusal
+from dynsparse.cli.parsing import Refusal
 
 if TYPE_CHECKING:
-    from dynsparse.trained import Trained
+    from dynsparse.export.network import Trained
 
 
 @click.command()
@@ -74,7 +74,7 @@ def export(
 
 def _network(trial_dir: str, kind: str | None, sparsity: float | None, compress: bool) -> Trained:
     """The network as it is to be written. Raises: Refusal, ValueError."""
-    from dynsparse.trained import compressed, load_network, pruned
+    from dynsparse.export.network import compressed, load_network, pruned
 
     try:
         trained = load_network(trial_dir)
@@ -88,7 +88,7 @@ def _network(trial_dir: str, kind: str | None, sparsity: float | None, compress:
 def _show(trained: Trained, path: Path) -> None:
     """What was written, and whether it is the network. Raises: Exit with code 1 if it is not."""
     from dynsparse.export import card_path
-    from dynsparse.export.check import TOLERANCE, can_be_read, compare
+    from dynsparse.export.verify import TOLERANCE, can_be_read, compare
 
     n_active = sum(int(mask.sum()) for mask in trained.masks)
     n_weights, n_biases = (sum(each.numel() for each in layers) for layers in (trained.weights, trained.biases))

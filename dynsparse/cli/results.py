@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from dynsparse.cli.inputs import Refusal, chosen, folder_argument, loaded, rows_of, warn_of_studies
+from dynsparse.cli.parsing import Refusal, chosen, folder_argument, loaded, rows_of, warn_of_studies
 
 
 @click.command()
@@ -89,7 +89,7 @@ def report(folder: str, output: str, metric: str, lowest: bool | None, where: st
     df = loaded(folder, metric=metric)
     warn_of_studies(df, of)
     try:
-        from analysis.report import report as page
+        from analysis.output.report import report as page
 
         df = chosen(df, where)
         history = analysis.load_history(folder if "://" in folder else Path(folder).expanduser())
@@ -113,7 +113,7 @@ def report(folder: str, output: str, metric: str, lowest: bool | None, where: st
 def browse(folder: str, show: bool) -> None:
     """Write a notebook that browses the results in DIR, and open it in JupyterLab."""
     loaded(folder)
-    from analysis.notebook import browsing
+    from analysis.output.notebook import browsing
 
     path = Path(f"browse_{Path(folder).name}.ipynb")
     if path.exists():

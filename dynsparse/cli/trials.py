@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynsparse.cli.inputs import Refusal, checked, file_argument, folder_argument, set_option
+from dynsparse.cli.parsing import Refusal, checked, file_argument, folder_argument, set_option
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
@@ -29,7 +29,7 @@ class Pack(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """ "auto", "off" or a number."""
-        from dynsparse.packs import read_pack
+        from dynsparse.planning.packs import read_pack
 
         try:
             return read_pack(value)
@@ -43,7 +43,7 @@ class Pack(click.ParamType):
 def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
     """Count the trials of an experiment FILE, and list what they differ in. Trains nothing, starts no Ray."""
     from dynsparse.experiment import axes, same_trials
-    from dynsparse.plan import keys_read
+    from dynsparse.planning.plan import keys_read
 
     experiment, configs = checked(file, settings)
     varying = axes(configs)
@@ -104,8 +104,8 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
     """
     experiment, configs = checked(file, settings)
     from dynsparse import tune
-    from dynsparse.data_files import DataError
-    from dynsparse.lease import OwnedError
+    from dynsparse.data.download import DataError
+    from dynsparse.results.lock import OwnedError
 
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
     try:
@@ -130,7 +130,7 @@ def again(file: str) -> str:
 def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:
     """What became of a run, where its results are, and the next command to type."""
     from dynsparse.experiment import axes
-    from dynsparse.progress import clock
+    from dynsparse.results.progress import clock
 
     path = shlex.quote(outcome.path)
     click.echo(f"\n{plural(outcome.n_complete, 'trial')} complete in {clock(outcome.seconds)}: {outcome.path}")
@@ -159,7 +159,7 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
 @click.option("--once", is_flag=True, help="Print one line and end.")
 def watch(folder: str, once: bool) -> None:
     """Follow a run that another process does in DIR, until it ends."""
-    from dynsparse.watch import follow
+    from dynsparse.results.watch import follow
 
     try:
         for line in follow(folder, once=once):
@@ -180,7 +180,7 @@ def keys() -> None:
 
 def what_a_trial_does(config: Config) -> str:
     """30 epochs; or, where it is not each epoch that gives a row: 30 epochs (50 rows)."""
-    from dynsparse.plan import steps
+    from dynsparse.planning.plan import steps
 
     all_steps = steps(config)
     n_epochs = sum(step.train for step in all_steps)

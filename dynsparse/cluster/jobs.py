@@ -18,7 +18,7 @@ import requests
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient, JobType
 
-from dynsparse.cluster.staging import requirements, stage_experiment, stage_package
+from dynsparse.cluster.packaging import requirements, stage_experiment, stage_package
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 # What dynsparse itself needs, and so the head.

@@ -6,8 +6,8 @@ import json
 import re
 from importlib.metadata import version
 
-from dynsparse.cluster.command import Command, CommandError, at_least, filled, label
-from dynsparse.cluster.staging import imported
+from dynsparse.cluster.packaging import imported
+from dynsparse.cluster.run_command import Command, CommandError, at_least, filled, label
 
 # Where the experiment file is in each pod.
 FOLDER = "/experiment"

@@ -7,9 +7,9 @@ import re
 import shlex
 from importlib.metadata import version
 
-from dynsparse.cluster.command import Command, CommandError, at_least, filled, label
 from dynsparse.cluster.kuberay import IMAGE_PYTHON
-from dynsparse.cluster.staging import requirements
+from dynsparse.cluster.packaging import requirements
+from dynsparse.cluster.run_command import Command, CommandError, at_least, filled, label
 
 # Names of AWS. The instance profile is one that the user makes, and may call otherwise.
 REGION, HEAD_TYPE, WORKER_TYPE, INSTANCE_PROFILE = "us-west-2", "m5.xlarge", "m5.2xlarge", "dynsparse-workers"

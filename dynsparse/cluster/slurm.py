@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dynsparse.cluster.command import Command, CommandError, at_least, filled, label
+from dynsparse.cluster.run_command import Command, CommandError, at_least, filled, label
 
 # A run stops within seconds; Ray takes some more. SLURM may tell it up to a minute early.
 WARNING_SECONDS = 120

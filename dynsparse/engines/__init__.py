@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from typing import NamedTuple
 
 from dynsparse.config import Config
-from dynsparse.engines.pack import Engine
+from dynsparse.engines.base import Engine
+from dynsparse.engines.packed import engine as wide
 from dynsparse.engines.torch import TorchEngine
-from dynsparse.engines.wide import engine as wide
-from dynsparse.plan import Plan, plan
+from dynsparse.planning.plan import Plan, plan
 from dynsparse.studies import Parameters
 
 

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dynsparse import masks, random
+from dynsparse import random
 from dynsparse.data import Images
-from dynsparse.engines.pack import Sums, When, initial, per_seed, products_in, updated
+from dynsparse.engines.base import Sums, When, initial, per_seed, products_in, updated
 from dynsparse.methods import MaskUpdate
-from dynsparse.networks import batch_norm, k_winners, linear, updated_duty
-from dynsparse.plan import Plan
+from dynsparse.nn.functional import batch_norm, k_winners, linear, updated_duty
+from dynsparse.ops import masks
+from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
 from dynsparse.studies import Parameters
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from torch import nn
 
-from dynsparse.checks import Choice
-from dynsparse.export.card import card
+from dynsparse.config.checks import Choice
+from dynsparse.export.model_card import card
+from dynsparse.export.modules import build
+from dynsparse.export.network import Trained
 from dynsparse.export.onnx_file import to_onnx
 from dynsparse.export.tensor_files import Content, from_pt, from_safetensors, to_pt, to_safetensors
-from dynsparse.modules import build
-from dynsparse.pruning.arguments import read_named
-from dynsparse.storage import LocalFolder
-from dynsparse.trained import Trained
+from dynsparse.io.storage import LocalFolder
+from dynsparse.pruning.validation import read_named
 
 # By the ending of a file's name: what it holds, from a network and a form.
 FORMATS: dict[str, Callable[[Trained, str], bytes]] = {

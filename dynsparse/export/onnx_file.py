@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from dynsparse.export.network import Trained, tensors
 from dynsparse.export.optional import optional
-from dynsparse.trained import Trained, tensors
 
 # The oldest that have all of the nodes, for older runtimes: of the operators, and of the file, which goes with them.
 OPERATORS, FILE_VERSION = 17, 8
@@ -23,7 +23,7 @@ INPUT, OUTPUT = "normalised_pixels", "logits"
 def to_onnx(trained: Trained, form: str) -> bytes:
     """The .onnx file of a network: float32 `normalised_pixels` (batch, inputs) to `logits` (batch, classes).
 
-    Its tensors have the names of `dynsparse.trained.tensors`. In the form "sparse" the weights are sparse initialisers,
+    Its tensors have the names of `export.network.tensors`. In the form "sparse" the weights are sparse initialisers,
     a value and a place (int64) of each active one: a smaller file, which onnxruntime makes dense when it loads it.
 
     Raises: ImportError without the package onnx.
@@ -73,7 +73,7 @@ def _nodes(onnx: Any, trained: Trained) -> list[Any]:
 
 
 def _winners(onnx: Any, layer: int, x: str, active: str) -> list[Any]:
-    """Nodes that keep the k units of each example with the largest x * factor, as `dynsparse.modules.KWinners` does."""
+    """Nodes that keep the k units of each example with the largest x * factor, as `export.modules.KWinners` does."""
     node, one = onnx.helper.make_node, onnx.helper.make_tensor("one", onnx.TensorProto.FLOAT, [1], [1.0])
     boosted, largest, places, won = (f"{each}_{layer}" for each in ("boosted", "largest", "places", "won"))
     shapes = [f"shape_of_{layer}", f"shape_of_places_{layer}"]

@@ -1,6 +1,6 @@
 """Files of named tensors, as bytes and back: .safetensors and .pt.
 
-Both hold the tensors of `dynsparse.trained.tensors` by name, and a description: sizes, k of each hidden layer, form.
+Both hold the tensors of `export.network.tensors` by name, and a description: sizes, k of each hidden layer, form.
 In the form "dense" a weight is a tensor with zeros. In the form "sparse" it is CSR: the active weights row by row, the
 column of each, and where each row starts, with one more at the end. A .safetensors file has these as three tensors,
 weight.values (float32), weight.columns and weight.row_starts (int32); a .pt file as one tensor of torch's.
@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dynsparse.export.network import Trained, tensors
 from dynsparse.export.optional import optional
-from dynsparse.trained import Trained, tensors
 
 # The name of the description in a file.
 ABOUT = "dynsparse"

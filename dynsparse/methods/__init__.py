@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from dynsparse.methods.base import MaskUpdate, Method, update_mask
 from dynsparse.methods.dense import dense
 from dynsparse.methods.gmp import gmp
 from dynsparse.methods.heb import heb
-from dynsparse.methods.method import MaskUpdate, Method, update_mask
 from dynsparse.methods.mixed_heb import mixed_heb
 from dynsparse.methods.random_prune import random_prune
 from dynsparse.methods.rigl import rigl

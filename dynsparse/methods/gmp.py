@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from dynsparse import masks
-from dynsparse.methods.method import Method
-from dynsparse.schedules import cubic
-from dynsparse.scores import Layer, magnitude
+from dynsparse.methods.base import Method
+from dynsparse.ops import masks
+from dynsparse.ops.schedules import cubic
+from dynsparse.ops.scores import Layer, magnitude
 
 if TYPE_CHECKING:
     from dynsparse.config import Config

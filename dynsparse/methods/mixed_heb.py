@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dynsparse.methods.method import Method, Prune, highest, lowest, or_zero
-from dynsparse.methods.mixed_heb_2019 import mixed_heb_2019
+from dynsparse.methods.base import Method, Prune, highest, lowest, or_zero
+from dynsparse.methods.legacy_2019 import mixed_heb_2019
 from dynsparse.methods.signwise import smallest_of_each_sign
-from dynsparse.scores import Layer, Score, coactivation
+from dynsparse.ops.scores import Layer, Score, coactivation
 
 if TYPE_CHECKING:
     from dynsparse.config import Config

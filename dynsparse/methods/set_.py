@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynsparse.methods.method import Method, highest
+from dynsparse.methods.base import Method, highest
 from dynsparse.methods.signwise import smallest_of_each_sign
-from dynsparse.scores import chance
+from dynsparse.ops.scores import chance
 
 if TYPE_CHECKING:
     from dynsparse.config import Config

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from dynsparse import masks
-from dynsparse.methods.method import Prune, or_zero
-from dynsparse.scores import Layer
+from dynsparse.methods.base import Prune, or_zero
+from dynsparse.ops import masks
+from dynsparse.ops.scores import Layer
 
 
 def smallest_of_each_sign(fraction: float | None) -> Prune:

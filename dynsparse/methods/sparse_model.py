@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynsparse.methods.method import Method
+from dynsparse.methods.base import Method
 
 if TYPE_CHECKING:
     from dynsparse.config import Config

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynsparse.methods.method import Method, highest, lowest
-from dynsparse.scores import chance, weighted_magnitude
+from dynsparse.methods.base import Method, highest, lowest
+from dynsparse.ops.scores import chance, weighted_magnitude
 
 if TYPE_CHECKING:
     from dynsparse.config import Config

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dynsparse.pruning.arguments import check_biases, check_chain, check_weights
+from dynsparse.pruning.validation import check_biases, check_chain, check_weights
 
 
 def compress(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

@@ -22,16 +22,9 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from dynsparse import masks as mask_of
-from dynsparse.checks import Whole
-from dynsparse.pruning.arguments import (
-    FRACTION,
-    check_alike,
-    check_masks,
-    check_noise,
-    read_fraction,
-    read_named,
-)
+from dynsparse.config.checks import Whole
+from dynsparse.ops import masks as mask_of
+from dynsparse.pruning.validation import FRACTION, check_alike, check_masks, check_noise, read_fraction, read_named
 
 Fraction = TypeVar("Fraction", float, Tensor)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 from torch import Tensor
 
-from dynsparse.pruning.arguments import check_alike, check_biases, check_masks, check_weights
+from dynsparse.pruning.validation import check_alike, check_biases, check_masks, check_weights
 
 WIDTH = 65  # of the text, in characters
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dynsparse.pruning.arguments import read_network
-from dynsparse.pruning.smallest import read_scope, unit_noise
+from dynsparse.pruning.ranking import read_scope, unit_noise
+from dynsparse.pruning.validation import read_network
 
 
 class PrunedUnits(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dynsparse.studies.study import Change, Columns, Network, Occasion, Parameters, Step, Study
+from dynsparse.studies.base import Change, Columns, Network, Occasion, Parameters, Step, Study
 from dynsparse.studies.sweep import KINDS, sweep
 from dynsparse.studies.ticket import CRITERIA, INITS, ticket
 from dynsparse.studies.train import train

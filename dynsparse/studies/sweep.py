@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from dynsparse.pruning import prune_units, prune_weights
-from dynsparse.studies.study import Columns, Network, Occasion, Parameters, Step, Study, training
+from dynsparse.studies.base import Columns, Network, Occasion, Parameters, Step, Study, training
 
 if TYPE_CHECKING:
     from dynsparse.config import Config

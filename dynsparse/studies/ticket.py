@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dynsparse.pruning import next_masks, rewound, round_fraction
-from dynsparse.studies.study import Columns, Network, Occasion, Parameters, Step, Study
+from dynsparse.studies.base import Columns, Network, Occasion, Parameters, Step, Study
 
 if TYPE_CHECKING:
     from dynsparse.config import Config

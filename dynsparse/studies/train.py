@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dynsparse.studies.study import Study, training
+from dynsparse.studies.base import Study, training
 
 if TYPE_CHECKING:
     from dynsparse.config import Config

@@ -13,14 +13,14 @@ from typing import Any
 from ray import tune
 
 from dynsparse.config import Config
-from dynsparse.plan import steps
-from dynsparse.progress import Display, Progress
-from dynsparse.storage import Folder
-from dynsparse.trial_folder import TrialFolder, folder_name
-from dynsparse.tune.member import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW
-from dynsparse.tune.space import PLACES
+from dynsparse.io.storage import Folder
+from dynsparse.planning.plan import steps
+from dynsparse.results.progress import Display, Progress
+from dynsparse.results.trial_folder import TrialFolder, folder_name
+from dynsparse.results.watch import STATUS_FILE
+from dynsparse.tune.packed_trial import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW
+from dynsparse.tune.param_space import PLACES
 from dynsparse.tune.trainable import MEMBERS, SPLIT_BY, DeviceLostError
-from dynsparse.watch import STATUS_FILE
 
 STATUS_SECONDS = 2.0
 

@@ -13,15 +13,15 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from dynsparse import engines
-from dynsparse.account import version
 from dynsparse.config import Config
 from dynsparse.data import load_dataset
-from dynsparse.data_files import DataError
+from dynsparse.data.download import DataError
 from dynsparse.experiment import ExperimentError, axes
-from dynsparse.plan import plan
-from dynsparse.storage import Folder, open_folder
-from dynsparse.training import Trainer, TrialError
-from dynsparse.trial_folder import identity
+from dynsparse.io.storage import Folder, open_folder
+from dynsparse.planning.plan import plan
+from dynsparse.results.grid_status import version
+from dynsparse.results.trial_folder import identity
+from dynsparse.training.trainer import Trainer, TrialError
 
 # A file of the experiment's folder with a text that only this run knows.
 SIGN = ".sign"

@@ -15,10 +15,10 @@ import torch
 from ray import tune
 
 from dynsparse.data import DataError
-from dynsparse.training import Trainer, TrialError
-from dynsparse.tune.group import Group, at_once, grouped
-from dynsparse.tune.member import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW, Job, Member, Report, cut_off, not_seen
-from dynsparse.tune.space import PLACES, trials_of
+from dynsparse.training.trainer import Trainer, TrialError
+from dynsparse.tune.packed_trial import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW, Job, Member, Report, cut_off, not_seen
+from dynsparse.tune.param_space import PLACES, trials_of
+from dynsparse.tune.trial_group import Group, at_once, grouped
 
 # What a step of a pack of several tells the driver: of each trial its place in the list, and what is told of one that
 # is trained alone; and why the pack goes on as two.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trial_folders import NOTEBOOK_CONFIG, NOTEBOOK_GRID, write_trial
+from support.trial_folders import NOTEBOOK_CONFIG, NOTEBOOK_GRID, write_trial
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from trial_folders import write_trial
+from support.trial_folders import write_trial
 
 import analysis
 

@@ -1,7 +1,7 @@
 """Each test has a bed of its own, with an observer; the reference run is made once."""
 
-import bed as beds
 import pytest
+from support import fault_bed as beds
 from tabulate import tabulate
 
 

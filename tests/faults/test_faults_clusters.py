@@ -9,7 +9,7 @@ import uuid
 from pathlib import Path
 
 import pytest
-from bed import SITE, check_all, check_no_survivors, marked
+from support.fault_bed import SITE, check_all, check_no_survivors, marked
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
 
@@ -21,7 +21,7 @@ class AsProcess:
         self.mark = uuid.uuid4().hex
         environment = {"PYTHONPATH": str(SITE), "BED_EVENTS": str(bed.events_file), "BED_FAULT": str(bed.fault_file)}
         self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("cluster.py"))],
+            [sys.executable, str(Path(__file__).parents[1] / "support" / "fault_cluster.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(bed.path / f"cluster-{self.mark}").open("wb"),

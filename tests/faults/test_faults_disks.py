@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from bed import N_EPOCHS, check_all, check_no_survivors, check_observer
+from support.fault_bed import N_EPOCHS, check_all, check_no_survivors, check_observer
 
 import analysis
 

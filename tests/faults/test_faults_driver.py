@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 import pytest
-from bed import CHECKPOINT_EPOCHS, N_EPOCHS, N_TRIALS, check_all, check_no_survivors
+from support.fault_bed import CHECKPOINT_EPOCHS, N_EPOCHS, N_TRIALS, check_all, check_no_survivors
 
 pytestmark = pytest.mark.ray
 

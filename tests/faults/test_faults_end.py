@@ -3,11 +3,11 @@
 import shutil
 
 import pytest
-from packed_trials import begin
+from support.packed_trials import begin
 
 from dynsparse.config import Config
-from dynsparse.storage import open_folder
-from dynsparse.trial_folder import State, TrialFolder, folder_name
+from dynsparse.io.storage import open_folder
+from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune.trainable import Job, SparseTrial
 
 CONFIG = Config.of(dict(dataset_name="digits", hidden_sizes=[20], batch_size=64, epochs=4))

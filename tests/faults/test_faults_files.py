@@ -5,10 +5,10 @@ import shutil
 import time
 
 import pytest
-from bed import N_EPOCHS, N_TRIALS, check_all, check_complete, check_no_survivors, check_numbers, copy_of
+from support.fault_bed import N_EPOCHS, N_TRIALS, check_all, check_complete, check_no_survivors, check_numbers, copy_of
 
 import analysis
-from dynsparse.trial_folder import identity
+from dynsparse.results.trial_folder import identity
 
 pytestmark = pytest.mark.ray
 FILES = ["about.json", "checkpoint_000008.pt", "complete.json", "params.json", "progress.csv", "result.json"]

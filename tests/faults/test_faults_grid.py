@@ -4,11 +4,11 @@ import json
 import math
 
 import pytest
-from bed import FILE, N_TRIALS, check_complete, copy_of, held
 from pandas.api.types import is_numeric_dtype
+from support.fault_bed import FILE, N_TRIALS, check_complete, copy_of, held
 
 import analysis
-from dynsparse.trial_folder import folder_name, identity
+from dynsparse.results.trial_folder import folder_name, identity
 
 pytestmark = pytest.mark.ray
 

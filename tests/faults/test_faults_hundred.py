@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from bed import Bed, check_no_survivors, held
+from support.fault_bed import Bed, check_no_survivors, held
 
 pytestmark = [pytest.mark.ray, pytest.mark.faults]
 HUNDRED = ["--set", f"seed={','.join(map(str, range(25)))}", "--set", "epochs=4", "--set", "hidden_sizes=(50,50)"]

@@ -9,8 +9,8 @@ import threading
 import time
 
 import pytest
-from bed import CHECKPOINT_EPOCHS, SITE, Run, check_all, check_complete, check_numbers
-from ray_cluster import RayCluster
+from support.fault_bed import CHECKPOINT_EPOCHS, SITE, Run, check_all, check_complete, check_numbers
+from support.ray_cluster import RayCluster
 
 import analysis
 

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from bed import N_EPOCHS, N_TRIALS, NOT_NUMBERS, Bed, check_no_survivors, held
-from s3 import BUCKET, s3  # noqa: F401  # a fixture
+from support.fault_bed import N_EPOCHS, N_TRIALS, NOT_NUMBERS, Bed, check_no_survivors, held
+from support.s3 import BUCKET, s3  # noqa: F401  # a fixture
 
 import analysis
-from dynsparse.storage import open_folder
-from dynsparse.trial_folder import folder_name
+from dynsparse.io.storage import open_folder
+from dynsparse.results.trial_folder import folder_name
 
 pytestmark = pytest.mark.ray
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bed import check_all
+from support.fault_bed import check_all
 
 pytestmark = pytest.mark.ray
 

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from bed import N_TRIALS, check_all, check_complete, check_no_survivors, check_numbers, check_observer
+from support.fault_bed import N_TRIALS, check_all, check_complete, check_no_survivors, check_numbers, check_observer
 
 import analysis
-from dynsparse.trial_folder import folder_name, identity
+from dynsparse.results.trial_folder import folder_name, identity
 
 pytestmark = pytest.mark.ray
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsparse import masks
 from dynsparse.data import Images
-from dynsparse.engines.pack import Sums, When, initial, updated
+from dynsparse.engines.base import Sums, When, initial, updated
 from dynsparse.engines.sparse import kernels
-from dynsparse.engines.sparse.lanes import LANES
+from dynsparse.engines.sparse.simd import LANES
 from dynsparse.methods import MaskUpdate
-from dynsparse.plan import Plan
+from dynsparse.ops import masks
+from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
 Array = np.ndarray[Any, Any]

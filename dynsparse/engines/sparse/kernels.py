@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
-from dynsparse.engines.sparse.lanes import (
+from dynsparse.engines.sparse.simd import (
     LANES,
     add_dots,
     add_scaled,

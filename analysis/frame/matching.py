@@ -1,0 +1,49 @@
+"""Trials that agree in every other setting: what comparisons are made within."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.frame.values import sort_key
+from analysis.output.tables import varying
+from analysis.stats.aggregate import check_columns, check_numbers
+
+
+def values_of(column: pd.Series) -> list[Any]:
+    """The different values of a column in their order, what is missing last."""
+    return list({sort_key(value): value for value in sorted(column, key=sort_key)}.values())
+
+
+def others(df: pd.DataFrame, axis: str, metric: str) -> list[str]:
+    """The hyperparameters that vary beside the axis, `seed` among them."""
+    return list(varying(df, besides=[axis, metric]))
+
+
+def cell_of_each(df: pd.DataFrame, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """For each row a key that is equal where the values of all columns are; keys can be sorted."""
+    if not names:
+        return [()] * len(df)
+    return list(zip(*([sort_key(value) for value in df[name]] for name in names), strict=True))
+
+
+def check_axis(df: pd.DataFrame, axis: str, metric: str) -> None:
+    """Raises a ValueError if the axis is no column with several values, or the metric is no column of numbers."""
+    check_columns(df, [axis, metric, "status"])
+    check_numbers(df, metric)
+    if axis in (metric, "status"):
+        raise ValueError(f"axis must be a hyperparameter, got {axis!r}; {what_varies(df, metric)}")
+    values = values_of(df[axis])
+    if len(values) < 2:
+        has = f"has the one value {values[0]!r}" if values else "has no value, because there is no trial"
+        raise ValueError(f"{axis} {has}: nothing to compare; {what_varies(df, metric)}")
+
+
+def what_varies(df: pd.DataFrame, metric: str) -> str:
+    """What an error offers instead: the hyperparameters with several values."""
+    return f"hyperparameters that vary: {', '.join(varying(df, besides=[metric])) or 'none'}"
+
+
+def listed(names: Iterable[object]) -> str:
+    """The names as a list that Python reads: ["a", "b"]."""
+    return "[" + ", ".join(f'"{name}"' for name in names) + "]"

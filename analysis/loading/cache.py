@@ -1,0 +1,112 @@
+"""What was read of an experiment, in one file of the Arrow format, so that it need not be read again.
+
+The file holds the columns of all rows, as numbers, or as JSON where they hold anything else; in its metadata the
+trials as JSON; at its end a checksum. Nothing in it is code, and a damaged or foreign file is as good as none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.frame.values import hashable
+from analysis.loading.columns import History, objects
+from analysis.loading.parse import parsed
+from analysis.loading.trial_dir import Issue, Stamp, Trial
+
+NAME = ".analysis.arrow"
+# Another number whenever what is read of the same files becomes another.
+VERSION = 4
+
+
+class Cached(NamedTuple):
+    """What was read; and of the files that it was read from, what they were."""
+
+    of_states: Stamp
+    stamps: dict[str, Stamp]  # of the trials that can be believed
+    trials: list[Trial]
+    history: History
+    issues: list[Issue]
+
+
+def read(folder: Path) -> Cached | None:
+    """What a folder's cache holds; None if there is none that is whole and of this version."""
+    try:
+        with pa.memory_map(str(folder / NAME)) as file:
+            content = file.read_buffer()
+        whole, checksum = content[:-4], bytes(content[-4:])
+        if zlib.crc32(whole).to_bytes(4, "big") != checksum:
+            return None
+        table = pa.ipc.open_file(whole).read_all()
+        about = parsed(table.schema.metadata[b"about"])
+        return _cached(about, table) if about["version"] == VERSION else None
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        # The last three: a file that somebody else has made, and given the right checksum.
+        return None
+
+
+def _cached(about: dict[str, Any], table: pa.Table) -> Cached:
+    return Cached(
+        about["of_states"],
+        about["stamps"],
+        [_trial(about["keys"], *trial) for trial in about["trials"]],
+        History(np.array(about["starts"]), {name: _array(table.column(name)) for name in table.column_names}),
+        [Issue(*issue) for issue in about["issues"]],
+    )
+
+
+def write(folder: Path, cached: Cached) -> None:
+    """Make this the folder's cache, if the folder can be written to."""
+    # Most trials have the same keys, which are written once.
+    keys = {names: place for place, names in enumerate(dict.fromkeys(tuple(trial.config) for trial in cached.trials))}
+    about = {
+        "version": VERSION,
+        "of_states": cached.of_states,
+        "stamps": cached.stamps,
+        "keys": list(keys),
+        "trials": [
+            (keys[tuple(each.config)], {**vars(each), "config": list(each.config.values())}) for each in cached.trials
+        ],
+        "starts": cached.history.starts.tolist(),
+        "issues": cached.issues,
+    }
+    columns = {name: _arrow(column) for name, column in cached.history.columns.items()}
+    table = pa.table(columns).replace_schema_metadata({"about": json.dumps(about)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    content = sink.getvalue()
+    beside = folder / f"{NAME}.{os.getpid()}"
+    # A folder that is read only, a full disk: it is read again next time.
+    with contextlib.suppress(OSError):
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.write(zlib.crc32(content).to_bytes(4, "big"))
+            beside.replace(folder / NAME)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def _trial(keys: list[list[str]], place: int, saved: dict[str, Any]) -> Trial:
+    values = [hashable(value) if type(value) is list else value for value in saved["config"]]
+    return Trial(**{**saved, "config": dict(zip(keys[place], values, strict=True))})
+
+
+def _arrow(column: np.ndarray[Any, Any]) -> pa.Array:
+    if column.dtype != object:
+        return pa.array(column)
+    return pa.array([json.dumps(value) for value in column.tolist()], pa.string())
+
+
+def _array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    if pa.types.is_string(column.type):
+        return objects([hashable(json.loads(text)) for text in column.to_pylist()])
+    return column.to_numpy()

@@ -1,0 +1,277 @@
+"""What the folder of a Tune experiment holds: its trial folders; of each one Trial, whatever state its files are in."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from analysis.frame.values import as_number, flatten, is_true
+from analysis.loading.parse import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
+
+STATE_FILES = "experiment_state*.json"
+TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
+# What a trial of ours has beside them.
+OUR_FILES = ("about.json", "complete.json", "failed.json")
+# What Tune adds to every row; everything else in a row is a metric.
+BOOKKEEPING = {
+    "date",
+    "done",
+    "checkpoint_dir_name",
+    "episodes_this_iter",
+    "episodes_total",
+    "experiment_id",
+    "experiment_tag",
+    "hostname",
+    "iterations_since_restore",
+    "node_ip",
+    "pid",
+    "should_checkpoint",
+    "time_since_restore",
+    "time_this_iter_s",
+    "time_total_s",
+    "timestamp",
+    "timesteps_since_restore",
+    "timesteps_this_iter",
+    "timesteps_total",
+    "trainable_name",
+    "training_iteration",
+    "trial_id",
+    "trial_log_path",
+    "warmup_time",
+}
+
+
+FILES = {*TRIAL_FILES, *OUR_FILES}
+
+# Of each file of a folder its size, and when its content and anything of it was changed, in nanoseconds.
+Stamp = dict[str, list[int]]
+
+
+class Issue(NamedTuple):
+    """A damaged or missing file. `trial_dir` is None for a file of the experiment."""
+
+    trial_dir: str | None
+    file: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one trial folder holds.
+
+    `config` is flat. `status` is "complete", "error" or "incomplete". `error` is the last line of the error if there
+    ever was one, recovered or not.
+    """
+
+    trial_dir: str
+    trial_id: str
+    name: str
+    config: dict[str, Any]
+    status: str
+    error: str | None
+    diverged: bool  # a logged value with "loss" in its name is NaN or infinite in the last row
+
+
+def trial_folders(folder: Path) -> dict[str, Stamp]:
+    """The trial folders in a folder, by name, and the stamps of their files.
+
+    Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial folder.
+    """
+    if not folder.is_dir():
+        raise _no_folder(folder)
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    stamps = {name: stamp(f"{folder}/{name}") for name in names}
+    found = {name: files for name, files in stamps.items() if files.keys() & set(TRIAL_FILES)}
+    if not found:
+        raise _no_experiment(folder)
+    return found
+
+
+def stamp(folder: str | os.PathLike[str]) -> Stamp:
+    """Of each file that is read in a trial folder: its size, and when content and anything of it changed, in ns."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: _size_and_time(entry) for entry in entries if entry.name in FILES}
+    except OSError:
+        return {}
+
+
+def stamp_of_states(folder: Path) -> Stamp:
+    """The same of Tune's own record of the experiment."""
+    return {path.name: _size_and_time(path) for path in sorted(folder.glob(STATE_FILES))}
+
+
+def _size_and_time(entry: os.DirEntry[str] | Path) -> list[int]:
+    try:
+        found = entry.stat()
+    except OSError:
+        # A link to nothing. It is there, and reading it will tell.
+        return [-1, -1, -1]
+    # The second time is the system's: a copy that keeps the first has another.
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _no_folder(path: Path) -> Exception:
+    if path.exists():
+        return ValueError(f"{path} is a file; load the folder of the experiment, such as {path.parent}")
+    inside = sorted(entry.name for entry in path.parent.iterdir() if entry.is_dir()) if path.parent.is_dir() else []
+    hint = f"; {path.parent} holds {_first(inside)}" if inside else f"; {path.parent} holds no folder either"
+    return FileNotFoundError(f"no folder {path}{hint}")
+
+
+def _no_experiment(path: Path) -> ValueError:
+    if stamp(path).keys() & set(TRIAL_FILES):
+        return ValueError(f"{path} is the folder of a single trial; load its experiment: {path.parent}")
+    experiments = [str(entry) for entry in sorted(path.iterdir()) if entry.is_dir() and _holds_trials(entry)]
+    if experiments:
+        return ValueError(f"{path} is no experiment but holds some; load one of them: {_first(experiments)}")
+    return ValueError(f"{path} holds no trial: no folder in it has any of {', '.join(TRIAL_FILES)}")
+
+
+def _holds_trials(folder: Path) -> bool:
+    return any(stamp(entry).keys() & set(TRIAL_FILES) for entry in folder.iterdir() if entry.is_dir())
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
+    """What Tune's experiment_state files say of each trial, by the name of its folder.
+
+    After a resume there are several; their names end in their time, and the newest that knows a trial counts.
+    """
+    states: dict[str, dict[str, Any]] = {}
+    issues = []
+    for path in sorted(folder.glob(STATE_FILES)):
+        content, problem = read_object(path)
+        trials = [trial for entry in _state_entries(content) if (trial := _state_of(entry))]
+        states |= {PurePosixPath(trial["logdir"]).name: trial for trial in trials}
+        if problem:
+            issues.append(Issue(None, path.name, problem))
+    return states, issues
+
+
+def _state_entries(content: dict[str, Any]) -> list[tuple[Any, bool]]:
+    """The entry of each trial, and whether it is in the layout of an older Ray, a list of "checkpoints"."""
+    old, new = content.get("checkpoints"), content.get("trial_data")
+    entries = [(entry, True) for entry in old] if isinstance(old, list) else []
+    # In Ray 2 an entry is a pair of JSON texts: what the trial is, and how far it came.
+    pairs = new if isinstance(new, list) else []
+    return entries + [(pair[0], False) for pair in pairs if isinstance(pair, list) and pair]
+
+
+def _state_of(entry: tuple[Any, bool]) -> dict[str, Any] | None:
+    trial, is_old = entry
+    if isinstance(trial, str):
+        try:
+            trial = json.loads(trial)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(trial, dict):
+        return None
+    logdir = trial.get("relative_logdir") or trial.get("logdir")
+    return {**trial, "logdir": logdir, "is_old": is_old} if isinstance(logdir, str) else None
+
+
+def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict[str, Any]], list[Issue]]:
+    """A trial, its rows as they were logged, and what is damaged."""
+    rows, problems = _read_rows(folder, state)
+    config, config_problems = _read_config(folder, rows, state)
+    error, error_problem = read_last_line(folder / "error.txt")
+    if error_problem not in (None, MISSING):
+        problems.append(("error.txt", str(error_problem)))
+    # Tune writes an error.txt at each failure, over a better one too. In a folder of ours it tells of one try, after
+    # which the trial may go on; failed.json is the end.
+    ended, ended_problem = read_object(folder / "failed.json")
+    has_failed = error_problem != MISSING
+    if has_failed and ended_problem == MISSING and (folder / "about.json").exists():
+        has_failed, error = False, None
+    error = _first_text(ended.get("error"), error or "") or None
+    last = rows[-1] if rows else {}
+    trial = Trial(
+        trial_dir=folder.name,
+        trial_id=_first_text(last.get("trial_id"), _id_in_name(folder.name), state.get("trial_id"), folder.name),
+        name=_first_text(last.get("experiment_tag"), state.get("experiment_tag"), folder.name),
+        config=flatten(config),
+        status=_status(last, has_failed, state),
+        error=error,
+        diverged=_has_diverged(flatten(last)),
+    )
+    return trial, _without_repeats(rows), [Issue(folder.name, *problem) for problem in problems + config_problems]
+
+
+def _read_rows(folder: Path, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    rows, problem = read_json_rows(folder / "result.json")
+    if rows:
+        return rows, [("result.json", problem)] if problem else []
+    rows, csv_problem = read_csv_rows(folder / "progress.csv")
+    if rows:
+        problem = f"{problem}; the rows are read from progress.csv"
+    # A trial that waits for its first row, or failed before it, has empty files: nothing is damaged.
+    is_usual = problem == EMPTY and state.get("status") != "TERMINATED"
+    # Ours has no file at all until then.
+    waits = problem == MISSING and (folder / "about.json").exists() and not (folder / "complete.json").exists()
+    is_usual = is_usual or waits
+    problems = [] if is_usual or problem is None else [("result.json", problem)]
+    if csv_problem not in (None, EMPTY, MISSING):
+        problems.append(("progress.csv", str(csv_problem)))
+    return rows, problems
+
+
+def _read_config(
+    folder: Path, rows: list[dict[str, Any]], state: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    config, problem = read_object(folder / "params.json")
+    if problem is None:
+        return config, []
+    sources = [("its rows", row.get("config")) for row in reversed(rows)]
+    sources.append(("experiment_state", state.get("config")))
+    for source, found in sources:
+        if isinstance(found, dict):
+            return found, [("params.json", f"{problem}; the config is taken from {source}")]
+    return {}, [("params.json", f"{problem}; the trial's hyperparameters are lost")]
+
+
+def _status(last: dict[str, Any], has_error: bool, state: Mapping[str, Any]) -> str:
+    """The trial's fate, from its folder alone where that is possible.
+
+    The one exception: the last row of a function trainable never says done=true, so there Tune's own record
+    has to stand in. Such a trial is known by a key that Ray 2 writes for functions only, or by the layout of
+    an older Ray. Otherwise the record is not used: Tune also calls trials terminated that it cut short.
+    """
+    if is_true(last.get("done")):
+        return "complete"
+    may_lack_done = "checkpoint_dir_name" in last or bool(last and state.get("is_old"))
+    if may_lack_done and state.get("status") == "TERMINATED":
+        return "complete"
+    return "error" if has_error else "incomplete"
+
+
+def _has_diverged(last: dict[str, Any]) -> bool:
+    losses = [as_number(value) for name, value in last.items() if "loss" in name and value not in (None, "")]
+    return any(loss is not None and not math.isfinite(loss) for loss in losses)
+
+
+def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row for each training_iteration: after a resume the later one, in the place of the first."""
+    unique: dict[Any, dict[str, Any]] = {}
+    for position, row in enumerate(rows):
+        iteration = row.get("training_iteration")
+        unique[("row", position) if iteration is None else str(iteration)] = row
+    return list(unique.values())
+
+
+def _id_in_name(name: str) -> str | None:
+    """The id in the name of a folder of ours, which is that of the trial in any run."""
+    found = re.fullmatch(r"trial_([0-9a-f]{12})", name)
+    return found[1] if found else None
+
+
+def _first_text(*candidates: Any) -> str:
+    return next((text for text in candidates if isinstance(text, str) and text), "")

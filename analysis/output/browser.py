@@ -1,0 +1,193 @@
+"""Browsing trials in Jupyter: filters, a table, a heat map and learning curves that follow each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+import pandas as pd
+import plotly.graph_objects as go
+from itables.widget import ITable
+
+from analysis.frame.matching import values_of
+from analysis.frame.values import is_missing, sort_key
+from analysis.loading.load import SUMMARIES, load_history, logged
+from analysis.output.html import table, text
+from analysis.output.tables import left_out, pivot, varying
+from analysis.plots import plot_curves, plot_pivot
+from analysis.stats.aggregate import check_columns, check_numbers
+from analysis.stats.ranking import best, is_better_low
+
+# A longer list of values is a text to search in the table, not one to choose from.
+MOST_CHOICES = 40
+MOST_CURVES = 12
+
+
+def browse(df: pd.DataFrame, metric: str | None = None, history: pd.DataFrame | None = None) -> Browser:
+    """Widgets to look at the trials of a DataFrame; the last line of a cell shows them.
+
+    Args:
+        df: as `load` gives it, or some of its rows, or with columns of one's own.
+        metric: the column to begin with; val_acc_max, or else the first that is a metric, if None.
+        history: as `load_history` gives it; read from the folders that `df` was loaded from if None.
+
+    Raises: ValueError if `metric` is no column, or there is none.
+    """
+    return Browser(df, metric, history)
+
+
+class Browser(widgets.VBox):
+    """`filters` has a widget for each hyperparameter that varies, `shown` the trials that they leave, `selected` those
+    of them that are selected in `trials`, the table.
+    """
+
+    def __init__(self, df: pd.DataFrame, metric: str | None, history: pd.DataFrame | None) -> None:
+        metrics = [f"{name}{end}" for name in logged(df) for end in SUMMARIES]
+        usual = [name for name in ("val_acc_max", *metrics) if name in df]
+        if metric is None and not usual:
+            raise ValueError("no column is a metric's: name one, browse(df, metric=...)")
+        self.df, self._history = df.reset_index(drop=True), history
+        self.shown = self.selected = self.df
+        chosen = metric if metric is not None else usual[0]
+        check_columns(df, [chosen, "status", "trial_dir"])
+        check_numbers(df, chosen)
+        several = list(varying(df))
+        self.filters = {
+            name: _choices(name, values_of(df[name]))
+            for name in [*several, "status"]
+            if df[name].nunique(dropna=False) <= MOST_CHOICES
+        }
+        keys = [name for name in several if name in self.filters]
+        self.metric = _one_of("metric", list(dict.fromkeys([chosen, *usual])), chosen)
+        # Means over seeds say more than means of each seed.
+        first = [name for name in keys if name != "seed"] or keys or ["status"]
+        self.rows = _one_of("rows", keys or ["status"], first[-1])
+        self.columns = _one_of("columns", keys or ["status"], first[0])
+        self.curves_by = _one_of("curves by", [*keys, "trial_dir"], first[0] if keys else "trial_dir")
+        self.count = widgets.HTML()
+        self.trials = ITable(self._table(), select=True, showIndex=False, allow_html=False, maxBytes=0)
+        self.heat_map, self.curves = widgets.VBox(), widgets.VBox()
+
+        for each in (*self.filters.values(), self.metric):
+            each.observe(self._on_filter, "value")
+        for each in (self.rows, self.columns):
+            each.observe(self._draw_heat_map, "value")
+        self.curves_by.observe(self._draw_curves, "value")
+        self.trials.observe(self._on_select, "selected_rows")
+        self._on_filter()
+        wrapped = widgets.Layout(flex_flow="row wrap")
+        super().__init__(
+            [
+                widgets.HBox(list(self.filters.values()), layout=wrapped),
+                widgets.HBox([self.metric, self.rows, self.columns, self.curves_by], layout=wrapped),
+                self.count,
+                self.trials,
+                self.heat_map,
+                self.curves,
+            ]
+        )
+
+    def _on_filter(self, change: object = None) -> None:
+        holds = pd.Series(True, index=self.df.index)
+        for name, choices in self.filters.items():
+            wanted = {sort_key(value) for value in choices.value}
+            if len(wanted) < len(choices.options):
+                holds &= self.df[name].map(lambda value, wanted=wanted: sort_key(value) in wanted)
+        self.shown = self.selected = self.df[holds].reset_index(drop=True)
+        self.count.value = f"<b>{len(self.shown)}</b> of {len(self.df)} trials; {left_out(self.shown)}"
+        self.trials.selected_rows = []
+        self.trials.update(self._table())
+        self._draw_heat_map()
+        self._draw_curves()
+
+    def _on_select(self, change: object = None) -> None:
+        places = list(self.trials.selected_rows)
+        self.selected = self.shown.iloc[places].reset_index(drop=True) if places else self.shown
+        self._draw_curves()
+
+    def _table(self) -> pd.DataFrame:
+        """The shown trials, the columns that differ; the best first."""
+        self.shown = self.shown.sort_values(
+            self.metric.value, ascending=is_better_low(self.metric.value), ignore_index=True
+        )
+        names = [self.metric.value, *varying(self.df), "status", "epochs", "trial_dir"]
+        shown = self.shown[list(dict.fromkeys(name for name in names if name in self.shown))].copy()
+        for name in [name for name in shown if pd.api.types.is_object_dtype(shown[name])]:
+            shown[name] = shown[name].map(text)
+        return shown
+
+    def _draw_heat_map(self, change: object = None) -> None:
+        self.heat_map.children = [
+            _figure(lambda: plot_pivot(self.shown, self.rows.value, self.columns.value, self.metric.value))
+        ]
+
+    def _draw_curves(self, change: object = None) -> None:
+        self.curves.children = [_figure(self._curves)]
+
+    def _curves(self) -> go.Figure:
+        if self._history is None:
+            self._history = self._read_history()
+        metric = next((self.metric.value.removesuffix(end) for end in SUMMARIES if self.metric.value.endswith(end)), "")
+        chosen = self.selected if len(self.selected) < len(self.shown) else self.shown
+        history = self._history[self._history["trial_dir"].isin(self._names(chosen))]
+        by = "trial_dir" if len(chosen) < len(self.shown) and len(chosen) <= MOST_CURVES else self.curves_by.value
+        lowest = is_better_low(self.metric.value)
+        return plot_curves(history, by, metric or self.metric.value, top=MOST_CURVES, lowest=lowest)
+
+    def _read_history(self) -> pd.DataFrame:
+        paths = dict.fromkeys(self.df["experiment_file_name"])
+        parts = [load_history(path) for path in paths]
+        if len(parts) > 1:
+            # The same trial of two experiments has folders of the same name.
+            named = zip(paths, parts, strict=True)
+            parts = [part.assign(trial_dir=[f"{path}/{name}" for name in part["trial_dir"]]) for path, part in named]
+        return pd.concat(parts, ignore_index=True)
+
+    def _names(self, trials: pd.DataFrame) -> list[str]:
+        """What the trials are called in the history."""
+        if "experiment_file_name" not in self.df or self.df["experiment_file_name"].nunique() == 1:
+            return list(trials["trial_dir"])
+        return [
+            f"{path}/{name}" for path, name in zip(trials["experiment_file_name"], trials["trial_dir"], strict=True)
+        ]
+
+    def _repr_mimebundle_(self, **arguments: Any) -> Any:
+        """The widgets; and for a page without a kernel, tables."""
+        bundle = super()._repr_mimebundle_(**arguments)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is not None:
+            data["text/html"] = static(self.df, self.metric.value, self.rows.value, self.columns.value)
+        return bundle
+
+
+def static(df: pd.DataFrame, metric: str, rows: str, columns: str) -> str:
+    """What can be seen of the trials without widgets, as HTML: the pivot table, and the best of them."""
+    tables = [best(df, metric, 10, lowest=is_better_low(metric))]
+    if rows != columns:
+        tables.insert(0, pivot(df, rows, columns, metric).reset_index())
+    return f"<p>{metric}; {left_out(df)}</p>" + "".join(map(table, tables))
+
+
+def _choices(name: str, values: list[Any]) -> widgets.SelectMultiple:
+    return widgets.SelectMultiple(
+        # NaN is not equal to itself, and could not be chosen.
+        options=[(text(value), None if is_missing(value) else value) for value in values],
+        value=[None if is_missing(value) else value for value in values],
+        description=name,
+        rows=min(max(len(values), 2), 6),
+        style={"description_width": "initial"},
+        layout=widgets.Layout(width="auto", margin="2px 12px 2px 2px"),
+    )
+
+
+def _one_of(name: str, options: list[str], value: str) -> widgets.Dropdown:
+    return widgets.Dropdown(options=options, value=value, description=name)
+
+
+def _figure(draw: Callable[[], go.Figure]) -> widgets.Widget:
+    """A figure as a widget; where there is none, why."""
+    try:
+        return go.FigureWidget(draw())
+    except ValueError as error:
+        return widgets.Label(str(error))

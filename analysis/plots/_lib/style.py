@@ -1,0 +1,124 @@
+"""How all plots look: colours, background, titles with their notes, and names that fit."""
+
+import html
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analysis.stats.aggregate import NOTHING
+
+# Okabe and Ito's colours, which the colour-blind can tell apart, without black and yellow: each is seen on white and
+# on black. What comes after the last one gets the first again, with other dashes.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8A8A"]
+DASHES = ["solid", "dash", "dot", "dashdot"]
+SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down"]
+# For cells, whose text is on the colour; and for lines, which are on the page, be it white or black.
+CELL_SCALE = "Cividis"
+LINE_SCALE = [[0.0, "#0072B2"], [0.5, "#9A9A9A"], [1.0, "#D55E00"]]
+TEXT = "#7A7A7A"
+FAINT = "rgba(128, 128, 128, 0.25)"
+CLEAR = "rgba(0, 0, 0, 0)"
+AXIS = {
+    "gridcolor": FAINT,
+    "linecolor": TEXT,
+    "zeroline": False,
+    "automargin": True,
+    "ticks": "outside",
+    "title": {"standoff": 10},
+}
+TEMPLATE = go.layout.Template(
+    layout={
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
+        "font": {"color": TEXT, "size": 12},
+        "colorway": COLOURS,
+        "xaxis": AXIS,
+        "yaxis": AXIS,
+        "hoverlabel": {"align": "left", "namelength": -1},
+        "modebar": {"bgcolor": CLEAR, "color": TEXT, "activecolor": COLOURS[0]},
+        "title": {"x": 0, "xref": "container", "xanchor": "left", "yref": "container", "yanchor": "top"},
+    }
+)
+CHARACTER = 7  # pixels that a character of this font takes at most, on average
+LINE = 18
+BUTTONS = 42  # plotly shows its buttons above the title when the pointer is near
+LONGEST = 28
+NOTE_LENGTH = 95
+
+
+def new_figure(title: str, notes: Sequence[str] = (), height: int = 480, width: int | None = None) -> go.Figure:
+    """An empty figure with a title and, in smaller print below it, notes; they are added to its height."""
+    fits = NOTE_LENGTH if width is None else max(40, width // CHARACTER - 4)
+    lines = [line for note in notes for line in textwrap.wrap(note, fits)]
+    small = "".join(f'<br><span style="font-size:12px">{escape(line)}</span>' for line in lines)
+    heading = "<br>".join(escape(line) for line in textwrap.wrap(title, round(fits * 0.75)))
+    top = BUTTONS + round(LINE * (len(lines) + 1.3 * (heading.count("<br>") + 1)))
+    total = height + top
+    fig = go.Figure()
+    fig.update_layout(
+        template=TEMPLATE,
+        title={"text": heading + small, "font": {"size": 16}, "pad": {"l": 12}, "y": 1 - BUTTONS / total},
+        margin={"l": 60, "r": 20, "t": top + 14, "b": 50},
+        height=total,
+        width=width,
+    )
+    return fig
+
+
+def escape(text: object) -> str:
+    """The text with what plotly would read as HTML made harmless."""
+    return html.escape(str(text), quote=False)
+
+
+def cut(text: object, longest: int = LONGEST) -> str:
+    """The text, its middle left out if it is long."""
+    full = str(text)
+    half = longest // 2
+    return full if len(full) <= longest else f"{full[:half]}…{full[-(longest - half - 1) :]}"
+
+
+def short(text: object, longest: int = LONGEST) -> str:
+    """The text as `cut` leaves it, ready to be drawn."""
+    return escape(cut(text, longest))
+
+
+def label(value: Any) -> str:
+    """A value as text; a missing one is "–"."""
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return NOTHING
+    return f"{value:.10g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def labels(values: Iterable[Any]) -> list[str]:
+    """Each value as text. Where two would read the same, as 1 and "1", texts are quoted."""
+    found = [label(value) for value in values]
+    if len(set(found)) == len(found):
+        return found
+    return [repr(value) if isinstance(value, str) else text for value, text in zip(values, found, strict=True)]
+
+
+def faded(colour: str, n_bands: int) -> str:
+    """A colour #RRGGBB for a band, the fainter the more bands may lie upon each other."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {0.22 / math.sqrt(n_bands):.2f})"
+
+
+def look(i: int) -> tuple[str, str, str]:
+    """Colour, dash and marker of the i-th group."""
+    return COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)], SYMBOLS[i % len(SYMBOLS)]
+
+
+def view(drawn: pd.Series, table: pd.DataFrame) -> dict[str, Any]:
+    """The range of a vertical axis: what is drawn, and as much of the intervals as leaves that readable.
+
+    The interval of two trials may be a hundred times as long as they are apart.
+    """
+    lowest, highest = float(drawn.min()), float(drawn.max())
+    span = highest - lowest or abs(highest) * 0.1 or 1.0
+    bottom = max(min(lowest, float(table["low"].min())), lowest - span / 2) if table["low"].notna().any() else lowest
+    top = min(max(highest, float(table["high"].max())), highest + span / 2) if table["high"].notna().any() else highest
+    return {"range": [bottom - 0.05 * span, top + 0.05 * span]}

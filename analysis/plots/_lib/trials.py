@@ -1,0 +1,80 @@
+"""Which trials a plot shows, what its title says of the others, and what the pointer says of each."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.output.tables import varying
+from analysis.plots._lib.style import escape, label, short
+from analysis.stats.aggregate import check_columns, check_numbers, has_value
+
+HOVERED = 15
+
+
+def with_finite(df: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The trials with missing instead of infinite values in `metric`, which no axis can show.
+
+    Raises: ValueError if there is no trial, no such column, or no number in it.
+    """
+    check_columns(df, [metric, "status", "trial_id"])
+    if df.empty:
+        raise ValueError("there is no trial to plot: the DataFrame has no rows")
+    check_numbers(df, metric)
+    return df.assign(**{metric: df[metric].replace([np.inf, -np.inf], np.nan)}).reset_index(drop=True)
+
+
+def drawn(df: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The complete trials that have a value.
+
+    Raises: ValueError if there is none.
+    """
+    found = df[has_value(df, metric)]
+    if found.empty:
+        raise ValueError(f"no trial to plot: {count_left_out(df, metric) or 'no rows'}")
+    return found
+
+
+def count_left_out(df: pd.DataFrame, metric: str) -> str:
+    """How many trials have no place in a plot of the metric, and why, as in "40 failed, 3 incomplete"."""
+    is_complete, has_failed = df["status"] == "complete", df["status"] == "error"
+    counts = {
+        "failed": has_failed,
+        "incomplete": ~is_complete & ~has_failed,
+        f"without a finite {metric}": is_complete & df[metric].isna(),
+    }
+    return ", ".join(f"{int(which.sum())} {reason}" for reason, which in counts.items() if which.any())
+
+
+def describe(df: pd.DataFrame, metric: str, n_other: int = 0) -> str:
+    """The note under a title: "389 of 432 trials shown; left out: 40 failed, 3 incomplete".
+
+    Args:
+        n_other: trials that were taken out before, because they are in groups that are not shown.
+    """
+    total = len(df) + n_other
+    n_shown = int(has_value(df, metric).sum())
+    other = f"{n_other} in groups that are not shown" if n_other else ""
+    reasons = ", ".join(part for part in (count_left_out(df, metric), other) if part)
+    trials = f"trial{'s' if total != 1 else ''}"
+    return f"{n_shown} of {total} {trials} shown; left out: {reasons}" if reasons else f"all {total} {trials} shown"
+
+
+def averaged_over(df: pd.DataFrame, besides: Sequence[str]) -> str:
+    """What the means of a plot are over, as in "means are over hebbian_grow (2 values), seed (3 values)"."""
+    found = [f"{name} ({n} values)" for name, n in varying(df, besides).items()]
+    return f"means are over {', '.join(found)}" if found else ""
+
+
+def hover(df: pd.DataFrame) -> list[str]:
+    """For each trial its id and its values of the hyperparameters that vary in `df`, one on a line."""
+    names = list(varying(df))
+    lines = [
+        [f"{short(name)}: {short(label(value), 60)}" for name, value in zip(names[:HOVERED], values, strict=True)]
+        for values in zip(*(df[name] for name in names[:HOVERED]), strict=True)
+    ] or [[] for _ in range(len(df))]
+    more = [f"... and {len(names) - HOVERED} more"] if len(names) > HOVERED else []
+    return [
+        "<br>".join([f"<b>trial_id: {escape(trial)}</b>", *own, *more])
+        for trial, own in zip(df["trial_id"], lines, strict=True)
+    ]

@@ -1,0 +1,133 @@
+"""Where two kinds of pruning differ: in the same trained networks, sparsity by sparsity."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.frame.matching import values_of
+from analysis.pruning.rows import TRIAL, told_apart
+from analysis.stats.aggregate import check_columns, has_value, in_order, with_t_interval
+from analysis.stats.paired_tests import holm
+from analysis.stats.sentences import LEVEL
+
+COLUMNS = ["pairs", "mean_a", "mean_b", "difference", "std", "low", "high", "p", "p_holm"]
+
+
+def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] | None = None) -> pd.DataFrame:
+    """What one kind of pruning does to a metric against the other, at each sparsity, in pairs from the same trial.
+
+    Columns: those of `by`, `sparsity`, the kinds `a` and `b` in the order of their names, `pairs`, `mean_a`, `mean_b`,
+    `difference` (b - a), its sample deviation `std` and 95% t interval `low`, `high`, and `p` of Student's paired
+    t test, both nan for one pair; `p_holm`, corrected for all rows of the table; `unpaired`: trials of which only one
+    kind has a value. Rows are in the order of the values.
+
+    Not the tests of `compare`: with fewer than 6 pairs, as five seeds give, no flip of signs can reach p = 0.05,
+    and after a correction for twenty sparsities hardly any number of seeds does. The t test can, but takes the
+    differences for normal. Where they are all alike p is 0, or 1 if there is no difference at all.
+
+    Args:
+        by: hyperparameters that are not averaged over; by default the data set, and all that vary but `seed`.
+
+    Raises: ValueError if a column does not exist, `metric` holds no numbers, or there is only one kind.
+
+    Reference: Student, "The probable error of a mean", 1908, https://doi.org/10.1093/biomet/6.1.1
+    """
+    by = told_apart(sweeps) if by is None else list(by)
+    keys = [*by, "sparsity"]
+    check_columns(sweeps, [*keys, "pruning", *TRIAL])
+    used = sweeps[has_value(sweeps, metric)]
+    kinds = values_of(sweeps["pruning"])
+    if len(kinds) < 2:
+        raise ValueError(
+            f"pruning has the one value {kinds[0]!r}: nothing to compare" if kinds else "there is no trial"
+        )
+    rows = []
+    for values, group in used.groupby(keys, dropna=False, sort=False):
+        wide = group.pivot(index=TRIAL, columns="pruning", values=metric).reindex(columns=kinds)
+        for a, b in itertools.combinations(kinds, 2):
+            rows.append([*values, a, b, *_pairs(wide[a].to_numpy(float), wide[b].to_numpy(float))])
+    columns = [*keys, "a", "b", "count", "mean_a", "mean_b", "mean", "std", "unpaired"]
+    table = with_t_interval(pd.DataFrame(rows, columns=columns)).rename(
+        columns={"count": "pairs", "mean": "difference"}
+    )
+    table["p"] = [_p(row) for row in table.to_dict("records")]
+    table["p_holm"] = holm(table["p"].to_numpy(float))
+    return in_order(table[[*keys, "a", "b", *COLUMNS, "unpaired"]], [*keys, "a", "b"])
+
+
+def _pairs(a: np.ndarray, b: np.ndarray) -> list[float]:
+    """Count, means, mean and deviation of the differences, and how many have no partner."""
+    both = ~np.isnan(a) & ~np.isnan(b)
+    n, differences = int(both.sum()), b[both] - a[both]
+    n_unpaired = int((np.isnan(a) != np.isnan(b)).sum())
+    if not n:
+        return [0, math.nan, math.nan, math.nan, math.nan, n_unpaired]
+    deviation = float(differences.std(ddof=1)) if n > 1 else math.nan
+    return [n, float(a[both].mean()), float(b[both].mean()), float(differences.mean()), deviation, n_unpaired]
+
+
+def _p(row: dict[Any, Any]) -> float:
+    from scipy.special import stdtr
+
+    n, difference, deviation = row["pairs"], row["difference"], row["std"]
+    if n < 2:
+        return math.nan
+    if deviation == 0:
+        return 0.0 if difference else 1.0
+    return float(2 * stdtr(n - 1, -abs(difference) * math.sqrt(n) / deviation))
+
+
+def where_kinds_differ(differences: pd.DataFrame) -> pd.DataFrame:
+    """The lowest sparsity at which two kinds of pruning differ, and where they do most; one row for each data set.
+
+    Columns: those before `sparsity`, `a`, `b`, `first_sparsity`, the lowest with p_holm at most 0.05 (nan if there is
+    none), `first_difference` there, `largest_at` and `largest_difference` likewise among those that differ,
+    and `conclusion`, a sentence.
+
+    Args:
+        differences: as `kind_differences` gives it.
+
+    Raises: ValueError if a column does not exist.
+    """
+    check_columns(differences, ["sparsity"])
+    # What stands before the sparsity is what the differences are not averaged over.
+    by = list(differences.columns[: list(differences.columns).index("sparsity")])
+    keys = [*by, "a", "b"]
+    check_columns(differences, [*keys, "sparsity", "difference", "p_holm"])
+    found = []
+    for values, rows in differences.groupby(keys, dropna=False, sort=False):
+        real = rows[rows["p_holm"] <= LEVEL].sort_values("sparsity")
+        numbers = [math.nan] * 4
+        text = _no_difference(rows, len(differences))
+        if len(real):
+            first, largest = real.iloc[0], real.iloc[int(real["difference"].abs().to_numpy().argmax())]
+            numbers = [first["sparsity"], first["difference"], largest["sparsity"], largest["difference"]]
+            text = _difference(first, largest, len(differences))
+        where = ", ".join(str(value) for value in values[: len(by)])
+        found.append([*values, *numbers, f"{where}: {text}" if where else text])
+    columns = [*keys, "first_sparsity", "first_difference", "largest_at", "largest_difference", "conclusion"]
+    return in_order(pd.DataFrame(found, columns=columns), keys)
+
+
+def _difference(first: pd.Series, largest: pd.Series, n_rows: int) -> str:
+    p = "p < 0.0001" if first["p_holm"] < 0.0001 else f"p = {first['p_holm']:.2g}"
+    numbers = f"95% interval {first['low']:.3g} to {first['high']:.3g}, {first['pairs']} pairs, {p}"
+    after = f" after Holm's correction for {n_rows} comparisons" if n_rows > 1 else ""
+    a, b = first["a"], first["b"]
+    text = f"{b} and {a} pruning first differ at sparsity {first['sparsity']:g}: {b} minus {a}"
+    text = f"{text} is {first['difference']:+.3g} ({numbers}{after})"
+    if largest["sparsity"] == first["sparsity"]:
+        return f"{text}."
+    return f"{text}; the largest difference is {largest['difference']:+.3g}, at {largest['sparsity']:g}."
+
+
+def _no_difference(rows: pd.DataFrame, n_rows: int) -> str:
+    a, b = rows["a"].iloc[0], rows["b"].iloc[0]
+    if rows["p"].isna().all():
+        return f"{b} and {a} pruning cannot be told apart: fewer than 2 pairs at each sparsity."
+    text = f"no evidence that {b} and {a} pruning differ at any of {len(rows)} sparsities"
+    return f"{text}, after Holm's correction for {n_rows} comparisons." if n_rows > 1 else f"{text}."

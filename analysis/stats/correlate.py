@@ -1,0 +1,100 @@
+"""How a metric goes along with the hyperparameters that are numbers."""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.frame.matching import what_varies
+from analysis.output.tables import varying
+from analysis.stats.aggregate import CONFIDENCE, check_columns, has_value
+
+COLUMNS = ["axis", "n", "pearson", "low", "high", "p", "spearman", "spearman_low", "spearman_high", "spearman_p"]
+
+
+def correlation(
+    df: pd.DataFrame, metric: str, axes: Sequence[str] | None = None, where: str | None = None
+) -> pd.DataFrame:
+    """Correlation of a metric with each axis of numbers, over the complete trials; one row per axis.
+
+    Columns: `axis`; `n`, trials that have both; `pearson` (linear), its 95% interval `low`, `high` and `p`;
+    `spearman` (of the ranks: any monotone relation), `spearman_low`, `spearman_high`, `spearman_p`. nan where fewer
+    than 3 trials (4 for an interval) or a constant metric leave nothing to compute.
+
+    The intervals are Fisher's, with a variance of 1.06 in place of 1 for ranks. They and p take the trials for
+    independent: in a grid over other axes too, they only say whether the relation is there besides those.
+
+    Args:
+        axes: hyperparameters that are numbers; by default all that vary, but `seed`.
+        where: only trials for which this holds, as DataFrame.query takes it: "prune_ratio <= 0.85".
+
+    Raises: ValueError if a column does not exist, `metric` or an axis holds no numbers, an axis has a single
+    value, or `where` does not work or leaves no trial.
+
+    Reference: Fisher, "On the probable error of a coefficient of correlation", 1921; Fieller, Hartley and Pearson,
+    "Tests for rank correlation coefficients", 1957, https://doi.org/10.1093/biomet/44.3-4.470
+    """
+    # scipy takes longer to import than an experiment to load.
+    from scipy.stats import pearsonr, spearmanr
+
+    if isinstance(axes, str):
+        raise ValueError(f"axes is a list of names, got {axes!r}; write [{axes!r}]")
+    used = df[has_value(df, metric)]
+    if where is not None:
+        used = used[_holds(used, where)]
+    found = []
+    for name in _axes(used, metric, axes):
+        there = used[name].notna()
+        x, y = used.loc[there, name].to_numpy(float), used.loc[there, metric].to_numpy(float)
+        n = len(x)
+        is_defined = n > 2 and np.ptp(x) > 0 and np.ptp(y) > 0
+        pearson, p = pearsonr(x, y) if is_defined else (math.nan, math.nan)
+        spearman, spearman_p = spearmanr(x, y) if is_defined else (math.nan, math.nan)
+        intervals = _interval(pearson, n, 1.0), _interval(spearman, n, 1.06)
+        found.append([name, n, pearson, *intervals[0], p, spearman, *intervals[1], spearman_p])
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def _axes(used: pd.DataFrame, metric: str, axes: Sequence[str] | None) -> list[str]:
+    if axes is None:
+        names = [name for name in varying(used, besides=[metric, "seed"]) if _is_numeric(used[name])]
+        if not names:
+            raise ValueError(f"no axis of numbers varies among the {len(used)} trials; {what_varies(used, metric)}")
+        return names
+    check_columns(used, axes)
+    for name in axes:
+        if not _is_numeric(used[name]):
+            raise ValueError(f"{name} holds no numbers, so that it has no correlation; see compare or importance")
+        if used[name].nunique() < 2:
+            raise ValueError(f"{name} has a single value among the {len(used)} trials; {what_varies(used, metric)}")
+    return list(axes)
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _interval(r: float, n: int, variance: float) -> tuple[float, float]:
+    """Fisher's interval: atanh(r) is close to normal with the variance / (n - 3)."""
+    if n < 4 or math.isnan(r):
+        return math.nan, math.nan
+    if abs(r) > 1 - 1e-15:
+        return float(r), float(r)
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * math.sqrt(variance / (n - 3))
+    return math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
+
+
+def _holds(df: pd.DataFrame, where: str) -> pd.Series:
+    """For which trials an expression is true. Raises: ValueError, naming the expression."""
+    try:
+        holds: Any = df.eval(where)
+    except Exception as error:  # whatever the expression made pandas raise
+        raise ValueError(f"where {where!r} does not work: {error}") from error
+    if str(getattr(holds, "dtype", None)) not in ("bool", "boolean"):
+        raise ValueError(f"where {where!r} is no condition; write one, such as 'on_perc <= 0.1'")
+    if not holds.any():
+        raise ValueError(f"where {where!r} leaves no complete trial of {len(df)}")
+    return holds

@@ -1,0 +1,137 @@
+"""Does a hyperparameter matter? Pairs of trials that differ in nothing else."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.frame.matching import cell_of_each, check_axis, others, values_of
+from analysis.frame.values import sort_key
+from analysis.output.tables import with_config
+from analysis.stats.aggregate import has_value
+from analysis.stats.paired_tests import effect, holm, interval, p_value
+from analysis.stats.sentences import conclusion
+
+# 190 comparisons. An axis with more is one that was drawn, not a grid.
+MOST_VALUES = 20
+
+
+def compare(df: pd.DataFrame, axis: str | Sequence[str], metric: str, *, seed: int = 0) -> pd.DataFrame:
+    """What each value of a hyperparameter does to a metric against each other value, in pairs of trials.
+
+    A pair is a complete trial with value a and one with value b that agree in every other hyperparameter that
+    varies, `seed` included; where files are (data_dir) and what computed them (device, engine) may differ. Trials
+    that agree in all of them, such as those of an experiment that was run twice, are averaged first.
+
+    One row for each axis and two of its values, in the order of the values. Columns:
+    - `axis`, `a`, `b`, `pairs`; `mean_a`, `mean_b`: means of the metric over the pairs.
+    - `difference` (b - a) and its 95% bootstrap interval `low`, `high`; nan for fewer than 6 pairs.
+    - `p` of a paired test (sign flips, counted out; for more than 16 pairs Student's t), and `p_holm`, corrected for
+      the number of rows returned: ask all that you ask of one grid in one call.
+    - `effect`: Cohen's d of the differences. `b_wins`: share of the pairs in which b is higher, ties half.
+    - `unpaired`: complete trials without a partner. `left_out_a`, `left_out_b`: trials with that value that failed,
+      are unfinished or whose metric is no finite number.
+    - `conclusion`: all this in a sentence.
+
+    The test assumes that the pairs are independent, and asks whether the axis does anything at all in the settings
+    of this grid. Pairs of one grid share seeds and settings, so they are less independent than so many pairs
+    would be: take a p near 0.05, or a difference that only one setting of another axis shows, as a hint. An average
+    over the grid hides that an axis may help here and harm there: filter, or see `anova`.
+
+    Args:
+        axis: a hyperparameter, or several, each compared on its own.
+        seed: of the bootstrap.
+
+    Raises: ValueError if a column does not exist, `metric` holds no numbers, or an axis has one value or more
+    than 20.
+    """
+    axes = [axis] if isinstance(axis, str) else list(axis)
+    if not axes or len(set(axes)) < len(axes):
+        raise ValueError(f"axis must be at least one hyperparameter, each named once, got {axes}")
+    df = with_config(df)
+    for name in axes:
+        check_axis(df, name, metric)
+        n_values = len(values_of(df[name]))
+        if n_values > MOST_VALUES:
+            hint = f"filter the trials, or see correlation(df, {metric!r}) for an axis of numbers"
+            raise ValueError(f"{name} has {n_values} values, more than the {MOST_VALUES} that are compared; {hint}")
+    rows = [row for name in axes for row in _rows(df, name, metric, seed)]
+    for row, p_holm in zip(rows, holm(np.array([row["p"] for row in rows])), strict=True):
+        row["p_holm"] = float(p_holm)
+        row["conclusion"] = conclusion(row, metric, n_rows=len(rows))
+    columns = ["axis", "a", "b", "pairs", "mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "effect"]
+    columns += ["b_wins", "unpaired", "left_out_a", "left_out_b", "conclusion"]
+    # Values of different kinds stay what they are: pandas would turn [1, 0.5] into two floats.
+    return pd.DataFrame(rows, columns=columns).astype({"a": object, "b": object})
+
+
+def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str, Any]]:
+    """The rows of one axis, without what depends on all rows; and what the conclusion needs beside them."""
+    names = others(df, axis, metric)
+    values = values_of(df[axis])
+    sides: dict[Any, list[tuple[tuple[Any, ...], float]]] = {sort_key(value): [] for value in values}
+    fates: dict[Any, list[str]] = {sort_key(value): [] for value in values}
+    columns = (df[axis], cell_of_each(df, names), df[metric], has_value(df, metric), df["status"])
+    for value, cell, number, is_used, status in zip(*columns, strict=True):
+        if is_used:
+            sides[sort_key(value)].append((cell, float(number)))
+        fates[sort_key(value)].append("complete" if is_used else str(status))
+    rows = []
+    for a, b in itertools.combinations(values, 2):
+        side_a, side_b = sides[sort_key(a)], sides[sort_key(b)]
+        in_a, in_b = _means(side_a), _means(side_b)
+        # Sorted, so that the same resamples are drawn whatever the order of the trials.
+        shared = sorted(in_a.keys() & in_b.keys())
+        numbers_a, numbers_b = np.array([in_a[cell] for cell in shared]), np.array([in_b[cell] for cell in shared])
+        differences = numbers_b - numbers_a
+        low, high = interval(differences, seed)
+        fates_a, fates_b = fates[sort_key(a)], fates[sort_key(b)]
+        rows.append(
+            {
+                "axis": axis,
+                "a": a,
+                "b": b,
+                "pairs": len(shared),
+                "mean_a": _mean(numbers_a),
+                "mean_b": _mean(numbers_b),
+                "difference": _mean(differences),
+                "low": low,
+                "high": high,
+                "p": p_value(differences),
+                "effect": effect(differences),
+                "b_wins": _mean((np.sign(differences) + 1) / 2),
+                "unpaired": sum((cell in in_a) != (cell in in_b) for cell, _ in side_a + side_b),
+                "left_out_a": len(fates_a) - len(side_a),
+                "left_out_b": len(fates_b) - len(side_b),
+                # For the conclusion only.
+                "total_a": len(fates_a),
+                "total_b": len(fates_b),
+                "only_failures": {*fates_a, *fates_b} <= {"complete", "error"},
+                "are_equal": bool(len(shared)) and not differences.any(),
+                "others": names,
+                "along": [] if shared else _along(df, axis, a, b, names),
+            }
+        )
+    return rows
+
+
+def _means(side: list[tuple[tuple[Any, ...], float]]) -> dict[tuple[Any, ...], float]:
+    """The mean of the trials in each cell, in most grids a single one."""
+    numbers: dict[tuple[Any, ...], list[float]] = {}
+    for cell, number in side:
+        numbers.setdefault(cell, []).append(number)
+    return {cell: math.fsum(each) / len(each) for cell, each in numbers.items()}
+
+
+def _mean(numbers: np.ndarray) -> float:
+    return float(numbers.mean()) if len(numbers) else math.nan
+
+
+def _along(df: pd.DataFrame, axis: str, a: Any, b: Any, names: list[str]) -> list[str]:
+    """The other hyperparameters that have no value in common between a and b."""
+    places = [sort_key(value) for value in df[axis]]
+    with_a, with_b = (df[[place == sort_key(value) for place in places]] for value in (a, b))
+    return [name for name in names if not set(map(sort_key, with_a[name])) & set(map(sort_key, with_b[name]))]

@@ -1,0 +1,132 @@
+"""How the variance of a metric over a full grid divides among its axes."""
+
+import itertools
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.frame.matching import cell_of_each, values_of, what_varies
+from analysis.frame.values import sort_key
+from analysis.output.tables import varying, with_config
+from analysis.stats.aggregate import has_value
+
+REST = "rest"
+
+
+def anova(df: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The share of a metric's variance that each axis of a full grid, and each pair of axes, accounts for.
+
+    In a full grid each combination of the axes is there equally often; then the shares are exact, do not depend on
+    an order of the axes and add up to 1. The axes are the hyperparameters that vary, but `seed`: seeds are
+    replicates. A pair, as in `kwinners:on_perc`, is what the two do together beyond the sum of what each does: the
+    effect of one depends on the value of the other.
+
+    One row for each term, in the order of the columns, and last `rest`: noise between seeds, and three or
+    more axes together. Columns: `term`, `df` (degrees of freedom), `sum_of_squares`, `share` (nan if the metric is
+    constant), `F`, `p` (nan for the rest, and if nothing is left for it).
+
+    F takes the rest for noise: independent, normal and as large everywhere. Accuracies near a ceiling are not, and
+    trials that share a seed are not independent. The shares need no such thing.
+
+    Raises: ValueError if a column does not exist, `metric` holds no numbers, nothing varies, or the grid is not
+    full; it says which combination is missing and what to filter.
+
+    Reference: Fisher, "Statistical Methods for Research Workers", 1925, chapter 7.
+    """
+    df = with_config(df)
+    used = df[has_value(df, metric)]
+    # Of all trials: a value with which every trial failed is missing, too.
+    axes = list(varying(df, besides=[metric, "seed"]))
+    if not axes:
+        raise ValueError(f"no axis varies but seed: there is nothing to divide; {what_varies(df, metric)}")
+    levels = [values_of(df[name]) for name in axes]
+    shape = tuple(map(len, levels))
+    cells = cell_of_each(used, axes)
+    counts = Counter(cells)
+    n_each = max(counts.values(), default=0)
+    if len(used) != math.prod(shape) * n_each or not n_each:
+        raise ValueError(_not_full(df, axes, levels, counts, max(n_each, 1)))
+    places = [{sort_key(value): i for i, value in enumerate(values)} for values in levels]
+    index = [tuple(place[key] for place, key in zip(places, cell, strict=True)) for cell in cells]
+    order = sorted(range(len(used)), key=lambda i: (index[i], used[metric].iloc[i]))
+    numbers = used[metric].to_numpy(float)[order].reshape(*shape, n_each)
+    return _table(numbers, axes)
+
+
+def _table(numbers: np.ndarray, axes: list[str]) -> pd.DataFrame:
+    """The analysis of an array with one dimension for each axis, and the replicates last."""
+    from scipy.special import fdtrc
+
+    # A constant metric has no variance; its mean may differ from it by a rounding error.
+    is_constant = np.ptp(numbers) == 0
+    centred = np.zeros_like(numbers) if is_constant else numbers - numbers.mean()
+    effects: dict[tuple[int, ...], np.ndarray] = {}
+    rest = centred
+    for term in [*((i,) for i in range(len(axes))), *itertools.combinations(range(len(axes)), 2)]:
+        mean = centred.mean(axis=tuple(i for i in range(centred.ndim) if i not in term), keepdims=True)
+        # What the two do together, without what each does.
+        effects[term] = mean - sum(effects[i,] for i in term) if len(term) > 1 else mean
+        rest = rest - effects[term]
+    rows = [
+        [
+            ":".join(axes[i] for i in term),
+            math.prod(numbers.shape[i] - 1 for i in term),
+            float((each**2).sum() * (numbers.size / each.size)),
+        ]
+        for term, each in effects.items()
+    ]
+    rest_df = numbers.size - 1 - sum(int(row[1]) for row in rows)
+    rows.append([REST, rest_df, float((rest**2).sum()) if rest_df else 0.0])
+    table = pd.DataFrame(rows, columns=["term", "df", "sum_of_squares"])
+    total = float((centred**2).sum())
+    table["share"] = table["sum_of_squares"] / total if total else math.nan
+    with np.errstate(divide="ignore", invalid="ignore"):
+        noise = np.float64(table["sum_of_squares"].iloc[-1]) / rest_df
+        table["F"] = (table["sum_of_squares"] / table["df"] / noise).where(table["term"] != REST)
+    # Where the rest is 0, F is infinite, unless the term is 0 too.
+    p = [0.0 if f == math.inf else fdtrc(n, rest_df, f) for n, f in zip(table["df"], table["F"], strict=True)]
+    table["p"] = np.array(p, dtype=float)
+    return table
+
+
+def _not_full(
+    df: pd.DataFrame, axes: list[str], levels: list[list[Any]], counts: "Counter[tuple[Any, ...]]", n_each: int
+) -> str:
+    """Which combination lacks trials, and what to filter so that none does."""
+    n_combinations = math.prod(map(len, levels))
+    n_short = n_combinations - sum(count == n_each for count in counts.values())
+    # The product may be huge where values were drawn; one that is missing comes soon.
+    combinations = itertools.product(*levels)
+    first = next(each for each in combinations if counts[tuple(map(sort_key, each))] < n_each)
+    key = tuple(map(sort_key, first))
+    settings = ", ".join(f"{name}={value!r}" for name, value in zip(axes, first, strict=True))
+    others = sum(cell == key for cell in cell_of_each(df, axes)) - counts[key]
+    failed = f" ({others} failed, unfinished or without a value)" if others else ""
+    has = f"{settings} has {counts[key]} of {n_each} complete trials{failed}"
+    short = f"{n_short} of {n_combinations} combinations lack trials"
+    return f"anova needs a full grid, and {short}: {has}; {_fix(df, axes, levels, counts, n_each)}"
+
+
+def _fix(
+    df: pd.DataFrame, axes: list[str], levels: list[list[Any]], counts: "Counter[tuple[Any, ...]]", n_each: int
+) -> str:
+    """An axis to leave out because another one fixes its value, or the value with which most trials are missing."""
+    tried = set(cell_of_each(df, axes))
+    for a, b in itertools.permutations(range(len(axes)), 2):
+        if len({(cell[a], cell[b]) for cell in tried}) == len(levels[a]):
+            return f"{axes[b]} follows from {axes[a]}: leave it out with df.drop(columns=[{axes[b]!r}])"
+    # The value whose combinations lack the largest share of their trials.
+    worst = (1.0, 0, None)
+    for i, values in enumerate(levels):
+        size = n_each * math.prod(len(other) for j, other in enumerate(levels) if j != i)
+        for value in values:
+            share = sum(count for cell, count in counts.items() if cell[i] == sort_key(value)) / size
+            if share < worst[0] and len(values) > 1:
+                worst = (share, i, value)
+    _, i, value = worst
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    condition = f"df[{axes[i]!r}].notna()" if missing else f"df[{axes[i]!r}] != {value!r}"
+    return f"filter the trials, starting with df[{condition}], or filter to the values that are complete"

@@ -1,0 +1,9 @@
+"""Configuration: every hyperparameter of a trial, with its default, meaning, unit and check.
+
+`Config` is one frozen, flat dataclass, and the only place where a default is written. A configuration is checked
+once, when it is made, and all its problems are reported together.
+"""
+
+from dynsparse.config.config import Config, ConfigError, check_of, is_later_default, keys, unknown
+
+__all__ = ["Config", "ConfigError", "check_of", "is_later_default", "keys", "unknown"]

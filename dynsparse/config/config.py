@@ -1,0 +1,286 @@
+"""`Config`: every hyperparameter of a trial, its default, its meaning and its check.
+
+The keys are those of the experiment files and of the result tables (`on_perc`, `kwinners`, ...); this is the one
+place where defaults are written. A configuration is checked once, when it is made, and all its problems are
+reported together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from dynsparse.config.checks import (
+    Check,
+    Choice,
+    Device,
+    Flag,
+    Number,
+    Optional,
+    Several,
+    Sizes,
+    Text,
+    Whole,
+    near_matches,
+)
+from dynsparse.data import DATASETS, PIXELS
+from dynsparse.methods import METHODS
+from dynsparse.nn.mlp import NETWORKS
+from dynsparse.nn.optimizers import OPTIMIZERS
+from dynsparse.ops.densities import SPREADS
+from dynsparse.ops.masks import DRAWS
+from dynsparse.ops.schedules import DECAYS
+from dynsparse.pruning.ranking import SCOPES
+from dynsparse.studies import CRITERIA, INITS, KINDS, STUDIES
+
+FRACTION = Number(0, 1)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be trained; the message lists every problem."""
+
+
+def key(default: Any, meaning: str, check: Check, *, per_trial: bool = False, later: bool = False) -> Any:
+    """A field of `Config`.
+
+    Args:
+        per_trial: trials that differ in it can still be trained together as one pack.
+        later: it came when there were trials already. At its default it is no part of a trial's identity, so that
+            those keep theirs. Every new key is such a one, and its default can never be changed afterwards.
+    """
+    about = {"meaning": meaning, "check": check, "per_trial": per_trial, "later": later}
+    return field(default=default, metadata=about)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One trial. Made from keyword arguments, or from a mapping with `Config.of`, which knows near matches of keys.
+
+    Raises: ConfigError, naming each key that is out of range or at odds with another.
+    """
+
+    # The trial
+    seed: int = key(0, "everything random in the trial follows from it", Whole(0), per_trial=True)
+    epochs: int = key(30, "passes over the training set", Whole(1))
+    device: str = key("cpu", "where the trial is computed", Device())
+    engine: str = key(
+        "auto",
+        "sparse: on a CPU, in time that follows the active weights; wide: many trials at once on a GPU; torch: "
+        "anywhere; auto: sparse on a CPU and wide on a GPU, torch where they cannot",
+        Choice(("auto", "sparse", "wide", "torch")),
+    )
+    precision: str = key(
+        "float32",
+        "of matrix products on a GPU: float32, or the faster tf32, whose factors have 11 bits; without effect on a CPU",
+        Choice(("float32", "tf32")),
+        later=True,
+    )
+
+    # What a trial does beside one training: see dynsparse/studies
+    study: str = key(
+        "train",
+        "train: train once; sweep: then prune to each sparsity and test; ticket: prune, set back and train, in rounds",
+        Choice(STUDIES),
+        later=True,
+    )
+    sparsities: tuple[float, ...] = key(
+        (0.0, 0.25, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99),
+        "sweep: shares of a layer's weights, or units, that are pruned",
+        Several(FRACTION),
+        later=True,
+    )
+    prune_kinds: tuple[str, ...] = key(("weight", "unit"), "sweep: what is pruned", Several(Choice(KINDS)), later=True)
+    prune_scope: str = key(
+        "layer", "sweep: the share is one of each layer, or of all together", Choice(SCOPES), later=True
+    )
+    prune_biases: bool = key(True, "sweep: weight pruning prunes as large a share of the biases", Flag(), later=True)
+    prune_last_layer: bool = key(False, "sweep: weight pruning prunes the last layer too", Flag(), later=True)
+    retrain_epochs: int = key(0, "sweep: epochs of training after each pruning", Whole(0), later=True)
+    prune_iteratively: bool = key(
+        False, "sweep: each sparsity begins with the network of the one before, not the trained one", Flag(), later=True
+    )
+    prune_ratio: float = key(
+        0.8, "ticket: share of the weights that all rounds together prune", FRACTION, per_trial=True, later=True
+    )
+    prune_iter: int = key(1, "ticket: rounds of pruning", Whole(1), later=True)
+    criterion: str = key("l1", "ticket: l1: the smallest weights go; random: any", Choice(CRITERIA), later=True)
+    init: str = key(
+        "original",
+        "ticket: surviving weights go back to their values before rewind_step, or to new ones (reinit)",
+        Choice(INITS),
+        later=True,
+    )
+    rewind_step: int = key(
+        0, "ticket: step of the first training to go back to; 0: its beginning", Whole(0), later=True
+    )
+    last_layer_rate: float = key(
+        0.5,
+        "ticket: share of the last layer that is pruned over that of the others",
+        FRACTION,
+        per_trial=True,
+        later=True,
+    )
+
+    # The data
+    dataset_name: str = key("MNIST", "data set", Choice(DATASETS))
+    data_dir: str | None = key(
+        None,
+        "folder of the data sets, also of a store (s3://...); None: DYNSPARSE_DATA_DIR, or a cache folder",
+        Optional(Text()),
+    )
+    input_size: int | None = key(None, "inputs; follows the data set and must agree if given", Optional(Whole(1)))
+    num_classes: int | None = key(None, "classes; follows the data set and must agree if given", Optional(Whole(2)))
+    pixels: str = key(
+        "standard",
+        "standard: mean 0 and standard deviation 1 over the training set; unit: in [0, 1]",
+        Choice(PIXELS),
+        later=True,
+    )
+    val_fraction: float = key(
+        0.0,
+        "share of the training set held out for val_*; 0: val_* is the test set",
+        Number(0, 1, high_open=True),
+    )
+    test_noise: bool = key(True, "also evaluate on noisy test images (noise_*)", Flag())
+    noise_level: float = key(0.15, "share of the pixels that noise overwrites", FRACTION)
+
+    # The network
+    network: str = key("MLPHeb", "network", Choice(NETWORKS))
+    hidden_sizes: tuple[int, ...] = key((100, 100, 100), "units of each hidden layer", Sizes())
+    batch_norm: bool = key(False, "batch normalisation after each hidden linear layer", Flag())
+    dropout: float = key(0.0, "share of hidden units dropped in training", Number(0, 1, high_open=True), per_trial=True)
+    kwinners: bool = key(False, "k-winners instead of ReLU", Flag())
+    percent_on: float = key(0.3, "activation density of k-winners", Number(0, 1, low_open=True), per_trial=True)
+    k_inference_factor: float = key(1.0, "k in evaluation over k in training", Number(0, None, low_open=True))
+    boost_strength: float = key(1.4, "how strongly rare winners are favoured; 0: not", Number(0), per_trial=True)
+    boost_strength_factor: float = key(0.7, "boost_strength is multiplied by it each epoch", FRACTION, per_trial=True)
+    duty_cycle_period: int = key(1000, "examples over which the duty cycle runs", Whole(1))
+
+    # The method: what is active, what is pruned, what grows
+    model: str = key("DSNNMixedHeb", "method", Choice(METHODS))
+    rules: str = key(
+        "fixed",
+        "fixed: the method as it should be; legacy_2019: as the 2019 notebook ran it",
+        Choice(("fixed", "legacy_2019")),
+    )
+    on_perc: float = key(
+        0.1, "density: share of the weights that are active", Number(0, 1, low_open=True), per_trial=True
+    )
+    sparse_type: str = key("exact", "how the initial mask is drawn", Choice(DRAWS))
+    layer_densities: str = key("uniform", "how on_perc is spread over layers", Choice(SPREADS))
+    first_layer_dense: bool = key(False, "leave the first layer dense", Flag())
+    last_layer_dense: bool = key(False, "leave the last layer dense", Flag())
+    weight_prune_perc: float | None = key(
+        0.3,
+        "share of the active weights that the magnitude (or random) rule drops",
+        Optional(FRACTION),
+        per_trial=True,
+    )
+    hebbian_prune_perc: float | None = key(
+        0.3,
+        "share of the active weights that the coactivation rule drops",
+        Optional(FRACTION),
+        per_trial=True,
+    )
+    hebbian_grow: bool = key(True, "grow where coactivation is highest, instead of at random", Flag(), per_trial=True)
+    gradient_momentum: float = key(
+        0.9, "SNFS: smoothing of the gradient, per step", Number(0, 1, high_open=True), per_trial=True
+    )
+    pruning_active: bool = key(True, "False: no mask updates", Flag())
+    pruning_interval: int = key(1, "epochs from one mask update to the next", Whole(1))
+    pruning_end: float = key(1.0, "share of the epochs after which mask updates end", FRACTION)
+    prune_decay: str = key("constant", "how the drop fraction falls until pruning_end", Choice(DECAYS))
+    pruning_es: bool = key(False, "end mask updates once grown weights no longer survive", Flag())
+    pruning_es_patience: int = key(0, "times that survival may be low before that", Whole(0))
+    pruning_es_window_size: int = key(6, "mask updates over which survival is averaged", Whole(1))
+    pruning_es_threshold: float = key(0.02, "survival below it is low", FRACTION)
+
+    # The optimiser
+    optim_alg: str = key("SGD", "optimiser", Choice(OPTIMIZERS))
+    batch_size: int = key(128, "examples per step", Whole(1))
+    learning_rate: float = key(0.1, "learning rate", Number(0), per_trial=True)
+    momentum: float = key(0.9, "momentum of SGD", Number(0, 1, high_open=True), per_trial=True)
+    weight_decay: float = key(1e-4, "L2 penalty on weights and biases", Number(0), per_trial=True)
+
+    # What is logged beside accuracies and losses
+    debug_weights: bool = key(True, "mean and standard deviation of each layer's weights", Flag())
+    debug_sparse: bool = key(True, "densities, mask updates and survival of each layer", Flag())
+
+    def __post_init__(self) -> None:
+        problems = []
+        for each in fields(self):
+            try:
+                object.__setattr__(self, each.name, check_of(each).read(getattr(self, each.name)))
+            except ValueError as problem:
+                problems.append(f"{each.name} {problem}")
+        # Only values that are sound by themselves can be held against each other.
+        problems = problems or disagreements(self)
+        if problems:
+            raise ConfigError("\n".join(problems))
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Config:
+        """A Config from a mapping. Raises: ConfigError, with the near matches of each unknown key."""
+        known = {each.name for each in fields(cls)}
+        problems = [unknown("key", name, known) for name in values if name not in known]
+        try:
+            config = cls(**{name: value for name, value in values.items() if name in known})
+        except ConfigError as error:
+            problems.append(str(error))
+        if problems:
+            raise ConfigError("\n".join(problems))
+        return config
+
+    def values(self) -> dict[str, Any]:
+        """All keys and values, as written to a trial's params.json."""
+        return {name: getattr(self, name) for name in keys()}
+
+
+def check_of(each: Field[Any]) -> Check:
+    """The check of a field of `Config`."""
+    return each.metadata["check"]
+
+
+@cache
+def keys() -> Mapping[str, Field[Any]]:
+    """The fields of `Config` by name."""
+    # Asked for many times for each trial.
+    return MappingProxyType({each.name: each for each in fields(Config)})
+
+
+def is_later_default(name: str, value: Any) -> bool:
+    """Whether a key came later than trials that are to keep their identity, and has its default."""
+    return keys()[name].metadata["later"] and value == keys()[name].default
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """The message for a name that is in no table, with its near matches."""
+    near = near_matches(name, known)
+    return f"unknown {what} {str(name)!r}" + (f" (did you mean {', '.join(near)}?)" if near else "")
+
+
+def disagreements(config: Config) -> list[str]:
+    """What is wrong between the keys of a Config whose values are each in range."""
+    problems = []
+    source = DATASETS[config.dataset_name]
+    for name, given, true in [
+        ("input_size", config.input_size, source.input_size),
+        ("num_classes", config.num_classes, source.num_classes),
+    ]:
+        if given is None:
+            object.__setattr__(config, name, true)
+        elif given != true:
+            problems.append(f"{name} is {true} for dataset_name={config.dataset_name!r}, got {given}; leave it out")
+    if config.rules == "legacy_2019" and config.model != "DSNNMixedHeb":
+        problems.append(
+            f"rules='legacy_2019' is what the 2019 notebook ran, with model='DSNNMixedHeb'; got {config.model!r}"
+        )
+    for build in (NETWORKS[config.network], METHODS[config.model], STUDIES[config.study]):
+        try:
+            build(config)
+        except ValueError as problem:
+            problems.append(str(problem))
+    return problems

@@ -1,0 +1,126 @@
+"""The model card of an exported file: what it is, how good, how to load it. It names no person and no machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from dynsparse.data import Dataset
+from dynsparse.export.evaluate import dataset_at_hand, measured
+from dynsparse.export.network import Trained, module
+from dynsparse.export.onnx_file import INPUT, OUTPUT
+from dynsparse.planning.plan import keys_read
+from dynsparse.pruning.summary import summary
+from dynsparse.results.grid_status import version
+from dynsparse.results.trial_folder import NOT_IN_IDENTITY, identity
+
+IN_WORDS = {"dense": "all weights, inactive ones as zeros", "sparse": "the active weights and their places"}
+
+TORCH = """\
+import torch
+
+from dynsparse.export import load_exported
+{imports}
+model = load_exported("{name}")
+pixels = torch.zeros(1, {n_in})  # put your images here, one in a row, as they are in the data set
+with torch.inference_mode():
+    logits = model({normalised})
+print(logits.argmax(1))
+"""
+
+ONNX = """\
+import numpy as np
+import onnxruntime
+{imports}
+session = onnxruntime.InferenceSession("{name}")
+pixels = np.zeros((1, {n_in}), np.float32)  # put your images here, one in a row, as they are in the data set
+({output},) = session.run(None, {{"{input}": {normalised}}})
+print({output}.argmax(1))
+"""
+
+
+def card(trained: Trained, name: str, form: str) -> str:
+    """The model card in Markdown of a file of that name, which stands beside it."""
+    config, dataset = trained.config, dataset_at_hand(trained.config)
+    layers = summary(trained.weights, trained.biases, trained.masks)
+    total = layers.iloc[-1]
+    activation = f"k-winners (k = {', '.join(map(str, trained.winners))})" if trained.winners else "ReLU"
+    facts = {
+        "data set": config.dataset_name,
+        "network": "-".join(map(str, trained.sizes)),
+        "hidden layers": f"linear, {'batch norm, ' if trained.gains else ''}{activation}",
+        "method": config.model,
+        "density": f"{total['density']:.4g} of the weights are active",
+        "form": f"{form}: {IN_WORDS[form]}",
+        "trial": identity(config),
+        "made with": f"dynsparse {version()}",
+    }
+    keys = sorted(keys_read(config) - set(NOT_IN_IDENTITY))
+    parts = [
+        f"# {name}",
+        "A multilayer perceptron that classifies images.",
+        _table(["", ""], facts.items()),
+        *(f"- {remark}" for remark in trained.remarks),
+        "## Results",
+        _results(trained, dataset),
+        "## Load it",
+        f"```python\n{_code(trained, name, dataset)}```",
+        _input(trained, dataset),
+        "## Layers",
+        _table(list(layers.columns), layers.astype(object).where(layers.notna(), "").to_numpy().tolist()),
+        "`bytes_dense` and `bytes_sparse` are what the tensors of each form take in memory, the latter as CSR.",
+        "## Configuration",
+        "What the trial read; `dynsparse keys` says what each key means.",
+        _table(["key", "value"], [(f"`{key}`", f"`{getattr(config, key)!r}`") for key in keys]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(headers: Sequence[str], rows: Any) -> str:
+    return tabulate(rows, headers, tablefmt="pipe", floatfmt=".4g", disable_numparse=[0])
+
+
+def _results(trained: Trained, dataset: Dataset | None) -> str:
+    row, of_val = trained.row, "held-out training examples" if trained.config.val_fraction else "the test set"
+    metrics = [(name, row[name]) for name in row if name.endswith(("_acc", "_loss"))]
+    changed = ", before what the remarks above say" if trained.remarks else ""
+    text = [
+        f"Row {row['training_iteration']} of the trial{changed}; `val_*` is on {of_val}:",
+        _table(["result", "value"], metrics),
+    ]
+    if dataset is None:
+        text.append("The data set was not on the machine that wrote this, so that the file itself was not measured.")
+    else:
+        accuracy, loss = measured(module(trained), dataset)
+        n = len(dataset.test_y)
+        text.append(f"The network in this file, on the {n} test images: accuracy {accuracy:.4f}, loss {loss:.4f}.")
+    return "\n\n".join(text)
+
+
+def _code(trained: Trained, name: str, dataset: Dataset | None) -> str:
+    imports = "" if dataset else "from dynsparse.data import load_dataset\n"
+    if dataset:
+        normalised = f"(pixels - {dataset.train.mean!r}) * {dataset.train.scale!r}"
+    else:
+        normalised = "(pixels - images.mean) * images.scale"
+        imports += f'\nimages = load_dataset("{trained.config.dataset_name}", pixels="{trained.config.pixels}").train'
+    template = ONNX if name.endswith(".onnx") else TORCH
+    values = {"imports": imports, "name": name, "n_in": trained.sizes[0], "input": INPUT, "output": OUTPUT}
+    return template.format(normalised=normalised, **values)
+
+
+def _input(trained: Trained, dataset: Dataset | None) -> str:
+    normalised = {
+        "standard": "normalised: less the mean of all pixels of the training set, over their standard deviation",
+        "unit": "each over the highest pixel of the training set",
+    }[trained.config.pixels]
+    text = (
+        f"It takes {trained.sizes[0]} pixels of each image, row after row, {normalised}. It gives a logit for each of "
+        f"{trained.sizes[-1]} classes."
+    )
+    if dataset is None:
+        return f"{text} `load_dataset` downloads {trained.config.dataset_name} if it is not there."
+    moments = f"less {dataset.train.mean:.6g}, over {1 / dataset.train.scale:.6g}"
+    return f"{text} In the unit of the pixels of {dataset.name}: {moments}."

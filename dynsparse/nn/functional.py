@@ -1,0 +1,70 @@
+"""Layers as functions over a leading trials axis: linear, k-winners, duty cycle, batch norm.
+
+Shapes: weights are (trials, out, in), biases (trials, out), activations (trials, batch, units).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x @ weight^T + bias for each trial. Shapes: (trials, batch, in) to (trials, batch, out)."""
+    return torch.baddbmm(bias[:, None], x, weight.mT)
+
+
+def k_winners(x: Tensor, k: Sequence[int], boost: Tensor, duty: Tensor) -> Tensor:
+    """Keep the k units with the largest x * exp(boost * (k / units - duty)) of each example; the others give 0.
+
+    Winners pass their own x, and the gradient goes through winners only. Exactly k win; a tie at the margin is
+    decided by the order in which `torch.topk` meets the units.
+
+    Shapes: x (trials, batch, units); k one number per trial; boost (trials,); duty (trials, units).
+    """
+    # The factor exp(boost * k / units) is the same for all units, so the winners are the same without it.
+    boosted = x.detach() * torch.exp(-boost[:, None] * duty)[:, None]
+    won = torch.zeros_like(x)
+    # One k at a time: among ties, the first k of a larger selection would be others than a trial's own.
+    for each in dict.fromkeys(k):
+        trials = [i for i, its in enumerate(k) if its == each]
+        # A slice, where it is all of them, copies nothing.
+        some = slice(None) if len(trials) == len(k) else torch.tensor(trials, device=x.device)
+        index = boosted[some].topk(each, dim=-1, sorted=False).indices
+        won[some] = torch.zeros_like(boosted[some]).scatter_(-1, index, 1.0)
+    return x * won
+
+
+def updated_duty(duty: Tensor, out: Tensor, period: int, n_seen: int) -> Tensor:
+    """The running share of examples for which each unit is positive, after one more batch.
+
+    Shapes: duty (trials, units); out (trials, batch, units). `n_seen` counts examples, this batch included.
+    """
+    n_batch = out.shape[1]
+    # A batch longer than the period would give the past a negative weight.
+    length = max(min(period, n_seen), n_batch)
+    return (duty * (length - n_batch) + (out > 0).sum(1)) / length
+
+
+def batch_norm(x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, *, training: bool) -> Tensor:
+    """Batch normalisation of each trial's units; in training, `mean` and `variance` move by 0.1 in place.
+
+    Written out, because torch's own over all trials' units at once rounds otherwise for each width of the pack.
+
+    Shapes: x (trials, batch, units), of at least 2 examples in training; the others (trials, units).
+
+    Reference: Ioffe and Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167
+    """
+    if training:
+        batch_mean = x.mean(1)
+        centred = x - batch_mean[:, None]
+        batch_variance = centred.square().mean(1)
+        with torch.no_grad():
+            n = x.shape[1]
+            mean.lerp_(batch_mean, 0.1)
+            variance.lerp_(batch_variance * (n / (n - 1)), 0.1)
+    else:
+        centred, batch_variance = x - mean[:, None], variance
+    return torch.addcmul(shift[:, None], centred, (gain * (batch_variance + 1e-5).rsqrt())[:, None])

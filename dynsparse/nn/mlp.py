@@ -1,0 +1,89 @@
+"""Multilayer perceptrons: sizes, activation, batch norm and dropout, as a description that engines read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from dynsparse.config import Config
+
+
+@dataclass(frozen=True)
+class KWinners:
+    """The k-winners activation of all hidden layers.
+
+    Reference: Ahmad and Scheinkman, How Can We Be So Dense? The Benefits of Using Highly Sparse Representations,
+    2019, https://arxiv.org/abs/1903.11257
+    """
+
+    activation_density: float | Tensor  # k / units, in training
+    inference_factor: float  # k in evaluation over k in training
+    boost_strength: float | Tensor  # in the first epoch
+    boost_factor: float | Tensor  # boost_strength is multiplied by it each epoch
+    period: int  # examples over which the duty cycle runs
+
+    def winners(self, n_units: int, *, training: bool) -> list[int]:
+        """k of each trial, at least 1."""
+        densities = torch.as_tensor(self.activation_density, dtype=torch.float64).reshape(-1).tolist()
+        in_training = [round(density * n_units) for density in densities]
+        # float64 may put 1.1 * 30 just below 33, which int would make 32.
+        k = in_training if training else [int(each * self.inference_factor + 1e-9) for each in in_training]
+        return [min(max(each, 1), n_units) for each in k]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What an engine must know of a network; the weights are the engine's."""
+
+    sizes: tuple[int, ...]  # inputs, units of each hidden layer, classes
+    kwinners: KWinners | None = None  # None: ReLU
+    batch_norm: bool = False
+    dropout: float | Tensor = 0.0
+    has_dropout: bool = field(default=False)  # whether any trial of the pack drops units
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """(out, in) of each linear layer."""
+        return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
+
+
+def mlp(config: Config) -> Network:
+    """A multilayer perceptron with ReLU."""
+    dropout = config.dropout
+    return Network(
+        sizes=(config.input_size or 0, *config.hidden_sizes, config.num_classes or 0),
+        batch_norm=config.batch_norm,
+        dropout=dropout,
+        has_dropout=bool(torch.as_tensor(dropout).gt(0).any()),
+    )
+
+
+def mlp_heb(config: Config) -> Network:
+    """A multilayer perceptron with ReLU or k-winners; under legacy_2019 `kwinners` is ignored, as it was in 2019.
+
+    Raises: ValueError where no unit would win.
+    """
+    plain = mlp(config)
+    if config.rules == "legacy_2019" or not config.kwinners:
+        return plain
+    smallest = min(config.hidden_sizes, default=None)
+    least = float(torch.as_tensor(config.percent_on).min())
+    if smallest is not None and round(least * smallest) < 1:
+        raise ValueError(f"percent_on={least:g} leaves no winner among {smallest} units; raise it")
+    kwinners = KWinners(
+        activation_density=config.percent_on,
+        inference_factor=config.k_inference_factor,
+        boost_strength=config.boost_strength,
+        boost_factor=config.boost_strength_factor,
+        period=config.duty_cycle_period,
+    )
+    return Network(plain.sizes, kwinners, plain.batch_norm, plain.dropout, plain.has_dropout)
+
+
+NETWORKS: dict[str, Callable[[Config], Network]] = {"MLPHeb": mlp_heb, "MLP": mlp}

@@ -1,0 +1,133 @@
+"""What the sentences of compare say, and its errors."""
+
+import pandas as pd
+import pytest
+from support.grids import fail, grid, noisy
+
+from analysis import compare
+
+METRIC = "val_acc_max"
+
+
+def sentence(df: pd.DataFrame, axis: str = "on") -> str:
+    return compare(df, axis, METRIC)["conclusion"][0]
+
+
+def pairs(differences: list[float]) -> pd.DataFrame:
+    return grid(lambda on, seed: 0.5 + on * differences[seed], on=[False, True], seed=range(len(differences)))
+
+
+def test_lower() -> None:
+    assert sentence(pairs([-0.25] * 12)) == (
+        "val_acc_max is lower with on=True than with False: -0.25 (95% interval -0.25 to -0.25, 12 pairs, p = 0.00049)."
+    )
+    assert "p < 0.0001" in sentence(pairs([-0.25] * 20))
+
+
+def test_equal() -> None:
+    equal = "the axis has no effect on it, or nobody reads it."
+    assert sentence(pairs([0.0] * 7)) == f"val_acc_max with on=False and with True is equal in all 7 pairs: {equal}"
+    few = "too few pairs to tell."
+    assert sentence(pairs([0.0])) == f"val_acc_max with on=False and with True is equal in the only pair: {few}"
+    assert sentence(pairs([0.0] * 5)) == f"val_acc_max with on=False and with True is equal in all 5 pairs: {few}"
+
+
+def test_no_evidence() -> None:
+    df = grid(noisy(0), on=[False, True], seed=range(12))
+    row = compare(df, "on", METRIC).iloc[0]
+    assert row["p"] > 0.05
+    assert row["conclusion"] == (
+        f"val_acc_max with on=True and with False: no evidence of a difference ({row['difference']:+.3g}, 12 pairs, "
+        f"p = {row['p']:.2g}); if there is one, it most likely lies between {row['low']:.3g} and {row['high']:.3g}."
+    )
+
+
+def test_a_difference_that_the_correction_takes_away_is_none() -> None:
+    df = grid(
+        lambda on, x, seed: 0.5 + 0.01 * on * (1 + seed + x) + 0.001 * x * seed,
+        on=[False, True],
+        x=range(3),
+        seed=[0, 1],
+    )
+    table = compare(df, ["on", "x"], METRIC)
+    assert table["p"][0] == 2 / 64 and table["p_holm"][0] > 0.05
+    assert table["conclusion"][0] == (
+        "val_acc_max with on=True and with False: no difference that stands among 4 comparisons (+0.025, 6 pairs, "
+        "p = 0.031 where it is the only question, p = 0.12 after Holm's correction); asked alone it lies between 0.015 "
+        "and 0.035."
+    )
+
+
+def test_too_few_pairs() -> None:
+    found = "val_acc_max with on=True minus that with False is"
+    few = "too few pairs to tell, since fewer than 6 cannot give p < 0.05."
+    assert sentence(pairs([0.25] * 5)) == f"{found} +0.25 on average over 5 pairs: {few}"
+    assert sentence(pairs([0.25])) == f"{found} +0.25 on average over 1 pair: {few}"
+
+
+def test_unequal_failures() -> None:
+    df = grid(lambda on_perc, seed: on_perc + 0.01 * seed, on_perc=[0.05, 0.1], seed=range(72))
+    df = fail(df, ((df["on_perc"] == 0.05) & (df["seed"] < 24)) | ((df["on_perc"] == 0.1) & (df["seed"] < 2)))
+    text = sentence(df, "on_perc")
+    assert text.endswith(
+        "22 complete trials without a partner took no part. Trials failed unequally (24 of 72 with on_perc=0.05, "
+        "2 of 72 with 0.1), so that the comparison is of survivors."
+    )
+    unfinished = fail(df, (df["on_perc"] == 0.05) & (df["seed"] == 30), "incomplete")
+    assert "Trials failed or gave no value unequally (25 of 72 with" in sentence(unfinished, "on_perc")
+
+
+def test_failures_that_are_alike_are_not_mentioned() -> None:
+    df = grid(noisy(0), on=[False, True], seed=range(40))
+    assert "survivors" not in sentence(fail(df, df["seed"] < 9))
+    assert "partner" not in sentence(fail(df, df["seed"] < 9))
+    assert "1 complete trial without" in sentence(fail(df, df["on"] & (df["seed"] == 0)))
+
+
+def test_a_mean_that_few_pairs_decide() -> None:
+    text = sentence(pairs([0.01] * 9 + [-0.8]))
+    assert text.endswith("Yet it is higher with on=True in 90% of the pairs: a few large differences decide.")
+    assert "higher with on=False in 90%" in sentence(pairs([-0.01] * 9 + [0.8]))
+
+
+def test_no_pair() -> None:
+    df = pairs([0.1] * 3)
+    assert sentence(fail(df, df["on"])) == (
+        "val_acc_max with on=False and with True cannot be compared: none of the 3 trials with on=True has a value."
+    )
+    assert sentence(fail(df, df["on"] == (df["seed"] == 0))) == (
+        "val_acc_max with on=False and with True cannot be compared: no two complete trials agree in all of seed."
+    )
+
+
+def test_what_changes_along_with_the_axis() -> None:
+    df = pairs([0.25] * 6).assign(decay=lambda df: df["on"].map({True: "cosine", False: "none"}))
+    assert sentence(df).endswith(
+        'decay never has the same value in both; df.drop(columns=["decay"]) compares them together.'
+    )
+    assert compare(df.drop(columns=["decay"]), "on", METRIC)["pairs"][0] == 6
+    assert "decay, rate never have the same value" in sentence(df.assign(rate=df["on"] * 0.1))
+
+
+def test_errors() -> None:
+    df = pairs([0.1, 0.2])
+    for axis, metric, message in [
+        ("onn", METRIC, r"no column 'onn'; choose from .*\(on\?\)"),
+        ("on", "val_acc", r"no column 'val_acc'; choose from .*\(val_acc_max\?\)"),
+        ("on", "trial_dir", "metric must be a column of numbers, got 'trial_dir' of type str"),
+        ("constant", METRIC, "constant has the one value 1: nothing to compare; hyperparameters that vary: on, seed$"),
+        (METRIC, METRIC, "axis must be a hyperparameter, got 'val_acc_max'; hyperparameters that vary: on, seed$"),
+        ("status", METRIC, "axis must be a hyperparameter, got 'status'"),
+        ([], METRIC, r"axis must be at least one hyperparameter, each named once, got \[\]"),
+        (["on", "on"], METRIC, r"each named once, got \['on', 'on'\]"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            compare(df, axis, metric)
+    with pytest.raises(ValueError, match=r"on has no value, because there is no trial: nothing to compare; .*: none"):
+        compare(df[:0], "on", METRIC)
+    with pytest.raises(ValueError, match="no column 'status'"):
+        compare(df.drop(columns="status"), "on", METRIC)
+    many = grid(noisy(0), lr=range(21), on=[True, False])
+    message = r"lr has 21 values, more than the 20 that are compared; filter .* see correlation\(df, 'val_acc_max'\)"
+    with pytest.raises(ValueError, match=message):
+        compare(many, "lr", METRIC)

@@ -1,0 +1,241 @@
+"""The command line: what it prints, what it refuses, and how it exits."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dynsparse.cli import main
+from dynsparse.cli.parsing import literal, split_outside_brackets
+from dynsparse.config import keys as config_keys
+
+GRID = """
+from ray import tune
+from dynsparse.experiment import Experiment
+
+experiment = Experiment(
+    name="grid",
+    question="Is it worth it?",
+    space=dict(
+        dataset_name="digits", kwinners=tune.grid_search([True, False]), percent_on=tune.grid_search([0.2, 0.3])
+    ),
+    epochs=2,
+)
+"""
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """The path of an experiment file."""
+    path = tmp_path / "grid.py"
+    path.write_text(GRID)
+    return str(path)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder of four trials, one of which failed."""
+    for i, (model, seed, accuracy) in enumerate(
+        [("SET", 0, 0.5), ("SET", 1, 0.7), ("RigL", 0, 0.8), ("RigL", 1, None)]
+    ):
+        folder = tmp_path / "results" / f"trial_{i}"
+        folder.mkdir(parents=True)
+        (folder / "params.json").write_text(json.dumps({"model": model, "seed": seed, "on_perc": 0.1}))
+        if accuracy is None:
+            (folder / "error.txt").write_text("Traceback\nRuntimeError: boom\n")
+        else:
+            row = {"val_acc": accuracy, "training_iteration": 1, "done": True, "time_this_iter_s": 1.0}
+            (folder / "result.json").write_text(json.dumps(row) + "\n")
+    return str(tmp_path / "results")
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_show_counts_trials_and_lists_axes(grid):
+    result = invoke("show", grid)
+    assert result.exit_code == 0, result.output
+    assert "grid: Is it worth it?" in result.output
+    assert "4 trials of 2 epochs" in result.output
+    assert "kwinners                 True, False" in result.output
+    assert "percent_on               0.2, 0.3" in result.output
+    assert "dataset_name             digits" in result.output
+    assert re.search("read by no trial: .*gradient_momentum", result.output)
+
+
+def test_show_says_which_trials_train_the_same(grid):
+    output = invoke("show", grid).output
+    assert "1 trial would train again what another trial trains:" in output
+    assert "1 group differ only in percent_on, which they do not read; for example\n    kwinners=False" in output
+
+
+def test_show_starts_no_ray_and_writes_nothing(grid, tmp_path):
+    code = (
+        "import sys; from dynsparse.cli import main\n"
+        f"main(['show', {grid!r}], standalone_mode=False)\n"
+        "import ray; assert not ray.is_initialized(); assert 'dynsparse.tune' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"grid.py"}
+
+
+def test_set_replaces_and_makes_axes(grid):
+    output = invoke("show", grid, "--set", "percent_on=0.5", "--set", "hidden_sizes=(30,20),(10,)").output
+    assert "4 trials of 2 epochs" in output
+    assert "hidden_sizes             (30, 20), (10,)" in output
+    assert "percent_on               0.5" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "on_prec=0.1"], "Error: unknown key 'on_prec' (did you mean on_perc?)"),
+        (["--set", "on_perc=2"], "Error: on_perc must be in (0, 1], got 2"),
+        (["--set", "on_perc"], "'on_perc' is not KEY=VALUE, for example on_perc=0.05,0.1"),
+        (["--set", "hidden_sizes=(20,10),"], "'hidden_sizes=(20,10),' has an empty value before or after a comma"),
+        (["--set", "seed=1,,2"], "'seed=1,,2' has an empty value"),
+        (["--set", "seed=1", "--set", "seed=2"], "--set seed is given twice; write all its values in one: KEY=A,B"),
+        (["--set", "network=MLP"], "Error: the axis kwinners has no effect"),
+    ],
+)
+@pytest.mark.parametrize("command", ["show", "run"])
+def test_bad_input_is_refused_with_exit_code_2(grid, command, arguments, message, tmp_path):
+    result = invoke(command, grid, *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert {path.name for path in tmp_path.iterdir()} == {"grid.py"}
+
+
+def test_a_file_that_does_not_exist():
+    result = invoke("run", "nowhere.py")
+    assert result.exit_code == 2
+    assert "Error: there is no experiment file 'nowhere.py'" in result.output
+
+
+def test_table_prints_a_pivot_table_and_what_it_left_out(results):
+    result = invoke("table", results, "--rows", "model", "--metric", "val_acc_max")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[2].split(maxsplit=1) == ["RigL", "0.800 (n=1, 1 failed)"]
+    assert lines[3].split(maxsplit=1)[1].startswith("0.600 ± 0.141")
+    assert lines[-1] == "left out: 1 failed of 4 trials"
+
+
+def test_table_chooses_trials_and_format(results):
+    result = invoke("table", results, "--rows", "model", "--columns", "seed", "--metric", "val_acc_last",
+                    "--where", "model == 'SET'", "--format", "csv")  # fmt: skip
+    header, *cells = [line.split(",") for line in result.stdout.splitlines()]
+    assert header[:3] == ["model", "seed", "mean"] and "count" in header
+    assert [cell[:3] for cell in cells] == [["SET", "0", "0.5"], ["SET", "1", "0.7"]]
+    assert "all 2 trials are complete" in result.stderr, "what is piped on is the table alone"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rows", "modle", "--metric", "val_acc_max"], "modle"),
+        (["--rows", "model", "--metric", "val_ac_max"], "val_ac'; choose from val_acc (val_acc?)"),
+        (["--rows", "model", "--metric", "val_acc_max", "--where", "seed =="], "--where 'seed ==' does not work"),
+        (["--rows", "model", "--metric", "val_acc_max", "--where", "seed > 9"], "leaves no trial of 4"),
+        (["--rows", "model", "--metric", "val_acc_max", "--where", "1"], "--where '1' is no condition"),
+    ],
+)
+def test_table_refuses_what_it_cannot_make(results, arguments, message):
+    result = invoke("table", results, *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_failures_lists_them(results):
+    result = invoke("failures", results)
+    assert result.exit_code == 0
+    assert "RuntimeError: boom" in result.output
+    assert "left out: 1 failed of 4 trials" in result.output
+
+
+def test_report_writes_one_page(results, tmp_path):
+    pytest.importorskip("plotly")
+    page = tmp_path / "page.html"
+    result = invoke("report", results, "-o", str(page), "--metric", "val_acc_last", "--where", "model == 'SET'")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"written: {page} (")
+    content = page.read_text()
+    assert "all 2 trials are complete" in content and "val_acc_last" in content and "RuntimeError: boom" not in content
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--metric", "val_ac_max"], "val_ac'; choose from val_acc (val_acc?)"),
+        (["--where", "seed > 9"], "leaves no trial of 4"),
+        (["-o", "no/such/folder/page.html"], "no/such/folder/page.html cannot be written"),
+    ],
+)
+def test_report_refuses_what_it_cannot_make(results, options, message):
+    pytest.importorskip("plotly")
+    result = invoke("report", results, *options)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+def test_browse_writes_a_notebook_and_never_over_one(results, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = invoke("browse", results, "--no-show")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "written: browse_results.ipynb\n"
+    notebook = Path("browse_results.ipynb")
+    assert results in notebook.read_text()
+    notebook.write_text("mine")
+    assert invoke("browse", results, "--no-show").stdout == "browse_results.ipynb is there, and is left as it is\n"
+    assert notebook.read_text() == "mine"
+    assert invoke("browse", "nowhere", "--no-show").exit_code == 2
+
+
+def test_damaged_files_are_named(results):
+    (Path(results) / "trial_0" / "result.json").write_text("{torn")
+    result = invoke("failures", results)
+    assert result.exit_code == 0
+    assert "damaged: trial_0/result.json:" in result.output
+
+
+def test_a_folder_that_does_not_exist():
+    result = invoke("table", "nowhere", "--rows", "model", "--metric", "val_acc_max")
+    assert result.exit_code == 2
+    assert "nowhere" in result.output
+
+
+def test_keys_lists_every_key():
+    result = invoke("keys")
+    assert "on_perc = 0.1\n    density: share of the weights that are active; in (0, 1]" in result.output
+    assert result.output.count(" = ") == len(config_keys())
+
+
+def test_literals():
+    texts = ["1", "0.5", "true", "None", "SET", "'a,b'", "[300, 100]", "1e-3"]
+    assert [literal(text) for text in texts] == [1, 0.5, True, None, "SET", "a,b", [300, 100], 1e-3]
+    assert split_outside_brackets("(300,100),(100,),x") == ["(300,100)", "(100,)", "x"]
+
+
+@pytest.mark.ray
+def test_an_experiment_file_runs_as_a_script_and_fails_with_exit_code_1(tmp_path):
+    (tmp_path / "fails.py").write_text(
+        "import sys\n"
+        "from dynsparse.experiment import Experiment\n"
+        "space = dict(dataset_name='digits', rules='legacy_2019', hidden_sizes=[3], on_perc=0.05)\n"
+        "experiment = Experiment(name='fails', question='Does it?', space=space, epochs=5)\n"
+        "if __name__ == '__main__':\n"
+        "    from dynsparse.cli import main\n"
+        "    main(['run', __file__, *sys.argv[1:]])\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "fails.py", "--storage", "here"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert result.returncode == 1, result.stderr
+    assert "1 trial failed:" in result.stdout
+    assert f"all of them:  dynsparse failures {tmp_path}/here/fails" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr

@@ -1,0 +1,283 @@
+"""`dynsparse submit` with --slurm, --kuberay and --ray-up: the files it prints, and what it refuses. No cluster."""
+
+import inspect
+import re
+import shlex
+import socket
+import subprocess
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from dynsparse.cli import main, trials
+from dynsparse.cluster.options import OPTIONS, WRITERS
+
+FILE = """
+from ray import tune
+from dynsparse.experiment import Experiment
+
+print("this is printed by the experiment file")
+experiment = Experiment(
+    name="first",
+    question="How sparse can it get?",
+    space=dict(dataset_name="digits", hidden_sizes=[20], on_perc=tune.grid_search([0.05, 0.1])),
+    epochs=2,
+    cpus_per_trial=2,
+)
+"""
+SLURM = ["--slurm", "--storage", "/shared/results"]
+KUBERAY = ["--kuberay", "--image", "registry.example.com/dynsparse:1", "--claim", "results", "--storage", "/results"]
+RAY_UP = ["--ray-up", "--storage", "s3://bucket/results"]
+FORMS = pytest.mark.parametrize("form", [SLURM, KUBERAY, RAY_UP], ids=["slurm", "kuberay", "ray_up"])
+# Words that shells, SLURM and YAML would each like to read otherwise.
+DATA = "/d $(touch x) `touch y` \"a\" 'b' \\ #c: {{name}}"
+NAME = 'it\'s "mine" $HOME # é ! {{name}}'
+HOSTILE = ["--set", "hidden_sizes=(300,100),(100,)", "--set", f"data_dir={DATA}", "--name", NAME, "--limit", "2"]
+
+
+@pytest.fixture
+def file(tmp_path):
+    """The path of an experiment file."""
+    path = tmp_path / "first.py"
+    path.write_text(FILE)
+    return path
+
+
+def submit(file, *words):
+    return CliRunner().invoke(main, ["submit", str(file), *map(str, words)])
+
+
+def printed(file, *words):
+    """What goes into the file; nothing else is said but what the experiment says itself."""
+    result = submit(file, *words)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "this is printed by the experiment file\n"
+    assert "this is printed by the experiment file" not in result.stdout.splitlines()
+    return result.stdout
+
+
+def refused(file, *words):
+    """The message of a command that is refused, with nothing for the file."""
+    result = submit(file, *words)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    return result.stderr
+
+
+def received(script, folder):
+    """The words that a `dynsparse` is given by a script of bash."""
+    tell = 'dynsparse() { printf "%s\\0" "$@"; }\n'
+    ran = subprocess.run(["bash"], input=tell + script, capture_output=True, text=True, check=True, cwd=folder)
+    return ran.stdout.split("\0")[:-1]
+
+
+def directives(text):
+    """What sbatch reads: ["--nodes=2", ...]."""
+    return [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH ")]
+
+
+def shown(text):
+    """The words of the `dynsparse submit` that a cluster's file tells to type."""
+    [line] = [line for line in text.splitlines() if line.startswith("#   dynsparse submit")]
+    return shlex.split(line.removeprefix("#"))
+
+
+def nowhere():
+    """An address at which nobody answers."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+# What is printed
+
+
+def test_a_file_for_sbatch_by_default(file):
+    text = printed(file, *SLURM)
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    assert text.startswith("#!/bin/bash\n") and text.endswith('exit "$code"\n')
+    asked = directives(text)
+    assert {"--job-name=first", "--nodes=1", "--cpus-per-task=4", "--time=12:00:00"} <= set(asked)
+    assert not [each for each in asked if each.startswith(("--partition", "--gpus"))]
+
+
+def test_a_file_for_sbatch_with_every_option(file):
+    words = ["--nodes", 3, "--cpus-per-node", 32, "--gpus-per-node", 2, "--time", "2-00", "--partition", "gpu"]
+    more = ["--sbatch", "--account=mine", "--sbatch=--mem=0", "--environment", "module load x\nconda activate 'y'"]
+    text = printed(file, *SLURM, *words, *more, "--set", "device=cuda", "--gpus-per-trial", 0.5)
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    asked = {"--nodes=3", "--cpus-per-task=32", "--gpus-per-node=2", "--time=2-00", "--partition=gpu"}
+    assert asked | {"--account=mine", "--mem=0"} <= set(directives(text))
+    assert "\nmodule load x\nconda activate 'y'\n" in text
+    assert "--gpus-per-trial 0.5)" in text
+
+
+def test_a_rayjob_by_default_and_with_every_option(file):
+    config_map, job = yaml.safe_load_all(printed(file, *KUBERAY))
+    assert config_map["data"]["first.py"] == FILE
+    [workers] = job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    assert (workers["minReplicas"], workers["maxReplicas"]) == (1, 1)
+    [container] = workers["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == {"cpu": "4", "memory": "8Gi"}
+
+    words = ["--workers", 2, "--max-workers", 5, "--cpus-per-node", 6, "--gpus-per-node", 1, "--memory-per-node", "9Gi"]
+    storage = ["--kuberay", "--image", "a/b:1", "--storage", "s3://bucket/x", "--secret", "aws"]
+    text = printed(file, *storage, *words, "--set", "device=cuda", "--gpus-per-trial", 1)
+    _, job = yaml.safe_load_all(text)
+    [workers] = job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    assert (workers["minReplicas"], workers["maxReplicas"]) == (2, 5)
+    [container] = workers["template"]["spec"]["containers"]
+    assert container["image"] == "a/b:1" and container["envFrom"] == [{"secretRef": {"name": "aws"}}]
+    assert container["resources"]["limits"] == {"cpu": "6", "memory": "9Gi", "nvidia.com/gpu": "1"}
+
+
+def test_a_cluster_by_default_and_with_every_option(file):
+    config = yaml.safe_load(printed(file, *RAY_UP))
+    workers = config["available_node_types"]["workers"]
+    assert (workers["min_workers"], workers["max_workers"], config["max_workers"]) == (1, 8, 8)
+    # Who asks for more than that need not say it twice.
+    config = yaml.safe_load(printed(file, *RAY_UP, "--workers", 10))
+    assert config["available_node_types"]["workers"]["max_workers"] == 10
+
+    words = ["--workers", 2, "--max-workers", 3, "--region", "eu-west-1", "--head-type", "a.b", "--worker-type", "c.d"]
+    words += ["--instance-profile", "mine", "--package", "git+https://example.com/x.git; rm y", "--gpus-per-node", 1]
+    config = yaml.safe_load(printed(file, *RAY_UP, *words, "--set", "device=cuda", "--gpus-per-trial", 1))
+    head, workers = config["available_node_types"]["head"], config["available_node_types"]["workers"]
+    assert (workers["min_workers"], workers["max_workers"]) == (2, 3)
+    assert config["provider"]["region"] == "eu-west-1"
+    assert (head["node_config"]["InstanceType"], workers["node_config"]["InstanceType"]) == ("a.b", "c.d")
+    assert workers["node_config"]["IamInstanceProfile"] == {"Name": "mine"}
+    assert [shlex.split(each) for each in config["setup_commands"]] == [
+        ["pip", "install", "git+https://example.com/x.git; rm y"]
+    ]
+
+
+def test_hostile_words_reach_the_run_as_they_are(tmp_path):
+    file = tmp_path / 'it\'s $(touch x) "mine"; #.py'
+    file.write_text(FILE)
+    text = printed(file, "--slurm", "--storage", "/shared/my $(results)", *HOSTILE)
+    subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+    [line] = [line for line in text.splitlines() if line.startswith("run=(")]
+    told = received(f'{line}\n"${{run[@]}}"\n', tmp_path)
+    assert told == ["run", str(file), "--storage", "/shared/my $(results)", *HOSTILE]
+
+    text = printed(file, *KUBERAY[:-2], "--storage", "/my $(results)", *HOSTILE)
+    config_map, _ = yaml.safe_load_all(text)
+    told = received(config_map["data"]["run.sh"].removeprefix("exec "), tmp_path)
+    there = f"/experiment/{file.name}"
+    assert told == ["run", there, "--storage", "/my $(results)", *HOSTILE, "--address", "auto"]
+
+    text = printed(file, "--ray-up", "--storage", "s3://bucket/$(x)", *HOSTILE)
+    yaml.safe_load(text)
+    assert shown(text)[:3] == ["dynsparse", "submit", str(file)]
+    assert shown(text)[-len(HOSTILE) - 2 :] == ["--storage", "s3://bucket/$(x)", *HOSTILE]
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+    # And `run` makes of the words what they say.
+    context = trials.run.make_context("run", told[1:])
+    assert dict(context.params["settings"]) == {"hidden_sizes": [(300, 100), (100,)], "data_dir": [DATA]}
+    assert (context.params["name"], context.params["limit"], context.params["address"]) == (NAME, 2, "auto")
+
+
+def test_the_submit_that_a_clusters_file_tells_to_type_is_one(file):
+    text = printed(file, *RAY_UP, "--set", "seed=0,1", "--limit", 3)
+    _, *words = [nowhere() if word == "http://127.0.0.1:8265" else word for word in shown(text)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2 and "nobody answers at" in result.stderr
+
+
+def test_a_relative_storage_that_is_shared(file, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert "the storage 'results' is relative" in refused(file, "--slurm", "--storage", "results")
+    assert f"--storage {tmp_path}/results)" in printed(file, "--slurm", "--storage", "results", "--shared")
+    assert "--shared" in refused(file, "--storage", "results")
+    assert "nobody answers" in refused(file, "--storage", "results", "--shared", "--address", nowhere())
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([*SLURM, "--kuberay"], "--slurm and --kuberay: only one file can be written at a time"),
+        ([*KUBERAY, "--partition", "a"], "Error: --partition belongs to --slurm\n"),
+        ([*RAY_UP, "--cpus-per-node", 3], "Error: --cpus-per-node belongs to --slurm and --kuberay\n"),
+        ([*SLURM, "--workers", 3], "Error: --workers belongs to --kuberay and --ray-up\n"),
+        ([*RAY_UP, "--claim", "a"], "Error: --claim belongs to --kuberay\n"),
+        ([*SLURM, "--region", "us-west-2"], "Error: --region belongs to --ray-up\n"),
+        (["--storage", "/x", "--time", "1"], "Error: --time belongs to --slurm\n"),
+        (["--storage", "/x", "--gpus-per-node", 1], "--gpus-per-node belongs to --slurm and --kuberay and --ray-up"),
+        ([*SLURM, "--no-follow"], "--follow belongs to a job that is sent, and --slurm writes a file"),
+        ([*KUBERAY, "--env", "HOME"], "--env belongs to a job that is sent, and --kuberay writes a file"),
+        ([*RAY_UP, "--address", "http://x"], "--address belongs to a job that is sent"),
+        ([*SLURM, "--pip"], "--pip belongs to a job that is sent"),
+        (["--slurm"], "give --storage: a folder that all nodes share"),
+        (["--kuberay", "--storage", "s3://b/x"], "give --image"),
+        (["--kuberay", "--image", "a", "--storage", "/x"], "give --claim"),
+        (["--ray-up", "--storage", "/x"], "machines of a cloud share none"),
+        ([*SLURM, "--time", "12h"], "'12h' is no time limit of sbatch"),
+        ([*SLURM, "--sbatch", "account=x"], "'account=x' is no option of sbatch"),
+        ([*SLURM, "--nodes", 0], "--nodes must be a whole number of at least 1"),
+        ([*SLURM, "--cpus-per-node", 1], "a trial asks for 2 CPUs, and a node has 1"),
+        ([*SLURM, "--cpus-per-trial", 5], "a trial asks for 5 CPUs, and a node has 4"),
+    ],
+)
+def test_what_does_not_belong_or_does_not_work(file, words, message):
+    assert message in refused(file, *words)
+
+
+@FORMS
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "on_prec=0.1"], "unknown key 'on_prec' (did you mean on_perc?)"),
+        (["--set", "data_dir=sets"], "data_dir='sets' is relative"),
+        (["--set", "hidden_sizes=(20,10),"], "has an empty value before or after a comma"),
+        (["--set", "device=cuda", "--pack", "off"], "give --gpus-per-trial"),
+        (["--gpus-per-node", 1], "device='cpu'"),
+        (["--name", "a/b"], "a name is a folder's"),
+        (["--fresh"], "give it another --name"),
+        (["--name", "a\nb"], "line break"),
+    ],
+)
+def test_what_is_refused_for_every_file(file, form, words, message):
+    assert message in refused(file, *form, *words)
+
+
+@FORMS
+def test_a_file_that_is_not_there(tmp_path, form):
+    assert "there is no experiment file" in refused(tmp_path / "no.py", *form)
+
+
+# The options
+
+
+def test_the_address_that_the_environment_gives_is_not_one_that_was_typed(file, monkeypatch):
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://192.0.2.1:8265")
+    printed(file, *SLURM)
+
+
+def test_each_option_of_a_file_is_an_argument_of_its_function():
+    for flag, write in WRITERS.items():
+        names = {each.name for owners, options in OPTIONS.items() if flag in owners for each in options}
+        known = {each.name for each in inspect.signature(write).parameters.values() if each.kind is each.KEYWORD_ONLY}
+        assert names == known - {"warning_seconds", "max_restarts"}, flag
+
+
+def test_the_help_has_each_option_once_under_its_heading():
+    text = CliRunner().invoke(main, ["submit", "--help"]).stdout
+    listed = re.findall(r"^  (?:-h, )?(--[a-z-]+)", text, flags=re.M)
+    every = [each.opts[-1] for each in main.commands["submit"].params if each.param_type_name == "option"]
+    assert sorted(listed) == sorted([*(each for each in every if each.startswith("--")), "--help"])
+    sections = {part.partition(":")[0]: part for part in re.split(r"\n(?=[A-Z][^\n]*:\n)", text)}
+    assert "--partition" in sections["With --slurm"] and "--address" in sections["For a job"]
+    assert "--limit" in sections["As for run"] and "--shared" in sections["Options"]
+
+
+def test_a_run_in_a_job_tells_what_its_sender_types(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["dynsparse", "run", "experiment/first.py", "--fresh", "--address", "auto"])
+    assert trials.again("experiment/first.py") == "dynsparse run experiment/first.py --address auto"
+    monkeypatch.setenv(trials.AGAIN, "dynsparse submit first.py --storage /shared")
+    assert trials.again("experiment/first.py") == "dynsparse submit first.py --storage /shared"

@@ -1,0 +1,141 @@
+"""Each check: what it takes, in which type it gives it, and the whole text with which it refuses."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dynsparse.config.checks import Choice, Flag, Number, Optional, Sizes, Text, Whole, near_matches
+
+FRACTION = Number(0, 1)
+DENSITY = Number(0, 1, low_open=True)
+MOMENTUM = Number(0, 1, high_open=True)
+BETWEEN = Number(-1, 2.5, low_open=True, high_open=True)
+RATE = Number(0)
+FACTOR = Number(0, None, low_open=True)
+MODELS = Choice({"Dense": 1, "RigL": 2, "SET": 3})
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "result"),
+    [
+        (FRACTION, 0, 0.0),
+        (FRACTION, 1, 1.0),
+        (FRACTION, 0.25, 0.25),
+        (FRACTION, np.float64(0.25), 0.25),
+        (DENSITY, 1, 1.0),
+        (DENSITY, 5e-324, 5e-324),
+        (MOMENTUM, 0, 0.0),
+        (MOMENTUM, math.nextafter(1, 0), math.nextafter(1, 0)),
+        (BETWEEN, -0.5, -0.5),
+        (RATE, 0, 0.0),
+        (RATE, 1e300, 1e300),
+        (FACTOR, 1.5, 1.5),
+        (Whole(0), 0, 0),
+        (Whole(1), 3.0, 3),
+        (Whole(1), 2**63 - 1, 2**63 - 1),
+        (Flag(), True, True),
+        (Flag(), False, False),
+        (Text(), "cuda:0", "cuda:0"),
+        (Text(), Path("a") / "b", str(Path("a") / "b")),
+        (MODELS, "SET", "SET"),
+        (Choice(("fixed", "legacy_2019")), "fixed", "fixed"),
+        (Sizes(), [300, 100.0], (300, 100)),
+        (Sizes(), (1,), (1,)),
+        (Sizes(), [], ()),
+        (Optional(FRACTION), None, None),
+        (Optional(FRACTION), 1, 1.0),
+        (Optional(Whole(1)), 2.0, 2),
+    ],
+)
+def test_takes_and_converts(check, value, result):
+    read = check.read(value)
+    assert read == result
+    assert type(read) is type(result) or isinstance(value, np.floating)
+    if isinstance(read, tuple):
+        assert {type(each) for each in read} <= {int}
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [
+        (FRACTION, 1.5, "must be in [0, 1], got 1.5"),
+        (FRACTION, -0.1, "must be in [0, 1], got -0.1"),
+        (FRACTION, math.nan, "must be a number in [0, 1], got nan"),
+        (FRACTION, "0.5", "must be a number in [0, 1], got '0.5'"),
+        (FRACTION, True, "must be a number in [0, 1], got True"),
+        (FRACTION, None, "must be a number in [0, 1], got None"),
+        (FRACTION, [0.1, 0.2], "must be a number in [0, 1], got [0.1, 0.2]"),
+        (DENSITY, 0, "must be in (0, 1], got 0"),
+        (DENSITY, 1.0001, "must be in (0, 1], got 1.0001"),
+        (MOMENTUM, 1, "must be in [0, 1), got 1"),
+        (MOMENTUM, -1, "must be in [0, 1), got -1"),
+        (BETWEEN, -1, "must be in (-1, 2.5), got -1"),
+        (BETWEEN, 2.5, "must be in (-1, 2.5), got 2.5"),
+        (RATE, -1, "must be at least 0, got -1"),
+        (RATE, math.inf, "must be a number at least 0, got inf"),
+        (RATE, 10**400, f"must be a number at least 0, got {10**400}"),
+        (FACTOR, 0, "must be above 0, got 0"),
+        (FACTOR, -math.inf, "must be a number above 0, got -inf"),
+        (Whole(1), 0, "must be an integer of at least 1, got 0"),
+        (Whole(1), 1.5, "must be an integer of at least 1, got 1.5"),
+        (Whole(1), "3", "must be an integer of at least 1, got '3'"),
+        (Whole(0), True, "must be an integer of at least 0, got True"),
+        (Whole(0), None, "must be an integer of at least 0, got None"),
+        (Whole(0), math.inf, "must be an integer of at least 0, got inf"),
+        (Whole(0), math.nan, "must be an integer of at least 0, got nan"),
+        (Whole(0), 2**63, "must be below 2**63, got 9223372036854775808"),
+        (Flag(), 1, "must be True or False, got 1"),
+        (Flag(), "True", "must be True or False, got 'True'"),
+        (Flag(), None, "must be True or False, got None"),
+        (Text(), "", "must be text, got ''"),
+        (Text(), 7, "must be text, got 7"),
+        (Text(), None, "must be text, got None"),
+        (MODELS, "RigeL", "'RigeL' is unknown; choose from Dense, RigL, SET (RigL?)"),
+        (MODELS, "rigl", "'rigl' is unknown; choose from Dense, RigL, SET (RigL?)"),
+        (MODELS, "xyz", "'xyz' is unknown; choose from Dense, RigL, SET"),
+        (MODELS, None, "None is unknown; choose from Dense, RigL, SET"),
+        (MODELS, 3, "3 is unknown; choose from Dense, RigL, SET"),
+        # A list where one name is meant: a grid that was forgotten to be called one.
+        (MODELS, ["Dense", "SET"], "['Dense', 'SET'] is unknown; choose from Dense, RigL, SET"),
+        (Sizes(), 100, "must be a list of integers of at least 1, got 100"),
+        (Sizes(), "100", "must be a list of integers of at least 1, got '100'"),
+        (Sizes(), None, "must be a list of integers of at least 1, got None"),
+        (Sizes(), [100, 0], "must be a list of integers of at least 1, got [100, 0]"),
+        (Sizes(), [100, [50]], "must be a list of integers of at least 1, got [100, [50]]"),
+        (Optional(FRACTION), 2, "must be in [0, 1], got 2"),
+        (Optional(Text()), "", "must be text, got ''"),
+    ],
+)
+def test_refuses(check, value, message):
+    with pytest.raises(ValueError) as error:
+        check.read(value)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("check", "text"),
+    [
+        (FRACTION, "in [0, 1]"),
+        (BETWEEN, "in (-1, 2.5)"),
+        (RATE, "at least 0"),
+        (FACTOR, "above 0"),
+        (Whole(2), "an integer of at least 2"),
+        (Flag(), "True or False"),
+        (Text(), "text"),
+        (MODELS, "Dense, RigL, SET"),
+        (Sizes(), "a list of integers of at least 1"),
+        (Optional(DENSITY), "None, or in (0, 1]"),
+    ],
+)
+def test_says_what_it_takes(check, text):
+    assert str(check) == text
+
+
+def test_near_matches():
+    known = ["hebbian_grow", "hebbian_prune_perc", "weight_prune_perc", "seed"]
+    assert near_matches("hebian_prune_perc", known) == ["hebbian_prune_perc", "weight_prune_perc"]
+    assert near_matches("SEED", known) == ["seed"]
+    assert near_matches("xyz", known) == []
+    assert near_matches(5, known) == []

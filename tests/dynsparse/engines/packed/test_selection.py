@@ -1,0 +1,72 @@
+"""Selection with a count for each row: beside plain Python, at ties, at both ends, and in both ways of doing it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from dynsparse.ops import masks
+
+N = 23
+
+
+def by_sorting(values: Tensor, number: Tensor) -> Tensor:
+    """As it is done on other devices than a CPU."""
+    order = values.argsort(dim=-1, descending=True, stable=True)
+    return masks._first_of(order, number)
+
+
+def by_hand(values: list[float], number: int) -> list[bool]:
+    order = sorted(range(len(values)), key=lambda i: (not math.isnan(values[i]), -values[i], i))
+    # NaN is not ordered by `-values[i]`: those come first, by place.
+    none = [i for i in order if math.isnan(values[i])]
+    order = sorted(none) + sorted((i for i in order if i not in none), key=lambda i: (-values[i], i))
+    return [i in order[:number] for i in range(len(values))]
+
+
+def few_values(seed: int, *leading: int) -> Tensor:
+    """Nearly all of them tied, with infinities, both zeros and NaN of both signs."""
+    values = torch.tensor([0.0, -0.0, 1.0, -1.0, 0.5, math.inf, -math.inf, math.nan, -math.nan])
+    generator = torch.Generator().manual_seed(seed)
+    return values[torch.randint(len(values), (*leading, N), generator=generator)]
+
+
+@pytest.mark.parametrize("select", [masks.select_highest, by_sorting])
+@pytest.mark.parametrize("seed", range(5))
+def test_exactly_the_number_of_each_row_and_of_equal_ones_the_first(select, seed: int) -> None:
+    values = few_values(seed, N + 2, 3)
+    # From none to all, and one more than there are.
+    number = torch.arange(N + 2)[:, None]
+    chosen = select(values, number)
+    assert chosen.sum(-1).tolist() == [[min(k, N)] * 3 for k in range(N + 2)]
+    for k in range(N + 2):
+        for row in range(3):
+            assert chosen[k, row].tolist() == by_hand(values[k, row].tolist(), k)
+
+
+@pytest.mark.parametrize("select", [masks.select_highest, by_sorting])
+def test_one_number_for_all_rows_and_values_that_do_not_lie_in_order(select) -> None:
+    values = few_values(7, 4, 5).transpose(0, 1)
+    before = values.clone()
+    chosen = select(values, torch.tensor(6))
+    assert [[by_hand(row.tolist(), 6) for row in each] for each in values] == chosen.tolist()
+    torch.testing.assert_close(values, before, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("leading", [(), (6,)])
+@pytest.mark.parametrize("among", [None, 2, 3])
+def test_masks_are_chosen_by_sorting_as_they_are_on_a_cpu(leading: tuple[int, ...], among: int | None) -> None:
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        score = few_values(seed, *leading, 4)
+        # Few values of noise as well, so that it is tied too.
+        noise = torch.randint(-3, 3, score.shape, generator=generator, dtype=torch.int32)
+        levels = None if among is None else torch.randint(among, score.shape, generator=generator)
+        number = torch.randint(4 * N + 2, leading, generator=generator)
+        order = masks._in_order(score, noise, levels)
+        assert torch.equal(
+            masks._first_of(order, number).view(score.shape), masks.highest(score, number, noise, levels)
+        )

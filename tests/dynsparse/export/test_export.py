@@ -1,0 +1,264 @@
+"""Exported files: they compute what the network computes, hold what they should, and say what they are."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.reference
+import pytest
+import safetensors
+import scipy.sparse
+import torch
+from safetensors.torch import load_file
+from support.idx_files import write_idx
+from support.trained_trials import rows_of, train
+from torch import Tensor, nn
+
+from dynsparse.data import load_dataset
+from dynsparse.export import FORMATS, FORMS, export, load_exported
+from dynsparse.export.network import Trained, compressed, load_network, module, pruned
+from dynsparse.export.verify import compare, logits_of
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The folders of trained trials."""
+    root = tmp_path_factory.mktemp("experiment")
+    values = {
+        "relu": dict(model="RigL"),
+        "linear": dict(hidden_sizes=()),
+        "kwinners": dict(kwinners=True, k_inference_factor=1.5, boost_strength_factor=1.0),
+        "norm": dict(batch_norm=True, kwinners=True, model="SET"),
+    }
+    return {name: train(root, **each) for name, each in values.items()}
+
+
+@pytest.fixture(scope="module")
+def networks(trials: dict[str, Path]) -> dict[str, Trained]:
+    found = {name: load_network(path) for name, path in trials.items()}
+    by_unit = pruned(found["relu"], "unit", 0.9)
+    return {
+        **found,
+        "units": by_unit,
+        "small": compressed(by_unit),
+        "no weights": pruned(found["relu"], "weight", 1.0),
+        "no units": compressed(pruned(found["relu"], "unit", 1.0)),
+    }
+
+
+def x(n: int = 50) -> Tensor:
+    return load_dataset("digits").test_x[:n]
+
+
+def expected(trained: Trained, n: int = 50) -> Tensor:
+    with torch.inference_mode():
+        return module(trained)(x(n))
+
+
+# Files
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("name", ["relu", "linear", "kwinners", "norm", "units", "small", "no weights", "no units"])
+def test_a_file_computes_what_the_network_computes(
+    networks: dict[str, Trained], tmp_path: Path, name: str, ending: str, form: str
+) -> None:
+    path = tmp_path / f"network{ending}"
+    export(networks[name], path, form)
+    with torch.inference_mode():
+        for n in (1, 50):
+            found = logits_of(path, x(n))
+            torch.testing.assert_close(found, expected(networks[name], n), rtol=1e-4, atol=1e-4)
+    comparison = compare(networks[name], path)
+    assert comparison.fits and comparison.largest < 1e-5
+    assert comparison.examples == "256 test images"
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted([path.name, f"{path.name}.md"])
+
+
+def test_a_file_of_another_network_does_not_fit(networks: dict[str, Trained], tmp_path: Path) -> None:
+    for other, name in (("units", "relu"), ("norm", "kwinners")):
+        export(networks[other], tmp_path / "other.safetensors")
+        comparison = compare(networks[name], tmp_path / "other.safetensors")
+        assert not comparison.fits and comparison.n_far > 200 and comparison.largest > 0.01
+
+
+def test_tensors_have_the_names_of_torchs_own_layers(networks: dict[str, Trained], tmp_path: Path) -> None:
+    export(networks["relu"], tmp_path / "a.safetensors")
+    export(networks["relu"], tmp_path / "a.pt")
+    layers = [nn.Linear(64, 40), nn.ReLU(), nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 10)]
+    names = ["linear_0", "relu_0", "linear_1", "relu_1", "linear_2"]
+    plain = nn.Sequential(OrderedDict(zip(names, layers, strict=True)))
+    for found in (
+        load_file(tmp_path / "a.safetensors"),
+        torch.load(tmp_path / "a.pt", weights_only=True)["tensors"],
+    ):
+        plain.load_state_dict(found)
+        assert torch.equal(plain(x()), expected(networks["relu"]))
+    assert isinstance(load_exported(tmp_path / "a.pt")[2], nn.Linear)
+
+
+def test_sparse_weights_are_csr_as_scipy_has_them(networks: dict[str, Trained], tmp_path: Path) -> None:
+    trained = networks["relu"]
+    export(trained, tmp_path / "a.safetensors", "sparse")
+    export(trained, tmp_path / "a.pt", "sparse")
+    flat = load_file(tmp_path / "a.safetensors")
+    of_torch = torch.load(tmp_path / "a.pt", weights_only=True)["tensors"]
+    for layer, weight in enumerate(trained.weights):
+        theirs = scipy.sparse.csr_matrix(weight.numpy())
+        ours = [flat[f"linear_{layer}.weight.{part}"] for part in ("row_starts", "columns", "values")]
+        assert [each.dtype for each in ours] == [torch.int32, torch.int32, torch.float32]
+        for each, their in zip(ours, (theirs.indptr, theirs.indices, theirs.data), strict=True):
+            assert np.array_equal(each.numpy(), their)
+        assert of_torch[f"linear_{layer}.weight"].layout is torch.sparse_csr
+        assert torch.equal(of_torch[f"linear_{layer}.weight"].to_dense(), weight)
+
+
+def with_a_zero(trained: Trained) -> Trained:
+    weight = trained.weights[0].clone()
+    weight[tuple(trained.masks[0].nonzero()[0])] = 0
+    return replace(trained, weights=[weight, *trained.weights[1:]])
+
+
+def test_an_active_weight_of_zero_is_one_of_the_active_ones(networks: dict[str, Trained], tmp_path: Path) -> None:
+    trained = with_a_zero(networks["relu"])
+    export(trained, tmp_path / "a.safetensors", "sparse")
+    n_values = len(load_file(tmp_path / "a.safetensors")["linear_0.weight.values"])
+    assert n_values == int(trained.masks[0].sum()) == int(trained.weights[0].ne(0).sum()) + 1
+
+
+def test_a_sparse_file_is_as_large_as_what_is_active(networks: dict[str, Trained], tmp_path: Path) -> None:
+    # Beside numbers there are names and a description, of 2 or 3 KB in all.
+    n_active = sum(int(mask.sum()) for mask in networks["units"].masks)
+    n_rest = sum(2 * len(each) + 1 for each in networks["units"].biases)
+    for ending, bytes_each in ((".safetensors", 8), (".pt", 8), (".onnx", 12)):
+        export(networks["units"], tmp_path / f"a{ending}", "sparse")
+        size = (tmp_path / f"a{ending}").stat().st_size
+        assert 0 < size - bytes_each * n_active - 4 * n_rest * (ending != ".onnx") < 8000
+    export(networks["small"], tmp_path / "small.safetensors")
+    n_parameters = 64 * 4 + 4 + 4 * 3 + 3 + 3 * 10 + 10
+    assert 0 < (tmp_path / "small.safetensors").stat().st_size - 4 * n_parameters < 1000
+
+
+@pytest.mark.parametrize("name", ["relu", "kwinners", "norm"])
+def test_a_graph_is_valid_and_means_the_same_to_another_runtime(
+    networks: dict[str, Trained], tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "a.onnx"
+    export(networks[name], path)
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    for each in (*model.graph.input, *model.graph.output):
+        assert each.type.tensor_type.shape.dim[0].dim_param == "batch"
+    [found] = onnx.reference.ReferenceEvaluator(model).run(None, {"normalised_pixels": x(7).numpy()})
+    torch.testing.assert_close(torch.from_numpy(found), expected(networks[name], 7), rtol=1e-4, atol=1e-4)
+
+
+def test_what_cannot_be_exported_is_refused(networks: dict[str, Trained], tmp_path: Path) -> None:
+    trained = networks["relu"]
+    with pytest.raises(ValueError, match=r"^the ending of the file '\.pth' is unknown; choose from .*\(\.pt\?\)$"):
+        export(trained, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"^form 'spares' is unknown; choose from dense, sparse"):
+        export(trained, tmp_path / "a.pt", "spares")
+    diverged = replace(trained, biases=[each * torch.nan for each in trained.biases])
+    with pytest.raises(ValueError, match="no finite numbers: its training has diverged"):
+        export(diverged, tmp_path / "a.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_export_has_not_written_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_exported(tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"a\.onnx is read by onnxruntime: onnxruntime\.InferenceSession\("):
+        load_exported(tmp_path / "a.onnx")
+    torch.save({"weight": torch.ones(2)}, tmp_path / "a.pt")
+    safetensors.torch.save_file({"weight": torch.ones(2)}, tmp_path / "a.safetensors")
+    for name in ("a.pt", "a.safetensors"):
+        said = f"{name} is no {Path(name).suffix} file that dynsparse export has written"
+        for content in ((tmp_path / name).read_bytes(), b"torn", b""):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(ValueError, match=re.escape(said)):
+                load_exported(tmp_path / name)
+
+
+def test_columns_that_are_not_there_are_refused_not_read(networks: dict[str, Trained], tmp_path: Path) -> None:
+    export(networks["relu"], tmp_path / "a.safetensors", "sparse")
+    with safetensors.safe_open(tmp_path / "a.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    flat = load_file(tmp_path / "a.safetensors")
+    flat["linear_0.weight.columns"][-1] = 64
+    safetensors.torch.save_file(flat, tmp_path / "a.safetensors", metadata)
+    with pytest.raises(ValueError, match=r"is no \.safetensors file that dynsparse export has written"):
+        load_exported(tmp_path / "a.safetensors")
+
+
+# Cards
+
+
+def code_of(card: str) -> str:
+    [code] = re.findall(r"^```python\n(.*?)^```", card, flags=re.M | re.S)
+    return code
+
+
+def run(code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What the code of a card leaves behind, run beside its file."""
+    names: dict = {}
+    monkeypatch.chdir(folder)
+    exec(code, names)
+    return names
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("ending", FORMATS)
+def test_the_code_of_a_card_runs_and_normalises(
+    networks: dict[str, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, form: str
+) -> None:
+    card = export(networks["relu"], tmp_path / f"my network{ending}", form)
+    names = run(code_of(card.read_text()).replace("(1, 64)", "(3, 64)"), tmp_path, monkeypatch)
+    # The code's images are all black: less the mean of the training set, over its standard deviation.
+    train_pixels = load_dataset("digits").train.pixels.astype(np.float64)
+    black = torch.full((3, 64), -train_pixels.mean() / train_pixels.std())
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.as_tensor(names["logits"]), module(networks["relu"])(black.float()))
+
+
+def test_a_card_says_what_the_file_is(networks: dict[str, Trained], trials: dict[str, Path], tmp_path: Path) -> None:
+    card = export(networks["units"], tmp_path / "a.pt").read_text()
+    row = rows_of(trials["relu"])[-1]
+    assert re.search(rf"\| val_acc +\| +{row['val_acc']:.4g} \|", card)
+    assert re.search(rf"\| val_loss +\| +{row['val_loss']:.4g} \|", card)
+    assert "- After training it was pruned: units, sparsity 0.9, prune_scope layer.\n" in card
+    right = (expected(networks["units"], 360).argmax(1) == load_dataset("digits").test_y).double().mean()
+    assert f"on the 360 test images: accuracy {right:.4f}, loss " in card
+    # Of 64 x 40, 40 x 30 and 30 x 10: 4 and 3 units are left, each with some 30% of its weights.
+    assert re.search(r"\| linear_1 \| \(30, 40\) +\| +1230 \|", card)
+    assert re.search(r"\| total +\| +\| +4140 \|", card)
+    assert re.search(r"\| `hidden_sizes` +\| `\(40, 30\)` +\|", card) and "percent_on" not in card
+    assert f"| {trials['relu'].name.removeprefix('trial_')} " in card
+    for private in ("machine-7", str(tmp_path), str(trials["relu"].parent), "data_dir"):
+        assert private not in card
+
+
+def test_a_card_without_the_data_set_says_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, empty, out = (tmp_path / name for name in ("data", "empty", "out"))
+    write_idx(data, "MNIST")
+    monkeypatch.setenv("DYNSPARSE_DATA_DIR", str(data))
+    trained = load_network(train(tmp_path / "experiment", dataset_name="MNIST", epochs=1))
+    monkeypatch.setenv("DYNSPARSE_DATA_DIR", str(empty))
+    out.mkdir()
+    card = export(trained, out / "a.safetensors").read_text()
+    assert "was not on the machine that wrote this" in card
+    assert "`load_dataset` downloads MNIST if it is not there" in card
+    assert compare(trained, out / "a.safetensors").examples == "256 random inputs"
+    monkeypatch.setenv("DYNSPARSE_DATA_DIR", str(data))
+    images = load_dataset("MNIST").train
+    found = run(code_of(card), out, monkeypatch)["logits"]
+    with torch.inference_mode():
+        torch.testing.assert_close(found, module(trained)(torch.full((1, 784), -images.mean * images.scale)))

@@ -1,0 +1,215 @@
+"""Operations on masks: by hand, against plain Python loops, at ties and at both ends."""
+
+import itertools
+from collections import Counter
+
+import pytest
+import torch
+from scipy import stats
+
+from dynsparse.ops import masks
+
+LEADING = [(), (3,)]
+# A fair choice falls below it once in a thousand seeds, and the seeds here are fixed; an unfair one falls far below.
+UNLIKELY = 0.001
+
+
+def noise_of(seed, *shape):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(-(2**31), 2**31, shape, generator=generator, dtype=torch.int32)
+
+
+def layers(tensor):
+    """The layers of a stack, each as a flat list of numbers."""
+    return tensor.reshape(-1, *tensor.shape[-2:]).flatten(-2).tolist()
+
+
+def is_fair(chosen, n_outcomes):
+    """Whether all outcomes of a draw, repeated along the first axis, come equally often."""
+    seen = Counter(map(tuple, chosen.flatten(1).tolist()))
+    assert len(seen) <= n_outcomes
+    return stats.chisquare([*seen.values()] + [0] * (n_outcomes - len(seen))).pvalue > UNLIKELY
+
+
+class TestByHand:
+    score = torch.tensor([[5.0, 1.0, 5.0], [0.0, 9.0, 1.0]])
+    noise = torch.tensor([[2, 0, 1], [0, 0, -5]], dtype=torch.int32)
+
+    def test_ranks_go_by_score_then_by_the_lower_noise(self):
+        assert masks.ranks(self.score, self.noise).tolist() == [[2, 4, 1], [5, 0, 3]]
+
+    def test_ranks_go_by_among_before_score(self):
+        among = torch.tensor([[0, 2, 1], [1, 0, 0]])
+        assert masks.ranks(self.score, self.noise, among).tolist() == [[4, 0, 1], [2, 3, 5]]
+
+    def test_highest(self):
+        assert masks.highest(self.score, 2, self.noise).int().tolist() == [[0, 0, 1], [0, 1, 0]]
+        among = torch.tensor([[True, True, False], [True, False, True]])
+        assert masks.highest(self.score, 2, self.noise, among).int().tolist() == [[1, 0, 0], [0, 0, 1]]
+
+    def test_lowest(self):
+        assert masks.lowest(self.score, 2, self.noise).int().tolist() == [[0, 0, 0], [1, 0, 1]]
+        among = torch.tensor([[True, True, True], [False, True, False]])
+        assert masks.lowest(self.score, 2, self.noise, among).int().tolist() == [[0, 1, 1], [0, 0, 0]]
+
+    def test_exact(self):
+        assert masks.exact(self.noise, 1).int().tolist() == [[0, 0, 0], [0, 0, 1]]
+
+    def test_exact_per_output(self):
+        noise = torch.tensor([[3, -1, 2], [5, -9, 7]], dtype=torch.int32)
+        assert masks.exact_per_output(noise, 2).int().tolist() == [[0, 1, 0], [0, 1, 0]]
+        # The fifth goes to the second unit, which has the smallest noise of all.
+        assert masks.exact_per_output(noise, 5).int().tolist() == [[0, 1, 1], [1, 1, 1]]
+
+    def test_bernoulli(self):
+        noise = torch.tensor([[-(2**31), -1, 0], [2**30, 2**30 - 1, 2**31 - 1]], dtype=torch.int32)
+        assert masks.uniform(noise)[0].tolist() == [0, 0.5 - 2**-32, 0.5]
+        assert masks.uniform(noise)[1].tolist() == [0.75, 0.75 - 2**-32, 1 - 2**-32]
+        # With a probability of 3 in 6.
+        assert masks.bernoulli(noise, 3).int().tolist() == [[1, 1, 0], [0, 0, 0]]
+
+    def test_count_and_density(self):
+        mask = torch.tensor([[[1, 0], [1, 1]], [[0, 0], [0, 0]], [[1, 1], [1, 1]]]).bool()
+        assert masks.count(mask).tolist() == [3, 0, 4]
+        assert masks.density(mask).tolist() == [0.75, 0, 1]
+        assert masks.count(mask[0]).item() == 3
+        assert masks.density(mask[0]).dtype is torch.float64
+
+    def test_share_rounds_halves_to_even(self):
+        assert masks.share(0.5, torch.tensor([1, 3, 5, 7])).tolist() == [0, 2, 2, 4]
+
+
+@pytest.mark.parametrize("leading", LEADING)
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("n_priorities", [None, 2, 3])
+def test_ranks_highest_and_lowest_are_those_of_a_sorted_list(leading, seed, n_priorities):
+    shape = (*leading, 4, 5)
+    generator = torch.Generator().manual_seed(seed)
+    # Few values, zeros of both signs among them, so that most positions are tied.
+    score = torch.randint(-2, 3, shape, generator=generator) / 2 * torch.where(noise_of(seed, *shape) > 0, 1.0, -1.0)
+    noise = noise_of(seed + 100, *shape)
+    among = None if n_priorities is None else torch.randint(0, n_priorities, shape, generator=generator)
+    among = among.bool() if n_priorities == 2 else among
+    priority = torch.zeros(shape) if among is None else among
+    number = torch.tensor([0, 7, 20]) if leading else torch.tensor(7)
+
+    for sign, choose in [(1, masks.highest), (-1, masks.lowest)]:
+        ranks = masks.ranks(sign * score, noise, among)
+        chosen = choose(score, number, noise, among)
+        parts = [layers(each) for each in (score, noise, priority, ranks, chosen)]
+        for s, x, p, rank, mask, k in zip(*parts, number.view(-1).tolist(), strict=True):
+            order = sorted(range(20), key=lambda i: (-p[i], -sign * s[i], x[i]))
+            assert rank == [order.index(i) for i in range(20)]
+            assert mask == [i in order[:k] for i in range(20)]
+
+
+@pytest.mark.parametrize("choose", [masks.highest, masks.lowest])
+def test_more_than_there_are_is_all(choose):
+    score = torch.tensor([[1.0, 2.0]])
+    assert choose(score, 3, noise_of(0, 1, 2)).all()
+    # Beyond those of the highest priority come the others.
+    among = torch.tensor([[True, False]])
+    assert choose(score, 2, noise_of(0, 1, 2), among).all()
+
+
+@pytest.mark.parametrize("choose", [masks.highest, masks.lowest])
+def test_a_score_that_is_nan_is_chosen_first(choose):
+    score = torch.tensor([[torch.inf, -torch.inf], [torch.nan, 0.0]])
+    assert choose(score, 1, noise_of(0, 2, 2)).tolist() == [[False, False], [True, False]]
+    assert masks.count(choose(torch.full((2, 2), torch.nan), 3, noise_of(1, 2, 2))).item() == 3
+
+
+@pytest.mark.parametrize("choose", [masks.highest, masks.lowest])
+def test_ties_are_fair(choose):
+    # Two of four tied positions beside one better and one worse: six pairs.
+    score = torch.tensor([[1.0, 2.0, 2.0], [2.0, 2.0, 3.0]]).expand(6000, 2, 3)
+    chosen = choose(score, 3, noise_of(1, 6000, 2, 3))
+    assert set(masks.count(chosen).tolist()) == {3}
+    assert is_fair(chosen, 6)
+
+
+def test_share_is_pythons_round():
+    fractions = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.45, 0.5, 0.7, 0.9, 1 / 3, 1.0, 1]
+    numbers = torch.arange(400)
+    for fraction in fractions:
+        wanted = [round(fraction * n) for n in range(400)]
+        assert masks.share(fraction, numbers).tolist() == wanted
+        assert masks.share(torch.tensor(fraction, dtype=torch.float64), numbers).tolist() == wanted
+    each_its_own = masks.share(torch.tensor(fractions, dtype=torch.float64), torch.tensor(35))
+    assert each_its_own.tolist() == [round(fraction * 35) for fraction in fractions]
+    assert each_its_own.dtype is torch.int64
+
+
+@pytest.mark.parametrize("number", range(13))
+def test_exact_draws_that_number(number):
+    assert masks.count(masks.exact(noise_of(number, 50, 3, 4), number)).tolist() == [number] * 50
+
+
+def test_exact_is_fair():
+    assert is_fair(masks.exact(noise_of(2, 6000, 2, 3), 3), 20)
+
+
+@pytest.mark.parametrize("number", range(13))
+def test_exact_per_output_draws_that_number_evenly(number):
+    mask = masks.exact_per_output(noise_of(number, 50, 3, 4), number)
+    assert masks.count(mask).tolist() == [number] * 50
+    per_output = mask.sum(-1)
+    assert (per_output.amax(-1) - per_output.amin(-1)).max() == (number % 3 > 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "number", "n_outcomes"),
+    [
+        ((2, 2), 1, 4),
+        ((2, 3), 2, 3 * 3),
+        ((2, 3), 3, 2 * 3 * 3),  # one unit gets one more
+        ((3, 2), 4, 3 * 2 * 2),  # one unit gets one more, and so all
+        ((3, 2), 2, 3 * 2 * 2),  # one unit gets none
+    ],
+)
+def test_exact_per_output_is_fair(shape, number, n_outcomes):
+    assert is_fair(masks.exact_per_output(noise_of(3, 8000, *shape), number), n_outcomes)
+
+
+@pytest.mark.parametrize("leading", LEADING)
+@pytest.mark.parametrize("number", [0, 1, 5, 19, 20])
+def test_bernoulli_turns_on_what_is_below_the_probability(leading, number):
+    noise = noise_of(number, *leading, 4, 5)
+    mask = masks.bernoulli(noise, number)
+    for x, active in zip(layers(noise), layers(mask), strict=True):
+        assert active == [(each + 2**31) / 2**32 < number / 20 for each in x]
+
+
+def test_bernoulli_counts_are_binomial():
+    counts = masks.count(masks.bernoulli(noise_of(4, 5000, 4, 5), 5)).double()
+    # The standard error of the mean is 0.03; the variance of Binomial(20, 1/4) is 3.75, of this estimate 0.08.
+    assert counts.mean().item() == pytest.approx(5, abs=0.12)
+    assert counts.var().item() == pytest.approx(3.75, abs=0.3)
+
+
+def test_the_table_of_draws():
+    assert list(masks.DRAWS) == ["exact", "exact_per_output", "bernoulli"]
+    assert [draw.__name__ for draw in masks.DRAWS.values()] == list(masks.DRAWS)
+
+
+@pytest.mark.parametrize("draw", masks.DRAWS.values())
+class TestEveryDraw:
+    def test_stacked_equals_one_by_one(self, draw):
+        noise, number = noise_of(5, 4, 6, 7), torch.tensor([0, 5, 17, 42])
+        stacked = draw(noise, number)
+        for trial in range(4):
+            assert torch.equal(stacked[trial], draw(noise[trial], number[trial]))
+            assert torch.equal(stacked[trial], draw(noise[trial], int(number[trial])))
+
+    def test_renumbering_the_units_renumbers_the_mask(self, draw):
+        generator = torch.Generator().manual_seed(6)
+        for seed, number in itertools.product(range(10), [4, 9, 25]):
+            noise = noise_of(seed, 6, 7)
+            rows, columns = torch.randperm(6, generator=generator), torch.randperm(7, generator=generator)
+            assert torch.equal(draw(noise[rows][:, columns], number), draw(noise, number)[rows][:, columns])
+
+    def test_arguments_are_unchanged(self, draw):
+        noise, number = noise_of(7, 2, 3, 4), torch.tensor([3, 8])
+        draw(noise, number)
+        assert torch.equal(noise, noise_of(7, 2, 3, 4))
+        assert number.tolist() == [3, 8]

@@ -1,0 +1,77 @@
+"""The line that says how far a run is."""
+
+import io
+import math
+
+from dynsparse.results.progress import LOG_INTERVAL_SECONDS, Display, Progress, clock
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_line_counts_and_names_the_best():
+    progress = Progress(n_trials=4, n_epochs=40, started=100.0)
+    assert progress.line(now=100.0) == "0 of 4 trials done, 0 running"
+    progress.running = 2
+    progress.row("a", 1, 0.5)
+    for epoch, value in enumerate((0.75, math.nan, None, 0.25), start=1):
+        progress.row("b", epoch, value)
+    # 5 epochs in 10 s: the other 35 take 70 s.
+    assert progress.line(now=110.0) == "0 of 4 trials done, 2 running, 0:01:10 left, best val_acc 0.75 (b)"
+
+
+def test_epochs_that_are_not_run_here_are_off_the_account():
+    progress = Progress(n_trials=3, n_epochs=30, started=0.0)
+    for epoch in (1, 2, 3, 4):
+        progress.row("fails", epoch, math.nan)
+    progress.end("fails", 10, failed=True)
+    assert progress.line(now=4.0) == "0 of 3 trials done, 0 running, 1 failed, 0:00:20 left"
+    for epoch in (6, 7, 8, 9, 10):
+        progress.row("continued", epoch, math.nan)
+    progress.end("continued", 10, failed=False)
+    assert progress.line(now=9.0) == "1 of 3 trials done, 0 running, 1 failed, 0:00:10 left"
+
+
+def test_an_epoch_that_is_run_again_is_counted_once():
+    progress = Progress(n_trials=1, n_epochs=4, started=0.0)
+    for epoch in (1, 2, 3, 2, 3):
+        progress.row("a", epoch, math.nan)
+    assert progress.seconds_left(now=6.0) == 2.0
+
+
+def test_the_first_epochs_tell_no_pace():
+    progress = Progress(n_trials=100, n_epochs=1000, started=0.0)
+    for number in range(19):
+        progress.row(str(number), 1, math.nan)
+    assert progress.seconds_left(now=30.0) is None
+    progress.row("last", 1, math.nan)
+    assert progress.seconds_left(now=40.0) == 2 * 980
+
+
+def test_in_a_terminal_the_line_rewrites_itself():
+    progress, stream = Progress(1, 2), Terminal()
+    display = Display(progress, stream)
+    display.show()
+    progress.running = 100
+    display.show(last=True)
+    progress.running = 1
+    display.show(last=True)
+    text = stream.getvalue()
+    assert text.startswith("\r0 of 1 trials done, 0 running\r0 of 1 trials done, 100 running\n")
+    assert text.endswith("\r0 of 1 trials done, 1 running  \n"), "what was longer before is overwritten"
+
+
+def test_in_a_log_there_is_a_line_now_and_then(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    stream = io.StringIO()
+    display = Display(Progress(1, 2, started=0.0), stream)
+    for now[0] in range(2 * LOG_INTERVAL_SECONDS):
+        display.show()
+    assert stream.getvalue() == "0 of 1 trials done, 0 running\n" * 2
+
+
+def test_clock():
+    assert [clock(s) for s in (0, 59.6, 3725)] == ["0:00:00", "0:01:00", "1:02:05"]

@@ -1,0 +1,192 @@
+"""The folder of a trial: its identity, its rows, its checkpoints, its end, and what damage does to them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dynsparse.config import Config
+from dynsparse.io.storage import open_folder
+from dynsparse.results.trial_folder import State, TrialFolder, folder_name, identity
+
+CONFIG = Config(dataset_name="digits", epochs=3, hidden_sizes=(20,))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / folder_name(CONFIG)
+
+
+@pytest.fixture
+def trial(path):
+    """A trial of three rows, complete."""
+    trial = TrialFolder(open_folder(str(path)))
+    trial.begin(CONFIG, {"version": "1"})
+    for epoch in (1, 2, 3):
+        trial.append(row(epoch), rows_before=epoch - 1)
+        trial.save_checkpoint(epoch, {"n_rows": epoch, "weights": [torch.full((2, 2), float(epoch))]})
+    trial.complete(3)
+    return trial
+
+
+def row(epoch):
+    return {"val_acc": epoch / 10, "done": epoch == 3, "training_iteration": epoch}
+
+
+def reopened(path):
+    return TrialFolder(open_folder(str(path)))
+
+
+def test_identity_is_what_a_trial_computes():
+    values = CONFIG.values()
+    backwards = dict(reversed(values.items()))
+    assert identity(Config.of(backwards)) == identity(CONFIG)
+    elsewhere = {**values, "data_dir": "/elsewhere", "device": "cuda", "debug_sparse": False, "debug_weights": False}
+    assert identity(Config.of(elsewhere)) == identity(CONFIG)
+    from_json = Config.of(json.loads(json.dumps(values)))
+    assert identity(from_json) == identity(CONFIG)
+    others = [dict(seed=1), dict(on_perc=0.2), dict(epochs=4), dict(hidden_sizes=(20, 20)), dict(kwinners=True)]
+    assert len({identity(CONFIG), *(identity(Config.of({**values, **other})) for other in others)}) == 6
+
+
+def test_a_trial_comes_back_as_it_was_written(trial, path):
+    later = reopened(path)
+    assert later.state() is State.COMPLETE
+    assert later.config() == CONFIG
+    assert later.about() == {"version": "1"}
+    assert later.rows() == [row(1), row(2), row(3)]
+    assert later.load_checkpoint(3)["weights"][0].tolist() == [[3.0, 3.0], [3.0, 3.0]]
+    assert later.damage == []
+
+
+def test_states(path):
+    trial = reopened(path)
+    assert trial.state() is State.NEW
+    trial.begin(CONFIG, {})
+    assert trial.state() is State.NEW
+    trial.append(row(1), rows_before=0)
+    assert trial.state() is State.STARTED
+    trial.fail("Traceback\nValueError: no")
+    assert (trial.state(), trial.error()) == (State.FAILED, "ValueError: no")
+    assert (path / "error.txt").read_text() == "Traceback\nValueError: no\n"
+    trial.forget_failure()
+    assert (trial.state(), trial.error()) == (State.STARTED, None)
+    trial.complete(1)
+    assert trial.state() is State.COMPLETE
+
+
+def test_numbers_stay_numbers(path):
+    trial = reopened(path)
+    numbers = {"a": np.float32(0.5), "b": torch.tensor(2), "c": math.nan, "d": np.float64("nan"), "e/f": np.int64(3)}
+    trial.append({**numbers, "training_iteration": 1}, rows_before=0)
+    text = (path / "result.json").read_text()
+    assert text == '{"a": 0.5, "b": 2, "c": NaN, "d": NaN, "e/f": 3, "training_iteration": 1}\n'
+
+
+def test_a_torn_row_is_left_out_then_written_again(trial, path):
+    content = (path / "result.json").read_bytes()
+    (path / "result.json").write_bytes(content[:-10])
+    later = reopened(path)
+    assert later.rows() == [row(1), row(2)]
+    assert later.damage == ["result.json: line 3 is damaged; rows are taken up to there"]
+    later.append(row(3), rows_before=2)
+    assert (path / "result.json").read_bytes() == content
+
+
+def test_rows_after_a_damaged_one_are_not_believed(trial, path):
+    first, _, third = (path / "result.json").read_bytes().splitlines(keepends=True)
+    for damaged in (first + b"\xff\xfe\n" + third, first + third):
+        (path / "result.json").write_bytes(damaged)
+        assert reopened(path).rows() == [row(1)]
+
+
+def test_a_completion_mark_that_does_not_fit_is_not_believed(trial, path):
+    content = (path / "result.json").read_bytes()
+    for damaged in (content[:-10], content.replace(b"0.1", b"0.9"), b""):
+        (path / "result.json").write_bytes(damaged)
+        later = reopened(path)
+        assert later.state() is State.STARTED
+        assert later.damage == ["result.json: it is not what complete.json says; the trial runs again from its rows"]
+
+
+def test_two_checkpoints_are_kept_until_the_end_and_one_after_it(path):
+    trial = reopened(path)
+    for epoch in (1, 2, 3, 4):
+        trial.save_checkpoint(epoch, {"n_rows": epoch})
+    assert [name.name for name in sorted(path.glob("checkpoint*"))] == ["checkpoint_000003.pt", "checkpoint_000004.pt"]
+    trial.complete(4)
+    assert [name.name for name in sorted(path.glob("checkpoint*"))] == ["checkpoint_000004.pt"]
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "delete"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(path, damage):
+    trial = reopened(path)
+    for epoch in (2, 4):
+        trial.save_checkpoint(epoch, {"n_rows": epoch, "weights": torch.ones(100)})
+    newest = path / "checkpoint_000004.pt"
+    content = bytearray(newest.read_bytes())
+    content[-50] ^= 1
+    {
+        "flip": lambda: newest.write_bytes(content),
+        "cut": lambda: newest.write_bytes(content[: len(content) // 2]),
+        "empty": lambda: newest.write_bytes(b""),
+        "delete": newest.unlink,
+    }[damage]()
+    later = reopened(path)
+    assert later.load_checkpoint(4)["n_rows"] == 2
+    named = ["checkpoint_000004.pt: its checksum does not fit; an older one is taken"]
+    assert later.damage == ([] if damage == "delete" else named)
+    (path / "checkpoint_000002.pt").write_bytes(b"x")
+    assert reopened(path).load_checkpoint(4) is None
+
+
+def test_a_checkpoint_beyond_the_rows_is_not_taken(path):
+    trial = reopened(path)
+    for epoch in (2, 4):
+        trial.save_checkpoint(epoch, {"n_rows": epoch})
+    assert trial.load_checkpoint(3)["n_rows"] == 2
+
+
+def test_a_checkpoint_that_would_run_code_is_not_loaded(path):
+    import hashlib
+    import io
+    import pickle
+
+    class Harmful:
+        def __reduce__(self):
+            return (path.mkdir, ())
+
+    buffer = io.BytesIO()
+    torch.save({"n_rows": 1, "harmful": Harmful()}, buffer, pickle_module=pickle)
+    path.mkdir(parents=True)
+    checksum = hashlib.sha256(buffer.getvalue()).hexdigest().encode()
+    (path / "checkpoint_000001.pt").write_bytes(checksum + b"\n" + buffer.getvalue())
+    with pytest.raises(pickle.UnpicklingError):
+        reopened(path).load_checkpoint(1)
+
+
+def test_a_late_metric_has_its_column_in_the_csv(path):
+    reopened(path).write_csv([{"a": 1}, {"a": 2, "late": 3}])
+    assert (path / "progress.csv").read_text().splitlines() == ["a,late", "1,", "2,3"]
+
+
+def test_a_checkpoint_from_before_there_were_studies_continues(trial):
+    trial.save_checkpoint(2, {"epoch": 2, "errors": [None]})
+    assert trial.load_checkpoint(2) == {"epoch": 2, "errors": [None], "n_rows": 2, "kept": {}}
+    assert trial.load_checkpoint(1) is None
+
+
+def test_keys_that_came_after_a_trial_are_added_to_its_configuration(trial, path):
+    values = json.loads((path / "params.json").read_text())
+    without = {name: value for name, value in values.items() if name not in ("pixels", "study")}
+    (path / "params.json").write_text(json.dumps({**without, "data_dir": "/elsewhere"}))
+    later = reopened(path)
+    later.look_beside_rows()
+    assert "params.json: it lacks pixels, study, which came later" in later.damage
+    later.repair(CONFIG)
+    assert json.loads((path / "params.json").read_text()) == {**values, "data_dir": "/elsewhere"}
+    again = reopened(path)
+    again.look_beside_rows()
+    assert not again.damage

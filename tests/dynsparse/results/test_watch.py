@@ -1,0 +1,67 @@
+"""What another process sees of a run: before it begins, while it goes on, and how it ended."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from dynsparse.results.watch import follow
+
+
+def write(folder, alive=None, **status):
+    """The files of a run; `alive`: whether its process is."""
+    folder.mkdir(exist_ok=True)
+    if status:
+        (folder / "status.json").write_text(json.dumps(status))
+    (folder / "lease.json").unlink(missing_ok=True)
+    if alive is not None:
+        pid = os.getpid()
+        if not alive:
+            ended = subprocess.Popen([sys.executable, "-c", ""])
+            ended.wait()
+            pid = ended.pid
+        now = time.time()
+        owner = {"host": socket.gethostname(), "pid": pid, "started": now, "heartbeat": now}
+        (folder / "lease.json").write_text(json.dumps(owner))
+
+
+@pytest.mark.parametrize(
+    ("alive", "running", "done", "failed", "said"),
+    [
+        (True, True, 3, 0, "LINE"),
+        (False, True, 3, 0, "LINE: its process is gone; the same command goes on with it"),
+        (None, False, 3, 0, "LINE: stopped; the same command goes on with it"),
+        (None, False, 9, 3, "LINE: ended"),
+    ],
+)
+def test_one_line(tmp_path, alive, running, done, failed, said):
+    write(tmp_path, alive, running=running, line="LINE", trials=12, done=done, failed=failed)
+    assert list(follow(str(tmp_path), once=True)) == [said]
+
+
+def test_a_run_that_has_no_status_yet_is_starting(tmp_path):
+    write(tmp_path, alive=True)
+    assert list(follow(str(tmp_path), once=True)) == ["starting"]
+
+
+def test_where_there_is_no_run_one_line_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match=r"nothing holds no run: there is no status.json in it, and nobody at work"):
+        list(follow(str(tmp_path / "nothing"), once=True))
+
+
+def test_a_run_that_begins_later_is_waited_for_and_followed_to_its_end(tmp_path):
+    folder, lines = tmp_path / "later", []
+    follower = threading.Thread(target=lambda: lines.extend(follow(str(folder))))
+    follower.start()
+    time.sleep(0.5)
+    write(folder, alive=True, running=True, line="1 of 2", trials=2, done=1, failed=0)
+    time.sleep(3)
+    write(folder, running=False, line="2 of 2", trials=2, done=2, failed=0)
+    follower.join(10)
+    assert lines[1:] == ["1 of 2", "2 of 2: ended"]
+    assert lines[0].startswith(f"{folder} holds no run yet; waiting for one to begin")

@@ -1,0 +1,98 @@
+"""The notebooks run from top to bottom, on results that the commands of the README make."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.trained_trials import train
+
+from dynsparse.experiment import load_experiment
+
+nbclient = pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat")
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(file: str, *options: str) -> None:
+    command = [sys.executable, "-m", "dynsparse.cli", "run", str(ROOT / "experiments" / file), *options]
+    subprocess.run(command, check=True, capture_output=True, timeout=600)
+
+
+@pytest.fixture(scope="module")
+def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make demo` has made, if it has."""
+    made = ROOT / "results" / "quickstart"
+    if len(list(made.glob("trial_*/complete.json"))) >= 36:
+        return made
+    storage = tmp_path_factory.mktemp("results")
+    run("quickstart.py", "--storage", str(storage))
+    return storage / "quickstart"
+
+
+@pytest.fixture(scope="module")
+def mlp_heb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A smaller grid of the same axes on a smaller data set."""
+    storage = tmp_path_factory.mktemp("results")
+    perc = "0,0.1,0.3,0.5"
+    settings = ["dataset_name=digits", "epochs=2", f"hebbian_prune_perc={perc}", f"weight_prune_perc={perc}"]
+    run("mlp_heb.py", "--storage", str(storage), *(word for each in settings for word in ("--set", each)))
+    return storage / "mlp_heb"
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The three studies that prune, on a small data set, trained without Ray."""
+    storage = tmp_path_factory.mktemp("results")
+    small = dict(dataset_name=["digits"], hidden_sizes=[[60, 30]], batch_size=[32], epochs=[2])
+    smaller = {
+        "sparsity_sweep": dict(seed=[0, 1], sparsities=[[0, 0.5, 0.8, 0.95]]),
+        "lottery_ticket": dict(seed=[0], prune_ratio=[0.3, 0.6, 0.9], prune_iter=[1, 5]),
+        "winning_tickets": dict(seed=[0, 1], prune_iter=[3], prune_ratio=[0.6]),
+    }
+    for name, changes in smaller.items():
+        for config in load_experiment(ROOT / "experiments" / f"{name}.py").configs({**small, **changes}):
+            train(storage / name, **config.values())
+    return storage / "sparsity_sweep"
+
+
+def executed(name: str, results: Path) -> list[str]:
+    """What each code cell of a notebook prints or shows as text, on results that are elsewhere."""
+    path = ROOT / "notebooks" / name
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("../results/", f"{results.parent}/")
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
+    texts = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            found = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+            texts.append("\n".join(found))
+    return texts
+
+
+def test_quickstart(quickstart: Path) -> None:
+    texts = executed("quickstart.ipynb", quickstart)
+    assert "all 36 trials are complete" in texts[0]
+    sentences = next(text for text in texts if "SparseModel" in text and "95% interval" in text)
+    assert len(sentences.splitlines()) == 6, "four methods, two at a time"
+
+
+@pytest.mark.ray
+def test_mlp_heb(mlp_heb: Path) -> None:
+    texts = executed("mlp_heb.ipynb", mlp_heb)
+    assert "all 192 trials are complete" in texts[0]
+    assert any("kwinners=True and with False" in text or "kwinners=True than with" in text for text in texts)
+
+
+def test_pruning(studies: Path) -> None:
+    texts = executed("pruning.ipynb", studies)
+    assert "all 4 trials are complete" in texts[0]
+    assert any("accuracy has fallen at sparsity" in text or "fell so far" in text for text in texts)
+    assert any("pruned accuracy is not below the dense" in text for text in texts)
+
+
+def test_browse(quickstart: Path) -> None:
+    assert "Browser" in executed("browse.ipynb", quickstart)[-1]

@@ -1,0 +1,36 @@
+"""Folders of small trials, written as a run of an experiment writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dynsparse.config import Config
+from dynsparse.io.storage import open_folder
+from dynsparse.results.trial_folder import TrialFolder, folder_name
+from dynsparse.training.trainer import Trainer
+
+SMALL = dict(
+    dataset_name="digits", hidden_sizes=(40, 30), epochs=3, batch_size=32, test_noise=False, on_perc=0.3, model="Dense"
+)
+
+
+def train(root: Path, *, n_rows: int | None = None, **values: Any) -> Path:
+    """The folder of a trial that has been trained; `n_rows` ends it early, with a checkpoint."""
+    config = Config(**{**SMALL, **values})
+    path = root / folder_name(config)
+    trainer, trial = Trainer([config]), TrialFolder(open_folder(str(path)))
+    trial.begin(config, {"version": "1"})
+    while not trainer.is_done and trainer.n_rows != n_rows:
+        [row] = trainer.step()
+        assert row is not None
+        place = {"training_iteration": trainer.n_rows, "hostname": "machine-7", "done": trainer.is_done}
+        trial.append({**row, **place}, rows_before=trainer.n_rows - 1)
+    trial.save_checkpoint(trainer.n_rows, trainer.state_dict())
+    if trainer.is_done:
+        trial.complete(trainer.n_rows)
+    return path
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return TrialFolder(open_folder(str(path))).rows()
