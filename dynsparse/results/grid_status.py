@@ -124,6 +124,6 @@ def take_stock(folder: Folder, configs: Sequence[Config]) -> Account:
 def version() -> str:
     """The version of dynsparse and a hash of its source, so that an edited copy is known as another."""
     source = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         source.update(path.read_bytes())
     return f"{distribution_version('dynsparse')}+{source.hexdigest()[:8]}"
