@@ -109,4 +109,4 @@ def _arrow(column: np.ndarray[Any, Any]) -> pa.Array:
 def _array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     if pa.types.is_string(column.type):
         return objects([hashable(json.loads(text)) for text in column.to_pylist()])
-    return column.to_numpy()
+    return np.asarray(column.to_numpy())

@@ -120,4 +120,4 @@ def _size(history: History) -> int:
 
 def _changed_at(stamp: Mapping[str, Any]) -> float:
     """When the last of a trial's files was changed, in seconds."""
-    return max(nanoseconds for _, nanoseconds, _ in stamp.values()) / 1e9
+    return float(max(nanoseconds for _, nanoseconds, _ in stamp.values()) / 1e9)

@@ -239,8 +239,10 @@ def _all_trials(df: pd.DataFrame, metric: str) -> str:
     shown = df[list(dict.fromkeys(names))].copy()
     for name in [name for name in shown if pd.api.types.is_object_dtype(shown[name])]:
         shown[name] = shown[name].map(text)
-    return to_html_datatable(
-        shown, connected=False, allow_html=False, maxBytes=0, showIndex=False, classes="display compact"
+    return str(
+        to_html_datatable(
+            shown, connected=False, allow_html=False, maxBytes=0, showIndex=False, classes="display compact"
+        )
     )
 
 
@@ -248,7 +250,7 @@ def _offline_tables() -> str:
     import itables
     from itables.javascript import generate_init_offline_itables_html
 
-    return generate_init_offline_itables_html(itables.options.dt_bundle)
+    return str(generate_init_offline_itables_html(itables.options.dt_bundle))
 
 
 def _picture(draw: Callable[[], Any]) -> str:

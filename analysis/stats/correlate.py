@@ -97,4 +97,4 @@ def _holds(df: pd.DataFrame, where: str) -> pd.Series:
         raise ValueError(f"where {where!r} is no condition; write one, such as 'on_perc <= 0.1'")
     if not holds.any():
         raise ValueError(f"where {where!r} leaves no complete trial of {len(df)}")
-    return holds
+    return pd.Series(holds)

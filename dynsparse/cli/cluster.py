@@ -55,6 +55,7 @@ job_argument = click.argument("job")
 @click.pass_context
 def submit(
     context: click.Context,
+    /,
     file: str,
     settings: Sequence[str],
     storage: str | None,

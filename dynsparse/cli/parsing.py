@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dynsparse.experiment import Experiment
 
 
-class Setting(click.ParamType):
+class Setting(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
     """KEY=VALUE or KEY=VALUE,VALUE,...; values as Python writes them, any other text is a string."""
 
     name = "KEY=VALUE[,VALUE...]"

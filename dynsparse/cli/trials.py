@@ -22,7 +22,7 @@ AGAIN = "DYNSPARSE_AGAIN"
 AGAIN_SAID = "stopped; to go on, type the same again:"
 
 
-class Pack(click.ParamType):
+class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
     """auto, off, or the number of trials."""
 
     name = "auto|off|N"

@@ -241,7 +241,8 @@ class Config:
 
 def check_of(each: Field[Any]) -> Check:
     """The check of a field of `Config`."""
-    return each.metadata["check"]
+    check: Check = each.metadata["check"]
+    return check
 
 
 @cache
@@ -253,7 +254,7 @@ def keys() -> Mapping[str, Field[Any]]:
 
 def is_later_default(name: str, value: Any) -> bool:
     """Whether a key came later than trials that are to keep their identity, and has its default."""
-    return keys()[name].metadata["later"] and value == keys()[name].default
+    return bool(keys()[name].metadata["later"] and value == keys()[name].default)
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:

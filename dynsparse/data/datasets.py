@@ -61,7 +61,7 @@ class Dataset:
     @property
     def input_size(self) -> int:
         """Pixels of one example, all channels together."""
-        return self.train.pixels.shape[1]
+        return int(self.train.pixels.shape[1])
 
     @property
     def train_x(self) -> Tensor:

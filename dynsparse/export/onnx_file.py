@@ -51,7 +51,7 @@ def to_onnx(trained: Trained, form: str) -> bytes:
     model = helper.make_model(graph, producer_name="dynsparse", **versions)
     helper.set_model_props(model, {"dynsparse": json.dumps({"sizes": trained.sizes, "form": form})})
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def _nodes(onnx: Any, trained: Trained) -> list[Any]:

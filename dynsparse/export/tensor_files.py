@@ -89,7 +89,7 @@ def to_safetensors(trained: Trained, form: str) -> bytes:
             flat |= {f"{name}.{part}": tensor for part, tensor in parts.items()}
         else:
             flat[name] = each
-    return safetensors.save(flat, metadata={"format": "pt", ABOUT: json.dumps(about)})
+    return bytes(safetensors.save(flat, metadata={"format": "pt", ABOUT: json.dumps(about)}))
 
 
 def from_safetensors(path: Path) -> Content:

@@ -64,7 +64,8 @@ def compare(trained: Trained, path: Path) -> Comparison:
 def logits_of(path: Path, x: Tensor) -> Tensor:
     """What a file computes. Shapes: x (batch, inputs) to (batch, classes). Raises: ImportError, ValueError, OSError."""
     if path.suffix != ".onnx":
-        return load_exported(path)(x)
+        logits: Tensor = load_exported(path)(x)
+        return logits
     runtime = optional("onnxruntime")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (logits,) = session.run([OUTPUT], {INPUT: x.numpy()})

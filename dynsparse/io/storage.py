@@ -145,7 +145,7 @@ class RemoteFolder(Folder):
         def read() -> bytes | None:
             try:
                 with self._filesystem.open_input_stream(f"{self._inside}/{name}") as file:
-                    return file.read()
+                    return bytes(file.read())
             except FileNotFoundError:
                 return None
 

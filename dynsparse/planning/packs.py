@@ -17,7 +17,7 @@ PER_TRIAL = frozenset(name for name, each in keys().items() if each.metadata["pe
 
 # How wide a pack is computed: few widths, so that one that is continued, or that some have left, is most often computed
 # as before. Where a copy costs what a trial costs they come in even steps.
-WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, *range(48, 513, 16))
+WIDTHS: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, *range(48, 513, 16))
 WIDEST = WIDTHS[-1]
 
 

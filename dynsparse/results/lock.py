@@ -96,4 +96,4 @@ def is_alive(owner: dict[str, Any]) -> bool:
         except PermissionError:
             pass
     # A number may have gone to another process since: it is the heartbeat that counts.
-    return time.time() - owner["heartbeat"] < SILENCE_SECONDS
+    return bool(time.time() - owner["heartbeat"] < SILENCE_SECONDS)

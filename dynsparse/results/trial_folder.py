@@ -151,7 +151,7 @@ class TrialFolder:
                 self.damage.append(f"{name}: its checksum does not fit; an older one is taken")
                 continue
             # The next machine may have no GPU.
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if "n_rows" not in state:
                 # Written before there were studies, when each row was an epoch.
                 state |= {"n_rows": state["epoch"], "kept": {}}

@@ -27,10 +27,10 @@ def space(configs: Sequence[Config], packs: Sequence[list[int]], varying: Collec
         varying: the keys in which the trials of the run differ.
     """
     numbers = tune.grid_search(list(range(len(packs))))
-    places = tune.sample_from(lambda spec: packs[spec.config[PACK]])
+    places = tune.sample_from(lambda spec: packs[spec.config[PACK]])  # type: ignore[attr-defined]  # Ray says dict
     found: dict[str, Any] = {**configs[0].values(), PACK: numbers, PLACES: places}
     for key in varying:
-        found[key] = tune.sample_from(lambda spec, key=key: looked_up(configs, packs[spec.config[PACK]], key))
+        found[key] = tune.sample_from(lambda spec, key=key: looked_up(configs, packs[spec.config[PACK]], key))  # type: ignore[misc]
     return found
 
 

@@ -34,7 +34,7 @@ class DeviceLostError(RuntimeError):
 class SparseTrial(tune.Trainable):
     """Trains the trials that stand in some places of the list. A step is one of their study's: an epoch, most often."""
 
-    def setup(self, config: dict[str, Any], job: Job) -> None:
+    def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]  # by tune.with_parameters
         """Continue the trials from their folders. Raises: ConfigError, DataError, TrialError, OSError."""
         # Ray sets OMP_NUM_THREADS for this too, but not where the user's environment sets another.
         torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
@@ -114,7 +114,7 @@ class SparseTrial(tune.Trainable):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: each trial's own folder has its checkpoints."""
 
-    def load_checkpoint(self, checkpoint: str) -> None:
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
         """Nothing: `setup` has continued the trials."""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
