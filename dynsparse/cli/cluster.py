@@ -17,7 +17,6 @@ from dynsparse.cli import trials
 from dynsparse.cli.parsing import Grouped, Refusal, Setting, checked, file_argument
 from dynsparse.cluster import options as files
 from dynsparse.cluster.run_command import Command
-from dynsparse.data.download import asked_for
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails
@@ -218,6 +217,8 @@ def environment_of(names: Sequence[str]) -> dict[str, str]:
     missing = [name for name in names if name not in os.environ]
     if missing:
         raise Refusal(f"--env {', '.join(missing)}: there is no such variable here")
+    from dynsparse.data.download import asked_for
+
     environment = {name: os.environ[name] for name in names}
     data = asked_for(None)
     if data is not None:
