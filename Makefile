@@ -1,5 +1,5 @@
 # make demo   installs into .venv, runs the quickstart grid on an embedded data set, prints its pivot table
-# make test   installs the test extra, runs ruff, mypy and pytest
+# make test   installs the test extra, runs ruff, codespell, mypy and pytest, and prints the coverage
 # make faults kills, fills and damages real runs, for half an hour
 # make bench  times our way beside the plain way
 #
@@ -31,8 +31,9 @@ demo: $(installed)
 test: $(installed_test)
 	$(PYTHON) -m ruff check $(sources)
 	$(PYTHON) -m ruff format --check $(sources)
+	$(PYTHON) -m codespell_lib $(sources) docs *.md
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -n 2 --dist loadgroup
+	$(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 faults: $(installed_test)
 	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py -m "faults or not faults"

@@ -2,3 +2,5 @@
 
 `dynsparse.experiment.Experiment` declares a grid, `dynsparse.tune.run` trains it, `analysis.load` reads it back.
 """
+
+__version__ = "0.1.0"
