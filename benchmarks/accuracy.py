@@ -1,6 +1,6 @@
 """Whether one engine is as good as another: accuracies on MNIST with k-winners, paired by seed.
 
-`--engines sparse wide` compares the wide engine, on a GPU if there is one, with the sparse one on the CPU.
+`--engines sparse packed` compares the packed engine, on a GPU if there is one, with the sparse one on the CPU.
 After a few dozen steps rounding has made two different networks of one seed, so single trials differ by chance; their
 mean difference is what counts. `last half` is the mean over the last half of the epochs, `max` the best epoch.
 """
@@ -24,7 +24,7 @@ from dynsparse.training.trainer import Trainer
 def accuracies(engine, seeds, epochs):
     """Percentages of each trial of a pack."""
     torch.set_num_threads(1)
-    device = "cuda" if engine == "wide" and torch.cuda.is_available() else "cpu"
+    device = "cuda" if engine == "packed" and torch.cuda.is_available() else "cpu"
     trainer = Trainer([Config(kwinners=True, engine=engine, seed=s, epochs=epochs, device=device) for s in seeds])
     steps = [trainer.step() for _ in range(epochs)]
     return [summary([rows[place] for rows in steps]) for place in range(len(seeds))]
@@ -42,7 +42,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--engines", nargs=2, choices=["torch", "sparse", "wide"], default=["torch", "sparse"])
+    parser.add_argument("--engines", nargs=2, choices=["torch", "sparse", "packed"], default=["torch", "sparse"])
     parser.add_argument("--json", help="also write the figures to this file")
     options = parser.parse_args()
 
@@ -51,7 +51,7 @@ def main():
         trials = {
             processes.submit(accuracies, engine, seeds, options.epochs): (engine, seeds)
             for engine in engines
-            for seeds in ([range(options.seeds)] if engine == "wide" else [[seed] for seed in range(options.seeds)])
+            for seeds in ([range(options.seeds)] if engine == "packed" else [[seed] for seed in range(options.seeds)])
         }
         for done in as_completed(trials):
             engine, seeds = trials[done]

@@ -73,7 +73,7 @@ def configs(trials: Sequence[dict[str, Any]], **values: Any) -> list[Config]:
 
 def beside_torch(device: str, *, kwinners: bool) -> Found:
     """Three epochs of few steps, of trials that differ: the same masks, and the same numbers but for rounding."""
-    ours = WideEngine(plan(configs(DIFFERING, device=device, engine="wide", kwinners=kwinners)))
+    ours = WideEngine(plan(configs(DIFFERING, device=device, engine="packed", kwinners=kwinners)))
     theirs = TorchEngine(plan(configs(DIFFERING, device=device, engine="torch", kwinners=kwinners)))
     before = [mask.clone() for mask in ours.masks]
     for engine in (ours, theirs):
@@ -98,7 +98,7 @@ def beside_torch(device: str, *, kwinners: bool) -> Found:
 
 def at_two_places(device: str, width: int) -> Found:
     """Trials of one seed, in one order and in the other: the same bits."""
-    some = with_kwinners(width, device=device, engine="wide")
+    some = with_kwinners(width, device=device, engine="packed")
     states = []
     for order in (some, some[::-1]):
         engine = WideEngine(plan(order))
@@ -131,7 +131,7 @@ def recorded(device: str) -> Found:
     """Steps of a recorded graph, and a shorter last batch, beside the same steps run as they are."""
     states = []
     for recorder in (wide.recorder, lambda device: graph.run_as_it_is):
-        engine = WideEngine(plan(configs(DIFFERING, device=device, engine="wide", kwinners=True)))
+        engine = WideEngine(plan(configs(DIFFERING, device=device, engine="packed", kwinners=True)))
         with patch.object(wide, "recorder", recorder):
             train(engine, n_epochs=2, n_steps=8)
         states.append(engine.state_dict())

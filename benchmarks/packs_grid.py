@@ -219,7 +219,7 @@ def measure_grid(options: Any, seconds_left: float) -> dict[str, Any]:
     """The grid in packs, then some of its trials one at a time: see the keys."""
     until = time.monotonic() + seconds_left
     # A CPU by itself would take the sparse engine, which trains one trial after the other.
-    engine = "auto" if options.device.startswith("cuda") else "wide"
+    engine = "auto" if options.device.startswith("cuda") else "packed"
     configs = grid_2019(device=options.device, engine=engine)
     configs = configs if options.trials >= len(configs) else spread(configs, options.trials)
     packs = [[configs[i] for i in places] for places in pack_up(configs, options.pack)]

@@ -48,7 +48,7 @@ def step_milliseconds(engine: WideEngine, n_steps: int, repeats: int) -> float:
 def measure_width(width: int, device: torch.device, rates: Rates, options: Any, **values: Any) -> dict[str, Any]:
     """A step of a pack of that width: see the keys."""
     empty_memory(device)
-    engine = WideEngine(plan(with_kwinners(width, device=str(device), engine="wide", **values)))
+    engine = WideEngine(plan(with_kwinners(width, device=str(device), engine="packed", **values)))
     step = step_milliseconds(engine, options.steps, options.repeats)
     least = least_milliseconds(work_of_step(SIZES, width, BATCH), rates, engine.plan.precision)
     return {
@@ -78,7 +78,7 @@ def width_line(found: dict[str, Any], alone: float | None) -> str:
 
 def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str, Callable[[], object]]:
     """The phases of `work_of_step`, each as the wide engine does it, on numbers as they are in training."""
-    want = plan(with_kwinners(width, device=str(device), engine="wide", precision=precision))
+    want = plan(with_kwinners(width, device=str(device), engine="packed", precision=precision))
     shapes, kwinners = want.network.shapes, want.network.kwinners
     assert kwinners is not None
     rest = [*shapes[1:], *((n_out,) for n_out, _ in shapes)]
@@ -156,7 +156,7 @@ def measure_step(width: int, device: torch.device, rates: Rates, options: Any) -
 def measure_epoch(width: int, device: torch.device, options: Any) -> dict[str, float]:
     """Milliseconds of what an epoch does beside its steps; a checkpoint comes at each fifth."""
     empty_memory(device)
-    configs = with_kwinners(width, device=str(device), engine="wide")
+    configs = with_kwinners(width, device=str(device), engine="packed")
     engine = WideEngine(plan(configs))
     # So that there is something to prune and to grow.
     step_milliseconds(engine, options.steps, repeats=1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Protocol
 
@@ -118,12 +118,15 @@ class Device:
 
 @dataclass(frozen=True)
 class Choice:
-    """A name in a table."""
+    """A name in a table. `older` has former spellings, which are still read."""
 
     table: Collection[str]
+    older: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, value: Any) -> str:
-        """The name."""
+        """Return the name in its present spelling."""
+        if isinstance(value, str) and value in self.older:
+            return self.older[value]
         if isinstance(value, str) and value in self.table:
             return value
         near = near_matches(value, self.table)

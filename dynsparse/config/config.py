@@ -68,9 +68,9 @@ class Config:
     device: str = key("cpu", "where the trial is computed", Device())
     engine: str = key(
         "auto",
-        "sparse: on a CPU, in time that follows the active weights; wide: many trials at once on a GPU; torch: "
-        "anywhere; auto: sparse on a CPU and wide on a GPU, torch where they cannot",
-        Choice(("auto", "sparse", "wide", "torch")),
+        "sparse: on a CPU, in time that follows the active weights; packed: many trials at once on a GPU; torch: "
+        "anywhere; auto: sparse on a CPU and packed on a GPU, torch where they cannot",
+        Choice(("auto", "sparse", "packed", "torch"), older={"wide": "packed"}),
     )
     precision: str = key(
         "float32",

@@ -25,8 +25,8 @@ def choose(plan: Plan) -> Choice:
     """The engine for a plan. Raises: ValueError if it asks for one that cannot do it."""
     if plan.engine == "torch":
         return Choice("torch")
-    fast = {"auto": "sparse" if plan.device == "cpu" else "wide"}.get(plan.engine, plan.engine)
-    reason = wide.why_not(plan) if fast == "wide" else _why_not_sparse(plan)
+    fast = {"auto": "sparse" if plan.device == "cpu" else "packed"}.get(plan.engine, plan.engine)
+    reason = wide.why_not(plan) if fast == "packed" else _why_not_sparse(plan)
     if reason is None:
         return Choice(fast)
     if plan.engine == fast:
@@ -55,7 +55,7 @@ def start(plan: Plan, parameters: Parameters | None = None) -> Engine:
     name = choose(plan).name
     if name == "torch":
         return TorchEngine(plan, parameters)
-    if name == "wide":
+    if name == "packed":
         return wide.WideEngine(plan, parameters)
     # Compiled when it is first used, or read from a cache: only who uses it should wait.
     from dynsparse.engines.sparse.engine import SparseEngine

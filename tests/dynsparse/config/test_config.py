@@ -87,6 +87,12 @@ def test_k_winners_need_a_winner():
     assert Config(percent_on=0.01, hidden_sizes=[100, 30]), "percent_on is not read without kwinners"
 
 
+def test_the_former_spelling_of_an_engine_is_still_read():
+    assert Config(engine="wide") == Config(engine="packed")
+    assert Config(engine="wide").engine == "packed"
+    assert "wide" not in problems(engine="width")[0]
+
+
 def test_a_config_does_not_change():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().on_perc = 0.5

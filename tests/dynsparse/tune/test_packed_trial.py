@@ -332,4 +332,4 @@ def test_folders_are_begun_on_a_machine_without_the_gpu_of_the_trials(tmp_path):
         pytest.skip("this machine has a GPU")
     configs = grid({}, {"dropout": 0.5}, device="cuda")
     _begin(open_folder(str(tmp_path)), configs)
-    assert [folder_of(tmp_path, config).about()["engine"] for config in configs] == ["wide", "torch"]
+    assert [folder_of(tmp_path, config).about()["engine"] for config in configs] == ["packed", "torch"]

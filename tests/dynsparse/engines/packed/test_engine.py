@@ -54,7 +54,7 @@ def with_seeds(*seeds: int) -> list[dict[str, Any]]:
 
 
 def trainer(*trials: dict[str, Any], **values: Any) -> Trainer:
-    return Trainer([Config.of({"engine": "wide", **values, **trial}) for trial in trials or ({},)])
+    return Trainer([Config.of({"engine": "packed", **values, **trial}) for trial in trials or ({},)])
 
 
 def both(*trials: dict[str, Any], **values: Any) -> tuple[Trainer, Trainer]:
@@ -306,7 +306,7 @@ def test_a_trial_goes_from_one_engine_to_another_and_back(values: dict[str, Any]
     values = {**SMALL, "learning_rate": 0.02, "epochs": 12, **values}
     steady = trainer(*trials, **values, engine="torch")
     travelling = trainer(*trials, **values)
-    others = ["torch", "wide"] if values.get("model") == "SNFS" else ["torch", "wide", "sparse", "wide"]
+    others = ["torch", "packed"] if values.get("model") == "SNFS" else ["torch", "packed", "sparse", "packed"]
     train_as_one(travelling, steady, 2)
     for engine in others:
         state = saved_and_loaded(travelling.state_dict())
@@ -350,15 +350,15 @@ CANNOT: list[tuple[dict[str, Any], str]] = [
 def test_what_the_wide_engine_cannot_do_goes_to_torch_with_the_reason(values: dict[str, Any], reason: str) -> None:
     assert choose(replace(planned(**values), device="cuda")) == Choice("torch", reason)
     with pytest.raises(ValueError) as error:
-        choose(planned(engine="wide", **values))
-    assert str(error.value) == f"engine='wide' cannot do this: {reason}; use engine='auto' or 'torch'"
+        choose(planned(engine="packed", **values))
+    assert str(error.value) == f"engine='packed' cannot do this: {reason}; use engine='auto' or 'torch'"
 
 
 @pytest.mark.parametrize("model", METHODS)
 def test_on_a_gpu_it_is_the_wide_engine_on_a_cpu_if_it_is_asked_for(model: str) -> None:
     of_model = planned(model=model, kwinners=True)
-    for device, engine, name in [("cuda", "auto", "wide"), ("cuda:1", "wide", "wide"), ("cuda", "torch", "torch"),
-                                 ("cpu", "wide", "wide"), ("cpu", "torch", "torch")]:  # fmt: skip
+    for device, engine, name in [("cuda", "auto", "packed"), ("cuda:1", "packed", "packed"), ("cuda", "torch", "torch"),
+                                 ("cpu", "packed", "packed"), ("cpu", "torch", "torch")]:  # fmt: skip
         assert choose(replace(of_model, device=device, engine=engine)) == Choice(name)
     assert choose(of_model).name in ("sparse", "torch")
 
@@ -367,7 +367,7 @@ def test_precision_is_read_on_a_gpu_only_and_at_its_default_no_part_of_what_a_tr
     assert "precision" in keys_read(Config(device="cuda"))
     assert "precision" not in keys_read(Config())
     assert planned(precision="tf32").precision == "float32"
-    assert identity(Config(engine="wide")) == identity(Config()) != identity(Config(precision="tf32"))
+    assert identity(Config(engine="packed")) == identity(Config()) != identity(Config(precision="tf32"))
 
 
 def test_an_engine_goes_with_its_trainer() -> None:

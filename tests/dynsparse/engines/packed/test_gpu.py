@@ -63,7 +63,7 @@ def test_a_recorded_step_goes_on_from_a_loaded_state() -> None:
 
 @pytest.mark.parametrize("values", VALUES, ids=str)
 def test_the_first_epochs_are_those_of_a_cpu(values: dict[str, Any]) -> None:
-    on_gpu, on_cpu = trainer(**values), trainer(**values, device="cpu", engine="wide")
+    on_gpu, on_cpu = trainer(**values), trainer(**values, device="cpu", engine="packed")
     for _ in range(2):
         for row, expected in zip(on_gpu.step(), on_cpu.step(), strict=True):
             assert row == pytest.approx(expected, rel=1e-3, abs=1e-2, nan_ok=True)
@@ -71,7 +71,7 @@ def test_the_first_epochs_are_those_of_a_cpu(values: dict[str, Any]) -> None:
         assert (a.cpu() == b).double().mean() > 0.999
 
 
-@pytest.mark.parametrize("engine", ["wide", "torch"])
+@pytest.mark.parametrize("engine", ["packed", "torch"])
 def test_with_tf32_it_learns_as_well_and_the_setting_is_put_back(engine: str) -> None:
     def setting() -> object:
         products = torch.backends.cuda.matmul
@@ -93,7 +93,7 @@ def test_with_tf32_it_learns_as_well_and_the_setting_is_put_back(engine: str) ->
 def test_coactivations_are_counted_exactly() -> None:
     counts = []
     for device in ("cuda", "cpu"):
-        each = trainer(device=device, engine="wide", learning_rate=0.0, weight_decay=0.0)
+        each = trainer(device=device, engine="packed", learning_rate=0.0, weight_decay=0.0)
         # Without learning the network is the same for all batches; `end_epoch` would forget the counts.
         each._train()
         assert isinstance(each.engine, WideEngine)

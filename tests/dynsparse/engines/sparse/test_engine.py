@@ -331,7 +331,7 @@ def test_a_pack_of_which_one_trial_has_dropout_goes_to_torch() -> None:
 
 def test_other_devices_than_the_cpu_are_not_for_the_sparse_engine() -> None:
     on_cuda = replace(planned(), device="cuda")
-    assert choose(on_cuda) == Choice("wide")
+    assert choose(on_cuda) == Choice("packed")
     with pytest.raises(ValueError, match="device='cuda'"):
         choose(replace(on_cuda, engine="sparse"))
 
@@ -358,7 +358,7 @@ def test_the_gradient_at_every_step_is_asked_for_only_where_masks_are_updated() 
 
 
 def test_the_engine_is_no_part_of_what_a_trial_is() -> None:
-    assert len({identity(Config(engine=engine)) for engine in ("auto", "sparse", "wide", "torch")}) == 1
+    assert len({identity(Config(engine=engine)) for engine in ("auto", "sparse", "packed", "torch")}) == 1
     assert identity(Config(engine="torch")) != identity(Config(engine="torch", seed=1))
 
 
