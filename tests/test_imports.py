@@ -39,8 +39,12 @@ def test_help_imports_neither_torch_nor_ray():
     assert not modules_after("import dynsparse.cli") & {"torch", "ray", "pandas"}
 
 
-def test_a_config_does_not_pay_for_torchvision_or_scikit_learn():
-    assert not modules_after("import dynsparse.config") & {"torchvision", "sklearn"}
+def test_a_config_loads_neither_torchvision_nor_scikit_learn():
+    assert not modules_after("from dynsparse.config import Config; Config()") & {"torchvision", "sklearn"}
+
+
+def test_the_keys_can_be_listed_without_torch():
+    assert "torch" not in modules_after("import dynsparse.config")
 
 
 def test_importing_an_experiment_does_nothing(tmp_path):

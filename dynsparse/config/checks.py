@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from numbers import Integral, Real
+from pkgutil import resolve_name
 from typing import Any, Protocol
 
+from dynsparse.config.suggest import near_matches
 
-def near_matches(name: object, known: Iterable[str]) -> list[str]:
-    """The known names that a misspelt one may have meant, the nearest first; case does not count."""
-    lower = {each.lower(): each for each in known}
-    return [lower[each] for each in difflib.get_close_matches(str(name).lower(), list(lower), n=3)]
+
+@cache
+def resolve(path: str) -> Any:
+    """Return the object that "package.module:name" names; the module is imported on first use."""
+    return resolve_name(path)
 
 
 class Check(Protocol):
@@ -118,22 +121,31 @@ class Device:
 
 @dataclass(frozen=True)
 class Choice:
-    """A name in a table. `older` has former spellings, which are still read."""
+    """A name in a table. `older` has former spellings, which are still read.
 
-    table: Collection[str]
+    The table may be given as "package.module:name", which is imported when the first value is read: a table in a room
+    that itself needs this one, and that a program may have added rows to.
+    """
+
+    table: Collection[str] | str
     older: Mapping[str, str] = field(default_factory=dict)
+
+    def names(self) -> Collection[str]:
+        """Return the names that are allowed."""
+        table: Collection[str] = resolve(self.table) if isinstance(self.table, str) else self.table
+        return table
 
     def read(self, value: Any) -> str:
         """Return the name in its present spelling."""
         if isinstance(value, str) and value in self.older:
             return self.older[value]
-        if isinstance(value, str) and value in self.table:
+        if isinstance(value, str) and value in self.names():
             return value
-        near = near_matches(value, self.table)
+        near = near_matches(value, self.names())
         raise ValueError(f"{value!r} is unknown; choose from {self}" + (f" ({near[0]}?)" if near else ""))
 
     def __str__(self) -> str:
-        return ", ".join(self.table)
+        return ", ".join(self.names())
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ reported together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from functools import cache
 from types import MappingProxyType
@@ -24,19 +24,14 @@ from dynsparse.config.checks import (
     Sizes,
     Text,
     Whole,
-    near_matches,
+    resolve,
 )
-from dynsparse.data import DATASETS, PIXELS
-from dynsparse.methods import METHODS
-from dynsparse.nn.mlp import NETWORKS
-from dynsparse.nn.optimizers import OPTIMIZERS
-from dynsparse.ops.densities import SPREADS
-from dynsparse.ops.masks import DRAWS
-from dynsparse.ops.schedules import DECAYS
-from dynsparse.pruning.ranking import SCOPES
-from dynsparse.studies import CRITERIA, INITS, KINDS, STUDIES
+from dynsparse.config.suggest import unknown
 
 FRACTION = Number(0, 1)
+# Other rooms import this one, so their names stand here as text and are looked up when a Config is made.
+DATASETS = "dynsparse.data:DATASETS"
+CONFLICTS = "dynsparse.planning.conflicts:conflicts"
 
 
 class ConfigError(ValueError):
@@ -83,7 +78,7 @@ class Config:
     study: str = key(
         "train",
         "train: train once; sweep: then prune to each sparsity and test; ticket: prune, set back and train, in rounds",
-        Choice(STUDIES),
+        Choice("dynsparse.studies:STUDIES"),
         later=True,
     )
     sparsities: tuple[float, ...] = key(
@@ -92,9 +87,14 @@ class Config:
         Several(FRACTION),
         later=True,
     )
-    prune_kinds: tuple[str, ...] = key(("weight", "unit"), "sweep: what is pruned", Several(Choice(KINDS)), later=True)
+    prune_kinds: tuple[str, ...] = key(
+        ("weight", "unit"), "sweep: what is pruned", Several(Choice("dynsparse.studies:KINDS")), later=True
+    )
     prune_scope: str = key(
-        "layer", "sweep: the share is one of each layer, or of all together", Choice(SCOPES), later=True
+        "layer",
+        "sweep: the share is one of each layer, or of all together",
+        Choice("dynsparse.pruning.ranking:SCOPES"),
+        later=True,
     )
     prune_biases: bool = key(True, "sweep: weight pruning prunes as large a share of the biases", Flag(), later=True)
     prune_last_layer: bool = key(False, "sweep: weight pruning prunes the last layer too", Flag(), later=True)
@@ -106,11 +106,13 @@ class Config:
         0.8, "ticket: share of the weights that all rounds together prune", FRACTION, per_trial=True, later=True
     )
     prune_iter: int = key(1, "ticket: rounds of pruning", Whole(1), later=True)
-    criterion: str = key("l1", "ticket: l1: the smallest weights go; random: any", Choice(CRITERIA), later=True)
+    criterion: str = key(
+        "l1", "ticket: l1: the smallest weights go; random: any", Choice("dynsparse.studies:CRITERIA"), later=True
+    )
     init: str = key(
         "original",
         "ticket: surviving weights go back to their values before rewind_step, or to new ones (reinit)",
-        Choice(INITS),
+        Choice("dynsparse.studies:INITS"),
         later=True,
     )
     rewind_step: int = key(
@@ -131,12 +133,12 @@ class Config:
         "folder of the data sets, also of a store (s3://...); None: DYNSPARSE_DATA_DIR, or a cache folder",
         Optional(Text()),
     )
-    input_size: int | None = key(None, "inputs; follows the data set and must agree if given", Optional(Whole(1)))
-    num_classes: int | None = key(None, "classes; follows the data set and must agree if given", Optional(Whole(2)))
+    input_size: int = key(None, "inputs; follows the data set and must agree if given", Optional(Whole(1)))
+    num_classes: int = key(None, "classes; follows the data set and must agree if given", Optional(Whole(2)))
     pixels: str = key(
         "standard",
         "standard: mean 0 and standard deviation 1 over the training set; unit: in [0, 1]",
-        Choice(PIXELS),
+        Choice("dynsparse.data:PIXELS"),
         later=True,
     )
     val_fraction: float = key(
@@ -148,7 +150,7 @@ class Config:
     noise_level: float = key(0.15, "share of the pixels that noise overwrites", FRACTION)
 
     # The network
-    network: str = key("MLPHeb", "network", Choice(NETWORKS))
+    network: str = key("MLPHeb", "network", Choice("dynsparse.nn.mlp:NETWORKS"))
     hidden_sizes: tuple[int, ...] = key((100, 100, 100), "units of each hidden layer", Sizes())
     batch_norm: bool = key(False, "batch normalisation after each hidden linear layer", Flag())
     dropout: float = key(0.0, "share of hidden units dropped in training", Number(0, 1, high_open=True), per_trial=True)
@@ -160,7 +162,7 @@ class Config:
     duty_cycle_period: int = key(1000, "examples over which the duty cycle runs", Whole(1))
 
     # The method: what is active, what is pruned, what grows
-    model: str = key("DSNNMixedHeb", "method", Choice(METHODS))
+    model: str = key("DSNNMixedHeb", "method", Choice("dynsparse.methods:METHODS"))
     rules: str = key(
         "fixed",
         "fixed: the method as it should be; legacy_2019: as the 2019 notebook ran it",
@@ -169,8 +171,10 @@ class Config:
     on_perc: float = key(
         0.1, "density: share of the weights that are active", Number(0, 1, low_open=True), per_trial=True
     )
-    sparse_type: str = key("exact", "how the initial mask is drawn", Choice(DRAWS))
-    layer_densities: str = key("uniform", "how on_perc is spread over layers", Choice(SPREADS))
+    sparse_type: str = key("exact", "how the initial mask is drawn", Choice("dynsparse.ops.masks:DRAWS"))
+    layer_densities: str = key(
+        "uniform", "how on_perc is spread over layers", Choice("dynsparse.ops.densities:SPREADS")
+    )
     first_layer_dense: bool = key(False, "leave the first layer dense", Flag())
     last_layer_dense: bool = key(False, "leave the last layer dense", Flag())
     weight_prune_perc: float | None = key(
@@ -192,14 +196,16 @@ class Config:
     pruning_active: bool = key(True, "False: no mask updates", Flag())
     pruning_interval: int = key(1, "epochs from one mask update to the next", Whole(1))
     pruning_end: float = key(1.0, "share of the epochs after which mask updates end", FRACTION)
-    prune_decay: str = key("constant", "how the drop fraction falls until pruning_end", Choice(DECAYS))
+    prune_decay: str = key(
+        "constant", "how the drop fraction falls until pruning_end", Choice("dynsparse.ops.schedules:DECAYS")
+    )
     pruning_es: bool = key(False, "end mask updates once grown weights no longer survive", Flag())
     pruning_es_patience: int = key(0, "times that survival may be low before that", Whole(0))
     pruning_es_window_size: int = key(6, "mask updates over which survival is averaged", Whole(1))
     pruning_es_threshold: float = key(0.02, "survival below it is low", FRACTION)
 
     # The optimiser
-    optim_alg: str = key("SGD", "optimiser", Choice(OPTIMIZERS))
+    optim_alg: str = key("SGD", "optimiser", Choice("dynsparse.nn.optimizers:OPTIMIZERS"))
     batch_size: int = key(128, "examples per step", Whole(1))
     learning_rate: float = key(0.1, "learning rate", Number(0), per_trial=True)
     momentum: float = key(0.9, "momentum of SGD", Number(0, 1, high_open=True), per_trial=True)
@@ -210,14 +216,12 @@ class Config:
     debug_sparse: bool = key(True, "densities, mask updates and survival of each layer", Flag())
 
     def __post_init__(self) -> None:
-        problems = []
-        for each in fields(self):
-            try:
-                object.__setattr__(self, each.name, check_of(each).read(getattr(self, each.name)))
-            except ValueError as problem:
-                problems.append(f"{each.name} {problem}")
-        # Only values that are sound by themselves can be held against each other.
-        problems = problems or disagreements(self)
+        values, problems = _read({each.name: getattr(self, each.name) for each in fields(self)})
+        # What a frozen dataclass does in its own __init__: nothing has seen this Config yet.
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        # Keys can be compared with each other only if each value is valid.
+        problems = problems or resolve(CONFLICTS)(self)
         if problems:
             raise ConfigError("\n".join(problems))
 
@@ -257,31 +261,16 @@ def is_later_default(name: str, value: Any) -> bool:
     return bool(keys()[name].metadata["later"] and value == keys()[name].default)
 
 
-def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """The message for a name that is in no table, with its near matches."""
-    near = near_matches(name, known)
-    return f"unknown {what} {str(name)!r}" + (f" (did you mean {', '.join(near)}?)" if near else "")
-
-
-def disagreements(config: Config) -> list[str]:
-    """What is wrong between the keys of a Config whose values are each in range."""
-    problems = []
-    source = DATASETS[config.dataset_name]
-    for name, given, true in [
-        ("input_size", config.input_size, source.input_size),
-        ("num_classes", config.num_classes, source.num_classes),
-    ]:
-        if given is None:
-            object.__setattr__(config, name, true)
-        elif given != true:
-            problems.append(f"{name} is {true} for dataset_name={config.dataset_name!r}, got {given}; leave it out")
-    if config.rules == "legacy_2019" and config.model != "DSNNMixedHeb":
-        problems.append(
-            f"rules='legacy_2019' is what the 2019 notebook ran, with model='DSNNMixedHeb'; got {config.model!r}"
-        )
-    for build in (NETWORKS[config.network], METHODS[config.model], STUDIES[config.study]):
+def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values in their final types, and one message for each that is not allowed."""
+    read, problems = {}, []
+    for name, value in values.items():
         try:
-            build(config)
+            read[name] = check_of(keys()[name]).read(value)
         except ValueError as problem:
-            problems.append(str(problem))
-    return problems
+            problems.append(f"{name} {problem}")
+    if not problems:
+        source = resolve(DATASETS)[read["dataset_name"]]
+        follow = {"input_size": source.input_size, "num_classes": source.num_classes}
+        read.update({name: size for name, size in follow.items() if read[name] is None})
+    return read, problems

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from dynsparse.methods.base import MaskUpdate, Method, update_mask
 from dynsparse.methods.dense import dense
@@ -13,14 +12,12 @@ from dynsparse.methods.mixed_heb import mixed_heb
 from dynsparse.methods.random_prune import random_prune
 from dynsparse.methods.rigl import rigl
 from dynsparse.methods.set_ import set_
+from dynsparse.methods.settings import MethodSettings
 from dynsparse.methods.snfs import snfs
 from dynsparse.methods.sparse_model import sparse_model
 from dynsparse.methods.weighted_mag import weighted_mag
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
-
-METHODS: dict[str, Callable[[Config], Method]] = {
+METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "Dense": dense,
     "SparseModel": sparse_model,
     "SET": set_,

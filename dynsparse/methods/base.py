@@ -26,12 +26,12 @@ class Method:
     The fields up to `surplus` are the method; the rest has the values of every method under rules="fixed".
     """
 
-    density: float  # of the trial: where it starts, or ends when `surplus` falls
+    density: float | Tensor  # of the trial: where it starts, or ends when `surplus` falls
     prune: Prune | None = None  # None: the masks never change
     grow: Grow | None = None  # None: nothing grows
     prune_decays: bool = True  # the prune rule reads `drop_scale`
     needs: frozenset[str] = frozenset()  # fields of Layer: coactivation, gradient, gradient_momentum
-    smoothing: float = 0.0  # of gradient_momentum: what it keeps of itself at each step
+    smoothing: float | Tensor = 0.0  # of gradient_momentum: what it keeps of itself at each step
     # Share of the weights beyond `density` that is still active at a progress in [0, 1]; None: the density is constant.
     surplus: Schedule | None = None
 
@@ -65,7 +65,7 @@ def update_mask(method: Method, layer: Layer) -> MaskUpdate:
     return MaskUpdate(mask, kept, mask & ~layer.mask, layer.target)
 
 
-def lowest(score: Score, fraction: float | None) -> Prune:
+def lowest(score: Score, fraction: float | Tensor | None) -> Prune:
     """Drop exactly round(fraction * active) of the active weights: those of the lowest score.
 
     A fraction of 0 or None drops nothing. Per trial, `fraction` may be a tensor of shape (trials,).
@@ -92,6 +92,6 @@ def highest(score: Score) -> Grow:
     return grow
 
 
-def or_zero(fraction: float | None) -> float:
+def or_zero(fraction: float | Tensor | None) -> float | Tensor:
     """A rule whose fraction is None takes no part, as with 0."""
     return 0.0 if fraction is None else fraction

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynsparse.methods.base import Method
-
-if TYPE_CHECKING:
-    from dynsparse.config import Config
+from dynsparse.methods.settings import MethodSettings
 
 
-def dense(config: Config) -> Method:
+def dense(config: MethodSettings) -> Method:
     """All weights active, always."""
     return Method(density=1.0)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from dynsparse.methods.base import Method
+from dynsparse.methods.settings import MethodSettings
 from dynsparse.ops import masks
 from dynsparse.ops.schedules import cubic
 from dynsparse.ops.scores import Layer, magnitude
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
 
-
-def gmp(config: Config) -> Method:
+def gmp(config: MethodSettings) -> Method:
     """Start dense; drop the smallest weights until on_perc are left, on a cubic schedule. Nothing grows.
 
     Reference: Zhu and Gupta, To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression,

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynsparse.methods.base import Method, highest, lowest
+from dynsparse.methods.settings import MethodSettings
 from dynsparse.ops.scores import coactivation, magnitude
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
 
-
-def heb(config: Config) -> Method:
+def heb(config: MethodSettings) -> Method:
     """Drop the smallest weights; grow where the units at both ends are active together most often."""
     return Method(
         config.on_perc,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from dynsparse.methods.base import Grow, Method
+from dynsparse.methods.settings import MethodSettings
 from dynsparse.ops import masks
 from dynsparse.ops.scores import Layer, needed
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
 
-
-def mixed_heb_2019(config: Config) -> Method:
+def mixed_heb_2019(config: MethodSettings) -> Method:
     """The rules of the notebook "mlp_heb eval2".
 
     They differ from `mixed_heb` in this:
@@ -43,7 +39,7 @@ def mixed_heb_2019(config: Config) -> Method:
     )
 
 
-def kept(layer: Layer, weight_prune_perc: float | None, hebbian_prune_perc: float | None) -> Tensor:
+def kept(layer: Layer, weight_prune_perc: float | Tensor | None, hebbian_prune_perc: float | Tensor | None) -> Tensor:
     """Active positions that both rules keep; a fraction of None is a rule without a part, 0 is not."""
     keep = layer.mask
     if weight_prune_perc is not None:
@@ -74,7 +70,7 @@ def kept_by_coactivation(coactivation: Tensor, fraction: float | Tensor) -> Tens
     return coactivation > kth_smallest(coactivation, k, among=everywhere)
 
 
-def grow(hebbian_grow: bool) -> Grow:
+def grow(hebbian_grow: bool | Tensor) -> Grow:
     """By coactivation or at random; in a pack each trial in its own way."""
 
     def rule(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from dynsparse.methods.base import Method, Prune, highest, lowest, or_zero
 from dynsparse.methods.legacy_2019 import mixed_heb_2019
+from dynsparse.methods.settings import MethodSettings
 from dynsparse.methods.signwise import smallest_of_each_sign
 from dynsparse.ops.scores import Layer, Score, coactivation
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
 
-
-def mixed_heb(config: Config) -> Method:
+def mixed_heb(config: MethodSettings) -> Method:
     """Drop what both the magnitude rule and the coactivation rule would drop; grow by coactivation or at random.
 
     A rule whose fraction is 0 or None takes no part: the other one decides alone.
@@ -31,7 +27,7 @@ def mixed_heb(config: Config) -> Method:
     )
 
 
-def coactivation_where(hebbian_grow: bool) -> Score:
+def coactivation_where(hebbian_grow: bool | Tensor) -> Score:
     """Coactivation; where it is not asked for the same for all positions, so that chance decides."""
 
     def score(layer: Layer) -> Tensor:
@@ -41,7 +37,7 @@ def coactivation_where(hebbian_grow: bool) -> Score:
     return score
 
 
-def both(weight_prune_perc: float | None, hebbian_prune_perc: float | None) -> Prune:
+def both(weight_prune_perc: float | Tensor | None, hebbian_prune_perc: float | Tensor | None) -> Prune:
     """Drop what both rules drop."""
     by_magnitude = smallest_of_each_sign(weight_prune_perc)
     by_coactivation = lowest(coactivation, hebbian_prune_perc)
@@ -56,6 +52,6 @@ def both(weight_prune_perc: float | None, hebbian_prune_perc: float | None) -> P
     return prune
 
 
-def is_zero(fraction: float | None, layer: Layer) -> Tensor:
+def is_zero(fraction: float | Tensor | None, layer: Layer) -> Tensor:
     """Where a trial's fraction is 0. Shapes: (..., 1, 1), bool."""
     return torch.as_tensor(or_zero(fraction) == 0, device=layer.weight.device)[..., None, None]

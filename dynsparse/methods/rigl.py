@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynsparse.methods.base import Method, highest, lowest
+from dynsparse.methods.settings import MethodSettings
 from dynsparse.ops.scores import gradient, magnitude
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
 
-
-def rigl(config: Config) -> Method:
+def rigl(config: MethodSettings) -> Method:
     """Drop the smallest weights; grow where the gradient of the loss on the last batch is largest.
 
     The paper decays the drop fraction (prune_decay="cosine"), ends at three quarters of the training

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynsparse.methods.base import Method, highest
+from dynsparse.methods.settings import MethodSettings
 from dynsparse.methods.signwise import smallest_of_each_sign
 from dynsparse.ops.scores import chance
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
 
-
-def set_(config: Config) -> Method:
+def set_(config: MethodSettings) -> Method:
     """Drop the weights closest to zero, each sign apart; grow at random.
 
     Reference: Mocanu et al., Scalable Training of Artificial Neural Networks with Adaptive Sparse Connectivity

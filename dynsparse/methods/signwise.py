@@ -7,7 +7,7 @@ from dynsparse.ops import masks
 from dynsparse.ops.scores import Layer
 
 
-def smallest_of_each_sign(fraction: float | None) -> Prune:
+def smallest_of_each_sign(fraction: float | Tensor | None) -> Prune:
     """Drop round(fraction * n) of the n positive weights, the smallest, and as many of the negative ones.
 
     An active weight of exactly zero ranks as the smallest positive one, or it could never be dropped.

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynsparse.methods.base import Method, highest, lowest
+from dynsparse.methods.settings import MethodSettings
 from dynsparse.ops.scores import gradient_momentum, magnitude
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
 
-
-def snfs(config: Config) -> Method:
+def snfs(config: MethodSettings) -> Method:
     """Drop the smallest weights; grow where the running mean of the gradient is largest.
 
     The paper also moves weights between layers, to those of the largest mean momentum; here each layer keeps its

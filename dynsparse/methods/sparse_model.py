@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynsparse.methods.base import Method
-
-if TYPE_CHECKING:
-    from dynsparse.config import Config
+from dynsparse.methods.settings import MethodSettings
 
 
-def sparse_model(config: Config) -> Method:
+def sparse_model(config: MethodSettings) -> Method:
     """A random mask that never changes."""
     return Method(density=config.on_perc)

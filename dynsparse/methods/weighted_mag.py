@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynsparse.methods.base import Method, highest, lowest
+from dynsparse.methods.settings import MethodSettings
 from dynsparse.ops.scores import chance, weighted_magnitude
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
 
-
-def weighted_mag(config: Config) -> Method:
+def weighted_mag(config: MethodSettings) -> Method:
     """Drop the weights of the smallest magnitude times coactivation; grow at random."""
     return Method(
         config.on_perc,

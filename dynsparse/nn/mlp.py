@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
+from dynsparse.nn.settings import NetworkSettings
 
 
 @dataclass(frozen=True)
@@ -53,29 +51,22 @@ class Network:
         return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
 
 
-def mlp(config: Config) -> Network:
+def mlp(config: NetworkSettings) -> Network:
     """A multilayer perceptron with ReLU."""
     dropout = config.dropout
     return Network(
-        sizes=(config.input_size or 0, *config.hidden_sizes, config.num_classes or 0),
+        sizes=(config.input_size, *config.hidden_sizes, config.num_classes),
         batch_norm=config.batch_norm,
         dropout=dropout,
         has_dropout=bool(torch.as_tensor(dropout).gt(0).any()),
     )
 
 
-def mlp_heb(config: Config) -> Network:
-    """A multilayer perceptron with ReLU or k-winners; under legacy_2019 `kwinners` is ignored, as it was in 2019.
-
-    Raises: ValueError where no unit would win.
-    """
+def mlp_heb(config: NetworkSettings) -> Network:
+    """A multilayer perceptron with ReLU or k-winners; under legacy_2019 `kwinners` is ignored, as it was in 2019."""
     plain = mlp(config)
     if config.rules == "legacy_2019" or not config.kwinners:
         return plain
-    smallest = min(config.hidden_sizes, default=None)
-    least = float(torch.as_tensor(config.percent_on).min())
-    if smallest is not None and round(least * smallest) < 1:
-        raise ValueError(f"percent_on={least:g} leaves no winner among {smallest} units; raise it")
     kwinners = KWinners(
         activation_density=config.percent_on,
         inference_factor=config.k_inference_factor,
@@ -86,4 +77,4 @@ def mlp_heb(config: Config) -> Network:
     return Network(plain.sizes, kwinners, plain.batch_norm, plain.dropout, plain.has_dropout)
 
 
-NETWORKS: dict[str, Callable[[Config], Network]] = {"MLPHeb": mlp_heb, "MLP": mlp}
+NETWORKS: dict[str, Callable[[NetworkSettings], Network]] = {"MLPHeb": mlp_heb, "MLP": mlp}

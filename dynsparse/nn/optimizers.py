@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
+from dynsparse.nn.settings import OptimizerSettings
 
 State = dict[str, Tensor]
 
@@ -44,7 +42,7 @@ def along(value: Tensor, parameter: Tensor) -> Tensor:
     return value.view(-1, *[1] * (parameter.ndim - 1))
 
 
-def sgd(config: Config) -> Optimizer:
+def sgd(config: OptimizerSettings) -> Optimizer:
     """Stochastic gradient descent with momentum, as `torch.optim.SGD`: v = momentum v + g + decay w; w -= rate v."""
     rate, momentum, decay = map(per_trial, (config.learning_rate, config.momentum, config.weight_decay))
 
@@ -57,7 +55,7 @@ def sgd(config: Config) -> Optimizer:
     return Optimizer("SGD", values, lambda parameter: {"velocity": torch.zeros_like(parameter)}, step_)
 
 
-def adam(config: Config) -> Optimizer:
+def adam(config: OptimizerSettings) -> Optimizer:
     """Adam as `torch.optim.Adam`, with its usual constants: betas 0.9 and 0.999, epsilon 1e-8.
 
     Reference: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2014, https://arxiv.org/abs/1412.6980
@@ -77,4 +75,4 @@ def adam(config: Config) -> Optimizer:
     return Optimizer("Adam", {"rate": rate, "decay": decay}, init, step_)
 
 
-OPTIMIZERS: dict[str, Callable[[Config], Optimizer]] = {"SGD": sgd, "Adam": adam}
+OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {"SGD": sgd, "Adam": adam}

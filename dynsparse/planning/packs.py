@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Hashable, Sequence
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,31 +27,35 @@ def pack_key(config: Config) -> tuple[tuple[str, Hashable], ...]:
     return tuple((name, v is None if name in PER_TRIAL else v) for name, v in config.values().items())
 
 
-def stack(configs: Sequence[Config], device: str = "cpu") -> Config:
-    """The trials of a pack seen as one Config, whose keys in PER_TRIAL are tensors of shape (trials,).
+class PackConfig:
+    """The trials of a pack seen as one configuration; the keys in PER_TRIAL are tensors of shape (trials,).
 
-    Floats become float64, whole numbers int64, flags bool. What takes a Config takes this as well, as long as it does
-    not branch on a key in PER_TRIAL.
+    Floats become float64, integers int64, flags bool. A builder that takes a Config takes a PackConfig as well, as long
+    as it does not branch on a key in PER_TRIAL. `keys_read` records the keys that have been read.
 
     Raises: ValueError, naming the keys in which the trials may not differ.
     """
-    differ = sorted({name for config in configs for name, _ in set(pack_key(config)) ^ set(pack_key(configs[0]))})
-    if differ:
-        raise ValueError(f"these trials cannot be one pack: they differ in {', '.join(differ)}")
-    return cast(Config, _Stacked(configs, device))
 
-
-class _Stacked:
-    def __init__(self, configs: Sequence[Config], device: str) -> None:
+    def __init__(self, configs: Sequence[Config], device: str = "cpu") -> None:
+        _check_one_pack(configs)
         self._configs = configs
         self._device = device
+        self.keys_read: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         values = [getattr(config, name) for config in self._configs]
+        if name in keys():
+            self.keys_read.add(name)
         if name not in PER_TRIAL or values[0] is None:
             return values[0]
         dtypes = {float: torch.float64, int: torch.int64, bool: torch.bool}
         return torch.tensor(values, dtype=dtypes[type(values[0])], device=self._device)
+
+
+def _check_one_pack(configs: Sequence[Config]) -> None:
+    differ = sorted({name for config in configs for name, _ in set(pack_key(config)) ^ set(pack_key(configs[0]))})
+    if differ:
+        raise ValueError(f"these trials cannot be one pack: they differ in {', '.join(differ)}")
 
 
 # Which trials are trained together

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
 import torch
 
-from dynsparse.config import Config, ConfigError, keys
+from dynsparse.config import Config
 from dynsparse.methods import METHODS, Method
 from dynsparse.nn.mlp import NETWORKS, Network
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
 from dynsparse.ops.schedules import DECAYS, Schedule, constant
-from dynsparse.planning.packs import stack
+from dynsparse.planning.packs import PackConfig
 from dynsparse.studies import STUDIES, Step, Study
 
 # Keys that only a mask update reads; those that say when one comes are no part of them.
@@ -78,8 +77,8 @@ class Plan:
 
 
 def plan(configs: Sequence[Config]) -> Plan:
-    """The plan of a pack. Raises: ValueError if the trials cannot be one pack, or their method would do nothing."""
-    return _plan(stack(configs, configs[0].device))
+    """The plan of a pack. Raises: ValueError if the trials cannot be one pack."""
+    return _plan(PackConfig(configs, configs[0].device))
 
 
 def steps(config: Config) -> list[Step]:
@@ -93,63 +92,29 @@ def keys_read(config: Config) -> frozenset[str]:
     Found by planning the trial and watching, not from a list that could go stale: `percent_on` is read where
     `kwinners` is True, `hebbian_grow` by the model that has it, and so on.
     """
-    watched = _Watched(stack([config]))
-    if _plan(cast(Config, watched)).updates is not None:
-        return frozenset(watched.read)
+    whole = PackConfig([config])
+    if _plan(whole).updates is not None:
+        return frozenset(whole.keys_read)
     # No mask update ever comes: of what the method reads, its density is all that counts.
-    method = _Watched(stack([config]))
-    METHODS[config.model](cast(Config, method))
-    return frozenset((watched.read - method.read - UPDATE_KEYS) | (method.read & {"on_perc", "rules"}))
+    method = PackConfig([config])
+    METHODS[config.model](method)
+    return frozenset((whole.keys_read - method.keys_read - UPDATE_KEYS) | (method.keys_read & {"on_perc", "rules"}))
 
 
-class _Watched:
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self.read: set[str] = set()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in keys():
-            self.read.add(name)
-        return getattr(self._config, name)
-
-
-def _plan(config: Config) -> Plan:
+def _plan(config: PackConfig) -> Plan:
     network = NETWORKS[config.network](config)
     method = METHODS[config.model](config)
     # In float64: in float32, 0.3 of 15 weights would be 5, not 4.
     density = torch.as_tensor(method.density, dtype=torch.float64)
     is_sparse = bool((density < 1).any()) or method.sparse_type is not None
-    updates = _updates(config, method) if method.prune is not None and config.pruning_active else None
-    if updates is not None and updates.end < updates.interval:
-        updates = None
-    if method.surplus is not None and updates is None:
-        raise ConfigError(
-            f"model={config.model!r} would stay dense: no mask update is due within epochs={config.epochs} "
-            f"(pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "
-            f"pruning_active={config.pruning_active})"
-        )
+    updates = mask_updates(config, method)
     seeds = torch.as_tensor(config.seed).tolist()
     densities = [
-        _layer_densities(config, network, each) if is_sparse else [1.0] * len(network.shapes)
+        layer_densities(config, network, each) if is_sparse else [1.0] * len(network.shapes)
         for each in density.expand(len(seeds)).tolist()
     ]
-    for trial in densities:
-        for (n_out, n_in), each in zip(network.shapes, trial, strict=True):
-            if round(each * n_out * n_in) < 1:
-                raise ConfigError(f"a density of {each:.3g} leaves a layer of {n_out} x {n_in} without a weight")
-    study = STUDIES[config.study](config)
-    if study.owns_masks and updates is not None:
-        raise ConfigError(
-            f"study={config.study!r} prunes by itself, and so does model={config.model!r}; choose model='Dense' or "
-            f"'SparseModel', or pruning_active=False"
-        )
-    if study.relu_only and network.kwinners is not None:
-        raise ConfigError(
-            "prune_kinds: under k-winners a pruned unit can win and is trained again; take ['weight'], or "
-            "retrain_epochs=0, or kwinners=False"
-        )
     return Plan(
-        study=study,
+        study=STUDIES[config.study](config),
         network=network,
         method=method,
         optimizer=OPTIMIZERS[config.optim_alg](config),
@@ -173,8 +138,8 @@ def _plan(config: Config) -> Plan:
     )
 
 
-def _layer_densities(config: Config, network: Network, density: float) -> list[float]:
-    """The density of each layer: `layer_densities` over the layers that are not left dense."""
+def layer_densities(config: Config | PackConfig, network: Network, density: float) -> list[float]:
+    """Return the density of each layer: `layer_densities` over the layers that are not left dense."""
     last = len(network.shapes) - 1
     dense = {0} if config.first_layer_dense else set()
     dense |= {last} if config.last_layer_dense else set()
@@ -183,7 +148,10 @@ def _layer_densities(config: Config, network: Network, density: float) -> list[f
     return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(last + 1)]
 
 
-def _updates(config: Config, method: Method) -> Updates:
+def mask_updates(config: Config | PackConfig, method: Method) -> Updates | None:
+    """Return when masks are updated; None if they never are."""
+    if method.prune is None or not config.pruning_active:
+        return None
     # What the update after the last epoch grows is never trained: it would only spoil the network that was tested.
     last = config.epochs if method.updates_after_last_epoch else config.epochs - 1
     early_stop = None
@@ -191,4 +159,6 @@ def _updates(config: Config, method: Method) -> Updates:
         early_stop = EarlyStop(config.pruning_es_threshold, config.pruning_es_window_size, config.pruning_es_patience)
     end = min(round(config.pruning_end * config.epochs), last)
     decay = DECAYS[config.prune_decay] if method.prune_decays else constant
+    if end < config.pruning_interval:
+        return None
     return Updates(config.pruning_interval, end, decay, early_stop)

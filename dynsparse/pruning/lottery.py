@@ -26,7 +26,7 @@ from dynsparse.config.checks import Whole
 from dynsparse.ops import masks as mask_of
 from dynsparse.pruning.validation import FRACTION, check_alike, check_masks, check_noise, read_fraction, read_named
 
-Fraction = TypeVar("Fraction", float, Tensor)
+Fraction = TypeVar("Fraction", float, Tensor, float | Tensor)
 
 
 def round_fraction(total: Fraction, rounds: int) -> Fraction:

@@ -6,17 +6,14 @@ To add one, write a function from a `Config` to a `Study` in a file of its own, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from dynsparse.studies.base import Change, Columns, Network, Occasion, Parameters, Step, Study
+from dynsparse.studies.settings import StudySettings
 from dynsparse.studies.sweep import KINDS, sweep
 from dynsparse.studies.ticket import CRITERIA, INITS, ticket
 from dynsparse.studies.train import train
 
-if TYPE_CHECKING:
-    from dynsparse.config import Config
-
-STUDIES: dict[str, Callable[[Config], Study]] = {"train": train, "sweep": sweep, "ticket": ticket}
+STUDIES: dict[str, Callable[[StudySettings], Study]] = {"train": train, "sweep": sweep, "ticket": ticket}
 
 __all__ = [
     "CRITERIA",

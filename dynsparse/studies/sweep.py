@@ -5,36 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from dynsparse.pruning import prune_units, prune_weights
 from dynsparse.studies.base import Columns, Network, Occasion, Parameters, Step, Study, training
-
-if TYPE_CHECKING:
-    from dynsparse.config import Config
+from dynsparse.studies.settings import StudySettings
 
 
-def sweep(config: Config) -> Study:
+def sweep(config: StudySettings) -> Study:
     """Train once; then prune by each kind to each sparsity, and test: a row for each.
 
     Every sparsity begins with the trained network; with `prune_iteratively` with the one before, as its retraining
     left it. Retraining gives a row for each of its epochs, after the one that has `retrained` 0. Pruned weights stay 0
     in it; pruned biases, which no mask holds, are trained again.
 
-    Raises: ValueError where sparsities do not rise though each begins with the one before, or where unit pruning would
-    prune nothing.
-
     Reference: Song Han, Jeff Pool, John Tran and William Dally, Learning both Weights and Connections for Efficient
     Neural Networks, 2015, https://arxiv.org/abs/1506.02626
     """
     # Without training in between it would make no difference.
     iterative = config.retrain_epochs > 0 and config.prune_iteratively
-    if iterative and list(config.sparsities) != sorted(config.sparsities):
-        raise ValueError(f"sparsities must rise where prune_iteratively is True, got {list(config.sparsities)}")
-    if config.batch_norm and "unit" in config.prune_kinds:
-        raise ValueError("prune_kinds: with batch_norm a unit without weights still gives its shift; take ['weight']")
     steps = training(config.epochs)
     steps[-1] = replace(steps[-1], keep=True)
     for kind in config.prune_kinds:
@@ -54,7 +44,7 @@ def sweep(config: Config) -> Study:
 Prune = Callable[[Parameters, float, list[Tensor]], Parameters]
 
 
-def _weights(config: Config) -> Prune:
+def _weights(config: StudySettings) -> Prune:
     # Read here, not when it prunes: `keys_read` looks at what a study is made of.
     biases_too, last_layer, scope = config.prune_biases, config.prune_last_layer, config.prune_scope
 
@@ -68,7 +58,7 @@ def _weights(config: Config) -> Prune:
     return prune
 
 
-def _units(config: Config) -> Prune:
+def _units(config: StudySettings) -> Prune:
     scope = config.prune_scope
 
     def prune(network: Parameters, sparsity: float, noise: list[Tensor]) -> Parameters:
@@ -79,7 +69,7 @@ def _units(config: Config) -> Prune:
     return prune
 
 
-KINDS: dict[str, Callable[[Config], Prune]] = {"weight": _weights, "unit": _units}
+KINDS: dict[str, Callable[[StudySettings], Prune]] = {"weight": _weights, "unit": _units}
 
 
 def _pruned(prune: Prune, sparsity: float, again: bool, occasion: Occasion) -> Network:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from dynsparse.pruning import next_masks, rewound, round_fraction
 from dynsparse.studies.base import Columns, Network, Occasion, Parameters, Step, Study
-
-if TYPE_CHECKING:
-    from dynsparse.config import Config
+from dynsparse.studies.settings import StudySettings
 
 
-def ticket(config: Config) -> Study:
+def ticket(config: StudySettings) -> Study:
     """`prune_iter` rounds of pruning, which prune `prune_ratio` in all; each then trains for all `epochs` again.
 
     Rows have the column `round`, 0 for the training before the first pruning, and `pruned_wanted`, the fraction that

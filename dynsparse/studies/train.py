@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dynsparse.studies.base import Study, training
-
-if TYPE_CHECKING:
-    from dynsparse.config import Config
+from dynsparse.studies.settings import StudySettings
 
 
-def train(config: Config) -> Study:
+def train(config: StudySettings) -> Study:
     """Train once."""
     return Study(training(config.epochs))

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dynsparse.config.checks import Choice, Flag, Number, Optional, Sizes, Text, Whole, near_matches
+from dynsparse.config.checks import Choice, Flag, Number, Optional, Sizes, Text, Whole
+from dynsparse.config.suggest import near_matches
 
 FRACTION = Number(0, 1)
 DENSITY = Number(0, 1, low_open=True)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from dynsparse.config import Config, ConfigError, keys
-from dynsparse.data import DATASETS
+from dynsparse.data import DATASETS, Source
 from dynsparse.methods import METHODS
 
 
@@ -91,6 +91,35 @@ def test_the_former_spelling_of_an_engine_is_still_read():
     assert Config(engine="wide") == Config(engine="packed")
     assert Config(engine="wide").engine == "packed"
     assert "wide" not in problems(engine="width")[0]
+
+
+def test_conflicts_between_keys_are_reported_together():
+    assert problems(model="GMP", epochs=1, on_perc=0.001, hidden_sizes=[30, 10], study="sweep", batch_norm=True) == [
+        "model='GMP' would stay dense: no mask update is due within epochs=1 (pruning_interval=1, pruning_end=1.0, "
+        "pruning_active=True)",
+        "a density of 0.001 leaves a layer of 10 x 30 without a weight",
+        "a density of 0.001 leaves a layer of 10 x 10 without a weight",
+        "prune_kinds: with batch_norm a unit without weights still gives its shift; take ['weight']",
+    ]
+
+
+def test_rows_that_a_program_adds_to_a_table_are_choices(monkeypatch):
+    assert problems(model="Mine")[0].startswith("model 'Mine' is unknown")
+    monkeypatch.setitem(METHODS, "Mine", METHODS["SET"])
+    monkeypatch.setitem(DATASETS, "mine", Source(6, 3, lambda folder, download: ()))
+    config = Config(model="Mine", dataset_name="mine", on_perc=1.0)
+    assert (config.model, config.input_size, config.num_classes) == ("Mine", 6, 3)
+
+
+def test_a_builder_may_refuse_values_of_its_own(monkeypatch):
+    def even(config):
+        raise ValueError("Mine needs an even number of epochs")
+
+    monkeypatch.setitem(METHODS, "Mine", even)
+    assert problems(model="Mine", input_size=1) == [
+        "input_size is 784 for dataset_name='MNIST', got 1; leave it out",
+        "Mine needs an even number of epochs",
+    ]
 
 
 def test_a_config_does_not_change():

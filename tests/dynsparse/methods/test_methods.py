@@ -10,7 +10,7 @@ from scipy import stats
 from dynsparse.config import Config
 from dynsparse.methods import METHODS, update_mask
 from dynsparse.ops.scores import Layer
-from dynsparse.planning.packs import stack
+from dynsparse.planning.packs import PackConfig
 
 LEADING = [(), (3,)]
 DENSITIES = [0.0, 0.03, 0.1, 0.5, 0.9, 0.98, 1.0]
@@ -156,7 +156,7 @@ def test_stacked_equals_one_by_one(name, density):
         keys = (FIXED | LEGACY)[name]
         configs = [Config(**keys, weight_prune_perc=w, hebbian_prune_perc=h) for w, h in pack]
         layer = layer_of(name, seed, density, (len(pack),))
-        stacked = update_mask(METHODS[keys["model"]](stack(configs)), layer)
+        stacked = update_mask(METHODS[keys["model"]](PackConfig(configs)), layer)
         for trial, config in enumerate(configs):
             alone = update_mask(METHODS[keys["model"]](config), trial_of(layer, trial))
             for field, value in alone._asdict().items():

@@ -6,7 +6,7 @@ import torch
 from dynsparse.config import Config
 from dynsparse.methods import METHODS, update_mask
 from dynsparse.ops.scores import Layer
-from dynsparse.planning.packs import stack
+from dynsparse.planning.packs import PackConfig
 
 LAYER = Layer(
     weight=torch.tensor([[0.1, -0.4, 0.0, 0.6], [0.0, 0.2, -0.5, 0.0]]),
@@ -56,7 +56,7 @@ def test_the_trials_of_a_pack_may_leave_out_either_rule():
     configs = [Config(weight_prune_perc=w, hebbian_prune_perc=h) for w, h, _ in trials]
     positions = ("weight", "mask", "prune_noise", "grow_noise", "coactivation")
     layer = LAYER._replace(**{name: getattr(LAYER, name).expand(len(trials), 2, 4) for name in positions})
-    update = update_mask(METHODS["DSNNMixedHeb"](stack(configs)), layer)
+    update = update_mask(METHODS["DSNNMixedHeb"](PackConfig(configs)), layer)
     assert update.kept.int().tolist() == [kept for _, _, kept in trials]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dynsparse.config import Config
 from dynsparse.nn.functional import batch_norm, k_winners, linear, updated_duty
 from dynsparse.nn.mlp import NETWORKS, KWinners
-from dynsparse.planning.packs import stack
+from dynsparse.planning.packs import PackConfig
 
 
 @pytest.fixture
@@ -234,9 +234,9 @@ def test_layers_follow_the_configuration() -> None:
 
 
 def test_a_pack_has_dropout_if_any_trial_has() -> None:
-    pack = stack([config(dropout=0.0), config(dropout=0.5)])
+    pack = PackConfig([config(dropout=0.0), config(dropout=0.5)])
     assert NETWORKS["MLPHeb"](pack).has_dropout
-    assert not NETWORKS["MLPHeb"](stack([config(), config(seed=1)])).has_dropout
+    assert not NETWORKS["MLPHeb"](PackConfig([config(), config(seed=1)])).has_dropout
 
 
 def test_only_mlp_heb_under_the_fixed_rules_has_k_winners() -> None:

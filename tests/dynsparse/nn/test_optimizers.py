@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dynsparse.config import Config
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
-from dynsparse.planning.packs import stack
+from dynsparse.planning.packs import PackConfig
 
 N_STEPS = 20
 # Rates of three trials. With a weight decay of 0.5 a decay that is left out, or decoupled, shows at once.
@@ -32,7 +32,7 @@ SHAPES = [(4, 5), (4,)]  # a weight and a bias
 
 def optimizer(name: str) -> Optimizer:
     """The optimiser of a pack of three trials."""
-    return OPTIMIZERS[name](stack([Config.of({"optim_alg": name, **rates}) for rates in RATES[name]]))
+    return OPTIMIZERS[name](PackConfig([Config.of({"optim_alg": name, **rates}) for rates in RATES[name]]))
 
 
 def starts_and_slopes(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from dynsparse.config import Config, keys
 from dynsparse.planning.packs import (
     PER_TRIAL,
     WIDTHS,
+    PackConfig,
     filled_up,
     join,
     moved,
@@ -20,7 +21,6 @@ from dynsparse.planning.packs import (
     pack_up,
     read_pack,
     select,
-    stack,
     width_of,
 )
 from dynsparse.planning.plan import plan
@@ -178,7 +178,7 @@ def test_a_legacy_trial_without_negative_weights_ends_and_does_not_touch_the_oth
 
 
 def test_a_stack_has_tensors_where_its_trials_may_differ_and_values_elsewhere() -> None:
-    stacked = stack([Config.of({"seed": 2**62, "on_perc": 0.1}), Config.of({"on_perc": 1, "momentum": 0.5})])
+    stacked = PackConfig([Config.of({"seed": 2**62, "on_perc": 0.1}), Config.of({"on_perc": 1, "momentum": 0.5})])
     assert stacked.seed.tolist() == [2**62, 0]
     assert stacked.seed.dtype == torch.int64
     # In float64, or 0.1 of the weights would be another number of them.
@@ -189,7 +189,8 @@ def test_a_stack_has_tensors_where_its_trials_may_differ_and_values_elsewhere() 
 
 
 def test_a_fraction_that_no_trial_has_is_none() -> None:
-    assert stack([Config(weight_prune_perc=None), Config(weight_prune_perc=None, seed=1)]).weight_prune_perc is None
+    configs = [Config(weight_prune_perc=None, seed=seed) for seed in (0, 1)]
+    assert PackConfig(configs).weight_prune_perc is None
 
 
 def test_trials_may_differ_in_seed_and_density_and_rates_and_in_no_name_or_shape_and_one_flag() -> None:
@@ -213,7 +214,7 @@ def test_trials_may_differ_in_seed_and_density_and_rates_and_in_no_name_or_shape
 )
 def test_trials_that_cannot_be_one_pack_are_refused_with_the_keys(others: list[dict[str, Any]], named: str) -> None:
     configs = [Config.of(BASE), *(Config.of({**BASE, **other}) for other in others)]
-    for make in (stack, Trainer):
+    for make in (PackConfig, Trainer):
         with pytest.raises(ValueError) as error:
             make(configs)
         assert str(error.value) == f"these trials cannot be one pack: they differ in {named}"
@@ -259,7 +260,7 @@ def test_every_trial_is_in_one_pack_and_no_pack_is_too_wide(width: int) -> None:
     assert sorted(place for pack in packs for place in pack) == list(range(50))
     for pack in packs:
         assert 1 <= len(pack) <= width
-        stack([trials[place] for place in pack])
+        PackConfig([trials[place] for place in pack])
 
 
 def test_widths_are_few_and_hardly_more_than_is_needed() -> None:

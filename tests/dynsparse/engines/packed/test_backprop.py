@@ -16,7 +16,7 @@ from dynsparse.engines.packed.cuda_graph import recorder
 from dynsparse.engines.packed.flat_params import Rows
 from dynsparse.engines.packed.matmul import add_counts_, of_trials
 from dynsparse.nn.optimizers import OPTIMIZERS
-from dynsparse.planning.packs import stack
+from dynsparse.planning.packs import PackConfig
 
 TRIALS, BATCH, SIZES = 6, 20, [30, 12, 9, 5]
 
@@ -79,7 +79,7 @@ def test_a_step_in_rows_is_that_of_torchs_optimiser_and_leaves_inactive_weights_
     rates = [0.1, 0.02, 0.05]
     configs = [Config.of({"optim_alg": name, "learning_rate": rate, "weight_decay": 0.1}) for rate in rates]
     shapes = [(3, 5), (3,)]
-    rows = Rows(3, shapes, OPTIMIZERS[name](stack(configs)), torch.device("cpu"), pad_to=16)
+    rows = Rows(3, shapes, OPTIMIZERS[name](PackConfig(configs)), torch.device("cpu"), pad_to=16)
     active, values, gradients = (rows.views(each) for each in (rows.active, rows.values, rows.gradient))
     assert rows.values.shape == (3, 32)
     active[0].copy_(random(3, 3, 5, seed=5) > 0)
