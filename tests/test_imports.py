@@ -1,11 +1,120 @@
-"""Who may import what, seen in a fresh interpreter."""
+"""The import rules: what a fresh interpreter has loaded, and every import of every file."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import pytest
+from support.import_graph import imports, modules
+
 ROOT = Path(__file__).parents[1]
+# The rooms of each package from top to bottom: a room imports only rooms that come after it.
+ROOMS = {
+    "dynsparse": (
+        "cli", "cluster", "export", "tune", "results", "training", "engines", "experiment", "grid", "planning",
+        "studies", "pruning", "methods", "nn", "data", "ops", "io", "config", "random",
+    ),
+    "analysis": ("output", "plots", "pruning", "stats", "loading", "frame"),
+}  # fmt: skip
+# Imports that break this order and are still to be removed.
+KNOWN = {
+    "dynsparse": set(),
+    "analysis": {
+        ("analysis.frame.config_diff", "analysis.loading.load"),
+        ("analysis.frame.config_diff", "analysis.stats.aggregate"),
+        ("analysis.frame.matching", "analysis.output.tables"),
+        ("analysis.frame.matching", "analysis.stats.aggregate"),
+        ("analysis.plots._lib.trials", "analysis.output.tables"),
+        ("analysis.plots.parallel", "analysis.output.tables"),
+        ("analysis.pruning.lottery", "analysis.output.tables"),
+        ("analysis.pruning.rows", "analysis.output.tables"),
+        ("analysis.stats.correlate", "analysis.output.tables"),
+        ("analysis.stats.importances", "analysis.output.tables"),
+        ("analysis.stats.pairwise", "analysis.output.tables"),
+        ("analysis.stats.ranking", "analysis.output.tables"),
+        ("analysis.stats.variance", "analysis.output.tables"),
+    },
+}
+
+
+def room_of(module: str) -> str:
+    """The room of a module; empty for the package itself, which re-exports names and stands outside the order."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+def upward_imports(root: Path, package: str, rooms: tuple[str, ...]) -> set[tuple[str, str]]:
+    """Pairs of importer and imported module that break the order of the rooms. Raises: ValueError for another room."""
+    place = {room: number for number, room in enumerate(rooms)}
+    unknown = {room_of(module) for module in modules(root, package)} - place.keys() - {""}
+    if unknown:
+        raise ValueError(f"add the new rooms of {package} to ROOMS and to the design: {sorted(unknown)}")
+    pairs = {(each.importer, each.imported) for each in imports(root, package)}
+    return {(a, b) for a, b in pairs if room_of(a) and room_of(b) and place[room_of(b)] < place[room_of(a)]}
+
+
+def cycle(root: Path, package: str) -> list[str]:
+    """The modules of one import cycle; empty if there is none."""
+    graph: dict[str, set[str]] = {}
+    for each in imports(root, package):
+        graph.setdefault(each.importer, set()).add(each.imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_imports_only_rooms_below_it(package):
+    found = upward_imports(ROOT, package, ROOMS[package])
+    assert not found - KNOWN[package], "imports of a room above"
+    assert not KNOWN[package] - found, "no longer there: remove them from KNOWN"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_no_files_import_each_other_in_a_cycle(package):
+    assert cycle(ROOT, package) == []
+
+
+def test_only_config_names_objects_of_other_rooms_as_text():
+    named = set()
+    for module, path in modules(ROOT, "dynsparse").items():
+        texts = {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+        if any(isinstance(text, str) and re.fullmatch(r"dynsparse(\.\w+)+:\w+", text) for text in texts):
+            named.add(module)
+    assert named == {"dynsparse.config.config"}
+
+
+@pytest.mark.parametrize(
+    ("importer", "line", "imported"),
+    [
+        ("low/a.py", "import package.high.b", "package.high.b"),
+        ("low/a.py", "from package.high import b", "package.high.b"),
+        ("low/a.py", "from package.high.b import name", "package.high.b"),
+        ("low/a.py", "from package import high", "package.high"),
+        ("low/a.py", "from ..high import b", "package.high.b"),
+        ("low/__init__.py", "from ..high.b import name", "package.high.b"),
+        ("low/a.py", "def f():\n    import package.high.b", "package.high.b"),
+        ("low/a.py", "if TYPE_CHECKING:\n    from package.high.b import name", "package.high.b"),
+    ],
+)
+def test_the_checks_see_every_kind_of_import(tmp_path, importer, line, imported):
+    for file in ("__init__.py", "low/__init__.py", "low/a.py", "high/__init__.py", "high/b.py"):
+        (tmp_path / "package" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "package" / file).touch()
+    (tmp_path / "package" / "high" / "b.py").write_text("from package.low import a\n")
+    assert upward_imports(tmp_path, "package", ("high", "low")) == set()
+    assert cycle(tmp_path, "package") == []
+    (tmp_path / "package" / importer).write_text(line + "\n")
+    module = "package.low" if "__init__" in importer else "package.low.a"
+    assert upward_imports(tmp_path, "package", ("high", "low")) == {(module, imported)}
+    assert bool(cycle(tmp_path, "package")) == (module == "package.low.a" and imported == "package.high.b")
+    with pytest.raises(ValueError, match=r"add the new rooms of package to ROOMS and to the design: \['low'\]"):
+        upward_imports(tmp_path, "package", ("high",))
 
 
 def modules_after(code: str) -> set[str]:
