@@ -1,9 +1,10 @@
 """Trial folders of Ray Tune as DataFrames, and the tables that are made of them."""
 
 from analysis.frame.config_diff import differences, without_constant
-from analysis.loading.load import issues, load, load_history, load_many, logged
+from analysis.frame.schema import logged, varying
+from analysis.loading.load import issues, load, load_history, load_many
 from analysis.output.save_table import save
-from analysis.output.tables import failures, format_table, left_out, pivot, varying
+from analysis.output.tables import failures, format_table, left_out, pivot
 from analysis.pruning.lottery import (
     matching_rounds,
     mean_matching_pruned,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.frame.checks import check_columns
 from analysis.frame.matching import cell_of_each, values_of
-from analysis.loading.load import hyperparameters
-from analysis.stats.aggregate import check_columns
+from analysis.frame.schema import hyperparameters
 
 # A trial whose experiment knows no such key.
 ABSENT = math.nan

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.schema import varying
 from analysis.frame.values import sort_key
-from analysis.output.tables import varying
-from analysis.stats.aggregate import check_columns, check_numbers
 
 
 def values_of(column: pd.Series) -> list[Any]:

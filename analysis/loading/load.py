@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from analysis.frame.schema import FIRST_COLUMNS, LAST_COLUMNS, RUN_COLUMNS, SUMMARIES
 from analysis.frame.suggest import unknown
 from analysis.frame.values import as_number, sort_key
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise
@@ -16,12 +17,8 @@ from analysis.loading.trial_dir import BOOKKEEPING, Issue, Trial
 
 PathName = str | os.PathLike[str]
 
-FIRST_COLUMNS = ["Experiment Name"]
-RUN_COLUMNS = ["epochs", "experiment_file_name", "trial_time", "mean_epoch_time"]
-LAST_COLUMNS = ["status", "error", "diverged", "trial_id", "trial_dir"]
 NONE = np.empty(0)
 HISTORY_COLUMNS = ["trial_id", "trial_dir", "epoch"]
-SUMMARIES = ["_max", "_max_epoch", "_min", "_min_epoch", "_median", "_last"]
 
 
 def load(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -123,19 +120,6 @@ def issues(df: pd.DataFrame) -> pd.DataFrame:
     is filtered; pandas.concat drops it, so load several experiments with `load_many`.
     """
     return pd.DataFrame(df.attrs.get("issues", []), columns=list(Issue._fields))
-
-
-def hyperparameters(df: pd.DataFrame) -> list[str]:
-    """The columns of a loaded DataFrame that are not computed; columns that its user added count as such."""
-    fixed = {*FIRST_COLUMNS, *RUN_COLUMNS, *LAST_COLUMNS, *df.attrs.get("measured", [])}
-    computed = {f"{metric}{summary}" for metric in logged(df) for summary in SUMMARIES}
-    return [name for name in df.columns if name not in fixed | computed]
-
-
-def logged(df: pd.DataFrame) -> list[str]:
-    """The metrics that a loaded DataFrame has columns of."""
-    names = [str(name) for name in df.columns]
-    return [name.removesuffix("_max_epoch") for name in names if name.endswith("_max_epoch")]
 
 
 class Read(NamedTuple):

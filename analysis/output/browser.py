@@ -10,13 +10,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from itables.widget import ITable
 
+from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.matching import values_of
+from analysis.frame.schema import SUMMARIES, logged, varying
 from analysis.frame.values import is_missing, sort_key
-from analysis.loading.load import SUMMARIES, load_history, logged
+from analysis.loading.load import load_history
 from analysis.output.html import table, text
-from analysis.output.tables import left_out, pivot, varying
+from analysis.output.tables import left_out, pivot
 from analysis.plots import plot_curves, plot_pivot
-from analysis.stats.aggregate import check_columns, check_numbers
 from analysis.stats.ranking import best, is_better_low
 
 # A longer list of values is a text to search in the table, not one to choose from.

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.schema import NOT_ASKED, hyperparameters, varying
 from analysis.frame.values import sort_key
-from analysis.loading.load import hyperparameters, issues
+from analysis.loading.load import issues
 from analysis.output.html import folded, table, text
-from analysis.output.tables import NOT_ASKED, failures, left_out, pivot, varying
+from analysis.output.tables import failures, left_out, pivot
 from analysis.plots import (
     plot_axis,
     plot_curves,
@@ -25,7 +27,7 @@ from analysis.plots import (
     plot_pivot,
     plot_sparsity,
 )
-from analysis.stats.aggregate import agg, check_columns, check_numbers, failure_rates
+from analysis.stats.aggregate import agg, failure_rates
 from analysis.stats.importances import importance
 from analysis.stats.pairwise import MOST_VALUES, compare
 from analysis.stats.ranking import best, is_better_low

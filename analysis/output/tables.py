@@ -6,13 +6,12 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from analysis.frame.checks import check_columns
+from analysis.frame.schema import hyperparameters, with_config
 from analysis.frame.suggest import unknown
 from analysis.frame.values import sort_key
-from analysis.loading.load import hyperparameters
-from analysis.stats.aggregate import LEFT_OUT, NOTHING, agg, check_columns, format_mean
+from analysis.stats.aggregate import LEFT_OUT, NOTHING, agg, format_mean
 
-# Where files are and what computed a trial: nobody's question.
-NOT_ASKED = ("data_dir", "device", "engine")
 # Each format but CSV, which keeps numbers in full, and what tabulate calls it.
 FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 
@@ -55,22 +54,6 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
     check_columns(df, last)
     varying = [name for name in hyperparameters(df) if df[name].nunique(dropna=False) > 1]
     return df.loc[df["status"] != "complete", [*varying, *last]].reset_index(drop=True)
-
-
-def varying(df: pd.DataFrame, besides: Sequence[str] = ()) -> dict[str, int]:
-    """The hyperparameters that have several values, and how many: what an average over the trials is over.
-
-    Those that only say where files are or what is logged do not count.
-    """
-    there = with_config(df)
-    found = {name: int(there[name].nunique(dropna=False)) for name in hyperparameters(df) if name not in besides}
-    return {name: n for name, n in found.items() if n > 1 and name not in NOT_ASKED}
-
-
-def with_config(df: pd.DataFrame) -> pd.DataFrame:
-    """The trials whose hyperparameters are known: one that has lost its file would give each axis one more value."""
-    names = hyperparameters(df)
-    return df[df[names].notna().any(axis="columns")] if names else df
 
 
 def left_out(df: pd.DataFrame) -> str:

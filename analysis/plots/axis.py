@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.checks import check_columns
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import (
     Group,
@@ -21,7 +22,7 @@ from analysis.plots._lib.groups import (
 from analysis.plots._lib.scales import Scale, scale
 from analysis.plots._lib.style import escape, new_figure, view
 from analysis.plots._lib.trials import averaged_over, describe, drawn, hover, with_finite
-from analysis.stats.aggregate import agg, check_columns
+from analysis.stats.aggregate import agg
 
 
 def plot_axis(

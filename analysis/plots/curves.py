@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.checks import check_columns, check_numbers
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import (
     Group,
@@ -20,7 +21,6 @@ from analysis.plots._lib.groups import (
     note,
 )
 from analysis.plots._lib.style import escape, new_figure, view
-from analysis.stats.aggregate import check_columns, check_numbers
 from analysis.stats.learning_curves import curves
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.checks import check_columns
 from analysis.plots._lib.matrix import Cell, draw_matrix, matrix
 from analysis.plots._lib.style import escape, label
-from analysis.stats.aggregate import check_columns, failure_rates, key_names
+from analysis.stats.aggregate import failure_rates, key_names
 
 
 def plot_failures(df: pd.DataFrame, rows: str | Sequence[str], columns: str | Sequence[str]) -> go.Figure:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.output.tables import varying
+from analysis.frame.checks import check_columns
+from analysis.frame.schema import varying
 from analysis.plots._lib.scales import Scale, scale
 from analysis.plots._lib.style import CHARACTER, LINE_SCALE, TEXT, cut, escape, new_figure, short
 from analysis.plots._lib.trials import describe, drawn, with_finite
-from analysis.stats.aggregate import check_columns
 
 # With more values than these a column of numbers is drawn as numbers, and not every value is written.
 WRITTEN = 30

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.checks import check_columns
 from analysis.plots._lib.groups import add_legend, groups, names_of
 from analysis.plots._lib.panels import draw_line, new_panels
 from analysis.plots._lib.scales import Scale, scale
@@ -12,7 +13,7 @@ from analysis.plots._lib.style import view
 from analysis.plots._lib.trials import averaged_over
 from analysis.plots.sparsity import sparsity_ticks
 from analysis.pruning.rows import first_training
-from analysis.stats.aggregate import agg, check_columns, in_order
+from analysis.stats.aggregate import agg, in_order
 from analysis.stats.learning_curves import curves
 
 MEASURED_ON = ("train", "val", "test")

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.checks import check_columns
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import add_legend, group_keys, names_of
 from analysis.plots._lib.scales import NEAREST, Scale, scale, ticks
 from analysis.plots._lib.style import TEXT, escape, label, new_figure, short
 from analysis.plots._lib.trials import averaged_over, describe, with_finite
 from analysis.plots.axis import best_groups, draw_means
-from analysis.stats.aggregate import agg, check_columns
+from analysis.stats.aggregate import agg
 from analysis.stats.ranking import pareto
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.checks import check_columns, check_numbers
 from analysis.plots._lib.groups import Group, add_legend, groups, names_of
 from analysis.plots._lib.panels import draw_line, new_panels
 from analysis.plots._lib.scales import scale
@@ -14,7 +15,7 @@ from analysis.plots._lib.trials import averaged_over
 from analysis.plots.pruning import check_drawn
 from analysis.plots.sparsity import sparsity_ticks
 from analysis.pruning.lottery import ALGORITHM, pruned_fractions
-from analysis.stats.aggregate import agg, check_columns, check_numbers
+from analysis.stats.aggregate import agg
 
 ROUNDING = 1e-12
 

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.schema import varying
 from analysis.loading.columns import summarise
-from analysis.output.tables import varying
 from analysis.pruning.rows import TRIAL, in_full, marked, of_study, of_trial, settings
-from analysis.stats.aggregate import agg, check_columns, check_numbers, has_value, in_order
+from analysis.stats.aggregate import agg, has_value, in_order
 from analysis.stats.correlate import correlation
 from analysis.stats.importances import importance
 

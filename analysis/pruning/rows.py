@@ -5,9 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.loading.load import RUN_COLUMNS, hyperparameters
-from analysis.output.tables import varying
-from analysis.stats.aggregate import check_columns
+from analysis.frame.checks import check_columns
+from analysis.frame.schema import RUN_COLUMNS, hyperparameters, varying
 
 # What tells trials apart: the folder too, since trials of several experiments may share an id.
 TRIAL = ["trial_id", "trial_dir"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.frame.checks import check_columns, check_numbers
 from analysis.pruning.rows import (
     MEASURED,
     TESTED,
@@ -20,7 +21,7 @@ from analysis.pruning.rows import (
     settings,
     told_apart,
 )
-from analysis.stats.aggregate import agg, check_columns, check_numbers, has_value
+from analysis.stats.aggregate import agg, has_value
 
 AXES = ["pruning", "sparsity"]
 # Accuracies are counts over some thousand examples: what differs by less is equal but for rounding.

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.frame.checks import check_columns
 from analysis.frame.matching import values_of
 from analysis.pruning.rows import TRIAL, told_apart
-from analysis.stats.aggregate import check_columns, has_value, in_order, with_t_interval
+from analysis.stats.aggregate import has_value, in_order, with_t_interval
 from analysis.stats.paired_tests import holm
 from analysis.stats.sentences import LEVEL
 

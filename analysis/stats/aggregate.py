@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from analysis.frame.suggest import unknown
+from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.values import sort_key
 
 NOTHING = "–"
@@ -103,23 +103,6 @@ def key_names(df: pd.DataFrame, by: str | Sequence[str], taken: Sequence[str]) -
     if clash:
         raise ValueError(f"group keys {clash} are called like columns of the result; rename them first")
     return names
-
-
-def check_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raises a ValueError that names the near matches if one of the columns does not exist."""
-    several = [name for name in names if isinstance(name, list | set | dict)]
-    if several:
-        raise ValueError(f"one column is asked for at a time here, got {several[0]!r}")
-    wrong = [name for name in names if name not in df.columns]
-    if wrong:
-        raise ValueError("; ".join(unknown("column", name, [str(c) for c in df.columns]) for name in wrong))
-
-
-def check_numbers(df: pd.DataFrame, metric: str) -> None:
-    """Raises a ValueError if the column does not exist or holds no numbers."""
-    check_columns(df, [metric])
-    if not pd.api.types.is_numeric_dtype(df[metric]):
-        raise ValueError(f"metric must be a column of numbers, got {metric!r} of type {df[metric].dtype}")
 
 
 def has_value(df: pd.DataFrame, metric: str) -> pd.Series:

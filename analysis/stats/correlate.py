@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.frame.checks import check_columns
 from analysis.frame.matching import what_varies
-from analysis.output.tables import varying
-from analysis.stats.aggregate import CONFIDENCE, check_columns, has_value
+from analysis.frame.schema import varying
+from analysis.stats.aggregate import CONFIDENCE, has_value
 
 COLUMNS = ["axis", "n", "pearson", "low", "high", "p", "spearman", "spearman_low", "spearman_high", "spearman_p"]
 

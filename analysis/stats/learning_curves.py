@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.stats.aggregate import check_columns, check_numbers, in_order, key_names, with_t_interval
+from analysis.frame.checks import check_columns, check_numbers
+from analysis.stats.aggregate import in_order, key_names, with_t_interval
 
 CURVE = ["mean", "std", "low", "high", "count"]
 TRIAL = ["trial_id", "trial_dir"]

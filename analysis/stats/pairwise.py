@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.matching import cell_of_each, check_axis, others, values_of
+from analysis.frame.schema import with_config
 from analysis.frame.values import sort_key
-from analysis.output.tables import with_config
 from analysis.stats.aggregate import has_value
 from analysis.stats.paired_tests import effect, holm, interval, p_value
 from analysis.stats.sentences import conclusion

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.matching import cell_of_each
-from analysis.output.tables import varying
-from analysis.stats.aggregate import check_columns, check_numbers, has_value
+from analysis.frame.schema import varying
+from analysis.stats.aggregate import has_value
 
 
 def best(df: pd.DataFrame, metric: str, n: int = 5, lowest: bool = False) -> pd.DataFrame:

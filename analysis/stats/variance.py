@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.matching import cell_of_each, values_of, what_varies
+from analysis.frame.schema import varying, with_config
 from analysis.frame.values import sort_key
-from analysis.output.tables import varying, with_config
 from analysis.stats.aggregate import has_value
 
 REST = "rest"

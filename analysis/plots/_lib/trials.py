@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.output.tables import varying
+from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.schema import varying
 from analysis.plots._lib.style import escape, label, short
-from analysis.stats.aggregate import check_columns, check_numbers, has_value
+from analysis.stats.aggregate import has_value
 
 HOVERED = 15
 

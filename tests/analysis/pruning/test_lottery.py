@@ -28,7 +28,7 @@ from analysis import (
     tickets,
     with_last_rounds,
 )
-from analysis.output.tables import varying
+from analysis.frame.schema import varying
 
 DENSITIES = [1.0, 0.5, 0.25]
 ROUNDS = [[0.9, 0.94], [0.95, 0.92], [0.8, 0.93]]

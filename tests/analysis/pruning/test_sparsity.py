@@ -26,7 +26,7 @@ from analysis import (
     sweeps,
     where_kinds_differ,
 )
-from analysis.output.tables import varying
+from analysis.frame.schema import varying
 
 SPARSITIES = [0, 0.5, 0.75, 0.9]
 UNIT = [0.98, 0.98, 0.96, 0.1]
