@@ -1,138 +1,45 @@
-"""A space becomes a list of trials; what cannot be run is refused by name."""
+"""What a user's file defines, and the message where it defines no experiment."""
+
+import doctest
 
 import pytest
-from ray import tune
 
-from dynsparse.config import ConfigError
-from dynsparse.experiment import (
-    Experiment,
-    ExperimentError,
-    axes,
-    expand,
-    load_experiment,
-    same_trials,
+from dynsparse import experiment as experiment_module
+from dynsparse.experiment import Experiment, ExperimentError, load_experiment
+
+
+def test_the_example_of_the_docstring_runs():
+    results = doctest.testmod(experiment_module)
+    assert results.attempted == 3 and results.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": "a/b"}, "name must be a valid folder name (no / or \\, no leading dot), got 'a/b'."),
+        ({"name": ".a"}, "name must be a valid folder name (no / or \\, no leading dot), got '.a'."),
+        ({"name": " "}, "name must be a valid folder name (no / or \\, no leading dot), got ' '."),
+        ({"name": 3}, "name must be a valid folder name (no / or \\, no leading dot), got 3."),
+        ({"space": 3}, "space must be a dict of keys and values, got 3."),
+        ({"cpus_per_trial": -1}, "cpus_per_trial must be a number of at least 0, got -1."),
+        ({"gpus_per_trial": "all"}, "gpus_per_trial must be a number of at least 0, got 'all'."),
+    ],
 )
-
-
-def experiment(inert=(), **space):
-    return Experiment("name", "question?", {"dataset_name": "digits", **space}, epochs=2, inert=inert)
-
-
-def test_a_grid_is_the_product_of_its_axes_the_last_varying_fastest():
-    configs = experiment(on_perc=tune.grid_search([0.1, 0.2]), seed=tune.grid_search([0, 1, 2])).configs()
-    assert [(c.on_perc, c.seed) for c in configs] == [
-        (0.1, 0),
-        (0.1, 1),
-        (0.1, 2),
-        (0.2, 0),
-        (0.2, 1),
-        (0.2, 2),
-    ]
-    assert all(c.epochs == 2 for c in configs)
-    assert axes(configs) == {"seed": [0, 1, 2], "on_perc": [0.1, 0.2]}
-
-
-def test_expansion_agrees_with_tunes_own():
-    from ray.tune.search.variant_generator import generate_variants
-
-    space = {"a": tune.grid_search([1, 2]), "b": 3, "c": tune.grid_search(["x", "y", "z"])}
-    key = lambda trial: sorted(trial.items(), key=str)  # noqa: E731
-    tunes = sorted((spec for _, spec in generate_variants(space)), key=str)
-    assert sorted((key(t) for t in expand(space)), key=str) == sorted((key(t) for t in tunes), key=str)
-
-
-def test_a_dict_is_a_group_of_keys_and_grids_may_stand_at_any_depth():
-    arms = tune.grid_search([{"model": "SET", "weight_prune_perc": tune.grid_search([0.1, 0.2])}, {"model": "Dense"}])
-    assert list(expand({"seed": 7, "arm": arms, "more": {"on_perc": 0.5}})) == [
-        {"seed": 7, "model": "SET", "weight_prune_perc": 0.1, "on_perc": 0.5},
-        {"seed": 7, "model": "SET", "weight_prune_perc": 0.2, "on_perc": 0.5},
-        {"seed": 7, "model": "Dense", "on_perc": 0.5},
-    ]
-
-
-def test_a_grid_may_stand_inside_a_list():
-    trials = list(expand({"hidden_sizes": [tune.grid_search([300, 100]), 50]}))
-    assert trials == [{"hidden_sizes": [300, 50]}, {"hidden_sizes": [100, 50]}]
-
-
-def test_a_key_given_twice_is_refused():
-    with pytest.raises(ExperimentError, match=r"^seed is given twice in the space; keep one$"):
-        list(expand({"seed": 1, "arm": {"seed": 2}}))
-
-
-def test_an_empty_axis_is_refused():
-    with pytest.raises(ExperimentError, match=r"^on_perc: tune.grid_search\(\[\]\) has no values$"):
-        experiment(on_perc=tune.grid_search([])).configs()
-
-
-def test_only_grids_are_searched():
-    with pytest.raises(ExperimentError, match=r"^on_perc: a grid is made of fixed values and tune.grid_search, got "):
-        experiment(on_perc=tune.uniform(0, 1)).configs()
-
-
-def test_overrides_replace_what_the_space_says_wherever_it_says_it():
-    arms = tune.grid_search([{"kwinners": True, "seed": 0}, {"kwinners": False, "seed": 1}])
-    some = experiment(arm=arms, on_perc=tune.grid_search([0.1, 0.2]))
-    configs = some.configs({"seed": [5], "on_perc": [0.3, 0.4]})
-    assert [(c.kwinners, c.seed, c.on_perc) for c in configs] == [
-        (True, 5, 0.3),
-        (True, 5, 0.4),
-        (False, 5, 0.3),
-        (False, 5, 0.4),
-    ]
-    assert [c.epochs for c in some.configs({"epochs": [9]})] == [9] * 4
-
-
-def test_all_problems_of_all_trials_are_reported_once():
-    with pytest.raises(ConfigError) as raised:
-        experiment(on_prec=0.1, on_perc=tune.grid_search([0.1, 1.5, 2]), seed=tune.grid_search([0, 1])).configs()
-    assert str(raised.value).splitlines() == [
-        "unknown key 'on_prec' (did you mean on_perc?)",
-        "on_perc must be in (0, 1], got 1.5",
-        "on_perc must be in (0, 1], got 2",
-    ]
-
-
-def test_an_axis_that_nobody_reads_is_refused():
-    with pytest.raises(ExperimentError) as raised:
-        experiment(network="MLP", kwinners=tune.grid_search([True, False])).configs()
-    assert str(raised.value) == (
-        "the axis kwinners has no effect: no trial reads it (model='DSNNMixedHeb', network='MLP', rules='fixed'). "
-        "Give kwinners one value, or name it in the experiment's `inert` if that is meant"
-    )
-
-
-def test_a_key_that_nobody_reads_may_stay_in_the_base():
-    assert len(experiment(network="MLP", kwinners=True).configs()) == 1
-
-
-def test_an_axis_that_some_trials_read_is_no_mistake():
-    grid = dict(model=tune.grid_search(["SET", "DSNNMixedHeb"]), hebbian_prune_perc=tune.grid_search([0.1, 0.2]))
-    assert len(experiment(**grid).configs()) == 4
-
-
-def test_an_axis_without_effect_can_be_meant():
-    legacy = dict(rules="legacy_2019", kwinners=tune.grid_search([True, False]))
-    assert len(experiment(inert=("kwinners",), **legacy).configs()) == 2
-    with pytest.raises(ExperimentError, match=r"unknown key in `inert`: 'kwiners' \(did you mean kwinners\?\)"):
-        experiment(inert=("kwiners",), **legacy).configs()
-
-
-def test_trials_that_differ_only_in_what_they_do_not_read():
-    grid = dict(kwinners=tune.grid_search([True, False]), percent_on=tune.grid_search([0.1, 0.2, 0.3]))
-    [group] = same_trials(experiment(**grid).configs())
-    assert [(c.kwinners, c.percent_on) for c in group] == [(False, 0.1), (False, 0.2), (False, 0.3)]
+def test_values_that_are_not_allowed(values, message):
+    with pytest.raises(ExperimentError) as error:
+        Experiment(**{"name": "name", "question": "question?", "space": {}, **values})
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("e.py", "x = 1\n1 / 0\n", r"e\.py does not import: ZeroDivisionError: division by zero \(line 2\)"),
-        ("e.py", "import nowhere_to_be_found", r"e\.py does not import: ModuleNotFoundError: .* \(line 1\)"),
-        ("e.py", "x = (\n", r"e\.py does not import: SyntaxError: .* \(e.py, line 1\)"),
-        ("e.py", "x = 1\n", r"e\.py defines no `experiment`; write experiment = Experiment\("),
-        ("e.py", "experiment = 3\n", r"e\.py has an `experiment` that is 3; write"),
-        ("e.txt", "experiment = 3\n", r"e\.txt' is no Python file: an experiment file ends in \.py"),
+        ("e.py", "x = 1\n1 / 0\n", r"e\.py cannot be imported: ZeroDivisionError: division by zero \(line 2\)"),
+        ("e.py", "import nowhere_to_be_found", r"e\.py cannot be imported: ModuleNotFoundError: .* \(line 1\)"),
+        ("e.py", "x = (\n", r"e\.py cannot be imported: SyntaxError: .* \(e.py, line 1\)"),
+        ("e.py", "x = 1\n", r"e\.py defines no `experiment`\. Add experiment = Experiment\("),
+        ("e.py", "experiment = 3\n", r"e\.py has an `experiment` that is 3\. Add"),
+        ("e.txt", "experiment = 3\n", r"e\.txt' is not a Python file\. The name of an experiment file ends in \.py\.$"),
     ],
 )
 def test_a_file_that_is_no_experiment(tmp_path, name, text, message):
@@ -143,5 +50,7 @@ def test_a_file_that_is_no_experiment(tmp_path, name, text, message):
 
 def test_a_file_that_does_not_exist(tmp_path):
     (tmp_path / "other.py").touch()
-    with pytest.raises(ExperimentError, match=r"^there is no experiment file '.*e\.py'; in .* there are other\.py$"):
+    with pytest.raises(
+        ExperimentError, match=r"^The experiment file '.*e\.py' does not exist\. Files in .*: other\.py\.$"
+    ):
         load_experiment(tmp_path / "e.py")

@@ -15,10 +15,10 @@ SMALL = "dataset_name='digits', hidden_sizes=[10]"
 
 # What the file says, the arguments, and what is answered.
 CASES = {
-    "does not exist": (None, [], ["there is no experiment file", "no_such.py"]),
-    "does not import": ("import a_module_of_nobody", [], ["does not import: ModuleNotFoundError", "(line 1)"]),
-    "is no Python": ("experiment = = 1", [], ["does not import: SyntaxError", "(bad.py, line 1)"]),
-    "has no experiment": ("other = 1", [], ["defines no `experiment`; write experiment = Experiment("]),
+    "does not exist": (None, [], ["The experiment file 'no_such.py' does not exist."]),
+    "does not import": ("import a_module_of_nobody", [], ["cannot be imported: ModuleNotFoundError", "(line 1)"]),
+    "is no Python": ("experiment = = 1", [], ["cannot be imported: SyntaxError", "(bad.py, line 1)"]),
+    "has no experiment": ("other = 1", [], ["defines no `experiment`. Add experiment = Experiment("]),
     "an empty grid": (
         FILE.format(space=f"{SMALL}, seed=tune.grid_search([])"),
         [],
@@ -32,7 +32,7 @@ CASES = {
     "an axis that nobody reads": (
         FILE.format(space=f"{SMALL}, network='MLP', kwinners=tune.grid_search([True, False])"),
         [],
-        ["the axis kwinners has no effect", "Give kwinners one value, or name it in the experiment's `inert`"],
+        ["The axis kwinners has no effect", "Give kwinners a single value, or list it in the experiment's `inert`"],
     ),
     "values out of range, all at once": (
         FILE.format(space=f"{SMALL}, on_perc=2, weight_prune_perc=tune.grid_search([-1, 0.3, 7]), learning_rate='x'"),

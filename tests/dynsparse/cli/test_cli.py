@@ -100,7 +100,7 @@ def test_set_replaces_and_makes_axes(grid):
         (["--set", "hidden_sizes=(20,10),"], "'hidden_sizes=(20,10),' has an empty value before or after a comma"),
         (["--set", "seed=1,,2"], "'seed=1,,2' has an empty value"),
         (["--set", "seed=1", "--set", "seed=2"], "--set seed is given twice; write all its values in one: KEY=A,B"),
-        (["--set", "network=MLP"], "Error: the axis kwinners has no effect"),
+        (["--set", "network=MLP"], "Error: The axis kwinners has no effect"),
     ],
 )
 @pytest.mark.parametrize("command", ["show", "run"])
@@ -114,7 +114,7 @@ def test_bad_input_is_refused_with_exit_code_2(grid, command, arguments, message
 def test_a_file_that_does_not_exist():
     result = invoke("run", "nowhere.py")
     assert result.exit_code == 2
-    assert "Error: there is no experiment file 'nowhere.py'" in result.output
+    assert "Error: The experiment file 'nowhere.py' does not exist." in result.output
 
 
 def test_table_prints_a_pivot_table_and_what_it_left_out(results):

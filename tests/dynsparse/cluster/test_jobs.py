@@ -99,12 +99,12 @@ def refused(*arguments):
 def test_what_cannot_be_run_is_not_sent(file, tmp_path):
     """There is no cluster at that address, and nobody asks for it."""
     to = ["--address", f"http://127.0.0.1:{free_port()}", "--storage", tmp_path / "results"]
-    assert "there is no experiment file" in refused("submit", tmp_path / "no.py", *to)
+    assert "no.py' does not exist" in refused("submit", tmp_path / "no.py", *to)
     assert "unknown key 'densty'" in refused("submit", file, "--set", "densty=0.1", *to)
     assert "is not KEY=VALUE" in refused("submit", file, "--set", "density", *to)
     assert "--env NO_SUCH: there is no such variable here" in refused("submit", file, "--env", "NO_SUCH", *to)
     assert "data_dir='sets' is relative" in refused("submit", file, "--set", "data_dir=sets", *to)
-    assert "a name is a folder's" in refused("submit", file, "--name", "a/b", *to)
+    assert "name must be a valid folder name" in refused("submit", file, "--name", "a/b", *to)
     message = refused("submit", file, "--storage", "results")
     assert "--storage results is relative, and a job's working directory is a temporary folder on the head" in message
     assert not (tmp_path / "results").exists()

@@ -237,7 +237,7 @@ def test_what_does_not_belong_or_does_not_work(file, words, message):
         (["--set", "hidden_sizes=(20,10),"], "has an empty value before or after a comma"),
         (["--set", "device=cuda", "--pack", "off"], "give --gpus-per-trial"),
         (["--gpus-per-node", 1], "device='cpu'"),
-        (["--name", "a/b"], "a name is a folder's"),
+        (["--name", "a/b"], "name must be a valid folder name"),
         (["--fresh"], "give it another --name"),
         (["--name", "a\nb"], "line break"),
     ],
@@ -248,7 +248,7 @@ def test_what_is_refused_for_every_file(file, form, words, message):
 
 @FORMS
 def test_a_file_that_is_not_there(tmp_path, form):
-    assert "there is no experiment file" in refused(tmp_path / "no.py", *form)
+    assert "no.py' does not exist" in refused(tmp_path / "no.py", *form)
 
 
 # The options

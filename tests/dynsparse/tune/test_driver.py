@@ -181,7 +181,9 @@ def test_a_failed_trial_runs_again_only_when_asked(a_ray, tmp_path):
 def test_two_trials_of_one_identity_are_refused(tmp_path):
     with pytest.raises(ExperimentError, match=r"the grid has 2 times the same trial; they differ in debug_sparse"):
         tune.run(Experiment("e", "?", dict(SMALL, debug_sparse=ray_tune.grid_search([True, False]))), tmp_path)
-    with pytest.raises(ExperimentError, match=r"the grid has one trial twice \(\): a value stands twice in its axis"):
+    with pytest.raises(
+        ExperimentError, match=r"The grid contains the same trial twice \(\)\. Remove the repeated value from its axis"
+    ):
         tune.run(Experiment("e", "?", dict(SMALL, seed=ray_tune.grid_search([1, 1]))), tmp_path)
     assert not list(tmp_path.iterdir())
 

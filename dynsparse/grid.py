@@ -1,0 +1,145 @@
+"""A grid: a space of keys and values becomes a list of configs, without Ray."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dynsparse.config import Config, ConfigError, keys, unknown
+from dynsparse.planning.plan import keys_read
+
+
+class ExperimentError(ValueError):
+    """An experiment that cannot be run. The message says what to change."""
+
+
+def expand(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the trials of a space as flat dicts; the last axis varies fastest.
+
+    Raises: ExperimentError, naming the key.
+    """
+    options = [[_group(name, option) for option in _options(name, value)] for name, value in space.items()]
+    for groups in itertools.product(*options):
+        trial: dict[str, Any] = {}
+        for group in groups:
+            twice = trial.keys() & group.keys()
+            if twice:
+                raise ExperimentError(f"{', '.join(sorted(twice))} is given twice in the space. Keep one of them.")
+            trial.update(group)
+        yield trial
+
+
+def _group(name: str, option: Any) -> dict[str, Any]:
+    """Return the keys that an option sets: a dict sets its own keys, any other value sets `name`."""
+    return option if isinstance(option, dict) else {name: option}
+
+
+def _options(name: str, value: Any) -> list[Any]:
+    """Return all values that a part of the space stands for."""
+    if isinstance(value, dict) and value.keys() == {"grid_search"}:
+        if not isinstance(value["grid_search"], list | tuple):
+            raise ExperimentError(f"{name}: tune.grid_search takes a list, got {value['grid_search']!r}.")
+        if not value["grid_search"]:
+            raise ExperimentError(f"{name}: tune.grid_search([]) has no values. Give it at least one.")
+        return [option for each in value["grid_search"] for option in _options(name, each)]
+    if isinstance(value, dict):
+        return list(expand(value))
+    if isinstance(value, list | tuple):
+        return [list(option) for option in itertools.product(*(_options(name, each) for each in value))]
+    if type(value).__module__.startswith("ray."):
+        raise ExperimentError(f"{name} must be a fixed value or tune.grid_search([...]), got {value!r}.")
+    return [value]
+
+
+def grid_configs(
+    space: Mapping[str, Any], defaults: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]]
+) -> list[Config]:
+    """Return the configs of a space in its order; the last axis varies fastest.
+
+    Args:
+        space: key to value, as `Experiment` takes it.
+        defaults: key to value, for keys that the space does not give.
+        overrides: key to the values that replace what the space gives, wherever it gives it.
+
+    Raises: ExperimentError for a grid without trials or with one trial twice; ConfigError with all problems of all
+    trials.
+    """
+    trials = [{**defaults, **trial} for trial in expand(space)]
+    if overrides:
+        # Trials that differed only in a key that is replaced have become equal.
+        rest = [{k: v for k, v in trial.items() if k not in overrides} for trial in trials]
+        trials = list({repr(sorted(trial.items())): trial for trial in rest}.values())
+    combinations = [dict(zip(overrides, values, strict=True)) for values in itertools.product(*overrides.values())]
+    configs, problems = [], {}
+    for trial, combination in itertools.product(trials, combinations):
+        try:
+            configs.append(Config.of({**trial, **combination}))
+        except ConfigError as error:
+            problems.update(dict.fromkeys(str(error).splitlines()))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    if not configs:
+        raise ExperimentError("The grid has no trials: an axis has no values. Give each axis at least one value.")
+    _check_distinct(configs)
+    return configs
+
+
+def _check_distinct(configs: Sequence[Config]) -> None:
+    if len(set(configs)) == len(configs):
+        return
+    twice = next(config for i, config in enumerate(configs) if config in configs[:i])
+    values = ", ".join(f"{name}={getattr(twice, name)}" for name in axes(configs))
+    raise ExperimentError(
+        f"The grid contains the same trial twice ({values}). Remove the repeated value from its axis."
+    )
+
+
+def axes(configs: Sequence[Config]) -> dict[str, list[Any]]:
+    """Return the keys in which configs differ, with their values in the order of the grid."""
+    values = [config.values() for config in configs]
+    distinct = {name: list(dict.fromkeys(each[name] for each in values)) for name in keys()}
+    return {name: options for name, options in distinct.items() if len(options) > 1}
+
+
+def check_axes(configs: Sequence[Config], inert: Sequence[str]) -> None:
+    """Check that each axis has an effect on some trial.
+
+    Args:
+        configs: the trials of a grid.
+        inert: axes that are allowed to have no effect.
+
+    Raises: ExperimentError for axes without effect and for unknown keys in `inert`.
+    """
+    problems = [f"inert: {unknown('key', name, keys())}" for name in inert if name not in keys()]
+    for name in axes_without_effect(configs):
+        if name not in inert:
+            readers = ", ".join(sorted({f"model={c.model!r}, network={c.network!r}" for c in configs}))
+            problems.append(
+                f"The axis {name} has no effect: no trial reads it ({readers}, rules={configs[0].rules!r}). "
+                f"Give {name} a single value, or list it in the experiment's `inert`."
+            )
+    if problems:
+        raise ExperimentError("\n".join(problems))
+
+
+def axes_without_effect(configs: Sequence[Config]) -> list[str]:
+    """Return the axes that no trial reads."""
+    unread = list(axes(configs))
+    for config in configs:
+        if not unread:
+            # Usually the first trials read all axes, and a grid may have 100,000 trials.
+            break
+        read = keys_read(config)
+        unread = [name for name in unread if name not in read]
+    return unread
+
+
+def same_trials(configs: Sequence[Config]) -> list[list[Config]]:
+    """Return groups of trials that differ only in keys that none of them reads: their training is identical."""
+    groups: dict[Hashable, list[Config]] = {}
+    for config in configs:
+        read = keys_read(config)
+        values = tuple((name, value) for name, value in config.values().items() if name in read)
+        groups.setdefault(values, []).append(config)
+    return [group for group in groups.values() if len(group) > 1]

@@ -1,0 +1,127 @@
+"""A space becomes a list of trials; what cannot be run is refused by name."""
+
+import pytest
+from ray import tune
+
+from dynsparse.config import ConfigError
+from dynsparse.experiment import (
+    Experiment,
+    ExperimentError,
+    axes,
+    expand,
+    same_trials,
+)
+
+
+def experiment(inert=(), **space):
+    return Experiment("name", "question?", {"dataset_name": "digits", **space}, epochs=2, inert=inert)
+
+
+def test_a_grid_is_the_product_of_its_axes_the_last_varying_fastest():
+    configs = experiment(on_perc=tune.grid_search([0.1, 0.2]), seed=tune.grid_search([0, 1, 2])).configs()
+    assert [(c.on_perc, c.seed) for c in configs] == [
+        (0.1, 0),
+        (0.1, 1),
+        (0.1, 2),
+        (0.2, 0),
+        (0.2, 1),
+        (0.2, 2),
+    ]
+    assert all(c.epochs == 2 for c in configs)
+    assert axes(configs) == {"seed": [0, 1, 2], "on_perc": [0.1, 0.2]}
+
+
+def test_expansion_agrees_with_tunes_own():
+    from ray.tune.search.variant_generator import generate_variants
+
+    space = {"a": tune.grid_search([1, 2]), "b": 3, "c": tune.grid_search(["x", "y", "z"])}
+    key = lambda trial: sorted(trial.items(), key=str)  # noqa: E731
+    tunes = sorted((spec for _, spec in generate_variants(space)), key=str)
+    assert sorted((key(t) for t in expand(space)), key=str) == sorted((key(t) for t in tunes), key=str)
+
+
+def test_a_dict_is_a_group_of_keys_and_grids_may_stand_at_any_depth():
+    arms = tune.grid_search([{"model": "SET", "weight_prune_perc": tune.grid_search([0.1, 0.2])}, {"model": "Dense"}])
+    assert list(expand({"seed": 7, "arm": arms, "more": {"on_perc": 0.5}})) == [
+        {"seed": 7, "model": "SET", "weight_prune_perc": 0.1, "on_perc": 0.5},
+        {"seed": 7, "model": "SET", "weight_prune_perc": 0.2, "on_perc": 0.5},
+        {"seed": 7, "model": "Dense", "on_perc": 0.5},
+    ]
+
+
+def test_a_grid_may_stand_inside_a_list():
+    trials = list(expand({"hidden_sizes": [tune.grid_search([300, 100]), 50]}))
+    assert trials == [{"hidden_sizes": [300, 50]}, {"hidden_sizes": [100, 50]}]
+
+
+def test_a_key_given_twice_is_refused():
+    with pytest.raises(ExperimentError, match=r"^seed is given twice in the space\. Keep one of them\.$"):
+        list(expand({"seed": 1, "arm": {"seed": 2}}))
+
+
+def test_an_empty_axis_is_refused():
+    with pytest.raises(
+        ExperimentError, match=r"^on_perc: tune.grid_search\(\[\]\) has no values\. Give it at least one\.$"
+    ):
+        experiment(on_perc=tune.grid_search([])).configs()
+
+
+def test_only_grids_are_searched():
+    with pytest.raises(
+        ExperimentError, match=r"^on_perc must be a fixed value or tune\.grid_search\(\[\.\.\.\]\), got <"
+    ):
+        experiment(on_perc=tune.uniform(0, 1)).configs()
+
+
+def test_overrides_replace_what_the_space_says_wherever_it_says_it():
+    arms = tune.grid_search([{"kwinners": True, "seed": 0}, {"kwinners": False, "seed": 1}])
+    some = experiment(arm=arms, on_perc=tune.grid_search([0.1, 0.2]))
+    configs = some.configs({"seed": [5], "on_perc": [0.3, 0.4]})
+    assert [(c.kwinners, c.seed, c.on_perc) for c in configs] == [
+        (True, 5, 0.3),
+        (True, 5, 0.4),
+        (False, 5, 0.3),
+        (False, 5, 0.4),
+    ]
+    assert [c.epochs for c in some.configs({"epochs": [9]})] == [9] * 4
+
+
+def test_all_problems_of_all_trials_are_reported_once():
+    with pytest.raises(ConfigError) as raised:
+        experiment(on_prec=0.1, on_perc=tune.grid_search([0.1, 1.5, 2]), seed=tune.grid_search([0, 1])).configs()
+    assert str(raised.value).splitlines() == [
+        "unknown key 'on_prec' (did you mean on_perc?)",
+        "on_perc must be in (0, 1], got 1.5",
+        "on_perc must be in (0, 1], got 2",
+    ]
+
+
+def test_an_axis_that_nobody_reads_is_refused():
+    with pytest.raises(ExperimentError) as raised:
+        experiment(network="MLP", kwinners=tune.grid_search([True, False])).configs()
+    assert str(raised.value) == (
+        "The axis kwinners has no effect: no trial reads it (model='DSNNMixedHeb', network='MLP', rules='fixed'). "
+        "Give kwinners a single value, or list it in the experiment's `inert`."
+    )
+
+
+def test_a_key_that_nobody_reads_may_stay_in_the_base():
+    assert len(experiment(network="MLP", kwinners=True).configs()) == 1
+
+
+def test_an_axis_that_some_trials_read_is_no_mistake():
+    grid = dict(model=tune.grid_search(["SET", "DSNNMixedHeb"]), hebbian_prune_perc=tune.grid_search([0.1, 0.2]))
+    assert len(experiment(**grid).configs()) == 4
+
+
+def test_an_axis_without_effect_can_be_meant():
+    legacy = dict(rules="legacy_2019", kwinners=tune.grid_search([True, False]))
+    assert len(experiment(inert=("kwinners",), **legacy).configs()) == 2
+    with pytest.raises(ExperimentError, match=r"unknown key in `inert`: 'kwiners' \(did you mean kwinners\?\)"):
+        experiment(inert=("kwiners",), **legacy).configs()
+
+
+def test_trials_that_differ_only_in_what_they_do_not_read():
+    grid = dict(kwinners=tune.grid_search([True, False]), percent_on=tune.grid_search([0.1, 0.2, 0.3]))
+    [group] = same_trials(experiment(**grid).configs())
+    assert [(c.kwinners, c.percent_on) for c in group] == [(False, 0.1), (False, 0.2), (False, 0.3)]
