@@ -20,25 +20,6 @@ ROOMS = {
     ),
     "analysis": ("output", "plots", "pruning", "stats", "loading", "frame"),
 }  # fmt: skip
-# Imports that break this order and are still to be removed.
-KNOWN = {
-    "dynsparse": set(),
-    "analysis": {
-        ("analysis.frame.config_diff", "analysis.loading.load"),
-        ("analysis.frame.config_diff", "analysis.stats.aggregate"),
-        ("analysis.frame.matching", "analysis.output.tables"),
-        ("analysis.frame.matching", "analysis.stats.aggregate"),
-        ("analysis.plots._lib.trials", "analysis.output.tables"),
-        ("analysis.plots.parallel", "analysis.output.tables"),
-        ("analysis.pruning.lottery", "analysis.output.tables"),
-        ("analysis.pruning.rows", "analysis.output.tables"),
-        ("analysis.stats.correlate", "analysis.output.tables"),
-        ("analysis.stats.importances", "analysis.output.tables"),
-        ("analysis.stats.pairwise", "analysis.output.tables"),
-        ("analysis.stats.ranking", "analysis.output.tables"),
-        ("analysis.stats.variance", "analysis.output.tables"),
-    },
-}
 
 
 def room_of(module: str) -> str:
@@ -70,9 +51,7 @@ def cycle(root: Path, package: str) -> list[str]:
 
 @pytest.mark.parametrize("package", ROOMS)
 def test_a_room_imports_only_rooms_below_it(package):
-    found = upward_imports(ROOT, package, ROOMS[package])
-    assert not found - KNOWN[package], "imports of a room above"
-    assert not KNOWN[package] - found, "no longer there: remove them from KNOWN"
+    assert upward_imports(ROOT, package, ROOMS[package]) == set()
 
 
 @pytest.mark.parametrize("package", ROOMS)
