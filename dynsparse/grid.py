@@ -111,7 +111,7 @@ def check_axes(configs: Sequence[Config], inert: Sequence[str]) -> None:
 
     Raises: ExperimentError for axes without effect and for unknown keys in `inert`.
     """
-    problems = [f"inert: {unknown('key', name, keys())}" for name in inert if name not in keys()]
+    problems = [unknown("key in inert", name, keys()) for name in inert if name not in keys()]
     for name in axes_without_effect(configs):
         if name not in inert:
             readers = ", ".join(sorted({f"model={c.model!r}, network={c.network!r}" for c in configs}))

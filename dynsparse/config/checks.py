@@ -1,4 +1,4 @@
-"""What a value of a configuration may be. `read` returns the value in its final type, or says what is wrong."""
+"""Checks of values. `read` returns a value in its final type, or raises an error that names it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numbers import Integral, Real
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
-from dynsparse.config.suggest import near_matches
+from dynsparse.config.suggest import unknown
 
 
 @cache
@@ -21,10 +21,13 @@ def resolve(path: str) -> Any:
 
 
 class Check(Protocol):
-    """Reads one value. Raises: ValueError whose text follows the key's name: "must be in (0, 1], got 1.5"."""
+    """Decides which values are allowed. Its `str` says which: "in (0, 1]"."""
 
-    def read(self, value: Any) -> Any:
-        """The value, in the type that the library uses."""
+    def read(self, name: str, value: Any) -> Any:
+        """Return the value in the type that the library uses.
+
+        Raises: ValueError with a whole sentence: "on_perc must be in (0, 1], got 1.5."
+        """
 
 
 @dataclass(frozen=True)
@@ -36,15 +39,15 @@ class Number:
     low_open: bool = False
     high_open: bool = False
 
-    def read(self, value: Any) -> float:
-        """The value as a float."""
+    def read(self, name: str, value: Any) -> float:
+        """Return the value as a float."""
         if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= sys.float_info.max:  # type: ignore[operator]
-            raise ValueError(f"must be a number {self}, got {value!r}")
+            raise ValueError(f"{name} must be a number {self}, got {value!r}.")
         number = float(value)
         below = number < self.low or (self.low_open and number == self.low)
         above = self.high is not None and (number > self.high or (self.high_open and number == self.high))
         if below or above:
-            raise ValueError(f"must be {self}, got {value!r}")
+            raise ValueError(f"{name} must be {self}, got {value!r}.")
         return number
 
     def __str__(self) -> str:
@@ -59,16 +62,16 @@ class Whole:
 
     low: int
 
-    def read(self, value: Any) -> int:
-        """The value as an int; 3.0 is 3."""
+    def read(self, name: str, value: Any) -> int:
+        """Return the value as an int; 3.0 is 3."""
         if isinstance(value, Integral) and not isinstance(value, bool):
             value = int(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, int) and value >= 2**63:
-            raise ValueError(f"must be below 2**63, got {value!r}")
+            raise ValueError(f"{name} must be below 2**63, got {value!r}.")
         if isinstance(value, bool) or not isinstance(value, int) or value < self.low:
-            raise ValueError(f"must be {self}, got {value!r}")
+            raise ValueError(f"{name} must be {self}, got {value!r}.")
         return value
 
     def __str__(self) -> str:
@@ -77,12 +80,12 @@ class Whole:
 
 @dataclass(frozen=True)
 class Flag:
-    """True or False, and nothing that merely looks like it."""
+    """True or False. Other values that Python treats as true or false are refused."""
 
-    def read(self, value: Any) -> bool:
-        """The value."""
+    def read(self, name: str, value: Any) -> bool:
+        """Return the value."""
         if not isinstance(value, bool):
-            raise ValueError(f"must be {self}, got {value!r}")
+            raise ValueError(f"{name} must be {self}, got {value!r}.")
         return value
 
     def __str__(self) -> str:
@@ -91,28 +94,28 @@ class Flag:
 
 @dataclass(frozen=True)
 class Text:
-    """Any text but the empty one."""
+    """A string that is not empty."""
 
-    def read(self, value: Any) -> str:
-        """The value; a path becomes text."""
+    def read(self, name: str, value: Any) -> str:
+        """Return the value; a path becomes a string."""
         if hasattr(value, "__fspath__"):
             value = str(value)
         if not isinstance(value, str) or not value:
-            raise ValueError(f"must be {self}, got {value!r}")
+            raise ValueError(f"{name} must be {self}, got {value!r}.")
         return value
 
     def __str__(self) -> str:
-        return "text"
+        return "a non-empty string"
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device as torch names it."""
+    """A device in torch's notation."""
 
-    def read(self, value: Any) -> str:
-        """The name."""
+    def read(self, name: str, value: Any) -> str:
+        """Return the device."""
         if not isinstance(value, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", value):
-            raise ValueError(f"must be {self}, got {value!r}")
+            raise ValueError(f"{name} must be {self}, got {value!r}.")
         return value
 
     def __str__(self) -> str:
@@ -135,29 +138,31 @@ class Choice:
         table: Collection[str] = resolve(self.table) if isinstance(self.table, str) else self.table
         return table
 
-    def read(self, value: Any) -> str:
+    def read(self, name: str, value: Any) -> str:
         """Return the name in its present spelling."""
         if isinstance(value, str) and value in self.older:
             return self.older[value]
         if isinstance(value, str) and value in self.names():
             return value
-        near = near_matches(value, self.names())
-        raise ValueError(f"{value!r} is unknown; choose from {self}" + (f" ({near[0]}?)" if near else ""))
+        if isinstance(value, str):
+            raise ValueError(unknown(name, value, self.names()))
+        hint = " Use tune.grid_search([...]) for several." if isinstance(value, list | tuple) else ""
+        raise ValueError(f"{name} must be {self}, got {value!r}.{hint}")
 
     def __str__(self) -> str:
-        return ", ".join(self.names())
+        return f"one of {', '.join(self.names())}"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of layers, each at least 1; an empty sequence is no hidden layer."""
+    """A list of layer sizes, each at least 1; an empty list is no hidden layer."""
 
-    def read(self, value: Any) -> tuple[int, ...]:
-        """The sizes as a tuple of int."""
+    def read(self, name: str, value: Any) -> tuple[int, ...]:
+        """Return the sizes as a tuple of int."""
         try:
-            return tuple(Whole(1).read(size) for size in value)
+            return tuple(Whole(1).read(name, size) for size in value)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"must be {self}, got {value!r}") from error
+            raise ValueError(f"{name} must be {self}, got {value!r}.") from error
 
     def __str__(self) -> str:
         return "a list of integers of at least 1"
@@ -165,35 +170,36 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Several:
-    """At least one value that another check takes, each once."""
+    """A list of at least one value that another check accepts, without repetition."""
 
     check: Check
 
-    def read(self, value: Any) -> tuple[Any, ...]:
-        """The values as a tuple."""
+    def read(self, name: str, value: Any) -> tuple[Any, ...]:
+        """Return the values as a tuple."""
         if isinstance(value, str | bytes):
-            raise ValueError(f"must be {self}, got the text {value!r}; in a list, texts stand in quotes: ['a', 'b']")
+            hint = "Write a list, with quotes around each string: ['a', 'b']."
+            raise ValueError(f"{name} must be {self}, got the string {value!r}. {hint}")
         try:
-            values = tuple(self.check.read(each) for each in value)
+            values = tuple(self.check.read(name, each) for each in value)
         except TypeError as error:
-            raise ValueError(f"must be {self}, got {value!r}") from error
+            raise ValueError(f"{name} must be {self}, got {value!r}.") from error
         if not values or len(set(values)) < len(values):
-            raise ValueError(f"must be {self}, got {value!r}")
+            raise ValueError(f"{name} must be {self}, got {value!r}.")
         return values
 
     def __str__(self) -> str:
-        return f"a list, each value once: {self.check}"
+        return f"a list of distinct values, each {self.check}"
 
 
 @dataclass(frozen=True)
 class Optional:
-    """None, or what another check takes."""
+    """None, or a value that another check accepts."""
 
     check: Check
 
-    def read(self, value: Any) -> Any:
-        """None, or the other check's value."""
-        return None if value is None else self.check.read(value)
+    def read(self, name: str, value: Any) -> Any:
+        """Return None, or the value as the other check reads it."""
+        return None if value is None else self.check.read(name, value)
 
     def __str__(self) -> str:
-        return f"None, or {self.check}"
+        return f"None or {self.check}"

@@ -229,7 +229,7 @@ class Config:
     def of(cls, values: Mapping[str, Any]) -> Config:
         """A Config from a mapping. Raises: ConfigError, with the near matches of each unknown key."""
         known = {each.name for each in fields(cls)}
-        problems = [unknown("key", name, known) for name in values if name not in known]
+        problems = [unknown("key", name, keys()) for name in values if name not in known]
         try:
             config = cls(**{name: value for name, value in values.items() if name in known})
         except ConfigError as error:
@@ -266,9 +266,9 @@ def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     read, problems = {}, []
     for name, value in values.items():
         try:
-            read[name] = check_of(keys()[name]).read(value)
+            read[name] = check_of(keys()[name]).read(name, value)
         except ValueError as problem:
-            problems.append(f"{name} {problem}")
+            problems.append(str(problem))
     if not problems:
         source = resolve(DATASETS)[read["dataset_name"]]
         follow = {"input_size": source.input_size, "num_classes": source.num_classes}

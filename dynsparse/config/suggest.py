@@ -1,9 +1,12 @@
-"""The error message for a name that does not exist: near matches and available names."""
+"""The error message for an unknown name: near matches and available names."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+# A longer table is not listed if there is a near match.
+LISTED = 20
 
 
 def near_matches(name: object, known: Iterable[str]) -> list[str]:
@@ -12,7 +15,14 @@ def near_matches(name: object, known: Iterable[str]) -> list[str]:
     return [lower[each] for each in difflib.get_close_matches(str(name).lower(), list(lower), n=3)]
 
 
-def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """The message for a name that is in no table, with its near matches."""
+def unknown(kind: str, name: object, known: Collection[str]) -> str:
+    """Return the error message for a name that is not in a table.
+
+    Example:
+        >>> unknown("model", "RigeL", ["Dense", "GMP", "RigL"])
+        "Unknown model 'RigeL'. Did you mean 'RigL'? Available: Dense, GMP, RigL."
+    """
     near = near_matches(name, known)
-    return f"unknown {what} {str(name)!r}" + (f" (did you mean {', '.join(near)}?)" if near else "")
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    available = f" Available: {', '.join(known)}." if not near or len(known) <= LISTED else ""
+    return f"Unknown {kind} {name!r}.{hint}{available}"

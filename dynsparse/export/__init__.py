@@ -14,7 +14,6 @@ from dynsparse.export.network import Trained
 from dynsparse.export.onnx_file import to_onnx
 from dynsparse.export.tensor_files import Content, from_pt, from_safetensors, to_pt, to_safetensors
 from dynsparse.io.storage import LocalFolder
-from dynsparse.pruning.validation import read_named
 
 # By the ending of a file's name: what it holds, from a network and a form.
 FORMATS: dict[str, Callable[[Trained, str], bytes]] = {
@@ -39,8 +38,8 @@ def export(trained: Trained, path: str | Path, form: str = "dense") -> Path:
     OSError.
     """
     path = Path(path).expanduser()
-    write = FORMATS[read_named("the ending of the file", Choice(FORMATS), path.suffix)]
-    form = read_named("form", Choice(FORMS), form)
+    write = FORMATS[Choice(FORMATS).read("file extension", path.suffix)]
+    form = Choice(FORMS).read("form", form)
     parameters = [*trained.weights, *trained.biases]
     if not all(bool(each.isfinite().all()) for each in parameters):
         raise ValueError(
@@ -72,7 +71,7 @@ def load_exported(path: str | Path) -> nn.Sequential:
     path = Path(path).expanduser()
     if path.suffix == ".onnx":
         raise ValueError(f"{path} is read by onnxruntime: onnxruntime.InferenceSession({str(path)!r})")
-    load = LOADERS[read_named("the ending of the file", Choice(LOADERS), path.suffix)]
+    load = LOADERS[Choice(LOADERS).read("file extension", path.suffix)]
     found, about = load(path)
     return build(found, about["winners"])
 

@@ -17,7 +17,7 @@ from dynsparse.export.modules import build
 from dynsparse.io.storage import Folder, open_folder
 from dynsparse.planning.plan import Plan, plan, steps
 from dynsparse.pruning import compress
-from dynsparse.pruning.validation import FRACTION, read_named
+from dynsparse.pruning.validation import FRACTION
 from dynsparse.random import Purpose
 from dynsparse.results.trial_folder import TrialFolder
 from dynsparse.studies import KINDS, Parameters
@@ -171,8 +171,8 @@ def pruned(trained: Trained, kind: str, sparsity: float) -> Trained:
 
     Raises: ValueError for another kind or sparsity, for units under batch norm, and for a compressed network.
     """
-    kind = read_named("kind", Choice(KINDS), kind)
-    sparsity = read_named("sparsity", FRACTION, sparsity)
+    kind = Choice(KINDS).read("kind", kind)
+    sparsity = FRACTION.read("sparsity", sparsity)
     if trained.gains and kind == "unit":
         raise ValueError("kind: with batch_norm a unit without weights still gives its shift; take 'weight'")
     want = _plan(trained.config)

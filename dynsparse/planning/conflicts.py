@@ -37,18 +37,21 @@ def _data_set(config: Config) -> Iterator[str]:
         ("num_classes", config.num_classes, source.num_classes),
     ]:
         if given != right:
-            yield f"{name} is {right} for dataset_name={config.dataset_name!r}, got {given}; leave it out"
+            yield f"{name} must be {right} for dataset_name={config.dataset_name!r}, got {given}. Leave {name} out."
 
 
 def _legacy_rules(config: Config) -> Iterator[str]:
     if config.rules == "legacy_2019" and config.model != "DSNNMixedHeb":
-        yield f"rules='legacy_2019' is what the 2019 notebook ran, with model='DSNNMixedHeb'; got {config.model!r}"
+        yield (
+            f"rules='legacy_2019' reproduces a notebook that trained model='DSNNMixedHeb' only, got {config.model!r}. "
+            "Set model='DSNNMixedHeb' or rules='fixed'."
+        )
 
 
 def _k_winners(config: Config, network: Network) -> Iterator[str]:
     smallest = min(config.hidden_sizes, default=None)
     if network.kwinners is not None and smallest is not None and round(config.percent_on * smallest) < 1:
-        yield f"percent_on={config.percent_on:g} leaves no winner among {smallest} units; raise it"
+        yield f"percent_on={config.percent_on:g} leaves no winner in a layer of {smallest} units. Raise percent_on."
 
 
 def _masks(config: Config, network: Network, method: Method) -> Iterator[str]:
@@ -56,29 +59,37 @@ def _masks(config: Config, network: Network, method: Method) -> Iterator[str]:
         yield (
             f"model={config.model!r} would stay dense: no mask update is due within epochs={config.epochs} "
             f"(pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "
-            f"pruning_active={config.pruning_active})"
+            f"pruning_active={config.pruning_active}). Raise epochs or pruning_end, lower pruning_interval, or set "
+            "pruning_active=True."
         )
     if method.density < 1:
         densities = layer_densities(config, network, float(method.density))
         for (n_out, n_in), density in zip(network.shapes, densities, strict=True):
             if round(density * n_out * n_in) < 1:
-                yield f"a density of {density:.3g} leaves a layer of {n_out} x {n_in} without a weight"
+                shape = f"{n_out} x {n_in}"
+                yield f"A density of {density:.3g} leaves no active weight in a layer of {shape}. Raise on_perc."
 
 
 def _study(config: Config, network: Network, method: Method, study: Study) -> Iterator[str]:
     if config.study == "sweep":
         iterative = config.retrain_epochs > 0 and config.prune_iteratively
         if iterative and list(config.sparsities) != sorted(config.sparsities):
-            yield f"sparsities must rise where prune_iteratively is True, got {list(config.sparsities)}"
+            yield (
+                f"sparsities must rise with prune_iteratively=True, got {list(config.sparsities)}. Sort them, or set "
+                "prune_iteratively=False."
+            )
         if config.batch_norm and "unit" in config.prune_kinds:
-            yield "prune_kinds: with batch_norm a unit without weights still gives its shift; take ['weight']"
+            yield (
+                "prune_kinds must not contain 'unit' with batch_norm=True: the batch-norm shift of a pruned unit stays."
+                " Set prune_kinds=['weight'] or batch_norm=False."
+            )
     if study.owns_masks and mask_updates(config, method) is not None:
         yield (
-            f"study={config.study!r} prunes by itself, and so does model={config.model!r}; choose model='Dense' or "
-            f"'SparseModel', or pruning_active=False"
+            f"study={config.study!r} prunes the network itself and cannot be combined with the mask updates of "
+            f"model={config.model!r}. Set model='Dense' or 'SparseModel', or pruning_active=False."
         )
     if study.relu_only and network.kwinners is not None:
         yield (
-            "prune_kinds: under k-winners a pruned unit can win and is trained again; take ['weight'], or "
-            "retrain_epochs=0, or kwinners=False"
+            "prune_kinds must not contain 'unit' with k-winners and retrain_epochs > 0: a pruned unit can win and be "
+            "trained again. Set prune_kinds=['weight'], retrain_epochs=0 or kwinners=False."
         )

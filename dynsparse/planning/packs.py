@@ -55,7 +55,7 @@ class PackConfig:
 def _check_one_pack(configs: Sequence[Config]) -> None:
     differ = sorted({name for config in configs for name, _ in set(pack_key(config)) ^ set(pack_key(configs[0]))})
     if differ:
-        raise ValueError(f"these trials cannot be one pack: they differ in {', '.join(differ)}")
+        raise ValueError(f"These trials cannot be trained as one pack: they differ in {', '.join(differ)}.")
 
 
 # Which trials are trained together
@@ -154,14 +154,14 @@ def join(states: Sequence[Any]) -> Any:
         return torch.cat(list(states))
     if isinstance(first, dict):
         if any(each.keys() != first.keys() for each in states):
-            raise ValueError("these states are of trials that can be no pack: one has what another has not")
+            raise ValueError("These states cannot be joined: they have different entries.")
         return {name: join([each[name] for each in states]) for name in first}
     if isinstance(first, list):
         if _one_per_trial(first):
             return [value for each in states for value in each]
         return [join(parts) for parts in zip(*states, strict=True)]
     if any(each != first for each in states):
-        raise ValueError(f"these states are of trials that are not equally far: {sorted(set(states))}")
+        raise ValueError(f"These states cannot be joined: the trials are at different steps: {sorted(set(states))}.")
     return first
 
 
@@ -189,5 +189,5 @@ def read_pack(value: object) -> str | int:
     if text in ("auto", "off"):
         return text
     if isinstance(value, bool) or not text.isdecimal() or not 1 <= int(text) <= WIDEST:
-        raise ValueError(f"pack must be 'auto', 'off' or a number of trials from 1 to {WIDEST}, got {text}")
+        raise ValueError(f"pack must be 'auto', 'off' or a number of trials from 1 to {WIDEST}, got {text}.")
     return int(text)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from dynsparse.config.checks import Whole
 from dynsparse.ops import masks as mask_of
-from dynsparse.pruning.validation import FRACTION, check_alike, check_masks, check_noise, read_fraction, read_named
+from dynsparse.pruning.validation import FRACTION, check_alike, check_masks, check_noise, read_fraction
 
 Fraction = TypeVar("Fraction", float, Tensor, float | Tensor)
 
@@ -39,11 +39,11 @@ def round_fraction(total: Fraction, rounds: int) -> Fraction:
 
     Raises: ValueError for a total outside [0, 1], or less than one round.
     """
-    n_rounds = read_named("rounds", Whole(1), rounds)
+    n_rounds = Whole(1).read("rounds", rounds)
     if isinstance(total, Tensor):
         total = read_fraction("total", total, total.shape, total.device)
     else:
-        total = read_named("total", FRACTION, total)
+        total = FRACTION.read("total", total)
     # In floats 1 - (1 - 0.1) is less than 0.1, and a half of a weight would be rounded down for it.
     return total if n_rounds == 1 else 1 - (1 - total) ** (1 / n_rounds)
 

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from dynsparse.config.checks import Choice
 from dynsparse.ops import masks
-from dynsparse.pruning.validation import read_named
 
 # A choice of positions in all layers: scores, fraction and noise to masks.
 Smallest = Callable[[Sequence[Tensor], Tensor, Sequence[Tensor]], list[Tensor]]
@@ -58,7 +57,7 @@ SCOPES: dict[str, Smallest] = {"layer": per_layer, "global": over_all_layers}
 
 def read_scope(scope: str) -> Smallest:
     """The row of SCOPES. Raises: ValueError that lists them."""
-    return SCOPES[read_named("scope", Choice(SCOPES), scope)]
+    return SCOPES[Choice(SCOPES).read("scope", scope)]
 
 
 def unit_noise(noise: Tensor) -> Tensor:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from dynsparse.config.checks import Check, Number
+from dynsparse.config.checks import Number
 
 FRACTION = Number(0, 1)
 
@@ -66,26 +65,18 @@ def _check_shapes(name: str, tensors: Sequence[Tensor], expected: Sequence[torch
             raise ValueError(f"{name} of layer {layer} must have shape {tuple(shape)}, got {tuple(tensor.shape)}")
 
 
-def read_named(name: str, check: Check, value: Any) -> Any:
-    """The value as the check reads it. Raises: ValueError that begins with the name."""
-    try:
-        return check.read(value)
-    except ValueError as problem:
-        raise ValueError(f"{name} {problem}") from None
-
-
 def read_fraction(name: str, value: float | Tensor, leading: torch.Size, device: torch.device) -> Tensor:
     """The fraction as float64. Shapes: (), or `leading`.
 
     A float32 is read to 7 decimals, which is what it holds: what was typed as 0.29 is 0.29 again, not 0.28999999.
     """
     if not isinstance(value, Tensor):
-        return torch.tensor(read_named(name, FRACTION, value), dtype=torch.float64, device=device)
+        return torch.tensor(FRACTION.read(name, value), dtype=torch.float64, device=device)
     if value.shape not in ((), leading):
         raise ValueError(f"{name} must be a number or of shape {tuple(leading)}, got shape {tuple(value.shape)}")
     # A check cannot but look at the values. So that NaN is refused too, it asks what is right, not what is wrong.
     if not bool(((value >= 0) & (value <= 1)).all()):
-        raise ValueError(f"{name} must be {FRACTION}, got {value.tolist()}")
+        raise ValueError(f"{name} must be {FRACTION}, got {value.tolist()}.")
     fraction = value.detach().to(device, torch.float64)
     return fraction.round(decimals=7) if value.dtype is torch.float32 else fraction
 

@@ -90,9 +90,9 @@ def test_all_problems_of_all_trials_are_reported_once():
     with pytest.raises(ConfigError) as raised:
         experiment(on_prec=0.1, on_perc=tune.grid_search([0.1, 1.5, 2]), seed=tune.grid_search([0, 1])).configs()
     assert str(raised.value).splitlines() == [
-        "unknown key 'on_prec' (did you mean on_perc?)",
-        "on_perc must be in (0, 1], got 1.5",
-        "on_perc must be in (0, 1], got 2",
+        "Unknown key 'on_prec'. Did you mean 'on_perc'?",
+        "on_perc must be in (0, 1], got 1.5.",
+        "on_perc must be in (0, 1], got 2.",
     ]
 
 
@@ -117,7 +117,7 @@ def test_an_axis_that_some_trials_read_is_no_mistake():
 def test_an_axis_without_effect_can_be_meant():
     legacy = dict(rules="legacy_2019", kwinners=tune.grid_search([True, False]))
     assert len(experiment(inert=("kwinners",), **legacy).configs()) == 2
-    with pytest.raises(ExperimentError, match=r"^inert: unknown key 'kwiners' \(did you mean kwinners\?\)"):
+    with pytest.raises(ExperimentError, match=r"^Unknown key in inert 'kwiners'\. Did you mean 'kwinners'\?"):
         experiment(inert=("kwiners",), **legacy).configs()
 
 

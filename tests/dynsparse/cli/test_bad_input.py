@@ -27,7 +27,7 @@ CASES = {
     "an unknown key": (
         FILE.format(space=f"{SMALL}, on_prec=0.1"),
         [],
-        ["unknown key 'on_prec' (did you mean on_perc?)"],
+        ["Unknown key 'on_prec'. Did you mean 'on_perc'?"],
     ),
     "an axis that nobody reads": (
         FILE.format(space=f"{SMALL}, network='MLP', kwinners=tune.grid_search([True, False])"),

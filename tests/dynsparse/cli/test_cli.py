@@ -94,7 +94,7 @@ def test_set_replaces_and_makes_axes(grid):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "on_prec=0.1"], "Error: unknown key 'on_prec' (did you mean on_perc?)"),
+        (["--set", "on_prec=0.1"], "Error: Unknown key 'on_prec'. Did you mean 'on_perc'?"),
         (["--set", "on_perc=2"], "Error: on_perc must be in (0, 1], got 2"),
         (["--set", "on_perc"], "'on_perc' is not KEY=VALUE, for example on_perc=0.05,0.1"),
         (["--set", "hidden_sizes=(20,10),"], "'hidden_sizes=(20,10),' has an empty value before or after a comma"),

@@ -100,7 +100,7 @@ def test_what_cannot_be_run_is_not_sent(file, tmp_path):
     """There is no cluster at that address, and nobody asks for it."""
     to = ["--address", f"http://127.0.0.1:{free_port()}", "--storage", tmp_path / "results"]
     assert "no.py' does not exist" in refused("submit", tmp_path / "no.py", *to)
-    assert "unknown key 'densty'" in refused("submit", file, "--set", "densty=0.1", *to)
+    assert "Unknown key 'densty'" in refused("submit", file, "--set", "densty=0.1", *to)
     assert "is not KEY=VALUE" in refused("submit", file, "--set", "density", *to)
     assert "--env NO_SUCH: there is no such variable here" in refused("submit", file, "--env", "NO_SUCH", *to)
     assert "data_dir='sets' is relative" in refused("submit", file, "--set", "data_dir=sets", *to)

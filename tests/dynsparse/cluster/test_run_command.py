@@ -232,7 +232,7 @@ def test_what_does_not_belong_or_does_not_work(file, words, message):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--set", "on_prec=0.1"], "unknown key 'on_prec' (did you mean on_perc?)"),
+        (["--set", "on_prec=0.1"], "Unknown key 'on_prec'. Did you mean 'on_perc'?"),
         (["--set", "data_dir=sets"], "data_dir='sets' is relative"),
         (["--set", "hidden_sizes=(20,10),"], "has an empty value before or after a comma"),
         (["--set", "device=cuda", "--pack", "off"], "give --gpus-per-trial"),

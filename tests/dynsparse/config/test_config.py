@@ -31,8 +31,8 @@ def test_input_size_and_classes_follow_the_data_set():
 def test_input_size_and_classes_must_agree_if_given():
     assert Config(dataset_name="digits", input_size=64, num_classes=10).input_size == 64
     assert problems(dataset_name="digits", input_size=784, num_classes=47) == [
-        "input_size is 64 for dataset_name='digits', got 784; leave it out",
-        "num_classes is 10 for dataset_name='digits', got 47; leave it out",
+        "input_size must be 64 for dataset_name='digits', got 784. Leave input_size out.",
+        "num_classes must be 10 for dataset_name='digits', got 47. Leave num_classes out.",
     ]
 
 
@@ -45,11 +45,11 @@ def test_values_take_their_final_type():
 
 def test_all_problems_are_reported_together_with_near_matches():
     assert problems(on_prec=0.1, on_perc=1.5, model="RigeL", kwinners=1, zzz=0) == [
-        "unknown key 'on_prec' (did you mean on_perc?)",
-        "unknown key 'zzz'",
-        "kwinners must be True or False, got 1",
-        f"model 'RigeL' is unknown; choose from {', '.join(METHODS)} (RigL?)",
-        "on_perc must be in (0, 1], got 1.5",
+        "Unknown key 'on_prec'. Did you mean 'on_perc'?",
+        f"Unknown key 'zzz'. Available: {', '.join(keys())}.",
+        "kwinners must be True or False, got 1.",
+        f"Unknown model 'RigeL'. Did you mean 'RigL'? Available: {', '.join(METHODS)}.",
+        "on_perc must be in (0, 1], got 1.5.",
     ]
 
 
@@ -65,24 +65,39 @@ def test_all_problems_are_reported_together_with_near_matches():
         ("seed", 2**63, f"must be below 2**63, got {2**63}"),
         ("hidden_sizes", 100, "must be a list of integers of at least 1, got 100"),
         ("hidden_sizes", [100, 0], "must be a list of integers of at least 1, got [100, 0]"),
-        ("dataset_name", "Mnist", f"'Mnist' is unknown; choose from {', '.join(DATASETS)} (MNIST?)"),
-        ("rules", "legacy", "'legacy' is unknown; choose from fixed, legacy_2019 (legacy_2019?)"),
-        ("sparse_type", "random", "'random' is unknown; choose from exact, exact_per_output, bernoulli"),
+        (
+            "rules",
+            ["fixed"],
+            "must be one of fixed, legacy_2019, got ['fixed']. Use tune.grid_search([...]) for several",
+        ),
     ],
 )
 def test_a_value_out_of_range(key, value, text):
-    assert problems(**{key: value}) == [f"{key} {text}"]
+    assert problems(**{key: value}) == [f"{key} {text}."]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("dataset_name", "MNITS", f"Did you mean 'MNIST' or 'KMNIST' or 'EMNIST'? Available: {', '.join(DATASETS)}."),
+        ("rules", "legacy", "Did you mean 'legacy_2019'? Available: fixed, legacy_2019."),
+        ("sparse_type", "random", "Available: exact, exact_per_output, bernoulli."),
+    ],
+)
+def test_a_name_that_is_in_no_table(key, value, text):
+    assert problems(**{key: value}) == [f"Unknown {key} {value!r}. {text}"]
 
 
 def test_legacy_rules_are_those_of_one_model():
     assert problems(rules="legacy_2019", model="SET") == [
-        "rules='legacy_2019' is what the 2019 notebook ran, with model='DSNNMixedHeb'; got 'SET'"
+        "rules='legacy_2019' reproduces a notebook that trained model='DSNNMixedHeb' only, got 'SET'. "
+        "Set model='DSNNMixedHeb' or rules='fixed'."
     ]
 
 
 def test_k_winners_need_a_winner():
     assert problems(kwinners=True, percent_on=0.01, hidden_sizes=[100, 30]) == [
-        "percent_on=0.01 leaves no winner among 30 units; raise it"
+        "percent_on=0.01 leaves no winner in a layer of 30 units. Raise percent_on."
     ]
     assert Config(percent_on=0.01, hidden_sizes=[100, 30]), "percent_on is not read without kwinners"
 
@@ -96,15 +111,16 @@ def test_the_former_spelling_of_an_engine_is_still_read():
 def test_conflicts_between_keys_are_reported_together():
     assert problems(model="GMP", epochs=1, on_perc=0.001, hidden_sizes=[30, 10], study="sweep", batch_norm=True) == [
         "model='GMP' would stay dense: no mask update is due within epochs=1 (pruning_interval=1, pruning_end=1.0, "
-        "pruning_active=True)",
-        "a density of 0.001 leaves a layer of 10 x 30 without a weight",
-        "a density of 0.001 leaves a layer of 10 x 10 without a weight",
-        "prune_kinds: with batch_norm a unit without weights still gives its shift; take ['weight']",
+        "pruning_active=True). Raise epochs or pruning_end, lower pruning_interval, or set pruning_active=True.",
+        "A density of 0.001 leaves no active weight in a layer of 10 x 30. Raise on_perc.",
+        "A density of 0.001 leaves no active weight in a layer of 10 x 10. Raise on_perc.",
+        "prune_kinds must not contain 'unit' with batch_norm=True: the batch-norm shift of a pruned unit stays. "
+        "Set prune_kinds=['weight'] or batch_norm=False.",
     ]
 
 
 def test_rows_that_a_program_adds_to_a_table_are_choices(monkeypatch):
-    assert problems(model="Mine")[0].startswith("model 'Mine' is unknown")
+    assert problems(model="Mine")[0].startswith("Unknown model 'Mine'.")
     monkeypatch.setitem(METHODS, "Mine", METHODS["SET"])
     monkeypatch.setitem(DATASETS, "mine", Source(6, 3, lambda folder, download: ()))
     config = Config(model="Mine", dataset_name="mine", on_perc=1.0)
@@ -117,7 +133,7 @@ def test_a_builder_may_refuse_values_of_its_own(monkeypatch):
 
     monkeypatch.setitem(METHODS, "Mine", even)
     assert problems(model="Mine", input_size=1) == [
-        "input_size is 784 for dataset_name='MNIST', got 1; leave it out",
+        "input_size must be 784 for dataset_name='MNIST', got 1. Leave input_size out.",
         "Mine needs an even number of epochs",
     ]
 

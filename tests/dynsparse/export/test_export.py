@@ -163,9 +163,9 @@ def test_a_graph_is_valid_and_means_the_same_to_another_runtime(
 
 def test_what_cannot_be_exported_is_refused(networks: dict[str, Trained], tmp_path: Path) -> None:
     trained = networks["relu"]
-    with pytest.raises(ValueError, match=r"^the ending of the file '\.pth' is unknown; choose from .*\(\.pt\?\)$"):
+    with pytest.raises(ValueError, match=r"^Unknown file extension '\.pth'\. Did you mean '\.pt'\? Available: .*"):
         export(trained, tmp_path / "a.pth")
-    with pytest.raises(ValueError, match=r"^form 'spares' is unknown; choose from dense, sparse"):
+    with pytest.raises(ValueError, match=r"^Unknown form 'spares'\. Did you mean 'sparse'\? Available: dense, sparse"):
         export(trained, tmp_path / "a.pt", "spares")
     diverged = replace(trained, biases=[each * torch.nan for each in trained.biases])
     with pytest.raises(ValueError, match="no finite numbers: its training has diverged"):

@@ -158,7 +158,7 @@ def test_what_is_no_trained_trial_is_refused(tmp_path: Path) -> None:
         load_network(path)
     (path / "params.json").write_text('{"on_prec": 0.1}')
     with pytest.raises(
-        ValueError, match=r"no configuration that this version reads: params\.json: unknown key 'on_prec'"
+        ValueError, match=r"no configuration that this version reads: params\.json: Unknown key 'on_prec'"
     ):
         load_network(path)
 
@@ -204,9 +204,9 @@ def test_noise_of_the_trials_seed_decides_between_equal_units(sweep: Path) -> No
 
 def test_what_cannot_be_pruned_is_refused(sweep: Path, tmp_path: Path) -> None:
     trained = load_network(sweep)
-    with pytest.raises(ValueError, match=r"^sparsity must be in \[0, 1\], got 1\.5$"):
+    with pytest.raises(ValueError, match=r"^sparsity must be in \[0, 1\], got 1\.5\.$"):
         pruned(trained, "unit", 1.5)
-    with pytest.raises(ValueError, match=r"^kind 'units' is unknown; choose from weight, unit \(unit\?\)$"):
+    with pytest.raises(ValueError, match=r"^Unknown kind 'units'\. Did you mean 'unit'\? Available: weight, unit\.$"):
         pruned(trained, "units", 0.5)
     with pytest.raises(ValueError, match="a compressed network cannot be pruned; prune it first"):
         pruned(compressed(pruned(trained, "unit", 0.5)), "unit", 0.5)

@@ -217,7 +217,7 @@ def test_trials_that_cannot_be_one_pack_are_refused_with_the_keys(others: list[d
     for make in (PackConfig, Trainer):
         with pytest.raises(ValueError) as error:
             make(configs)
-        assert str(error.value) == f"these trials cannot be one pack: they differ in {named}"
+        assert str(error.value) == f"These trials cannot be trained as one pack: they differ in {named}."
     assert len({pack_key(config) for config in configs}) > 1
 
 
@@ -358,7 +358,7 @@ def test_what_is_selected_is_a_copy_and_may_be_repeated() -> None:
 def test_trials_that_are_not_equally_far_are_not_joined() -> None:
     near, far = (Trainer([config]) for config in pack(model="SET")[:2])
     far.step()
-    with pytest.raises(ValueError, match=r"of trials that are not equally far: \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"the trials are at different steps: \[0, 1\]"):
         join([near.state_dict(), far.state_dict()])
 
 

@@ -31,12 +31,12 @@ FLOATS = "[torch.float32, torch.float32]"
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((WEIGHTS, BIASES, 1.5, NOISE), "sparsity must be in [0, 1], got 1.5"),
-        ((WEIGHTS, BIASES, -0.1, NOISE), "sparsity must be in [0, 1], got -0.1"),
-        ((WEIGHTS, BIASES, "0.5", NOISE), "sparsity must be a number in [0, 1], got '0.5'"),
-        ((WEIGHTS, BIASES, float("nan"), NOISE), "sparsity must be a number in [0, 1], got nan"),
-        ((WEIGHTS, BIASES, torch.tensor(2), NOISE), "sparsity must be in [0, 1], got 2"),
-        ((*STACK[:2], torch.tensor([0.5, torch.nan]), STACK[2]), "sparsity must be in [0, 1], got [0.5, nan]"),
+        ((WEIGHTS, BIASES, 1.5, NOISE), "sparsity must be in [0, 1], got 1.5."),
+        ((WEIGHTS, BIASES, -0.1, NOISE), "sparsity must be in [0, 1], got -0.1."),
+        ((WEIGHTS, BIASES, "0.5", NOISE), "sparsity must be a number in [0, 1], got '0.5'."),
+        ((WEIGHTS, BIASES, float("nan"), NOISE), "sparsity must be a number in [0, 1], got nan."),
+        ((WEIGHTS, BIASES, torch.tensor(2), NOISE), "sparsity must be in [0, 1], got 2."),
+        ((*STACK[:2], torch.tensor([0.5, torch.nan]), STACK[2]), "sparsity must be in [0, 1], got [0.5, nan]."),
         ((*STACK[:2], torch.ones(3), STACK[2]), "sparsity must be a number or of shape (2,), got shape (3,)"),
         ((WEIGHTS, BIASES, torch.ones(2), NOISE), "sparsity must be a number or of shape (), got shape (2,)"),
         ((WEIGHTS, BIASES[:1], 0.5, NOISE), "biases must have one tensor for each of the 2 layers, got 1"),
@@ -62,7 +62,7 @@ def test_bad_pruning(prune, arguments, message):
 
 @pytest.mark.parametrize("prune", [prune_weights, prune_units])
 def test_an_unknown_scope(prune):
-    message = "scope 'globl' is unknown; choose from layer, global (global?)"
+    message = "Unknown scope 'globl'. Did you mean 'global'? Available: layer, global."
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         prune(WEIGHTS, BIASES, 0.5, NOISE, scope="globl")
 
@@ -70,8 +70,8 @@ def test_an_unknown_scope(prune):
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
-        (next_masks, (MASKS, None, 1.5, NOISE), "fraction must be in [0, 1], got 1.5"),
-        (next_masks, (MASKS, None, 0.5, NOISE, 2), "last_layer_rate must be in [0, 1], got 2"),
+        (next_masks, (MASKS, None, 1.5, NOISE), "fraction must be in [0, 1], got 1.5."),
+        (next_masks, (MASKS, None, 0.5, NOISE, 2), "last_layer_rate must be in [0, 1], got 2."),
         (next_masks, (WEIGHTS, None, 0.5, NOISE), f"masks must be boolean, got {FLOATS}"),
         (
             next_masks,
@@ -83,10 +83,10 @@ def test_an_unknown_scope(prune):
             (MASKS, None, 0.5, WEIGHTS),
             f"noise must be int32, as dynsparse.random.noise gives it, got {FLOATS}",
         ),
-        (round_fraction, (1.5, 2), "total must be in [0, 1], got 1.5"),
-        (round_fraction, (torch.tensor([0.5, 1.5]), 2), "total must be in [0, 1], got [0.5, 1.5]"),
-        (round_fraction, (0.5, 0), "rounds must be an integer of at least 1, got 0"),
-        (round_fraction, (0.5, 1.5), "rounds must be an integer of at least 1, got 1.5"),
+        (round_fraction, (1.5, 2), "total must be in [0, 1], got 1.5."),
+        (round_fraction, (torch.tensor([0.5, 1.5]), 2), "total must be in [0, 1], got [0.5, 1.5]."),
+        (round_fraction, (0.5, 0), "rounds must be an integer of at least 1, got 0."),
+        (round_fraction, (0.5, 1.5), "rounds must be an integer of at least 1, got 1.5."),
         (rewound, (WEIGHTS[:1], MASKS), "initial must have one tensor for each of the 2 layers, got 1"),
         (rewound, (WEIGHTS, WEIGHTS), f"masks must be boolean, got {FLOATS}"),
         (reinitialised, (WEIGHTS[::-1], MASKS), "drawn of layer 0 must have shape (3, 2), got (1, 3)"),

@@ -203,21 +203,21 @@ def problems(**values: Any) -> list[str]:
     return str(raised.value).splitlines()
 
 
-SPARSITIES_ARE = "sparsities must be a list, each value once: in [0, 1], got"
-IN_QUOTES = "in a list, texts stand in quotes: ['a', 'b']"
-KINDS_ARE = "prune_kinds must be a list, each value once: weight, unit, got"
+SPARSITIES_ARE = "sparsities must be a list of distinct values, each in [0, 1], got"
+IN_QUOTES = "Write a list, with quotes around each string: ['a', 'b']"
+KINDS_ARE = "prune_kinds must be a list of distinct values, each one of weight, unit, got"
 
 
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("study", "prune", "study 'prune' is unknown; choose from train, sweep, ticket"),
-        ("study", "tickets", "study 'tickets' is unknown; choose from train, sweep, ticket (ticket?)"),
+        ("study", "prune", "Unknown study 'prune'. Available: train, sweep, ticket"),
+        ("study", "tickets", "Unknown study 'tickets'. Did you mean 'ticket'? Available: train, sweep, ticket"),
         ("sparsities", [], f"{SPARSITIES_ARE} []"),
         ("sparsities", [0.5, 0.5], f"{SPARSITIES_ARE} [0.5, 0.5]"),
         ("sparsities", [1, 1.0], f"{SPARSITIES_ARE} [1, 1.0]"),
         ("sparsities", 0.5, f"{SPARSITIES_ARE} 0.5"),
-        ("sparsities", "0.5", f"{SPARSITIES_ARE} the text '0.5'; {IN_QUOTES}"),
+        ("sparsities", "0.5", f"{SPARSITIES_ARE} the string '0.5'. {IN_QUOTES}"),
         ("sparsities", None, f"{SPARSITIES_ARE} None"),
         ("sparsities", [0.5, 1.5], "sparsities must be in [0, 1], got 1.5"),
         ("sparsities", [-0.1], "sparsities must be in [0, 1], got -0.1"),
@@ -225,33 +225,36 @@ KINDS_ARE = "prune_kinds must be a list, each value once: weight, unit, got"
         ("sparsities", ["0.5"], "sparsities must be a number in [0, 1], got '0.5'"),
         ("prune_kinds", [], f"{KINDS_ARE} []"),
         ("prune_kinds", ["unit", "unit"], f"{KINDS_ARE} ['unit', 'unit']"),
-        ("prune_kinds", "unit", f"{KINDS_ARE} the text 'unit'; {IN_QUOTES}"),
-        ("prune_kinds", ["units"], "prune_kinds 'units' is unknown; choose from weight, unit (unit?)"),
-        ("prune_scope", "all", "prune_scope 'all' is unknown; choose from layer, global"),
+        ("prune_kinds", "unit", f"{KINDS_ARE} the string 'unit'. {IN_QUOTES}"),
+        ("prune_kinds", ["units"], "Unknown prune_kinds 'units'. Did you mean 'unit'? Available: weight, unit"),
+        ("prune_scope", "all", "Unknown prune_scope 'all'. Available: layer, global"),
         ("prune_biases", 1, "prune_biases must be True or False, got 1"),
         ("retrain_epochs", -1, "retrain_epochs must be an integer of at least 0, got -1"),
         ("prune_ratio", 1.01, "prune_ratio must be in [0, 1], got 1.01"),
         ("prune_iter", 0, "prune_iter must be an integer of at least 1, got 0"),
-        ("criterion", "L1", "criterion 'L1' is unknown; choose from l1, random (l1?)"),
-        ("init", "rewind", "init 'rewind' is unknown; choose from original, reinit (reinit?)"),
+        ("criterion", "L1", "Unknown criterion 'L1'. Did you mean 'l1'? Available: l1, random"),
+        ("init", "rewind", "Unknown init 'rewind'. Did you mean 'reinit'? Available: original, reinit"),
         ("rewind_step", 0.5, "rewind_step must be an integer of at least 0, got 0.5"),
         ("last_layer_rate", 2, "last_layer_rate must be in [0, 1], got 2"),
     ],
     ids=str,
 )
 def test_a_value_out_of_range(name: str, value: Any, text: str) -> None:
-    assert problems(**{name: value}) == [text]
+    assert problems(**{name: value}) == [f"{text}."]
 
 
 def test_keys_at_odds_with_each_other() -> None:
     values = {"study": "sweep", "retrain_epochs": 1, "prune_iteratively": True, "sparsities": [0.9, 0.5]}
-    assert problems(**values) == ["sparsities must rise where prune_iteratively is True, got [0.9, 0.5]"]
+    assert problems(**values) == [
+        "sparsities must rise with prune_iteratively=True, got [0.9, 0.5]. Sort them, or set prune_iteratively=False."
+    ]
     # Where each begins with the trained network, or none is trained again, any order is as good.
     for other in ({"prune_iteratively": False}, {"retrain_epochs": 0}, {"study": "train"}):
         Config.of({**BASE, **values, **other})
     with_norm = {"study": "sweep", "batch_norm": True}
     assert problems(**with_norm) == [
-        "prune_kinds: with batch_norm a unit without weights still gives its shift; take ['weight']"
+        "prune_kinds must not contain 'unit' with batch_norm=True: the batch-norm shift of a pruned unit stays. "
+        "Set prune_kinds=['weight'] or batch_norm=False."
     ]
     for other in ({"prune_kinds": ["weight"]}, {"batch_norm": False}, {"study": "ticket"}):
         Config.of({**BASE, **with_norm, **other})

@@ -265,7 +265,7 @@ def test_a_step_beyond_the_first_training_is_refused(rewind_step: int) -> None:
 
 @pytest.mark.parametrize("model", ["SET", "RigL", "GMP", "DSNNMixedHeb"])
 def test_a_method_that_updates_masks_is_refused(model: str) -> None:
-    message = f"study='ticket' prunes by itself, and so does model='{model}'; choose model='Dense' or 'SparseModel', or"
+    message = f"cannot be combined with the mask updates of model='{model}'. Set model='Dense' or 'SparseModel', or"
     with pytest.raises(ConfigError, match=message):
         trainer(model=model)
     if model != "GMP":
