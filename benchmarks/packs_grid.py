@@ -16,7 +16,7 @@ import numpy as np
 
 from dynsparse.config import Config
 from dynsparse.data import DATASETS, Arrays, Source
-from dynsparse.data.download import missing, resolve_data_dir
+from dynsparse.data.download import missing_files, resolve_data_dir
 from dynsparse.io.storage import open_folder
 from dynsparse.planning.packs import filled_up, moved, pack_up, select
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
@@ -38,7 +38,7 @@ def register_data(n_images: int) -> str:
         n_images: to train on; of those to test a sixth.
     """
     files, folder = DATASETS["MNIST"].files, resolve_data_dir(None)
-    if missing(files, folder):
+    if missing_files(files, folder):
         arrays, name = made_up(n_images), "made-up images of MNIST's shape, because MNIST is not there"
     else:
         # Read here, so that torchvision need not be there.

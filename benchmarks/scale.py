@@ -20,7 +20,7 @@ from tabulate import tabulate
 from analysis import load
 from dynsparse.experiment import Experiment
 from dynsparse.io.storage import open_folder
-from dynsparse.results.grid_status import take_stock
+from dynsparse.results.grid_status import scan
 from dynsparse.results.trial_folder import TrialFolder, folder_name
 from dynsparse.tune import run
 
@@ -80,8 +80,8 @@ def on_paper(n_trials, folder):
     for config in configs:
         write_complete(TrialFolder(path.sub(folder_name(config))), config)
     lap("s write")
-    account = take_stock(path, configs)
-    assert len(account.todo(retry_failed=False)) == 0
+    grid = scan(path, configs)
+    assert len(grid.todo(retry_failed=False)) == 0
     lap("s take stock")
     first = load(path.path)
     assert len(first) == n_trials

@@ -217,10 +217,10 @@ def environment_of(names: Sequence[str]) -> dict[str, str]:
     missing = [name for name in names if name not in os.environ]
     if missing:
         raise Refusal(f"--env {', '.join(missing)}: there is no such variable here")
-    from dynsparse.data.download import asked_for
+    from dynsparse.data.download import requested_data_dir
 
     environment = {name: os.environ[name] for name in names}
-    data = asked_for(None)
+    data = requested_data_dir(None)
     if data is not None:
         environment["DYNSPARSE_DATA_DIR"] = data
     return environment

@@ -105,12 +105,12 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
     experiment, configs = checked(file, settings)
     from dynsparse import tune
     from dynsparse.data.download import DataError
-    from dynsparse.results.lock import OwnedError
+    from dynsparse.results.lock import LockedError
 
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
     try:
         outcome = tune.run(experiment, storage, overrides=dict(settings), **options)
-    except (ValueError, OSError, DataError, OwnedError) as error:
+    except (ValueError, OSError, DataError, LockedError) as error:
         raise Refusal(str(error)) from error
     show_outcome(outcome, configs, experiment.metric)
     if outcome.n_unfinished and outcome.stopped_by is not None:
@@ -130,10 +130,12 @@ def again(file: str) -> str:
 def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:
     """What became of a run, where its results are, and the next command to type."""
     from dynsparse.experiment import axes
-    from dynsparse.results.progress import clock
+    from dynsparse.results.progress import format_duration
 
     path = shlex.quote(outcome.path)
-    click.echo(f"\n{plural(outcome.n_complete, 'trial')} complete in {clock(outcome.seconds)}: {outcome.path}")
+    click.echo(
+        f"\n{plural(outcome.n_complete, 'trial')} complete in {format_duration(outcome.seconds)}: {outcome.path}"
+    )
     if outcome.n_unfinished:
         click.echo(f"{plural(outcome.n_unfinished, 'trial')} not finished")
     if outcome.failures:

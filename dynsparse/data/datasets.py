@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsparse.data.download import DataError, asked_for, bring, cause
-from dynsparse.io.shared_arrays import cache_folder, shared
+from dynsparse.data.download import DataError, describe_error, fetch_files, requested_data_dir
+from dynsparse.io.shared_arrays import cache_dir, load_or_make
 
 # train_x, train_y, test_x, test_y. Shapes: x (examples, ...), uint8 pixels; y (examples,), classes from 0 on.
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -165,7 +165,7 @@ def load_dataset(name: str, data_dir: str | None = None, pixels: str = "standard
     """
     if name not in DATASETS:
         raise DataError(f"unknown dataset_name {name!r}; choose from {', '.join(DATASETS)}")
-    return _load(name, DATASETS[name], asked_for(data_dir) or str(cache_folder()), pixels)
+    return _load(name, DATASETS[name], requested_data_dir(data_dir) or str(cache_dir()), pixels)
 
 
 # A process trains many trials on the same data. Two data sets are kept, for a grid over them, and no more: the torch
@@ -173,7 +173,7 @@ def load_dataset(name: str, data_dir: str | None = None, pixels: str = "standard
 @lru_cache(maxsize=2)
 @torch.inference_mode(False)
 def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
-    folder = bring(name, source.files, data_dir, lambda folder: source.read(folder, True))
+    folder = fetch_files(name, source.files, data_dir, lambda folder: source.read(folder, True))
 
     def read() -> tuple[Arrays, dict[str, float]]:
         try:
@@ -184,7 +184,7 @@ def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
             if not source.files:
                 raise
             raise DataError(
-                f"{name} in {folder} cannot be read; its files may be damaged ({cause(error)}). Replace them, "
+                f"{name} in {folder} cannot be read; its files may be damaged ({describe_error(error)}). Replace them, "
                 f"or delete them to have them downloaded again: {', '.join(source.files)}"
             ) from error
         mean, std = _moments(train_x)
@@ -193,7 +193,7 @@ def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
 
     # What comes with a package is small, and there in an instant.
     files = [folder / file for file in source.files]
-    (train_x, train_y, test_x, test_y), moments = shared(name, files, read) if files else read()
+    (train_x, train_y, test_x, test_y), moments = load_or_make(name, files, read) if files else read()
     mean, scale = PIXELS[pixels](train_x, moments)
     labels = torch.tensor(train_y), torch.tensor(test_y)
     return Dataset(

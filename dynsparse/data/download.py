@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from dynsparse.io.shared_arrays import cache_folder
+from dynsparse.io.shared_arrays import cache_dir
 
 # A download fails when an address does not answer, or sends nothing, for so long.
 DOWNLOAD_TIMEOUT_SECONDS = 5.0
@@ -23,7 +23,7 @@ class DataError(Exception):
     """A data set that cannot be had; the message says what to do."""
 
 
-def asked_for(data_dir: str | None) -> str | None:
+def requested_data_dir(data_dir: str | None) -> str | None:
     """`data_dir`, else DYNSPARSE_DATA_DIR: a folder, from the root, or that of a store (s3://bucket/folder)."""
     where = data_dir or os.environ.get("DYNSPARSE_DATA_DIR")
     if not where or "://" in where:
@@ -36,21 +36,21 @@ def resolve_data_dir(data_dir: str | None) -> Path:
 
     What a store has is fetched into the cache, once to each machine.
     """
-    where = asked_for(data_dir)
+    where = requested_data_dir(data_dir)
     if where is None:
-        return cache_folder()
+        return cache_dir()
     if "://" in where:
-        return cache_folder() / "fetched" / hashlib.sha256(where.encode()).hexdigest()[:12]
+        return cache_dir() / "fetched" / hashlib.sha256(where.encode()).hexdigest()[:12]
     return Path(where)
 
 
-def missing(files: Sequence[str], folder: Path) -> list[str]:
+def missing_files(files: Sequence[str], folder: Path) -> list[str]:
     """Those of the files that the folder has not."""
     # Unlike Path.is_file, os.path.isfile does not raise where the folder may not be entered.
     return [file for file in files if not os.path.isfile(folder / file)]
 
 
-def bring(name: str, files: Sequence[str], data_dir: str, download: Callable[[Path], object]) -> Path:
+def fetch_files(name: str, files: Sequence[str], data_dir: str, download: Callable[[Path], object]) -> Path:
     """The folder of a data set, with all its files in it: downloaded or fetched if they are not there.
 
     Args:
@@ -59,7 +59,7 @@ def bring(name: str, files: Sequence[str], data_dir: str, download: Callable[[Pa
     Raises: DataError.
     """
     folder = resolve_data_dir(data_dir)
-    if not missing(files, folder):
+    if not missing_files(files, folder):
         return folder
     if "://" in data_dir:
         _put(name, files, folder, lambda beside: _fetch(name, files, data_dir, beside))
@@ -75,8 +75,8 @@ def bring(name: str, files: Sequence[str], data_dir: str, download: Callable[[Pa
             (folder / f".{name}.lock").unlink()
             folder.rmdir()
         raise DataError(
-            f"{name} is missing in {folder} and cannot be downloaded ({cause(error)}). Put these files "
-            f"there, unpacked: {', '.join(missing(files, folder))}; or name a folder that has them, with "
+            f"{name} is missing in {folder} and cannot be downloaded ({describe_error(error)}). Put these files "
+            f"there, unpacked: {', '.join(missing_files(files, folder))}; or name a folder that has them, with "
             f"data_dir or the environment variable DYNSPARSE_DATA_DIR; or use dataset_name='digits', which "
             f"needs no files"
         ) from error
@@ -90,7 +90,7 @@ def _put(name: str, files: Sequence[str], folder: Path, into: Callable[[Path], o
     folder.mkdir(parents=True, exist_ok=True)
     beside = folder / f".{name}.download"
     with FileLock(folder / f".{name}.lock"):
-        if not missing(files, folder):  # another process had the lock, and has brought it
+        if not missing_files(files, folder):  # another process had the lock, and has brought it
             return
         shutil.rmtree(beside, ignore_errors=True)  # left by a process that was killed
         try:
@@ -116,9 +116,9 @@ def _fetch(name: str, files: Sequence[str], where: str, beside: Path) -> None:
             (beside / file).parent.mkdir(parents=True, exist_ok=True)
             (beside / file).write_bytes(content)
     except (OSError, ValueError) as error:
-        raise DataError(f"{name} cannot be fetched from {where} ({cause(error)})") from error
+        raise DataError(f"{name} cannot be fetched from {where} ({describe_error(error)})") from error
 
 
-def cause(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """An error in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

@@ -10,7 +10,7 @@ from torch import nn
 
 from dynsparse.config import Config
 from dynsparse.data import DATASETS, Dataset, load_dataset
-from dynsparse.data.download import DataError, missing, resolve_data_dir
+from dynsparse.data.download import DataError, missing_files, resolve_data_dir
 
 BATCH = 1000
 
@@ -19,7 +19,7 @@ def dataset_at_hand(config: Config) -> Dataset | None:
     """The trial's data set; None where it would have to be downloaded, or cannot be read."""
     # The trial's own folder may be one of another machine.
     for data_dir in (config.data_dir, None):
-        if not missing(DATASETS[config.dataset_name].files, resolve_data_dir(data_dir)):
+        if not missing_files(DATASETS[config.dataset_name].files, resolve_data_dir(data_dir)):
             with suppress(DataError):
                 return load_dataset(config.dataset_name, data_dir, config.pixels)
     return None

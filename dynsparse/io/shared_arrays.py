@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 Arrays = tuple[np.ndarray[Any, Any], ...]
-Made = tuple[Arrays, dict[str, float]]
+SharedArrays = tuple[Arrays, dict[str, float]]
 
 
-def cache_folder() -> Path:
+def cache_dir() -> Path:
     """The folder of what can be had again: XDG_CACHE_HOME/dynsparse, or ~/.cache/dynsparse."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "dynsparse"
 
 
-def shared(name: str, files: Sequence[Path], make: Callable[[], Made]) -> Made:
+def load_or_make(name: str, files: Sequence[Path], make: Callable[[], SharedArrays]) -> SharedArrays:
     """What `make` returns: arrays, read-only, and numbers. It is called once on a machine, until `files` change.
 
     What is kept is compared with its checksum, and made anew where it does not fit. Where nothing can be kept, as on a
@@ -33,20 +33,20 @@ def shared(name: str, files: Sequence[Path], make: Callable[[], Made]) -> Made:
         files: from which `make` reads; their sizes and times of change are compared.
     """
     place = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()[:12]
-    folder = cache_folder() / "arrays" / f"{name}-{place}"
+    folder = cache_dir() / "arrays" / f"{name}-{place}"
     stamps = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    found = _opened(folder, stamps)
+    found = _load(folder, stamps)
     if found is not None:
         return found
     made = make()
     try:
-        _keep(folder, stamps, made)
+        _store(folder, stamps, made)
     except OSError:
         return made
-    return _opened(folder, stamps) or made
+    return _load(folder, stamps) or made
 
 
-def _opened(folder: Path, stamps: Any) -> Made | None:
+def _load(folder: Path, stamps: Any) -> SharedArrays | None:
     """What is kept; None if there is nothing, or it is not what it was."""
     try:
         about = json.loads((folder / "about.json").read_bytes())
@@ -60,7 +60,7 @@ def _opened(folder: Path, stamps: Any) -> Made | None:
         return None
 
 
-def _keep(folder: Path, stamps: Any, made: Made) -> None:
+def _store(folder: Path, stamps: Any, made: SharedArrays) -> None:
     """Write beside, then move into place: nobody sees half of it. Raises: OSError."""
     arrays, numbers = made
     folder.parent.mkdir(parents=True, exist_ok=True)

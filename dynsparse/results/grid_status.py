@@ -16,7 +16,7 @@ from dynsparse.experiment import axes
 from dynsparse.io.storage import Folder
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 
-LOOKS_AT_ONCE = 32
+SCAN_THREADS = 32
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Found:
+class TrialStatus:
     """A trial of the grid and what its folder says of it."""
 
     config: Config
@@ -40,84 +40,84 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Account:
+class GridStatus:
     """All trials of a grid, and the folders beside them that are none of its trials."""
 
-    found: list[Found]
+    trials: list[TrialStatus]
     others: list[str]
 
-    def of(self, state: State) -> list[Config]:
+    def in_state(self, state: State) -> list[Config]:
         """The trials in a state, in the order of the grid."""
-        return [each.config for each in self.found if each.state is state]
+        return [each.config for each in self.trials if each.state is state]
 
     def todo(self, *, retry_failed: bool) -> list[Config]:
         """The trials to run: what has begun first, so that it is soon complete."""
         return [
-            *self.of(State.STARTED),
-            *(self.of(State.FAILED) if retry_failed else []),
-            *self.of(State.NEW),
+            *self.in_state(State.STARTED),
+            *(self.in_state(State.FAILED) if retry_failed else []),
+            *self.in_state(State.NEW),
         ]
 
-    def damaged(self) -> bool:
+    def has_damage(self) -> bool:
         """Whether a complete trial lacks something beside its rows: nobody runs it, so `repair` writes it again."""
-        return any(each.damage for each in self.found if each.state is State.COMPLETE)
+        return any(each.damage for each in self.trials if each.state is State.COMPLETE)
 
     def repair(self, folder: Folder) -> None:
         """Write again what complete trials lack. Raises: OSError where the storage fails."""
-        for each in self.found:
+        for each in self.trials:
             if each.state is State.COMPLETE and each.damage:
                 TrialFolder(folder.sub(folder_name(each.config))).repair(each.config)
 
     def failures(self) -> list[Failure]:
         """The trials that failed."""
-        varying = axes([each.config for each in self.found])
+        varying = axes([each.config for each in self.trials])
         return [
             Failure(folder_name(each.config), {key: getattr(each.config, key) for key in varying}, each.error or "")
-            for each in self.found
+            for each in self.trials
             if each.state is State.FAILED
         ]
 
-    def text(self, *, retry_failed: bool) -> str:
+    def summary(self, *, retry_failed: bool) -> str:
         """For example "12 trials: 5 complete, 2 to continue, 5 to run"; then what else the user should know."""
         counts = {
-            "complete": len(self.of(State.COMPLETE)),
-            "to continue": len(self.of(State.STARTED)),
+            "complete": len(self.in_state(State.COMPLETE)),
+            "to continue": len(self.in_state(State.STARTED)),
             "failed, to run again" if retry_failed else "failed (--retry-failed runs them again)": len(
-                self.of(State.FAILED)
+                self.in_state(State.FAILED)
             ),
-            "to run": len(self.of(State.NEW)),
+            "to run": len(self.in_state(State.NEW)),
         }
         parts = [f"{count} {what}" for what, count in counts.items() if count]
-        lines = [f"{len(self.found)} trial{'s' * (len(self.found) != 1)}: {', '.join(parts)}"]
+        lines = [f"{len(self.trials)} trial{'s' * (len(self.trials) != 1)}: {', '.join(parts)}"]
         if self.others:
             lines.append(f"{len(self.others)} more in the folder are not in the grid (any more); they stay as they are")
-        versions = {each.version for each in self.found if each.version is not None}
+        versions = {each.version for each in self.trials if each.version is not None}
         if versions - {version()}:
             lines.append(
                 f"some were begun by another version of the code: {', '.join(sorted(versions))}; this is {version()}"
             )
-        lines += [f"damaged: {folder_name(each.config)}/{what}" for each in self.found for what in each.damage]
+        lines += [f"damaged: {folder_name(each.config)}/{what}" for each in self.trials for what in each.damage]
         return "\n".join(lines)
 
 
-def take_stock(folder: Folder, configs: Sequence[Config]) -> Account:
+def scan(folder: Folder, configs: Sequence[Config]) -> GridStatus:
     """What a folder holds of a grid. Raises: OSError where the storage fails."""
     there = {name for name in folder.names() if name.startswith("trial_")}
 
-    def look(config: Config) -> Found:
+    def look(config: Config) -> TrialStatus:
         name = folder_name(config)
         if name not in there:
-            return Found(config, State.NEW, None, None, [])
+            return TrialStatus(config, State.NEW, None, None, [])
         trial = TrialFolder(folder.sub(name))
         state, error, about = trial.state(), trial.error(), trial.about()
         if state is State.COMPLETE:
-            trial.look_beside_rows()
-        return Found(config, state, error, about.get("version"), list(dict.fromkeys(trial.damage)))
+            trial.check_other_files()
+        return TrialStatus(config, state, error, about.get("version"), list(dict.fromkeys(trial.damage)))
 
     # An object store takes its time for each file, but answers many questions at once.
-    with ThreadPoolExecutor(LOOKS_AT_ONCE) as threads:
+    with ThreadPoolExecutor(SCAN_THREADS) as threads:
         found = list(threads.map(look, configs))
-    return Account(found, sorted(there - {folder_name(config) for config in configs}))
+    return GridStatus(found, sorted(there - {folder_name(config) for config in configs}))
 
 
 @cache

@@ -15,15 +15,15 @@ from dynsparse.io.storage import Folder
 FILE = "lease.json"
 HEARTBEAT_SECONDS = 5.0
 # An owner on another machine that has been silent for so long is taken for dead.
-SILENCE_SECONDS = 30.0
+STALE_SECONDS = 30.0
 
 
-class OwnedError(RuntimeError):
+class LockedError(RuntimeError):
     """The experiment is run by another process; the message names it."""
 
 
-class Lease:
-    """Held from `with Lease(folder):` to its end. Raises: OwnedError; OSError where the storage fails."""
+class Lock:
+    """Held from `with Lock(folder):` to its end. Raises: LockedError; OSError where the storage fails."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -31,14 +31,14 @@ class Lease:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> Lease:
-        refuse_owned(self._folder)
+    def __enter__(self) -> Lock:
+        check_unlocked(self._folder)
         self._write()
         # Two that found it free at once both wrote; who reads itself has it.
         time.sleep(0.2)
         owner = self._owner()
         if owner is not None and not self._is_mine(owner):
-            raise OwnedError(f"{self._folder.path} was taken just now by process {owner['pid']} on {owner['host']}")
+            raise LockedError(f"{self._folder.path} was taken just now by process {owner['pid']} on {owner['host']}")
         self._thread.start()
         return self
 
@@ -55,7 +55,7 @@ class Lease:
         return all(owner[name] == value for name, value in self._me.items())
 
     def _owner(self) -> dict[str, Any] | None:
-        return owner_of(self._folder)
+        return read_owner(self._folder)
 
     def _write(self) -> None:
         self._folder.replace(FILE, json.dumps({**self._me, "heartbeat": time.time()}).encode())
@@ -69,7 +69,7 @@ class Lease:
                 continue
 
 
-def owner_of(folder: Folder) -> dict[str, Any] | None:
+def read_owner(folder: Folder) -> dict[str, Any] | None:
     """Who has the lease of an experiment: host, pid, started, heartbeat; None if nobody, or nobody knows."""
     try:
         owner = json.loads(folder.read(FILE) or b"null")
@@ -79,11 +79,11 @@ def owner_of(folder: Folder) -> dict[str, Any] | None:
     return owner if isinstance(owner, dict) and names <= owner.keys() else None
 
 
-def refuse_owned(folder: Folder) -> None:
-    """Raises: OwnedError where another process has the lease."""
-    owner = owner_of(folder)
+def check_unlocked(folder: Folder) -> None:
+    """Raises: LockedError where another process has the lease."""
+    owner = read_owner(folder)
     if owner is not None and is_alive(owner):
-        raise OwnedError(f"{folder.path} is run by process {owner['pid']} on {owner['host']}; wait for it, or stop it")
+        raise LockedError(f"{folder.path} is run by process {owner['pid']} on {owner['host']}; wait for it, or stop it")
 
 
 def is_alive(owner: dict[str, Any]) -> bool:
@@ -96,4 +96,4 @@ def is_alive(owner: dict[str, Any]) -> bool:
         except PermissionError:
             pass
     # A number may have gone to another process since: it is the heartbeat that counts.
-    return bool(time.time() - owner["heartbeat"] < SILENCE_SECONDS)
+    return bool(time.time() - owner["heartbeat"] < STALE_SECONDS)

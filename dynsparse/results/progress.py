@@ -65,7 +65,7 @@ class Progress:
             parts.append(f"{self.failed} failed")
         left = self.seconds_left(now)
         if left is not None and self.done + self.failed < self.n_trials:
-            parts.append(f"{clock(left)} left")
+            parts.append(f"{format_duration(left)} left")
         if self.best_trial:
             parts.append(f"best {self.metric} {self.best:.4g} ({self.best_trial})")
         return ", ".join(parts)
@@ -117,7 +117,7 @@ class Display:
         stream.flush()
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Hours, minutes and seconds: 0:02:05."""
     whole = round(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -72,7 +72,7 @@ class TrialFolder:
         """Whether `begin` has been here. A machine that does not see the storage sees that nobody has."""
         return self._folder.read("params.json") is not None
 
-    def look_beside_rows(self) -> None:
+    def check_other_files(self) -> None:
         """Name in `damage` what a complete trial lacks beside its rows."""
         later = keys().keys() - (self._json("params.json") or keys()).keys()
         if later:
@@ -177,7 +177,7 @@ class TrialFolder:
     def complete(self, n_rows: int) -> None:
         """Mark the trial as complete: the last thing that is written. Of its checkpoints the last is kept."""
         checksum = hashlib.sha256(self._folder.read("result.json") or b"").hexdigest()
-        self.forget_failure()
+        self.clear_failure()
         self._folder.replace("complete.json", _encode({"rows": n_rows, "sha256": checksum}))
         for name in self._checkpoint_names()[1:]:
             self._folder.delete(name)
@@ -187,7 +187,7 @@ class TrialFolder:
         self._folder.replace("error.txt", text.rstrip().encode() + b"\n")
         self._folder.replace("failed.json", _encode({"error": (text.strip().splitlines() or ["unknown"])[-1]}))
 
-    def forget_failure(self) -> None:
+    def clear_failure(self) -> None:
         """The trial is to run again."""
         self._folder.delete("failed.json")
         self._folder.delete("error.txt")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dynsparse.io.storage import Folder, open_folder
-from dynsparse.results.lock import is_alive, owner_of
+from dynsparse.results.lock import is_alive, read_owner
 
 STATUS_FILE = "status.json"
 LOOK_SECONDS = 2.0
@@ -31,7 +31,7 @@ def follow(path: str, *, once: bool = False) -> Iterator[str]:
     folder = open_folder(path)
     shown = None
     while True:
-        status, owner = read_status(folder), owner_of(folder)
+        status, owner = read_status(folder), read_owner(folder)
         goes_on = owner is not None and is_alive(owner)
         if status is None and not goes_on:
             if once:

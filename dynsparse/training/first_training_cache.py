@@ -1,6 +1,6 @@
-"""The first trainings that this process has done, for trials that begin with the same one.
+"""Cache, in this process, of finished first trainings, for trials that start with the same one.
 
-All tickets of a seed begin with one dense network: a worker that has trained it takes it from here.
+All tickets of a seed start with one dense network. A worker that has already trained it takes rows and state from here.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from typing import Any, NamedTuple
 from dynsparse.config import Config
 from dynsparse.planning.plan import Plan, keys_read
 
-# Weights, optimiser state and the network to go back to: 5 MB for a trial of 784-300-100-10.
-REMEMBERED = 4
-# A pack of more is not remembered: its memory is the device's.
-MOST_TRIALS = 16
+# An entry holds weights, optimizer state and the network to rewind to: 5 MB for a trial of 784-300-100-10.
+MAX_ENTRIES = 4
+# Larger packs are not cached, because their state occupies the memory of the device.
+MAX_TRIALS = 16
 
 
 class FirstTraining(NamedTuple):
-    """What it gave."""
+    """The results of a first training."""
 
     rows: list[Any]  # of each epoch
-    state: dict[str, Any]  # of the Trainer after it
+    state: dict[str, Any]  # of the Trainer after the last epoch
 
 
-_found: OrderedDict[Hashable, FirstTraining] = OrderedDict()
+_cache: OrderedDict[Hashable, FirstTraining] = OrderedDict()
 
 
-def key(configs: Sequence[Config], plan: Plan) -> Hashable:
-    """Equal for packs that begin with the same training; None for one that is too wide to be remembered."""
-    if len(configs) > MOST_TRIALS:
+def cache_key(configs: Sequence[Config], plan: Plan) -> Hashable:
+    """Return a key that is equal for packs that start with the same training; None for a pack too large to cache."""
+    if len(configs) > MAX_TRIALS:
         return None
     ordinary = [replace(config, study="train") for config in configs]
     values = tuple(tuple((name, getattr(each, name)) for name in sorted(keys_read(each))) for each in ordinary)
     return values, plan.study.rewind_step
 
 
-def recall(which: Hashable) -> FirstTraining | None:
-    """What such a training gave, if one is remembered; None of None."""
-    found = None if which is None else _found.get(which)
-    if found is not None:
-        _found.move_to_end(which)
-    return found
+def load(key: Hashable) -> FirstTraining | None:
+    """Return the cached training of a key; None if there is none or the key is None."""
+    cached = None if key is None else _cache.get(key)
+    if cached is not None:
+        _cache.move_to_end(key)
+    return cached
 
 
-def remember(which: Hashable, rows: list[Any], state: dict[str, Any]) -> None:
-    """Keep a copy; the one that was used longest ago is forgotten."""
-    _found[which] = FirstTraining(list(rows), copy.deepcopy(state))
-    while len(_found) > REMEMBERED:
-        _found.popitem(last=False)
+def store(key: Hashable, rows: list[Any], state: dict[str, Any]) -> None:
+    """Cache a copy of a training, and drop the least recently used entry if there are too many."""
+    _cache[key] = FirstTraining(list(rows), copy.deepcopy(state))
+    while len(_cache) > MAX_ENTRIES:
+        _cache.popitem(last=False)
 
 
-def forget() -> None:
-    """Empty the memory."""
-    _found.clear()
+def clear() -> None:
+    """Empty the cache."""
+    _cache.clear()

@@ -18,7 +18,7 @@ from dynsparse.ops import masks
 from dynsparse.planning.plan import plan
 from dynsparse.random import Purpose
 from dynsparse.studies import Columns, Network, Occasion, Parameters
-from dynsparse.training import first_training_cache as remembered
+from dynsparse.training import first_training_cache
 from dynsparse.training.survival import Survival
 
 Row = dict[str, float | str]
@@ -50,10 +50,12 @@ class Trainer:
         self._load_data()
         self._kept: dict[str, Network] = {}
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
-        self._first_training = remembered.key(configs, self.plan) if self.plan.study.shares_training else None
+        self._first_training = (
+            first_training_cache.cache_key(configs, self.plan) if self.plan.study.shares_training else None
+        )
         self._first_rows: list[list[Row | None]] = []
         # While it lasts, rows are taken from it, and the networks are as they begin.
-        self._replay = remembered.recall(self._first_training)
+        self._replay = first_training_cache.load(self._first_training)
 
     def _load_data(self) -> None:
         """The data set as the engine wants it; trials of one seed share what is drawn from it."""
@@ -130,7 +132,7 @@ class Trainer:
         """Keep what the first training gives, if it was seen from its first epoch on."""
         self._first_rows.append(copy.deepcopy(rows))
         if self.n_rows == len(self._first_rows) == self.plan.epochs:
-            remembered.remember(self._first_training, self._first_rows, self.state_dict())
+            first_training_cache.store(self._first_training, self._first_rows, self.state_dict())
 
     def _step(self) -> list[Row | None]:
         step = self.plan.study.steps[self.n_rows]

@@ -1,4 +1,4 @@
-"""`run`: the trials of an experiment on Ray Tune, from the checks before the first to the account of the last."""
+"""`run`: the trials of an experiment on Ray Tune, from the checks before the first to the outcome of the last."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ray import tune
 from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.config import Config
-from dynsparse.data.download import asked_for
+from dynsparse.data.download import requested_data_dir
 from dynsparse.engines import engine_of
 from dynsparse.experiment import Experiment, ExperimentError, check_name, load_experiment
 from dynsparse.io.storage import Folder, open_folder
-from dynsparse.results.grid_status import Account, Failure, take_stock, version
-from dynsparse.results.lock import Lease, OwnedError, refuse_owned
+from dynsparse.results.grid_status import Failure, GridStatus, scan, version
+from dynsparse.results.lock import Lock, LockedError, check_unlocked
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import preflight
 from dynsparse.tune.interrupts import Signals, StopWhenAsked
@@ -90,7 +90,7 @@ def run(
         callbacks: more of Tune's callbacks. Tune tells them of packs, not of trials: where there are any, "auto" is
             "off". For the same reason `tensorboard` and a `pack` of more than 1 are refused.
 
-    Raises: ConfigError, ExperimentError, DataError before any trial has started; OwnedError if another process runs
+    Raises: ConfigError, ExperimentError, DataError before any trial has started; LockedError if another process runs
     this experiment.
     """
     if not isinstance(experiment, Experiment):
@@ -114,9 +114,9 @@ def run(
     signals = Signals()
     try:
         with signals:
-            account = take_stock(folder, configs)
-            print(account.text(retry_failed=retry_failed), file=sys.stderr)
-            todo = account.todo(retry_failed=retry_failed)
+            grid = scan(folder, configs)
+            print(grid.summary(retry_failed=retry_failed), file=sys.stderr)
+            todo = grid.todo(retry_failed=retry_failed)
             if todo:
                 preflight.refuse_impossible_trials(todo)
                 slower = preflight.why_torch(todo)
@@ -124,18 +124,18 @@ def run(
                     print(slower, file=sys.stderr)
                 signals.check()
                 # Taken below, once nothing else can be refused; but nobody should wait for Ray to be told.
-                refuse_owned(folder)
+                check_unlocked(folder)
                 with a_ray(address), quiet_tune():
                     # Ray has set a handler for TERM that would end the process there and then.
                     signals.listen()
                     signals.check()
                     preflight.refuse_impossible_resources(cpus, gpus, address)
                     preflight.check_nodes(folder, configs)
-                    with Lease(folder):
+                    with Lock(folder):
                         # Seen again under the lease: another run may have ended just now.
-                        account = take_stock(folder, configs)
-                        account.repair(folder)
-                        todo = account.todo(retry_failed=retry_failed)
+                        grid = scan(folder, configs)
+                        grid.repair(folder)
+                        todo = grid.todo(retry_failed=retry_failed)
                         _begin(folder, todo)
                         job = Job(folder.path, checkpoint_epochs, epoch_seconds, trial_seconds)
                         more = [StopWhenAsked(signals), *([TBXLoggerCallback()] if tensorboard else []), *callbacks]
@@ -143,9 +143,9 @@ def run(
                         gpus_there = ray.cluster_resources().get("GPU", 0)
                         width = shared_out(len(todo), gpus_there, gpus, widest) if pack == "auto" else widest
                         launch = Launch(folder, storage, name, job, cpus, gpus, max_failures, more, signals)
-                        launch.train(todo, width, n_complete=len(account.of(State.COMPLETE)))
-            elif account.damaged():
-                _repair(folder, account)
+                        launch.train(todo, width, n_complete=len(grid.in_state(State.COMPLETE)))
+            elif grid.has_damage():
+                _repair(folder, grid)
     except KeyboardInterrupt:
         # From `check`, or the second signal.
         if signals.received() is None:
@@ -159,7 +159,7 @@ def run(
 
 def launched(config: Config) -> Config:
     """The configuration as a worker gets it: its own working directory is another, so paths are made absolute."""
-    return replace(config, data_dir=asked_for(config.data_dir))
+    return replace(config, data_dir=requested_data_dir(config.data_dir))
 
 
 def _free_name(storage: str, name: str) -> str:
@@ -181,12 +181,12 @@ def _opened(storage: str, name: str) -> Folder:
     return folder
 
 
-def _repair(folder: Folder, account: Account) -> None:
+def _repair(folder: Folder, grid: GridStatus) -> None:
     """Where there is nothing to run, and so no reason to refuse anything."""
     try:
-        with Lease(folder):
-            account.repair(folder)
-    except (OSError, OwnedError) as error:
+        with Lock(folder):
+            grid.repair(folder)
+    except (OSError, LockedError) as error:
         print(f"what is damaged stays so: {error}", file=sys.stderr)
 
 
@@ -197,7 +197,7 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
         # So that a trial which never gets its turn is seen, too.
         trial = TrialFolder(folder.sub(folder_name(config)))
         trial.begin(config, {"version": version(), "engine": engine_of(config).name})
-        trial.forget_failure()
+        trial.clear_failure()
 
     try:
         at_once(begin, configs)
@@ -209,6 +209,6 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
 
 
 def _outcome(folder: Folder, configs: Sequence[Config], seconds: float, stopped_by: int | None) -> Outcome:
-    account = take_stock(folder, configs)
-    n_complete, failures = len(account.of(State.COMPLETE)), account.failures()
+    grid = scan(folder, configs)
+    n_complete, failures = len(grid.in_state(State.COMPLETE)), grid.failures()
     return Outcome(folder.path, n_complete, len(configs) - n_complete - len(failures), failures, seconds, stopped_by)

@@ -17,7 +17,7 @@ from dynsparse.config import Config
 from dynsparse.experiment import axes
 from dynsparse.io.storage import Folder
 from dynsparse.planning.packs import pack_up
-from dynsparse.results.grid_status import take_stock
+from dynsparse.results.grid_status import scan
 from dynsparse.results.trial_folder import State, folder_name
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
 from dynsparse.tune.interrupts import Signals
@@ -86,9 +86,9 @@ class Launch:
             if lost:
                 width = max(max(map(len, lost)) // 2, 1)
                 print(f"\n{what}; what is left goes on in packs of at most {width}", file=sys.stderr)
-            account = take_stock(self.folder, todo)
-            n_complete += len(account.of(State.COMPLETE))
-            todo = account.todo(retry_failed=False)
+            grid = scan(self.folder, todo)
+            n_complete += len(grid.in_state(State.COMPLETE))
+            todo = grid.todo(retry_failed=False)
 
     def _tuner(self, configs: Sequence[Config], width: int, callbacks: list[tune.Callback]) -> tune.Tuner:
         packs = pack_up(configs, width) if width > 1 else [[place] for place in range(len(configs))]

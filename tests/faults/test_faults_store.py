@@ -41,9 +41,9 @@ def check_store(bed, reference):
 def test_the_store_is_away_for_20_seconds(remote, reference, s3):  # noqa: F811
     run = remote.start()
     remote.wait_for(lambda events: len(events) >= 20)
-    s3.go_away()
+    s3.stop()
     time.sleep(20)
-    s3.come_back()
+    s3.start()
     assert run.wait(240) == 0, run.text
     assert "Traceback" not in run.text
     check_store(remote, reference)

@@ -28,16 +28,16 @@ class Store:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def go_away(self):
+    def stop(self):
         self._server.stop()
 
-    def come_back(self):
+    def start(self):
         self._server = ThreadedMotoServer("127.0.0.1", port=self._port, verbose=False)
         self._server.start()
 
 
 @contextmanager
-def a_store():
+def running_store():
     """A server with an empty bucket, which the environment of this process and its children points to."""
     store = Store()
     before = {name: os.environ.get(name) for name in store.environment}
@@ -46,12 +46,12 @@ def a_store():
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         yield store
     finally:
-        store.go_away()
+        store.stop()
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 @pytest.fixture(scope="module")
 def s3():
-    with a_store() as store:
+    with running_store() as store:
         yield store

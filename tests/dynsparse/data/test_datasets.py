@@ -12,12 +12,13 @@ import pytest
 import torch
 import torchvision
 from sklearn.datasets import load_digits
-from support.idx_files import assert_is, idx, made_up, write_idx
+from support.idx_files import assert_dataset_equals, idx, random_images, write_idx
 
 from dynsparse import data
 from dynsparse.data import (
     DATASETS,
     Source,
+    datasets,
     load_dataset,
 )
 from dynsparse.data.download import DataError, resolve_data_dir
@@ -71,7 +72,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
     train = sorted(set(range(1797)) - set(test))
     dataset = load_dataset("digits")
     # `normalised` divides by 255, digits by 16: after normalisation it is the same.
-    assert_is(dataset, digits.images[train], digits.target[train], digits.images[test], digits.target[test])
+    assert_dataset_equals(dataset, digits.images[train], digits.target[train], digits.images[test], digits.target[test])
     assert (len(dataset.train_y), len(dataset.test_y), dataset.input_size) == (1437, 360, 64)
     share = dataset.test_y.bincount() / torch.from_numpy(digits.target).bincount()
     assert share.min() > 0.19
@@ -83,7 +84,7 @@ def test_idx_files(name: str, tmp_path: Path) -> None:
     arrays = write_idx(tmp_path, name)
     written = sorted(tmp_path.rglob("*"))
     dataset = load_dataset(name, str(tmp_path))
-    assert_is(dataset, *arrays)
+    assert_dataset_equals(dataset, *arrays)
     assert (dataset.name, dataset.input_size) == (name, 784)
     assert dataset.num_classes == DATASETS[name].num_classes
     assert sorted(tmp_path.rglob("*")) == written, "reading must work in a folder that is read-only"
@@ -91,7 +92,7 @@ def test_idx_files(name: str, tmp_path: Path) -> None:
 
 def write_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, ...]:
     """A small CIFAR10, with its checksums where torchvision has those of the real one."""
-    train, test = made_up(50, (3, 32, 32), 10, 0), made_up(20, (3, 32, 32), 10, 1)
+    train, test = random_images(50, (3, 32, 32), 10, 0), random_images(20, (3, 32, 32), 10, 1)
     batches = {
         f"data_batch_{i + 1}": {
             "data": train[0][10 * i : 10 * i + 10],
@@ -123,7 +124,7 @@ def test_cifar10_keeps_the_order_of_its_files(tmp_path: Path, monkeypatch: pytes
     arrays = write_cifar10(tmp_path, monkeypatch)
     assert len(list((tmp_path / "cifar-10-batches-py").iterdir())) == len(DATASETS["CIFAR10"].files)
     dataset = load_dataset("CIFAR10", str(tmp_path))
-    assert_is(dataset, *arrays)
+    assert_dataset_equals(dataset, *arrays)
     assert dataset.input_size == 3072
 
 
@@ -152,7 +153,7 @@ def test_a_process_loads_a_data_set_once(tmp_path: Path) -> None:
 
 
 def test_a_data_set_that_is_first_used_in_inference_mode_can_be_trained_on() -> None:
-    data._load.cache_clear()
+    datasets._load.cache_clear()
     with torch.inference_mode():
         dataset = load_dataset("digits")
         tensors = dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y
@@ -161,9 +162,9 @@ def test_a_data_set_that_is_first_used_in_inference_mode_can_be_trained_on() -> 
 
 
 def test_a_row_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    train, test = made_up(30, (2, 3), 3, 0), made_up(12, (2, 3), 3, 1)
+    train, test = random_images(30, (2, 3), 3, 0), random_images(12, (2, 3), 3, 1)
     monkeypatch.setitem(DATASETS, "mine", Source(6, 3, lambda folder, download: (*train, *test)))
-    assert_is(load_dataset("mine"), *train, *test)
+    assert_dataset_equals(load_dataset("mine"), *train, *test)
 
 
 # Files that are damaged

@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 import torchvision
-from support.idx_files import assert_is, write_idx
+from support.idx_files import assert_dataset_equals, write_idx
 from support.s3 import BUCKET, s3  # noqa: F401  # a fixture
 
-from dynsparse.data import DATASETS, load_dataset
-from dynsparse.data import download as data_files
+from dynsparse.data import DATASETS, download, load_dataset
 from dynsparse.data.datasets import _load
 from dynsparse.data.download import DataError, resolve_data_dir
 from dynsparse.io.storage import open_folder
@@ -75,7 +74,7 @@ def test_a_data_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_a_server_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data_files, "DOWNLOAD_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(download, "DOWNLOAD_TIMEOUT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
         with pytest.raises(DataError, match="timed out"):
@@ -139,7 +138,7 @@ def files_in(folder: Path) -> list[str]:
 
 
 def test_a_download(mirror: Mirror, tmp_path: Path) -> None:
-    assert_is(load_dataset("KMNIST", str(tmp_path / "new" / "folder")), *mirror.arrays)
+    assert_dataset_equals(load_dataset("KMNIST", str(tmp_path / "new" / "folder")), *mirror.arrays)
     assert files_in(tmp_path / "new" / "folder") == sorted([".KMNIST.lock", *KMNIST_FILES])
 
 
@@ -149,7 +148,7 @@ def test_a_download_cut_short_leaves_nothing_and_can_be_repeated(mirror: Mirror,
         load_dataset("KMNIST", str(tmp_path))
     assert files_in(tmp_path) == []
     mirror.cut_short = False
-    assert_is(load_dataset("KMNIST", str(tmp_path)), *mirror.arrays)
+    assert_dataset_equals(load_dataset("KMNIST", str(tmp_path)), *mirror.arrays)
 
 
 def test_what_a_killed_download_leaves_is_not_used(mirror: Mirror, tmp_path: Path) -> None:
@@ -157,7 +156,7 @@ def test_what_a_killed_download_leaves_is_not_used(mirror: Mirror, tmp_path: Pat
         left = tmp_path / ".KMNIST.download" / file
         left.parent.mkdir(parents=True, exist_ok=True)
         left.write_bytes(b"half a file")
-    assert_is(load_dataset("KMNIST", str(tmp_path)), *mirror.arrays)
+    assert_dataset_equals(load_dataset("KMNIST", str(tmp_path)), *mirror.arrays)
     assert files_in(tmp_path) == sorted([".KMNIST.lock", *KMNIST_FILES])
 
 
@@ -221,16 +220,16 @@ def test_what_a_store_has_is_fetched_once(tmp_path: Path, monkeypatch: pytest.Mo
     where = f"s3://{BUCKET}/{tmp_path.name}/sets"
     for file in KMNIST_FILES:
         open_folder(where).replace(file, (tmp_path / file).read_bytes())
-    assert_is(load_dataset("KMNIST", where), *arrays)
+    assert_dataset_equals(load_dataset("KMNIST", where), *arrays)
     assert [str(path.relative_to(resolve_data_dir(where))) for path in here(where)] == sorted(KMNIST_FILES)
     # The variable names it too, and another process that comes later asks nobody.
     monkeypatch.setenv("DYNSPARSE_DATA_DIR", where)
-    s3.go_away()
+    s3.stop()
     try:
         _load.cache_clear()
-        assert_is(load_dataset("KMNIST"), *arrays)
+        assert_dataset_equals(load_dataset("KMNIST"), *arrays)
     finally:
-        s3.come_back()
+        s3.start()
 
 
 def test_what_a_store_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3) -> None:  # noqa: F811

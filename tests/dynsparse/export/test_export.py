@@ -16,7 +16,7 @@ import scipy.sparse
 import torch
 from safetensors.torch import load_file
 from support.idx_files import write_idx
-from support.trained_trials import rows_of, train
+from support.trained_trials import read_rows, train
 from torch import Tensor, nn
 
 from dynsparse.data import load_dataset
@@ -231,7 +231,7 @@ def test_the_code_of_a_card_runs_and_normalises(
 
 def test_a_card_says_what_the_file_is(networks: dict[str, Trained], trials: dict[str, Path], tmp_path: Path) -> None:
     card = export(networks["units"], tmp_path / "a.pt").read_text()
-    row = rows_of(trials["relu"])[-1]
+    row = read_rows(trials["relu"])[-1]
     assert re.search(rf"\| val_acc +\| +{row['val_acc']:.4g} \|", card)
     assert re.search(rf"\| val_loss +\| +{row['val_loss']:.4g} \|", card)
     assert "- After training it was pruned: units, sparsity 0.9, prune_scope layer.\n" in card

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from support.trained_trials import rows_of, train
+from support.trained_trials import read_rows, train
 from torch import Tensor
 
 from dynsparse.data import load_dataset
@@ -69,10 +69,10 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_network_is_the_one_that_its_last_row_is_of(tmp_path: Path, engine: str, values: dict) -> None:
     path = train(tmp_path, engine=engine, **values)
     trained = load_network(path)
-    assert trained.row == rows_of(path)[-1]
+    assert trained.row == read_rows(path)[-1]
     assert trained.remarks == ()
     # Between two units that are equal to rounding, another one may win.
-    assert_is_of_row(trained, rows_of(path)[-1], loss_to=1e-3 if trained.winners else 1e-5)
+    assert_is_of_row(trained, read_rows(path)[-1], loss_to=1e-3 if trained.winners else 1e-5)
     n_active, n = (sum(int(f(mask)) for mask in trained.masks) for f in (torch.sum, torch.numel))
     assert n_active / n == trained.row["density"]
     assert all(bool((weight[~mask] == 0).all()) for weight, mask in zip(trained.weights, trained.masks, strict=True))
@@ -83,7 +83,7 @@ def test_batch_norm_comes_with_its_running_moments(tmp_path: Path, values: dict)
     path = train(tmp_path, batch_norm=True, **values)
     trained = load_network(path)
     assert [len(each) for each in trained.variances] == [40, 30]
-    assert_is_of_row(trained, rows_of(path)[-1], loss_to=1e-3 if trained.winners else 1e-5)
+    assert_is_of_row(trained, read_rows(path)[-1], loss_to=1e-3 if trained.winners else 1e-5)
 
 
 def test_the_boost_is_that_of_the_last_test(tmp_path: Path) -> None:
@@ -97,20 +97,20 @@ def test_the_boost_is_that_of_the_last_test(tmp_path: Path) -> None:
 
 
 def test_the_network_of_a_sweep_is_the_trained_one_not_the_last_pruned_one(sweep: Path) -> None:
-    trained, rows = load_network(sweep), rows_of(sweep)
+    trained, rows = load_network(sweep), read_rows(sweep)
     assert trained.row == rows[2] and "pruning" not in trained.row
     assert_is_of_row(trained, rows[2])
 
 
 def test_a_sweep_with_k_winners_keeps_its_duty_cycles(tmp_path: Path) -> None:
     path = train(tmp_path, **SWEEP, **BOOSTED)
-    assert_is_of_row(load_network(path), rows_of(path)[2], loss_to=1e-3)
+    assert_is_of_row(load_network(path), read_rows(path)[2], loss_to=1e-3)
 
 
 def test_a_trial_that_is_not_complete_gives_what_it_has_come_to(tmp_path: Path) -> None:
     path = train(tmp_path, epochs=5, n_rows=2)
     trained = load_network(path)
-    assert trained.row == rows_of(path)[1]
+    assert trained.row == read_rows(path)[1]
     assert trained.remarks == ("The trial was not complete: this is its network after row 2 of 5.",)
     assert_is_of_row(trained, trained.row)
 
@@ -167,7 +167,7 @@ def test_what_is_no_trained_trial_is_refused(tmp_path: Path) -> None:
 
 
 def test_pruned_networks_are_those_of_the_sweep(sweep: Path) -> None:
-    trained, rows = load_network(sweep), rows_of(sweep)[3:]
+    trained, rows = load_network(sweep), read_rows(sweep)[3:]
     assert len(rows) == 6
     for row in rows:
         each = pruned(trained, row["pruning"], row["sparsity"])
@@ -188,7 +188,7 @@ def test_pruned_networks_are_those_of_the_sweep(sweep: Path) -> None:
 def test_a_sweeps_keys_are_read_where_it_prunes(tmp_path: Path) -> None:
     path = train(tmp_path, **SWEEP, prune_kinds=["weight"], prune_scope="global", prune_last_layer=True)
     trained = load_network(path)
-    for row in rows_of(path)[3:]:
+    for row in read_rows(path)[3:]:
         assert_is_of_row(pruned(trained, "weight", row["sparsity"]), row)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dynsparse.io.shared_arrays import cache_folder, shared
+from dynsparse.io.shared_arrays import cache_dir, load_or_make
 
 
 @pytest.fixture
@@ -22,14 +22,14 @@ def source(tmp_path, monkeypatch):
         return (numbers.reshape(10, -1), numbers[:3].astype(np.int64)), {"mean": float(numbers.mean())}
 
     def read():
-        return shared("numbers", [file], make)
+        return load_or_make("numbers", [file], make)
 
     read.file, read.reads = file, reads
     return read
 
 
 def kept():
-    [folder] = (cache_folder() / "arrays").iterdir()
+    [folder] = (cache_dir() / "arrays").iterdir()
     return folder
 
 
@@ -73,10 +73,10 @@ def test_what_is_damaged_is_made_anew(source, how):
 
 
 def test_where_nothing_can_be_kept_the_arrays_are_the_processs_own(source):
-    shutil.rmtree(cache_folder(), ignore_errors=True)
-    cache_folder().parent.mkdir(exist_ok=True)
-    cache_folder().write_text("a file in the place of the folder")
+    shutil.rmtree(cache_dir(), ignore_errors=True)
+    cache_dir().parent.mkdir(exist_ok=True)
+    cache_dir().write_text("a file in the place of the folder")
     for n_reads in (1, 2):
         (pixels, _), _ = source()
         assert pixels.shape == (10, 100) and len(source.reads) == n_reads
-    assert Path(cache_folder()).is_file()
+    assert Path(cache_dir()).is_file()

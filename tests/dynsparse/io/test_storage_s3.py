@@ -44,8 +44,8 @@ def test_a_bucket_that_does_not_exist_is_an_error_at_once(s3):  # noqa: F811
 
 def test_a_store_that_is_away_for_a_while_loses_nothing(s3, folder):  # noqa: F811
     folder.append("rows", b"one\n")
-    s3.go_away()
-    back = threading.Timer(4, s3.come_back)
+    s3.stop()
+    back = threading.Timer(4, s3.start)
     back.start()
     folder.append("rows", b"two\n")
     back.join()

@@ -24,7 +24,7 @@ from dynsparse.planning.packs import (
     width_of,
 )
 from dynsparse.planning.plan import plan
-from dynsparse.training import first_training_cache as remembered
+from dynsparse.training import first_training_cache
 from dynsparse.training.trainer import Row, Trainer
 
 # Sums depend in their last bits on where a matrix starts in memory. With sizes and batches that are multiples of 16
@@ -364,5 +364,5 @@ def test_trials_that_are_not_equally_far_are_not_joined() -> None:
 
 def test_a_first_training_is_remembered_of_narrow_packs_only() -> None:
     tickets = [Config.of({**BASE, "model": "Dense", "network": "MLP", "study": "ticket", "seed": i}) for i in range(17)]
-    assert remembered.key(tickets[:16], plan(tickets[:16])) is not None
-    assert remembered.key(tickets, plan(tickets)) is None
+    assert first_training_cache.cache_key(tickets[:16], plan(tickets[:16])) is not None
+    assert first_training_cache.cache_key(tickets, plan(tickets)) is None

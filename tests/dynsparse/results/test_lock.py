@@ -10,14 +10,14 @@ import time
 import pytest
 
 from dynsparse.io.storage import open_folder
-from dynsparse.results import lock as lease
-from dynsparse.results.lock import Lease, OwnedError, is_alive, owner_of
+from dynsparse.results import lock
+from dynsparse.results.lock import Lock, LockedError, is_alive, read_owner
 
 HOLD = """
 import sys, time
-from dynsparse.results.lock import Lease
+from dynsparse.results.lock import Lock
 from dynsparse.io.storage import open_folder
-with Lease(open_folder(sys.argv[1])):
+with Lock(open_folder(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -35,39 +35,39 @@ def holder(tmp_path):
 
 def test_a_second_one_refuses_and_names_the_owner(holder, tmp_path):
     message = f"is run by process {holder.pid} on {socket.gethostname()}; wait for it, or stop it"
-    with pytest.raises(OwnedError, match=message), Lease(open_folder(str(tmp_path))):
+    with pytest.raises(LockedError, match=message), Lock(open_folder(str(tmp_path))):
         pass
 
 
 def test_the_lease_of_a_killed_owner_is_taken_over_at_once(holder, tmp_path):
     holder.kill()
     holder.wait()
-    with Lease(open_folder(str(tmp_path))):
-        assert owner_of(open_folder(str(tmp_path)))["pid"] == os.getpid()
+    with Lock(open_folder(str(tmp_path))):
+        assert read_owner(open_folder(str(tmp_path)))["pid"] == os.getpid()
 
 
 def test_a_lease_ends_with_its_block(tmp_path):
     folder = open_folder(str(tmp_path))
-    with pytest.raises(KeyError), Lease(folder):
+    with pytest.raises(KeyError), Lock(folder):
         raise KeyError
-    assert owner_of(folder) is None
-    with Lease(folder):
+    assert read_owner(folder) is None
+    with Lock(folder):
         pass
 
 
 def test_the_heart_beats(tmp_path, monkeypatch):
-    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.05)
     folder = open_folder(str(tmp_path))
-    with Lease(folder):
-        first = owner_of(folder)["heartbeat"]
+    with Lock(folder):
+        first = read_owner(folder)["heartbeat"]
         time.sleep(0.5)
-        assert owner_of(folder)["heartbeat"] > first
+        assert read_owner(folder)["heartbeat"] > first
 
 
 def test_an_owner_elsewhere_is_judged_by_its_heart():
     owner = {"host": "another-machine", "pid": 1, "started": 0, "heartbeat": time.time() - 5}
     assert is_alive(owner)
-    assert not is_alive({**owner, "heartbeat": time.time() - lease.SILENCE_SECONDS - 1})
+    assert not is_alive({**owner, "heartbeat": time.time() - lock.STALE_SECONDS - 1})
 
 
 def test_a_number_that_went_to_another_process_is_no_owner():
@@ -77,6 +77,6 @@ def test_a_number_that_went_to_another_process_is_no_owner():
 
 @pytest.mark.parametrize("content", [b"", b"{torn", b"[]", json.dumps({"host": "x"}).encode()])
 def test_a_damaged_lease_is_nobodys(content, tmp_path):
-    (tmp_path / lease.FILE).write_bytes(content)
-    with Lease(open_folder(str(tmp_path))):
+    (tmp_path / lock.FILE).write_bytes(content)
+    with Lock(open_folder(str(tmp_path))):
         pass

@@ -3,7 +3,7 @@
 import io
 import math
 
-from dynsparse.results.progress import LOG_INTERVAL_SECONDS, Display, Progress, clock
+from dynsparse.results.progress import LOG_INTERVAL_SECONDS, Display, Progress, format_duration
 
 
 class Terminal(io.StringIO):
@@ -74,4 +74,4 @@ def test_in_a_log_there_is_a_line_now_and_then(monkeypatch):
 
 
 def test_clock():
-    assert [clock(s) for s in (0, 59.6, 3725)] == ["0:00:00", "0:01:00", "1:02:05"]
+    assert [format_duration(s) for s in (0, 59.6, 3725)] == ["0:00:00", "0:01:00", "1:02:05"]

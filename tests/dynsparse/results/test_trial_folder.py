@@ -71,7 +71,7 @@ def test_states(path):
     trial.fail("Traceback\nValueError: no")
     assert (trial.state(), trial.error()) == (State.FAILED, "ValueError: no")
     assert (path / "error.txt").read_text() == "Traceback\nValueError: no\n"
-    trial.forget_failure()
+    trial.clear_failure()
     assert (trial.state(), trial.error()) == (State.STARTED, None)
     trial.complete(1)
     assert trial.state() is State.COMPLETE
@@ -183,10 +183,10 @@ def test_keys_that_came_after_a_trial_are_added_to_its_configuration(trial, path
     without = {name: value for name, value in values.items() if name not in ("pixels", "study")}
     (path / "params.json").write_text(json.dumps({**without, "data_dir": "/elsewhere"}))
     later = reopened(path)
-    later.look_beside_rows()
+    later.check_other_files()
     assert "params.json: it lacks pixels, study, which came later" in later.damage
     later.repair(CONFIG)
     assert json.loads((path / "params.json").read_text()) == {**values, "data_dir": "/elsewhere"}
     again = reopened(path)
-    again.look_beside_rows()
+    again.check_other_files()
     assert not again.damage

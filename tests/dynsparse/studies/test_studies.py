@@ -15,7 +15,7 @@ from dynsparse.config import Config, ConfigError, keys
 from dynsparse.planning.packs import pack_key
 from dynsparse.results.trial_folder import identity
 from dynsparse.studies import STUDIES
-from dynsparse.training import first_training_cache as remembered
+from dynsparse.training import first_training_cache
 from dynsparse.training.trainer import Row, Trainer
 
 pytest.importorskip("numba")
@@ -42,7 +42,7 @@ LATER: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
-    remembered.forget()
+    first_training_cache.clear()
 
 
 def trainer(*trials: dict[str, Any], **values: Any) -> Trainer:

@@ -14,7 +14,7 @@ from dynsparse.config import Config, ConfigError
 from dynsparse.data import epoch_order, load_dataset
 from dynsparse.planning.plan import plan
 from dynsparse.studies import Parameters
-from dynsparse.training import first_training_cache as remembered
+from dynsparse.training import first_training_cache
 from dynsparse.training.trainer import Row, Trainer, TrialError
 
 pytest.importorskip("numba")
@@ -32,7 +32,7 @@ ENGINES = pytest.mark.parametrize("engine", ["torch", "sparse"])
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
-    remembered.forget()
+    first_training_cache.clear()
 
 
 def trainer(**values: Any) -> Trainer:
@@ -179,7 +179,7 @@ def test_reinitialised_weights_are_new_ones_in_every_round(engine: str) -> None:
     values = {"init": "reinit", "prune_iter": 3, "engine": engine}
     original = of_first_trial(trainer(**values).parameters())
     rounds, again = frozen(**values), frozen(**values)
-    remembered.forget()
+    first_training_cache.clear()
     other_seed = frozen(seed=1, **values)
     for ours, same in zip(rounds, again, strict=True):
         for a, b in zip(ours, same, strict=True):

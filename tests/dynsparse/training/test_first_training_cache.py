@@ -9,7 +9,7 @@ import torch
 
 from dynsparse.config import Config
 from dynsparse.engines.torch import TorchEngine
-from dynsparse.training import first_training_cache as remembered
+from dynsparse.training import first_training_cache
 from dynsparse.training.trainer import Row, Trainer
 
 SparseEngine = pytest.importorskip("dynsparse.engines.sparse.engine").SparseEngine
@@ -26,7 +26,7 @@ ENGINES = pytest.mark.parametrize("engine", ["torch", "sparse"])
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
-    remembered.forget()
+    first_training_cache.clear()
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_second_ticket_takes_the_first_training_from_memory_and_is_as_it_would
     values = {**shared, **other, "engine": engine}
     alone = trainer(**values)
     expected = rest(alone)
-    remembered.forget()
+    first_training_cache.clear()
 
     rest(trainer(**shared, engine=engine))
     calls.clear()
@@ -104,7 +104,7 @@ def test_what_continues_from_memory_leaves_the_memory_as_it_is() -> None:
         row[0].clear()  # type: ignore[union-attr]  # as somebody may who adds to it
     assert repr(rest(trainer(prune_ratio=0.9))) == rows[0]
     # The same where the rows that somebody cleared are those of the trial that was remembered.
-    remembered.forget()
+    first_training_cache.clear()
     second = trainer()
     for row in [second.step() for _ in range(2)]:
         row[0].clear()  # type: ignore[union-attr]
@@ -156,7 +156,8 @@ def test_tickets_with_new_values_share_the_first_training_of_those_that_go_back_
 
 def test_what_no_first_training_reads_makes_no_other() -> None:
     keys = [
-        remembered.key([each], trainer().plan) for each in (Config.of(BASE), Config.of({**BASE, "percent_on": 0.9}))
+        first_training_cache.cache_key([each], trainer().plan)
+        for each in (Config.of(BASE), Config.of({**BASE, "percent_on": 0.9}))
     ]
     assert keys[0] == keys[1]
 
@@ -178,7 +179,7 @@ def test_other_studies_neither_leave_anything_nor_take_it(study: str, calls: lis
 
 
 def test_so_many_are_kept_and_the_one_used_longest_ago_goes(calls: list[int]) -> None:
-    assert remembered.REMEMBERED == 4
+    assert first_training_cache.MAX_ENTRIES == 4
     for seed in range(4):
         assert n_trained(calls, seed=seed) == ALL
     assert n_trained(calls, seed=0) == ROUNDS

@@ -17,7 +17,7 @@ from dynsparse.experiment import Experiment
 from dynsparse.io.storage import open_folder
 from dynsparse.planning.plan import steps
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
-from dynsparse.training import first_training_cache as remembered
+from dynsparse.training import first_training_cache
 from dynsparse.training.trainer import Trainer
 from dynsparse.tune import ray_session as rays
 from dynsparse.tune.trainable import Job, SparseTrial
@@ -31,7 +31,7 @@ TICKET = dict(SMALL, study="ticket", prune_iter=2, rewind_step=5)
 @cache
 def rows_of(config):
     """What a Trainer of its own logs for a trial."""
-    remembered.forget()
+    first_training_cache.clear()
     trainer = Trainer([config])
     return [trainer.step()[0] for _ in trainer.plan.study.steps]
 
@@ -93,7 +93,7 @@ def test_a_trial_that_is_ended_after_any_row_continues_from_its_folder_bit_for_b
     n_rows = len(steps(config))
     for ended_after in range(n_rows + 1):
         path = tmp_path / str(ended_after)
-        remembered.forget()
+        first_training_cache.clear()
         if is_remembered:
             # By a ticket that had this first training before.
             other = Trainer([Config.of({**values, "prune_ratio": 0.3})])
@@ -105,7 +105,7 @@ def test_a_trial_that_is_ended_after_any_row_continues_from_its_folder_bit_for_b
         folder = path / folder_name(config)
         before = (folder / "result.json").read_bytes() if ended_after else b""
         if not is_remembered:
-            remembered.forget()
+            first_training_cache.clear()
         later = of_job(path)(config.values())
         while not later.train()["done"]:
             pass
@@ -115,7 +115,7 @@ def test_a_trial_that_is_ended_after_any_row_continues_from_its_folder_bit_for_b
 
 def test_a_trainable_is_reused_for_the_next_ticket(tmp_path):
     first, second = (Config.of(dict(TICKET, prune_ratio=ratio)) for ratio in (0.4, 0.8))
-    remembered.forget()
+    first_training_cache.clear()
     trial = of_job(tmp_path)(first.values())
     while not trial.train()["done"]:
         pass
