@@ -101,10 +101,20 @@ def report(folder: str, output: str, metric: str, lowest: bool | None, where: st
     except (ImportError, ValueError) as error:
         raise Refusal(str(error)) from error
     try:
-        Path(output).write_text(content, encoding="utf-8")
+        _write(Path(output), content)
     except OSError as error:
         raise Refusal(f"{output} cannot be written: {error.strerror}") from error
     click.echo(f"written: {output} ({len(content) / 1e6:.1f} MB, opens in any browser)")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file as a whole; a device such as /dev/stdout is written to as it is."""
+    from dynsparse.io.atomic import write_file
+
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+    else:
+        write_file(path.resolve(), text.encode())
 
 
 @click.command()
@@ -119,7 +129,7 @@ def browse(folder: str, show: bool) -> None:
     if path.exists():
         click.echo(f"{path} is there, and is left as it is")
     else:
-        path.write_text(browsing(folder if "://" in folder else str(Path(folder).expanduser().resolve())))
+        _write(path, browsing(folder if "://" in folder else str(Path(folder).expanduser().resolve())))
         click.echo(f"written: {path}")
     if show:
         if importlib.util.find_spec("jupyterlab") is None:

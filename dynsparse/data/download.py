@@ -13,6 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from dynsparse.io.atomic import move_file
 from dynsparse.io.shared_arrays import cache_dir
 
 # A download fails when an address does not answer, or sends nothing, for so long.
@@ -96,8 +97,7 @@ def _put(name: str, files: Sequence[str], folder: Path, into: Callable[[Path], o
         try:
             into(beside)
             for file in files:
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(beside / file, folder / file)
+                move_file(beside / file, folder / file)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 

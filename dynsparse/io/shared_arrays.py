@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from platformdirs import user_cache_path
+
+from dynsparse.io.atomic import write_folder
 
 Arrays = tuple[np.ndarray[Any, Any], ...]
-SharedArrays = tuple[Arrays, dict[str, float]]
+ArraysAndNumbers = tuple[Arrays, dict[str, float]]
 
 
 def cache_dir() -> Path:
-    """The folder of what can be had again: XDG_CACHE_HOME/dynsparse, or ~/.cache/dynsparse."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "dynsparse"
+    """Return the user's cache folder; on Linux XDG_CACHE_HOME/dynsparse, or ~/.cache/dynsparse."""
+    return user_cache_path("dynsparse", appauthor=False).absolute()
 
 
-def load_or_make(name: str, files: Sequence[Path], make: Callable[[], SharedArrays]) -> SharedArrays:
-    """What `make` returns: arrays, read-only, and numbers. It is called once on a machine, until `files` change.
+def load_or_make(name: str, files: Sequence[Path], make: Callable[[], ArraysAndNumbers]) -> ArraysAndNumbers:
+    """Return what `make` returns: read-only arrays, and numbers. `make` runs once per machine, until `files` change.
 
-    What is kept is compared with its checksum, and made anew where it does not fit. Where nothing can be kept, as on a
-    full disk, the arrays are the process's own.
+    The arrays are checked against their checksums, and made again where these do not match. Where the cache cannot be
+    written, as on a full disk, the process uses arrays of its own.
 
     Args:
-        name: for the eyes of who looks into the cache.
-        files: from which `make` reads; their sizes and times of change are compared.
+        name: prefix of the name of the cache entry, for people who look into the cache.
+        files: the files that `make` reads; a changed size or modification time makes the entry invalid.
+        make: computes the arrays and numbers.
     """
-    place = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()[:12]
-    folder = cache_dir() / "arrays" / f"{name}-{place}"
+    files_hash = hashlib.sha256("\n".join(map(str, files)).encode()).hexdigest()[:12]
+    folder = cache_dir() / "arrays" / f"{name}-{files_hash}"
     stamps = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-    found = _load(folder, stamps)
-    if found is not None:
-        return found
+    cached = _load(folder, stamps)
+    if cached is not None:
+        return cached
     made = make()
     try:
         _store(folder, stamps, made)
@@ -46,8 +47,8 @@ def load_or_make(name: str, files: Sequence[Path], make: Callable[[], SharedArra
     return _load(folder, stamps) or made
 
 
-def _load(folder: Path, stamps: Any) -> SharedArrays | None:
-    """What is kept; None if there is nothing, or it is not what it was."""
+def _load(folder: Path, stamps: Any) -> ArraysAndNumbers | None:
+    """Return a cache entry; None if there is none, or it is damaged or outdated."""
     try:
         about = json.loads((folder / "about.json").read_bytes())
         if about["files"] != stamps:
@@ -60,21 +61,14 @@ def _load(folder: Path, stamps: Any) -> SharedArrays | None:
         return None
 
 
-def _store(folder: Path, stamps: Any, made: SharedArrays) -> None:
-    """Write beside, then move into place: nobody sees half of it. Raises: OSError."""
+def _store(folder: Path, stamps: Any, made: ArraysAndNumbers) -> None:
+    """Write a cache entry. Raises: OSError, also where another process has just written the same entry."""
     arrays, numbers = made
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
-    try:
+    with write_folder(folder) as temporary:
         for number, array in enumerate(arrays):
-            np.save(beside / f"{number}.npy", array)
+            np.save(temporary / f"{number}.npy", array)
         about = {"files": stamps, "checksums": [_checksum(array) for array in arrays], "numbers": numbers}
-        (beside / "about.json").write_text(json.dumps(about))
-        shutil.rmtree(folder, ignore_errors=True)
-        # Who comes second finds it there: what the first has written is as good.
-        beside.replace(folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        (temporary / "about.json").write_text(json.dumps(about))
 
 
 def _checksum(array: np.ndarray[Any, Any]) -> str:

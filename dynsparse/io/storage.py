@@ -1,7 +1,7 @@
-"""Folders in which results last: on a disk, or in an object store.
+"""Folders on a local disk or in an object store.
 
-A file is either replaced whole or not at all, and what has been written is on the disk when the call returns. A
-folder is a URI or a path; its files are named relative to it, with "/".
+A file is replaced as a whole or not at all, and its content is on the disk when the call returns. A folder is given
+as a path or a URI; file names are relative to it, with "/".
 """
 
 from __future__ import annotations
@@ -11,54 +11,71 @@ import errno
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow.fs
+from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
-Result = TypeVar("Result")
+from dynsparse.io.atomic import write_file
 
-# A remote store that does not answer is asked again after these seconds: for half a minute in all.
-RETRY_SECONDS = (0.5, 1, 2, 4, 8, 16)
-# What a store answers when asking again will not help.
-FINAL_ANSWERS = ("NO_SUCH_BUCKET", "ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
+# A request to a store is retried after 0.5, 1, 2, 4, 8 and 16 seconds: for half a minute in all.
+ATTEMPTS = 7
+FIRST_WAIT_SECONDS = 0.5
+# Errors of a store that a retry cannot cure.
+PERMANENT_ERRORS = ("NO_SUCH_BUCKET", "ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
+
+
+def _is_temporary(error: BaseException) -> bool:
+    return (
+        isinstance(error, OSError)
+        and not isinstance(error, FileNotFoundError)
+        and not any(code in str(error) for code in PERMANENT_ERRORS)
+    )
+
+
+# The last error is raised as it is.
+_retry = retry(
+    retry=retry_if_exception(_is_temporary),
+    wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS),
+    stop=stop_after_attempt(ATTEMPTS),
+    reraise=True,
+)
 
 
 def open_folder(path: str) -> Folder:
-    """The folder of a path or a URI (s3://bucket/folder, gs://...); it need not exist. Raises: ValueError, OSError."""
+    """Return the folder of a path or URI (s3://bucket/folder); it need not exist. Raises: ValueError, OSError."""
     return RemoteFolder(path) if "://" in path else LocalFolder(path)
 
 
 class Folder(ABC):
-    """What a disk and an object store have in common. Raises: OSError."""
+    """A folder on a disk or in an object store. Every method raises OSError where the storage fails."""
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def sub(self, name: str) -> Folder:
-        """A folder in this one."""
+        """Return a folder inside this one."""
         return open_folder(f"{self.path}/{name}")
 
     @abstractmethod
     def read(self, name: str) -> bytes | None:
-        """The content of a file; None if there is no such file."""
+        """Return the content of a file; None if there is no such file."""
 
     @abstractmethod
     def replace(self, name: str, content: bytes) -> None:
-        """Write a whole file, whatever was there."""
+        """Write a whole file, replacing an existing one."""
 
     @abstractmethod
     def append(self, name: str, content: bytes) -> None:
-        """Add to the end of a file."""
+        """Append to a file, creating it if necessary."""
 
     @abstractmethod
     def delete(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file if it exists."""
 
     @abstractmethod
     def names(self) -> list[str]:
-        """The files and folders in it, sorted; none if it does not exist."""
+        """Return the sorted names of files and folders; an empty list if the folder does not exist."""
 
 
 class LocalFolder(Folder):
@@ -71,30 +88,18 @@ class LocalFolder(Folder):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except IsADirectoryError:
-            # It is damaged, not missing; whoever writes the file anew moves the folder aside.
+            # A folder in place of the file is damage, not absence. The next write moves the folder aside.
             return b""
 
     def replace(self, name: str, content: bytes) -> None:
-        """See Folder. A reader sees the old file or the new one, never a part."""
+        """See Folder. A reader sees the old file or the new one, never a part of one."""
         path = Path(self.path, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         _move_aside(path)
-        # Each writer has a name of its own: two that write at once must not mix.
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        finally:
-            beside.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        write_file(path, content)
 
     def append(self, name: str, content: bytes) -> None:
-        """See Folder. In one write, so that a reader sees none or all of it, but for a crash."""
+        """See Folder. Uses one write call, so that a reader sees all of `content` or nothing, except after a crash."""
         path = Path(self.path, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         _move_aside(path)
@@ -106,7 +111,7 @@ class LocalFolder(Folder):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
                 os.fsync(file.fileno())
             except OSError as error:
-                # A full disk may have taken a part, on which the next row would be written.
+                # A full disk may have stored a part; the next row must not be appended to it.
                 with contextlib.suppress(OSError):
                     file.truncate(start)
                 raise OSError(error.errno, error.strerror, str(path)) from error
@@ -115,7 +120,7 @@ class LocalFolder(Folder):
         """See Folder."""
         path = Path(self.path, name)
         _move_aside(path)
-        # Where a file stands in the place of the folder, there is nothing to delete.
+        # If a file has the name of the folder, there is nothing to delete.
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             path.unlink()
 
@@ -128,78 +133,50 @@ class LocalFolder(Folder):
 
 
 class RemoteFolder(Folder):
-    """A folder in an object store, which knows no appending and replaces objects whole of its own accord."""
+    """A folder in an object store, which replaces objects as a whole and cannot append to them."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self._filesystem, self._inside = pyarrow.fs.FileSystem.from_uri(path)
 
     def sub(self, name: str) -> Folder:
-        """See Folder. What a URI says after "?" stays at its end."""
+        """See Folder. The options of a URI, after "?", stay at its end."""
         base, mark, query = self.path.partition("?")
         return RemoteFolder(f"{base}/{name}{mark}{query}")
 
+    @_retry
     def read(self, name: str) -> bytes | None:
         """See Folder."""
+        try:
+            with self._filesystem.open_input_stream(f"{self._inside}/{name}") as file:
+                return bytes(file.read())
+        except FileNotFoundError:
+            return None
 
-        def read() -> bytes | None:
-            try:
-                with self._filesystem.open_input_stream(f"{self._inside}/{name}") as file:
-                    return bytes(file.read())
-            except FileNotFoundError:
-                return None
-
-        return _patiently(read)
-
+    @_retry
     def replace(self, name: str, content: bytes) -> None:
         """See Folder."""
-
-        def write() -> None:
-            with self._filesystem.open_output_stream(f"{self._inside}/{name}") as file:
-                file.write(content)
-
-        _patiently(write)
+        with self._filesystem.open_output_stream(f"{self._inside}/{name}") as file:
+            file.write(content)
 
     def append(self, name: str, content: bytes) -> None:
         """See Folder. The whole object is written again."""
         self.replace(name, (self.read(name) or b"") + content)
 
+    @_retry
     def delete(self, name: str) -> None:
         """See Folder."""
         with contextlib.suppress(FileNotFoundError):
-            _patiently(lambda: self._filesystem.delete_file(f"{self._inside}/{name}"))
+            self._filesystem.delete_file(f"{self._inside}/{name}")
 
+    @_retry
     def names(self) -> list[str]:
         """See Folder."""
         selector = pyarrow.fs.FileSelector(self._inside, allow_not_found=True)
-        return sorted(info.base_name for info in _patiently(lambda: self._filesystem.get_file_info(selector)))
-
-
-def _patiently(action: Callable[[], Result]) -> Result:
-    """The result of an action that is tried again when the store does not answer. Raises: OSError of the last try."""
-    for seconds in RETRY_SECONDS:
-        try:
-            return action()
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            if any(answer in str(error) for answer in FINAL_ANSWERS):
-                raise
-            time.sleep(seconds)
-    return action()
+        return sorted(info.base_name for info in self._filesystem.get_file_info(selector))
 
 
 def _move_aside(path: Path) -> None:
-    """A folder that stands where a file belongs gets another name: who made it is not known, so it is not deleted."""
+    """Rename a folder that has the name of a file. It is not deleted, because its content is unknown."""
     if path.is_dir():
         path.rename(path.with_name(f"{path.name}.aside-{time.time_ns()}"))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder last; not every file system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
