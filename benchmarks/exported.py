@@ -15,7 +15,7 @@ from tabulate import tabulate
 from turns import write
 
 from dynsparse.config import Config
-from dynsparse.engines.base import initial
+from dynsparse.engines.base import initial_parameters
 from dynsparse.export.modules import build
 from dynsparse.export.network import Trained, compressed, pruned
 from dynsparse.export.tensor_files import content_of, to_safetensors
@@ -29,7 +29,7 @@ CALLS = 20
 def networks(sparsity):
     """Name to network and form."""
     config = Config(network="MLP", model="Dense", hidden_sizes=(1000, 1000, 500, 200))
-    drawn = initial(plan([config]))
+    drawn = initial_parameters(plan([config]))
     dense = Trained(config, {}, *([each[0] for each in layers] for layers in drawn))
     found = {"dense": (dense, "dense")}
     for kind in ("unit", "weight"):

@@ -1,6 +1,6 @@
 """Packs of trials on one GPU: checked, then timed. On a CPU the same, smaller.
 
-First what the machine does at most, then whether packs give what single trials give: the wide engine beside the torch
+First what the machine does at most, then whether packs give what single trials give: the packed engine beside the torch
 engine, a recorded step beside the step, a trial at two places of a pack. Only if they do: a training step at each
 width, the phases of a step and of an epoch, the whole grid of 2019 beside its trials one at a time, and a step in tf32.
 It ends within --seconds, and writes after each part what has been found. Neither Ray nor torchvision need be there.

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from dynsparse.config import Config
 from dynsparse.data import epoch_order, load_dataset
-from dynsparse.engines.base import When
+from dynsparse.engines.base import UpdateContext
 from dynsparse.engines.packed import cuda_graph as graph
-from dynsparse.engines.packed import engine as wide
-from dynsparse.engines.packed.engine import WideEngine
+from dynsparse.engines.packed import engine as packed_engine
+from dynsparse.engines.packed.engine import PackedEngine
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.planning.packs import select
 from dynsparse.planning.plan import plan
@@ -54,16 +54,16 @@ def all_checks(device: str) -> dict[str, Found]:
     return found
 
 
-def train(engine: WideEngine | TorchEngine, n_epochs: int, n_steps: int) -> None:
+def train(engine: PackedEngine | TorchEngine, n_epochs: int, n_steps: int) -> None:
     """Epochs of so many steps of a whole batch and one of 40 images, each with a mask update."""
     dataset, seeds, device = load_dataset(DATA), engine.plan.seeds, engine.plan.device
-    held = engine.hold([dataset.train], dataset.train_y[None])
+    held = engine.prepare([dataset.train], dataset.train_y[None])
     stopped = torch.zeros(len(seeds), dtype=torch.bool, device=device)
     for epoch in range(1, n_epochs + 1):
         orders = [epoch_order(len(dataset.train_y), seed, epoch)[: n_steps * BATCH + 40] for seed in seeds]
         order = torch.stack(orders if len(set(seeds)) > 1 else orders[:1])
         engine.train_epoch(held, order, epoch=epoch)
-        engine.update_masks(When(epoch, epoch / n_epochs, 1.0, stopped))
+        engine.update_masks(UpdateContext(epoch, epoch / n_epochs, 1.0, stopped))
         engine.end_epoch()
 
 
@@ -73,7 +73,7 @@ def configs(trials: Sequence[dict[str, Any]], **values: Any) -> list[Config]:
 
 def beside_torch(device: str, *, kwinners: bool) -> Found:
     """Three epochs of few steps, of trials that differ: the same masks, and the same numbers but for rounding."""
-    ours = WideEngine(plan(configs(DIFFERING, device=device, engine="packed", kwinners=kwinners)))
+    ours = PackedEngine(plan(configs(DIFFERING, device=device, engine="packed", kwinners=kwinners)))
     theirs = TorchEngine(plan(configs(DIFFERING, device=device, engine="torch", kwinners=kwinners)))
     before = [mask.clone() for mask in ours.masks]
     for engine in (ours, theirs):
@@ -101,7 +101,7 @@ def at_two_places(device: str, width: int) -> Found:
     some = with_kwinners(width, device=device, engine="packed")
     states = []
     for order in (some, some[::-1]):
-        engine = WideEngine(plan(order))
+        engine = PackedEngine(plan(order))
         train(engine, n_epochs=2, n_steps=6)
         states.append(engine.state_dict())
     back = select(states[1], range(width - 1, -1, -1))
@@ -130,9 +130,9 @@ def tensors(state: Any) -> list[Tensor]:
 def recorded(device: str) -> Found:
     """Steps of a recorded graph, and a shorter last batch, beside the same steps run as they are."""
     states = []
-    for recorder in (wide.recorder, lambda device: graph.run_as_it_is):
-        engine = WideEngine(plan(configs(DIFFERING, device=device, engine="packed", kwinners=True)))
-        with patch.object(wide, "recorder", recorder):
+    for make_step_runner in (packed_engine.make_step_runner, lambda device: graph.run_directly):
+        engine = PackedEngine(plan(configs(DIFFERING, device=device, engine="packed", kwinners=True)))
+        with patch.object(packed_engine, "make_step_runner", make_step_runner):
             train(engine, n_epochs=2, n_steps=8)
         states.append(engine.state_dict())
     pairs = list(zip(tensors(states[0]), tensors(states[1]), strict=True))

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from dynsparse.engines.base import products_in
+from dynsparse.engines.base import matmul_precision
 
 FLOAT = 4  # bytes
 
@@ -98,7 +98,7 @@ def measured(sizes: Sequence[int], n_trials: int, n_batch: int, device: torch.de
     ):
         found = {}
         for precision in precisions:
-            with products_in(precision):
+            with matmul_precision(precision):
                 least = min(milliseconds(action, device, repeats, calls=10) for action in actions)
             found[precision] = n_operations / least * 1000
         rates.append(found)

@@ -13,11 +13,11 @@ from packs_grid import BATCH, CHECKPOINT_EPOCHS, SIZES, Results, with_kwinners
 from packs_machine import Rates, least_milliseconds, milliseconds, milliseconds_by_the_wall, work_of_step
 
 from dynsparse.data import Images, epoch_order, load_dataset, noise_images
-from dynsparse.engines.base import When, products_in
+from dynsparse.engines.base import UpdateContext, matmul_precision
 from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward
-from dynsparse.engines.packed.engine import VECTOR, WideEngine
-from dynsparse.engines.packed.flat_params import Rows
-from dynsparse.engines.packed.matmul import add_counts_, linear, of_trials
+from dynsparse.engines.packed.engine import VECTOR_FLOATS, PackedEngine
+from dynsparse.engines.packed.flat_params import FlatParameters
+from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials, linear
 from dynsparse.ops import masks
 from dynsparse.planning.packs import moved
 from dynsparse.planning.plan import plan
@@ -34,11 +34,11 @@ def empty_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def step_milliseconds(engine: WideEngine, n_steps: int, repeats: int) -> float:
+def step_milliseconds(engine: PackedEngine, n_steps: int, repeats: int) -> float:
     """One training step of whole batches, as an epoch does them."""
     device = torch.device(engine.plan.device)
     dataset = load_dataset(engine.plan.dataset_name)
-    held = engine.hold([dataset.train], dataset.train_y[None])
+    held = engine.prepare([dataset.train], dataset.train_y[None])
     n_there = len(dataset.train_y) // BATCH
     order = epoch_order(len(dataset.train_y), 0, 1)[None, : min(n_steps, n_there) * BATCH].to(device)
     taken = milliseconds(lambda: engine.train_epoch(held, order, epoch=1), device, repeats)
@@ -48,7 +48,7 @@ def step_milliseconds(engine: WideEngine, n_steps: int, repeats: int) -> float:
 def measure_width(width: int, device: torch.device, rates: Rates, options: Any, **values: Any) -> dict[str, Any]:
     """A step of a pack of that width: see the keys."""
     empty_memory(device)
-    engine = WideEngine(plan(with_kwinners(width, device=str(device), engine="packed", **values)))
+    engine = PackedEngine(plan(with_kwinners(width, device=str(device), engine="packed", **values)))
     step = step_milliseconds(engine, options.steps, options.repeats)
     least = least_milliseconds(work_of_step(SIZES, width, BATCH), rates, engine.plan.precision)
     return {
@@ -77,14 +77,14 @@ def width_line(found: dict[str, Any], alone: float | None) -> str:
 
 
 def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str, Callable[[], object]]:
-    """The phases of `work_of_step`, each as the wide engine does it, on numbers as they are in training."""
+    """The phases of `work_of_step`, each as the packed engine does it, on numbers as they are in training."""
     want = plan(with_kwinners(width, device=str(device), engine="packed", precision=precision))
     shapes, kwinners = want.network.shapes, want.network.kwinners
     assert kwinners is not None
     rest = [*shapes[1:], *((n_out,) for n_out, _ in shapes)]
     rows = [
-        Rows(width, shapes[:1], want.optimizer, device),
-        Rows(width, rest, want.optimizer, device, pad_to=VECTOR),
+        FlatParameters(width, shapes[:1], want.optimizer, device),
+        FlatParameters(width, rest, want.optimizer, device, pad_to=VECTOR_FLOATS),
     ]
     views = [[view for each in rows for view in each.views(getattr(each, name))] for name in ("values", "gradient")]
     (weights, biases), (gradients, bias_gradients) = ((each[: len(shapes)], each[len(shapes) :]) for each in views)
@@ -97,36 +97,36 @@ def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str
 
     dataset = load_dataset(want.dataset_name)
     images, index = dataset.train_x.to(device), epoch_order(len(dataset.train_y), 0, 1)[None, :BATCH].to(device)
-    labels = of_trials(dataset.train_y.to(device)[index], width)
+    labels = expand_to_trials(dataset.train_y.to(device)[index], width)
     steps = torch.ones((), dtype=torch.float64, device=device)
 
-    def losers(layer: int, sums: torch.Tensor) -> torch.Tensor:
+    def non_winners(layer: int, sums: torch.Tensor) -> torch.Tensor:
         boosted = sums * torch.exp(-boost[:, None] * duty[layer])[:, None]
         return ~masks.select_highest(boosted, winners[layer])
 
-    pass_ = forward(images[index], weights, biases, losers)
-    all_sums = [linear(x, w, b) for x, w, b in zip(pass_.inputs, weights[:-1], biases[:-1], strict=False)]
-    gradient = cross_entropy(pass_.logits, labels).gradient
+    forward_pass = forward(images[index], weights, biases, non_winners)
+    all_sums = [linear(x, w, b) for x, w, b in zip(forward_pass.inputs, weights[:-1], biases[:-1], strict=False)]
+    gradient = cross_entropy(forward_pass.logits, labels).gradient
 
     def products_forward() -> None:
-        with products_in(precision):
-            for x, weight, bias in zip(pass_.inputs, weights, biases, strict=True):
+        with matmul_precision(precision):
+            for x, weight, bias in zip(forward_pass.inputs, weights, biases, strict=True):
                 linear(x, weight, bias)
 
     def choose_winners() -> None:
         for layer, sums in enumerate(all_sums):
-            hidden = sums.masked_fill(losers(layer, sums), 0)
+            hidden = sums.masked_fill(non_winners(layer, sums), 0)
             duty[layer].mul_(872).add_((hidden > 0).sum(1)).div_(1000)
 
     def products_backward() -> None:
-        with products_in(precision):
-            backward_(gradient, pass_, weights, gradients, bias_gradients)
+        with matmul_precision(precision):
+            backward_(gradient, forward_pass, weights, gradients, bias_gradients)
 
     def count_coactivations() -> None:
-        active = [(each > 0).float() for each in (*pass_.inputs, pass_.logits)]
-        with products_in("tf32"):
+        active = [(each > 0).float() for each in (*forward_pass.inputs, forward_pass.logits)]
+        with matmul_precision("tf32"):
             for total, of_inputs, of_units in zip(counts, active, active[1:], strict=False):
-                add_counts_(total, of_units, of_inputs)
+                add_coactivation_counts_(total, of_units, of_inputs)
 
     def update() -> None:
         for each in rows:
@@ -136,7 +136,7 @@ def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str
         "images": lambda: images[index],
         "products forward": products_forward,
         "k-winners": choose_winners,
-        "loss": lambda: cross_entropy(pass_.logits, labels),
+        "loss": lambda: cross_entropy(forward_pass.logits, labels),
         "products backward": products_backward,
         "coactivation": count_coactivations,
         "update": update,
@@ -157,14 +157,16 @@ def measure_epoch(width: int, device: torch.device, options: Any) -> dict[str, f
     """Milliseconds of what an epoch does beside its steps; a checkpoint comes at each fifth."""
     empty_memory(device)
     configs = with_kwinners(width, device=str(device), engine="packed")
-    engine = WideEngine(plan(configs))
+    engine = PackedEngine(plan(configs))
     # So that there is something to prune and to grow.
     step_milliseconds(engine, options.steps, repeats=1)
     dataset = load_dataset(configs[0].dataset_name)
-    test = engine.hold([dataset.test], dataset.test_y[None])
+    test = engine.prepare([dataset.test], dataset.test_y[None])
     noisy = Images(noise_images(dataset.test.normalise(), 0.15, 0).numpy())
-    noise = engine.hold([noisy], dataset.test_y[None])
-    when = When(epoch=1, progress=0.5, drop_scale=1.0, stopped=torch.zeros(width, dtype=torch.bool, device=device))
+    noise = engine.prepare([noisy], dataset.test_y[None])
+    when = UpdateContext(
+        epoch=1, progress=0.5, drop_scale=1.0, stopped=torch.zeros(width, dtype=torch.bool, device=device)
+    )
     by_the_wall = partial(milliseconds_by_the_wall, repeats=options.repeats)
     columns = [torch.rand(width, dtype=torch.float64, device=device) for _ in range(N_COLUMNS)]
     # Names as long as those of a trial are.

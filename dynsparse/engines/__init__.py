@@ -1,4 +1,8 @@
-"""How an epoch is computed: `ENGINES` has the ways, `choose` takes one for a plan."""
+"""Compute training epochs, evaluations and mask updates for a plan. All engines give the same masks.
+
+`sparse` (CPU) computes only the active weights. `torch` computes dense tensors on any device and supports every option.
+`packed` trains hundreds of trials together on one GPU. `choose` selects an engine and `start` builds it.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +12,73 @@ from typing import NamedTuple
 
 from dynsparse.config import Config
 from dynsparse.engines.base import Engine
-from dynsparse.engines.packed import engine as wide
+from dynsparse.engines.packed import engine as packed
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.planning.plan import Plan, plan
 from dynsparse.studies import Parameters
 
 
-class Choice(NamedTuple):
-    """An engine, and why it is not the faster one."""
+class EngineChoice(NamedTuple):
+    """The name of an engine, and the reason when a faster engine cannot run the plan."""
 
     name: str
-    because: str | None = None
+    reason: str | None = None
 
 
-def choose(plan: Plan) -> Choice:
-    """The engine for a plan. Raises: ValueError if it asks for one that cannot do it."""
+def choose(plan: Plan) -> EngineChoice:
+    """Return the engine for a plan.
+
+    With engine="auto" it is the fastest engine that supports the plan: `sparse` on a CPU and `packed` on a GPU, or
+    else `torch`.
+
+    Raises:
+        ValueError: If the plan names an engine that does not support it.
+    """
     if plan.engine == "torch":
-        return Choice("torch")
-    fast = {"auto": "sparse" if plan.device == "cpu" else "packed"}.get(plan.engine, plan.engine)
-    reason = wide.why_not(plan) if fast == "packed" else _why_not_sparse(plan)
+        return EngineChoice("torch")
+    # "wide" is the older spelling of "packed".
+    fast = {"auto": "sparse" if plan.device == "cpu" else "packed", "wide": "packed"}.get(plan.engine, plan.engine)
+    reason = packed.unsupported(plan) if fast == "packed" else _unsupported_by_sparse(plan)
     if reason is None:
-        return Choice(fast)
-    if plan.engine == fast:
-        raise ValueError(f"engine={fast!r} cannot do this: {reason}; use engine='auto' or 'torch'")
-    return Choice("torch", reason)
+        return EngineChoice(fast)
+    if plan.engine != "auto":
+        raise ValueError(f"engine={fast!r} does not support {reason}. Use engine='auto' or engine='torch'.")
+    return EngineChoice("torch", reason)
 
 
-def engine_of(config: Config) -> Choice:
-    """The engine of a trial, told on a machine that may not have its device. Raises: ValueError, as `choose`."""
+def choose_for_config(config: Config) -> EngineChoice:
+    """Return the engine of a trial. The machine need not have the trial's device.
+
+    Raises:
+        ValueError: As `choose`.
+    """
     return choose(replace(plan([replace(config, device="cpu")]), device=config.device))
 
 
-def _why_not_sparse(plan: Plan) -> str | None:
+def _unsupported_by_sparse(plan: Plan) -> str | None:
     if find_spec("numba") is None:
-        return "the package numba is not installed"
-    from dynsparse.engines.sparse.engine import why_not
+        return "this Python environment: the package numba is not installed"
+    from dynsparse.engines.sparse.engine import unsupported
 
-    return why_not(plan)
+    return unsupported(plan)
 
 
 def start(plan: Plan, parameters: Parameters | None = None) -> Engine:
-    """The networks of a pack as they begin, or as they are given, in the engine that is chosen.
+    """Build the engine for a plan.
 
-    Raises: ValueError, as `choose`.
+    Args:
+        plan: The trials to train together.
+        parameters: Weights, biases and masks to start from. None: the plan's initial ones.
+
+    Raises:
+        ValueError: As `choose`.
     """
     name = choose(plan).name
     if name == "torch":
         return TorchEngine(plan, parameters)
     if name == "packed":
-        return wide.WideEngine(plan, parameters)
-    # Compiled when it is first used, or read from a cache: only who uses it should wait.
+        return packed.PackedEngine(plan, parameters)
+    # Importing it loads Numba, which takes a second: only those who use the engine should wait.
     from dynsparse.engines.sparse.engine import SparseEngine
 
     return SparseEngine(plan, parameters)

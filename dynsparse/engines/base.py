@@ -1,6 +1,7 @@
-"""What every engine does in the same way: how the networks of a pack begin, and how their masks are updated.
+"""Steps that all engines share: the engine protocol, initial parameters and mask updates.
 
-Random numbers are drawn on the CPU, so that a trial is the same on every device; trials of one seed share them.
+Random numbers are drawn on the CPU, so that a trial is the same on every device. Trials with the same seed draw the
+same numbers.
 """
 
 from __future__ import annotations
@@ -22,137 +23,170 @@ from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
 from dynsparse.studies import Parameters
 
-Held = tuple[Any, Tensor]
+# Images, in the form that the engine reads, and labels.
+EngineData = tuple[Any, Tensor]
 
 
 class Sums(NamedTuple):
-    """Of a pass over a data set. Shapes: (trials,)."""
+    """Loss and correct examples of each trial, summed over one pass over a data set. Shapes: (trials,)."""
 
     loss: Tensor  # sum of the examples' cross-entropies, float64
-    correct: Tensor  # number of examples, int64
+    correct: Tensor  # number of correctly classified examples, int64
 
 
-class When(NamedTuple):
-    """The place of a mask update in the training."""
+class UpdateContext(NamedTuple):
+    """The time of a mask update, and the trials that it skips."""
 
     epoch: int
-    progress: float  # of the mask updates, in [0, 1]
-    drop_scale: float  # the drop fractions are multiplied by it
-    stopped: Tensor  # (trials,) True for trials whose masks stay as they are
+    progress: float  # share of the mask updates done so far, in [0, 1]
+    drop_scale: float  # factor of the drop fractions
+    stopped: Tensor  # (trials,), bool: True for trials whose masks no longer change
 
 
 class Engine(Protocol):
-    """What a Trainer asks of an engine; `Held` is a data set as the engine wants it."""
+    """The networks of a pack of trials, and the computations on them that a Trainer needs."""
 
-    masks: list[Tensor]  # of each layer, (trials, out, in), bool
+    masks: list[Tensor]  # for each layer (trials, out, in), bool
 
     @property
     def weights(self) -> list[Tensor]:
-        """Of each layer, zero where the mask is False. Shapes: (trials, out, in)."""
+        """Weights of each layer, zero where the mask is False. Shapes: (trials, out, in)."""
 
     @property
     def biases(self) -> list[Tensor]:
-        """Of each layer. Shapes: (trials, out)."""
+        """Biases of each layer. Shapes: (trials, out)."""
 
-    def hold(self, parts: Sequence[Images], labels: Tensor) -> Held:
-        """Images and labels, one part for each seed, or one for all. Shapes: labels (parts, examples)."""
+    def prepare(self, parts: Sequence[Images], labels: Tensor) -> EngineData:
+        """Convert images and labels for `train_epoch` and `evaluate`.
 
-    def train_epoch(self, held: Held, order: Tensor, *, epoch: int) -> Sums:
-        """One pass over the examples in an order, (seeds or 1, examples), one step for each batch."""
+        Args:
+            parts: The images of each trial, or one part that all trials share.
+            labels: (parts, examples).
+        """
+
+    def train_epoch(self, data: EngineData, order: Tensor, *, epoch: int) -> Sums:
+        """Train for one pass over the examples, with one optimizer step per batch.
+
+        Args:
+            data: From `prepare`, with a single part.
+            order: (trials or 1, examples), the order of the examples; one row is shared by all trials.
+            epoch: Counted from 1.
+        """
 
     def evaluate(self, x: Any, y: Tensor) -> Sums:
-        """A pass without training over what `hold` returned."""
+        """Compute loss and correct examples on data from `prepare`, without training."""
 
-    def update_masks(self, when: When) -> tuple[list[MaskUpdate], Tensor]:
-        """One mask update of every layer; and (trials,) True for a trial that rules="legacy_2019" ends here."""
+    def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:
+        """Prune and grow every layer.
+
+        Returns:
+            The update of each layer; and (trials,), bool, True for each trial that rules="legacy_2019" ends here with
+            an error.
+        """
 
     def end_epoch(self) -> None:
-        """What happens once an epoch, after the mask update if there is one."""
+        """Finish an epoch, after its mask update if it has one: decay boosting and reset epoch statistics."""
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a later engine of the same plan, of whatever kind, needs to continue after an epoch."""
+        """Return what any engine of the same plan needs to resume after an epoch."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`."""
+        """Resume from a `state_dict` of any engine."""
 
 
-def per_seed(plan: Plan, draw: Callable[[int], Tensor]) -> Tensor:
-    """What `draw` gives for each trial's seed. Shapes: (...) to (trials, ...)."""
+def draw_per_seed(plan: Plan, draw: Callable[[int], Tensor]) -> Tensor:
+    """Call `draw` once per distinct seed and stack the results by trial. Shapes: (...) to (trials, ...)."""
     distinct = list(dict.fromkeys(plan.seeds))
     drawn = torch.stack([draw(seed) for seed in distinct]).to(plan.device)
-    # Copies for each trial are made on the device: hundreds of trials share a seed.
+    # Indexing on the device makes the copies there: hundreds of trials may share a seed.
     return drawn[torch.tensor([distinct.index(seed) for seed in plan.seeds], device=plan.device)]
 
 
 @contextmanager
-def products_in(precision: str) -> Iterator[None]:
-    """Compute matrix products on a CUDA device in "float32" or in "tf32"; afterwards as before."""
-    products = torch.backends.cuda.matmul
-    # Torch has renamed the setting, and refuses to read the old one once the new one has been used.
-    is_new = hasattr(products, "fp32_precision")
+def matmul_precision(precision: str) -> Iterator[None]:
+    """Compute CUDA matrix products in "float32" or "tf32" within the context, and restore the setting afterwards."""
+    matmul = torch.backends.cuda.matmul
+    # Newer versions of torch renamed the setting, and refuse to read the old one once the new one has been used.
+    is_new = hasattr(matmul, "fp32_precision")
     name = "fp32_precision" if is_new else "allow_tf32"
     values = {"float32": "ieee", "tf32": "tf32"} if is_new else {"float32": False, "tf32": True}
-    before = getattr(products, name)
-    setattr(products, name, values[precision])
+    before = getattr(matmul, name)
+    setattr(matmul, name, values[precision])
     try:
         yield
     finally:
-        setattr(products, name, before)
+        setattr(matmul, name, before)
 
 
-def initial(plan: Plan, number: int = 0) -> Parameters:
-    """The networks as they begin. Each number has other weights and biases; 0 are those that a trial begins with.
+def initial_parameters(plan: Plan, number: int = 0) -> Parameters:
+    """Draw initial weights, biases and masks.
 
-    U(-b, b) with b = 1 / sqrt(n_in), torch's default for linear layers, for weights and biases.
+    Weights and biases are U(-b, b) with b = 1 / sqrt(n_in), torch's default for linear layers.
+
+    Args:
+        plan: The trials.
+        number: The draw. Each number gives other weights and biases and the same masks; trials start with draw 0.
     """
     layers = range(len(plan.network.shapes))
     active = [_initial_mask(plan, layer) for layer in layers]
-    weights = [_drawn(plan, layer, Purpose.WEIGHT, number) * mask for layer, mask in zip(layers, active, strict=True)]
-    return Parameters(weights, [_drawn(plan, layer, Purpose.BIAS, number) for layer in layers], active)
+    weights = [_uniform(plan, layer, Purpose.WEIGHT, number) * mask for layer, mask in zip(layers, active, strict=True)]
+    return Parameters(weights, [_uniform(plan, layer, Purpose.BIAS, number) for layer in layers], active)
 
 
-def _drawn(plan: Plan, layer: int, purpose: Purpose, number: int) -> Tensor:
+def _uniform(plan: Plan, layer: int, purpose: Purpose, number: int) -> Tensor:
     shape = plan.network.shapes[layer]
     bound = 1 / math.sqrt(shape[1])
     size = shape if purpose is Purpose.WEIGHT else shape[:1]
     stream = {"layer": layer, "epoch": number}
-    return per_seed(plan, lambda seed: (random.uniform(size, Stream(seed, purpose, **stream)) * 2 - 1) * bound)
+    return draw_per_seed(plan, lambda seed: (random.uniform(size, Stream(seed, purpose, **stream)) * 2 - 1) * bound)
 
 
 def _initial_mask(plan: Plan, layer: int) -> Tensor:
-    """Shapes: (trials, out, in), bool."""
-    return masks.DRAWS[plan.sparse_type](noise(plan, Purpose.MASK, layer, epoch=0), wanted(plan, layer, progress=0.0))
+    """Draw the mask of a layer. Shapes: (trials, out, in), bool."""
+    n_active = target_counts(plan, layer, progress=0.0)
+    return masks.DRAWS[plan.sparse_type](tie_noise(plan, Purpose.MASK, layer, epoch=0), n_active)
 
 
-def noise(plan: Plan, purpose: Purpose, layer: int, epoch: int) -> Tensor:
-    """What breaks ties between the weights of a layer. Shapes: (trials, out, in), int32."""
+def tie_noise(plan: Plan, purpose: Purpose, layer: int, epoch: int) -> Tensor:
+    """Draw the noise that breaks ties between the weights of a layer. Shapes: (trials, out, in), int32."""
     shape = plan.network.shapes[layer]
-    return per_seed(plan, lambda seed: random.noise(shape, Stream(seed, purpose, layer=layer, epoch=epoch)))
+    return draw_per_seed(plan, lambda seed: random.noise(shape, Stream(seed, purpose, layer=layer, epoch=epoch)))
 
 
-def wanted(plan: Plan, layer: int, progress: float) -> Tensor:
-    """How many active weights the plan wants at `progress` of the mask updates. Shapes: (trials,), int64."""
+def target_counts(plan: Plan, layer: int, progress: float) -> Tensor:
+    """Return the planned number of active weights of a layer. Shapes: (trials,), int64.
+
+    Args:
+        plan: The trials.
+        layer: Index of the layer.
+        progress: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls (GMP).
+    """
     n = math.prod(plan.network.shapes[layer])
     surplus = plan.method.surplus(progress) if plan.method.surplus else 0.0
     final = [round(densities[layer] * n) for densities in plan.densities]
     return torch.tensor([each + round(surplus * (n - each)) for each in final], device=plan.device)
 
 
-def updated(
+def compute_mask_updates(
     plan: Plan,
-    when: When,
+    when: UpdateContext,
     weights: Sequence[Tensor],
     active: Sequence[Tensor],
     targets: Sequence[Tensor],
     statistics: Mapping[str, Sequence[Tensor]],
 ) -> tuple[list[MaskUpdate], Tensor]:
-    """One prune and one grow of every layer.
+    """Compute one prune and one grow of every layer.
 
     Args:
-        active: the masks; targets: how many active weights each layer began with, (trials,).
-        statistics: for each name in the method's `needs`, that of each layer.
+        plan: The trials.
+        when: The time of the update.
+        weights: (trials, out, in) for each layer.
+        active: The masks, shaped like the weights.
+        targets: (trials,) for each layer, the number of active weights at the start.
+        statistics: For each name in the method's `needs`, the tensor of each layer.
 
-    Returns: the update of each layer; and (trials,) True for a trial that rules="legacy_2019" ends here.
+    Returns:
+        The update of each layer; and (trials,), bool, True for each trial that rules="legacy_2019" ends here.
     """
     updates, method = [], plan.method
     failed = torch.zeros(len(plan.seeds), dtype=torch.bool, device=plan.device)
@@ -160,21 +194,24 @@ def updated(
         layer = Layer(
             weight=weight,
             mask=mask,
-            target=wanted(plan, i, when.progress) if method.surplus else targets[i],
-            prune_noise=noise(plan, Purpose.PRUNE, i, when.epoch),
-            grow_noise=noise(plan, Purpose.GROW, i, when.epoch),
+            target=target_counts(plan, i, when.progress) if method.surplus else targets[i],
+            prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch),
+            grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch),
             drop_scale=when.drop_scale,
             **{name: values[i] for name, values in statistics.items()},
         )
         if method.fails is not None:
             failed |= method.fails(layer) & ~when.stopped
-        update = update_mask(method, layer)
-        stays = when.stopped[:, None, None]
-        update = update._replace(
-            mask=torch.where(stays, mask, update.mask),
-            kept=torch.where(stays, mask, update.kept),
-            grown=update.grown & ~stays,
-            target=torch.where(when.stopped, masks.count(mask), update.target),
-        )
-        updates.append(update)
+        updates.append(_unless_stopped(update_mask(method, layer), mask, when.stopped))
     return updates, failed
+
+
+def _unless_stopped(update: MaskUpdate, mask: Tensor, stopped: Tensor) -> MaskUpdate:
+    """Replace the update of stopped trials by one that changes nothing."""
+    stays = stopped[:, None, None]
+    return update._replace(
+        mask=torch.where(stays, mask, update.mask),
+        kept=torch.where(stays, mask, update.kept),
+        grown=update.grown & ~stays,
+        target=torch.where(stopped, masks.count(mask), update.target),
+    )

@@ -1,4 +1,4 @@
-"""The engine that runs everywhere: dense arithmetic in torch with a leading trials axis, on any device."""
+"""The engine that supports every option: dense arithmetic in torch with a leading trials axis, on any device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from torch import Tensor
 
 from dynsparse import random
 from dynsparse.data import Images
-from dynsparse.engines.base import Sums, When, initial, per_seed, products_in, updated
+from dynsparse.engines.base import (
+    Sums,
+    UpdateContext,
+    compute_mask_updates,
+    draw_per_seed,
+    initial_parameters,
+    matmul_precision,
+)
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import batch_norm, k_winners, linear, updated_duty
 from dynsparse.ops import masks
@@ -19,13 +26,13 @@ from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
 from dynsparse.studies import Parameters
 
-EVALUATION_BATCH = 1000
+EVALUATION_BATCH = 1000  # examples
 
 
 class TorchEngine:
-    """The networks of a pack: their weights, masks and optimiser state, and what can be done with them.
+    """The networks of a pack: weights, masks and optimizer state.
 
-    The attributes in `STATE` are all there is to save. Shapes have a leading trials axis: weights and masks are
+    A saved state has the attributes in `STATE`. Shapes have a leading trials axis: weights and masks are
     (trials, out, in) for each layer.
     """
 
@@ -39,10 +46,10 @@ class TorchEngine:
         self.shapes = plan.network.shapes
         n_trials, device = len(plan.seeds), torch.device(plan.device)
         # Copies, because training changes them in place.
-        begin = [[each.clone() for each in layers] for layers in parameters or initial(plan)]
-        self.weights, self.biases, self.masks = begin
+        copies = [[each.clone() for each in layers] for layers in parameters or initial_parameters(plan)]
+        self.weights, self.biases, self.masks = copies
         self.targets = [masks.count(mask) for mask in self.masks]
-        # Multiplying by a mask of floats takes a fifth of the time.
+        # Multiplying by a float mask takes a fifth of the time of a bool mask.
         self._active = [mask.float() for mask in self.masks]
 
         hidden = [n_out for n_out, _ in self.shapes[:-1]]
@@ -73,11 +80,11 @@ class TorchEngine:
         return [*self.weights, *self.biases, *self.gains, *self.shifts]
 
     def forward(self, x: Tensor, *, epoch: int, training: bool) -> tuple[Tensor, list[Tensor]]:
-        """Logits, and the activations of all layers: input, hidden layers, logits.
+        """Compute the logits, and the activations of all layers: input, hidden layers, logits.
 
-        In training the duty cycles and the running means of batch norm are updated in place.
+        Training updates the duty cycles and the running statistics of batch norm in place.
 
-        Shapes: x (trials, batch, inputs); the logits (trials, batch, classes).
+        Shapes: x (trials, batch, inputs); logits (trials, batch, classes).
         """
         activations = [x]
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
@@ -107,31 +114,32 @@ class TorchEngine:
         probability = torch.as_tensor(self.plan.network.dropout).to(x).view(-1, 1, 1)
         shape = x.shape[1], x.shape[2]
         stream = {"epoch": epoch, "layer": layer, "step": self.n_steps}
-        uniform = per_seed(self.plan, lambda seed: random.uniform(shape, Stream(seed, Purpose.DROPOUT, **stream)))
+        uniform = draw_per_seed(self.plan, lambda seed: random.uniform(shape, Stream(seed, Purpose.DROPOUT, **stream)))
         return x * (uniform >= probability) / (1 - probability)
 
-    def hold(self, parts: Sequence[Images], labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels as this engine wants them, one part for each seed, or one for all.
+    def prepare(self, parts: Sequence[Images], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Move images and labels to the device, one part per trial or one for all.
 
-        Shapes: labels (parts, examples).
+        Returns:
+            Images (parts, examples, inputs) and labels (parts, examples).
         """
         x = torch.stack([part.normalised for part in parts]) if len(parts) > 1 else parts[0].normalised[None]
         return x.to(self.plan.device), labels.to(self.plan.device)
 
-    def train_epoch(self, held: tuple[Tensor, Tensor], order: Tensor, *, epoch: int) -> Sums:
-        """One pass over the examples, one step for each batch.
+    def train_epoch(self, data: tuple[Tensor, Tensor], order: Tensor, *, epoch: int) -> Sums:
+        """Train for one pass over the examples, with one optimizer step per batch.
 
-        Shapes: order (seeds or 1, examples), which examples come one after the other; `held` has one part.
+        Shapes: order (trials or 1, examples); `data` has one part.
         """
-        (x,), (y,) = held
+        (x,), (y,) = data
         batches = order.to(self.plan.device).split(self.plan.batch_size, dim=1)
-        with products_in(self.plan.precision):
+        with matmul_precision(self.plan.precision):
             sums = [self.train_batch(x[index], y[index], epoch=epoch) for index in batches]
-        # Along the last dimension: along the first, the order of the sum would depend on how many trials there are.
+        # Sum along the last dimension: along the first, the order of additions would depend on the number of trials.
         return Sums(*(torch.stack(each, dim=1).sum(1) for each in zip(*sums, strict=True)))
 
     def train_batch(self, x: Tensor, y: Tensor, *, epoch: int) -> Sums:
-        """One step of the optimiser on one batch.
+        """Do one optimizer step on one batch.
 
         Shapes: x (trials or 1, batch, inputs), y (trials or 1, batch); a first dimension of 1 is shared by all trials.
         """
@@ -144,7 +152,7 @@ class TorchEngine:
             parameter.requires_grad_(True)
         logits, activations = self.forward(x, epoch=epoch, training=True)
         losses = F.cross_entropy(logits.mT, y, reduction="none")
-        # Each trial's own mean, summed: the mean over trials would divide its gradient by the width of the pack.
+        # The sum of each trial's mean. A mean over trials would divide gradients by the width of the pack.
         gradients = torch.autograd.grad(losses.mean(1).sum(), parameters)
         for parameter in parameters:
             parameter.requires_grad_(False)
@@ -154,7 +162,7 @@ class TorchEngine:
         return Sums(losses.detach().double().sum(1), (logits.detach().argmax(-1) == y).sum(1))
 
     def _count_coactivations(self, activations: list[Tensor]) -> None:
-        """Add, for each connection, the examples for which both of its units are positive."""
+        """Count, for each connection, the examples for which both of its units are positive."""
         if self.coactivation is None:
             return
         active = [(a > 0).float() for a in activations]
@@ -181,14 +189,17 @@ class TorchEngine:
 
     @torch.no_grad()
     def evaluate(self, x: Tensor, y: Tensor) -> Sums:
-        """A pass without training. Shapes: x (trials or 1, examples, inputs), y (trials or 1, examples)."""
+        """Compute loss and correct examples without training.
+
+        Shapes: x (trials or 1, examples, inputs), y (trials or 1, examples).
+        """
         n_trials = len(self.plan.seeds)
         loss = torch.zeros(n_trials, dtype=torch.float64, device=x.device)
         correct = torch.zeros(n_trials, dtype=torch.int64, device=x.device)
         for start in range(0, x.shape[1], EVALUATION_BATCH):
             part = x[:, start : start + EVALUATION_BATCH].expand(n_trials, -1, -1)
             target = y[:, start : start + EVALUATION_BATCH].expand(n_trials, -1)
-            with products_in(self.plan.precision):
+            with matmul_precision(self.plan.precision):
                 logits, activations = self.forward(part, epoch=0, training=False)
             if self.plan.method.counts_evaluation:
                 self._count_coactivations(activations)
@@ -197,20 +208,17 @@ class TorchEngine:
         return Sums(loss, correct)
 
     @torch.no_grad()
-    def update_masks(self, when: When) -> tuple[list[MaskUpdate], Tensor]:
-        """One mask update of every layer.
-
-        Returns: the update of each layer; and (trials,) True for a trial that rules="legacy_2019" ends here.
-        """
-        found = {
+    def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:
+        """Prune and grow every layer: see `Engine.update_masks`."""
+        available = {
             "coactivation": self.coactivation,
             "gradient": self.gradient,
             "gradient_momentum": self.gradient_momentum,
         }
-        statistics = {name: layers for name, layers in found.items() if layers}
-        updates, failed = updated(self.plan, when, self.weights, self.masks, self.targets, statistics)
+        statistics = {name: layers for name, layers in available.items() if layers}
+        updates, failed = compute_mask_updates(self.plan, when, self.weights, self.masks, self.targets, statistics)
         for i, (weight, update) in enumerate(zip(self.weights, updates, strict=True)):
-            # Weights that stay keep their value; new ones are zero already.
+            # Weights that stay keep their value. Grown ones are zero already.
             weight.mul_(update.mask)
             if not self.plan.method.moves_inactive:
                 for state in self.optimizer[i].values():
@@ -220,25 +228,25 @@ class TorchEngine:
         return updates, failed
 
     def end_epoch(self) -> None:
-        """What happens once an epoch: boosting fades, and coactivations are counted anew."""
+        """Reset the coactivation counts and decay the boost strength."""
         for total in self.coactivation or []:
             total.zero_()
         if self.plan.network.kwinners is not None:
             self.boost *= torch.as_tensor(self.plan.network.kwinners.boost_factor).to(self.boost)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a later engine of the same plan needs to continue, after an epoch, bit for bit."""
+        """Return what any engine of the same plan needs to resume after an epoch; this one resumes bit-identically."""
         return {name: getattr(self, name) for name in self.STATE}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`."""
+        """Resume from a `state_dict` of any engine."""
         for name in self.STATE:
             setattr(self, name, _on_device(state[name], self.plan.device))
         self._active = [mask.float() for mask in self.masks]
 
 
 def _on_device(value: Any, device: str) -> Any:
-    """A copy of tensors nested in lists and dicts, on a device."""
+    """Copy tensors nested in lists and dicts to a device."""
     if isinstance(value, Tensor):
         return value.to(device, copy=True)
     if isinstance(value, list):

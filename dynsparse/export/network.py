@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dynsparse.config import Config
 from dynsparse.config.checks import Choice
-from dynsparse.engines.base import noise
+from dynsparse.engines.base import tie_noise
 from dynsparse.export.modules import build
 from dynsparse.io.storage import Folder, open_folder
 from dynsparse.planning.plan import Plan, plan, steps
@@ -178,7 +178,7 @@ def pruned(trained: Trained, kind: str, sparsity: float) -> Trained:
     want = _plan(trained.config)
     if [tuple(each.shape) for each in trained.weights] != want.network.shapes:
         raise ValueError("a compressed network cannot be pruned; prune it first")
-    ties = [noise(want, Purpose.PRUNE_TRAINED, layer, 0)[0] for layer in range(len(trained.weights))]
+    ties = [tie_noise(want, Purpose.PRUNE_TRAINED, layer, 0)[0] for layer in range(len(trained.weights))]
     prune = KINDS[kind](trained.config)
     now = prune(Parameters(trained.weights, trained.biases, trained.masks), sparsity, ties)
     remark = f"After training it was pruned: {kind}s, sparsity {sparsity:g}, prune_scope {trained.config.prune_scope}."

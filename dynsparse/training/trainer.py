@@ -12,7 +12,7 @@ from torch import Tensor
 from dynsparse import engines
 from dynsparse.config import Config
 from dynsparse.data import Images, epoch_order, load_dataset, noise_images, split
-from dynsparse.engines.base import Sums, When, initial, noise
+from dynsparse.engines.base import Sums, UpdateContext, initial_parameters, tie_noise
 from dynsparse.methods import MaskUpdate
 from dynsparse.ops import masks
 from dynsparse.planning.plan import plan
@@ -81,18 +81,18 @@ class Trainer:
                 f"rewind_step={want.study.rewind_step} is not within the first training, which has "
                 f"{self._n_batches * want.epochs} steps (epochs={want.epochs} of {self._n_batches})"
             )
-        hold, distinct = self.engine.hold, list(splits)
-        self._examples = hold([dataset.train], dataset.train_y[None])
-        self._test = hold([dataset.test], dataset.test_y[None])
+        prepare, distinct = self.engine.prepare, list(splits)
+        self._examples = prepare([dataset.train], dataset.train_y[None])
+        self._test = prepare([dataset.test], dataset.test_y[None])
         self._validation, self._noisy = None, None
         if want.val_fraction > 0:
             parts = {seed: dataset.train.at(held_out) for seed, (_, held_out) in splits.items()}
             labels = torch.stack([dataset.train_y[splits[seed][1]] for seed in self._seeds])
-            self._validation = hold([parts[seed] for seed in self._seeds], labels)
+            self._validation = prepare([parts[seed] for seed in self._seeds], labels)
         if want.noise_level is not None:
             noisy = {s: Images(noise_images(dataset.test.normalise(), want.noise_level, s).numpy()) for s in distinct}
             labels = dataset.test_y.expand(len(self._seeds), -1)
-            self._noisy = hold([noisy[seed] for seed in self._seeds], labels)
+            self._noisy = prepare([noisy[seed] for seed in self._seeds], labels)
 
     def try_out(self) -> None:
         """All that an epoch does, with one batch to train on: what is to be compiled is, and what fails fails here.
@@ -174,8 +174,8 @@ class Trainer:
         return Occasion(
             now=self._network(),
             kept=self._kept,
-            noise=lambda number: [noise(self.plan, Purpose.PRUNE_TRAINED, layer, number) for layer in layers],
-            drawn=lambda number: initial(self.plan, number),
+            noise=lambda number: [tie_noise(self.plan, Purpose.PRUNE_TRAINED, layer, number) for layer in layers],
+            drawn=lambda number: initial_parameters(self.plan, number),
         )
 
     def _test_all(self, columns: dict[str, Tensor]) -> None:
@@ -201,7 +201,7 @@ class Trainer:
             return None, None
         progress = updates.progress(epoch)
         stopped = self._survival.stopped.to(self.plan.device)
-        return self.engine.update_masks(When(epoch, progress, updates.decay(progress), stopped))
+        return self.engine.update_masks(UpdateContext(epoch, progress, updates.decay(progress), stopped))
 
     def _train(self) -> Sums:
         """One pass over the training examples, in the order of (seed, epoch)."""

@@ -16,7 +16,7 @@ from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.config import Config
 from dynsparse.data.download import requested_data_dir
-from dynsparse.engines import engine_of
+from dynsparse.engines import choose_for_config
 from dynsparse.experiment import Experiment, ExperimentError, check_name, load_experiment
 from dynsparse.io.storage import Folder, open_folder
 from dynsparse.results.grid_status import Failure, GridStatus, scan, version
@@ -196,7 +196,7 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
     def begin(config: Config) -> None:
         # So that a trial which never gets its turn is seen, too.
         trial = TrialFolder(folder.sub(folder_name(config)))
-        trial.begin(config, {"version": version(), "engine": engine_of(config).name})
+        trial.begin(config, {"version": version(), "engine": choose_for_config(config).name})
         trial.clear_failure()
 
     try:

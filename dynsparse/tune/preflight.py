@@ -59,7 +59,7 @@ def refuse_impossible_trials(configs: Sequence[Config]) -> None:
     # The driver may be on a machine without the GPU that the trials will have; their engine runs on a CPU as well.
     first = configs[0]
     if first.device != "cpu":
-        first = replace(first, device="cpu", engine=engines.engine_of(first).name)
+        first = replace(first, device="cpu", engine=engines.choose_for_config(first).name)
     said = "trying out the first trial; the first time on a machine the sparse engine is compiled, for 20 seconds or so"
     patience = Timer(PATIENCE_SECONDS, lambda: print(said, file=sys.stderr))
     patience.start()
@@ -74,9 +74,9 @@ def refuse_impossible_trials(configs: Sequence[Config]) -> None:
 def why_torch(configs: Sequence[Config]) -> str | None:
     """Which trials on a CPU are not computed by the faster engine, and why; None if none, or they are not to be."""
     reasons = Counter(
-        choice.because
+        choice.reason
         for config in configs
-        if config.device == "cpu" and (choice := engines.choose(plan([config]))).because
+        if config.device == "cpu" and (choice := engines.choose(plan([config]))).reason
     )
     if not reasons:
         return None

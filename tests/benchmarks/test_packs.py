@@ -17,7 +17,7 @@ import torch
 from support.idx_files import idx, write_idx
 
 from dynsparse.data import DATASETS, load_dataset
-from dynsparse.engines.packed import engine as wide
+from dynsparse.engines.packed import engine as packed_engine
 from experiments.mlp_heb import experiment
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +73,7 @@ def test_it_runs_whole_without_ray_and_says_what_the_data_are(tmp_path: Path) ->
     assert all(each > 0 for each in found["phases"]["epoch"].values())
     # Four of the grid, two with k-winners and two without.
     assert [pack["trials"] for pack in found["grid"]["packs"]] == [2, 2]
-    assert {pack["engine"] for pack in found["grid"]["packs"]} == {"WideEngine"}
+    assert {pack["engine"] for pack in found["grid"]["packs"]} == {"PackedEngine"}
     assert found["grid"]["whole_seconds_measured"] is None
     assert "Not measured: --whole runs all epochs" in said
     assert len(found["grid"]["epochs_one_at_a_time"]) == 2
@@ -138,28 +138,28 @@ def test_nothing_is_timed_after_a_check_that_failed(tmp_path: Path, found: dict[
 @pytest.mark.usefixtures("data")
 def test_the_check_beside_the_torch_engine_sees_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
     assert packs_checks.beside_torch("cpu", kwinners=True)["is_right"]
-    right = wide.backward_
+    right = packed_engine.backward_
 
     def wrong(*arguments: Any) -> None:
         right(*arguments)
         for gradient in arguments[-1]:
             gradient.mul_(0.9)
 
-    monkeypatch.setattr(wide, "backward_", wrong)
+    monkeypatch.setattr(packed_engine, "backward_", wrong)
     assert not packs_checks.beside_torch("cpu", kwinners=True)["is_right"]
 
 
 @pytest.mark.usefixtures("data")
 def test_the_check_of_places_sees_a_trial_that_follows_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     assert packs_checks.at_two_places("cpu", 4)["is_right"]
-    right = wide.backward_
+    right = packed_engine.backward_
 
     def wrong(*arguments: Any) -> None:
         right(*arguments)
         # The last place alone, and by little.
         arguments[-1][0][-1].mul_(1 + 1e-6)
 
-    monkeypatch.setattr(wide, "backward_", wrong)
+    monkeypatch.setattr(packed_engine, "backward_", wrong)
     found = packs_checks.at_two_places("cpu", 4)
     assert not found["is_right"]
     assert found["trials_that_differ"] == [0, 3]
@@ -174,7 +174,7 @@ def test_the_check_of_recorded_steps_sees_one_that_is_left_out(monkeypatch: pyte
         if index.shape[1] == packs_grid.BATCH:
             step(index)
 
-    monkeypatch.setattr(wide, "recorder", lambda device: leaves_out_the_shorter)
+    monkeypatch.setattr(packed_engine, "make_step_runner", lambda device: leaves_out_the_shorter)
     found = packs_checks.recorded("cpu")
     assert not found["is_right"]
     assert found["steps"] == [16, 18]

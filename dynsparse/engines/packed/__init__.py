@@ -1,1 +1,1 @@
-"""The engine for packs of hundreds of trials on one GPU: see engine.py, `WideEngine`."""
+"""The engine for packs of hundreds of trials on one GPU: `PackedEngine`."""

@@ -1,4 +1,7 @@
-"""A forward pass, the loss, and a backward pass written by hand: autograd would start three times as many kernels."""
+"""Forward pass, loss and backward pass of a pack.
+
+They are written by hand because autograd would launch three times as many kernels.
+"""
 
 from __future__ import annotations
 
@@ -10,63 +13,81 @@ from torch import Tensor
 
 from dynsparse.engines.packed.matmul import linear, weight_gradient_
 
-# Number of a hidden layer, and the sums of its units, (trials, batch, units) -> which units pass nothing on.
-Blocks = Callable[[int, Tensor], Tensor]
+# An activation function: from the index of a hidden layer and its pre-activations, (trials, batch, units), to the units
+# that it sets to zero, bool of the same shape.
+InactiveUnits = Callable[[int, Tensor], Tensor]
 
 
-class Forward(NamedTuple):
-    """What a forward pass gives, and a backward pass needs."""
+class ForwardPass(NamedTuple):
+    """Results of a forward pass, as the backward pass needs them."""
 
-    # Of each layer: the images, (runs, batch, in), and what the hidden layers pass on, (trials, batch, in).
+    # For each layer: the images, (groups, batch, in), or the activations of a hidden layer, (trials, batch, in).
     inputs: list[Tensor]
-    blocked: list[Tensor]  # for each hidden layer, (trials, batch, units), True where nothing passes
+    inactive: list[Tensor]  # for each hidden layer (trials, batch, units), bool: True for units set to zero
     logits: Tensor  # (trials, batch, classes)
 
 
 class Loss(NamedTuple):
-    """Shapes: (trials, batch), but for the gradient."""
+    """The loss of a batch."""
 
-    losses: Tensor  # the cross-entropy of each example
-    correct: Tensor  # bool
-    gradient: Tensor  # of the sum over trials of a trial's mean, with respect to the logits; (trials, batch, classes)
+    losses: Tensor  # (trials, batch), the cross-entropy of each example
+    correct: Tensor  # (trials, batch), bool
+    gradient: Tensor  # (trials, batch, classes), of each trial's mean loss with respect to its logits
 
 
-def relu(layer: int, sums: Tensor) -> Tensor:
-    """Units below zero pass nothing on; those that are no number do, so that the loss is none either."""
+def relu_inactive(layer: int, sums: Tensor) -> Tensor:
+    """Return the units that a ReLU sets to zero. NaN is passed on, so that the loss becomes NaN too."""
     return sums <= 0
 
 
-def forward(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], blocks: Blocks) -> Forward:
-    """The networks of all trials. Shapes: x (runs, batch, in); see products.py for the runs."""
-    inputs, blocked = [x], []
+def forward(
+    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], inactive_units: InactiveUnits
+) -> ForwardPass:
+    """Compute the networks of all trials.
+
+    Args:
+        x: (groups, batch, in), the images; see matmul.py for the groups.
+        weights: (trials, out, in) for each layer.
+        biases: (trials, out) for each layer.
+        inactive_units: The activation function of the hidden layers.
+    """
+    inputs, inactive = [x], []
     for layer, (weight, bias) in enumerate(zip(weights[:-1], biases[:-1], strict=True)):
         sums = linear(inputs[-1], weight, bias)
-        blocked.append(blocks(layer, sums))
-        inputs.append(sums.masked_fill_(blocked[-1], 0))
-    return Forward(inputs, blocked, linear(inputs[-1], weights[-1], biases[-1]))
+        inactive.append(inactive_units(layer, sums))
+        inputs.append(sums.masked_fill_(inactive[-1], 0))
+    return ForwardPass(inputs, inactive, linear(inputs[-1], weights[-1], biases[-1]))
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Loss:
-    """The loss of each example. Shapes: labels (trials, batch)."""
+    """Compute the loss of each example. Shapes: logits (trials, batch, classes), labels (trials, batch)."""
     log_p = logits.log_softmax(-1)
     losses = log_p.gather(-1, labels[..., None])[..., 0].neg()
     is_label = labels[..., None] == torch.arange(logits.shape[-1], device=logits.device)
-    # Each trial's own mean, summed: the mean over trials would divide its gradient by the width of the pack.
+    # The mean over the examples of each trial. A mean over trials would divide gradients by the width of the pack.
     gradient = (log_p.exp() - is_label.float()).div_(logits.shape[1])
     return Loss(losses, logits.argmax(-1) == labels, gradient)
 
 
 def backward_(
     gradient: Tensor,
-    pass_: Forward,
+    forward_pass: ForwardPass,
     weights: Sequence[Tensor],
     weight_gradients: Sequence[Tensor],
     bias_gradients: Sequence[Tensor],
 ) -> None:
-    """The gradients of all weights, active or not, and of the biases, from that of the logits, into the last two."""
+    """Compute the gradients of all weights, active or not, and of the biases, into the last two arguments.
+
+    Args:
+        gradient: (trials, batch, classes), of the logits.
+        forward_pass: From `forward`.
+        weights: (trials, out, in) for each layer.
+        weight_gradients: Written, shaped like the weights.
+        bias_gradients: Written, (trials, out) for each layer.
+    """
     for layer in range(len(weights) - 1, -1, -1):
         torch.sum(gradient, 1, out=bias_gradients[layer])
-        weight_gradient_(weight_gradients[layer], gradient, pass_.inputs[layer])
-        # Of the images there is none.
+        weight_gradient_(weight_gradients[layer], gradient, forward_pass.inputs[layer])
+        # The images need no gradient.
         if layer > 0:
-            gradient = torch.bmm(gradient, weights[layer]).masked_fill_(pass_.blocked[layer - 1], 0)
+            gradient = torch.bmm(gradient, weights[layer]).masked_fill_(forward_pass.inactive[layer - 1], 0)

@@ -1,4 +1,4 @@
-"""A training step recorded as a CUDA graph: a small network's hundred kernels are started by one call."""
+"""Record a training step as a CUDA graph: one call then launches the hundred kernels of a small network's step."""
 
 from __future__ import annotations
 
@@ -7,32 +7,33 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-# Steps before the recording: libraries make what they need at their first call, which cannot be recorded.
+# Steps before the recording: libraries allocate at their first calls, which cannot be recorded.
 WARM_UP = 3
 
-# Takes the examples of a batch; all else it reads and changes is where it was at every call.
+# A training step. Its argument selects the examples of the batch, (groups, batch); every other tensor that it reads or
+# changes must stay at the same address.
 Step = Callable[[Tensor], None]
 
 
-def recorder(device: torch.device) -> Callable[[Step, Tensor], None]:
-    """What takes a step of one engine, each time the same, and does it: recorded and replayed on a CUDA device.
+def make_step_runner(device: torch.device) -> Callable[[Step, Tensor], None]:
+    """Return a function that runs a step on a batch. On a CUDA device it records the step and replays it.
 
-    It does not keep the step, which has the engine: the two would hold each other, and keep the memory of a GPU.
+    The function must always be called with the same step. It keeps no reference to the step, which refers to its
+    engine: a reference cycle would keep the memory of the GPU.
     """
-    return _Recorder(device) if device.type == "cuda" else run_as_it_is
+    return _GraphRunner(device) if device.type == "cuda" else run_directly
 
 
-def run_as_it_is(step: Step, index: Tensor) -> None:
-    """A step, unrecorded."""
+def run_directly(step: Step, index: Tensor) -> None:
+    """Run a step without recording it."""
     step(index)
 
 
-class _Recorder:
-    """Records a step for batches of the first length that it is called with; others are run as they are.
+class _GraphRunner:
+    """Records a step for batches of the length of the first one. Batches of other lengths run directly.
 
-    The first calls are run as they are too, beside the usual stream as the recording asks for: they are steps like all
-    others, so that nothing is to be put back. The stream is the recorder's own, for what libraries keep for a stream
-    goes with it.
+    The first WARM_UP calls run directly on a side stream, as recording requires. They are ordinary training steps, so
+    nothing has to be undone. The runner owns its stream, so that what libraries keep for a stream is freed with it.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -40,7 +41,7 @@ class _Recorder:
         self._n_calls = 0
         self._index: Tensor | None = None
         self._graph = torch.cuda.CUDAGraph()
-        self._beside = torch.cuda.Stream(device)
+        self._side_stream = torch.cuda.Stream(device)
 
     def __call__(self, step: Step, index: Tensor) -> None:
         if self._index is None:
@@ -52,14 +53,14 @@ class _Recorder:
         self._index.copy_(index)
         with torch.cuda.device(self._device):
             if self._n_calls <= WARM_UP:
-                usual = torch.cuda.current_stream()
-                self._beside.wait_stream(usual)
-                with torch.cuda.stream(self._beside):
+                current = torch.cuda.current_stream()
+                self._side_stream.wait_stream(current)
+                with torch.cuda.stream(self._side_stream):
                     step(self._index)
-                usual.wait_stream(self._beside)
+                current.wait_stream(self._side_stream)
                 return
             if self._n_calls == WARM_UP + 1:
-                # Recording runs nothing.
-                with torch.cuda.graph(self._graph, stream=self._beside):
+                # Recording computes nothing.
+                with torch.cuda.graph(self._graph, stream=self._side_stream):
                     step(self._index)
             self._graph.replay()

@@ -1,4 +1,8 @@
-"""The engine for many trials on one GPU, whose time is that of starting kernels: few, and wide, and recorded once."""
+"""The engine for many trials on one GPU.
+
+Small networks spend their time on kernel launches. This engine needs few: each kernel covers all trials, and a training
+step is recorded as a CUDA graph.
+"""
 
 from __future__ import annotations
 
@@ -11,67 +15,89 @@ import torch
 from torch import Tensor
 
 from dynsparse.data import Images
-from dynsparse.engines.base import Sums, When, initial, products_in, updated
-from dynsparse.engines.packed.backprop import Blocks, Forward, backward_, cross_entropy, forward, relu
-from dynsparse.engines.packed.cuda_graph import recorder
-from dynsparse.engines.packed.flat_params import Rows
-from dynsparse.engines.packed.matmul import add_counts_, of_trials
+from dynsparse.engines.base import (
+    Sums,
+    UpdateContext,
+    compute_mask_updates,
+    initial_parameters,
+    matmul_precision,
+)
+from dynsparse.engines.packed.backprop import (
+    ForwardPass,
+    InactiveUnits,
+    backward_,
+    cross_entropy,
+    forward,
+    relu_inactive,
+)
+from dynsparse.engines.packed.cuda_graph import make_step_runner
+from dynsparse.engines.packed.flat_params import FlatParameters
+from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials
 from dynsparse.methods import MaskUpdate
 from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
-# Numbers that a test may hold of its widest layer at a time, for all trials together: 256 MB.
-EVALUATED_AT_ONCE = 2**26
-# Numbers of the longest vectors, 64 bytes.
-VECTOR = 16
+# Floats of the widest layer that an evaluation may hold at a time, over all trials: 256 MB.
+MAX_EVALUATION_VALUES = 2**26
+# Floats in the longest vector register, 64 bytes.
+VECTOR_FLOATS = 16
 
 
-def why_not(plan: Plan) -> str | None:
-    """What this engine cannot do of a plan; None if it can do it."""
+def unsupported(plan: Plan) -> str | None:
+    """Return the options of a plan that this engine does not support, or None if it supports them all."""
     method = plan.method
-    cannot = {
+    options = {
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
     }
-    return ", ".join(what for what, is_asked in cannot.items() if is_asked) or None
+    return ", ".join(name for name, is_used in options.items() if is_used) or None
 
 
-class WideEngine:
-    """The networks of a pack: see `TorchEngine`, whose saved states this engine reads and writes.
+class PackedEngine:
+    """The networks of a pack on one GPU. It reads and writes the same saved states as `TorchEngine`.
 
-    What a training step reads and changes is made once and then changed in place: a recorded step knows where it is.
-    Nothing is read back but the sums of a pass. It is fastest where all trials have one seed; where there are several,
-    those of one seed should stand together, equally many of each.
+    The tensors that a training step uses are allocated once and changed in place, because a recorded step refers to
+    their addresses. Only the sums of a pass are read back. The engine is fastest if all trials have one seed. With
+    several seeds, trials of one seed should be consecutive, with equally many trials per seed.
 
-    A trial has the same bits in any place of packs of one width, whatever the others do, and those of another width but
-    for rounding. (On a CPU the place counts too where a layer has an odd number of units, as in the torch engine.)
+    In packs of one width a trial is bit-identical at any place, whatever the other trials are; with another width it
+    differs by rounding. (On a CPU the place matters too if a layer has an odd number of units, as in `TorchEngine`.)
     """
 
     def __init__(self, plan: Plan, parameters: Parameters | None = None) -> None:
         self.plan = plan
-        self._device = device = torch.device(plan.device)
+        self._device = torch.device(plan.device)
+        self._init_parameters(parameters or initial_parameters(plan))
+        self._init_kwinners()
+        self._init_statistics()
+        self._init_groups()
+
+    def _init_parameters(self, parameters: Parameters) -> None:
+        plan, device = self.plan, self._device
         n_trials, shapes = len(plan.seeds), plan.network.shapes
         rest = [*shapes[1:], *((n_out,) for n_out, _ in shapes)]
-        # Weights of the first layer have rows of their own: so they stand below each other as one wide layer. The
-        # others begin where a vector does, in each trial: products are faster so, and round alike in all places.
-        self._rows = [
-            Rows(n_trials, shapes[:1], plan.optimizer, device),
-            Rows(n_trials, rest, plan.optimizer, device, pad_to=VECTOR),
+        # The weights of the first layer are stored apart, so that those of all trials form one large matrix. The other
+        # parameters are aligned to vectors: products are faster, and round in the same way at every place of the pack.
+        self._flat = [
+            FlatParameters(n_trials, shapes[:1], plan.optimizer, device),
+            FlatParameters(n_trials, rest, plan.optimizer, device, pad_to=VECTOR_FLOATS),
         ]
         self.weights, self.biases = self._split(self._views("values"))
         self._gradients, self._bias_gradients = self._split(self._views("gradient"))
         self._active, _ = self._split(self._views("active"))
-        weights, biases, active = parameters or initial(plan)
-        _copy(self.weights, weights)
-        _copy(self.biases, biases)
-        _copy(self._active, active)
+        weights, biases, active = parameters
+        _copy_(self.weights, weights)
+        _copy_(self.biases, biases)
+        _copy_(self._active, active)
         self.masks = [mask.clone() for mask in active]
         self.targets = [masks.count(mask) for mask in self.masks]
 
-        self._kwinners = kwinners = plan.network.kwinners
-        hidden = [n_out for n_out, _ in shapes[:-1]]
+    def _init_kwinners(self) -> None:
+        self._kwinners = kwinners = self.plan.network.kwinners
+        n_trials, device = len(self.plan.seeds), self._device
+        hidden = [n_out for n_out, _ in self.plan.network.shapes[:-1]]
         self.duty = [torch.zeros(n_trials, n, device=device) for n in hidden] if kwinners else []
         self.boost = torch.zeros(n_trials, device=device)
         self._winners: dict[bool, list[Tensor]] = {}
@@ -81,38 +107,47 @@ class WideEngine:
                 counts = [kwinners.winners(n, training=training) for n in hidden]
                 self._winners[training] = [torch.tensor(k, device=device)[:, None] for k in counts]
 
+    def _init_statistics(self) -> None:
+        plan, device, n_trials = self.plan, self._device, len(self.plan.seeds)
         needs = plan.method.needs if plan.updates else frozenset()
-        self._coactivation = [torch.zeros_like(w) for w in weights] if "coactivation" in needs else []
-        self._gradient_momentum = [torch.zeros_like(w) for w in weights] if "gradient_momentum" in needs else []
+        shapes = [mask.shape for mask in self.masks]
+
+        def zeros(name: str) -> list[Tensor]:
+            return [torch.zeros(shape, device=device) for shape in shapes] if name in needs else []
+
+        self._coactivation, self._gradient_momentum = zeros("coactivation"), zeros("gradient_momentum")
         self._needs_gradient = "gradient" in needs
         self._smoothing = torch.as_tensor(plan.method.smoothing).to(self.boost).view(-1, 1, 1)
 
-        # On the device, so that a recorded step counts as well.
+        # On the device, so that a recorded step counts too.
         self._n_steps = torch.zeros((), dtype=torch.float64, device=device)
         self._n_seen = torch.zeros((), dtype=torch.int64, device=device)
         self._loss = torch.zeros(n_trials, dtype=torch.float64, device=device)
         self._correct = torch.zeros(n_trials, dtype=torch.int64, device=device)
 
+    def _init_groups(self) -> None:
+        plan, device = self.plan, self._device
         self._seeds = list(dict.fromkeys(plan.seeds))
         lengths = {len(list(trials)) for _, trials in groupby(plan.seeds)}
-        run = lengths.pop() if len(lengths) == 1 else 1
-        # The first trial of each run, and the place of its seed: see products.py.
-        self._firsts = torch.arange(0, n_trials, run)
-        self._seed_of_run = torch.tensor([self._seeds.index(plan.seeds[i]) for i in self._firsts], device=device)
-        self._trained_on: Tensor | None = None
+        group_size = lengths.pop() if len(lengths) == 1 else 1
+        # The first trial of each group, and the index of its seed: see matmul.py.
+        self._firsts = torch.arange(0, len(plan.seeds), group_size)
+        self._seed_of_group = torch.tensor([self._seeds.index(plan.seeds[i]) for i in self._firsts], device=device)
+        self._recorded_data: Tensor | None = None
 
     def _views(self, name: str) -> list[Tensor]:
-        """Of each parameter: of the weights of each layer, then of the biases."""
-        return [view for rows in self._rows for view in rows.views(getattr(rows, name))]
+        """Return a view of each parameter: weights of each layer, then biases of each layer."""
+        return [view for flat in self._flat for view in flat.views(getattr(flat, name))]
 
     def _split(self, views: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         n_layers = len(self.plan.network.shapes)
         return views[:n_layers], views[n_layers:]
 
-    def hold(self, parts: Sequence[Images], labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and labels on the device, one part for each different seed, or one for all.
+    def prepare(self, parts: Sequence[Images], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Move images and labels to the device, one part per distinct seed or one for all.
 
-        Shapes: labels (parts, examples).
+        Returns:
+            Images (parts, examples, inputs) and labels (parts, examples).
         """
         if len(parts) > 1:
             firsts = [self.plan.seeds.index(seed) for seed in self._seeds]
@@ -120,18 +155,18 @@ class WideEngine:
         x = torch.stack([part.normalised for part in parts]) if len(parts) > 1 else parts[0].normalised[None]
         return x.to(self._device), labels.to(self._device)
 
-    def train_epoch(self, held: tuple[Tensor, Tensor], order: Tensor, *, epoch: int) -> Sums:
-        """One pass over the examples, one step for each batch.
+    def train_epoch(self, data: tuple[Tensor, Tensor], order: Tensor, *, epoch: int) -> Sums:
+        """Train for one pass over the examples, with one optimizer step per batch.
 
-        Shapes: order (trials or 1, examples), which examples come one after the other; `held` has one part.
+        Shapes: order (trials or 1, examples); `data` has one part.
         """
-        (x,), (y,) = held
-        if self._trained_on is not held[0]:
-            self._trained_on, self._run = held[0], recorder(self._device)
+        (x,), (y,) = data
+        if self._recorded_data is not data[0]:
+            self._recorded_data, self._run = data[0], make_step_runner(self._device)
         step = partial(self._train_batch, x, y)
-        of_runs = order[self._firsts] if len(order) > 1 else order
-        with products_in(self.plan.precision):
-            for index in of_runs.to(self._device).split(self.plan.batch_size, dim=1):
+        group_order = order[self._firsts] if len(order) > 1 else order
+        with matmul_precision(self.plan.precision):
+            for index in group_order.to(self._device).split(self.plan.batch_size, dim=1):
                 self._run(step, index)
         sums = Sums(self._loss.clone(), self._correct.clone())
         self._loss.zero_()
@@ -139,78 +174,78 @@ class WideEngine:
         return sums
 
     def _train_batch(self, x: Tensor, y: Tensor, index: Tensor) -> None:
-        """One step of the optimiser. Shapes: index (runs, batch), which of the examples in x and y."""
+        """Do one optimizer step. Shapes: x (examples, inputs), y (examples,), index (groups, batch) into both."""
         self._n_steps.add_(1)
         self._n_seen.add_(index.shape[1])
-        pass_ = forward(x[index], self.weights, self.biases, self._blocks(training=True))
-        loss = cross_entropy(pass_.logits, of_trials(y[index], len(self.boost)))
+        forward_pass = forward(x[index], self.weights, self.biases, self._inactive_units(training=True))
+        loss = cross_entropy(forward_pass.logits, expand_to_trials(y[index], len(self.boost)))
         self._loss.add_(loss.losses.double().sum(1))
         self._correct.add_(loss.correct.sum(1))
-        self._count_winners(pass_)
-        self._count_coactivations(pass_)
-        backward_(loss.gradient, pass_, self.weights, self._gradients, self._bias_gradients)
+        self._count_winners(forward_pass)
+        self._count_coactivations(forward_pass)
+        backward_(loss.gradient, forward_pass, self.weights, self._gradients, self._bias_gradients)
         for mean, gradient in zip(self._gradient_momentum, self._gradients, strict=False):
             mean.mul_(self._smoothing).add_(gradient * (1 - self._smoothing))
-        for rows in self._rows:
-            rows.step_(self._n_steps)
+        for flat in self._flat:
+            flat.step_(self._n_steps)
 
-    def _blocks(self, *, training: bool) -> Blocks:
-        return partial(self._losers, self._winners[training]) if self._kwinners else relu
+    def _inactive_units(self, *, training: bool) -> InactiveUnits:
+        return partial(self._non_winners, self._winners[training]) if self._kwinners else relu_inactive
 
-    def _losers(self, winners: list[Tensor], layer: int, sums: Tensor) -> Tensor:
-        """All units but the k with the largest x * exp(boost * (k / units - duty)): see `networks.k_winners`."""
+    def _non_winners(self, winners: list[Tensor], layer: int, sums: Tensor) -> Tensor:
+        """Return all units but the k with the largest boosted sums, as `nn.functional.k_winners`."""
         boosted = sums * torch.exp(-self.boost[:, None] * self.duty[layer])[:, None]
         return ~masks.select_highest(boosted, winners[layer])
 
-    def _count_winners(self, pass_: Forward) -> None:
-        """Move the duty cycles as `networks.updated_duty` does, by a count of examples that is on the device."""
+    def _count_winners(self, forward_pass: ForwardPass) -> None:
+        """Update the duty cycles as `nn.functional.updated_duty`, with the example count on the device."""
         if self._kwinners is None:
             return
-        n_batch = pass_.logits.shape[1]
+        n_batch = forward_pass.logits.shape[1]
         length = self._n_seen.clamp(max=self._kwinners.period).clamp(min=n_batch)
-        for duty, hidden in zip(self.duty, pass_.inputs[1:], strict=True):
+        for duty, hidden in zip(self.duty, forward_pass.inputs[1:], strict=True):
             duty.mul_(length - n_batch).add_((hidden > 0).sum(1)).div_(length)
 
-    def _count_coactivations(self, pass_: Forward) -> None:
-        """Add, for each connection, the examples for which both of its units are positive."""
+    def _count_coactivations(self, forward_pass: ForwardPass) -> None:
+        """Count, for each connection, the examples for which both of its units are positive."""
         if not self._coactivation:
             return
-        active = [(each > 0).float() for each in (*pass_.inputs, pass_.logits)]
-        # Exact all the same: the factors are 0 and 1, and sums are float32.
-        with products_in("tf32"):
+        active = [(each > 0).float() for each in (*forward_pass.inputs, forward_pass.logits)]
+        # TF32 is exact here: the factors are 0 and 1, and the sums are float32.
+        with matmul_precision("tf32"):
             for total, of_inputs, of_units in zip(self._coactivation, active, active[1:], strict=False):
-                add_counts_(total, of_units, of_inputs)
+                add_coactivation_counts_(total, of_units, of_inputs)
 
     def evaluate(self, x: Tensor, y: Tensor) -> Sums:
-        """A pass without training, over what `hold` returned, so many examples at a time as EVALUATED_AT_ONCE allows.
+        """Compute loss and correct examples without training, in parts that MAX_EVALUATION_VALUES allows.
 
-        Shapes: x (seeds or 1, examples, inputs), y (seeds or 1, examples).
+        Shapes: x (seeds or 1, examples, inputs), y (seeds or 1, examples), from `prepare`.
         """
-        n_trials, blocks = len(self.boost), self._blocks(training=False)
+        n_trials, inactive_units = len(self.boost), self._inactive_units(training=False)
         loss, correct = torch.zeros_like(self._loss), torch.zeros_like(self._correct)
-        # The images themselves are shared by all, or by the trials of a seed.
-        n_at_once = max(EVALUATED_AT_ONCE // (n_trials * max(self.plan.network.sizes[1:])), 1)
-        with products_in(self.plan.precision):
+        # The images need little memory: they are shared by all trials, or by the trials of a seed.
+        n_at_once = max(MAX_EVALUATION_VALUES // (n_trials * max(self.plan.network.sizes[1:])), 1)
+        with matmul_precision(self.plan.precision):
             for images, labels in zip(x.split(n_at_once, dim=1), y.split(n_at_once, dim=1), strict=True):
                 if len(x) > 1:
-                    images, labels = images[self._seed_of_run], labels[self._seed_of_run]
-                logits = forward(images, self.weights, self.biases, blocks).logits
-                found = cross_entropy(logits, of_trials(labels, n_trials))
-                loss += found.losses.double().sum(1)
-                correct += found.correct.sum(1)
+                    images, labels = images[self._seed_of_group], labels[self._seed_of_group]
+                logits = forward(images, self.weights, self.biases, inactive_units).logits
+                result = cross_entropy(logits, expand_to_trials(labels, n_trials))
+                loss += result.losses.double().sum(1)
+                correct += result.correct.sum(1)
         return Sums(loss, correct)
 
-    def update_masks(self, when: When) -> tuple[list[MaskUpdate], Tensor]:
-        """One mask update of every layer: see `TorchEngine`."""
-        found = {
+    def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:
+        """Prune and grow every layer: see `Engine.update_masks`."""
+        available = {
             "coactivation": self._coactivation,
             "gradient": self._gradients if self._needs_gradient else [],
             "gradient_momentum": self._gradient_momentum,
         }
-        statistics = {name: layers for name, layers in found.items() if layers}
-        updates, failed = updated(self.plan, when, self.weights, self.masks, self.targets, statistics)
+        statistics = {name: layers for name, layers in available.items() if layers}
+        updates, failed = compute_mask_updates(self.plan, when, self.weights, self.masks, self.targets, statistics)
         for layer, update in enumerate(updates):
-            # What comes new has neither weight nor past; what stays keeps both.
+            # Weights that stay keep their value and optimizer state. Grown ones start with zeros.
             self.weights[layer].mul_(update.mask)
             for state in self._optimizer()[layer].values():
                 state.mul_(update.mask & self.masks[layer])
@@ -219,26 +254,26 @@ class WideEngine:
         return updates, failed
 
     def _optimizer(self) -> list[dict[str, Tensor]]:
-        """The optimiser's state of each parameter."""
-        names = self._rows[0].state
-        by_name = {name: [v for rows in self._rows for v in rows.views(rows.state[name])] for name in names}
+        """Return the optimizer state of each parameter, in the order of `_views`."""
+        names = self._flat[0].state
+        by_name = {name: [view for flat in self._flat for view in flat.views(flat.state[name])] for name in names}
         return [dict(zip(by_name, each, strict=True)) for each in zip(*by_name.values(), strict=True)]
 
     def end_epoch(self) -> None:
-        """What happens once an epoch: boosting fades, and coactivations are counted anew."""
+        """Reset the coactivation counts and decay the boost strength."""
         for total in self._coactivation:
             total.zero_()
         if self._kwinners is not None:
             self.boost *= torch.as_tensor(self._kwinners.boost_factor).to(self.boost)
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a later engine of the same plan needs to continue, after an epoch, as `TorchEngine` has it."""
+        """Return what any engine of the same plan needs to resume after an epoch, in the format of `TorchEngine`."""
         tensors = {**self._tensors(), "masks": self.masks, "targets": self.targets}
         none: dict[str, Any] = {name: [] for name in ("gains", "shifts", "means", "variances")}
         return {**_clone(tensors), **none, "n_steps": int(self._n_steps), "n_seen": int(self._n_seen)}
 
     def _tensors(self) -> dict[str, Any]:
-        """What of a state stays where it is."""
+        """Return the part of the state whose tensors keep their addresses."""
         return {
             "weights": self.weights,
             "biases": self.biases,
@@ -249,27 +284,27 @@ class WideEngine:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a `state_dict`, of this engine or another."""
-        for name, ours in self._tensors().items():
-            _copy(ours, state[name])
+        """Resume from a `state_dict` of any engine."""
+        for name, tensors in self._tensors().items():
+            _copy_(tensors, state[name])
         self.masks = [mask.to(self._device, copy=True) for mask in state["masks"]]
         self.targets = [target.to(self._device, copy=True) for target in state["targets"]]
-        _copy(self._active, self.masks)
+        _copy_(self._active, self.masks)
         self._n_steps.fill_(state["n_steps"])
         self._n_seen.fill_(state["n_seen"])
 
 
-def _copy(ours: Any, theirs: Any) -> None:
-    """Copy tensors nested in lists and dicts into others, nested alike."""
-    if isinstance(ours, Tensor):
-        ours.copy_(theirs)
+def _copy_(target: Any, source: Any) -> None:
+    """Copy tensors into other tensors. Both are nested in lists and dicts in the same way."""
+    if isinstance(target, Tensor):
+        target.copy_(source)
         return
-    for name in ours if isinstance(ours, dict) else range(len(ours)):
-        _copy(ours[name], theirs[name])
+    for name in target if isinstance(target, dict) else range(len(target)):
+        _copy_(target[name], source[name])
 
 
 def _clone(value: Any) -> Any:
-    """A copy of tensors nested in lists and dicts."""
+    """Copy tensors nested in lists and dicts."""
     if isinstance(value, Tensor):
         return value.clone(memory_format=torch.contiguous_format)
     if isinstance(value, dict):

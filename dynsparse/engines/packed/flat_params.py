@@ -1,4 +1,4 @@
-"""Parameters as rows: one row for each trial, with all that training keeps of each parameter in rows alike."""
+"""Parameters of many trials in one flat tensor, so that one optimizer step updates them all."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from torch import Tensor
 from dynsparse.nn.optimizers import Optimizer
 
 
-class Rows:
-    """Some parameters of all trials side by side, so that one step moves them all. All are changed in place only.
+class FlatParameters:
+    """Several parameters of all trials, side by side in one row per trial. All tensors are changed in place only.
 
-    Shapes: `values`, `gradient`, `active` and each of `state` are (trials, numbers). `active` is 1 where a weight is
-    active, and at biases.
+    Shapes: `values`, `gradient`, `active` and each entry of `state` are (trials, columns). `active` is 1 for active
+    weights and for biases, else 0.
 
     Args:
-        pad_to: each parameter begins at a multiple of it; zeros that nothing reads are between.
+        n_trials: Number of rows.
+        shapes: Shape of each parameter, without the trials axis.
+        optimizer: Updates the values.
+        device: Of all tensors.
+        pad_to: Each parameter starts at a multiple of this number of columns; the zeros in between are not used.
     """
 
     def __init__(
@@ -38,12 +42,12 @@ class Rows:
         self.active = torch.ones_like(self.values)
         self.state = optimizer.init(self.values)
 
-    def views(self, rows: Tensor) -> list[Tensor]:
-        """What rows have of each parameter, to read and to write. Shapes: (trials, numbers) to (trials, ...) each."""
-        parts = rows.split(self._sizes, dim=1)
+    def views(self, flat: Tensor) -> list[Tensor]:
+        """Return a view of each parameter in a flat tensor. Shapes: (trials, columns) to (trials, ...) each."""
+        parts = flat.split(self._sizes, dim=1)
         pairs = zip(parts, self._shapes, strict=True)
         return [part[:, : math.prod(shape)].view(-1, *shape) for part, shape in pairs]
 
     def step_(self, t: Tensor) -> None:
-        """One step of the optimiser, the t-th, that leaves inactive weights where they are."""
+        """Do the t-th optimizer step (t counts from 1, shape ()). Inactive weights stay at zero."""
         self._optimizer.step_(self.values, self.gradient * self.active, self.state, t)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dynsparse.data import Images
-from dynsparse.engines.base import Sums, When, initial, updated
+from dynsparse.engines.base import Sums, UpdateContext, compute_mask_updates, initial_parameters
 from dynsparse.engines.sparse import kernels
 from dynsparse.engines.sparse.simd import LANES
 from dynsparse.methods import MaskUpdate
@@ -22,7 +22,7 @@ from dynsparse.studies import Parameters
 Array = np.ndarray[Any, Any]
 
 
-def why_not(plan: Plan) -> str | None:
+def unsupported(plan: Plan) -> str | None:
     """What this engine cannot do of a plan; None if it can do it."""
     method, needs = plan.method, plan.method.needs if plan.updates else frozenset()
     cannot = {
@@ -43,7 +43,7 @@ class SparseEngine:
 
     def __init__(self, plan: Plan, parameters: Parameters | None = None) -> None:
         self.plan = plan
-        weights, biases, active = parameters or initial(plan)
+        weights, biases, active = parameters or initial_parameters(plan)
         self.masks = list(active)
         self.targets = [masks.count(mask) for mask in self.masks]
         self._trials = [
@@ -85,7 +85,7 @@ class SparseEngine:
                 done += n
         return result
 
-    def hold(self, parts: Sequence[Images], labels: Tensor) -> tuple[list[Images], Tensor]:
+    def prepare(self, parts: Sequence[Images], labels: Tensor) -> tuple[list[Images], Tensor]:
         """Images and labels as this engine wants them: as they are stored. Shapes: labels (parts, examples)."""
         missing = max(LANES - parts[0].pixels.shape[1], 0)
         # The kernels read 64 pixels at a time.
@@ -151,7 +151,7 @@ class SparseEngine:
         losses, right = zip(*results, strict=True)
         return Sums(torch.tensor(losses, dtype=torch.float64), torch.tensor(right))
 
-    def update_masks(self, when: When) -> tuple[list[MaskUpdate], Tensor]:
+    def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:
         """One mask update of every layer: see `TorchEngine`."""
         statistics: dict[str, list[Tensor]] = {}
         if self._counts_coactivation:
@@ -159,7 +159,7 @@ class SparseEngine:
         if self._needs_gradient:
             statistics["gradient"] = _stacked([trial.gradient for trial in self._trials])
         weights = self.weights
-        updates, failed = updated(self.plan, when, weights, self.masks, self.targets, statistics)
+        updates, failed = compute_mask_updates(self.plan, when, weights, self.masks, self.targets, statistics)
         names = list(self._trials[0].of_weights)
         dense = {name: weights if name == "weight" else self._dense(name) for name in names}
         # What comes new has neither weight nor past; what stays keeps both.

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from dynsparse.config import Config
-from dynsparse.engines.base import When
+from dynsparse.engines.base import UpdateContext
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.methods import METHODS, update_mask
 from dynsparse.ops import masks
@@ -201,7 +201,7 @@ class TestHebbianGrowth:
         order = torch.arange(640.0).view(1, 10, 64)
         engine.coactivation = [order + 1000 * engine.masks[0]]
         before = engine.weights[0].clone()
-        (update,), _ = engine.update_masks(When(1, 0.0, 1.0, torch.tensor([False])))
+        (update,), _ = engine.update_masks(UpdateContext(1, 0.0, 1.0, torch.tensor([False])))
         taken_back = engine.masks[0] & ~update.kept
         assert masks.count(taken_back).item() > 10
         assert before[taken_back].abs().min() > 0

@@ -1,4 +1,4 @@
-"""The parts of the wide engine: its backward pass beside autograd, its products, a step in rows, the precision."""
+"""Test the parts of the packed engine: backward pass, matrix products, flat parameters, matmul precision."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dynsparse.config import Config
-from dynsparse.engines.base import products_in
-from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward, relu
-from dynsparse.engines.packed.cuda_graph import recorder
-from dynsparse.engines.packed.flat_params import Rows
-from dynsparse.engines.packed.matmul import add_counts_, of_trials
+from dynsparse.engines.base import matmul_precision
+from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward, relu_inactive
+from dynsparse.engines.packed.cuda_graph import make_step_runner
+from dynsparse.engines.packed.flat_params import FlatParameters
+from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials
 from dynsparse.nn.optimizers import OPTIMIZERS
 from dynsparse.planning.packs import PackConfig
 
@@ -35,24 +35,24 @@ def losers_of_two(layer: int, sums: Tensor) -> Tensor:
     return sums.argsort(-1).argsort(-1) < sums.shape[-1] - 2
 
 
-@pytest.mark.parametrize("n_runs", [1, 2, 3, 6])
-@pytest.mark.parametrize("blocks", [relu, losers_of_two])
-def test_gradients_of_each_trial_are_those_of_autograd_over_its_own_mean(n_runs: int, blocks) -> None:
+@pytest.mark.parametrize("n_groups", [1, 2, 3, 6])
+@pytest.mark.parametrize("inactive_units", [relu_inactive, losers_of_two])
+def test_gradients_of_each_trial_are_those_of_autograd_over_its_own_mean(n_groups: int, inactive_units) -> None:
     weights, biases = network()
-    x = random(n_runs, BATCH, SIZES[0], seed=1)
-    labels = torch.randint(5, (n_runs, BATCH), generator=torch.Generator().manual_seed(2))
-    pass_ = forward(x, weights, biases, blocks)
-    loss = cross_entropy(pass_.logits, of_trials(labels, TRIALS))
+    x = random(n_groups, BATCH, SIZES[0], seed=1)
+    labels = torch.randint(5, (n_groups, BATCH), generator=torch.Generator().manual_seed(2))
+    forward_pass = forward(x, weights, biases, inactive_units)
+    loss = cross_entropy(forward_pass.logits, expand_to_trials(labels, TRIALS))
     ours = [torch.full_like(each, torch.nan) for each in weights], [torch.full_like(each, torch.nan) for each in biases]
-    backward_(loss.gradient, pass_, weights, *ours)
+    backward_(loss.gradient, forward_pass, weights, *ours)
     for trial in range(TRIALS):
-        run = trial * n_runs // TRIALS
+        run = trial * n_groups // TRIALS
         parameters = [each[trial].clone().requires_grad_() for each in (*weights, *biases)]
         h = x[run]
         for layer, (weight, bias) in enumerate(zip(parameters[:3], parameters[3:], strict=True)):
             h = F.linear(h, weight, bias)
             if layer < 2:
-                h = h.relu() if blocks is relu else h * (h >= h.topk(2).values[:, 1:])
+                h = h.relu() if inactive_units is relu_inactive else h * (h >= h.topk(2).values[:, 1:])
         losses = F.cross_entropy(h, labels[run], reduction="none")
         theirs = torch.autograd.grad(losses.mean(), parameters)
         torch.testing.assert_close(loss.losses[trial], losses.detach(), rtol=1e-5, atol=1e-5)
@@ -61,13 +61,13 @@ def test_gradients_of_each_trial_are_those_of_autograd_over_its_own_mean(n_runs:
             torch.testing.assert_close(mine[trial], other, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("n_runs", [1, 3, 6])
-def test_counts_are_those_of_one_example_after_the_other(n_runs: int) -> None:
-    x, active = (random(n_runs, 7, 5, seed=3) > 0).float(), (random(TRIALS, 7, 4, seed=4) > 0).float()
+@pytest.mark.parametrize("n_groups", [1, 3, 6])
+def test_counts_are_those_of_one_example_after_the_other(n_groups: int) -> None:
+    x, active = (random(n_groups, 7, 5, seed=3) > 0).float(), (random(TRIALS, 7, 4, seed=4) > 0).float()
     total = torch.full((TRIALS, 4, 5), 2.0)
-    add_counts_(total, active, x)
+    add_coactivation_counts_(total, active, x)
     for trial in range(TRIALS):
-        run = trial * n_runs // TRIALS
+        run = trial * n_groups // TRIALS
         for i in range(4):
             for j in range(5):
                 both = [bool(active[trial, e, i]) and bool(x[run, e, j]) for e in range(7)]
@@ -79,7 +79,7 @@ def test_a_step_in_rows_is_that_of_torchs_optimiser_and_leaves_inactive_weights_
     rates = [0.1, 0.02, 0.05]
     configs = [Config.of({"optim_alg": name, "learning_rate": rate, "weight_decay": 0.1}) for rate in rates]
     shapes = [(3, 5), (3,)]
-    rows = Rows(3, shapes, OPTIMIZERS[name](PackConfig(configs)), torch.device("cpu"), pad_to=16)
+    rows = FlatParameters(3, shapes, OPTIMIZERS[name](PackConfig(configs)), torch.device("cpu"), pad_to=16)
     active, values, gradients = (rows.views(each) for each in (rows.active, rows.values, rows.gradient))
     assert rows.values.shape == (3, 32)
     active[0].copy_(random(3, 3, 5, seed=5) > 0)
@@ -110,9 +110,9 @@ def setting() -> object:
 
 def test_the_precision_is_set_for_products_only_and_put_back_even_after_an_error() -> None:
     before = setting()
-    with pytest.raises(RuntimeError, match="midway"), products_in("tf32"):
+    with pytest.raises(RuntimeError, match="midway"), matmul_precision("tf32"):
         assert setting() in ("tf32", True)
-        with products_in("float32"):
+        with matmul_precision("float32"):
             assert setting() in ("ieee", False)
         assert setting() in ("tf32", True)
         raise RuntimeError("midway")
@@ -122,5 +122,5 @@ def test_the_precision_is_set_for_products_only_and_put_back_even_after_an_error
 def test_on_a_cpu_a_step_is_run_as_it_is() -> None:
     seen: list[Tensor] = []
     index = torch.ones(1, 3)
-    recorder(torch.device("cpu"))(seen.append, index)
+    make_step_runner(torch.device("cpu"))(seen.append, index)
     assert seen == [index]

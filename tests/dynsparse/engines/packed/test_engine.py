@@ -1,4 +1,4 @@
-"""The wide engine beside the torch engine and plain networks: the same masks, and the same numbers but for rounding."""
+"""Compare the packed engine with the torch engine and plain networks: same masks, same numbers to rounding."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from support.plain_torch import Plain
 
 from dynsparse.config import Config
 from dynsparse.data import epoch_order, load_dataset
-from dynsparse.engines import Choice, choose
-from dynsparse.engines.packed import engine as wide
-from dynsparse.engines.packed.engine import WideEngine
+from dynsparse.engines import EngineChoice, choose
+from dynsparse.engines.packed import engine as packed_engine
+from dynsparse.engines.packed.engine import PackedEngine
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.methods import METHODS
 from dynsparse.planning.plan import Plan, keys_read, plan
@@ -58,9 +58,9 @@ def trainer(*trials: dict[str, Any], **values: Any) -> Trainer:
 
 
 def both(*trials: dict[str, Any], **values: Any) -> tuple[Trainer, Trainer]:
-    """A trainer with the wide engine, and one with the torch engine."""
+    """Return a trainer with the packed engine and one with the torch engine."""
     ours, theirs = trainer(*trials, **values), trainer(*trials, **values, engine="torch")
-    assert isinstance(ours.engine, WideEngine)
+    assert isinstance(ours.engine, PackedEngine)
     assert isinstance(theirs.engine, TorchEngine)
     return ours, theirs
 
@@ -149,12 +149,12 @@ def test_training_is_that_of_a_plain_network_with_autograd_and_torchs_optimisers
     configs = [
         Config.of({**DIGITS, "val_fraction": 0.0, "model": "SparseModel", "optim_alg": optim_alg, **t}) for t in trials
     ]
-    ours, digits = WideEngine(plan(configs)), load_dataset("digits")
+    ours, digits = PackedEngine(plan(configs)), load_dataset("digits")
     networks = [
         Plain(config, *([layer[trial] for layer in layers] for layers in (ours.weights, ours.biases, ours.masks)))
         for trial, config in enumerate(configs)
     ]
-    held, test = ours.hold([digits.train], digits.train_y[None]), ours.hold([digits.test], digits.test_y[None])
+    held, test = ours.prepare([digits.train], digits.train_y[None]), ours.prepare([digits.test], digits.test_y[None])
     for epoch in (1, 2, 3):
         ours.train_epoch(held, torch.stack([epoch_order(1437, c.seed, epoch) for c in configs]), epoch=epoch)
         sums = ours.evaluate(*test)
@@ -211,11 +211,11 @@ def test_whatever_else_a_config_can_ask_of_it(values: dict[str, Any]) -> None:
 def test_an_evaluation_in_parts_counts_every_example_once(monkeypatch: pytest.MonkeyPatch) -> None:
     each = trainer(*with_seeds(1, 1, 2), **SMALL)
     digits = load_dataset("blobs")
-    held = each.engine.hold([digits.test] * 3, digits.test_y.expand(3, -1))
+    held = each.engine.prepare([digits.test] * 3, digits.test_y.expand(3, -1))
     assert len(held[0]) == 2, "one part for each seed, not for each trial"
     whole = each.engine.evaluate(*held)
     # Seven examples at a time, of 64.
-    monkeypatch.setattr(wide, "EVALUATED_AT_ONCE", 7 * 3 * 32 + 1)
+    monkeypatch.setattr(packed_engine, "MAX_EVALUATION_VALUES", 7 * 3 * 32 + 1)
     parts = each.engine.evaluate(*held)
     assert torch.equal(whole.correct, parts.correct)
     torch.testing.assert_close(whole.loss, parts.loss, rtol=1e-6, atol=0)
@@ -347,19 +347,19 @@ CANNOT: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("values", "reason"), CANNOT)
-def test_what_the_wide_engine_cannot_do_goes_to_torch_with_the_reason(values: dict[str, Any], reason: str) -> None:
-    assert choose(replace(planned(**values), device="cuda")) == Choice("torch", reason)
+def test_unsupported_options_use_the_torch_engine_and_give_the_reason(values: dict[str, Any], reason: str) -> None:
+    assert choose(replace(planned(**values), device="cuda")) == EngineChoice("torch", reason)
     with pytest.raises(ValueError) as error:
         choose(planned(engine="packed", **values))
-    assert str(error.value) == f"engine='packed' cannot do this: {reason}; use engine='auto' or 'torch'"
+    assert str(error.value) == f"engine='packed' does not support {reason}. Use engine='auto' or engine='torch'."
 
 
 @pytest.mark.parametrize("model", METHODS)
-def test_on_a_gpu_it_is_the_wide_engine_on_a_cpu_if_it_is_asked_for(model: str) -> None:
+def test_the_packed_engine_is_the_default_on_a_gpu_and_available_on_a_cpu(model: str) -> None:
     of_model = planned(model=model, kwinners=True)
     for device, engine, name in [("cuda", "auto", "packed"), ("cuda:1", "packed", "packed"), ("cuda", "torch", "torch"),
                                  ("cpu", "packed", "packed"), ("cpu", "torch", "torch")]:  # fmt: skip
-        assert choose(replace(of_model, device=device, engine=engine)) == Choice(name)
+        assert choose(replace(of_model, device=device, engine=engine)) == EngineChoice(name)
     assert choose(of_model).name in ("sparse", "torch")
 
 

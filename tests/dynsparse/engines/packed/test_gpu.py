@@ -1,4 +1,4 @@
-"""The wide engine on a GPU: a recorded step is the step itself, and nothing waits for the device."""
+"""Test the packed engine on a GPU: a recorded step equals the step, and nothing waits for the device."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 
 from dynsparse.config import Config
 from dynsparse.engines.packed import cuda_graph as graph
-from dynsparse.engines.packed import engine as wide
-from dynsparse.engines.packed.engine import WideEngine
+from dynsparse.engines.packed import engine as packed_engine
+from dynsparse.engines.packed.engine import PackedEngine
 from dynsparse.ops import masks
 from dynsparse.training.trainer import Trainer
 
@@ -33,7 +33,7 @@ VALUES: list[dict[str, Any]] = [
 
 def trainer(**values: Any) -> Trainer:
     each = Trainer([Config.of({"device": "cuda", **DIGITS, **values, **trial}) for trial in TRIALS])
-    assert isinstance(each.engine, WideEngine) or values.get("engine") == "torch"
+    assert isinstance(each.engine, PackedEngine) or values.get("engine") == "torch"
     return each
 
 
@@ -41,7 +41,7 @@ def trainer(**values: Any) -> Trainer:
 def test_a_recorded_step_gives_what_the_step_gives(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = trainer(**values)
     rows = [recorded.step() for _ in range(4)]
-    monkeypatch.setattr(wide, "recorder", lambda device: graph.run_as_it_is)
+    monkeypatch.setattr(packed_engine, "make_step_runner", lambda device: graph.run_directly)
     eager = trainer(**values)
     for row, expected in zip(rows, [eager.step() for _ in range(4)], strict=True):
         for each, other in zip(row, expected, strict=True):
@@ -96,7 +96,7 @@ def test_coactivations_are_counted_exactly() -> None:
         each = trainer(device=device, engine="packed", learning_rate=0.0, weight_decay=0.0)
         # Without learning the network is the same for all batches; `end_epoch` would forget the counts.
         each._train()
-        assert isinstance(each.engine, WideEngine)
+        assert isinstance(each.engine, PackedEngine)
         counts.append([total.cpu() for total in each.engine._coactivation])
     first_gpu, first_cpu = counts[0][0], counts[1][0]
     # A unit whose sum is zero but for rounding may count on one device and not on the other.
@@ -129,7 +129,7 @@ def test_batches_of_another_length_are_run_as_they_are() -> None:
         seen.append(index.shape[1])
         total.add_(index.sum())
 
-    run = graph.recorder(torch.device("cuda"))
+    run = graph.make_step_runner(torch.device("cuda"))
     for number in range(10):
         run(step, torch.full((1, 4), number, device="cuda"))
     run(step, torch.full((1, 3), 100, device="cuda"))

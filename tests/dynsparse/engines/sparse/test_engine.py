@@ -14,7 +14,7 @@ import torch
 from dynsparse import engines
 from dynsparse.config import Config
 from dynsparse.data import load_dataset
-from dynsparse.engines import Choice, choose
+from dynsparse.engines import EngineChoice, choose
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.planning.plan import Plan, plan
 from dynsparse.results.trial_folder import identity
@@ -291,7 +291,7 @@ def test_a_test_changes_nothing_that_is_saved() -> None:
     each = trainer(**{**SMALL, "kwinners": True, "engine": "sparse"})
     each.step()
     before = copy.deepcopy(each.engine.state_dict())
-    held = each.engine.hold([load_dataset("blobs").test], load_dataset("blobs").test_y[None])
+    held = each.engine.prepare([load_dataset("blobs").test], load_dataset("blobs").test_y[None])
     sums = each.engine.evaluate(*held)
     assert torch.equal(each.engine.evaluate(*held).loss, sums.loss)
     torch.testing.assert_close(each.engine.state_dict(), before, rtol=0, atol=0)
@@ -315,9 +315,9 @@ CANNOT: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("values", "reason"), CANNOT)
 def test_what_the_sparse_engine_cannot_do_goes_to_torch_with_the_reason(values: dict[str, Any], reason: str) -> None:
-    assert choose(planned(**values)) == Choice("torch", reason)
+    assert choose(planned(**values)) == EngineChoice("torch", reason)
     assert isinstance(trainer(**{**SMALL, **values}).engine, TorchEngine)
-    message = f"engine='sparse' cannot do this: {reason}; use engine='auto' or 'torch'"
+    message = f"engine='sparse' does not support {reason}. Use engine='auto' or engine='torch'."
     for refuse in (lambda: choose(planned(engine="sparse", **values)), lambda: both(**{**SMALL, **values})):
         with pytest.raises(ValueError) as error:
             refuse()
@@ -325,20 +325,20 @@ def test_what_the_sparse_engine_cannot_do_goes_to_torch_with_the_reason(values: 
 
 
 def test_a_pack_of_which_one_trial_has_dropout_goes_to_torch() -> None:
-    assert choose(planned({"dropout": 0.0}, {"dropout": 0.2})) == Choice("torch", "dropout")
-    assert choose(planned({"dropout": 0.0}, {"dropout": 0.0})) == Choice("sparse")
+    assert choose(planned({"dropout": 0.0}, {"dropout": 0.2})) == EngineChoice("torch", "dropout")
+    assert choose(planned({"dropout": 0.0}, {"dropout": 0.0})) == EngineChoice("sparse")
 
 
 def test_other_devices_than_the_cpu_are_not_for_the_sparse_engine() -> None:
     on_cuda = replace(planned(), device="cuda")
-    assert choose(on_cuda) == Choice("packed")
+    assert choose(on_cuda) == EngineChoice("packed")
     with pytest.raises(ValueError, match="device='cuda'"):
         choose(replace(on_cuda, engine="sparse"))
 
 
 def test_without_numba_it_is_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    assert choose(planned()) == Choice("torch", "the package numba is not installed")
+    assert choose(planned()) == EngineChoice("torch", "this Python environment: the package numba is not installed")
     with pytest.raises(ValueError, match="the package numba is not installed"):
         choose(planned(engine="sparse"))
 
@@ -346,14 +346,14 @@ def test_without_numba_it_is_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("values", [*METHODS, {"kwinners": True}, ADAM], ids=str)
 def test_auto_is_the_sparse_engine_for_what_it_can_do(values: dict[str, Any]) -> None:
     for engine, name in [("auto", "sparse"), ("sparse", "sparse"), ("torch", "torch")]:
-        assert choose(planned(engine=engine, **values)) == Choice(name)
+        assert choose(planned(engine=engine, **values)) == EngineChoice(name)
     assert isinstance(trainer(**{**SMALL, **values}).engine, SparseEngine)
 
 
 def test_the_gradient_at_every_step_is_asked_for_only_where_masks_are_updated() -> None:
-    assert choose(planned(model="SNFS", pruning_active=False)) == Choice("sparse")
+    assert choose(planned(model="SNFS", pruning_active=False)) == EngineChoice("sparse")
     # The only update would come after the last epoch.
-    assert choose(planned(model="SNFS", epochs=1)) == Choice("sparse")
+    assert choose(planned(model="SNFS", epochs=1)) == EngineChoice("sparse")
     assert choose(planned(model="SNFS", epochs=2)).name == "torch"
 
 
