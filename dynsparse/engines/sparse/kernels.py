@@ -13,8 +13,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from dynsparse.engines.sparse.compiler import inlined, inlined_in_order, kernel
 from dynsparse.engines.sparse.simd import (
     LANES,
     add_dots,
@@ -32,18 +32,11 @@ from dynsparse.engines.sparse.simd import (
     weighted_sum,
 )
 
-# Numba's cache is renewed when this file changes, but not when lanes.py does: so its checksum stands here, and a test
-# says what it should be.
-LANES_CHECKSUM = "e9f3f58cdef84c3f"
 # Units whose activity stays in the processor's second cache while that of others passes by.
 TILE = 64
 
-# Sums may be taken in any order, as they are in torch, but where the order is the point.
-kernel = njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, boundscheck=False)
-in_order = njit(cache=True, error_model="numpy", boundscheck=False)
 
-
-@kernel
+@inlined
 def turn(images, chosen, mean, scale, x):  # type: ignore[no-untyped-def]
     """The inputs of a batch: x[block, c, lane] = (images[chosen[block * 64 + lane], c] - mean) * scale.
 
@@ -61,7 +54,7 @@ def turn(images, chosen, mean, scale, x):  # type: ignore[no-untyped-def]
             turn_tile(images, every, min(column, width - LANES), mean, scale, x[first // LANES])
 
 
-@kernel
+@inlined
 def forward(start, source, weight, bias, ends, winners, factor, x, scaled, passes, turn):  # type: ignore[no-untyped-def]
     """The activations of all units of a block, from those of the inputs.
 
@@ -87,7 +80,7 @@ def forward(start, source, weight, bias, ends, winners, factor, x, scaled, passe
             keep(x, unit, passes[unit])
 
 
-@kernel
+@inlined
 def choose_winners(x, first, last, k, factor, scaled, passes, turn):  # type: ignore[no-untyped-def]
     """Let the k units of [first, last) with the largest x * factor pass, for each example: exactly k.
 
@@ -141,20 +134,20 @@ def choose_winners(x, first, last, k, factor, scaled, passes, turn):  # type: ig
                     place = (place + 1) % n_equal
 
 
-@kernel
+@inlined
 def place_of(number):  # type: ignore[no-untyped-def]
     """The place of a float32 in the row of all of them, the smallest first."""
     bits = np.float32(number).view(np.int32)
     return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
 
 
-@kernel
+@inlined
 def number_at(place):  # type: ignore[no-untyped-def]
     """The float32 at a place."""
     return np.int32(place ^ ((place >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
 
 
-@kernel
+@inlined
 def loss_and_gradient(x, d, first, last, target, n, n_batch):  # type: ignore[no-untyped-def]
     """Cross-entropy of a block: d = its gradient at the logits, of the mean over the batch.
 
@@ -189,7 +182,7 @@ def loss_and_gradient(x, d, first, last, target, n, n_batch):  # type: ignore[no
     return loss, n_right
 
 
-@in_order
+@inlined_in_order
 def exp(x):  # type: ignore[no-untyped-def]
     """The exponential of a float32 that is not positive, to 1e-7 of itself; 0 below -87. Unlike math.exp, for lanes.
 
@@ -206,7 +199,7 @@ def exp(x):  # type: ignore[no-untyped-def]
     return np.float32(0) if x < -87 else result * power
 
 
-@kernel
+@inlined
 def backward(start, source, weight, ends, x, d, passes, weight_gradient, bias_gradient):  # type: ignore[no-untyped-def]
     """Add a block's gradient of all active weights and biases, from `d` of the last layer. `d` is written."""
     n_layers = len(ends) - 1
@@ -281,7 +274,7 @@ def update_duty(duty, n_active, n_batch, length, boost, factor, first, last):  #
         factor[unit] = math.exp(-boost * duty[unit])
 
 
-@kernel
+@inlined
 def keep_activity(x, n, activity, block):  # type: ignore[no-untyped-def]
     """activity[unit, block] = for which examples of the block a unit is positive. Shapes: (units, blocks), uint64."""
     there = first_lanes(n)
@@ -289,7 +282,7 @@ def keep_activity(x, n, activity, block):  # type: ignore[no-untyped-def]
         activity[unit, block] = positive(x, unit) & there
 
 
-@kernel
+@inlined
 def first_lanes(n):  # type: ignore[no-untyped-def]
     """The bits of the first n lanes, n from 1 to 64."""
     return ~np.uint64(0) >> np.uint64(LANES - n)

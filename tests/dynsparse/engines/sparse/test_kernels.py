@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -408,9 +406,3 @@ def test_steps_are_those_of_torchs_optimisers_and_leave_no_gradient(make: Any, d
         step(parameter, gradient, t)
         np.testing.assert_allclose(parameter, theirs.detach(), rtol=1e-5, atol=1e-6)
         assert (gradient == 0).all()
-
-
-def test_a_change_of_the_lanes_is_a_change_of_the_kernels() -> None:
-    """Or Numba's cache would go on with the old ones. The checksum is also what to write into kernels.py."""
-    content = Path(kernels.__file__).with_name("simd.py").read_bytes()
-    assert hashlib.sha256(content).hexdigest()[:16] == kernels.LANES_CHECKSUM
