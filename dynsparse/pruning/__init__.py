@@ -1,8 +1,7 @@
-"""After training: weight and unit pruning, compression, the masks of lottery tickets.
+"""Prune trained networks: weights, units, compression, and masks of lottery tickets.
 
-Pure functions on the tensors of a network, one per layer, in the order of the layers. Nothing here draws random numbers
-or changes its arguments. The table of a network is `dynsparse.pruning.summary`, which is not imported here: it needs
-pandas, and training does not.
+All are pure functions on lists of tensors, one tensor per layer. They draw no random numbers and do not change their
+arguments. `dynsparse.pruning.summary` is not imported here, because it needs pandas.
 """
 
 from dynsparse.pruning.compress import compress

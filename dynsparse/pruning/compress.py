@@ -1,4 +1,4 @@
-"""A pruned network made smaller: units that do nothing are taken away."""
+"""Compression of pruned networks: remove units that do not change the outputs."""
 
 from __future__ import annotations
 
@@ -10,31 +10,45 @@ from dynsparse.pruning.validation import check_biases, check_chain, check_weight
 
 
 def compress(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """Weights and biases of a smaller dense network with the same outputs, to rounding.
+    """Remove hidden units that do not change the outputs, and return a smaller dense network.
 
-    Taken away are the hidden units
+    Two kinds of hidden units are removed:
 
-    - without incoming weights. Such a unit gives relu(bias) for every example: nothing, where pruning has set the bias
-      to 0 too; else a constant, which is added to the biases of the next layer. Units that read only such units
-      follow;
-    - whose outgoing weights are all 0: nobody reads them. Units that are read only by such units follow.
+    - Units without incoming weights. Such a unit gives relu(bias) for every example, which is added to the biases of
+      the next layer. Units that read only such units are removed too.
+    - Units whose outgoing weights are all 0. Units that are read only by such units are removed too.
 
-    The inputs all stay, used or not, and so do the outputs. A hidden layer that loses all of its units keeps its place
-    with none, and so do all other hidden layers then: the outputs are the last biases, for every example.
+    Inputs and outputs stay. If a hidden layer loses all of its units, all hidden layers become empty: the outputs are
+    then the last biases for every example. The outputs of the smaller network are the same to rounding.
 
-    Only for ReLU. Under k-winners a unit that gives a constant competes with others; under batch norm a unit without
-    incoming weights gives what the norm's own shift says.
+    Use it for ReLU only. With k-winners a constant unit competes with others, and with batch norm a unit without
+    incoming weights gives the norm's shift.
 
-    Shapes: weights (out, in), biases (out,), of one network without a trials axis, because each network has another
-    size afterwards.
+    Args:
+        weights: (out, in) for each layer, without a trials axis: each network gets its own sizes.
+        biases: (out,) for each layer.
 
-    Raises: ValueError where there is a trials axis, or the lists do not fit each other.
+    Returns:
+        The weights and biases of the smaller network.
+
+    Raises:
+        ValueError: If there is a trials axis, or the lists do not match.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.pruning import compress
+        >>> weights = [torch.tensor([[0.0, 0.0], [2.0, -3.0]]), torch.tensor([[0.5, 1.0]])]
+        >>> smaller, biases = compress(weights, [torch.tensor([4.0, 0.0]), torch.tensor([1.0])])
+        >>> [each.tolist() for each in smaller]
+        [[[2.0, -3.0]], [[1.0]]]
+        >>> [each.tolist() for each in biases]
+        [[0.0], [3.0]]
     """
     check_weights("weights", weights, n_leading=0)
     check_biases(weights, biases)
     check_chain(weights)
     smaller, shifts = [each.detach().clone() for each in weights], [each.detach().clone() for each in biases]
-    # Forwards, because a unit may lose all that it reads; then backwards, because one may lose all that read it.
+    # Forward, because removals leave units without inputs; then backward, because they leave units without readers.
     for layer in range(len(smaller) - 1):
         reads = smaller[layer].ne(0).any(1)
         constant = shifts[layer][~reads].relu().double()
@@ -47,6 +61,6 @@ def compress(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[list[
 
 
 def _keep(weights: list[Tensor], biases: list[Tensor], layer: int, units: Tensor) -> None:
-    """Leave only some units of a layer in the lists: their rows, and what the next layer reads of them."""
+    """Keep only some units of a layer: their rows, and the columns of the next layer."""
     weights[layer], biases[layer] = weights[layer][units], biases[layer][units]
     weights[layer + 1] = weights[layer + 1][:, units]

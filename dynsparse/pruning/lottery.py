@@ -1,12 +1,12 @@
-"""The masks of lottery tickets: prune a part, set the rest back, train again; in one round or in many.
+"""Lottery tickets: prune some weights, rewind the others, and train again, in one or several rounds.
 
-A round of `rounds`, from trained weights to those that the next training starts from:
+One of `rounds`, from trained weights to the weights that the next training starts with:
 
     fraction = round_fraction(total, rounds)
     masks = next_masks(masks, [weight.abs() for weight in trained], fraction, noise)
     weights = rewound(initial, masks)
 
-Biases are not pruned; who rewinds the weights sets the biases to their initial values too.
+Biases are not pruned. When rewinding weights, set the biases to their initial values too.
 
 Shapes: weights, masks, scores and noise (..., out, in), one tensor per layer; fractions a number or (...).
 
@@ -30,21 +30,32 @@ Fraction = TypeVar("Fraction", float, Tensor, float | Tensor)
 
 
 def round_fraction(total: Fraction, rounds: int) -> Fraction:
-    """The fraction of what is left to prune in each round, so that after all rounds `total` is pruned.
+    """Return the fraction of the remaining weights to prune in each round, so that all rounds together prune `total`.
 
-    1 - (1 - total)**(1 / rounds). What a layer has lost in the end differs from its share of `total` by half a weight
-    per round at most, because each round prunes a whole number.
+    It is 1 - (1 - total)**(1 / rounds). Each round prunes a whole number of weights, so a layer differs from `total` by
+    at most half a weight per round.
 
-    Shapes: total, in [0, 1], a number or (...), and so is the result, a tensor's in float64.
+    Args:
+        total: A number or (...), in [0, 1].
+        rounds: Number of rounds, at least 1.
 
-    Raises: ValueError for a total outside [0, 1], or less than one round.
+    Returns:
+        A number, or float64 (...) if `total` is a tensor.
+
+    Raises:
+        ValueError: For a total outside [0, 1], or less than one round.
+
+    Example:
+        >>> from dynsparse.pruning import round_fraction
+        >>> round_fraction(0.75, 2)
+        0.5
     """
     n_rounds = Whole(1).read("rounds", rounds)
     if isinstance(total, Tensor):
         total = read_fraction("total", total, total.shape, total.device)
     else:
         total = FRACTION.read("total", total)
-    # In floats 1 - (1 - 0.1) is less than 0.1, and a half of a weight would be rounded down for it.
+    # In floats 1 - (1 - 0.1) is less than 0.1, so that half a weight would be rounded down.
     return total if n_rounds == 1 else 1 - (1 - total) ** (1 / n_rounds)
 
 
@@ -55,21 +66,33 @@ def next_masks(
     noise: Sequence[Tensor],
     last_layer_rate: float | Tensor = 0.5,
 ) -> list[Tensor]:
-    """The masks after one more round: of the n active weights of each layer exactly round(fraction * n) are pruned.
+    """Prune one more round: exactly round(fraction * n) of the n active weights of each layer.
 
-    Those of the lowest score go; among equal scores the noise decides. No weight comes back, so the masks of the
-    rounds nest. In the last layer it is round(fraction * last_layer_rate * n).
+    Pruned are the weights with the lowest scores; among equal scores the noise decides. No weight is regrown, so the
+    masks of successive rounds are nested. The last layer prunes round(fraction * last_layer_rate * n).
 
-    With the last layer at half the rate less is pruned than was asked for, and how much less depends on the number of
-    rounds: of 0.8, the last layer loses 0.4 in one round, but 0.52 in five. `actual_fraction` says what was pruned.
+    With the last layer at half the rate, less than the total is pruned. How much less depends on the number of rounds:
+    for a total of 0.8, the last layer loses 0.4 in one round, but 0.52 in five. `actual_fraction` measures it.
 
     Args:
-        scores: magnitudes, without sign, to prune by magnitude; None to prune at random, by the noise alone.
-        fraction: of what is still active, in [0, 1]; from `round_fraction`.
-        noise: int32, from dynsparse.random.noise; other noise in each round.
-        last_layer_rate: in [0, 1]; 1 prunes the last layer like the others, 0 spares it.
+        masks: (..., out, in) for each layer, bool.
+        scores: Shaped like the masks: magnitudes, without sign, to prune by magnitude; None to prune at random.
+        fraction: A number or (...), share of the active weights in [0, 1], from `round_fraction`.
+        noise: Int32 and shaped like the masks, from `dynsparse.random.noise`; draw other noise in each round.
+        last_layer_rate: A number or (...), in [0, 1]; 1 prunes the last layer like the others, 0 not at all.
 
-    Raises: ValueError for a fraction or rate outside [0, 1], or lists that do not fit each other.
+    Raises:
+        ValueError: For a fraction or rate outside [0, 1], or lists that do not match.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.pruning import next_masks
+        >>> weights = [torch.tensor([[0.5, -0.1], [2.0, -3.0]]), torch.tensor([[0.2, 0.3]])]
+        >>> masks = [torch.ones_like(each, dtype=torch.bool) for each in weights]
+        >>> noise = [torch.zeros(each.shape, dtype=torch.int32) for each in weights]
+        >>> masks = next_masks(masks, [each.abs() for each in weights], 0.5, noise, last_layer_rate=1.0)
+        >>> [each.tolist() for each in masks]
+        [[[False, False], [True, True]], [[False, True]]]
     """
     check_masks("masks", masks)
     check_noise(masks, noise)
@@ -89,9 +112,20 @@ def next_masks(
 
 
 def rewound(initial: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
-    """The initial weights where a weight is active, exactly 0 where it is pruned: a winning ticket, if it trains well.
+    """Return the initial weights at active positions and exactly 0 at pruned ones: a candidate for a winning ticket.
 
-    Raises: ValueError where the lists do not fit each other.
+    Args:
+        initial: (..., out, in) for each layer, the weights before the first training.
+        masks: Shaped like the weights, bool.
+
+    Raises:
+        ValueError: If the lists do not match.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.pruning import rewound
+        >>> rewound([torch.tensor([[0.5, -0.25]])], [torch.tensor([[False, True]])])
+        [tensor([[ 0.0000, -0.2500]])]
     """
     check_masks("masks", masks)
     check_alike("initial", initial, masks)
@@ -99,31 +133,50 @@ def rewound(initial: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
 
 
 def reinitialised(drawn: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
-    """Newly drawn weights where a weight is active, exactly 0 where it is pruned: the control of a winning ticket.
+    """Return newly drawn weights at active positions and exactly 0 at pruned ones: the control of a winning ticket.
 
     Args:
-        drawn: like the initial weights, from another stream of random numbers.
+        drawn: (..., out, in) for each layer, drawn like the initial weights from another random stream.
+        masks: Shaped like the weights, bool.
 
-    Raises: ValueError where the lists do not fit each other.
+    Raises:
+        ValueError: If the lists do not match.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.pruning import reinitialised
+        >>> reinitialised([torch.tensor([[0.75, 1.0]])], [torch.tensor([[True, False]])])
+        [tensor([[0.7500, 0.0000]])]
     """
     check_alike("drawn", drawn, masks)
     return rewound(drawn, masks)
 
 
 class PrunedFractions(NamedTuple):
-    """The fraction of the weights that is pruned, in [0, 1]. Shapes: each (...), float64."""
+    """Pruned fractions of the weights, in [0, 1]. Shapes: each (...), float64."""
 
     layers: list[Tensor]  # of each layer
     overall: Tensor  # of all layers together
 
 
 def actual_fraction(masks: Sequence[Tensor]) -> PrunedFractions:
-    """The fraction of the weights that the masks prune, of each layer and overall, to compare with the one desired.
+    """Return the fraction of the weights that the masks prune, for each layer and overall.
 
-    The two differ by the rounding of each round, and by the rate of the last layer (see `next_masks`). Of a network
-    784-300-100-10, 0.8 comes out as 0.7985 in one round and as 0.7990 in five.
+    It differs from the requested total by the rounding of each round and by the rate of the last layer (see
+    `next_masks`). In a network 784-300-100-10, a total of 0.8 becomes 0.7985 in one round and 0.7990 in five.
 
-    Raises: ValueError for what are no masks.
+    Args:
+        masks: (..., out, in) for each layer, bool.
+
+    Raises:
+        ValueError: If a tensor is not a mask.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.pruning import actual_fraction
+        >>> pruned = actual_fraction([torch.tensor([[True, False], [False, False]]), torch.tensor([[True, True]])])
+        >>> [float(each) for each in pruned.layers], float(pruned.overall)
+        ([0.75, 0.0], 0.5)
     """
     check_masks("masks", masks)
     sizes = [mask.shape[-2:].numel() for mask in masks]

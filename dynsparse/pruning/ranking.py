@@ -1,4 +1,4 @@
-"""Which entries are smallest: int(fraction * n) in each layer, or over all layers together."""
+"""Select the int(fraction * n) smallest entries, in each layer or over all layers together."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ Smallest = Callable[[Sequence[Tensor], Tensor, Sequence[Tensor]], list[Tensor]]
 
 
 def rounded_down(fraction: Tensor, number: int) -> Tensor:
-    """int(fraction * number), what float64 lost given back: 0.29 of 100 is 29, where int(0.29 * 100) is 28.
+    """Return int(fraction * number) without rounding errors: 29 for 0.29 of 100, where int(0.29 * 100) is 28.
 
-    The blog that these prunings follow takes int() of a share, not the nearest number. The rule is
-    int(fraction * number * (1 + 1e-12)): the product is off by some 1e-16 of itself, 1 - 0.999 by 1e-15, and no
-    layer has so many weights that 1e-12 of them would count.
+    It computes int(fraction * number * (1 + 1e-12)). The factor exceeds the rounding errors of float64, about 1e-15,
+    and is too small to add a weight: no layer has 1e12 of them.
 
     Shapes: fraction float64 (...), and so is the result, int64.
     """
@@ -27,7 +26,7 @@ def rounded_down(fraction: Tensor, number: int) -> Tensor:
 
 
 def per_layer(scores: Sequence[Tensor], fraction: Tensor, noise: Sequence[Tensor]) -> list[Tensor]:
-    """In each layer, True at the int(fraction * n) of its n positions that have the lowest scores.
+    """Select, in each layer, the int(fraction * n) of its n positions that have the lowest scores.
 
     Shapes: scores, noise and the results (..., rows, columns); fraction (...).
     """
@@ -38,7 +37,7 @@ def per_layer(scores: Sequence[Tensor], fraction: Tensor, noise: Sequence[Tensor
 
 
 def over_all_layers(scores: Sequence[Tensor], fraction: Tensor, noise: Sequence[Tensor]) -> list[Tensor]:
-    """As `per_layer`, with the positions of all layers in one ranking: a layer may lose none, or all."""
+    """Select like `per_layer`, but rank all layers together: a layer may lose none or all of its positions."""
     if not scores:
         return []
     joined = per_layer([_row(scores)], fraction, [_row(noise)])[0].squeeze(-2)
@@ -47,21 +46,21 @@ def over_all_layers(scores: Sequence[Tensor], fraction: Tensor, noise: Sequence[
 
 
 def _row(layers: Sequence[Tensor]) -> Tensor:
-    """All layers in one row. Shapes: each (..., rows, columns); the result (..., 1, positions)."""
+    """Concatenate all layers. Shapes: each (..., rows, columns); the result (..., 1, positions)."""
     return torch.cat([each.flatten(-2) for each in layers], -1).unsqueeze(-2)
 
 
-# How far a ranking reaches.
+# The positions that are ranked together.
 SCOPES: dict[str, Smallest] = {"layer": per_layer, "global": over_all_layers}
 
 
 def read_scope(scope: str) -> Smallest:
-    """The row of SCOPES. Raises: ValueError that lists them."""
+    """Return the function of a scope. Raises: ValueError that lists SCOPES."""
     return SCOPES[Choice(SCOPES).read("scope", scope)]
 
 
 def unit_noise(noise: Tensor) -> Tensor:
-    """Noise for each output unit: the sum over its inputs, modulo 2**32, which has every bit random as well.
+    """Return noise for each output unit: the sum over its inputs, modulo 2**32, in which every bit is random too.
 
     All inputs take part, so that renumbering them changes nothing. Shapes: (..., out, in) to (..., 1, out), int32.
     """

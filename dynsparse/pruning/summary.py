@@ -1,6 +1,7 @@
-"""What a network has in each layer, as a DataFrame and as text.
+"""Summarize the layers of a network as a DataFrame and as text.
 
-Needs pandas, so that `dynsparse.pruning` does not import it: `from dynsparse.pruning.summary import summary`.
+`dynsparse.pruning` does not import this module, because it needs pandas. Import
+`dynsparse.pruning.summary.summary` yourself.
 """
 
 from __future__ import annotations
@@ -16,23 +17,35 @@ WIDTH = 65  # of the text, in characters
 
 
 def summary(weights: Sequence[Tensor], biases: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> pd.DataFrame:
-    """One row per linear layer of a network and one row "total".
+    """Return a table with one row per linear layer of a network and one row "total".
 
     Columns: `layer`; `shape`, (out, in), None in the total; and
 
-    - `parameters`: weights and biases, active or not
-    - `non_zero`: active weights, and biases other than 0
-    - `density`: active weights / weights; biases do not count
-    - `bytes_dense`: all parameters as float32
-    - `bytes_sparse`: the weights as CSR, each active one with a value (float32) and a column (int32), each output with
-      the start of its row, and one more (int32); the biases as float32. int16 would do for up to 32,768 columns, but
-      the libraries that compute with CSR, torch and scipy among them, take int32 at least.
-    - `multiplications`: for one example, if only active weights are multiplied
+    - `parameters`: weights and biases, active or not.
+    - `non_zero`: active weights, and biases other than 0.
+    - `density`: active weights / weights; biases do not count.
+    - `bytes_dense`: all parameters as float32.
+    - `bytes_sparse`: the weights as CSR and the biases as float32. CSR stores a value (float32) and a column (int32)
+      for each active weight, and n_out + 1 row starts (int32).
+    - `multiplications`: for one example, if only active weights are multiplied.
 
-    Shapes: weights, masks (out, in), biases (out,): of one network, without a trials axis. Without masks the weights
-    other than 0 are the active ones, which is right after pruning, and not in training.
+    Args:
+        weights: (out, in) for each layer, without a trials axis.
+        biases: (out,) for each layer.
+        masks: Shaped like the weights, bool. None: weights other than 0 are active, which is right after pruning but
+            not during training.
 
-    Raises: ValueError where there is a trials axis, or the lists do not fit each other.
+    Raises:
+        ValueError: If there is a trials axis, or the lists do not match.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.pruning.summary import summary
+        >>> df = summary([torch.tensor([[0.0, 1.5], [0.0, 0.0]])], [torch.tensor([0.5, 0.0])])
+        >>> df[["layer", "parameters", "non_zero", "density", "bytes_dense", "bytes_sparse"]]
+              layer  parameters  non_zero  density  bytes_dense  bytes_sparse
+        0  linear_0           6         2     0.25           24            28
+        1     total           6         2     0.25           24            28
     """
     check_weights("weights", weights, n_leading=0)
     check_biases(weights, biases)
@@ -66,9 +79,19 @@ def summary(weights: Sequence[Tensor], biases: Sequence[Tensor], masks: Sequence
 
 
 def format_summary(df: pd.DataFrame) -> str:
-    """The table of `summary` as text, laid out as Keras prints model.summary().
+    """Format the table of `summary` as text, in the layout of Keras' model.summary().
 
-    "Param #" counts active parameters or not, as Keras does; below the table are the totals.
+    As in Keras, "Param #" counts all parameters, active or not. The totals follow below the table.
+
+    Args:
+        df: From `summary`.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.pruning.summary import format_summary, summary
+        >>> text = format_summary(summary([torch.tensor([[0.0, 1.5]])], [torch.tensor([0.5])]))
+        >>> print(text.splitlines()[-2])
+        Density of weights: 0.5
     """
     layers, total = df.iloc[:-1], df.iloc[-1]
     cells = [(str(row["layer"]), f"(None, {row['shape'][0]})", str(row["parameters"])) for _, row in layers.iterrows()]

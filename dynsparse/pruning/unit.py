@@ -28,25 +28,38 @@ def prune_units(
     *,
     scope: str = "layer",
 ) -> PrunedUnits:
-    """The network with exactly int(sparsity * n) of the n units of each hidden layer at 0, bias included.
+    """Set exactly int(sparsity * n) of the n units of each hidden layer to 0, including their biases.
 
-    Those go whose incoming weights have the smallest L2 norm, the bias not counted; among equal norms the noise
-    decides. The last layer is spared: its units are the classes. The weights that read a pruned unit stay as they
-    are, and read 0; `compress` takes them away.
-
-    Shapes: weights, noise (..., out, in); biases (..., out); sparsity a number or (...).
+    Pruned are the units whose incoming weights have the smallest L2 norm; biases do not count. Among equal norms the
+    noise decides. The last layer is not pruned: its units are the classes. Weights that read a pruned unit keep their
+    values; `compress` removes them.
 
     Args:
-        sparsity: of the units, in [0, 1]; 0 changes nothing, 1 leaves a constant network.
-        noise: int32, from dynsparse.random.noise.
-        scope: "layer"; or "global", where n counts the units of all hidden layers, and those of smallest norm go
-            wherever they are. Norms are compared as they are, whatever the number of inputs; a layer may lose all of
-            its units.
+        weights: (..., out, in) for each layer.
+        biases: (..., out) for each layer.
+        sparsity: A number or (...), share of the units in [0, 1]; 0 changes nothing, 1 leaves a constant network.
+        noise: Int32 and shaped like the weights, from `dynsparse.random.noise`.
+        scope: "layer"; or "global", which ranks the units of all hidden layers together. Norms are not scaled by the
+            number of inputs, and a layer may lose all of its units.
 
-    Raises: ValueError for a sparsity outside [0, 1], another scope, or lists that do not fit each other.
+    Raises:
+        ValueError: For a sparsity outside [0, 1], an unknown scope, or lists that do not match.
 
-    Reference: Hao Li, Asim Kadav, Igor Durdanovic, Hanan Samet and Hans Peter Graf, Pruning Filters for Efficient
-    ConvNets, 2016, https://arxiv.org/abs/1608.08710 (which ranks filters by their L1 norm, and found L2 much alike)
+    Example:
+        >>> import torch
+        >>> from dynsparse.pruning import prune_units
+        >>> weights = [torch.tensor([[0.5, -0.1], [2.0, -3.0]]), torch.tensor([[0.2, 0.3]])]
+        >>> biases = [torch.tensor([0.4, 0.6]), torch.tensor([0.1])]
+        >>> noise = [torch.zeros(each.shape, dtype=torch.int32) for each in weights]
+        >>> pruned = prune_units(weights, biases, 0.5, noise)
+        >>> pruned.weights[0].tolist()
+        [[0.0, 0.0], [2.0, -3.0]]
+        >>> pruned.kept[0].tolist()
+        [False, True]
+
+    Reference:
+        Hao Li, Asim Kadav, Igor Durdanovic, Hanan Samet and Hans Peter Graf, Pruning Filters for Efficient ConvNets,
+        2016, https://arxiv.org/abs/1608.08710 (it ranks filters by their L1 norm, and finds L2 similar)
     """
     smallest = read_scope(scope)
     weights, biases, fraction = read_network(weights, biases, sparsity, noise)

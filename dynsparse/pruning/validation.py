@@ -1,4 +1,4 @@
-"""Checks of the arguments of this package. Each raises ValueError, and says what is allowed and what came."""
+"""Checks of arguments. Each raises ValueError with what is allowed and what was given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FRACTION = Number(0, 1)
 
 
 def check_weights(name: str, tensors: Sequence[Tensor], n_leading: int | None = None) -> None:
-    """At least one layer, each (..., out, in), with the same leading dimensions; `n_leading` of them, if given."""
+    """Check that there is at least one layer, each (..., out, in) with the same `n_leading` leading dimensions."""
     if len(tensors) == 0:
         raise ValueError(f"{name} must have at least one layer, got none")
     shapes = [tuple(each.shape) for each in tensors]
@@ -25,12 +25,12 @@ def check_weights(name: str, tensors: Sequence[Tensor], n_leading: int | None = 
 
 
 def check_biases(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
-    """One bias for each output of each layer."""
+    """Check that there is one bias for each output of each layer."""
     _check_shapes("biases", biases, [each.shape[:-1] for each in weights])
 
 
 def check_noise(weights: Sequence[Tensor], noise: Sequence[Tensor]) -> None:
-    """Noise for each weight. Not of floats: numbers in [0, 1) would all become 0, and position would break the ties."""
+    """Check that there is int32 noise for each weight. Floats in [0, 1) would all become 0 and break no ties."""
     check_alike("noise", noise, weights)
     kinds = [each.dtype for each in noise]
     if any(kind is not torch.int32 for kind in kinds):
@@ -38,7 +38,7 @@ def check_noise(weights: Sequence[Tensor], noise: Sequence[Tensor]) -> None:
 
 
 def check_masks(name: str, masks: Sequence[Tensor]) -> None:
-    """Weights' shapes, and boolean."""
+    """Check that masks have the shapes of weights and are boolean."""
     check_weights(name, masks)
     kinds = [each.dtype for each in masks]
     if any(kind is not torch.bool for kind in kinds):
@@ -46,12 +46,12 @@ def check_masks(name: str, masks: Sequence[Tensor]) -> None:
 
 
 def check_alike(name: str, tensors: Sequence[Tensor], others: Sequence[Tensor]) -> None:
-    """As many layers as the others, and of the same shapes."""
+    """Check that both lists have as many layers, of the same shapes."""
     _check_shapes(name, tensors, [each.shape for each in others])
 
 
 def check_chain(weights: Sequence[Tensor]) -> None:
-    """Each layer reads what the layer before it gives."""
+    """Check that each layer has as many inputs as the previous one has outputs."""
     shapes = [tuple(each.shape) for each in weights]
     if any(after[-1] != before[-2] for before, after in pairwise(shapes)):
         raise ValueError(f"weights must have as many inputs as the layer before has outputs, got shapes {shapes}")
@@ -66,15 +66,15 @@ def _check_shapes(name: str, tensors: Sequence[Tensor], expected: Sequence[torch
 
 
 def read_fraction(name: str, value: float | Tensor, leading: torch.Size, device: torch.device) -> Tensor:
-    """The fraction as float64. Shapes: (), or `leading`.
+    """Return the fraction as float64. Shapes: () or `leading`.
 
-    A float32 is read to 7 decimals, which is what it holds: what was typed as 0.29 is 0.29 again, not 0.28999999.
+    A float32 is rounded to 7 decimals, its precision: 0.29 stays 0.29 and does not become 0.28999999.
     """
     if not isinstance(value, Tensor):
         return torch.tensor(FRACTION.read(name, value), dtype=torch.float64, device=device)
     if value.shape not in ((), leading):
         raise ValueError(f"{name} must be a number or of shape {tuple(leading)}, got shape {tuple(value.shape)}")
-    # A check cannot but look at the values. So that NaN is refused too, it asks what is right, not what is wrong.
+    # It tests for allowed values, so that NaN is refused too.
     if not bool(((value >= 0) & (value <= 1)).all()):
         raise ValueError(f"{name} must be {FRACTION}, got {value.tolist()}.")
     fraction = value.detach().to(device, torch.float64)
@@ -84,7 +84,7 @@ def read_fraction(name: str, value: float | Tensor, leading: torch.Size, device:
 def read_network(
     weights: Sequence[Tensor], biases: Sequence[Tensor], sparsity: float | Tensor, noise: Sequence[Tensor]
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """What is to be pruned, all of it checked: weights and biases without their graph, and the sparsity."""
+    """Check the arguments of a pruning function. Returns: detached weights and biases, and the sparsity as float64."""
     check_weights("weights", weights)
     check_biases(weights, biases)
     check_noise(weights, noise)

@@ -31,26 +31,40 @@ def prune_weights(
     last_layer: bool = False,
     scope: str = "layer",
 ) -> PrunedWeights:
-    """The network with exactly int(sparsity * n) of the n weights of each layer, the smallest in magnitude, at 0.
+    """Set exactly int(sparsity * n) of the n weights of each layer to 0: those of smallest magnitude.
 
-    As in the blog, that many of the biases become 0 too, ranked apart from the weights; and it is int(), not the
-    nearest number (see `smallest.rounded_down`). Weights that are 0 already are the smallest, and count. Among equal
-    magnitudes the noise decides; NaN goes before all numbers.
-
-    Shapes: weights, noise (..., out, in); biases (..., out); sparsity a number or (...).
+    The same share of the biases becomes 0 too, ranked apart from the weights. The count is rounded down, not to the
+    nearest number. Weights that are 0 already count as pruned. Among equal magnitudes the noise decides; NaN is pruned
+    first.
 
     Args:
-        sparsity: in [0, 1]; 0 changes nothing, 1 leaves nothing.
-        noise: int32, from dynsparse.random.noise.
-        biases_too: whether biases are pruned as well.
-        last_layer: whether the layer before the softmax is pruned as well, its biases included.
-        scope: "layer"; or "global", where n counts the weights of all layers that may be pruned, and their smallest
-            go wherever they are. A layer may then lose all of its weights.
+        weights: (..., out, in) for each layer.
+        biases: (..., out) for each layer.
+        sparsity: A number or (...), in [0, 1]; 0 changes nothing, 1 leaves nothing.
+        noise: Int32 and shaped like the weights, from `dynsparse.random.noise`.
+        biases_too: Prune biases as well.
+        last_layer: Prune the layer before the softmax as well, including its biases.
+        scope: "layer"; or "global", which ranks the weights of all pruned layers together. A layer may then lose all
+            of its weights.
 
-    Raises: ValueError for a sparsity outside [0, 1], another scope, or lists that do not fit each other.
+    Raises:
+        ValueError: For a sparsity outside [0, 1], an unknown scope, or lists that do not match.
 
-    Reference: Song Han, Jeff Pool, John Tran and William Dally, Learning both Weights and Connections for Efficient
-    Neural Networks, 2015, https://arxiv.org/abs/1506.02626 (which sets one threshold per layer and retrains)
+    Example:
+        >>> import torch
+        >>> from dynsparse.pruning import prune_weights
+        >>> weights = [torch.tensor([[0.5, -0.1], [2.0, -3.0]]), torch.tensor([[0.2, 0.3]])]
+        >>> biases = [torch.tensor([0.4, 0.6]), torch.tensor([0.1])]
+        >>> noise = [torch.zeros(each.shape, dtype=torch.int32) for each in weights]
+        >>> pruned = prune_weights(weights, biases, 0.5, noise)
+        >>> pruned.weights[0].tolist()
+        [[0.0, 0.0], [2.0, -3.0]]
+        >>> pruned.bias_masks[0].tolist()
+        [False, True]
+
+    Reference:
+        Song Han, Jeff Pool, John Tran and William Dally, Learning both Weights and Connections for Efficient Neural
+        Networks, 2015, https://arxiv.org/abs/1506.02626 (it sets one threshold per layer and retrains)
     """
     smallest = read_scope(scope)
     weights, biases, fraction = read_network(weights, biases, sparsity, noise)
