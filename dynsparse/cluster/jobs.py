@@ -22,7 +22,7 @@ from dynsparse.cluster.packaging import requirements, stage_experiment, stage_pa
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 # What dynsparse itself needs, and so the head.
-OLDEST_RAY = (2, 40)
+OLDEST_RAY = (2, 52)
 KNOCK_SECONDS = 5.0
 # A run writes what it has and says how to go on; Ray's own patience is 3 s.
 STOP_SECONDS = 60

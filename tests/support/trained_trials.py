@@ -32,5 +32,5 @@ def train(root: Path, *, n_rows: int | None = None, **values: Any) -> Path:
     return path
 
 
-def rows_of(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
     return TrialFolder(open_folder(str(path))).rows()

@@ -123,7 +123,7 @@ def test_nobody_answers(file, tmp_path):
     [
         (b"<html>a page of somebody else</html>", "is no dashboard of Ray"),
         (b'{"some": "thing"}', "is no dashboard of Ray"),
-        (b'{"ray_version": "2.9.3"}', "runs Ray 2.9.3, and dynsparse takes at least 2.40"),
+        (b'{"ray_version": "2.9.3"}', "runs Ray 2.9.3, and dynsparse takes at least 2.52"),
     ],
 )
 def test_something_else_answers(answer, message):

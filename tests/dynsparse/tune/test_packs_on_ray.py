@@ -15,6 +15,7 @@ from dynsparse import tune
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import open_folder
 from dynsparse.results.trial_folder import TrialFolder
+from dynsparse.tune import driver
 from dynsparse.tune import ray_session as rays
 from dynsparse.tune.trainable import MEMBERS
 
@@ -109,7 +110,7 @@ def test_a_pack_whose_process_dies_goes_on_and_one_that_dies_too_often_in_halves
     assert (outcome.n_complete, outcome.failures) == (4, [])
     assert "4 of 4 trials done" in said
     for config in experiment.configs():
-        assert_as_alone(tmp_path / "dies", tune.launch.launched(config), 0)
+        assert_as_alone(tmp_path / "dies", driver.launched(config), 0)
     # Tune has noted that the pack died, where nobody takes it for a trial.
     assert list((tmp_path / "dies").glob(".packs/pack_*/error.txt"))
     df = analysis.load(outcome.path)
@@ -137,7 +138,7 @@ def test_a_run_in_packs_that_is_stopped_goes_on_without_packs(a_ray, tmp_path, c
     after = rows_of(tmp_path / "stops")
     assert all(repr(after[name][: len(rows)]) == repr(rows) for name, rows in before.items())
     for config in experiment.configs():
-        assert_as_alone(tmp_path / "stops", tune.launch.launched(config), 0)
+        assert_as_alone(tmp_path / "stops", driver.launched(config), 0)
 
 
 def test_what_cannot_be_packed_as_asked_is_refused_and_nothing_is_written(tmp_path):
