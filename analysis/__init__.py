@@ -1,7 +1,7 @@
 """Trial folders of Ray Tune as DataFrames, and the tables that are made of them."""
 
 from analysis.frame.config_diff import differences, without_constant
-from analysis.frame.schema import logged, varying
+from analysis.frame.schema import as_trials, hyperparameters, logged, metrics, varying
 from analysis.loading.load import issues, load, load_history, load_many
 from analysis.output.save_table import save
 from analysis.output.tables import failures, format_table, left_out, pivot
@@ -30,6 +30,7 @@ from analysis.stats.variance import anova
 __all__ = [
     "agg",
     "anova",
+    "as_trials",
     "best",
     "compare",
     "correlation",
@@ -40,6 +41,7 @@ __all__ = [
     "failures",
     "first_training",
     "format_table",
+    "hyperparameters",
     "importance",
     "issues",
     "kind_differences",
@@ -52,6 +54,7 @@ __all__ = [
     "mean_and_std",
     "mean_matching_pruned",
     "mean_sparsity_at_fall",
+    "metrics",
     "pareto",
     "pivot",
     "pruned_fractions",

@@ -1,41 +1,165 @@
-"""The columns of a DataFrame of trials: which are hyperparameters, and which of these vary."""
+"""The schema of a DataFrame of trials: which columns are hyperparameters, and which are metrics.
+
+It is decided when the trials are loaded and kept in `df.attrs`, as tuples of column names. pandas carries `attrs`
+through filters, sorting, `assign`, `copy` and `query`; `merge` and `concat` keep them only where all parts have the
+same.
+"""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.values import hashable
+
+# The bookkeeping columns of `load`, and what is computed of each metric.
 FIRST_COLUMNS = ["Experiment Name"]
 RUN_COLUMNS = ["epochs", "experiment_file_name", "trial_time", "mean_epoch_time"]
 LAST_COLUMNS = ["status", "error", "diverged", "trial_id", "trial_dir"]
 SUMMARIES = ["_max", "_max_epoch", "_min", "_min_epoch", "_median", "_last"]
-# Where files are and what computed a trial: nobody's question.
-NOT_ASKED = ("data_dir", "device", "engine")
+# Hyperparameters that say where files are and what computes a trial: results do not depend on them.
+MACHINE_COLUMNS = ("data_dir", "device", "engine")
+# The entries of `attrs` that hold the schema.
+HYPERPARAMETERS, METRICS = "hyperparameters", "metrics"
 
 
 def hyperparameters(df: pd.DataFrame) -> list[str]:
-    """The columns of a loaded DataFrame that are not computed; columns that its user added count as such."""
-    fixed = {*FIRST_COLUMNS, *RUN_COLUMNS, *LAST_COLUMNS, *df.attrs.get("measured", [])}
-    computed = {f"{metric}{summary}" for metric in logged(df) for summary in SUMMARIES}
-    return [name for name in df.columns if name not in fixed | computed]
+    """Return the columns that are hyperparameters, in the order of the columns.
+
+    They are those of the schema that are still there: a column that you added is none, and one that you renamed is
+    none any more. `as_trials` says otherwise. A DataFrame without a schema, such as the result of a `concat` of
+    different experiments, has no such memory: there every column is a hyperparameter that `load` did not compute.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import as_trials, hyperparameters
+        >>> df = as_trials(pd.DataFrame({"density": [0.1, 0.2], "accuracy": [0.91, 0.94]}), ["density"], ["accuracy"])
+        >>> hyperparameters(df.assign(percent=100 * df["accuracy"]))
+        ['density']
+    """
+    if HYPERPARAMETERS in df.attrs:
+        return _still_there(df, HYPERPARAMETERS)
+    other = {*FIRST_COLUMNS, *RUN_COLUMNS, *LAST_COLUMNS, *metrics(df)}
+    return [name for name in df.columns if name not in other]
+
+
+def metrics(df: pd.DataFrame) -> list[str]:
+    """Return the columns that are metrics: of `load` the summaries such as `val_acc_max`, of a history what was logged.
+
+    Without a schema they are the summaries of `load`, known by their names.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import as_trials, metrics
+        >>> metrics(as_trials(pd.DataFrame({"density": [0.1], "accuracy": [0.91]}), ["density"], ["accuracy"]))
+        ['accuracy']
+    """
+    if METRICS in df.attrs:
+        return _still_there(df, METRICS)
+    summaries = {f"{name}{summary}" for name in logged(df) for summary in SUMMARIES}
+    return [name for name in df.columns if name in summaries]
 
 
 def logged(df: pd.DataFrame) -> list[str]:
-    """The metrics that a loaded DataFrame has columns of."""
-    names = [str(name) for name in df.columns]
+    """Return the logged values of which a DataFrame of `load` has summaries.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import logged
+        >>> logged(pd.DataFrame({"val_acc_max": [0.9], "val_acc_max_epoch": [3]}))
+        ['val_acc']
+    """
+    names = _still_there(df, METRICS) if METRICS in df.attrs else [str(name) for name in df.columns]
     return [name.removesuffix("_max_epoch") for name in names if name.endswith("_max_epoch")]
 
 
-def varying(df: pd.DataFrame, besides: Sequence[str] = ()) -> dict[str, int]:
-    """The hyperparameters that have several values, and how many: what an average over the trials is over.
+def as_trials(df: pd.DataFrame, hyperparameters: Sequence[str], metrics: Sequence[str] | None = None) -> pd.DataFrame:
+    """Return a copy of a DataFrame of your own, or of a changed one, with a schema: one row for each trial.
 
-    Those that only say where files are or what is logged do not count.
+    The columns `status` ("complete"), `trial_id` and `trial_dir` (the number of the row) are added if they are missing:
+    comparisons and plots need them. Lists among the hyperparameters become tuples.
+
+    Args:
+        df: one row for each trial.
+        hyperparameters: the columns that are axes.
+        metrics: the columns that were measured; None keeps those that are known already.
+
+    Raises:
+        ValueError: if a column does not exist, is in both lists, or a metric holds no numbers.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import as_trials, compare
+        >>> df = pd.DataFrame({"density": [0.1, 0.2], "seed": [0, 0], "accuracy": [0.91, 0.94]})
+        >>> df = as_trials(df, hyperparameters=["density", "seed"], metrics=["accuracy"])
+        >>> compare(df, "density", "accuracy")["difference"].round(3).tolist()
+        [0.03]
     """
-    there = with_config(df)
-    found = {name: int(there[name].nunique(dropna=False)) for name in hyperparameters(df) if name not in besides}
-    return {name: n for name, n in found.items() if n > 1 and name not in NOT_ASKED}
+    measured = _still_there(df, METRICS) if metrics is None else metrics
+    for kind, names in (("hyperparameters", hyperparameters), ("metrics", measured)):
+        if isinstance(names, str):
+            raise ValueError(f"{kind} must be a list of columns, got {names!r}; write [{names!r}].")
+    check_columns(df, [*hyperparameters, *measured])
+    both = sorted(set(hyperparameters) & set(measured))
+    if both:
+        raise ValueError(f"A column is a hyperparameter or a metric, not both; got {both} as both.")
+    for name in measured:
+        check_numbers(df, name)
+    trials = df.copy()
+    for name in hyperparameters:
+        if pd.api.types.is_object_dtype(trials[name]):
+            trials[name] = trials[name].map(hashable)
+    numbers = [str(number) for number in range(len(df))]
+    for name, values in {"status": "complete", "trial_id": numbers, "trial_dir": numbers}.items():
+        if name not in trials:
+            trials[name] = values
+    return with_schema(trials, hyperparameters, measured, df)
 
 
-def with_config(df: pd.DataFrame) -> pd.DataFrame:
-    """The trials whose hyperparameters are known: one that has lost its file would give each axis one more value."""
+def with_schema(
+    df: pd.DataFrame, hyperparameters: Sequence[str], metrics: Sequence[str], source: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Return the same DataFrame, not a copy, with this schema; beside it `attrs` holds what those of `source` do."""
+    df.attrs = {
+        **(source.attrs if source is not None else df.attrs),
+        HYPERPARAMETERS: tuple(hyperparameters),
+        METRICS: tuple(metrics),
+    }
+    return df
+
+
+def has_schema(df: pd.DataFrame) -> bool:
+    """Return True if the DataFrame knows its hyperparameters and metrics."""
+    return HYPERPARAMETERS in df.attrs and METRICS in df.attrs
+
+
+def varying(df: pd.DataFrame, besides: Sequence[str] = ()) -> dict[str, int]:
+    """Return the hyperparameters with several values, and how many: what a mean over the trials is taken over.
+
+    `data_dir`, `device` and `engine` are left out, since results do not depend on them.
+
+    Args:
+        df: the trials; those whose configuration is lost are left out.
+        besides: hyperparameters to leave out.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import as_trials, varying
+        >>> df = pd.DataFrame({"density": [0.1, 0.2, 0.2], "width": 100, "seed": [0, 0, 1]})
+        >>> varying(as_trials(df, hyperparameters=["density", "width", "seed"]))
+        {'density': 2, 'seed': 2}
+    """
+    known = with_known_config(df)
+    counts = {name: int(known[name].nunique(dropna=False)) for name in hyperparameters(df) if name not in besides}
+    return {name: n for name, n in counts.items() if n > 1 and name not in MACHINE_COLUMNS}
+
+
+def with_known_config(df: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials with any hyperparameter: one that lost its params.json would add a value to every axis."""
     names = hyperparameters(df)
     return df[df[names].notna().any(axis="columns")] if names else df
+
+
+def _still_there(df: pd.DataFrame, entry: str) -> list[str]:
+    names = set(df.attrs.get(entry, ()))
+    return [name for name in df.columns if name in names]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.frame.schema import FIRST_COLUMNS, LAST_COLUMNS, RUN_COLUMNS, SUMMARIES
+from analysis.frame.schema import FIRST_COLUMNS, LAST_COLUMNS, RUN_COLUMNS, SUMMARIES, with_schema
 from analysis.frame.suggest import unknown
 from analysis.frame.values import as_number, sort_key
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise
@@ -73,7 +73,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         "trial_id": [trial.trial_id for trial in trials],
         "trial_dir": [trial.trial_dir for trial in trials],
     }
-    return _table(columns, read.issues + _not_numbers(read, chosen), _order(read))
+    df = _table(columns, read.issues + _not_numbers(read, chosen), _order(read))
+    return with_schema(df, list(names.values()), list(of_metrics))
 
 
 def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -108,9 +109,7 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
         **{str(name): repeated[name].array for name in repeated},
     }
     df = _table(columns, read.issues + _not_numbers(read, numeric), history.rows_of(_order(read)))
-    # Of the columns of a history only those that nobody logged are hyperparameters.
-    df.attrs["measured"] = ["epoch", *called.values()]
-    return df
+    return with_schema(df, list(names.values()), list(called.values()))
 
 
 def issues(df: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
-from analysis.frame.schema import NOT_ASKED, hyperparameters, varying
+from analysis.frame.schema import MACHINE_COLUMNS, hyperparameters, varying
 from analysis.frame.values import sort_key
 from analysis.loading.load import issues
 from analysis.output.html import folded, table, text
@@ -147,7 +147,7 @@ def _question(df: pd.DataFrame) -> str:
     fixed = [
         {"parameter": name, "value": text(df[name].iloc[0])}
         for name in hyperparameters(df)
-        if name not in several and name not in NOT_ASKED and df[name].notna().any()
+        if name not in several and name not in MACHINE_COLUMNS and df[name].notna().any()
     ]
     asked = table(pd.DataFrame(rows)) if rows else "<p>All trials have the same parameters.</p>"
     return asked + folded(f"{len(fixed)} parameters are the same in all trials", table(pd.DataFrame(fixed)))

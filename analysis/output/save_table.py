@@ -10,12 +10,15 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.frame.schema import HYPERPARAMETERS, METRICS
 from analysis.frame.suggest import unknown
 from analysis.loading.remote import is_remote
 from analysis.output.tables import format_table, with_index_as_columns
 
 # What a spreadsheet cannot hold in a text.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# What `issues`, `hyperparameters` and `metrics` read.
+KEPT_ATTRS = {"issues", HYPERPARAMETERS, METRICS}
 # The kinds of values that a column of objects may hold and keep; what is missing takes no part.
 KEPT = {"boolean", "date", "datetime", "datetime64", "empty", "floating", "integer", "string"}
 
@@ -72,7 +75,7 @@ def _replace(target: Path, content: bytes) -> None:
 def _parquet(df: pd.DataFrame) -> bytes:
     table = _storable(df)
     # pandas writes these as JSON, and fails on what is none.
-    table.attrs = {name: value for name, value in df.attrs.items() if name == "issues"}
+    table.attrs = {name: value for name, value in df.attrs.items() if name in KEPT_ATTRS}
     content = io.BytesIO()
     table.to_parquet(content, index=False)
     return content.getvalue()

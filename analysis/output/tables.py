@@ -7,7 +7,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis.frame.checks import check_columns
-from analysis.frame.schema import hyperparameters, with_config
+from analysis.frame.schema import hyperparameters, with_known_config
 from analysis.frame.suggest import unknown
 from analysis.frame.values import sort_key
 from analysis.stats.aggregate import LEFT_OUT, NOTHING, agg, format_mean
@@ -64,7 +64,7 @@ def left_out(df: pd.DataFrame) -> str:
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     all_complete = f"all {total} are complete" if len(df) != 1 else f"the {total} is complete"
     text = f"left out: {', '.join(parts)} of {total}" if parts else all_complete
-    lost = len(df) - len(with_config(df))
+    lost = len(df) - len(with_known_config(df))
     text += f"; {lost} without hyperparameters, because params.json is lost" if lost else ""
     diverged = int((df["diverged"] & (df["status"] == "complete")).sum()) if "diverged" in df else 0
     return f"{text}; {diverged} complete and counted, but diverged (column `diverged`)" if diverged else text

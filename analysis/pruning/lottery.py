@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
-from analysis.frame.schema import varying
+from analysis.frame.schema import varying, with_schema
 from analysis.loading.columns import summarise
-from analysis.pruning.rows import TRIAL, in_full, marked, of_study, of_trial, settings
+from analysis.pruning.rows import TRIAL, in_full, of_study, of_trial, settings
 from analysis.stats.aggregate import agg, has_value, in_order
 from analysis.stats.correlate import correlation
 from analysis.stats.importances import importance
@@ -211,7 +211,7 @@ def matching_rounds(rounds: pd.DataFrame, metric: str = "val_acc_max", margin: f
     table = of_trials[[*names, "dense", "status", *TRIAL]].merge(of_ends, on=TRIAL, how="left")
     measured = ["dense", "matching_round", "matching_pruned", "never_ended"]
     table["never_ended"] = table["never_ended"].eq(True)
-    return marked(table[[*names, *measured, "status", *TRIAL]], measured, rounds)
+    return with_schema(table[[*names, *measured, "status", *TRIAL]], names, measured, rounds)
 
 
 def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGORITHM)) -> pd.DataFrame:

@@ -6,14 +6,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.frame.checks import check_columns
-from analysis.frame.schema import RUN_COLUMNS, hyperparameters, varying
+from analysis.frame.schema import RUN_COLUMNS, has_schema, hyperparameters, varying, with_schema
 
 # What tells trials apart: the folder too, since trials of several experiments may share an id.
 TRIAL = ["trial_id", "trial_dir"]
 TESTED = ["val_acc", "val_loss", "test_acc", "test_loss"]
-# The entry of a DataFrame's `attrs` that names its columns that are no settings: `load_history` writes it,
-# `hyperparameters` reads it.
-MEASURED = "measured"
 
 
 def of_study(history: pd.DataFrame, study: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -23,7 +20,7 @@ def of_study(history: pd.DataFrame, study: str, columns: Sequence[str]) -> pd.Da
     DataFrame has lost which columns were measured.
     """
     check_columns(history, [*TRIAL, "epoch", "study"])
-    if MEASURED not in history.attrs:
+    if not has_schema(history):
         raise ValueError("it is not known which columns were measured: take the history as load_history gives it")
     rows = history[history["study"] == study].reset_index(drop=True)
     if rows.empty:
@@ -53,8 +50,7 @@ def told_apart(frame: pd.DataFrame) -> list[str]:
 
 def settings(rows: pd.DataFrame) -> dict[str, str]:
     """The columns of a history that are hyperparameters, and what `load` calls them."""
-    names = [name for name in rows.columns if name not in (*TRIAL, "epoch", *rows.attrs[MEASURED])]
-    return {name: f"config/{name}" if name in RUN_COLUMNS else name for name in names}
+    return {name: f"config/{name}" if name in RUN_COLUMNS else name for name in hyperparameters(rows)}
 
 
 def in_full(
@@ -72,13 +68,8 @@ def in_full(
     frame = frame.merge(of_trials, on=TRIAL, how="left").merge(found, on=[*TRIAL, *keys], how="left")
     frame["status"] = frame["complete"].eq(True).map({True: "complete", False: "incomplete"})
     measured = [str(name) for name in found if name not in (*TRIAL, *keys, "complete")]
-    return marked(frame[[*names.values(), *keys, *measured, "status", *TRIAL]], measured, rows)
-
-
-def marked(frame: pd.DataFrame, measured: Sequence[str], source: pd.DataFrame) -> pd.DataFrame:
-    """The frame, which names its columns that are no settings, and carries along what the source does."""
-    frame.attrs = {**source.attrs, MEASURED: list(measured)}
-    return frame
+    axes = [*names.values(), *keys]
+    return with_schema(frame[[*axes, *measured, "status", *TRIAL]], axes, measured, rows)
 
 
 def of_trial(frame: pd.DataFrame, besides: Sequence[str]) -> list[str]:

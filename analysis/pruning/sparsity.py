@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.schema import metrics, with_schema
 from analysis.pruning.rows import (
-    MEASURED,
     TESTED,
     TRIAL,
     in_full,
-    marked,
     of_study,
     of_trial,
     on_test_set,
@@ -52,7 +51,7 @@ def sweeps(history: pd.DataFrame, retrained: int | None = None) -> pd.DataFrame:
     names = settings(rows)
     wanted = rows["retrain_epochs"] if retrained is None else retrained
     is_pruned = rows["pruning"].notna()
-    logged = [name for name in rows.attrs[MEASURED] if name not in (*AXES, "retrained", "epoch")]
+    logged = [name for name in metrics(rows) if name not in (*AXES, "retrained")]
     found = rows.loc[is_pruned & (rows["retrained"] == wanted), [*TRIAL, *AXES, *logged]].assign(complete=True)
     tested = {name: f"{name}_trained" for name in TESTED if name in rows}
     trained = rows[~is_pruned].drop_duplicates(TRIAL, keep="last")[[*TRIAL, *tested]].rename(columns=tested)
@@ -123,7 +122,8 @@ def sparsity_at_fall(sweeps: pd.DataFrame, points: float = 0.01, metric: str = "
     measured = ["trained", "sparsity_at_fall", "never_fell", "highest_sparsity"]
     falls = pd.DataFrame(found, columns=[*TRIAL, "pruning", *measured, "status"])
     falls = sweeps[[*names, *TRIAL]].drop_duplicates(TRIAL).merge(falls, on=TRIAL)
-    return marked(falls[[*names, "pruning", *measured, "status", *TRIAL]], measured, sweeps)
+    axes = [*names, "pruning"]
+    return with_schema(falls[[*axes, *measured, "status", *TRIAL]], axes, measured, sweeps)
 
 
 def _first_below(sparsities: np.ndarray, values: np.ndarray, level: float) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.schema import hyperparameters
 from analysis.stats.aggregate import in_order, key_names, with_t_interval
 
 CURVE = ["mean", "std", "low", "high", "count"]
@@ -50,7 +51,7 @@ def epochs_to(history: pd.DataFrame, metric: str, level: float, lowest: bool = F
     check_columns(history, [*TRIAL, "epoch", metric])
     check_numbers(history, metric)
     trials = history.groupby(TRIAL, dropna=False, sort=False)
-    rest = [name for name in history.columns if name not in (*TRIAL, "epoch", metric, *REACHED)]
+    rest = [name for name in hyperparameters(history) if name not in (*TRIAL, "epoch", metric, *REACHED)]
     fixed = [name for name in rest if (trials[name].nunique(dropna=False) <= 1).all()]
     names = [name for name in fixed if history[name].nunique(dropna=False) > 1]
     is_there = history[metric] <= level if lowest else history[metric] >= level

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.matching import cell_of_each, check_axis, others, values_of
-from analysis.frame.schema import with_config
+from analysis.frame.schema import with_known_config
 from analysis.frame.values import sort_key
 from analysis.stats.aggregate import has_value
 from analysis.stats.paired_tests import effect, holm, interval, p_value
@@ -51,7 +51,7 @@ def compare(df: pd.DataFrame, axis: str | Sequence[str], metric: str, *, seed: i
     axes = [axis] if isinstance(axis, str) else list(axis)
     if not axes or len(set(axes)) < len(axes):
         raise ValueError(f"axis must be at least one hyperparameter, each named once, got {axes}")
-    df = with_config(df)
+    df = with_known_config(df)
     for name in axes:
         check_axis(df, name, metric)
         n_values = len(values_of(df[name]))

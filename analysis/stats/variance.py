@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.matching import cell_of_each, values_of, what_varies
-from analysis.frame.schema import varying, with_config
+from analysis.frame.schema import varying, with_known_config
 from analysis.frame.values import sort_key
 from analysis.stats.aggregate import has_value
 
@@ -36,7 +36,7 @@ def anova(df: pd.DataFrame, metric: str) -> pd.DataFrame:
 
     Reference: Fisher, "Statistical Methods for Research Workers", 1925, chapter 7.
     """
-    df = with_config(df)
+    df = with_known_config(df)
     used = df[has_value(df, metric)]
     # Of all trials: a value with which every trial failed is missing, too.
     axes = list(varying(df, besides=[metric, "seed"]))

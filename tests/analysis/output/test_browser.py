@@ -17,7 +17,7 @@ import pytest
 from support.browser import chromium, needs_chromium, settled
 from support.trial_folders import write_trial
 
-from analysis import load, load_history, load_many, pivot
+from analysis import as_trials, hyperparameters, load, load_history, load_many, pivot
 from analysis.output.notebook import browsing
 
 for name in ("plotly", "ipywidgets", "anywidget", "itables"):
@@ -107,7 +107,8 @@ def test_the_metric_is_followed_by_all(browser: Browser) -> None:
 
 
 def test_a_column_of_ones_own_can_be_browsed(experiment: Path) -> None:
-    df = load(experiment).assign(odd=lambda df: df["seed"] % 2 == 1)
+    df = load(experiment)
+    df = as_trials(df.assign(odd=df["seed"] % 2 == 1), [*hyperparameters(df), "odd"])
     browser = browse(df[df["on_perc"] > 0.05], metric="noise_acc_max")
     browser.filters["odd"].value = [True]
     assert len(browser.shown) == 8
@@ -116,7 +117,7 @@ def test_a_column_of_ones_own_can_be_browsed(experiment: Path) -> None:
 def test_a_missing_value_can_be_chosen(experiment: Path) -> None:
     df = load(experiment)
     df["weight_prune_perc"] = df["seed"].map({0: 0.3, 1: 0.3, 2: None, 3: None})
-    browser = browse(df)
+    browser = browse(as_trials(df, [*hyperparameters(df), "weight_prune_perc"]))
     assert len(browser.shown) == 24
     browser.filters["weight_prune_perc"].value = [None]
     assert set(browser.shown["seed"]) == {2, 3}

@@ -117,7 +117,7 @@ def test_failures(few: pd.DataFrame) -> None:
 
 def test_failures_after_concat_and_with_columns_of_ones_own(few: pd.DataFrame) -> None:
     both = pd.concat([few, few.assign(extra=1)])
-    assert list(failures(both).columns)[:3] == ["model", "on_perc", "extra"]
+    assert list(failures(both).columns)[:3] == ["model", "on_perc", "epochs"]
 
 
 def test_left_out(few: pd.DataFrame) -> None:
