@@ -164,7 +164,7 @@ def test_errors_of_as_trials() -> None:
     own = pd.DataFrame({"width": [1], "note": ["x"]})
     with pytest.raises(ValueError, match=r"hyperparameters must be a list of columns, got 'width'; write \['width'\]"):
         analysis.as_trials(own, "width")
-    with pytest.raises(ValueError, match="widht.*width"):
+    with pytest.raises(ValueError, match=r"widht.*width"):
         analysis.as_trials(own, ["widht"])
     with pytest.raises(ValueError, match=r"a hyperparameter or a metric, not both; got \['width'\]"):
         analysis.as_trials(own, ["width"], ["width"])
