@@ -61,7 +61,7 @@ def measured(on_perc, repeats):
         trainer.step()
     engine = trainer.engine
     [trial] = engine._trials
-    [images], labels = trainer._examples
+    [images], labels = trainer.splits.train
     start, source, weight, bias, ends, winners, factor = trial.network(training=True)
     order = np.random.default_rng(0).permutation(len(labels[0]))
     x, d, scaled, passes = engine._x[:1], engine._d[0], engine._scaled, engine._passes

@@ -1,4 +1,4 @@
-"""`Trainer`: a pack of one or more trials; one epoch in, one dict of numbers per trial out; state in and out."""
+"""`Trainer` runs the steps of a study for a pack of trials: each step returns one row of metrics per trial."""
 
 from __future__ import annotations
 
@@ -11,35 +11,39 @@ from torch import Tensor
 
 from dynsparse import engines
 from dynsparse.config import Config
-from dynsparse.data import Images, epoch_order, load_dataset, noise_images, split
 from dynsparse.engines.base import Sums, UpdateContext, initial_parameters, tie_noise
 from dynsparse.methods import MaskUpdate
-from dynsparse.ops import masks
 from dynsparse.planning.plan import plan
 from dynsparse.random import Purpose
 from dynsparse.studies import Columns, Network, Occasion, Parameters
+from dynsparse.studies.base import Step
 from dynsparse.training import first_training_cache
+from dynsparse.training.first_training_cache import FirstTraining
+from dynsparse.training.metrics import Row, loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
+from dynsparse.training.splits import TrialError, load_splits
 from dynsparse.training.survival import Survival
 
-Row = dict[str, float | str]
-
-# Of what an engine saves, that which makes up a network beside its parameters.
-OF_UNITS = ("gains", "shifts", "means", "variances", "duty", "boost", "n_seen")
+# The part of an engine's state that belongs to the network, besides its parameters.
+UNIT_STATE = ("gains", "shifts", "means", "variances", "duty", "boost", "n_seen")
 
 ENDED_AS_IN_2019 = "a layer has no positive or no negative weight left, and here the 2019 code died"
 
-
-class TrialError(RuntimeError):
-    """A trial that cannot go on; the message says why."""
+__all__ = ["Row", "Trainer", "TrialError"]
 
 
 class Trainer:
-    """Trains the trials of a pack together; each gives the numbers that it gives alone.
+    """Trains the trials of a pack together; each trial gets the numbers that it gets alone.
 
-    `n_rows` counts the steps of the study that are done, `epoch` is the number of the last epoch of training. `errors`
-    has, for each trial, why it ended early, or None.
+    Attributes:
+        plan: what the configurations ask for.
+        engine: computes the epochs. A step that changes the network starts a new one.
+        splits: the data.
+        n_rows: the number of finished steps of the study.
+        epoch: the number of the last epoch of training.
+        errors: for each trial, why it ended early, or None.
 
-    Raises: ValueError for trials that cannot be one pack; DataError if the data set is missing.
+    Raises: ValueError for trials that cannot be one pack; TrialError where the data set does not fit the
+        configurations; DataError if it is missing.
     """
 
     def __init__(self, configs: Sequence[Config]) -> None:
@@ -47,237 +51,58 @@ class Trainer:
         self.errors: list[str | None] = [None] * len(configs)
         self.n_rows = self.epoch = 0
         self.engine = engines.start(self.plan)
-        self._load_data()
-        self._kept: dict[str, Network] = {}
+        self.splits = load_splits(self.plan, self.engine.prepare)
+        self._kept: dict[str, Network] = {}  # networks that later steps of the study need
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
-        self._first_training = (
-            first_training_cache.cache_key(configs, self.plan) if self.plan.study.shares_training else None
-        )
+        shares_training = self.plan.study.shares_training
+        self._cache_key = first_training_cache.cache_key(configs, self.plan) if shares_training else None
         self._first_rows: list[list[Row | None]] = []
-        # While it lasts, rows are taken from it, and the networks are as they begin.
-        self._replay = first_training_cache.load(self._first_training)
-
-    def _load_data(self) -> None:
-        """The data set as the engine wants it; trials of one seed share what is drawn from it."""
-        want, dataset = self.plan, load_dataset(self.plan.dataset_name, self.plan.data_dir, self.plan.pixels)
-        # If all trials have one seed, the batch has one copy of each example and is expanded; else one per trial.
-        self._seeds = want.seeds[:1] if len(set(want.seeds)) == 1 else want.seeds
-        splits = {seed: split(dataset, want.val_fraction, seed) for seed in dict.fromkeys(self._seeds)}
-        self._train_index = {seed: train for seed, (train, _) in splits.items()}
-        self._n_train = len(self._train_index[self._seeds[0]])
-        n_held_out = len(dataset.train_y) - self._n_train
-        if self._n_train == 0 or (want.val_fraction > 0 and n_held_out == 0):
-            raise TrialError(
-                f"val_fraction={want.val_fraction} of {len(dataset.train_y)} training examples leaves {self._n_train} "
-                f"to train on and {n_held_out} to validate on; neither may be 0"
-            )
-        if (self._n_train - 1) % want.batch_size == 0 and want.network.batch_norm:
-            raise TrialError(
-                f"batch_norm cannot train on the last batch, of 1 example, of {self._n_train}; change batch_size"
-            )
-        self._n_batches = -(-self._n_train // want.batch_size)
-        if (want.study.rewind_step or 0) >= self._n_batches * want.epochs:
-            raise TrialError(
-                f"rewind_step={want.study.rewind_step} is not within the first training, which has "
-                f"{self._n_batches * want.epochs} steps (epochs={want.epochs} of {self._n_batches})"
-            )
-        prepare, distinct = self.engine.prepare, list(splits)
-        self._examples = prepare([dataset.train], dataset.train_y[None])
-        self._test = prepare([dataset.test], dataset.test_y[None])
-        self._validation, self._noisy = None, None
-        if want.val_fraction > 0:
-            parts = {seed: dataset.train.at(held_out) for seed, (_, held_out) in splits.items()}
-            labels = torch.stack([dataset.train_y[splits[seed][1]] for seed in self._seeds])
-            self._validation = prepare([parts[seed] for seed in self._seeds], labels)
-        if want.noise_level is not None:
-            noisy = {s: Images(noise_images(dataset.test.normalise(), want.noise_level, s).numpy()) for s in distinct}
-            labels = dataset.test_y.expand(len(self._seeds), -1)
-            self._noisy = prepare([noisy[seed] for seed in self._seeds], labels)
-
-    def try_out(self) -> None:
-        """All that an epoch does, with one batch to train on: what is to be compiled is, and what fails fails here.
-
-        The Trainer is not as it was afterwards.
-        """
-        order = torch.stack([self._train_index[seed] for seed in self._seeds])
-        self.engine.train_epoch(self._examples, order[:, : self.plan.batch_size], epoch=1)
-        for held in (self._test, self._validation, self._noisy):
-            if held is not None:
-                self.engine.evaluate(*held)
-        self._update_masks_after(1)
-        self.engine.end_epoch()
+        # While rows are replayed from the cache, the networks keep their initial values.
+        self._replay = first_training_cache.load(self._cache_key)
 
     @property
     def is_done(self) -> bool:
-        """Whether the last step of the study is done."""
+        """Return True after the last step of the study."""
         return self.n_rows >= len(self.plan.study.steps)
 
     def step(self) -> list[Row | None]:
-        """The next step of the study: change the network, train one epoch, test, test on noise, update the masks.
+        """Do the next step of the study: change the network, train one epoch, evaluate, update the masks.
 
-        In this order; most steps do not change the network, and some do not train.
+        Most steps do not change the network, and some do not train.
 
-        Returns: the numbers of each trial, None for one that ended early. They are those before the mask update, but
-        for the numbers of the update itself.
+        Returns: the metrics of each trial, None for one that ended early. They are measured before the mask update,
+        except for the metrics of the update itself.
         """
-        rows = self._step() if self._replay is None else copy.deepcopy(self._replay.rows[self.n_rows])
+        if self._replay is not None:
+            return self._replay_step(self._replay)
+        rows = self._compute_step(self.plan.study.steps[self.n_rows])
         self.n_rows += 1
-        if self._replay is not None and self.n_rows == self.plan.epochs:
-            self.load_state_dict(self._replay.state)
-        elif self._first_training is not None and self.n_rows <= self.plan.epochs:
-            self._remember(rows)
+        if self._cache_key is not None and self.n_rows <= self.plan.epochs:
+            self._cache_first_training(rows)
         return rows
 
-    def _remember(self, rows: list[Row | None]) -> None:
-        """Keep what the first training gives, if it was seen from its first epoch on."""
-        self._first_rows.append(copy.deepcopy(rows))
-        if self.n_rows == len(self._first_rows) == self.plan.epochs:
-            first_training_cache.store(self._first_training, self._first_rows, self.state_dict())
+    def try_out(self) -> None:
+        """Do everything that an epoch does, with one training batch. Compilation and failures happen here.
 
-    def _step(self) -> list[Row | None]:
-        step = self.plan.study.steps[self.n_rows]
-        if step.begin is not None:
-            network = step.begin(self._occasion())
-            self.engine = engines.start(self.plan, network.parameters)
-            self.engine.load_state_dict({**self.engine.state_dict(), **network.units})
-        if step.epoch is not None:
-            self.epoch = step.epoch
-        columns: dict[str, Tensor] = {}
-        if step.train:
-            self.epoch += 1
-            self._record(columns, "train", self._train(), self._n_train)
-        self._test_all(columns)
-        if step.keep:
-            # As it was tested, before its masks change and boosting fades.
-            self._kept["trained"] = self._network()
-        updates, failed = self._update_masks() if step.train else (None, None)
-        self._record_updates(columns, updates)
-        if step.train:
-            self.engine.end_epoch()
-        return self._rows(columns, step.columns, failed)
+        The Trainer cannot be used for training afterwards.
+        """
+        batch = self.splits.unshuffled()[:, : self.plan.batch_size]
+        self.engine.train_epoch(self.splits.train, batch, epoch=1)
+        for split in (self.splits.test, self.splits.val, self.splits.noise):
+            if split is not None:
+                self.engine.evaluate(*split)
+        self._update_masks(1)
+        self.engine.end_epoch()
 
     def parameters(self) -> Parameters:
-        """A copy of the networks as they are."""
+        """Return a copy of the current weights, biases and masks."""
         engine = self.engine
         return Parameters(
             *([each.clone() for each in layers] for layers in (engine.weights, engine.biases, engine.masks))
         )
 
-    def _network(self) -> Network:
-        """A copy of the networks as they are, units included."""
-        state = self.engine.state_dict()
-        return Network(self.parameters(), copy.deepcopy({name: state[name] for name in OF_UNITS}))
-
-    def _occasion(self) -> Occasion:
-        """What a step of the study can make the next network of."""
-        layers = range(len(self.plan.network.shapes))
-        return Occasion(
-            now=self._network(),
-            kept=self._kept,
-            noise=lambda number: [tie_noise(self.plan, Purpose.PRUNE_TRAINED, layer, number) for layer in layers],
-            drawn=lambda number: initial_parameters(self.plan, number),
-        )
-
-    def _test_all(self, columns: dict[str, Tensor]) -> None:
-        if self._validation is not None:
-            self._test_on(columns, "val", self._validation)
-            self._test_on(columns, "test", self._test)
-        else:
-            self._test_on(columns, "val", self._test)
-        if self._noisy is not None:
-            self._test_on(columns, "noise", self._noisy)
-        self._record_weights(columns)
-
-    def _update_masks(self) -> tuple[list[MaskUpdate] | None, Tensor | None]:
-        """The mask update after this epoch, if one is due."""
-        updates = self.plan.updates
-        if updates is None or not updates.due(self.epoch) or bool(self._survival.stopped.all()):
-            return None, None
-        return self._update_masks_after(self.epoch)
-
-    def _update_masks_after(self, epoch: int) -> tuple[list[MaskUpdate] | None, Tensor | None]:
-        updates = self.plan.updates
-        if updates is None:
-            return None, None
-        progress = updates.progress(epoch)
-        stopped = self._survival.stopped.to(self.plan.device)
-        return self.engine.update_masks(UpdateContext(epoch, progress, updates.decay(progress), stopped))
-
-    def _train(self) -> Sums:
-        """One pass over the training examples, in the order of (seed, epoch)."""
-        orders = {
-            seed: index[epoch_order(self._n_train, seed, self.epoch)] for seed, index in self._train_index.items()
-        }
-        order = torch.stack([orders[seed] for seed in self._seeds])
-        back_to = self.plan.study.rewind_step
-        if back_to is None or back_to // self._n_batches != self.epoch - 1:
-            return self.engine.train_epoch(self._examples, order, epoch=self.epoch)
-        # In two parts, which give what one gives: they meet between two batches.
-        n_before = back_to % self._n_batches * self.plan.batch_size
-        parts = [order[:, :n_before]] if n_before else []
-        sums = [self.engine.train_epoch(self._examples, part, epoch=self.epoch) for part in parts]
-        self._kept["early"] = self._network()
-        sums.append(self.engine.train_epoch(self._examples, order[:, n_before:], epoch=self.epoch))
-        return Sums(*(torch.stack(each).sum(0) for each in zip(*sums, strict=True)))
-
-    def _test_on(self, columns: dict[str, Tensor], name: str, held: tuple[Any, Tensor]) -> None:
-        self._record(columns, name, self.engine.evaluate(*held), held[1].shape[1])
-
-    def _record(self, columns: dict[str, Tensor], name: str, sums: Sums, n: int) -> None:
-        columns[f"{name}_loss"] = sums.loss / n
-        columns[f"{name}_acc"] = sums.correct.double() / n
-
-    def _record_weights(self, columns: dict[str, Tensor]) -> None:
-        """Numbers of the network that was just tested."""
-        engine = self.engine
-        n_active = [masks.count(mask) for mask in engine.masks]
-        columns["density"] = torch.stack(n_active).sum(0).double() / sum(mask[0].numel() for mask in engine.masks)
-        for i, (weight, mask) in enumerate(zip(engine.weights, engine.masks, strict=True)):
-            if self.plan.debug_weights:
-                columns[f"linear_{i}_mean"] = weight.mean((-2, -1))
-                columns[f"linear_{i}_std"] = weight.std((-2, -1))
-            if self.plan.debug_sparse:
-                columns[f"density_l{i}"] = masks.density(mask)
-                columns[f"sparse_level_l{i}"] = masks.density(weight != 0)
-
-    def _record_updates(self, columns: dict[str, Tensor], updates: list[MaskUpdate] | None) -> None:
-        """Numbers of the mask update, as fractions of all positions; survival is NaN where nothing had grown."""
-        n_layers = len(self.engine.masks)
-        survival = self._survival.after(updates) if updates else self._survival.unknown(n_layers)
-        if not self.plan.debug_sparse:
-            return
-        for i, mask in enumerate(self.engine.masks):
-            update = updates[i] if updates else None
-            nothing = torch.zeros_like(columns["density"])
-            columns[f"weight_keep_mask_l{i}"] = masks.density(update.kept if update else mask)
-            missing = (update.target - masks.count(update.kept)).clamp_min(0) if update else nothing
-            columns[f"missing_weights_l{i}"] = missing.double() / mask[0].numel()
-            columns[f"added_synapses_l{i}"] = masks.density(update.grown) if update else nothing
-            columns[f"mask_sizes_l{i}"] = masks.count(mask)
-            columns[f"surviving_synapses_l{i}"] = survival.layers[i]
-        columns["surviving_synapses_avg"] = survival.average
-        columns["surviving_synapses"] = survival.overall
-
-    def _rows(self, columns: dict[str, Tensor], of_step: Columns, failed: Tensor | None) -> list[Row | None]:
-        """One dict per trial. All that is on the device comes from there in one transfer, for which the CPU waits."""
-        of_all = {name: value for name, value in of_step.items() if not isinstance(value, Tensor)}
-        columns |= {name: value for name, value in of_step.items() if isinstance(value, Tensor)}
-        n_trials, device = len(self.errors), self.plan.device
-        ended = torch.zeros(n_trials) if failed is None else failed
-        all_columns = [each.to(device, torch.float64).expand(n_trials) for each in (*columns.values(), ended)]
-        table = torch.stack(all_columns, dim=1).tolist()
-        whole = [name for name in columns if name.startswith("mask_sizes")]
-        rows: list[Row | None] = []
-        for i, (*numbers, has_failed) in enumerate(table):
-            if has_failed and self.errors[i] is None:
-                self.errors[i] = f"epoch {self.epoch}: {ENDED_AS_IN_2019}"
-            row: Row = dict(zip(columns, numbers, strict=True))
-            row.update({name: int(row[name]) for name in whole})
-            rows.append(None if self.errors[i] else row | of_all)
-        return rows
-
     def state_dict(self) -> dict[str, Any]:
-        """All that a Trainer of the same configurations needs to continue bit for bit. Taken between two epochs."""
+        """Return all that a Trainer of the same configurations needs to continue bit for bit after this step."""
         return {
             "n_rows": self.n_rows if self._replay is None else 0,
             "epoch": self.epoch,
@@ -292,10 +117,124 @@ class Trainer:
         self._replay, self._first_rows = None, []
         self.n_rows, self.epoch = state["n_rows"], state["epoch"]
         self._kept = {
-            # An engine moves to its device what it is given; the parameters are pruned before.
+            # An engine moves units to its device itself; the parameters are pruned before an engine gets them.
             name: Network(Parameters(*([each.to(self.plan.device) for each in layers] for layers in parameters)), units)
             for name, (*parameters, units) in state["kept"].items()
         }
         self.errors = list(state["errors"])
         self.engine.load_state_dict(state["engine"])
         self._survival.load_state_dict(state["survival"])
+
+    # The first training, shared by several trials
+
+    def _replay_step(self, first_training: FirstTraining) -> list[Row | None]:
+        """Take a row from the cache; after the last one continue from the cached state."""
+        rows: list[Row | None] = copy.deepcopy(first_training.rows[self.n_rows])
+        self.n_rows += 1
+        if self.n_rows == self.plan.epochs:
+            self.load_state_dict(first_training.state)
+        return rows
+
+    def _cache_first_training(self, rows: list[Row | None]) -> None:
+        """Collect rows, and cache the first training at its end if it was computed here from its first epoch on."""
+        self._first_rows.append(copy.deepcopy(rows))
+        if self.n_rows == len(self._first_rows) == self.plan.epochs:
+            first_training_cache.store(self._cache_key, self._first_rows, self.state_dict())
+
+    # One step
+
+    def _compute_step(self, step: Step) -> list[Row | None]:
+        if step.begin is not None:
+            self._replace_network(step.begin(self._occasion()))
+        if step.epoch is not None:
+            self.epoch = step.epoch
+        columns: dict[str, Tensor] = {}
+        if step.train:
+            self.epoch += 1
+            columns |= loss_and_accuracy("train", self._train_epoch(), self.splits.n_train)
+        columns |= self._evaluate()
+        if step.keep:
+            # As it was evaluated, before its masks change and boosting fades.
+            self._kept["trained"] = self._network()
+        updates, failed = self._update_masks_if_due() if step.train else (None, None)
+        # Survival is followed even where nobody logs it, because it may end the mask updates.
+        survivors = self._survival.after(updates) if updates else self._survival.unknown(len(self.engine.masks))
+        if self.plan.debug_sparse:
+            columns |= mask_update_metrics(self.engine.masks, updates, survivors)
+        if step.train:
+            self.engine.end_epoch()
+        return self._rows(columns, step.columns, failed)
+
+    def _train_epoch(self) -> Sums:
+        """Train on all training examples once, in the order given by seed and epoch."""
+        order, rewind_step = self.splits.order(self.epoch), self.plan.study.rewind_step
+        if rewind_step is None or rewind_step // self.splits.n_batches != self.epoch - 1:
+            return self.engine.train_epoch(self.splits.train, order, epoch=self.epoch)
+        # The epoch is split between two batches, to keep the network in between. The numbers do not change.
+        n_before = rewind_step % self.splits.n_batches * self.plan.batch_size
+        parts = [order[:, :n_before]] if n_before else []
+        sums = [self.engine.train_epoch(self.splits.train, part, epoch=self.epoch) for part in parts]
+        self._kept["early"] = self._network()
+        sums.append(self.engine.train_epoch(self.splits.train, order[:, n_before:], epoch=self.epoch))
+        return Sums(*(torch.stack(each).sum(0) for each in zip(*sums, strict=True)))
+
+    def _evaluate(self) -> dict[str, Tensor]:
+        """Return the metrics of the network as it is."""
+        columns: dict[str, Tensor] = {}
+        for name, (x, labels) in self.splits.evaluated().items():
+            columns |= loss_and_accuracy(name, self.engine.evaluate(x, labels), labels.shape[1])
+        return columns | weight_metrics(
+            self.engine.weights,
+            self.engine.masks,
+            debug_weights=self.plan.debug_weights,
+            debug_sparse=self.plan.debug_sparse,
+        )
+
+    def _update_masks_if_due(self) -> tuple[list[MaskUpdate] | None, Tensor | None]:
+        updates = self.plan.updates
+        if updates is None or not updates.due(self.epoch) or bool(self._survival.stopped.all()):
+            return None, None
+        return self._update_masks(self.epoch)
+
+    def _update_masks(self, epoch: int) -> tuple[list[MaskUpdate] | None, Tensor | None]:
+        """Return the mask update of each layer, and (trials,) True for trials that it ends."""
+        updates = self.plan.updates
+        if updates is None:
+            return None, None
+        progress = updates.progress(epoch)
+        stopped = self._survival.stopped.to(self.plan.device)
+        return self.engine.update_masks(UpdateContext(epoch, progress, updates.decay(progress), stopped))
+
+    def _rows(self, columns: dict[str, Tensor], of_step: Columns, failed: Tensor | None) -> list[Row | None]:
+        """Return one row per trial, None for one that has ended; note in `errors` the trials that end now."""
+        per_trial = {name: value for name, value in of_step.items() if isinstance(value, Tensor)}
+        same_for_all = {name: value for name, value in of_step.items() if not isinstance(value, Tensor)}
+        if failed is None:
+            failed = torch.zeros(len(self.errors), dtype=torch.bool, device=self.plan.device)
+        rows, has_failed = to_rows(columns | per_trial, failed.to(self.plan.device))
+        for i in range(len(rows)):
+            if has_failed[i] and self.errors[i] is None:
+                self.errors[i] = f"epoch {self.epoch}: {ENDED_AS_IN_2019}"
+        return [None if error else row | same_for_all for row, error in zip(rows, self.errors, strict=True)]
+
+    # Changes of the network between two steps
+
+    def _network(self) -> Network:
+        """Return a copy of the current networks, including the state of their units."""
+        state = self.engine.state_dict()
+        return Network(self.parameters(), copy.deepcopy({name: state[name] for name in UNIT_STATE}))
+
+    def _replace_network(self, network: Network) -> None:
+        """Start a new engine, with fresh optimizer state."""
+        self.engine = engines.start(self.plan, network.parameters)
+        self.engine.load_state_dict({**self.engine.state_dict(), **network.units})
+
+    def _occasion(self) -> Occasion:
+        """Return what a step of the study can make the next network of."""
+        layers = range(len(self.plan.network.shapes))
+        return Occasion(
+            now=self._network(),
+            kept=self._kept,
+            noise=lambda number: [tie_noise(self.plan, Purpose.PRUNE_TRAINED, layer, number) for layer in layers],
+            drawn=lambda number: initial_parameters(self.plan, number),
+        )

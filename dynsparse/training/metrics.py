@@ -1,0 +1,88 @@
+"""The metrics of a step, as columns: name -> one number per trial, (trials,); and the rows made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dynsparse.engines.base import Sums
+from dynsparse.methods import MaskUpdate
+from dynsparse.ops import masks
+from dynsparse.training.survival import Survivors
+
+Row = dict[str, float | str]
+
+
+def loss_and_accuracy(split: str, sums: Sums, n: int) -> dict[str, Tensor]:
+    """Return the mean loss and the accuracy over the `n` examples of a split."""
+    return {f"{split}_loss": sums.loss / n, f"{split}_acc": sums.correct.double() / n}
+
+
+def weight_metrics(
+    weights: Sequence[Tensor], active: Sequence[Tensor], *, debug_weights: bool, debug_sparse: bool
+) -> dict[str, Tensor]:
+    """Return the density of the networks; on request also metrics of each layer.
+
+    Args:
+        weights: of each layer, (trials, out, in).
+        active: the mask of each layer, of the same shape.
+        debug_weights: add mean and standard deviation of the weights, inactive ones included.
+        debug_sparse: add the share of active and of non-zero weights.
+    """
+    n_active = [masks.count(mask) for mask in active]
+    columns = {"density": torch.stack(n_active).sum(0).double() / sum(mask[0].numel() for mask in active)}
+    for i, (weight, mask) in enumerate(zip(weights, active, strict=True)):
+        if debug_weights:
+            columns[f"linear_{i}_mean"] = weight.mean((-2, -1))
+            columns[f"linear_{i}_std"] = weight.std((-2, -1))
+        if debug_sparse:
+            columns[f"density_l{i}"] = masks.density(mask)
+            columns[f"sparse_level_l{i}"] = masks.density(weight != 0)
+    return columns
+
+
+def mask_update_metrics(
+    active: Sequence[Tensor], updates: Sequence[MaskUpdate] | None, survivors: Survivors
+) -> dict[str, Tensor]:
+    """Return the metrics of a mask update, as fractions of all positions.
+
+    Args:
+        active: the mask of each layer after the update, (trials, out, in).
+        updates: the update of each layer; None after an epoch without one, which keeps and adds nothing new.
+        survivors: NaN where nothing had grown before.
+    """
+    columns: dict[str, Tensor] = {}
+    for i, mask in enumerate(active):
+        update = updates[i] if updates else None
+        nothing = torch.zeros(mask.shape[0], dtype=torch.float64, device=mask.device)
+        columns[f"weight_keep_mask_l{i}"] = masks.density(update.kept if update else mask)
+        missing = (update.target - masks.count(update.kept)).clamp_min(0) if update else nothing
+        columns[f"missing_weights_l{i}"] = missing.double() / mask[0].numel()
+        columns[f"added_synapses_l{i}"] = masks.density(update.grown) if update else nothing
+        columns[f"mask_sizes_l{i}"] = masks.count(mask)
+        columns[f"surviving_synapses_l{i}"] = survivors.layers[i]
+    columns["surviving_synapses_avg"] = survivors.average
+    columns["surviving_synapses"] = survivors.overall
+    return columns
+
+
+def to_rows(columns: dict[str, Tensor], failed: Tensor) -> tuple[list[Row], list[bool]]:
+    """Return one row per trial, and for each trial whether it has failed.
+
+    Everything is copied from the device in one transfer, for which the CPU waits.
+
+    Args:
+        columns: on any device; each (trials,) or a scalar.
+        failed: (trials,) bool, on the device from which all is copied.
+    """
+    all_columns = [each.to(failed.device, torch.float64).expand(len(failed)) for each in (*columns.values(), failed)]
+    table = torch.stack(all_columns, dim=1).tolist()
+    counts = [name for name in columns if name.startswith("mask_sizes")]
+    rows: list[Row] = []
+    for numbers in table:
+        row: Row = dict(zip(columns, numbers[:-1], strict=True))
+        row.update({name: int(row[name]) for name in counts})
+        rows.append(row)
+    return rows, [bool(numbers[-1]) for numbers in table]

@@ -1,0 +1,109 @@
+"""The data of a pack: training, validation, test and noisy test examples, in the form that its engine needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dynsparse.data import Images, epoch_order, load_dataset, noise_images, split
+from dynsparse.engines.base import EngineData
+from dynsparse.planning.plan import Plan
+
+
+class TrialError(RuntimeError):
+    """A trial that cannot continue. The message says why."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The examples of a pack. Trials with the same seed share their random choices.
+
+    Attributes:
+        train: all training examples, those held out included; `order` selects from them.
+        test: the test examples.
+        val: the examples held out for validation; None if there are none.
+        noise: the test examples with noise; None if the plan asks for none.
+        n_train: the number of examples trained on in an epoch.
+        n_batches: the number of steps in an epoch.
+    """
+
+    train: EngineData
+    test: EngineData
+    val: EngineData | None
+    noise: EngineData | None
+    n_train: int
+    n_batches: int
+    _seeds: Sequence[int]  # of the trials; one entry if all are equal
+    _train_index: dict[int, Tensor]  # seed -> the examples trained on
+
+    def order(self, epoch: int) -> Tensor:
+        """Return the order in which an epoch visits the training examples. Shapes: (seeds or 1, examples)."""
+        orders = {seed: index[epoch_order(self.n_train, seed, epoch)] for seed, index in self._train_index.items()}
+        return torch.stack([orders[seed] for seed in self._seeds])
+
+    def unshuffled(self) -> Tensor:
+        """Return the training examples in ascending order. Shapes: (seeds or 1, examples)."""
+        return torch.stack([self._train_index[seed] for seed in self._seeds])
+
+    def evaluated(self) -> dict[str, EngineData]:
+        """Return the splits that each step evaluates. The test set is the validation set where none is held out."""
+        splits = {"val": self.test} if self.val is None else {"val": self.val, "test": self.test}
+        return splits if self.noise is None else {**splits, "noise": self.noise}
+
+
+def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], EngineData]) -> Splits:
+    """Load the plan's data set, split it for each seed, and pass it to the engine.
+
+    Args:
+        plan: names the data set and says how it is split.
+        prepare: converts images and labels for the engine.
+
+    Raises: TrialError where the data set is too small for the plan; DataError if it is missing.
+    """
+    dataset = load_dataset(plan.dataset_name, plan.data_dir, plan.pixels)
+    # If all trials have one seed, the batch has one copy of each example and is expanded; else one per trial.
+    seeds = plan.seeds[:1] if len(set(plan.seeds)) == 1 else plan.seeds
+    indices = {seed: split(dataset, plan.val_fraction, seed) for seed in dict.fromkeys(seeds)}
+    train_index = {seed: train for seed, (train, _) in indices.items()}
+    n_train = len(train_index[seeds[0]])
+    _check_sizes(plan, len(dataset.train_y), n_train)
+
+    val = noise = None
+    if plan.val_fraction > 0:
+        parts = {seed: dataset.train.at(held_out) for seed, (_, held_out) in indices.items()}
+        labels = torch.stack([dataset.train_y[indices[seed][1]] for seed in seeds])
+        val = prepare([parts[seed] for seed in seeds], labels)
+    if plan.noise_level is not None:
+        test_x = dataset.test.normalise
+        noisy = {seed: Images(noise_images(test_x(), plan.noise_level, seed).numpy()) for seed in indices}
+        noise = prepare([noisy[seed] for seed in seeds], dataset.test_y.expand(len(seeds), -1))
+    return Splits(
+        train=prepare([dataset.train], dataset.train_y[None]),
+        test=prepare([dataset.test], dataset.test_y[None]),
+        val=val,
+        noise=noise,
+        n_train=n_train,
+        n_batches=-(-n_train // plan.batch_size),
+        _seeds=seeds,
+        _train_index=train_index,
+    )
+
+
+def _check_sizes(plan: Plan, n_examples: int, n_train: int) -> None:
+    n_held_out = n_examples - n_train
+    if n_train == 0 or (plan.val_fraction > 0 and n_held_out == 0):
+        raise TrialError(
+            f"val_fraction={plan.val_fraction} of {n_examples} training examples leaves {n_train} "
+            f"to train on and {n_held_out} to validate on; neither may be 0"
+        )
+    if (n_train - 1) % plan.batch_size == 0 and plan.network.batch_norm:
+        raise TrialError(f"batch_norm cannot train on the last batch, of 1 example, of {n_train}; change batch_size")
+    n_steps = -(-n_train // plan.batch_size) * plan.epochs
+    if (plan.study.rewind_step or 0) >= n_steps:
+        raise TrialError(
+            f"rewind_step={plan.study.rewind_step} is not within the first training, which has "
+            f"{n_steps} steps (epochs={plan.epochs} of {n_steps // plan.epochs})"
+        )
