@@ -1,5 +1,6 @@
 # make demo   installs into .venv, runs the quickstart grid on an embedded data set, prints its pivot table
 # make test   installs the test extra, runs ruff, codespell, mypy and pytest, and prints the coverage
+# make docs   installs the docs extra and builds the documentation in docs/_build/html
 # make faults kills, fills and damages real runs, for half an hour
 # make bench  times our way beside the plain way
 #
@@ -15,14 +16,16 @@ ifeq ($(origin PYTHON),command line)
 installed :=
 installed_test :=
 installed_bench :=
+installed_docs :=
 else
 PYTHON := $(VENV)/bin/python
 installed := $(VENV)/installed
 installed_test := $(VENV)/installed-test
 installed_bench := $(VENV)/installed-bench
+installed_docs := $(VENV)/installed-docs
 endif
 
-.PHONY: demo test faults bench clean
+.PHONY: demo test docs faults bench clean
 
 demo: $(installed)
 	$(PYTHON) -m dynsparse.cli run experiments/quickstart.py
@@ -34,6 +37,9 @@ test: $(installed_test)
 	$(PYTHON) -m codespell_lib $(sources) docs *.md
 	$(PYTHON) -m mypy
 	$(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+docs: $(installed_docs)
+	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 faults: $(installed_test)
 	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py -m "faults or not faults"
@@ -47,7 +53,7 @@ bench: $(installed_bench)
 	$(PYTHON) benchmarks/exported.py --json benchmarks/exported.json
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build docs/_build *.egg-info
 
 # The stamps are newer than the files that say what to install, or pip runs again.
 $(VENV)/installed: setup.cfg pyproject.toml
@@ -62,4 +68,8 @@ $(VENV)/installed-test: $(VENV)/installed
 
 $(VENV)/installed-bench: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --editable ".[bench]"
+	touch $@
+
+$(VENV)/installed-docs: $(VENV)/installed
+	$(VENV)/bin/python -m pip install --editable ".[docs]"
 	touch $@

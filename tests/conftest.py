@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         elif item.get_closest_marker("ray"):
             item.add_marker(pytest.mark.xdist_group(item.location[0]))
     # The longest first: at the end the other process would wait for it.
-    items.sort(key=lambda item: item.path.stem != "test_readme")
+    items.sort(key=lambda item: item.path.stem != "test_docs")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""The README as a user types it: its files, its commands, its Python, the table it shows."""
+"""The README and the pages of docs/ as a user types them: their files, commands, Python, the tables they show."""
 
 import re
 import shlex
@@ -10,12 +10,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, flags=re.M | re.S)
+# In the order in which a reader types them: a page may use what an earlier one has made.
+TYPED = (
+    "README.md",
+    "docs/tutorials/first_grid.md",
+    "docs/tutorials/browse.md",
+    "docs/how_to/resume.md",
+    "docs/how_to/packs.md",
+    "docs/tutorials/prune_and_export.md",
+    "docs/how_to/clusters.md",
+)
+PAGES = {name: (ROOT / name).read_text() for name in (*TYPED, "docs/how_to/extend.md")}
+README = PAGES["README.md"]
+BLOCKS = [block for name in TYPED for block in re.findall(r"^```(\w+)\n(.*?)^```", PAGES[name], flags=re.M | re.S)]
 COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
-# What sets up an environment is done by whoever runs the tests.
-SET_UP = ("make demo", "make test", "python3 -m venv", ".venv/bin/python -m pip")
-# tests/dynsparse/cluster/test_jobs.py types these: they take a cluster.
+# The environment is set up by whoever runs the tests.
+SET_UP = ("make demo", "make test", "python3 -m venv", ".venv/bin/python -m pip", ".venv/bin/dynsparse run")
+# tests/dynsparse/cluster/test_jobs.py types these: they need a cluster.
 ON_A_CLUSTER = ("export RAY_", "ray ", "dynsparse submit first.py --storage", "dynsparse jobs")
 
 
@@ -56,7 +67,7 @@ def test_every_command_runs_in_the_order_of_the_page(folder):
         assert typed(command, folder).strip(), command
 
     cells = [text for language, text in BLOCKS if language == "python" and "from analysis import" in text]
-    assert len(cells) == 3
+    assert len(cells) == 4
     ran = subprocess.run([sys.executable, "-c", "\n".join(cells)], cwd=folder, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "val_acc_max" in ran.stdout, "the conclusions"
@@ -82,7 +93,7 @@ def test_commands_of_ray_are_as_ray_has_them():
 
 
 def test_the_method_of_the_recipe_is_one(folder):
-    [recipe] = re.findall(r"^   ```python\n(.*?)^   ```", README, flags=re.M | re.S)
+    [recipe] = re.findall(r"^   ```python\n(.*?)^   ```", PAGES["docs/how_to/extend.md"], flags=re.M | re.S)
     (folder / "mine.py").write_text(re.sub(r"^   ", "", recipe, flags=re.M))
     code = (
         "from mine import mine\n"
@@ -95,19 +106,36 @@ def test_the_method_of_the_recipe_is_one(folder):
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
 
 
+def test_every_page_is_typed_or_has_nothing_to_type():
+    for path in (ROOT / "docs").rglob("*.md"):
+        name = str(path.relative_to(ROOT))
+        if name not in PAGES and "_build" not in name:
+            assert "```bash" not in path.read_text() and "```python" not in path.read_text(), name
+
+
 def test_links_and_named_files_exist():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    files = re.findall(r"`((?:dynsparse|analysis|experiments|tests|benchmarks)/[\w/]+\.\w+)`", README)
-    assert links and files
     to_be_written = {"dynsparse/methods/mine.py", "tests/dynsparse/methods/test_mine.py"}
-    for name in {*links, *files} - to_be_written:
-        assert (ROOT / name).exists(), name
+    n_links = 0
+    for page in (ROOT / name for name in (*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")):
+        text = page.read_text()
+        links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+        files = re.findall(r"`((?:dynsparse|analysis|experiments|tests|benchmarks|docs)/[\w/]+\.\w+)`", text)
+        n_links += len(links)
+        for name in filter(None, links):
+            assert (page.parent / name).exists(), (page, name)
+        for name in set(files) - to_be_written:
+            assert (ROOT / name).exists(), (page, name)
+    assert n_links > 10
+
+
+def test_the_readme_fits_on_three_screens():
+    assert len(README.splitlines()) <= 150
 
 
 def test_experiments_are_listed_with_their_number_of_trials():
     from dynsparse.experiment import load_experiment
 
-    listed = dict(re.findall(r"^\| `(\w+\.py)` \| (\d+) \|", README, flags=re.M))
+    listed = dict(re.findall(r"^\| `(\w+\.py)` \| (\d+) \|", PAGES["docs/tutorials/first_grid.md"], flags=re.M))
     files = {path.name: path for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__"}
     assert {name: int(n) for name, n in listed.items()} == {
         name: len(load_experiment(path).configs()) for name, path in files.items()
@@ -117,5 +145,6 @@ def test_experiments_are_listed_with_their_number_of_trials():
 def test_methods_are_listed():
     from dynsparse.methods import METHODS
 
-    [paragraph] = re.findall(r"^Methods \(`model`\): (.*?)\n\n", README, flags=re.M | re.S)
+    text = (ROOT / "docs" / "reference" / "words.md").read_text() + "\n"
+    [paragraph] = re.findall(r"^Methods \(`model`\): (.*?)\n\n", text, flags=re.M | re.S)
     assert set(re.findall(r"`(\w+)`", paragraph.split(". ")[0])) == set(METHODS)
