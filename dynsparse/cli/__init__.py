@@ -1,13 +1,8 @@
 """The command line. Each command imports what it needs, so that `dynsparse --help` answers at once."""
 
-import sys
-
 import click
 
 from dynsparse.cli import cluster, export, results, trials
-
-# As in the processes of Ray: see LEFT_OUT in dynsparse/tune/ray_session.py.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

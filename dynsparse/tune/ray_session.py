@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import ray
 
@@ -28,10 +27,6 @@ SETTINGS = {
     # What a trial has freed goes back to the system; a worker would otherwise grow by a fifth in some hundred trials.
     "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
 }
-# Where JupyterLab is installed, jsonschema, which Ray imports in each of its processes, finds the package
-# rfc3987_syntax, and compiles its grammar: 1.7 s of a processor each time, for a check that nobody asks for. In this
-# folder stands one that cannot be imported, which jsonschema takes for none.
-LEFT_OUT = Path(__file__).with_name("left_out")
 
 
 @contextmanager
@@ -53,8 +48,7 @@ def start_ray(address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address == "local":
         theirs = {name: os.environ[name] for name in SETTINGS if name in os.environ}
-        path = os.pathsep.join(filter(None, [str(LEFT_OUT), os.environ.get("PYTHONPATH")]))
-        with _environment({**SETTINGS, **theirs, "PYTHONPATH": path}):
+        with _environment({**SETTINGS, **theirs}):
             _start_own()
         return
     try:

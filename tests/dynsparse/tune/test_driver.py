@@ -2,8 +2,6 @@
 
 import json
 import math
-import sys
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pandas as pd
@@ -277,21 +275,6 @@ def test_a_trial_continues_from_its_folder_bit_for_bit(tmp_path, epochs_before):
     assert_equal_rows([json.loads(line) for line in lines], rows_of(config))
     assert b"".join(lines).startswith(before), "a row that a reader may have seen is never written again"
     assert (folder / "complete.json").exists()
-
-
-def test_the_processes_of_a_ray_of_our_own_compile_no_grammar(a_ray):
-    """As they would where JupyterLab is installed, for longer than they import all else."""
-    try:
-        distribution("rfc3987-syntax")
-    except PackageNotFoundError:
-        pytest.skip("needs rfc3987-syntax, which comes with JupyterLab")
-
-    @ray.remote
-    def modules():
-        return list(sys.modules)
-
-    loaded = ray.get(modules.remote())
-    assert "jsonschema" in loaded and "lark" not in loaded
 
 
 def test_a_run_of_its_own_starts_and_ends_a_ray(tmp_path):
