@@ -9,7 +9,8 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from dynsparse import __version__  # noqa: E402
-from dynsparse.config import check_of, keys  # noqa: E402
+from dynsparse.config import SUBJECTS, check_of, keys  # noqa: E402
+from dynsparse.planning.readers import readers  # noqa: E402
 
 project = "dynsparse"
 author = "The dynsparse developers"
@@ -26,15 +27,24 @@ html_show_sourcelink = False
 myst_heading_anchors = 3
 
 
-def keys_table() -> str:
-    """Return every key of a configuration as a Markdown table."""
-    rows = ["| key | default | meaning | values |", "|---|---|---|---|"]
+def keys_tables() -> str:
+    """Return every key of a configuration as Markdown, a table for each subject."""
+    lines: list[str] = []
     for name, field in keys().items():
-        cells = (f"`{name}`", f"`{field.default!r}`", field.metadata["meaning"], str(check_of(field)))
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(rows) + "\n"
+        if name in SUBJECTS:
+            lines += [
+                "",
+                f"## {SUBJECTS[name]}",
+                "",
+                "| key | default | meaning | values | read by |",
+                "|---|---|---|---|---|",
+            ]
+        read_by = "; ".join(f"{choice}: {', '.join(values)}" for choice, values in readers(name).items())
+        cells = (f"`{name}`", f"`{field.default!r}`", field.metadata["meaning"], str(check_of(field)), read_by)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 # Included by reference/keys.md, so that no default is written twice.
 (HERE / "_build").mkdir(exist_ok=True)
-(HERE / "_build" / "keys.md").write_text(keys_table(), encoding="utf-8")
+(HERE / "_build" / "keys.md").write_text(keys_tables(), encoding="utf-8")

@@ -172,12 +172,17 @@ def watch(folder: str, once: bool) -> None:
 
 @click.command()
 def keys() -> None:
-    """List every key of a configuration: default, meaning, range."""
-    from dynsparse.config import check_of
+    """List every key of a configuration by subject: default, meaning, range, and what reads it."""
+    from dynsparse.config import SUBJECTS, check_of
     from dynsparse.config import keys as config_keys
+    from dynsparse.planning.readers import readers
 
     for name, each in config_keys().items():
+        if name in SUBJECTS:
+            click.echo(f"\n{SUBJECTS[name]}\n")
         click.echo(f"{name} = {each.default!r}\n    {each.metadata['meaning']}; {check_of(each)}")
+        for choice, values in readers(name).items():
+            click.echo(f"    read by {choice}: {', '.join(values)}")
 
 
 def what_a_trial_does(config: Config) -> str:

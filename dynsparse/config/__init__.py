@@ -4,7 +4,7 @@
 once, when it is made, and all its problems are reported together.
 """
 
-from dynsparse.config.config import Config, ConfigError, check_of, is_later_default, keys
+from dynsparse.config.config import SUBJECTS, Config, ConfigError, check_of, is_later_default, keys
 from dynsparse.config.suggest import unknown
 
-__all__ = ["Config", "ConfigError", "check_of", "is_later_default", "keys", "unknown"]
+__all__ = ["SUBJECTS", "Config", "ConfigError", "check_of", "is_later_default", "keys", "unknown"]

@@ -34,6 +34,18 @@ DATASETS = "dynsparse.data:DATASETS"
 CONFLICTS = "dynsparse.planning.conflicts:conflicts"
 
 
+# The first key of each subject, in the order of the fields of `Config`.
+SUBJECTS = {
+    "seed": "Trial",
+    "study": "Study: what a trial does besides one training",
+    "dataset_name": "Data",
+    "network": "Network",
+    "model": "Method: what is active, what is pruned, what grows",
+    "optim_alg": "Optimizer",
+    "debug_weights": "Log",
+}
+
+
 class ConfigError(ValueError):
     """A configuration that cannot be trained; the message lists every problem."""
 
@@ -150,7 +162,11 @@ class Config:
     noise_level: float = key(0.15, "share of the pixels that noise overwrites", FRACTION)
 
     # The network
-    network: str = key("MLPHeb", "network", Choice("dynsparse.nn.mlp:NETWORKS"))
+    network: str = key(
+        "MLPHeb",
+        "MLP: multilayer perceptron with ReLU; MLPHeb: with ReLU or k-winners",
+        Choice("dynsparse.nn.mlp:NETWORKS"),
+    )
     hidden_sizes: tuple[int, ...] = key((100, 100, 100), "units of each hidden layer", Sizes())
     batch_norm: bool = key(False, "batch normalisation after each hidden linear layer", Flag())
     dropout: float = key(0.0, "share of hidden units dropped in training", Number(0, 1, high_open=True), per_trial=True)
@@ -179,13 +195,15 @@ class Config:
     last_layer_dense: bool = key(False, "leave the last layer dense", Flag())
     weight_prune_perc: float | None = key(
         0.3,
-        "share of the active weights that the magnitude (or random) rule drops",
+        "drop fraction of the magnitude rule (the random rule for RandomPrune): share of the active weights that one "
+        "mask update drops; with 0 or None the rule takes no part",
         Optional(FRACTION),
         per_trial=True,
     )
     hebbian_prune_perc: float | None = key(
         0.3,
-        "share of the active weights that the coactivation rule drops",
+        "drop fraction of the coactivation rule; if weight_prune_perc is above 0 too, a weight is dropped only if both "
+        "rules drop it; with 0 or None the rule takes no part",
         Optional(FRACTION),
         per_trial=True,
     )
@@ -207,7 +225,7 @@ class Config:
     # The optimiser
     optim_alg: str = key("SGD", "optimiser", Choice("dynsparse.nn.optimizers:OPTIMIZERS"))
     batch_size: int = key(128, "examples per step", Whole(1))
-    learning_rate: float = key(0.1, "learning rate", Number(0), per_trial=True)
+    learning_rate: float = key(0.1, "step size of the optimizer", Number(0), per_trial=True)
     momentum: float = key(0.9, "momentum of SGD", Number(0, 1, high_open=True), per_trial=True)
     weight_decay: float = key(1e-4, "L2 penalty on weights and biases", Number(0), per_trial=True)
 

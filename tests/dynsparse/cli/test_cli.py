@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from dynsparse.cli import main
 from dynsparse.cli.parsing import literal, split_outside_brackets
+from dynsparse.config import SUBJECTS
 from dynsparse.config import keys as config_keys
 
 GRID = """
@@ -213,6 +214,11 @@ def test_keys_lists_every_key():
     result = invoke("keys")
     assert "on_perc = 0.1\n    density: share of the weights that are active; in (0, 1]" in result.output
     assert result.output.count(" = ") == len(config_keys())
+    # By subject, in the order of the keys.
+    places = [result.output.index(f"\n{subject}\n") for subject in SUBJECTS.values()]
+    assert places == sorted(places)
+    section = result.output[result.output.index("hebbian_prune_perc = ") :].split("\n")
+    assert section[2].strip() == "read by model: DSNNMixedHeb"
 
 
 def test_literals():

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from dynsparse.config import Config, ConfigError, keys
+from dynsparse.config import SUBJECTS, Config, ConfigError, keys
 from dynsparse.data import DATASETS, Source
 from dynsparse.methods import METHODS
 
@@ -143,5 +143,16 @@ def test_a_config_does_not_change():
         Config().on_perc = 0.5
 
 
-def test_every_key_says_what_it_means():
-    assert all(each.metadata["meaning"] for each in keys().values())
+def test_every_key_says_what_it_means_in_a_sentence_of_its_own():
+    meanings = {name: each.metadata["meaning"] for name, each in keys().items()}
+    for name, meaning in meanings.items():
+        assert len(meaning.split()) >= 2 or meaning not in (name, name.replace("_", " ")), name
+        assert not meaning.endswith(".") and meaning.count("\n") == 0, name
+    assert len(set(meanings.values())) == len(meanings)
+
+
+def test_the_subjects_begin_with_a_key_and_cover_all_keys():
+    assert set(SUBJECTS) <= set(keys())
+    assert next(iter(SUBJECTS)) == next(iter(keys()))
+    in_order = [name for name in keys() if name in SUBJECTS]
+    assert in_order == list(SUBJECTS)

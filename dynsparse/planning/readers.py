@@ -1,0 +1,47 @@
+"""Which models, networks and studies read a key: found by planning trials, not from a list that could go stale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from dynsparse.config import Config
+from dynsparse.methods import METHODS
+from dynsparse.nn.mlp import NETWORKS
+from dynsparse.planning.plan import keys_read
+from dynsparse.studies import STUDIES
+
+# For each choice its values, and the trial in which they are tried. A study that prunes wants a model that does not.
+CHOICES: dict[str, tuple[Iterable[str], Mapping[str, Any]]] = {
+    "model": (METHODS, {}),
+    "network": (NETWORKS, {"kwinners": True}),
+    "study": (STUDIES, {"model": "SparseModel", "kwinners": False}),
+}
+
+
+@cache
+def keys_by_value(choice: str) -> dict[str, frozenset[str]]:
+    """Return the keys that a trial reads, for each value of `model`, `network` or `study`."""
+    values, others = CHOICES[choice]
+    return {value: keys_read(Config(**{**others, choice: value, "pruning_es": True})) for value in values}
+
+
+def readers(key: str) -> dict[str, list[str]]:
+    """Return the values of `model`, `network` and `study` that read a key, where some of them do not.
+
+    Example:
+        >>> readers("hebbian_prune_perc")
+        {'model': ['DSNNMixedHeb']}
+        >>> readers("percent_on")
+        {'network': ['MLPHeb']}
+        >>> readers("learning_rate")
+        {}
+    """
+    found = {}
+    for choice in CHOICES:
+        by_value = keys_by_value(choice)
+        reading = [value for value, names in by_value.items() if key in names]
+        if 0 < len(reading) < len(by_value):
+            found[choice] = reading
+    return found

@@ -1,0 +1,34 @@
+"""Which models, networks and studies read a key, against what the methods' own files say."""
+
+import pytest
+
+from dynsparse.config import keys
+from dynsparse.methods import METHODS
+from dynsparse.planning.readers import CHOICES, keys_by_value, readers
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("hebbian_prune_perc", {"model": ["DSNNMixedHeb"]}),
+        ("hebbian_grow", {"model": ["DSNNMixedHeb"]}),
+        ("gradient_momentum", {"model": ["SNFS"]}),
+        ("prune_ratio", {"study": ["ticket"]}),
+        ("sparsities", {"study": ["sweep"]}),
+        ("boost_strength", {"network": ["MLPHeb"]}),
+        ("seed", {}),
+    ],
+)
+def test_readers(key, expected):
+    assert readers(key) == expected
+
+
+def test_models_that_prune_by_a_fraction_read_it():
+    others = {"Dense", "SparseModel", "GMP"}
+    assert set(readers("weight_prune_perc")["model"]) == set(METHODS) - others
+
+
+def test_every_key_is_read_by_some_trial():
+    read = frozenset().union(*(names for choice in CHOICES for names in keys_by_value(choice).values()))
+    # The first is read on a GPU, the second where a sweep trains again after pruning.
+    assert set(keys()) - read == {"precision", "prune_iteratively"}
