@@ -1,0 +1,77 @@
+"""Metrics of a step, worked by hand for two trials of one layer with 2 x 4 weights."""
+
+import math
+
+import torch
+
+from dynsparse.engines.base import Sums
+from dynsparse.methods import MaskUpdate
+from dynsparse.training.metrics import loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
+from dynsparse.training.survival import Survivors
+
+MASK = torch.tensor([[[1, 1, 1, 0], [1, 0, 0, 0]], [[1, 1, 0, 0], [0, 0, 0, 0]]], dtype=torch.bool)
+# The second weight of the first trial is active and 0.
+WEIGHT = torch.tensor([[[1.0, 0, 3, 0], [4, 0, 0, 0]], [[2.0, -2, 0, 0], [0, 0, 0, 0]]])
+NAN = torch.full((2,), math.nan)
+NOTHING_GREW = Survivors([NAN], NAN, NAN)
+
+
+def test_loss_and_accuracy_are_means_over_the_examples() -> None:
+    columns = loss_and_accuracy("val", Sums(torch.tensor([3.0, 6.0]), torch.tensor([1, 4])), n=4)
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "val_loss": [0.75, 1.5],
+        "val_acc": [0.25, 1.0],
+    }
+
+
+def test_weight_metrics() -> None:
+    columns = weight_metrics([WEIGHT, WEIGHT], [MASK, ~MASK], debug_weights=False, debug_sparse=True)
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "density": [0.5, 0.5],
+        "density_l0": [0.5, 0.25],
+        "sparse_level_l0": [0.375, 0.25],
+        "density_l1": [0.5, 0.75],
+        "sparse_level_l1": [0.375, 0.25],
+    }
+    columns = weight_metrics([WEIGHT], [MASK], debug_weights=True, debug_sparse=False)
+    assert list(columns) == ["density", "linear_0_mean", "linear_0_std"]
+    assert columns["linear_0_mean"].tolist() == [1.0, 0.0]
+    # Of the second trial: 2 * 2^2 / (8 - 1) is the variance.
+    torch.testing.assert_close(columns["linear_0_std"][1], torch.tensor(math.sqrt(8 / 7)))
+
+
+def test_mask_update_metrics() -> None:
+    kept, grown = torch.zeros_like(MASK), torch.zeros_like(MASK)
+    kept[:, 0, 0] = True
+    grown[0, 1, 1:3] = True
+    # The second trial keeps more than its target, which counts as nothing missing.
+    update = MaskUpdate(mask=kept | grown, kept=kept, grown=grown, target=torch.tensor([4, 0]))
+    survivors = Survivors([torch.tensor([0.5, 0.25])], torch.tensor([0.1, 0.2]), torch.tensor([0.3, 0.4]))
+    columns = mask_update_metrics([kept | grown], [update], survivors)
+    assert {name: column.tolist() for name, column in columns.items()} == {
+        "weight_keep_mask_l0": [0.125, 0.125],
+        "missing_weights_l0": [0.375, 0.0],
+        "added_synapses_l0": [0.25, 0.0],
+        "mask_sizes_l0": [3, 1],
+        "surviving_synapses_l0": [0.5, 0.25],
+        "surviving_synapses_avg": survivors.average.tolist(),
+        "surviving_synapses": survivors.overall.tolist(),
+    }
+
+
+def test_an_epoch_without_an_update_keeps_the_mask_and_grows_nothing() -> None:
+    columns = mask_update_metrics([MASK], None, NOTHING_GREW)
+    assert columns["weight_keep_mask_l0"].tolist() == [0.5, 0.25]
+    assert columns["missing_weights_l0"].tolist() == columns["added_synapses_l0"].tolist() == [0.0, 0.0]
+    assert columns["surviving_synapses_avg"].isnan().all()
+
+
+def test_rows_have_one_number_per_column_and_counts_are_integers() -> None:
+    columns = {"mask_sizes_l0": torch.tensor([3, 1]), "val_acc": torch.tensor([0.5, 0.25]), "round": torch.tensor(2)}
+    rows, failed = to_rows(columns, torch.tensor([False, True]))
+    assert rows == [
+        {"mask_sizes_l0": 3, "val_acc": 0.5, "round": 2.0},
+        {"mask_sizes_l0": 1, "val_acc": 0.25, "round": 2.0},
+    ]
+    assert [type(row["mask_sizes_l0"]) for row in rows] == [int, int]
+    assert failed == [False, True]
