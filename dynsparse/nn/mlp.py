@@ -13,7 +13,7 @@ from dynsparse.nn.settings import NetworkSettings
 
 
 @dataclass(frozen=True)
-class KWinners:
+class KWinnersSettings:
     """The k-winners activation of all hidden layers.
 
     Reference: Ahmad and Scheinkman, How Can We Be So Dense? The Benefits of Using Highly Sparse Representations,
@@ -40,7 +40,7 @@ class Network:
     """What an engine must know of a network; the weights are the engine's."""
 
     sizes: tuple[int, ...]  # inputs, units of each hidden layer, classes
-    kwinners: KWinners | None = None  # None: ReLU
+    kwinners: KWinnersSettings | None = None  # None: ReLU
     batch_norm: bool = False
     dropout: float | Tensor = 0.0
     has_dropout: bool = field(default=False)  # whether any trial of the pack drops units
@@ -67,7 +67,7 @@ def mlp_heb(config: NetworkSettings) -> Network:
     plain = mlp(config)
     if config.rules == "legacy_2019" or not config.kwinners:
         return plain
-    kwinners = KWinners(
+    kwinners = KWinnersSettings(
         activation_density=config.percent_on,
         inference_factor=config.k_inference_factor,
         boost_strength=config.boost_strength,

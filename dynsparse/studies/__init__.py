@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dynsparse.studies.base import Change, Columns, Network, Occasion, Parameters, Step, Study
+from dynsparse.studies.base import Change, Columns, NetworkState, Occasion, Parameters, Step, Study
 from dynsparse.studies.settings import StudySettings
 from dynsparse.studies.sweep import KINDS, sweep
 from dynsparse.studies.ticket import CRITERIA, INITS, ticket
@@ -22,7 +22,7 @@ __all__ = [
     "STUDIES",
     "Change",
     "Columns",
-    "Network",
+    "NetworkState",
     "Occasion",
     "Parameters",
     "Step",

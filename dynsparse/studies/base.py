@@ -17,7 +17,7 @@ class Parameters(NamedTuple):
     masks: list[Tensor]  # (trials, out, in), bool
 
 
-class Network(NamedTuple):
+class NetworkState(NamedTuple):
     """All that makes the networks of a pack what they are, but for the optimiser."""
 
     parameters: Parameters
@@ -30,15 +30,15 @@ class Network(NamedTuple):
 class Occasion:
     """What a step that changes the network can make the new one of."""
 
-    now: Network
+    now: NetworkState
     # "early": as it was at the study's `rewind_step`; "trained": as the last step with `keep` tested it.
-    kept: Mapping[str, Network]
+    kept: Mapping[str, NetworkState]
     noise: Callable[[int], list[Tensor]]  # a number -> what breaks ties, for each weight; another for each number
     drawn: Callable[[int], Parameters]  # a number -> weights and biases as at the beginning, but new ones
 
 
 # The network that a step begins with, with fresh optimiser state.
-Change = Callable[[Occasion], Network]
+Change = Callable[[Occasion], NetworkState]
 
 
 # Of a row, beside what is measured; a tensor (trials,) where trials of a pack differ.

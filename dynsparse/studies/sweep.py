@@ -9,7 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from dynsparse.pruning import prune_units, prune_weights
-from dynsparse.studies.base import Columns, Network, Occasion, Parameters, Step, Study, training
+from dynsparse.studies.base import Columns, NetworkState, Occasion, Parameters, Step, Study, training
 from dynsparse.studies.settings import StudySettings
 
 
@@ -72,7 +72,7 @@ def _units(config: StudySettings) -> Prune:
 KINDS: dict[str, Callable[[StudySettings], Prune]] = {"weight": _weights, "unit": _units}
 
 
-def _pruned(prune: Prune, sparsity: float, again: bool, occasion: Occasion) -> Network:
+def _pruned(prune: Prune, sparsity: float, again: bool, occasion: Occasion) -> NetworkState:
     network = occasion.now if again else occasion.kept["trained"]
     # The same noise for all sparsities, so that what is pruned at one is pruned at the next as well.
     return network._replace(parameters=prune(network.parameters, sparsity, occasion.noise(0)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynsparse.pruning import next_masks, rewound, round_fraction
-from dynsparse.studies.base import Columns, Network, Occasion, Parameters, Step, Study
+from dynsparse.studies.base import Columns, NetworkState, Occasion, Parameters, Step, Study
 from dynsparse.studies.settings import StudySettings
 
 
@@ -38,9 +38,9 @@ def ticket(config: StudySettings) -> Study:
 
 
 # From what there is, and the number of the round, to the network that the surviving weights are taken from.
-INITS: dict[str, Callable[[Occasion, int], Network]] = {
+INITS: dict[str, Callable[[Occasion, int], NetworkState]] = {
     "original": lambda occasion, number: occasion.kept["early"],
-    "reinit": lambda occasion, number: Network(occasion.drawn(number), units={}),
+    "reinit": lambda occasion, number: NetworkState(occasion.drawn(number), units={}),
 }
 CRITERIA = ("l1", "random")
 
@@ -50,12 +50,12 @@ def _next(
     fraction: float | Tensor,
     last_layer_rate: float | Tensor,
     criterion: str,
-    set_back: Callable[[Occasion, int], Network],
+    set_back: Callable[[Occasion, int], NetworkState],
     occasion: Occasion,
-) -> Network:
+) -> NetworkState:
     """The network that a round begins with."""
     now = occasion.now.parameters
     scores = [weight.abs() for weight in now.weights] if criterion == "l1" else None
     masks = next_masks(now.masks, scores, fraction, occasion.noise(number), last_layer_rate)
     start, units = set_back(occasion, number)
-    return Network(Parameters(rewound(start.weights, masks), start.biases, masks), units)
+    return NetworkState(Parameters(rewound(start.weights, masks), start.biases, masks), units)

@@ -15,7 +15,7 @@ from dynsparse.engines.base import Sums, UpdateContext, initial_parameters, tie_
 from dynsparse.methods import MaskUpdate
 from dynsparse.planning.plan import plan
 from dynsparse.random import Purpose
-from dynsparse.studies import Columns, Network, Occasion, Parameters
+from dynsparse.studies import Columns, NetworkState, Occasion, Parameters
 from dynsparse.studies.base import Step
 from dynsparse.training import first_training_cache
 from dynsparse.training.first_training_cache import FirstTraining
@@ -52,7 +52,7 @@ class Trainer:
         self.n_rows = self.epoch = 0
         self.engine = engines.start(self.plan)
         self.splits = load_splits(self.plan, self.engine.prepare)
-        self._kept: dict[str, Network] = {}  # networks that later steps of the study need
+        self._kept: dict[str, NetworkState] = {}  # networks that later steps of the study need
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
         shares_training = self.plan.study.shares_training
         self._cache_key = first_training_cache.cache_key(configs, self.plan) if shares_training else None
@@ -118,7 +118,9 @@ class Trainer:
         self.n_rows, self.epoch = state["n_rows"], state["epoch"]
         self._kept = {
             # An engine moves units to its device itself; the parameters are pruned before an engine gets them.
-            name: Network(Parameters(*([each.to(self.plan.device) for each in layers] for layers in parameters)), units)
+            name: NetworkState(
+                Parameters(*([each.to(self.plan.device) for each in layers] for layers in parameters)), units
+            )
             for name, (*parameters, units) in state["kept"].items()
         }
         self.errors = list(state["errors"])
@@ -219,12 +221,12 @@ class Trainer:
 
     # Changes of the network between two steps
 
-    def _network(self) -> Network:
+    def _network(self) -> NetworkState:
         """Return a copy of the current networks, including the state of their units."""
         state = self.engine.state_dict()
-        return Network(self.parameters(), copy.deepcopy({name: state[name] for name in UNIT_STATE}))
+        return NetworkState(self.parameters(), copy.deepcopy({name: state[name] for name in UNIT_STATE}))
 
-    def _replace_network(self, network: Network) -> None:
+    def _replace_network(self, network: NetworkState) -> None:
         """Start a new engine, with fresh optimizer state."""
         self.engine = engines.start(self.plan, network.parameters)
         self.engine.load_state_dict({**self.engine.state_dict(), **network.units})

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dynsparse.config import Config
 from dynsparse.nn.functional import batch_norm, k_winners, linear, updated_duty
-from dynsparse.nn.mlp import NETWORKS, KWinners
+from dynsparse.nn.mlp import NETWORKS, KWinnersSettings
 from dynsparse.planning.packs import PackConfig
 
 
@@ -167,21 +167,21 @@ def test_k_winners_leaves_its_arguments_alone(generator: torch.Generator) -> Non
 
 def test_k_is_rounded_in_training_and_cut_off_in_evaluation() -> None:
     # 0.05, 0.25 and 0.155 of 30 units: 1.5 and 7.5 are rounded to even, 4.65 up.
-    activation = KWinners(torch.tensor([0.05, 0.25, 0.155], dtype=torch.float64), 1.5, 1.4, 0.7, 1000)
+    activation = KWinnersSettings(torch.tensor([0.05, 0.25, 0.155], dtype=torch.float64), 1.5, 1.4, 0.7, 1000)
     assert activation.winners(30, training=True) == [2, 8, 5]
     assert activation.winners(30, training=False) == [3, 12, 7]
 
 
 def test_k_in_evaluation_is_not_one_short_where_the_product_is_whole() -> None:
     # In float64, 100 * 0.29 is a little less than 29, and 100 * 0.57 than 57.
-    assert KWinners(1.0, 0.29, 0.0, 1.0, 1000).winners(100, training=False) == [29]
-    assert KWinners(0.5, 0.57, 0.0, 1.0, 1000).winners(200, training=False) == [57]
+    assert KWinnersSettings(1.0, 0.29, 0.0, 1.0, 1000).winners(100, training=False) == [29]
+    assert KWinnersSettings(0.5, 0.57, 0.0, 1.0, 1000).winners(200, training=False) == [57]
 
 
 def test_k_is_at_least_one_and_at_most_all() -> None:
-    assert KWinners(0.01, 0.5, 0.0, 1.0, 1000).winners(10, training=True) == [1]
-    assert KWinners(0.1, 0.5, 0.0, 1.0, 1000).winners(10, training=False) == [1]
-    assert KWinners(0.8, 2.0, 0.0, 1.0, 1000).winners(10, training=False) == [10]
+    assert KWinnersSettings(0.01, 0.5, 0.0, 1.0, 1000).winners(10, training=True) == [1]
+    assert KWinnersSettings(0.1, 0.5, 0.0, 1.0, 1000).winners(10, training=False) == [1]
+    assert KWinnersSettings(0.8, 2.0, 0.0, 1.0, 1000).winners(10, training=False) == [10]
 
 
 # The duty cycle
@@ -242,7 +242,7 @@ def test_a_pack_has_dropout_if_any_trial_has() -> None:
 def test_only_mlp_heb_under_the_fixed_rules_has_k_winners() -> None:
     values = {"percent_on": 0.2, "k_inference_factor": 1.5, "boost_strength": 3.0, "boost_strength_factor": 0.8}
     wanted = config(kwinners=True, duty_cycle_period=50, **values)
-    assert NETWORKS["MLPHeb"](wanted).kwinners == KWinners(0.2, 1.5, 3.0, 0.8, 50)
+    assert NETWORKS["MLPHeb"](wanted).kwinners == KWinnersSettings(0.2, 1.5, 3.0, 0.8, 50)
     assert NETWORKS["MLPHeb"](config(kwinners=False)).kwinners is None
     assert NETWORKS["MLP"](wanted).kwinners is None
     assert NETWORKS["MLPHeb"](config(kwinners=True, rules="legacy_2019")).kwinners is None
