@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from analysis.frame.values import hashable
 from analysis.loading.columns import History, objects
+from analysis.loading.contents import Contents
 from analysis.loading.parse import parsed
 from analysis.loading.trial_dir import Issue, Stamp, Trial
 
@@ -27,13 +28,11 @@ VERSION = 4
 
 
 class Cached(NamedTuple):
-    """What was read; and of the files that it was read from, what they were."""
+    """The contents of an experiment folder, and the sizes and times of the files from which they were read."""
 
     of_states: Stamp
     stamps: dict[str, Stamp]  # of the trials that can be believed
-    trials: list[Trial]
-    history: History
-    issues: list[Issue]
+    contents: Contents
 
 
 def read(folder: Path) -> Cached | None:
@@ -56,28 +55,29 @@ def _cached(about: dict[str, Any], table: pa.Table) -> Cached:
     return Cached(
         about["of_states"],
         about["stamps"],
-        [_trial(about["keys"], *trial) for trial in about["trials"]],
-        History(np.array(about["starts"]), {name: _array(table.column(name)) for name in table.column_names}),
-        [Issue(*issue) for issue in about["issues"]],
+        Contents(
+            [_trial(about["keys"], *trial) for trial in about["trials"]],
+            History(np.array(about["starts"]), {name: _array(table.column(name)) for name in table.column_names}),
+            [Issue(*issue) for issue in about["issues"]],
+        ),
     )
 
 
 def write(folder: Path, cached: Cached) -> None:
     """Make this the folder's cache, if the folder can be written to."""
+    trials, history, issues = cached.contents
     # Most trials have the same keys, which are written once.
-    keys = {names: place for place, names in enumerate(dict.fromkeys(tuple(trial.config) for trial in cached.trials))}
+    keys = {names: place for place, names in enumerate(dict.fromkeys(tuple(trial.config) for trial in trials))}
     about = {
         "version": VERSION,
         "of_states": cached.of_states,
         "stamps": cached.stamps,
         "keys": list(keys),
-        "trials": [
-            (keys[tuple(each.config)], {**vars(each), "config": list(each.config.values())}) for each in cached.trials
-        ],
-        "starts": cached.history.starts.tolist(),
-        "issues": cached.issues,
+        "trials": [(keys[tuple(each.config)], {**vars(each), "config": list(each.config.values())}) for each in trials],
+        "starts": history.starts.tolist(),
+        "issues": issues,
     }
-    columns = {name: _arrow(column) for name, column in cached.history.columns.items()}
+    columns = {name: _arrow(column) for name, column in history.columns.items()}
     table = pa.table(columns).replace_schema_metadata({"about": json.dumps(about)})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:

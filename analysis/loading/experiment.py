@@ -6,10 +6,11 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from analysis.loading import cache
 from analysis.loading.columns import History, history_of, joined
+from analysis.loading.contents import Contents
 from analysis.loading.remote import fetched, is_remote
 from analysis.loading.trial_dir import (
     BOOKKEEPING,
@@ -17,7 +18,6 @@ from analysis.loading.trial_dir import (
     STATE_FILES,
     TRIAL_FILES,
     Issue,
-    Trial,
     read_states,
     read_trial,
     stamp_of_states,
@@ -33,14 +33,6 @@ TOO_SMALL = 100_000
 CHANGED = 0.05
 
 
-class Experiment(NamedTuple):
-    """All trials of an experiment folder, by folder name; their rows, in the same order; and what is damaged."""
-
-    trials: list[Trial]
-    history: History
-    issues: list[Issue]
-
-
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
     """Python would look for cycles among the numbers of all trials again and again; there are none."""
@@ -54,7 +46,7 @@ def _no_collection() -> Iterator[None]:
 
 
 @_no_collection()
-def read_experiment(path: str | os.PathLike[str]) -> Experiment:
+def read_experiment(path: str | os.PathLike[str]) -> Contents:
     """An experiment's trials, rows and damage. The folder may be a URI (s3://...), which is read anew each time.
 
     Of a folder on this machine only what has changed is read; the rest comes from a cache in it, `.analysis.arrow`. No
@@ -74,16 +66,16 @@ def read_experiment(path: str | os.PathLike[str]) -> Experiment:
     known = cached.stamps if cached and cached.of_states == of_states else {}
     unchanged = {name for name, stamp in there.items() if known.get(name) == stamp}
     if cached and len(unchanged) == len(there) == len(known):
-        return Experiment(cached.trials, cached.history, cached.issues)
+        return cached.contents
     new = _read(folder, [name for name in there if name not in unchanged], there)
-    result = _merged(Experiment(cached.trials, cached.history, cached.issues), unchanged, new) if cached else new
+    result = _merged(cached.contents, unchanged, new) if cached else new
     if len(new.trials) >= CHANGED * len(there) and _size(result.history) >= TOO_SMALL:
         settled = {name: stamp for name, stamp in there.items() if _changed_at(stamp) < now - SETTLED_AFTER_SECONDS}
-        cache.write(folder, cache.Cached(of_states, settled, *result))
+        cache.write(folder, cache.Cached(of_states, settled, result))
     return result
 
 
-def _read(folder: Path, names: Collection[str], there: Collection[str]) -> Experiment:
+def _read(folder: Path, names: Collection[str], there: Collection[str]) -> Contents:
     """The trials in some folders of an experiment, of which more are there."""
     states, issues = read_states(folder)
     issues += [Issue(name, "", "the trial's folder is missing or empty") for name in sorted(states.keys() - there)]
@@ -94,15 +86,15 @@ def _read(folder: Path, names: Collection[str], there: Collection[str]) -> Exper
         # As columns they take a tenth of the memory.
         histories.append(history_of(rows, SKIPPED))
         issues += damage
-    return Experiment(trials, joined(histories), _in_order(issues))
+    return Contents(trials, joined(histories), _in_order(issues))
 
 
-def _merged(old: Experiment, kept: Collection[str], new: Experiment) -> Experiment:
+def _merged(old: Contents, kept: Collection[str], new: Contents) -> Contents:
     """Some trials of one reading of a folder, and those of another."""
     stay = [place for place, trial in enumerate(old.trials) if trial.trial_dir in kept]
     trials = [*(old.trials[place] for place in stay), *new.trials]
     order = sorted(range(len(trials)), key=lambda place: trials[place].trial_dir)
-    return Experiment(
+    return Contents(
         [trials[place] for place in order],
         joined([old.history.take(stay), new.history]).take(order),
         _in_order([*(issue for issue in old.issues if issue.trial_dir in kept), *new.issues]),

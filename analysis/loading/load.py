@@ -2,8 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from analysis.frame.schema import FIRST_COLUMNS, LAST_COLUMNS, RUN_COLUMNS, SUMM
 from analysis.frame.suggest import unknown
 from analysis.frame.values import as_number, sort_key
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise
+from analysis.loading.contents import Contents
 from analysis.loading.experiment import read_experiment
 from analysis.loading.trial_dir import BOOKKEEPING, Issue, Trial
 
@@ -49,31 +50,32 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial, or if no trial
     logged one of `metrics`.
     """
-    read = _read_all(paths)
-    trials, history = read.trials, read.history
+    contents, experiments = _read_all(paths)
+    trials, history = contents.trials, contents.history
+    configs = _config_columns(trials)
     chosen = _chosen_metrics(history, metrics, lambda name: "acc" in name and is_numeric(history.columns[name]))
     of_metrics = {
         f"{name}{summary}": values
         for name in chosen
         for summary, values in zip(SUMMARIES, summarise(_numbers(history, name), history.starts), strict=True)
     }
-    names = _column_names(read, {*FIRST_COLUMNS, *of_metrics, *RUN_COLUMNS, *LAST_COLUMNS})
+    names = _column_names(configs, {*FIRST_COLUMNS, *of_metrics, *RUN_COLUMNS, *LAST_COLUMNS})
     first, last = history.starts[:-1], history.starts[1:] - 1
     epochs = _epochs(history)
     columns = {
         FIRST_COLUMNS[0]: [trial.name for trial in trials],
         **of_metrics,
         "epochs": np.where(first <= last, epochs[last] if len(epochs) else 0, 0),
-        "experiment_file_name": read.experiments,
+        "experiment_file_name": experiments,
         **_minutes(history),
-        **{names[key]: read.configs.get(key, [math.nan] * len(trials)) for key in names},
+        **{names[key]: configs.get(key, [math.nan] * len(trials)) for key in names},
         "status": [trial.status for trial in trials],
         "error": [trial.error for trial in trials],
         "diverged": [trial.diverged for trial in trials],
         "trial_id": [trial.trial_id for trial in trials],
         "trial_dir": [trial.trial_dir for trial in trials],
     }
-    df = _table(columns, read.issues + _not_numbers(read, chosen), _order(read))
+    df = _table(columns, contents.issues + _not_numbers(contents, chosen), _order(trials, configs, experiments))
     return with_schema(df, list(names.values()), list(of_metrics))
 
 
@@ -86,16 +88,17 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
 
     Args and Raises: see `load_many`; by default all metrics.
     """
-    read = _read_all([path])
-    trials, history = read.trials, read.history
+    contents, experiments = _read_all([path])
+    trials, history = contents.trials, contents.history
+    configs = _config_columns(trials)
     chosen = _chosen_metrics(history, metrics, lambda name: True)
     called = {name: f"result/{name}" if name in HISTORY_COLUMNS else name for name in chosen}
-    names = _column_names(read, {*HISTORY_COLUMNS, *called.values()})
+    names = _column_names(configs, {*HISTORY_COLUMNS, *called.values()})
     numeric = [name for name in chosen if is_numeric(history.columns[name])]
     of_trials = {
         "trial_id": [trial.trial_id for trial in trials],
         "trial_dir": [trial.trial_dir for trial in trials],
-        **{names[key]: read.configs.get(key, [math.nan] * len(trials)) for key in names},
+        **{names[key]: configs.get(key, [math.nan] * len(trials)) for key in names},
     }
     repeated = pd.DataFrame(of_trials).loc[np.repeat(np.arange(len(trials)), np.diff(history.starts))]
     columns: dict[str, Any] = {
@@ -108,7 +111,11 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
         },
         **{str(name): repeated[name].array for name in repeated},
     }
-    df = _table(columns, read.issues + _not_numbers(read, numeric), history.rows_of(_order(read)))
+    df = _table(
+        columns,
+        contents.issues + _not_numbers(contents, numeric),
+        history.rows_of(_order(trials, configs, experiments)),
+    )
     return with_schema(df, list(names.values()), list(called.values()))
 
 
@@ -121,48 +128,42 @@ def issues(df: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(df.attrs.get("issues", []), columns=list(Issue._fields))
 
 
-class Read(NamedTuple):
-    """Experiments as they were read, and of which one each trial is."""
-
-    trials: list[Trial]
-    configs: dict[str, list[Any]]  # of each key the values of all trials
-    experiments: list[str]
-    history: History
-    issues: list[Issue]
-
-
-def _read_all(paths: Iterable[PathName]) -> Read:
+def _read_all(paths: Iterable[PathName]) -> tuple[Contents, list[str]]:
+    """Return the contents of all experiments together, and for each trial the path of its experiment."""
     if isinstance(paths, (str, os.PathLike)):
         raise ValueError(f"paths is a list of folders, got {paths!r}; load takes a single one")
     names = [os.fspath(path) for path in paths]
     if not names:
         raise ValueError("paths is empty; give at least one experiment folder")
     parts = [read_experiment(name) for name in names]
-    trials = [trial for part in parts for trial in part.trials]
-    # Trials of one experiment have the same keys, mostly: each different list of keys is looked at once.
-    keys = dict.fromkeys(key for several in dict.fromkeys(tuple(trial.config) for trial in trials) for key in several)
-    return Read(
-        trials,
-        {key: [trial.config.get(key, math.nan) for trial in trials] for key in keys},
-        [name for name, part in zip(names, parts, strict=True) for _ in part.trials],
+    contents = Contents(
+        [trial for part in parts for trial in part.trials],
         parts[0].history if len(parts) == 1 else joined([part.history for part in parts]),
         [issue for part in parts for issue in part.issues],
     )
+    return contents, [name for name, part in zip(names, parts, strict=True) for _ in part.trials]
 
 
-def _order(read: Read) -> list[int]:
-    """The places of the trials by experiment, then by their hyperparameters, `seed` last."""
-    experiments = {name: place for place, name in reversed(list(enumerate(read.experiments)))}
-    seed_last = sorted(read.configs, key="seed".__eq__)
+def _config_columns(trials: Sequence[Trial]) -> dict[str, list[Any]]:
+    """Return for each key the values of all trials; NaN for a trial without the key."""
+    # Trials of one experiment mostly have the same keys: each different list of keys is looked at once.
+    keys = dict.fromkeys(key for several in dict.fromkeys(tuple(trial.config) for trial in trials) for key in several)
+    return {key: [trial.config.get(key, math.nan) for trial in trials] for key in keys}
+
+
+def _order(trials: Sequence[Trial], configs: Mapping[str, list[Any]], experiments: Sequence[str]) -> list[int]:
+    """Return the places of the trials, sorted by experiment, then by their hyperparameters, `seed` last."""
+    place_of = {name: place for place, name in reversed(list(enumerate(experiments)))}
+    seed_last = sorted(configs, key="seed".__eq__)
     # A value that all trials share orders nothing.
-    varying = [read.configs[key] for key in seed_last if not _is_constant(read.configs[key])]
+    varying = [configs[key] for key in seed_last if not _is_constant(configs[key])]
 
     def key(place: int) -> tuple[Any, ...]:
-        trial = read.trials[place]
+        trial = trials[place]
         values = tuple(sort_key(column[place]) for column in varying)
-        return (experiments[read.experiments[place]], values, trial.trial_id, trial.trial_dir)
+        return (place_of[experiments[place]], values, trial.trial_id, trial.trial_dir)
 
-    return sorted(range(len(read.trials)), key=key)
+    return sorted(range(len(trials)), key=key)
 
 
 def _is_constant(values: list[Any]) -> bool:
@@ -182,9 +183,9 @@ def _chosen_metrics(history: History, metrics: Sequence[str] | None, is_default:
     return list(dict.fromkeys(metrics))
 
 
-def _column_names(read: Read, taken: set[str]) -> dict[str, str]:
+def _column_names(configs: Mapping[str, list[Any]], taken: set[str]) -> dict[str, str]:
     """The column of each hyperparameter, `seed` included."""
-    return {key: f"config/{key}" if key in taken else key for key in dict.fromkeys([*read.configs, "seed"])}
+    return {key: f"config/{key}" if key in taken else key for key in dict.fromkeys([*configs, "seed"])}
 
 
 def _numbers(history: History, name: str) -> Array:
@@ -193,12 +194,14 @@ def _numbers(history: History, name: str) -> Array:
     return np.full(int(history.starts[-1]), math.nan) if values is None else numbers(values)
 
 
-def _not_numbers(read: Read, names: list[str]) -> list[Issue]:
+def _not_numbers(contents: Contents, names: list[str]) -> list[Issue]:
     """Values of numeric metrics that are no numbers, one issue for each trial and metric."""
     found = []
-    objects = {name: column for name in names if (column := read.history.columns.get(name, NONE)).dtype == object}
+    objects = {name: column for name in names if (column := contents.history.columns.get(name, NONE)).dtype == object}
     for name, column in objects.items():
-        for trial, first, end in zip(read.trials, read.history.starts, read.history.starts[1:], strict=False):
+        for trial, first, end in zip(
+            contents.trials, contents.history.starts, contents.history.starts[1:], strict=False
+        ):
             wrong = [value for value in column[first:end] if as_number(value) is None]
             if wrong:
                 problem = f"{name} is not a number in {len(wrong)} rows, first {wrong[0]!r}"

@@ -18,11 +18,11 @@ class Parameters(NamedTuple):
 
 
 class NetworkState(NamedTuple):
-    """All that makes the networks of a pack what they are, but for the optimiser."""
+    """The networks of a pack: parameters and unit states, without the state of the optimizer."""
 
     parameters: Parameters
-    # What an engine saves of units: batch norm's gains, shifts and moments, the duty cycles of k-winners. Empty: as
-    # they begin.
+    # State of the units that an engine saves: batch norm's gains, shifts and moments, duty cycles of k-winners.
+    # Empty: the initial state.
     units: Mapping[str, Any]
 
 

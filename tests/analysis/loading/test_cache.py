@@ -266,7 +266,7 @@ def test_a_small_experiment_has_no_cache(notebook_run: Path) -> None:
 def test_the_cache_holds_numbers_as_numbers(experiment: Path) -> None:
     cached = read(experiment)
     assert cached is not None
-    kinds = {name: column.dtype.kind for name, column in cached.history.columns.items()}
+    kinds = {name: column.dtype.kind for name, column in cached.contents.history.columns.items()}
     assert kinds["val_acc"] == kinds["metric_7"] == "f"
     assert {name for name, kind in kinds.items() if kind == "O"} == {"word", "mixed_acc", "pair", "late_acc"}
     assert pd.api.types.is_integer_dtype(load_history(experiment)["epoch"])

@@ -1,0 +1,16 @@
+"""`Contents`: what was read of one or several experiment folders."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from analysis.loading.columns import History
+from analysis.loading.trial_dir import Issue, Trial
+
+
+class Contents(NamedTuple):
+    """Trials, in the order of their folders' names; their rows, in the same order; and what is damaged."""
+
+    trials: list[Trial]
+    history: History
+    issues: list[Issue]
