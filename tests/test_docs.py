@@ -25,7 +25,7 @@ README = PAGES["README.md"]
 BLOCKS = [block for name in TYPED for block in re.findall(r"^```(\w+)\n(.*?)^```", PAGES[name], flags=re.M | re.S)]
 COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in text.splitlines()]
 # The environment is set up by whoever runs the tests.
-SET_UP = ("make demo", "make test", "python3 -m venv", ".venv/bin/python -m pip", ".venv/bin/dynsparse run")
+SET_UP = ("make demo", "make test", "python3 -m venv", ".venv/bin/python -m pip")
 # tests/dynsparse/cluster/test_jobs.py types these: they need a cluster.
 ON_A_CLUSTER = ("export RAY_", "ray ", "dynsparse submit first.py --storage", "dynsparse jobs")
 
@@ -114,7 +114,8 @@ def test_every_page_is_typed_or_has_nothing_to_type():
 
 
 def test_links_and_named_files_exist():
-    to_be_written = {"dynsparse/methods/mine.py", "tests/dynsparse/methods/test_mine.py"}
+    # By the reader, and by `make docs`.
+    written_later = {"dynsparse/methods/mine.py", "tests/dynsparse/methods/test_mine.py", "docs/_build/html/index.html"}
     n_links = 0
     for page in (ROOT / name for name in (*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")):
         text = page.read_text()
@@ -123,7 +124,7 @@ def test_links_and_named_files_exist():
         n_links += len(links)
         for name in filter(None, links):
             assert (page.parent / name).exists(), (page, name)
-        for name in set(files) - to_be_written:
+        for name in set(files) - written_later:
             assert (ROOT / name).exists(), (page, name)
     assert n_links > 10
 
