@@ -1,4 +1,4 @@
-"""What the configurations of trials or experiments have in common, and what not."""
+"""Differences between the configurations of trials or experiments."""
 
 import math
 from collections.abc import Sequence

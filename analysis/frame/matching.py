@@ -40,7 +40,7 @@ def check_axis(df: pd.DataFrame, axis: str, metric: str) -> None:
 
 
 def what_varies(df: pd.DataFrame, metric: str) -> str:
-    """What an error offers instead: the hyperparameters with several values."""
+    """Return the part of an error message that lists the hyperparameters with several values."""
     return f"hyperparameters that vary: {', '.join(varying(df, besides=[metric])) or 'none'}"
 
 

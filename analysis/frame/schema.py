@@ -26,9 +26,9 @@ HYPERPARAMETERS, METRICS = "hyperparameters", "metrics"
 def hyperparameters(df: pd.DataFrame) -> list[str]:
     """Return the columns that are hyperparameters, in the order of the columns.
 
-    They are those of the schema that are still there: a column that you added is none, and one that you renamed is
-    none any more. `as_trials` says otherwise. A DataFrame without a schema, such as the result of a `concat` of
-    different experiments, has no such memory: there every column is a hyperparameter that `load` did not compute.
+    They are the hyperparameters of the schema that are still columns. A column that you added or renamed does not
+    count; declare it with `as_trials`. Without a schema, as after a `concat` of different experiments, every column
+    that `load` did not compute counts as a hyperparameter.
 
     Example:
         >>> import pandas as pd
@@ -119,7 +119,7 @@ def as_trials(df: pd.DataFrame, hyperparameters: Sequence[str], metrics: Sequenc
 def with_schema(
     df: pd.DataFrame, hyperparameters: Sequence[str], metrics: Sequence[str], source: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Return the same DataFrame, not a copy, with this schema; beside it `attrs` holds what those of `source` do."""
+    """Set the schema of a DataFrame in place, and return it. The other entries of `attrs` come from `source`."""
     df.attrs = {
         **(source.attrs if source is not None else df.attrs),
         HYPERPARAMETERS: tuple(hyperparameters),

@@ -1,4 +1,4 @@
-"""What an error says of a name that is not there."""
+"""Error messages for unknown names, with near matches."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches

@@ -46,17 +46,17 @@ def _text_as_number(text: str) -> float | int | None:
 
 
 def is_number(value: object) -> bool:
-    """Whether a logged value is a number, nan included; a missing value and a bool are none."""
+    """Return True for a logged number, NaN included; False for a missing value and a bool."""
     return value not in (None, "", "None") and not isinstance(value, bool) and as_number(value) is not None
 
 
 def is_true(value: object) -> bool:
-    """Whether a logged value says yes, in JSON or in the text of a CSV."""
+    """Return True if a logged value is true, in JSON or as the text of a CSV file."""
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
 def is_missing(value: object) -> bool:
-    """Whether a value of a table is none: None or nan."""
+    """Return True for None and NaN."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
