@@ -61,11 +61,11 @@ def test_the_cache_of_an_old_run_is_read_or_rebuilt_but_never_mixed(
     with_cache = analysis.load_history(old_run)
     cached = cache.read(old_run)
     if cached is not None:
-        assert [trial.trial_dir for trial in cached.trials] == sorted(
+        assert [trial.trial_dir for trial in cached.contents.trials] == sorted(
             f"trial_{name}" for name in (*COMPLETE, INTERRUPTED, NOT_STARTED)
         )
         # Trials are in the order of their folders: the one that was not started is the first.
-        assert (cached.history.columns["val_acc"] * N_TEST).tolist() == pytest.approx(
+        assert (cached.contents.history.columns["val_acc"] * N_TEST).tolist() == pytest.approx(
             [*VAL_ACC["RigL", 0], *VAL_ACC["DSNNMixedHeb", 0], *VAL_ACC["DSNNMixedHeb", 1]]
         )
     (old_run / cache.NAME).unlink()
