@@ -1,7 +1,7 @@
 """Configuration: every hyperparameter of a trial, with its default, meaning, unit and check.
 
 `Config` is one frozen, flat dataclass, and the only place where a default is written. A configuration is checked
-once, when it is made, and all its problems are reported together.
+once, when it is created, and all its problems are reported together.
 """
 
 from dynsparse.config.config import SUBJECTS, Config, ConfigError, check_of, is_later_default, keys

@@ -1,4 +1,4 @@
-"""Checks of values. `read` returns a value in its final type, or raises an error that names it."""
+"""Checks of configuration values. `read` returns a value in its final type, or raises an error that names the key."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ def resolve(path: str) -> Any:
 
 
 class Check(Protocol):
-    """Decides which values are allowed. Its `str` says which: "in (0, 1]"."""
+    """A check that decides which values are allowed. Its `str` describes them: "in (0, 1]"."""
 
     def read(self, name: str, value: Any) -> Any:
         """Return the value in the type that the library uses.
 
-        Raises: ValueError with a whole sentence: "on_perc must be in (0, 1], got 1.5."
+        Raises:
+            ValueError: If the value is not allowed, with a full sentence: "on_perc must be in (0, 1], got 1.5."
         """
 
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number between two bounds; a `high` of None is no bound."""
+    """A finite number between two bounds. A `high` of None means no upper bound."""
 
     low: float
     high: float | None = None
@@ -63,7 +64,7 @@ class Whole:
     low: int
 
     def read(self, name: str, value: Any) -> int:
-        """Return the value as an int; 3.0 is 3."""
+        """Return the value as an int. A float such as 3.0 is accepted."""
         if isinstance(value, Integral) and not isinstance(value, bool):
             value = int(value)
         if isinstance(value, float) and value.is_integer():
@@ -80,7 +81,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Flag:
-    """True or False. Other values that Python treats as true or false are refused."""
+    """True or False. Other values, such as 1 or "yes", are refused."""
 
     def read(self, name: str, value: Any) -> bool:
         """Return the value."""
@@ -97,7 +98,7 @@ class Text:
     """A string that is not empty."""
 
     def read(self, name: str, value: Any) -> str:
-        """Return the value; a path becomes a string."""
+        """Return the value. A path is converted to a string."""
         if hasattr(value, "__fspath__"):
             value = str(value)
         if not isinstance(value, str) or not value:
@@ -124,10 +125,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Choice:
-    """A name in a table. `older` has former spellings, which are still read.
+    """A name in a table. `older` maps former spellings, which are still accepted, to current ones.
 
-    The table may be given as "package.module:name", which is imported when the first value is read: a table in a room
-    that itself needs this one, and that a program may have added rows to.
+    The table may be given as "package.module:name". It is then imported when the first value is read, because its
+    module imports this package. A program may add rows to the table before that.
     """
 
     table: Collection[str] | str
@@ -139,7 +140,7 @@ class Choice:
         return table
 
     def read(self, name: str, value: Any) -> str:
-        """Return the name in its present spelling."""
+        """Return the name in its current spelling."""
         if isinstance(value, str) and value in self.older:
             return self.older[value]
         if isinstance(value, str) and value in self.names():
@@ -155,7 +156,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Sizes:
-    """A list of layer sizes, each at least 1; an empty list is no hidden layer."""
+    """A list of layer sizes, each at least 1. An empty list means no hidden layer."""
 
     def read(self, name: str, value: Any) -> tuple[int, ...]:
         """Return the sizes as a tuple of int."""
@@ -170,7 +171,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Several:
-    """A list of at least one value that another check accepts, without repetition."""
+    """A non-empty list of distinct values that another check accepts."""
 
     check: Check
 
@@ -198,7 +199,7 @@ class Optional:
     check: Check
 
     def read(self, name: str, value: Any) -> Any:
-        """Return None, or the value as the other check reads it."""
+        """Return None, or the value as returned by the other check."""
         return None if value is None else self.check.read(name, value)
 
     def __str__(self) -> str:

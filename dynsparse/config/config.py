@@ -1,8 +1,7 @@
-"""`Config`: every hyperparameter of a trial, its default, its meaning and its check.
+"""`Config`: every hyperparameter of a trial, with its default, meaning and check.
 
-The keys are those of the experiment files and of the result tables (`on_perc`, `kwinners`, ...); this is the one
-place where defaults are written. A configuration is checked once, when it is made, and all its problems are
-reported together.
+Experiment files and result tables use the same keys (`on_perc`, `kwinners`, ...). Defaults are written here only. A
+configuration is checked once, when it is created, and all its problems are reported together.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from dynsparse.config.checks import (
 from dynsparse.config.suggest import unknown
 
 FRACTION = Number(0, 1)
-# Other rooms import this one, so their names stand here as text and are looked up when a Config is made.
+# These packages import this one, so they are named as text and imported when the first Config is created.
 DATASETS = "dynsparse.data:DATASETS"
 CONFLICTS = "dynsparse.planning.conflicts:conflicts"
 
@@ -47,16 +46,19 @@ SUBJECTS = {
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be trained; the message lists every problem."""
+    """An error for a configuration that cannot be trained. The message lists every problem."""
 
 
 def key(default: Any, meaning: str, check: Check, *, per_trial: bool = False, later: bool = False) -> Any:
-    """A field of `Config`.
+    """Declare a field of `Config`.
 
     Args:
-        per_trial: trials that differ in it can still be trained together as one pack.
-        later: it came when there were trials already. At its default it is no part of a trial's identity, so that
-            those keep theirs. Every new key is such a one, and its default can never be changed afterwards.
+        default: The default value.
+        meaning: One sentence for the list of keys.
+        check: The values that are allowed.
+        per_trial: True if trials that differ in this key can still be trained together as one pack.
+        later: True for every new key. At its default the key is not part of a trial's identity, so that trials that
+            were run before the key existed keep their identities. The default must therefore never change.
     """
     about = {"meaning": meaning, "check": check, "per_trial": per_trial, "later": later}
     return field(default=default, metadata=about)
@@ -64,9 +66,10 @@ def key(default: Any, meaning: str, check: Check, *, per_trial: bool = False, la
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """One trial. Made from keyword arguments, or from a mapping with `Config.of`, which knows near matches of keys.
+    """The configuration of one trial, from keyword arguments or, with `Config.of`, from a mapping.
 
-    Raises: ConfigError, naming each key that is out of range or at odds with another.
+    Raises:
+        ConfigError: If values are not allowed or contradict each other. The message names each of these keys.
     """
 
     # The trial
@@ -235,7 +238,7 @@ class Config:
 
     def __post_init__(self) -> None:
         values, problems = _read({each.name: getattr(self, each.name) for each in fields(self)})
-        # What a frozen dataclass does in its own __init__: nothing has seen this Config yet.
+        # A frozen dataclass sets its fields in the same way, and no other code has seen this Config yet.
         for name, value in values.items():
             object.__setattr__(self, name, value)
         # Keys can be compared with each other only if each value is valid.
@@ -245,7 +248,11 @@ class Config:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Config:
-        """A Config from a mapping. Raises: ConfigError, with the near matches of each unknown key."""
+        """Create a Config from a mapping.
+
+        Raises:
+            ConfigError: As `Config`, and for unknown keys, with the known keys that are spelled most like them.
+        """
         known = {each.name for each in fields(cls)}
         problems = [unknown("key", name, keys()) for name in values if name not in known]
         try:
@@ -257,30 +264,30 @@ class Config:
         return config
 
     def values(self) -> dict[str, Any]:
-        """All keys and values, as written to a trial's params.json."""
+        """Return all keys and values, as written to a trial's params.json."""
         return {name: getattr(self, name) for name in keys()}
 
 
 def check_of(each: Field[Any]) -> Check:
-    """The check of a field of `Config`."""
+    """Return the check of a field of `Config`."""
     check: Check = each.metadata["check"]
     return check
 
 
 @cache
 def keys() -> Mapping[str, Field[Any]]:
-    """The fields of `Config` by name."""
-    # Asked for many times for each trial.
+    """Return the fields of `Config` by name."""
+    # Cached because it is called many times per trial.
     return MappingProxyType({each.name: each for each in fields(Config)})
 
 
 def is_later_default(name: str, value: Any) -> bool:
-    """Whether a key came later than trials that are to keep their identity, and has its default."""
+    """Return True if a value is not part of a trial's identity: the default of a key declared with `later=True`."""
     return bool(keys()[name].metadata["later"] and value == keys()[name].default)
 
 
 def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return the values in their final types, and one message for each that is not allowed."""
+    """Return the values in their final types, and one message for each value that is not allowed."""
     read, problems = {}, []
     for name, value in values.items():
         try:

@@ -12,25 +12,25 @@ from torch import Tensor
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x @ weight^T + bias for each trial. Shapes: (trials, batch, in) to (trials, batch, out)."""
+    """Compute x @ weight^T + bias for each trial. Shapes: (trials, batch, in) to (trials, batch, out)."""
     return torch.baddbmm(bias[:, None], x, weight.mT)
 
 
 def k_winners(x: Tensor, k: Sequence[int], boost: Tensor, duty: Tensor) -> Tensor:
-    """Keep the k units with the largest x * exp(boost * (k / units - duty)) of each example; the others give 0.
+    """Keep the k units with the largest x * exp(boost * (k / units - duty)) of each example, and set the others to 0.
 
-    Winners pass their own x, and the gradient goes through winners only. Exactly k win; a tie at the margin is
-    decided by the order in which `torch.topk` meets the units.
+    Winners keep their value x, and only winners pass a gradient. Exactly k units win. If units tie for the last place,
+    `torch.topk` decides.
 
     Shapes: x (trials, batch, units); k one number per trial; boost (trials,); duty (trials, units).
     """
     # The factor exp(boost * k / units) is the same for all units, so the winners are the same without it.
     boosted = x.detach() * torch.exp(-boost[:, None] * duty)[:, None]
     won = torch.zeros_like(x)
-    # One k at a time: among ties, the first k of a larger selection would be others than a trial's own.
+    # One k at a time: if units tie, the first k of a larger selection may differ from a selection of k.
     for each in dict.fromkeys(k):
         trials = [i for i, its in enumerate(k) if its == each]
-        # A slice, where it is all of them, copies nothing.
+        # A slice of all trials makes no copy.
         some = slice(None) if len(trials) == len(k) else torch.tensor(trials, device=x.device)
         index = boosted[some].topk(each, dim=-1, sorted=False).indices
         won[some] = torch.zeros_like(boosted[some]).scatter_(-1, index, 1.0)
@@ -38,22 +38,24 @@ def k_winners(x: Tensor, k: Sequence[int], boost: Tensor, duty: Tensor) -> Tenso
 
 
 def updated_duty(duty: Tensor, out: Tensor, period: int, n_seen: int) -> Tensor:
-    """The running share of examples for which each unit is positive, after one more batch.
+    """Return the running share of examples for which each unit is positive, after one more batch.
 
-    Shapes: duty (trials, units); out (trials, batch, units). `n_seen` counts examples, this batch included.
+    Shapes: duty (trials, units); out (trials, batch, units). `n_seen` is the number of examples so far, this batch
+    included.
     """
     n_batch = out.shape[1]
-    # A batch longer than the period would give the past a negative weight.
+    # If a batch is longer than the period, the old duty cycle would get a negative weight.
     length = max(min(period, n_seen), n_batch)
     return (duty * (length - n_batch) + (out > 0).sum(1)) / length
 
 
 def batch_norm(x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, *, training: bool) -> Tensor:
-    """Batch normalisation of each trial's units; in training, `mean` and `variance` move by 0.1 in place.
+    """Normalise each unit over the batch, per trial.
 
-    Written out, because torch's own over all trials' units at once rounds otherwise for each width of the pack.
+    In training the running `mean` and `variance` move a tenth of the way to those of the batch, in place. This does not
+    call torch's own function, whose rounding would depend on the number of trials in the pack.
 
-    Shapes: x (trials, batch, units), of at least 2 examples in training; the others (trials, units).
+    Shapes: x (trials, batch, units), with at least 2 examples in training; the others (trials, units).
 
     Reference: Ioffe and Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167
     """

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons: sizes, activation, batch norm and dropout, as a description that engines read."""
+"""Multilayer perceptrons. A `Network` describes sizes, activation, batch norm and dropout; engines compute it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KWinnersSettings:
     period: int  # examples over which the duty cycle runs
 
     def winners(self, n_units: int, *, training: bool) -> list[int]:
-        """k of each trial, at least 1."""
+        """Return the k of each trial, at least 1."""
         densities = torch.as_tensor(self.activation_density, dtype=torch.float64).reshape(-1).tolist()
         in_training = [round(density * n_units) for density in densities]
         # float64 may put 1.1 * 30 just below 33, which int would make 32.
@@ -37,7 +37,7 @@ class KWinnersSettings:
 
 @dataclass(frozen=True)
 class Network:
-    """What an engine must know of a network; the weights are the engine's."""
+    """The description of a network from which an engine builds it. Weights belong to the engine."""
 
     sizes: tuple[int, ...]  # inputs, units of each hidden layer, classes
     kwinners: KWinnersSettings | None = None  # None: ReLU
@@ -47,12 +47,12 @@ class Network:
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
-        """(out, in) of each linear layer."""
+        """Shape of each linear layer's weights, (out, in)."""
         return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
 
 
 def mlp(config: NetworkSettings) -> Network:
-    """A multilayer perceptron with ReLU."""
+    """Describe a multilayer perceptron with ReLU."""
     dropout = config.dropout
     return Network(
         sizes=(config.input_size, *config.hidden_sizes, config.num_classes),
@@ -63,7 +63,10 @@ def mlp(config: NetworkSettings) -> Network:
 
 
 def mlp_heb(config: NetworkSettings) -> Network:
-    """A multilayer perceptron with ReLU or k-winners; under legacy_2019 `kwinners` is ignored, as it was in 2019."""
+    """Describe a multilayer perceptron with ReLU or k-winners.
+
+    With rules="legacy_2019" the key `kwinners` has no effect, as in 2019.
+    """
     plain = mlp(config)
     if config.rules == "legacy_2019" or not config.kwinners:
         return plain

@@ -1,4 +1,4 @@
-"""Optimisers as functions: state and gradient in, state and step out. A row of OPTIMIZERS is `optim_alg="..."`."""
+"""Optimizers as pairs of functions over a leading trials axis. `optim_alg` names one in OPTIMIZERS."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Optimizer:
-    """`init(parameter)` gives the state; `step_` moves a parameter, and its state, in place.
+    """An optimizer: `init(parameter)` returns its state, and `step_` updates a parameter and its state in place.
 
-    A position whose gradient has always been zero since its state was zero stays where it is: so masking the gradient
-    is all that sparse training needs. `step_(parameter, gradient, state, t)`: t counts steps from 1; a tensor, float64,
-    where a recorded step is to see it change.
+    A weight of zero whose state is zero stays zero as long as its gradient is zero. Sparse training therefore only has
+    to mask the gradient. In `step_(parameter, gradient, state, t)`, t counts steps from 1. It is a float64 tensor if
+    the step is recorded as a CUDA graph, so that replays see it change.
 
-    `name` and `values` are for engines that have a `step_` of their own.
+    Engines that implement the step themselves read `name` and `values`.
 
-    Shapes: parameter, gradient and each entry of the state are alike, (trials, ...); each of `values` () or (trials,).
+    Shapes: parameter, gradient and each entry of the state are (trials, ...); each of `values` is () or (trials,).
     """
 
     name: str
@@ -33,17 +33,17 @@ class Optimizer:
 
 
 def per_trial(value: float | Tensor) -> Tensor:
-    """A hyperparameter of each trial in the precision of the weights. Shapes: () or (trials,), float32."""
+    """Convert a hyperparameter to the precision of the weights. Shapes: () or (trials,), float32."""
     return torch.as_tensor(value, dtype=torch.float32)
 
 
 def along(value: Tensor, parameter: Tensor) -> Tensor:
-    """A hyperparameter shaped to be multiplied with a parameter. Shapes: () or (trials,) to (trials or 1, 1, ...)."""
+    """Reshape a hyperparameter to multiply it with a parameter. Shapes: () or (trials,) to (trials or 1, 1, ...)."""
     return value.view(-1, *[1] * (parameter.ndim - 1))
 
 
 def sgd(config: OptimizerSettings) -> Optimizer:
-    """Stochastic gradient descent with momentum, as `torch.optim.SGD`: v = momentum v + g + decay w; w -= rate v."""
+    """Build SGD with momentum as `torch.optim.SGD`: v = momentum v + g + decay w; w -= rate v."""
     rate, momentum, decay = map(per_trial, (config.learning_rate, config.momentum, config.weight_decay))
 
     def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor) -> None:
@@ -56,7 +56,7 @@ def sgd(config: OptimizerSettings) -> Optimizer:
 
 
 def adam(config: OptimizerSettings) -> Optimizer:
-    """Adam as `torch.optim.Adam`, with its usual constants: betas 0.9 and 0.999, epsilon 1e-8.
+    """Build Adam as `torch.optim.Adam`, with its usual constants: betas 0.9 and 0.999, epsilon 1e-8.
 
     Reference: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2014, https://arxiv.org/abs/1412.6980
     """

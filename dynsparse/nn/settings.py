@@ -1,4 +1,4 @@
-"""The configuration keys that networks and optimizers read. `Config` says what each means.
+"""The configuration keys that networks and optimizers read. `Config` documents each key.
 
 For a pack, a key in which its trials may differ is a tensor of shape (trials,).
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class NetworkSettings(Protocol):
-    """What a network is built from: a Config, or the configuration of a pack."""
+    """The keys that describe a network, from a Config or from the configuration of a pack."""
 
     @property
     def rules(self) -> str: ...
@@ -40,7 +40,7 @@ class NetworkSettings(Protocol):
 
 
 class OptimizerSettings(Protocol):
-    """What an optimizer is built from: a Config, or the configuration of a pack."""
+    """The keys that describe an optimizer, from a Config or from the configuration of a pack."""
 
     @property
     def learning_rate(self) -> float | Tensor: ...
