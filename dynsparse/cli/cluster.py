@@ -114,13 +114,13 @@ def submit(
         arguments = ["--storage", storage, *words]
         again = ["dynsparse", "submit", file, "--address", address, *(word for word in arguments if word != "--fresh")]
         again += [word for name in names for word in ("--env", name)] + ["--pip"] * pip
-        environment = {**environment_of(names), trials.AGAIN: shlex.join(again)}
+        environment = {**environment_of(names), trials.RERUN_COMMAND: shlex.join(again)}
         cluster = connected(address)
         job = cluster.submit(
             file,
             arguments,
             folder=f"{storage.rstrip('/')}/{name}",
-            again=shlex.join(again),
+            rerun=shlex.join(again),
             environment=environment,
             pip=pip,
         )
@@ -190,8 +190,7 @@ def stop(job: str, address: str) -> None:
         info, printed = cluster.stop(job)
     click.echo(printed, nl=False)
     click.echo(f"{job} has ended: {info.status.value.lower()}", err=True)
-    if trials.AGAIN_SAID not in printed:
-        show_again(info)
+    show_again(info)
 
 
 def on_all_nodes(storage: str, shared: bool) -> str:
@@ -299,11 +298,12 @@ def show_handles(cluster: Cluster, job: str) -> None:
 
 
 def show_again(info: JobDetails) -> None:
-    """The command that goes on with a job."""
-    from dynsparse.cluster.jobs import AGAIN
+    """Print the command that resumes a job."""
+    from dynsparse.cluster.jobs import rerun_command
 
-    if info.metadata and AGAIN in info.metadata:
-        click.echo(f"to go on, submit the same again:  {info.metadata[AGAIN]}", err=True)
+    command = rerun_command(info)
+    if command is not None:
+        click.echo(f"to resume, rerun:  {command}", err=True)
 
 
 job_options = [each for each in submit.params if each.name in ("address", "follow", "names", "pip")]

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from dynsparse.tune import Outcome
 
 SHOWN_FAILURES = 10
-# Set in a job: the command of who has sent it, which is not the one that the job is.
-AGAIN = "DYNSPARSE_AGAIN"
-AGAIN_SAID = "stopped; to go on, type the same again:"
+# The environment variable of a job that holds the command its sender reruns. The command of the job itself is another.
+RERUN_COMMAND = "DYNSPARSE_RERUN_COMMAND"
 
 
 class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
@@ -114,7 +113,7 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
         raise Refusal(str(error)) from error
     show_outcome(outcome, configs, experiment.metric)
     if outcome.n_unfinished and outcome.stopped_by is not None:
-        click.echo(f"{AGAIN_SAID}  {again(file)}")
+        click.echo(f"stopped; to go on, type the same again:  {again(file)}")
         raise click.exceptions.Exit(128 + outcome.stopped_by)
     if outcome.failures or outcome.n_unfinished:
         raise click.exceptions.Exit(1)
@@ -124,7 +123,8 @@ def again(file: str) -> str:
     """The command that was typed, without what would start over."""
     words = [word for word in sys.argv[1:] if word != "--fresh"]
     # An experiment file that runs as a script was typed without these two.
-    return os.environ.get(AGAIN) or shlex.join(["dynsparse", *([] if words[:1] == ["run"] else ["run", file]), *words])
+    command = ["dynsparse", *([] if words[:1] == ["run"] else ["run", file]), *words]
+    return os.environ.get(RERUN_COMMAND) or shlex.join(command)
 
 
 def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:

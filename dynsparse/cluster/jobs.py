@@ -33,7 +33,9 @@ PIP_SECONDS = 900
 # What Ray's client tells of each file that it sends.
 LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging")
 # Keys of a job's metadata.
-FOLDER, AGAIN = "dynsparse_folder", "dynsparse_again"
+FOLDER, RERUN_COMMAND = "dynsparse_folder", "dynsparse_rerun_command"
+# The key that 0.1.0 wrote instead of RERUN_COMMAND.
+OLD_RERUN_COMMAND = "dynsparse_again"
 
 
 class ClusterError(ValueError):
@@ -81,7 +83,7 @@ class Cluster:
         arguments: Sequence[str],
         *,
         folder: str,
-        again: str,
+        rerun: str,
         environment: Mapping[str, str] | None = None,
         pip: bool = False,
     ) -> str:
@@ -92,7 +94,7 @@ class Cluster:
                 and with this version of dynsparse.
             arguments: what follows the file in `dynsparse run FILE ...`.
             folder: of the experiment's results; of two jobs that are not over each has its own.
-            again: the command to type to go on.
+            rerun: the command that resumes the job, for its metadata.
             environment: variables of all processes of the job. The dashboard shows them.
             pip: have Ray install on each node what dynsparse needs.
 
@@ -124,7 +126,7 @@ class Cluster:
                 return self._client.submit_job(
                     entrypoint=f"exec {shlex.join(command)}",
                     runtime_env=runtime_env,
-                    metadata={FOLDER: folder, AGAIN: again},
+                    metadata={FOLDER: folder, RERUN_COMMAND: rerun},
                 )
 
     def jobs(self) -> list[JobDetails]:
@@ -222,6 +224,12 @@ def exit_code(info: JobDetails) -> int:
     code = info.driver_exit_code
     # A process that a signal ended has its number below zero.
     return 1 if code is None else 128 - code if code < 0 else code
+
+
+def rerun_command(info: JobDetails) -> str | None:
+    """Return the command that resumes a job, or None if the job does not say it."""
+    metadata = info.metadata or {}
+    return metadata.get(RERUN_COMMAND) or metadata.get(OLD_RERUN_COMMAND)
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,11 +16,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from ray.job_submission import JobDetails, JobStatus, JobType
 from support.ray_cluster import RayCluster, free_port
 
 import analysis
 from dynsparse.cli import main
 from dynsparse.cluster import packaging as staging
+from dynsparse.cluster.jobs import rerun_command
 from dynsparse.experiment import load_experiment
 from dynsparse.results.grid_status import version
 
@@ -211,6 +213,14 @@ def test_pip_gets_what_setup_cfg_says():
     assert sorted(each.replace(" ", "") for each in staging.requirements()) == sorted(wanted)
 
 
+def test_the_command_that_resumes_a_job_is_in_its_metadata():
+    """Version 0.1.0 wrote it under another key."""
+    about = dict(type=JobType.SUBMISSION, status=JobStatus.STOPPED, entrypoint="")
+    for key in ("dynsparse_rerun_command", "dynsparse_again"):
+        assert rerun_command(JobDetails(**about, metadata={key: "dynsparse submit x.py"})) == "dynsparse submit x.py"
+    assert rerun_command(JobDetails(**about, metadata=None)) is None
+
+
 # A cluster
 
 
@@ -274,7 +284,7 @@ def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
     code, output, messages = typed(cluster, "stop", job)
     assert code == 0 and f"{job} has ended: stopped" in messages, output + messages
     assert f"stopped; to go on, type the same again:  dynsparse submit {file} --address" in output
-    assert "again" not in messages, "once is enough"
+    assert f"to resume, rerun:  dynsparse submit {file} --address" in messages
     assert typed(cluster, "stop", job)[:2] == (0, f"{job} has ended before: stopped\n")
     assert typed(cluster, "logs", job, "--follow")[0] == 143
 

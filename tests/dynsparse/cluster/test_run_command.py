@@ -279,5 +279,5 @@ def test_the_help_has_each_option_once_under_its_heading():
 def test_a_run_in_a_job_tells_what_its_sender_types(monkeypatch):
     monkeypatch.setattr("sys.argv", ["dynsparse", "run", "experiment/first.py", "--fresh", "--address", "auto"])
     assert trials.again("experiment/first.py") == "dynsparse run experiment/first.py --address auto"
-    monkeypatch.setenv(trials.AGAIN, "dynsparse submit first.py --storage /shared")
+    monkeypatch.setenv(trials.RERUN_COMMAND, "dynsparse submit first.py --storage /shared")
     assert trials.again("experiment/first.py") == "dynsparse submit first.py --storage /shared"
