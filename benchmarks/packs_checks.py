@@ -17,7 +17,7 @@ from dynsparse.engines.packed import cuda_graph as graph
 from dynsparse.engines.packed import engine as packed_engine
 from dynsparse.engines.packed.engine import PackedEngine
 from dynsparse.engines.torch import TorchEngine
-from dynsparse.planning.packs import select
+from dynsparse.planning.packs import select_trials
 from dynsparse.planning.plan import plan
 
 # Six trials that differ in most keys in which a pack may.
@@ -104,7 +104,7 @@ def at_two_places(device: str, width: int) -> Found:
         engine = PackedEngine(plan(order))
         train(engine, n_epochs=2, n_steps=6)
         states.append(engine.state_dict())
-    back = select(states[1], range(width - 1, -1, -1))
+    back = select_trials(states[1], range(width - 1, -1, -1))
     differ = {place for a, b in zip(tensors(states[0]), tensors(back), strict=True) for place in unlike(a, b)}
     return {
         "is_right": not differ,

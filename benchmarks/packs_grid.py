@@ -18,7 +18,7 @@ from dynsparse.config import Config
 from dynsparse.data import DATASETS, Arrays, Source
 from dynsparse.data.download import missing_files, resolve_data_dir
 from dynsparse.io.storage import open_folder
-from dynsparse.planning.packs import filled_up, moved, pack_up, select
+from dynsparse.planning.packs import fill_width, group_into_packs, select_trials, to_device
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
 from dynsparse.training.trainer import Row, Trainer
 
@@ -125,7 +125,7 @@ class Results:
         """A checkpoint of each trial, which has that place in the state of a pack on the CPU."""
 
         def save(i: int) -> None:
-            self._folders[i].save_checkpoint(n_rows, select(state, [places[i]]))
+            self._folders[i].save_checkpoint(n_rows, select_trials(state, [places[i]]))
             self._folders[i].write_csv(self._rows[i])
 
         at_once(save, range(len(self._folders)))
@@ -167,7 +167,7 @@ def train_pack(configs: Sequence[Config], n_epochs: int, path: str, until: float
         until: by `time.monotonic`; no epoch is begun that would not end before.
     """
     began = time.monotonic()
-    filling = filled_up([config.seed for config in configs])
+    filling = fill_width([config.seed for config in configs])
     trainer = Trainer([configs[i] for i in filling])
     places = [filling.index(i) for i in range(len(configs))]
     results = Results(configs, path)
@@ -186,7 +186,7 @@ def train_pack(configs: Sequence[Config], n_epochs: int, path: str, until: float
         is_last = epoch == n_epochs or time.monotonic() + 2 * epochs[-1] > until
         if is_last or epoch % CHECKPOINT_EPOCHS == 0:
             started = time.monotonic()
-            results.save_checkpoints(epoch, moved(trainer.state_dict(), "cpu"), places)
+            results.save_checkpoints(epoch, to_device(trainer.state_dict(), "cpu"), places)
             checkpoints.append(time.monotonic() - started)
         if is_last:
             break
@@ -222,7 +222,7 @@ def measure_grid(options: Any, seconds_left: float) -> dict[str, Any]:
     engine = "auto" if options.device.startswith("cuda") else "packed"
     configs = grid_2019(device=options.device, engine=engine)
     configs = configs if options.trials >= len(configs) else spread(configs, options.trials)
-    packs = [[configs[i] for i in places] for places in pack_up(configs, options.pack)]
+    packs = [[configs[i] for i in places] for places in group_into_packs(configs, options.pack)]
     n_epochs = configs[0].epochs if options.whole else min(1 + options.epochs, configs[0].epochs)
     done: list[Pack] = []
     began = time.monotonic()

@@ -19,7 +19,7 @@ from dynsparse.engines.packed.engine import VECTOR_FLOATS, PackedEngine
 from dynsparse.engines.packed.flat_params import FlatParameters
 from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials, linear
 from dynsparse.ops import masks
-from dynsparse.planning.packs import moved
+from dynsparse.planning.packs import to_device
 from dynsparse.planning.plan import plan
 
 # As many numbers as a trial of the grid has in each row.
@@ -182,8 +182,8 @@ def measure_epoch(width: int, device: torch.device, options: Any) -> dict[str, f
     with tempfile.TemporaryDirectory(dir=options.storage) as folder:
         results = Results(configs, folder, names=[f"trial_{i}" for i in range(width)])
         found["rows to disk"] = by_the_wall(lambda: results.append([row] * width))
-        found["state to the CPU"] = by_the_wall(lambda: moved(engine.state_dict(), "cpu"))
-        state = {"epoch": 1, "engine": moved(engine.state_dict(), "cpu")}
+        found["state to the CPU"] = by_the_wall(lambda: to_device(engine.state_dict(), "cpu"))
+        state = {"epoch": 1, "engine": to_device(engine.state_dict(), "cpu")}
         found[f"checkpoints to disk, each {CHECKPOINT_EPOCHS} epochs"] = by_the_wall(
             lambda: results.save_checkpoints(1, state, range(width))
         )

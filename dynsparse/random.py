@@ -21,7 +21,7 @@ from torch import Tensor
 
 
 class Purpose(IntEnum):
-    """What a stream is for. Results depend on the numbers: add rows, never change one."""
+    """Purpose of a stream. Results depend on the numbers: add rows, never change one."""
 
     WEIGHT = 1
     BIAS = 2
@@ -37,7 +37,7 @@ class Purpose(IntEnum):
 
 @dataclass(frozen=True)
 class Stream:
-    """The name of one stream of random numbers. All numbers are at least 0."""
+    """Name of one stream of random numbers. All fields are at least 0."""
 
     seed: int  # of the trial, in [0, 2**63)
     purpose: Purpose
@@ -48,7 +48,7 @@ class Stream:
 
 
 def bits(n: int, stream: Stream) -> np.ndarray:
-    """The first n draws of a stream. Shapes: (n,), uint64, every bit random."""
+    """Return the first n draws of a stream. Shapes: (n,), uint64, every bit random."""
     generator = np.random.Philox(
         key=[stream.seed, stream.purpose], counter=[0, stream.epoch, stream.layer, stream.step]
     )
@@ -56,27 +56,28 @@ def bits(n: int, stream: Stream) -> np.ndarray:
 
 
 def uniform(shape: tuple[int, ...], stream: Stream) -> Tensor:
-    """Numbers in [0, 1), multiples of 2**-24. Shapes: `shape`, float32."""
-    # 24 bits are what a float32 holds: no number is rounded, so none becomes 1.
+    """Return numbers in [0, 1), multiples of 2**-24. Shapes: `shape`, float32."""
+    # A float32 holds 24 bits, so no number is rounded and none becomes 1.
     numbers = (_words(math.prod(shape), stream) >> 8).astype(np.float32) * np.float32(2**-24)
     return torch.from_numpy(numbers).reshape(shape)
 
 
 def noise(shape: tuple[int, ...], stream: Stream) -> Tensor:
-    """Numbers that break ties, every bit random: two are equal once in 2**32. Shapes: `shape`, int32."""
+    """Return numbers that break ties; two are equal with probability 2**-32. Shapes: `shape`, int32."""
     return torch.from_numpy(_words(math.prod(shape), stream).view(np.int32)).reshape(shape)
 
 
 def permutation(n: int, stream: Stream) -> Tensor:
-    """0 to n - 1 in random order. Shapes: (n,), int64."""
-    # torch sorts four times as fast as numpy, but not all numbers without a sign. Less 2**63, they have the same order.
+    """Return 0 to n - 1 in random order. Shapes: (n,), int64."""
+    # torch sorts four times as fast as numpy, but cannot sort uint64. Flipping the top bit is subtracting 2**63, which
+    # keeps the order and fits int64.
     keys = torch.from_numpy((bits(n, stream) ^ np.uint64(2**63)).view(np.int64))
-    # Stable, so that even two equal keys are sorted the same way everywhere.
+    # A stable sort orders two equal keys the same way everywhere.
     return keys.sort(stable=True).indices
 
 
 def _words(n: int, stream: Stream) -> np.ndarray:
-    """n numbers of 32 bits, two from each draw, the low half first. Shapes: (n,), uint32."""
-    # "<" is the byte order that puts the low half first, also on a machine of the other order.
+    """Return n numbers of 32 bits, two from each draw, the low half first. Shapes: (n,), uint32."""
+    # "<u8" puts the low half first on big-endian machines too.
     draws = bits((n + 1) // 2, stream).astype("<u8", copy=False)
     return draws.view("<u4")[:n].astype(np.uint32, copy=False)

@@ -28,10 +28,10 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """ "auto", "off" or a number."""
-        from dynsparse.planning.packs import read_pack
+        from dynsparse.planning.packs import parse_pack
 
         try:
-            return read_pack(value)
+            return parse_pack(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

@@ -72,7 +72,7 @@ def lowest(score: Score, fraction: float | Tensor | None) -> Prune:
     """
 
     def prune(layer: Layer) -> Tensor:
-        n_drop = masks.share(or_zero(fraction) * layer.drop_scale, masks.count(layer.mask))
+        n_drop = masks.round_share(or_zero(fraction) * layer.drop_scale, masks.count(layer.mask))
         return masks.lowest(score(layer), n_drop, layer.prune_noise, among=layer.mask)
 
     return prune

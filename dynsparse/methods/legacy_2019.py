@@ -8,7 +8,7 @@ from torch import Tensor
 from dynsparse.methods.base import Grow, Method
 from dynsparse.methods.settings import MethodSettings
 from dynsparse.ops import masks
-from dynsparse.ops.scores import Layer, needed
+from dynsparse.ops.scores import Layer, require
 
 
 def mixed_heb_2019(config: MethodSettings) -> Method:
@@ -45,7 +45,7 @@ def kept(layer: Layer, weight_prune_perc: float | Tensor | None, hebbian_prune_p
     if weight_prune_perc is not None:
         keep = keep & kept_by_magnitude(layer.weight, weight_prune_perc)
     if hebbian_prune_perc is not None:
-        keep = keep & kept_by_coactivation(needed(layer.coactivation), hebbian_prune_perc)
+        keep = keep & kept_by_coactivation(require(layer.coactivation), hebbian_prune_perc)
     return keep
 
 
@@ -92,7 +92,7 @@ def grow_bernoulli(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
 def grow_most_coactive(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
     """Positions that were not kept and whose coactivation is above that of the (n_grow + 1)th highest of them."""
     candidates = ~kept
-    coactivation = needed(layer.coactivation)
+    coactivation = require(layer.coactivation)
     n_candidates = masks.count(candidates)
     k = n_candidates - n_grow
     threshold = kth_smallest(coactivation, k.clamp_min(1), among=candidates)

@@ -20,7 +20,9 @@ def smallest_of_each_sign(fraction: float | Tensor | None) -> Prune:
         negative = layer.mask & ~positive
         scale = or_zero(fraction) * layer.drop_scale
         return masks.lowest(
-            layer.weight, masks.share(scale, masks.count(positive)), layer.prune_noise, among=positive
-        ) | masks.highest(layer.weight, masks.share(scale, masks.count(negative)), layer.prune_noise, among=negative)
+            layer.weight, masks.round_share(scale, masks.count(positive)), layer.prune_noise, among=positive
+        ) | masks.highest(
+            layer.weight, masks.round_share(scale, masks.count(negative)), layer.prune_noise, among=negative
+        )
 
     return prune

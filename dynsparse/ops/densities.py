@@ -1,18 +1,18 @@
-"""One overall density spread over layers."""
+"""Densities of layers from one overall density."""
 
 from collections.abc import Sequence
 
 
 def uniform(shapes: Sequence[tuple[int, int]], density: float) -> list[float]:
-    """The same density in every layer."""
+    """Return the same density for every layer."""
     return [density] * len(shapes)
 
 
 def erdos_renyi(shapes: Sequence[tuple[int, int]], density: float) -> list[float]:
-    """Densities proportional to (n_in + n_out) / (n_in * n_out), with the same number of weights in all.
+    """Return densities proportional to (n_in + n_out) / (n_in * n_out), with the same total number of weights.
 
-    A layer whose share would pass 1 is dense, and what it cannot take goes to the others. Small layers come out
-    denser than large ones.
+    A layer whose density would exceed 1 is dense, and its excess goes to the others. Small layers become denser than
+    large ones.
 
     Args:
         shapes: (out, in) of each layer.

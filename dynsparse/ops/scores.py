@@ -1,4 +1,4 @@
-"""What a connection is worth: one number per position of a layer, the higher the more.
+"""Scores: one number per position of a layer; higher ones are kept first, or grown first.
 
 A score is a function of a `Layer`, with and without a leading trials axis; its result is (..., out, in).
 """
@@ -11,15 +11,15 @@ from torch import Tensor
 
 
 class Layer(NamedTuple):
-    """What a mask update knows of one layer.
+    """Inputs of a mask update for one layer.
 
-    Shapes: (..., out, in), but for `target`, which is (...). A statistic that the method does not need is None.
+    Shapes: (..., out, in), except `target`, which is (...). A statistic that the method does not need is None.
     """
 
     weight: Tensor  # zero where the mask is False
     mask: Tensor  # bool
     target: Tensor  # number of active weights wanted after the update, int64
-    prune_noise: Tensor  # random int32, to break ties and to draw from
+    prune_noise: Tensor  # random int32, to break ties and for random choices
     grow_noise: Tensor
     drop_scale: float = 1.0  # the drop fractions are multiplied by it
     coactivation: Tensor | None = None  # number of examples for which both ends of the connection were active
@@ -30,37 +30,37 @@ class Layer(NamedTuple):
 Score = Callable[[Layer], Tensor]
 
 
-def needed(statistic: Tensor | None) -> Tensor:
-    """The statistic, which a method that reads it must name in its `needs`."""
+def require(statistic: Tensor | None) -> Tensor:
+    """Return a statistic that the method has listed in its `needs`."""
     assert statistic is not None, "the method reads a statistic that it does not list in `needs`"
     return statistic
 
 
 def magnitude(layer: Layer) -> Tensor:
-    """The absolute value of the weight."""
+    """Return the absolute value of each weight."""
     return layer.weight.abs()
 
 
 def coactivation(layer: Layer) -> Tensor:
-    """For how many training examples of the epoch the units at both ends were active."""
-    return needed(layer.coactivation)
+    """Return the number of training examples of the epoch for which the units at both ends were active."""
+    return require(layer.coactivation)
 
 
 def weighted_magnitude(layer: Layer) -> Tensor:
-    """Magnitude times coactivation."""
+    """Return magnitude times coactivation."""
     return magnitude(layer) * coactivation(layer)
 
 
 def gradient(layer: Layer) -> Tensor:
-    """The absolute gradient of the loss, active or not."""
-    return needed(layer.gradient).abs()
+    """Return the absolute gradient of the loss, at inactive positions too."""
+    return require(layer.gradient).abs()
 
 
 def gradient_momentum(layer: Layer) -> Tensor:
-    """The absolute running mean of the gradient, active or not."""
-    return needed(layer.gradient_momentum).abs()
+    """Return the absolute running mean of the gradient, at inactive positions too."""
+    return require(layer.gradient_momentum).abs()
 
 
 def chance(layer: Layer) -> Tensor:
-    """The same for all positions, so that only the noise decides."""
+    """Return 0 for all positions, so that the noise decides alone."""
     return torch.zeros_like(layer.weight)

@@ -1,5 +1,5 @@
-"""Planning: what a configuration asks of the trainer and the engine.
+"""Planning: translate configurations into instructions for the trainer and the engine.
 
-`plan` turns the configs of a pack into a `Plan`; `packs` decides which trials can be trained together. No tensor of a
-network is made here, so a plan is cheap and is used to check a grid before it runs.
+`plan` turns the configs of a pack into a `Plan`; `packs` decides which trials can be trained together. A plan
+allocates no network, so it is cheap and is also used to check a grid before it runs.
 """

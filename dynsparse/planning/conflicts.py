@@ -1,4 +1,4 @@
-"""Conflicts between the keys of a configuration. Every check that needs more than one key stands here."""
+"""Conflicts between the keys of a configuration. Every check that involves more than one key is here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A `Plan`: what a pack's configuration asks of the engine and the trainer, and which keys it reads for that."""
+"""A `Plan`: the instructions for engine and trainer from a pack's configuration, and the keys that they depend on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynsparse.ops.schedules import DECAYS, Schedule, constant
 from dynsparse.planning.packs import PackConfig
 from dynsparse.studies import STUDIES, Step, Study
 
-# Keys that only a mask update reads; those that say when one comes are no part of them.
+# Keys that only a mask update reads. The keys that schedule the updates are not among them.
 UPDATE_KEYS = frozenset(
     {"prune_decay", "pruning_es", "pruning_es_patience", "pruning_es_window_size", "pruning_es_threshold"}
 )
@@ -24,35 +24,35 @@ UPDATE_KEYS = frozenset(
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """Mask updates end when too few of the grown weights survive."""
+    """Rule that ends mask updates when too few of the grown weights survive."""
 
-    threshold: float  # survival below it is low
+    threshold: float  # a survival below it counts as low
     window: int  # mask updates over which survival is averaged
-    patience: int  # times that it may be low
+    patience: int  # number of times that it may be low
 
 
 @dataclass(frozen=True)
 class Updates:
-    """When masks are updated, and how much is dropped."""
+    """Schedule of the mask updates and of the drop fraction."""
 
     interval: int  # epochs
-    end: int  # the epoch, counted from 1, after which the last update comes; 0: there is none
-    decay: Schedule  # what the drop fractions are multiplied by
+    end: int  # no update after this epoch, counted from 1; 0: no updates
+    decay: Schedule  # factor of the drop fractions
     early_stop: EarlyStop | None
 
     def due(self, epoch: int) -> bool:
-        """Whether a mask update follows this epoch, counted from 1."""
+        """Return True if a mask update follows this epoch, counted from 1."""
         return epoch <= self.end and epoch % self.interval == 0
 
     def progress(self, epoch: int) -> float:
-        """How far the updates have come after this epoch, in [0, 1]: 1 at the last one."""
+        """Return the progress of the updates after this epoch, in [0, 1]; 1 at the last update."""
         last = self.end - self.end % self.interval
         return min(epoch / last, 1.0) if last else 1.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that training needs to know; per-trial values are tensors of shape (trials,)."""
+    """Instructions for the training of a pack; per-trial values are tensors of shape (trials,)."""
 
     study: Study
     network: Network
@@ -68,7 +68,7 @@ class Plan:
     pixels: str
     data_dir: str | None
     val_fraction: float
-    noise_level: float | None  # None: no test on noisy images
+    noise_level: float | None  # None: no noisy test images
     debug_weights: bool
     debug_sparse: bool
     device: str
@@ -77,25 +77,25 @@ class Plan:
 
 
 def plan(configs: Sequence[Config]) -> Plan:
-    """The plan of a pack. Raises: ValueError if the trials cannot be one pack."""
+    """Return the plan of a pack. Raises: ValueError if the trials cannot be one pack."""
     return _plan(PackConfig(configs, configs[0].device))
 
 
 def steps(config: Config) -> list[Step]:
-    """The steps of a trial, each of which gives a row."""
+    """Return the steps of a trial; each gives one row of results."""
     return STUDIES[config.study](config).steps
 
 
 def keys_read(config: Config) -> frozenset[str]:
-    """The keys that this trial reads.
+    """Return the keys that this trial reads.
 
-    Found by planning the trial and watching, not from a list that could go stale: `percent_on` is read where
-    `kwinners` is True, `hebbian_grow` by the model that has it, and so on.
+    They are found by planning the trial and recording its reads, not from a list that could become outdated. For
+    example, `percent_on` is read if `kwinners` is True.
     """
     whole = PackConfig([config])
     if _plan(whole).updates is not None:
         return frozenset(whole.keys_read)
-    # No mask update ever comes: of what the method reads, its density is all that counts.
+    # Without mask updates, only the density that the method asks for matters.
     method = PackConfig([config])
     METHODS[config.model](method)
     return frozenset((whole.keys_read - method.keys_read - UPDATE_KEYS) | (method.keys_read & {"on_perc", "rules"}))
@@ -104,7 +104,7 @@ def keys_read(config: Config) -> frozenset[str]:
 def _plan(config: PackConfig) -> Plan:
     network = NETWORKS[config.network](config)
     method = METHODS[config.model](config)
-    # In float64: in float32, 0.3 of 15 weights would be 5, not 4.
+    # In float32, 0.3 of 15 weights would be 5, not 4.
     density = torch.as_tensor(method.density, dtype=torch.float64)
     is_sparse = bool((density < 1).any()) or method.sparse_type is not None
     updates = mask_updates(config, method)
@@ -133,13 +133,13 @@ def _plan(config: PackConfig) -> Plan:
         debug_sparse=config.debug_sparse,
         device=config.device,
         engine=config.engine,
-        # A CPU has no tf32.
+        # CPUs have no tf32.
         precision="float32" if config.device == "cpu" else config.precision,
     )
 
 
 def layer_densities(config: Config | PackConfig, network: Network, density: float) -> list[float]:
-    """Return the density of each layer: `layer_densities` over the layers that are not left dense."""
+    """Return the density of each layer: 1 for those left dense, the spread `config.layer_densities` for the others."""
     last = len(network.shapes) - 1
     dense = {0} if config.first_layer_dense else set()
     dense |= {last} if config.last_layer_dense else set()
@@ -149,10 +149,10 @@ def layer_densities(config: Config | PackConfig, network: Network, density: floa
 
 
 def mask_updates(config: Config | PackConfig, method: Method) -> Updates | None:
-    """Return when masks are updated; None if they never are."""
+    """Return the schedule of the mask updates; None if there are no updates."""
     if method.prune is None or not config.pruning_active:
         return None
-    # What the update after the last epoch grows is never trained: it would only spoil the network that was tested.
+    # Weights that are grown after the last epoch are never trained, so such an update would only harm the network.
     last = config.epochs if method.updates_after_last_epoch else config.epochs - 1
     early_stop = None
     if method.grow is not None and config.pruning_es:

@@ -1,4 +1,4 @@
-"""Which models, networks and studies read a key: found by planning trials, not from a list that could go stale."""
+"""Models, networks and studies that read a key, found by planning trials of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dynsparse.nn.mlp import NETWORKS
 from dynsparse.planning.plan import keys_read
 from dynsparse.studies import STUDIES
 
-# For each choice its values, and the trial in which they are tried. A study that prunes wants a model that does not.
+# For each choice, its values and the other keys of the trial that is planned. Studies that prune need a model that does
+# not.
 CHOICES: dict[str, tuple[Iterable[str], Mapping[str, Any]]] = {
     "model": (METHODS, {}),
     "network": (NETWORKS, {"kwinners": True}),
@@ -28,7 +29,7 @@ def keys_by_value(choice: str) -> dict[str, frozenset[str]]:
 
 
 def readers(key: str) -> dict[str, list[str]]:
-    """Return the values of `model`, `network` and `study` that read a key, where some of them do not.
+    """Return the values of `model`, `network` and `study` that read a key. A choice is left out if all or none read it.
 
     Example:
         >>> readers("hebbian_prune_perc")

@@ -106,7 +106,7 @@ def next_masks(
     fractions = [fraction] * (len(masks) - 1) + [fraction * rate]
     left = []
     for mask, score, each, its_fraction in zip(masks, scores, noise, fractions, strict=True):
-        n_pruned = mask_of.share(its_fraction, mask_of.count(mask))
+        n_pruned = mask_of.round_share(its_fraction, mask_of.count(mask))
         left.append(mask & ~mask_of.lowest(score.detach(), n_pruned, each, among=mask))
     return left
 

@@ -1,13 +1,14 @@
-"""The studies. A row of STUDIES is what `study="..."` picks: what a trial does, step by step.
+"""Studies: the steps of a trial, from one training to sweeps of sparsities and lottery tickets.
 
-To add one, write a function from a `Config` to a `Study` in a file of its own, and add a line here.
+`study="..."` selects a row of STUDIES. To add a study, write a function from a `Config` to a `Study` in its own file,
+and add a row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from dynsparse.studies.base import Change, Columns, NetworkState, Occasion, Parameters, Step, Study
+from dynsparse.studies.base import Change, Columns, NetworkState, Parameters, Step, StepContext, Study
 from dynsparse.studies.settings import StudySettings
 from dynsparse.studies.sweep import KINDS, sweep
 from dynsparse.studies.ticket import CRITERIA, INITS, ticket
@@ -23,8 +24,8 @@ __all__ = [
     "Change",
     "Columns",
     "NetworkState",
-    "Occasion",
     "Parameters",
     "Step",
+    "StepContext",
     "Study",
 ]

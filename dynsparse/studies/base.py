@@ -1,4 +1,4 @@
-"""A study: what a trial does, as a list of steps, each of which gives one row of its results."""
+"""A study: the steps of a trial, each of which gives one row of results."""
 
 from __future__ import annotations
 
@@ -21,52 +21,52 @@ class NetworkState(NamedTuple):
     """The networks of a pack: parameters and unit states, without the state of the optimizer."""
 
     parameters: Parameters
-    # State of the units that an engine saves: batch norm's gains, shifts and moments, duty cycles of k-winners.
+    # The state of the units as an engine saves it: gains, shifts and moments of batch norm, duty cycles of k-winners.
     # Empty: the initial state.
     units: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Occasion:
-    """What a step that changes the network can make the new one of."""
+class StepContext:
+    """Networks and random numbers available to a step that changes the network."""
 
     now: NetworkState
-    # "early": as it was at the study's `rewind_step`; "trained": as the last step with `keep` tested it.
+    # "early": the network at the study's `rewind_step`; "trained": the one that the last step with `keep` evaluated.
     kept: Mapping[str, NetworkState]
-    noise: Callable[[int], list[Tensor]]  # a number -> what breaks ties, for each weight; another for each number
-    drawn: Callable[[int], Parameters]  # a number -> weights and biases as at the beginning, but new ones
+    noise: Callable[[int], list[Tensor]]  # a number -> noise for each weight, to break ties; different for each number
+    draw: Callable[[int], Parameters]  # a number -> newly drawn initial weights and biases
 
 
-# The network that a step begins with, with fresh optimiser state.
-Change = Callable[[Occasion], NetworkState]
+# Returns the network that a step starts with. The optimizer state is reset.
+Change = Callable[[StepContext], NetworkState]
 
 
-# Of a row, beside what is measured; a tensor (trials,) where trials of a pack differ.
+# Columns of a row besides the metrics; a tensor (trials,) where the trials of a pack differ.
 Columns = Mapping[str, float | str | Tensor]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One row: change the network, if `begin` is there; train an epoch, if `train`; test it."""
+    """One row: change the network if there is a `begin`, train an epoch if `train`, then evaluate."""
 
     columns: Columns = field(default_factory=dict)
     begin: Change | None = None
     train: bool = True
-    keep: bool = False  # the network that this step tests is the `trained` one of later steps
-    epoch: int | None = None  # the number of epochs that training goes on from; None: from that of the step before
+    keep: bool = False  # keep the network that this step evaluates as "trained", for later steps
+    epoch: int | None = None  # set the epoch counter to this first; None: leave it
 
 
 @dataclass(frozen=True)
 class Study:
-    """What an engine and its trainer must know of a study."""
+    """Steps of a study, and what engine and trainer need to know about it."""
 
     steps: list[Step]
-    rewind_step: int | None = None  # of the optimiser, from 0, before which the network is the `early` one; None: never
-    shares_training: bool = False  # many trials begin with the same `epochs` of training
-    relu_only: bool = False  # under k-winners pruned units, which give 0, would win and be trained again
-    owns_masks: bool = False  # nothing else may change them
+    rewind_step: int | None = None  # keep the network before this optimizer step, from 0, as "early"; None: do not
+    shares_training: bool = False  # many trials start with the same `epochs` of training
+    relu_only: bool = False  # with k-winners, pruned units could win with their output of 0 and be trained again
+    owns_masks: bool = False  # nothing else may change the masks
 
 
-def training(n_epochs: int) -> list[Step]:
-    """So many epochs, and nothing else."""
+def train_steps(n_epochs: int) -> list[Step]:
+    """Return the steps of an ordinary training: one for each epoch."""
     return [Step()] * n_epochs

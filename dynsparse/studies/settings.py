@@ -1,6 +1,6 @@
-"""The configuration keys that studies read. `Config` says what each means.
+"""Configuration keys that studies read; `Config` documents them.
 
-For a pack, a key in which its trials may differ is a tensor of shape (trials,).
+In a pack, a key in which the trials may differ is a tensor of shape (trials,).
 """
 
 # ruff: noqa: D102
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class StudySettings(Protocol):
-    """What a study is built from: a Config, or the configuration of a pack."""
+    """A Config, or the combined configuration of a pack."""
 
     @property
     def epochs(self) -> int: ...

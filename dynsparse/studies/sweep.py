@@ -1,4 +1,4 @@
-"""Pruning after training, over a list of sparsities."""
+"""The study "sweep": prune a trained network to several sparsities."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from functools import partial
 from torch import Tensor
 
 from dynsparse.pruning import prune_units, prune_weights
-from dynsparse.studies.base import Columns, NetworkState, Occasion, Parameters, Step, Study, training
+from dynsparse.studies.base import Columns, NetworkState, Parameters, Step, StepContext, Study, train_steps
 from dynsparse.studies.settings import StudySettings
 
 
 def sweep(config: StudySettings) -> Study:
-    """Train once; then prune by each kind to each sparsity, and test: a row for each.
+    """Train once, then prune by each of `prune_kinds` to each of `sparsities`; each evaluation gives a row.
 
-    Every sparsity begins with the trained network; with `prune_iteratively` with the one before, as its retraining
-    left it. Retraining gives a row for each of its epochs, after the one that has `retrained` 0. Pruned weights stay 0
-    in it; pruned biases, which no mask holds, are trained again.
+    Each sparsity starts from the trained network. With `prune_iteratively` it starts from the retrained network of the
+    previous sparsity. The row after pruning has `retrained` 0, and each epoch of retraining adds a row. Pruned weights
+    stay 0 during retraining. Pruned biases have no mask and are trained again.
 
-    Reference: Song Han, Jeff Pool, John Tran and William Dally, Learning both Weights and Connections for Efficient
-    Neural Networks, 2015, https://arxiv.org/abs/1506.02626
+    Reference:
+        Song Han, Jeff Pool, John Tran and William Dally, Learning both Weights and Connections for Efficient Neural
+        Networks, 2015, https://arxiv.org/abs/1506.02626
     """
-    # Without training in between it would make no difference.
+    # Without retraining, pruning step by step gives the same networks.
     iterative = config.retrain_epochs > 0 and config.prune_iteratively
-    steps = training(config.epochs)
+    steps = train_steps(config.epochs)
     steps[-1] = replace(steps[-1], keep=True)
     for kind in config.prune_kinds:
         prune = KINDS[kind](config)
@@ -33,19 +34,19 @@ def sweep(config: StudySettings) -> Study:
             again = iterative and place > 0
             columns: Columns = {"pruning": kind, "sparsity": sparsity}
             begin = partial(_pruned, prune, sparsity, again)
-            # Retrained in the same order of examples whatever stands before it in the lists.
+            # Each sparsity is retrained on the same order of examples, whatever precedes it in the lists.
             epoch = None if again else config.epochs
             steps.append(Step({**columns, "retrained": 0}, begin, train=False, epoch=epoch))
             steps += [Step({**columns, "retrained": number + 1}) for number in range(config.retrain_epochs)]
     return Study(steps, relu_only="unit" in config.prune_kinds and config.retrain_epochs > 0)
 
 
-# From a network, a sparsity and noise to the pruned network.
+# Returns the pruned network of a network, a sparsity and noise.
 Prune = Callable[[Parameters, float, list[Tensor]], Parameters]
 
 
 def _weights(config: StudySettings) -> Prune:
-    # Read here, not when it prunes: `keys_read` looks at what a study is made of.
+    # The keys are read here, not while pruning, because `keys_read` only builds the study.
     biases_too, last_layer, scope = config.prune_biases, config.prune_last_layer, config.prune_scope
 
     def prune(network: Parameters, sparsity: float, noise: list[Tensor]) -> Parameters:
@@ -72,7 +73,7 @@ def _units(config: StudySettings) -> Prune:
 KINDS: dict[str, Callable[[StudySettings], Prune]] = {"weight": _weights, "unit": _units}
 
 
-def _pruned(prune: Prune, sparsity: float, again: bool, occasion: Occasion) -> NetworkState:
-    network = occasion.now if again else occasion.kept["trained"]
-    # The same noise for all sparsities, so that what is pruned at one is pruned at the next as well.
-    return network._replace(parameters=prune(network.parameters, sparsity, occasion.noise(0)))
+def _pruned(prune: Prune, sparsity: float, again: bool, context: StepContext) -> NetworkState:
+    network = context.now if again else context.kept["trained"]
+    # All sparsities use the same noise, so that a weight pruned at one sparsity is pruned at every higher one.
+    return network._replace(parameters=prune(network.parameters, sparsity, context.noise(0)))

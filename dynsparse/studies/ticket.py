@@ -1,4 +1,4 @@
-"""Lottery tickets: train, prune a part, set the rest back, train again."""
+"""The study "ticket", lottery tickets: train, prune some weights, rewind the others, and train again."""
 
 from __future__ import annotations
 
@@ -9,38 +9,40 @@ import torch
 from torch import Tensor
 
 from dynsparse.pruning import next_masks, rewound, round_fraction
-from dynsparse.studies.base import Columns, NetworkState, Occasion, Parameters, Step, Study
+from dynsparse.studies.base import Columns, NetworkState, Parameters, Step, StepContext, Study
 from dynsparse.studies.settings import StudySettings
 
 
 def ticket(config: StudySettings) -> Study:
-    """`prune_iter` rounds of pruning, which prune `prune_ratio` in all; each then trains for all `epochs` again.
+    """Prune `prune_ratio` of the weights in `prune_iter` rounds, and train for `epochs` before and after each.
 
-    Rows have the column `round`, 0 for the training before the first pruning, and `pruned_wanted`, the fraction that
-    all rounds so far were to prune; what they did prune is 1 - `density`.
+    Rows have the columns `round`, which is 0 before the first pruning, and `pruned_wanted`, the fraction that all
+    rounds so far were asked to prune. The fraction that they did prune is 1 - `density`.
 
-    Reference: Jonathan Frankle and Michael Carbin, The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural
-    Networks, 2019, https://arxiv.org/abs/1803.03635; rewinding to an early step: Jonathan Frankle, Gintare Karolina
-    Dziugaite, Daniel Roy and Michael Carbin, Linear Mode Connectivity and the Lottery Ticket Hypothesis, 2020,
-    https://arxiv.org/abs/1912.05671
+    References:
+        Jonathan Frankle and Michael Carbin, The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks,
+        2019, https://arxiv.org/abs/1803.03635
+
+        Jonathan Frankle, Gintare Karolina Dziugaite, Daniel Roy and Michael Carbin, Linear Mode Connectivity and the
+        Lottery Ticket Hypothesis, 2020, https://arxiv.org/abs/1912.05671 (rewinding to an early step)
     """
     fraction = round_fraction(config.prune_ratio, config.prune_iter)
-    set_back = INITS[config.init]
-    # 0, which nobody goes back to, where new values are drawn: so that all algorithms share one first training.
+    initialize = INITS[config.init]
+    # Newly drawn weights need no early network; a constant lets them share the first training with rewind_step=0.
     rewind_step = config.rewind_step if config.init == "original" else 0
     steps = [Step({"round": 0, "pruned_wanted": 0.0})] * config.epochs
     for number in range(1, config.prune_iter + 1):
-        begin = partial(_next, number, fraction, config.last_layer_rate, config.criterion, set_back)
+        begin = partial(_next, number, fraction, config.last_layer_rate, config.criterion, initialize)
         wanted = 1 - (1 - torch.as_tensor(fraction, dtype=torch.float64)) ** number
         columns: Columns = {"round": number, "pruned_wanted": wanted}
         steps += [Step(columns, begin if epoch == 0 else None) for epoch in range(config.epochs)]
     return Study(steps, rewind_step, shares_training=True, owns_masks=True)
 
 
-# From what there is, and the number of the round, to the network that the surviving weights are taken from.
-INITS: dict[str, Callable[[Occasion, int], NetworkState]] = {
-    "original": lambda occasion, number: occasion.kept["early"],
-    "reinit": lambda occasion, number: NetworkState(occasion.drawn(number), units={}),
+# Returns the network from which a round takes the surviving weights; the int is the number of the round.
+INITS: dict[str, Callable[[StepContext, int], NetworkState]] = {
+    "original": lambda context, number: context.kept["early"],
+    "reinit": lambda context, number: NetworkState(context.draw(number), units={}),
 }
 CRITERIA = ("l1", "random")
 
@@ -50,12 +52,12 @@ def _next(
     fraction: float | Tensor,
     last_layer_rate: float | Tensor,
     criterion: str,
-    set_back: Callable[[Occasion, int], NetworkState],
-    occasion: Occasion,
+    initialize: Callable[[StepContext, int], NetworkState],
+    context: StepContext,
 ) -> NetworkState:
-    """The network that a round begins with."""
-    now = occasion.now.parameters
+    """Return the network that a round starts with."""
+    now = context.now.parameters
     scores = [weight.abs() for weight in now.weights] if criterion == "l1" else None
-    masks = next_masks(now.masks, scores, fraction, occasion.noise(number), last_layer_rate)
-    start, units = set_back(occasion, number)
+    masks = next_masks(now.masks, scores, fraction, context.noise(number), last_layer_rate)
+    start, units = initialize(context, number)
     return NetworkState(Parameters(rewound(start.weights, masks), start.biases, masks), units)

@@ -1,5 +1,5 @@
-"""Training: a `Trainer` runs the epochs and mask updates of one trial, or of a pack of trials.
+"""Training: a `Trainer` runs the epochs and mask updates of a pack of trials.
 
-It asks an engine to compute and a plan for what comes next, and returns one row of metrics per epoch. Survival
-statistics and the cache of a first training, which several studies share, are here too.
+It follows a plan, computes with an engine, and returns one row of metrics per step. Survival statistics and the cache
+of a first training that several trials share are here too.
 """

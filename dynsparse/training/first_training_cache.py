@@ -40,7 +40,7 @@ def cache_key(configs: Sequence[Config], plan: Plan) -> Hashable:
 
 
 def load(key: Hashable) -> FirstTraining | None:
-    """Return the cached training of a key; None if there is none or the key is None."""
+    """Return the cached training of a key; None if it is not cached or the key is None."""
     cached = None if key is None else _cache.get(key)
     if cached is not None:
         _cache.move_to_end(key)

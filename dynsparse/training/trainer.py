@@ -15,7 +15,7 @@ from dynsparse.engines.base import Sums, UpdateContext, initial_parameters, tie_
 from dynsparse.methods import MaskUpdate
 from dynsparse.planning.plan import plan
 from dynsparse.random import Purpose
-from dynsparse.studies import Columns, NetworkState, Occasion, Parameters
+from dynsparse.studies import Columns, NetworkState, Parameters, StepContext
 from dynsparse.studies.base import Step
 from dynsparse.training import first_training_cache
 from dynsparse.training.first_training_cache import FirstTraining
@@ -147,7 +147,7 @@ class Trainer:
 
     def _compute_step(self, step: Step) -> list[Row | None]:
         if step.begin is not None:
-            self._replace_network(step.begin(self._occasion()))
+            self._replace_network(step.begin(self._step_context()))
         if step.epoch is not None:
             self.epoch = step.epoch
         columns: dict[str, Tensor] = {}
@@ -160,7 +160,7 @@ class Trainer:
             self._kept["trained"] = self._network()
         updates, failed = self._update_masks_if_due() if step.train else (None, None)
         # Survival is followed even where nobody logs it, because it may end the mask updates.
-        survivors = self._survival.after(updates) if updates else self._survival.unknown(len(self.engine.masks))
+        survivors = self._survival.update(updates) if updates else self._survival.unknown(len(self.engine.masks))
         if self.plan.debug_sparse:
             columns |= mask_update_metrics(self.engine.masks, updates, survivors)
         if step.train:
@@ -231,12 +231,12 @@ class Trainer:
         self.engine = engines.start(self.plan, network.parameters)
         self.engine.load_state_dict({**self.engine.state_dict(), **network.units})
 
-    def _occasion(self) -> Occasion:
-        """Return what a step of the study can make the next network of."""
+    def _step_context(self) -> StepContext:
+        """Return the networks and random numbers that a step of the study may use."""
         layers = range(len(self.plan.network.shapes))
-        return Occasion(
+        return StepContext(
             now=self._network(),
             kept=self._kept,
             noise=lambda number: [tie_noise(self.plan, Purpose.PRUNE_TRAINED, layer, number) for layer in layers],
-            drawn=lambda number: initial_parameters(self.plan, number),
+            draw=lambda number: initial_parameters(self.plan, number),
         )

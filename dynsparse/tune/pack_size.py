@@ -9,7 +9,7 @@ from ray import tune
 
 from dynsparse.config import Config
 from dynsparse.experiment import Experiment, ExperimentError
-from dynsparse.planning.packs import WIDEST, read_pack
+from dynsparse.planning.packs import WIDEST, parse_pack
 
 
 def widest_pack(
@@ -17,7 +17,7 @@ def widest_pack(
 ) -> int:
     """How many trials of a grid may be trained together; 1: each by itself. Raises: ExperimentError."""
     try:
-        asked = read_pack(pack)
+        asked = parse_pack(pack)
     except ValueError as error:
         raise ExperimentError(str(error)) from error
     if asked == "off":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from dynsparse.planning.packs import filled_up, join, moved, select
+from dynsparse.planning.packs import fill_width, join_trials, select_trials, to_device
 from dynsparse.training.trainer import Trainer
 from dynsparse.tune.packed_trial import Job, Member, Report
 
@@ -22,7 +22,7 @@ Got = TypeVar("Got")
 class Group:
     """A Trainer and the members that it trains. It is built when the first step is due.
 
-    The Trainer is as wide as `filled_up` says: beside the members it has copies, and the rows of members that have
+    The Trainer is as wide as `fill_width` says: beside the members it has copies, and the rows of members that have
     left. Nobody looks at these. Where a smaller width will do, the others move into it.
 
     Args:
@@ -40,12 +40,12 @@ class Group:
 
     def start(self) -> Trainer:
         """The Trainer, no wider than need be. Raises: TrialError, DataError, and whatever else the building does."""
-        filling = filled_up([member.config.seed for member in self.members])
+        filling = fill_width([member.config.seed for member in self.members])
         if self.trainer is None:
-            state = join([self._states[i] for i in filling]) if self.n_rows else None
+            state = join_trials([self._states[i] for i in filling]) if self.n_rows else None
             self.trainer, self._states = self._built(filling, state), []
         elif len(filling) < len(self.trainer.errors):
-            state = select(self.trainer.state_dict(), [self._places[i] for i in filling])
+            state = select_trials(self.trainer.state_dict(), [self._places[i] for i in filling])
             # It goes before the next one comes.
             self.trainer = None
             self.trainer = self._built(filling, state)
@@ -79,14 +79,14 @@ class Group:
         share = (time.monotonic() - started) / len(members)
         self.n_rows = trainer.n_rows
         is_due = trainer.is_done or self.n_rows % self._job.checkpoint_epochs == 0
-        state = moved(trainer.state_dict(), "cpu") if is_due else None
+        state = to_device(trainer.state_dict(), "cpu") if is_due else None
 
         def advance(number: int) -> Report:
             member, place = members[number], self._places[number]
             numbers = rows[place]
             if numbers is None:
                 return member.fail(f"TrialError: {trainer.errors[place]}", self.n_rows - 1)
-            return member.advance(numbers, self.n_rows, share, None if state is None else select(state, [place]))
+            return member.advance(numbers, self.n_rows, share, None if state is None else select_trials(state, [place]))
 
         reports = dict(zip(members, at_once(advance, range(len(members))), strict=True))
         self._go_on_without({member for member, report in reports.items() if report["done"]})

@@ -16,7 +16,7 @@ from ray.exceptions import OutOfMemoryError
 from dynsparse.config import Config
 from dynsparse.experiment import axes
 from dynsparse.io.storage import Folder
-from dynsparse.planning.packs import pack_up
+from dynsparse.planning.packs import group_into_packs
 from dynsparse.results.grid_status import scan
 from dynsparse.results.trial_folder import State, folder_name
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
@@ -91,7 +91,7 @@ class Launch:
             todo = grid.todo(retry_failed=False)
 
     def _tuner(self, configs: Sequence[Config], width: int, callbacks: list[tune.Callback]) -> tune.Tuner:
-        packs = pack_up(configs, width) if width > 1 else [[place] for place in range(len(configs))]
+        packs = group_into_packs(configs, width) if width > 1 else [[place] for place in range(len(configs))]
         is_packed = any(len(pack) > 1 for pack in packs)
         if is_packed:
             n = len(packs)

@@ -76,7 +76,7 @@ class TestByHand:
         assert masks.density(mask[0]).dtype is torch.float64
 
     def test_share_rounds_halves_to_even(self):
-        assert masks.share(0.5, torch.tensor([1, 3, 5, 7])).tolist() == [0, 2, 2, 4]
+        assert masks.round_share(0.5, torch.tensor([1, 3, 5, 7])).tolist() == [0, 2, 2, 4]
 
 
 @pytest.mark.parametrize("leading", LEADING)
@@ -133,9 +133,9 @@ def test_share_is_pythons_round():
     numbers = torch.arange(400)
     for fraction in fractions:
         wanted = [round(fraction * n) for n in range(400)]
-        assert masks.share(fraction, numbers).tolist() == wanted
-        assert masks.share(torch.tensor(fraction, dtype=torch.float64), numbers).tolist() == wanted
-    each_its_own = masks.share(torch.tensor(fractions, dtype=torch.float64), torch.tensor(35))
+        assert masks.round_share(fraction, numbers).tolist() == wanted
+        assert masks.round_share(torch.tensor(fraction, dtype=torch.float64), numbers).tolist() == wanted
+    each_its_own = masks.round_share(torch.tensor(fractions, dtype=torch.float64), torch.tensor(35))
     assert each_its_own.tolist() == [round(fraction * 35) for fraction in fractions]
     assert each_its_own.dtype is torch.int64
 

@@ -14,14 +14,14 @@ from dynsparse.planning.packs import (
     PER_TRIAL,
     WIDTHS,
     PackConfig,
-    filled_up,
-    join,
-    moved,
+    fill_width,
+    group_into_packs,
+    join_trials,
     pack_key,
-    pack_up,
-    read_pack,
-    select,
-    width_of,
+    pack_width,
+    parse_pack,
+    select_trials,
+    to_device,
 )
 from dynsparse.planning.plan import plan
 from dynsparse.training import first_training_cache
@@ -217,7 +217,10 @@ def test_trials_that_cannot_be_one_pack_are_refused_with_the_keys(others: list[d
     for make in (PackConfig, Trainer):
         with pytest.raises(ValueError) as error:
             make(configs)
-        assert str(error.value) == f"These trials cannot be trained as one pack: they differ in {named}."
+        assert str(error.value) == (
+            f"These trials cannot be trained as one pack: they must be equal in {named}, but differ. Group them with "
+            "group_into_packs."
+        )
     assert len({pack_key(config) for config in configs}) > 1
 
 
@@ -225,7 +228,7 @@ def test_trials_that_cannot_be_one_pack_are_refused_with_the_keys(others: list[d
 
 
 def packed(width: int, *trials: dict[str, Any]) -> list[list[int]]:
-    return pack_up([Config.of({**BASE, **trial}) for trial in trials], width)
+    return group_into_packs([Config.of({**BASE, **trial}) for trial in trials], width)
 
 
 def test_trials_of_one_kind_are_packed_in_the_order_of_the_grid() -> None:
@@ -256,7 +259,7 @@ def test_every_trial_is_in_one_pack_and_no_pack_is_too_wide(width: int) -> None:
         Config.of({**BASE, "seed": i * i % 7, "on_perc": (i + 1) / 60, "model": ("SET", "RigL")[i % 3 > 0]})
         for i in range(50)
     ]
-    packs = pack_up(trials, width)
+    packs = group_into_packs(trials, width)
     assert sorted(place for pack in packs for place in pack) == list(range(50))
     for pack in packs:
         assert 1 <= len(pack) <= width
@@ -264,35 +267,35 @@ def test_every_trial_is_in_one_pack_and_no_pack_is_too_wide(width: int) -> None:
 
 
 def test_widths_are_few_and_hardly_more_than_is_needed() -> None:
-    widths = [width_of(n) for n in (1, 2, 3, 4, 5, 6, 7, 9, 13, 33, 49, 129, 432, 512)]
+    widths = [pack_width(n) for n in (1, 2, 3, 4, 5, 6, 7, 9, 13, 33, 49, 129, 432, 512)]
     assert widths == [1, 2, 3, 4, 6, 6, 8, 12, 16, 48, 64, 144, 432, 512]
     assert len(WIDTHS) == 40
-    assert all(n <= width_of(n) < 1.5 * n for n in range(1, 513))
-    assert all(width_of(n) < 1.25 * n for n in range(65, 513))
+    assert all(n <= pack_width(n) < 1.5 * n for n in range(1, 513))
+    assert all(pack_width(n) < 1.25 * n for n in range(65, 513))
 
 
 def test_a_pack_is_filled_up_with_copies_so_that_each_seed_has_equally_many() -> None:
-    assert filled_up([7]) == [0]
-    assert filled_up([7] * 5) == [0, 1, 2, 3, 4, 4]
+    assert fill_width([7]) == [0]
+    assert fill_width([7] * 5) == [0, 1, 2, 3, 4, 4]
     # Two seeds go into 12 with six each; five seeds of seven into 48 with nine each.
-    assert filled_up([1] * 5 + [2] * 4) == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 8]
-    five = filled_up([seed for seed in range(5) for _ in range(7)])
+    assert fill_width([1] * 5 + [2] * 4) == [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 8]
+    five = fill_width([seed for seed in range(5) for _ in range(7)])
     assert len(five) == 45 and five[:11] == [0, 1, 2, 3, 4, 5, 6, 6, 6, 7, 8]
     # Two of eight are more than the 12 that nine trials need.
-    assert filled_up([1] * 8 + [2]) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8]
+    assert fill_width([1] * 8 + [2]) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8]
     # Where some trials of a grid have left.
-    assert filled_up([1, 2, 1]) == [0, 2, 1]
+    assert fill_width([1, 2, 1]) == [0, 2, 1]
 
 
 @pytest.mark.parametrize(("value", "read"), [("auto", "auto"), ("off", "off"), ("12", 12), (512, 512), (1, 1)])
 def test_what_a_user_may_ask_for(value: object, read: object) -> None:
-    assert read_pack(value) == read
+    assert parse_pack(value) == read
 
 
 @pytest.mark.parametrize("value", [0, -1, "many", 513, 2.5, "", None, True])
 def test_what_a_user_may_not_ask_for(value: object) -> None:
     with pytest.raises(ValueError, match=r"pack must be 'auto', 'off' or a number of trials from 1 to 512, got "):
-        read_pack(value)
+        parse_pack(value)
 
 
 # The state of some trials of a pack
@@ -329,14 +332,16 @@ def test_a_trial_of_a_pack_goes_on_alone_and_trials_that_were_alone_as_a_pack(va
         after(trainer, 5)
     state = together.state_dict()
     for i, trainer in enumerate(alone):
-        assert_near(select(state, [i]), trainer.state_dict())
-    torch.testing.assert_close(join([select(state, [i]) for i in range(3)]), state, rtol=0, atol=0, equal_nan=True)
+        assert_near(select_trials(state, [i]), trainer.state_dict())
+    torch.testing.assert_close(
+        join_trials([select_trials(state, [i]) for i in range(3)]), state, rtol=0, atol=0, equal_nan=True
+    )
 
     # Each side goes on from what the other side had.
     joined, apart = Trainer(configs), [Trainer([config]) for config in configs]
-    joined.load_state_dict(join([trainer.state_dict() for trainer in alone]))
+    joined.load_state_dict(join_trials([trainer.state_dict() for trainer in alone]))
     for i, trainer in enumerate(apart):
-        trainer.load_state_dict(moved(select(state, [i]), "cpu"))
+        trainer.load_state_dict(to_device(select_trials(state, [i]), "cpu"))
     for _ in range(2):
         rows = joined.step()
         for row, was_packed, was_alone in zip(rows, apart, alone, strict=True):
@@ -348,7 +353,7 @@ def test_a_trial_of_a_pack_goes_on_alone_and_trials_that_were_alone_as_a_pack(va
 def test_what_is_selected_is_a_copy_and_may_be_repeated() -> None:
     trainer = Trainer(pack(model="SET")[:3])
     state = trainer.state_dict()
-    some = select(state, [2, 0, 0])
+    some = select_trials(state, [2, 0, 0])
     assert torch.equal(some["engine"]["weights"][0], state["engine"]["weights"][0][torch.tensor([2, 0, 0])])
     assert some["errors"] == [None] * 3
     some["engine"]["weights"][0].zero_()
@@ -359,7 +364,7 @@ def test_trials_that_are_not_equally_far_are_not_joined() -> None:
     near, far = (Trainer([config]) for config in pack(model="SET")[:2])
     far.step()
     with pytest.raises(ValueError, match=r"the trials are at different steps: \[0, 1\]"):
-        join([near.state_dict(), far.state_dict()])
+        join_trials([near.state_dict(), far.state_dict()])
 
 
 def test_a_first_training_is_remembered_of_narrow_packs_only() -> None:

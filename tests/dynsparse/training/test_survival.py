@@ -53,10 +53,10 @@ def test_survival_worked_example() -> None:
         update(((2,), (3, 4)), ((1,), (2,))),
         update(((1,), (2,)), ((0,), (1,))),
     ]
-    after_first = survival.after(first)
+    after_first = survival.update(first)
     assert torch.stack([*after_first.layers, after_first.average, after_first.overall]).isnan().all()
 
-    survivors = survival.after(second)
+    survivors = survival.update(second)
     assert torch.stack(survivors.layers).tolist()[:2] == [[3 / 4, 0], [1 / 2, 1]]
     # In the last layer the second trial had grown nothing.
     assert survivors.layers[2].tolist() == pytest.approx([1, NAN], nan_ok=True)
@@ -64,7 +64,7 @@ def test_survival_worked_example() -> None:
     assert survivors.overall.tolist() == [5 / 7, 1 / 2]
 
     # From now on the weights that the second update grew are followed, and no longer those of the first.
-    survivors = survival.after(
+    survivors = survival.update(
         [update(((8,), ()), ((), ())), update(((2,), ()), ((2,), ())), update(((), ()), ((), ()))]
     )
     assert torch.stack(survivors.layers).tolist() == [[1 / 2, 0], [0, 1], [0, 0]]
@@ -72,16 +72,16 @@ def test_survival_worked_example() -> None:
 
 def test_a_weight_that_is_dropped_and_grows_again_later_is_not_followed_twice() -> None:
     survival = Survival(1, None)
-    survival.after([update(((0,), (1, 2))), update(((0,), (1,)))])
-    survival.after([update(((0,), ())), update(((0,), ()))])
-    survivors = survival.after([update(((0, 1), ())), update(((0,), ()))])
+    survival.update([update(((0,), (1, 2))), update(((0,), (1,)))])
+    survival.update([update(((0,), ())), update(((0,), ()))])
+    survivors = survival.update([update(((0, 1), ())), update(((0,), ()))])
     assert survivors.layers[0].isnan().all(), "nothing had grown in the update before"
 
 
 def test_a_single_layer_has_no_average_without_the_last() -> None:
     survival = Survival(1, None)
-    survival.after([update(((0,), (1,)))])
-    survivors = survival.after([update(((0, 1), (2,)))])
+    survival.update([update(((0,), (1,)))])
+    survivors = survival.update([update(((0, 1), (2,)))])
     assert survivors.layers[0].tolist() == survivors.overall.tolist() == [1]
     assert survivors.average.isnan().all()
 
@@ -92,9 +92,9 @@ def test_a_single_layer_has_no_average_without_the_last() -> None:
 def stops_after(shares: Sequence[float], **rule: Any) -> int | None:
     """After how many updates of which survival is known a trial stops."""
     survival = Survival(1, EarlyStop(**{"threshold": 0.3, "window": 1, "patience": 0, **rule}))
-    survival.after(layers(0, 0))
+    survival.update(layers(0, 0))
     for n, share in enumerate(shares, start=1):
-        assert survival.after(layers(n, share)).average.tolist() == [share]
+        assert survival.update(layers(n, share)).average.tolist() == [share]
         if survival.stopped.all():
             return n
     return None
@@ -126,19 +126,19 @@ def test_an_update_before_which_nothing_had_grown_says_nothing_about_survival() 
     survival = Survival(1, EarlyStop(threshold=1.0, window=2, patience=0))
     nothing = [update(((0, 1), ())), update(((0, 1), ()))]
     for _ in range(5):
-        survival.after(nothing)
+        survival.update(nothing)
     assert not survival.stopped.any()
 
 
 def test_each_trial_stops_by_itself_and_then_reports_no_survivors() -> None:
     survival = Survival(2, EarlyStop(threshold=0.5, window=1, patience=0))
     dies, lives = ((0,), (1, 2)), ((0, 1, 2), (3,))
-    survival.after([update(dies, dies), update(dies, dies)])
-    survivors = survival.after([update(((0,), (3,)), lives), update(((0,), (3,)), lives)])
+    survival.update([update(dies, dies), update(dies, dies)])
+    survivors = survival.update([update(((0,), (3,)), lives), update(((0,), (3,)), lives)])
     assert survivors.average.tolist() == [0, 1]
     assert survival.stopped.tolist() == [True, False]
     # The masks of the first trial stay, and all that it has grown is active; but its updates have ended.
-    survivors = survival.after([update(((0, 3), ()), ((0, 3), (4,))), update(((0, 3), ()), ((0, 3), (4,)))])
+    survivors = survival.update([update(((0, 3), ()), ((0, 3), (4,))), update(((0, 3), ()), ((0, 3), (4,)))])
     for share in (*survivors.layers, survivors.average, survivors.overall):
         assert share.tolist() == pytest.approx([NAN, 1], nan_ok=True)
 
@@ -151,7 +151,7 @@ def test_it_continues_from_its_state(n_before: int) -> None:
     updates = [layers(n, share) for n, share in enumerate(shares)]
 
     def go(survival: Survival, part: list[list[MaskUpdate]]) -> str:
-        return repr([(survival.after(each), survival.stopped) for each in part])
+        return repr([(survival.update(each), survival.stopped) for each in part])
 
     undisturbed, interrupted, resumed = (Survival(1, rule) for _ in range(3))
     go(undisturbed, updates[:n_before])
