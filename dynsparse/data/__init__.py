@@ -1,7 +1,7 @@
 """Data sets as tensors in memory: loading, download, splits, noise and the order of examples.
 
-A row of `DATASETS` says what is known of a data set before it is loaded, and how to load it. One copy of a data set
-is shared by all trials of a machine.
+A row of `DATASETS` has the sizes of a data set and a function that loads it. All trials on a machine share one copy
+of a data set.
 """
 
 from dynsparse.data.datasets import DATASETS, PIXELS, Arrays, Dataset, Images, Source, load_dataset

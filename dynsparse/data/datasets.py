@@ -1,4 +1,4 @@
-"""Data sets as tensors in memory: what they are, and how they are loaded."""
+"""Data sets as tensors in memory, and the table of those that can be loaded."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynsparse.config import unknown
 from dynsparse.data.download import DataError, describe_error, fetch_files, requested_data_dir
 from dynsparse.io.shared_arrays import cache_dir, load_or_make
 
-# train_x, train_y, test_x, test_y. Shapes: x (examples, ...), uint8 pixels; y (examples,), classes from 0 on.
+# train_x, train_y, test_x, test_y. Shapes: x (examples, ...), uint8 pixels; y (examples,), classes from 0.
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images as they are stored, most often 8 bits a pixel, and what makes numbers of them: (pixel - mean) * scale."""
+    """Images as stored, mostly with 8 bits per pixel, and their normalisation: (pixel - mean) * scale."""
 
     pixels: np.ndarray  # (examples, input_size), uint8; or float32 and normalised already
     mean: float = 0.0
     scale: float = 1.0  # one over the standard deviation
 
-    # It outlives whoever asks first; a tensor made in inference mode could never be trained on.
+    # The cached tensor may be created in inference mode but used in training, which refuses inference tensors.
     @cached_property
     @torch.inference_mode(False)
     def normalised(self) -> Tensor:
-        """Four times the memory, for who computes on all of them. Shapes: (examples, input_size), float32."""
+        """The images as numbers, cached in four times the memory. Shapes: (examples, input_size), float32."""
         return torch.from_numpy(self.pixels) if self.pixels.dtype == np.float32 else self.normalise()
 
     def normalise(self) -> Tensor:
-        """A copy of them as numbers, which is not kept. Shapes: as above."""
-        # The same as scaling pixels, mean and std to [0, 1] first, which is how they are usually quoted.
+        """Return the images as numbers, without caching them. Shapes: (examples, input_size), float32."""
+        # Equal to scaling pixels, mean and std to [0, 1] first, as they are usually quoted.
         return torch.from_numpy(self.pixels.astype(np.float32)).sub_(self.mean).mul_(self.scale)
 
-    def at(self, index: Tensor) -> Images:
-        """Some of them."""
+    def select(self, index: Tensor) -> Images:
+        """Return the images at some indices."""
         return replace(self, pixels=self.pixels[index.numpy()])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory, shared by the trials of a process: do not write into it.
+    """A data set in memory. The trials of a process share it, so it must not be changed.
 
     Shapes: images (examples, input_size); y (examples,), int64, in [0, num_classes).
     """
@@ -60,7 +61,7 @@ class Dataset:
 
     @property
     def input_size(self) -> int:
-        """Pixels of one example, all channels together."""
+        """The number of pixels of one example, over all channels."""
         return int(self.train.pixels.shape[1])
 
     @property
@@ -76,21 +77,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Source:
-    """A row of `DATASETS`: what is known of a data set before it is loaded, and how to load it."""
+    """A row of `DATASETS`: the sizes of a data set, and a function that loads it."""
 
     input_size: int
     num_classes: int
-    read: Callable[[Path, bool], Arrays]  # (folder, download); True: download into the folder first
-    files: tuple[str, ...] = ()  # what `read` needs in the folder; empty: the data comes with a dependency
+    read: Callable[[Path, bool], Arrays]  # (folder, download); True downloads into the folder first
+    files: tuple[str, ...] = ()  # files that `read` needs in the folder; empty if a dependency contains the data
 
 
 def _read_digits(folder: Path, download: bool) -> Arrays:
-    """The 1797 digits that scikit-learn embeds: 8x8 pixels from 0 to 16.
+    """Return the 1797 digits that scikit-learn contains: 8x8 pixels from 0 to 16.
 
-    They come without a test set. Of the images sorted by class, in file order within a class, every fifth is
-    a test example, beginning with the first: 360 of them, a fifth of every class.
+    They have no test set. Of the images sorted by class, in file order within a class, every fifth becomes a test
+    example, starting with the first. This gives 360 test examples, a fifth of each class.
     """
-    # Imported here, as torchvision below: importing both takes three seconds, longer than many a trial.
+    # Imported here, like torchvision below: importing both takes three seconds, longer than some trials.
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -101,26 +102,26 @@ def _read_digits(folder: Path, download: bool) -> Arrays:
 
 
 def _read_torchvision(class_name: str, folder: Path, download: bool, **options: str) -> Arrays:
-    """A data set of torchvision's, pixels in the order of its files: EMNIST's images lie on their side."""
+    """Return a data set of torchvision with pixels in the order of its files, so EMNIST's images are transposed."""
     from torchvision import datasets
 
     def read(train: bool) -> tuple[np.ndarray, np.ndarray]:
         part = getattr(datasets, class_name)(root=folder, train=train, download=download, **options)
         x = np.asarray(part.data)
-        # torchvision has moved the channels of colour images last; the files have them first.
+        # The files have the channels of colour images first; torchvision has moved them last.
         return x if x.ndim == 3 else np.moveaxis(x, 3, 1), np.asarray(part.targets)
 
     return *read(True), *read(False)
 
 
 def _idx_files(folder: str, train: str, test: str) -> tuple[str, ...]:
-    """The four files of a data set in MNIST's format, as torchvision names them."""
+    """Return torchvision's names for the four files of a data set in MNIST's format."""
     return tuple(
         f"{folder}/raw/{part}-{content}-ubyte" for part in (train, test) for content in ("images-idx3", "labels-idx1")
     )
 
 
-# To add a data set, add a row, here or from a program before it makes a Config.
+# To add a data set, add a row here, or from your program before it creates a Config.
 DATASETS: dict[str, Source] = {
     "digits": Source(64, 10, _read_digits),
     "MNIST": Source(784, 10, partial(_read_torchvision, "MNIST"), _idx_files("MNIST", "train", "t10k")),
@@ -146,7 +147,7 @@ DATASETS: dict[str, Source] = {
 }
 
 
-# How pixels become numbers: mean and scale of (pixel - mean) * scale, over the whole training set.
+# Mean and scale of the normalisation (pixel - mean) * scale, from the training set and its moments.
 PIXELS: dict[str, Callable[[np.ndarray, dict[str, float]], tuple[float, float]]] = {
     "standard": lambda train, moments: (moments["mean"], 1 / moments["std"]),
     "unit": lambda train, moments: (0.0, 1 / float(train.max())),
@@ -154,22 +155,23 @@ PIXELS: dict[str, Callable[[np.ndarray, dict[str, float]], tuple[float, float]]]
 
 
 def load_dataset(name: str, data_dir: str | None = None, pixels: str = "standard") -> Dataset:
-    """The data set of that name in `DATASETS`, read from the folder that is asked for, or downloaded into it.
+    """Return a data set, read from a folder or downloaded into it.
 
     Args:
-        data_dir: a folder, or that of a store (s3://bucket/folder), from which it is fetched once to each machine;
-            None: DYNSPARSE_DATA_DIR, or a cache folder of the user's.
-        pixels: of PIXELS: "standard", with mean 0 and standard deviation 1; "unit", in [0, 1].
+        name: a row of DATASETS.
+        data_dir: a folder, or the URI of an object store (s3://bucket/folder), from which each machine fetches the
+            files once. None: DYNSPARSE_DATA_DIR if set, else the user's cache folder.
+        pixels: a row of PIXELS: "standard" (mean 0 and standard deviation 1) or "unit" (in [0, 1]).
 
-    Raises: DataError if the data set is not there and cannot be downloaded, or if its files are damaged.
+    Raises: DataError if the data set is unknown, cannot be downloaded or is damaged.
     """
     if name not in DATASETS:
-        raise DataError(f"unknown dataset_name {name!r}; choose from {', '.join(DATASETS)}")
+        raise DataError(unknown("dataset_name", name, DATASETS))
     return _load(name, DATASETS[name], requested_data_dir(data_dir) or str(cache_dir()), pixels)
 
 
-# A process trains many trials on the same data. Two data sets are kept, for a grid over them, and no more: the torch
-# engine takes 700 MB for the largest.
+# A process trains many trials on the same data. It keeps two data sets, for a grid over data sets, and no more: for the
+# largest, the torch engine needs 700 MB.
 @lru_cache(maxsize=2)
 @torch.inference_mode(False)
 def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
@@ -180,18 +182,18 @@ def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
             train_x, train_y, test_x, test_y = source.read(folder, False)
             _check(source, train_x, train_y)
             _check(source, test_x, test_y)
-        except Exception as error:  # torchvision raises whatever the damaged bytes lead it to
+        except Exception as error:  # For damaged files, torchvision raises many types of errors.
             if not source.files:
                 raise
             raise DataError(
-                f"{name} in {folder} cannot be read; its files may be damaged ({describe_error(error)}). Replace them, "
-                f"or delete them to have them downloaded again: {', '.join(source.files)}"
+                f"{name} in {folder} cannot be read, its files may be damaged ({describe_error(error)}). Replace these "
+                f"files, or delete them to download them again: {', '.join(source.files)}."
             ) from error
         mean, std = _moments(train_x)
         flat_train, flat_test = (x.reshape(len(x), -1) for x in (train_x, test_x))
         return (flat_train, train_y.astype(np.int64), flat_test, test_y.astype(np.int64)), {"mean": mean, "std": std}
 
-    # What comes with a package is small, and there in an instant.
+    # Data that comes with a package is small and loads at once, so it is not cached on disk.
     files = [folder / file for file in source.files]
     (train_x, train_y, test_x, test_y), moments = load_or_make(name, files, read) if files else read()
     mean, scale = PIXELS[pixels](train_x, moments)
@@ -202,18 +204,18 @@ def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
 
 
 def _check(source: Source, x: np.ndarray, y: np.ndarray) -> None:
-    """Raises: ValueError if images and labels are not those of the data set."""
+    """Check the sizes of images and labels. Raises: ValueError."""
     if len(x) != len(y) or len(x) == 0:
-        raise ValueError(f"{len(x)} images and {len(y)} labels")
+        raise ValueError(f"images and labels must have the same number, got {len(x)} images and {len(y)} labels")
     if x[0].size != source.input_size:
-        raise ValueError(f"{x[0].size} pixels in an image instead of {source.input_size}")
+        raise ValueError(f"an image must have {source.input_size} pixels, got {x[0].size}")
     if not 0 <= y.min() <= y.max() < source.num_classes:
-        raise ValueError(f"labels from {y.min()} to {y.max()} instead of 0 to {source.num_classes - 1}")
+        raise ValueError(f"labels must be from 0 to {source.num_classes - 1}, got {y.min()} to {y.max()}")
 
 
 def _moments(pixels: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation over all pixels, in the pixels' own unit."""
-    # In integers until the end: exact, so the same on every machine and with any number of threads.
+    """Return the mean and the standard deviation of all pixels, in the unit of the pixels."""
+    # Integer arithmetic until the end is exact, so the result is the same on every machine with any number of threads.
     counts = torch.bincount(torch.from_numpy(pixels).flatten()).tolist()
     n = sum(counts)
     total = sum(value * count for value, count in enumerate(counts))

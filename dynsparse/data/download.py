@@ -1,4 +1,4 @@
-"""The files of data sets: where they are looked for, and how they come there, by download or from a store."""
+"""Files of data sets: the folder they are in, and how they are downloaded or fetched from an object store."""
 
 from __future__ import annotations
 
@@ -16,46 +16,49 @@ from filelock import FileLock
 from dynsparse.io.atomic import move_file
 from dynsparse.io.shared_arrays import cache_dir
 
-# A download fails when an address does not answer, or sends nothing, for so long.
+# A download fails if the server does not answer, or sends nothing, for this long.
 DOWNLOAD_TIMEOUT_SECONDS = 5.0
 
 
 class DataError(Exception):
-    """A data set that cannot be had; the message says what to do."""
+    """A data set that cannot be loaded. The message says what to do."""
 
 
 def requested_data_dir(data_dir: str | None) -> str | None:
-    """`data_dir`, else DYNSPARSE_DATA_DIR: a folder, from the root, or that of a store (s3://bucket/folder)."""
-    where = data_dir or os.environ.get("DYNSPARSE_DATA_DIR")
-    if not where or "://" in where:
-        return where or None
-    return str(Path(where).expanduser().absolute())
+    """Return `data_dir`, or else DYNSPARSE_DATA_DIR, as an absolute path or URI; None if neither is set."""
+    location = data_dir or os.environ.get("DYNSPARSE_DATA_DIR")
+    if not location or "://" in location:
+        return location or None
+    return str(Path(location).expanduser().absolute())
 
 
 def resolve_data_dir(data_dir: str | None) -> Path:
-    """The folder of the data sets on this machine: that which is asked for, or in the user's cache.
+    """Return the local folder of the data sets: the requested one, or one in the user's cache.
 
-    What a store has is fetched into the cache, once to each machine.
+    Files from an object store are fetched into the cache once per machine.
     """
-    where = requested_data_dir(data_dir)
-    if where is None:
+    location = requested_data_dir(data_dir)
+    if location is None:
         return cache_dir()
-    if "://" in where:
-        return cache_dir() / "fetched" / hashlib.sha256(where.encode()).hexdigest()[:12]
-    return Path(where)
+    if "://" in location:
+        return cache_dir() / "fetched" / hashlib.sha256(location.encode()).hexdigest()[:12]
+    return Path(location)
 
 
 def missing_files(files: Sequence[str], folder: Path) -> list[str]:
-    """Those of the files that the folder has not."""
-    # Unlike Path.is_file, os.path.isfile does not raise where the folder may not be entered.
+    """Return the files that are not in the folder."""
+    # Unlike Path.is_file, os.path.isfile does not raise if the folder is not readable.
     return [file for file in files if not os.path.isfile(folder / file)]
 
 
 def fetch_files(name: str, files: Sequence[str], data_dir: str, download: Callable[[Path], object]) -> Path:
-    """The folder of a data set, with all its files in it: downloaded or fetched if they are not there.
+    """Return the folder of a data set after downloading or fetching the files that are missing in it.
 
     Args:
-        download: puts them into a folder, from the internet.
+        name: the name of the data set, for messages.
+        files: the files, relative to the folder.
+        data_dir: a folder, or the URI of an object store.
+        download: downloads the files from the internet into a folder.
 
     Raises: DataError.
     """
@@ -63,62 +66,66 @@ def fetch_files(name: str, files: Sequence[str], data_dir: str, download: Callab
     if not missing_files(files, folder):
         return folder
     if "://" in data_dir:
-        _put(name, files, folder, lambda beside: _fetch(name, files, data_dir, beside))
+        _download_whole(name, files, folder, lambda temporary: _fetch(name, files, data_dir, temporary))
         return folder
     timeout = socket.getdefaulttimeout()
-    # torchvision sets no timeout of its own, and would wait for ever.
+    # torchvision sets no timeout, and would wait forever.
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
     try:
-        _put(name, files, folder, download)
+        _download_whole(name, files, folder, download)
     except (OSError, RuntimeError, HTTPException) as error:
-        # Nothing is left of a download that failed.
+        # A failed download leaves no files behind.
         with suppress(OSError):
             (folder / f".{name}.lock").unlink()
             folder.rmdir()
         raise DataError(
-            f"{name} is missing in {folder} and cannot be downloaded ({describe_error(error)}). Put these files "
-            f"there, unpacked: {', '.join(missing_files(files, folder))}; or name a folder that has them, with "
-            f"data_dir or the environment variable DYNSPARSE_DATA_DIR; or use dataset_name='digits', which "
-            f"needs no files"
+            f"{name} is missing in {folder} and cannot be downloaded ({describe_error(error)}). Put these files there, "
+            f"unpacked: {', '.join(missing_files(files, folder))}. Or set data_dir, or the environment variable "
+            f"DYNSPARSE_DATA_DIR, to a folder that has them. Or set dataset_name='digits', which needs no files."
         ) from error
     finally:
         socket.setdefaulttimeout(timeout)
     return folder
 
 
-def _put(name: str, files: Sequence[str], folder: Path, into: Callable[[Path], object]) -> None:
-    """Have files put beside, then move each into place: one cut short is never taken for a whole one."""
+def _download_whole(name: str, files: Sequence[str], folder: Path, download: Callable[[Path], object]) -> None:
+    """Download into a temporary folder, then move each file: an incomplete download is never used."""
     folder.mkdir(parents=True, exist_ok=True)
-    beside = folder / f".{name}.download"
+    temporary = folder / f".{name}.download"
     with FileLock(folder / f".{name}.lock"):
-        if not missing_files(files, folder):  # another process had the lock, and has brought it
+        if not missing_files(files, folder):  # Another process had the lock and has downloaded them.
             return
-        shutil.rmtree(beside, ignore_errors=True)  # left by a process that was killed
+        shutil.rmtree(temporary, ignore_errors=True)  # A killed process may have left it.
         try:
-            into(beside)
+            download(temporary)
             for file in files:
-                move_file(beside / file, folder / file)
+                move_file(temporary / file, folder / file)
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _fetch(name: str, files: Sequence[str], where: str, beside: Path) -> None:
-    """Copy files out of a store. Raises: DataError."""
-    # It takes a third of a second to import, and only who has data in a store needs it.
+def _fetch(name: str, files: Sequence[str], uri: str, folder: Path) -> None:
+    """Copy files from an object store into a folder. Raises: DataError."""
+    # The import takes a third of a second, and only data in an object store needs it.
     from dynsparse.io.storage import open_folder
 
     try:
-        store = open_folder(where)
+        store = open_folder(uri)
         for file in files:
             content = store.read(file)
             if content is None:
-                raise DataError(f"{name} is not in {where}: {file} is missing; put these there: {', '.join(files)}")
-            (beside / file).parent.mkdir(parents=True, exist_ok=True)
-            (beside / file).write_bytes(content)
+                raise DataError(
+                    f"{name} is not in {uri}: {file} is missing. Put these files there: {', '.join(files)}."
+                )
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_bytes(content)
     except (OSError, ValueError) as error:
-        raise DataError(f"{name} cannot be fetched from {where} ({describe_error(error)})") from error
+        raise DataError(
+            f"{name} cannot be fetched from {uri} ({describe_error(error)}). Check the URI and the credentials, or set "
+            "data_dir to another folder."
+        ) from error
 
 
 def describe_error(error: Exception) -> str:
-    """An error in one line."""
+    """Return an error as one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())

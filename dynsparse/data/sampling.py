@@ -1,4 +1,4 @@
-"""Random choices about data: noisy images, the split of the training set, the order of examples."""
+"""Random choices about data: noisy images, the split into training and validation, the order of examples."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dynsparse.random import Purpose, Stream, bits, permutation
 
 
 def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
-    """A copy of images in which int(input_size * noise_level) random pixels of each are overwritten.
+    """Return a copy of images in which int(input_size * noise_level) random pixels of each image are overwritten.
 
-    The first half of them, rounded down, becomes 0.9 and the other half 0.1, in the unit of the normalised
-    pixels. Which pixels depends on the seed and the image's index, not on how many images there are.
+    The first half of these pixels, rounded down, becomes 0.9 and the other half 0.1, in the unit of normalised pixels.
+    The choice depends on the seed and the index of the image, not on the number of images.
 
-    Shapes: x (images, input_size), on the CPU, and so is the result.
+    Shapes: x (images, input_size), on the CPU; the result likewise.
     """
     n_images, input_size = x.shape
     n_pixels = int(input_size * noise_level)
-    # The first n_pixels steps of a Fisher-Yates shuffle, in all images at once: step i swaps the pixel in
-    # place i with that in a place drawn from i on. 64 bits modulo a few thousand are as good as uniform.
+    # The first n_pixels steps of a Fisher-Yates shuffle, in all images at once: step i swaps the pixel in place i with
+    # one drawn from place i onwards. 64 bits modulo a few thousand are uniform enough.
     steps = np.arange(n_pixels, dtype=np.uint64)
     draws = bits(n_images * n_pixels, Stream(seed, Purpose.NOISE_IMAGES)).reshape(n_images, n_pixels)
     places = (steps + draws % (np.uint64(input_size) - steps)).astype(np.int32).T.copy()
@@ -39,9 +39,9 @@ def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
 
 
 def split(dataset: Dataset, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training examples that are trained on, and of the round(val_fraction * n) held out.
+    """Return the indices of the examples to train on, and of the round(val_fraction * n) held out for validation.
 
-    Shapes: each (examples,), int64, ascending. A val_fraction of 0 holds none out.
+    Shapes: each (examples,), int64, ascending.
     """
     n = len(dataset.train_y)
     n_val = round(val_fraction * n)
@@ -50,5 +50,5 @@ def split(dataset: Dataset, val_fraction: float, seed: int) -> tuple[Tensor, Ten
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
-    """The order in which an epoch visits n examples; trials of one seed share it. Shapes: (n,), int64."""
+    """Return the order in which an epoch visits n examples. Trials of one seed share it. Shapes: (n,), int64."""
     return permutation(n, Stream(seed, Purpose.ORDER, epoch=epoch))

@@ -73,7 +73,7 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
 
     val = noise = None
     if plan.val_fraction > 0:
-        parts = {seed: dataset.train.at(held_out) for seed, (_, held_out) in indices.items()}
+        parts = {seed: dataset.train.select(held_out) for seed, (_, held_out) in indices.items()}
         labels = torch.stack([dataset.train_y[indices[seed][1]] for seed in seeds])
         val = prepare([parts[seed] for seed in seeds], labels)
     if plan.noise_level is not None:

@@ -1,4 +1,4 @@
-"""Data sets: what is known of them, real files, small files, damaged files."""
+"""Data sets: sizes, real files, small files, damaged files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dynsparse.data import (
 )
 from dynsparse.data.download import DataError, resolve_data_dir
 
-# What is known without loading
+# Without loading
 
 
 def test_sizes_are_known_without_loading() -> None:
@@ -58,11 +58,12 @@ def test_an_unknown_name_lists_the_table() -> None:
     with pytest.raises(DataError) as error:
         load_dataset("MINST")
     assert str(error.value) == (
-        "unknown dataset_name 'MINST'; choose from digits, MNIST, FashionMNIST, KMNIST, EMNIST, CIFAR10"
+        "Unknown dataset_name 'MINST'. Did you mean 'MNIST' or 'KMNIST' or 'EMNIST'? Available: digits, MNIST, "
+        "FashionMNIST, KMNIST, EMNIST, CIFAR10."
     )
 
 
-# Files that are there
+# Complete files
 
 
 def test_digits_are_those_of_scikit_learn() -> None:
@@ -71,7 +72,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
     test = sorted(by_class[::5])
     train = sorted(set(range(1797)) - set(test))
     dataset = load_dataset("digits")
-    # `normalised` divides by 255, digits by 16: after normalisation it is the same.
+    # `normalise` divides by 255, digits by 16: after normalisation it is the same.
     assert_dataset_equals(dataset, digits.images[train], digits.target[train], digits.images[test], digits.target[test])
     assert (len(dataset.train_y), len(dataset.test_y), dataset.input_size) == (1437, 360, 64)
     share = dataset.test_y.bincount() / torch.from_numpy(digits.target).bincount()
@@ -91,7 +92,7 @@ def test_idx_files(name: str, tmp_path: Path) -> None:
 
 
 def write_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, ...]:
-    """A small CIFAR10, with its checksums where torchvision has those of the real one."""
+    """Write a small CIFAR10, and replace torchvision's checksums by those of its files."""
     train, test = random_images(50, (3, 32, 32), 10, 0), random_images(20, (3, 32, 32), 10, 1)
     batches = {
         f"data_batch_{i + 1}": {
@@ -176,9 +177,13 @@ def test_a_row_can_be_added(monkeypatch: pytest.MonkeyPatch) -> None:
         (0, b"", "ValueError: invalid literal for int() with base 16: b''"),
         (0, idx(np.zeros((120, 28, 28)))[:-1], "RuntimeError: shape '[120, 28, 28]' is invalid"),
         (1, idx(np.zeros(120))[:50], "RuntimeError: shape '[120]' is invalid"),
-        (1, idx(np.zeros(119)), "ValueError: 120 images and 119 labels"),
-        (2, idx(np.zeros((50, 28, 27))), "ValueError: 756 pixels in an image instead of 784"),
-        (3, idx(np.full(50, 10)), "ValueError: labels from 10 to 10 instead of 0 to 9"),
+        (
+            1,
+            idx(np.zeros(119)),
+            "ValueError: images and labels must have the same number, got 120 images and 119 labels",
+        ),
+        (2, idx(np.zeros((50, 28, 27))), "ValueError: an image must have 784 pixels, got 756"),
+        (3, idx(np.full(50, 10)), "ValueError: labels must be from 0 to 9, got 10 to 10"),
         (3, b"<html>Not found</html>", "AssertionError"),
     ],
 )
@@ -188,11 +193,11 @@ def test_damaged_idx_files(file: int, content: bytes, cause: str, tmp_path: Path
     with pytest.raises(DataError) as error:
         load_dataset("KMNIST", str(tmp_path))
     message = str(error.value)
-    assert message.startswith(f"KMNIST in {tmp_path} cannot be read; its files may be damaged ({cause}")
+    assert message.startswith(f"KMNIST in {tmp_path} cannot be read, its files may be damaged ({cause}")
     assert message.endswith(
-        "Replace them, or delete them to have them downloaded again: "
+        "Replace these files, or delete them to download them again: "
         "KMNIST/raw/train-images-idx3-ubyte, KMNIST/raw/train-labels-idx1-ubyte, "
-        "KMNIST/raw/t10k-images-idx3-ubyte, KMNIST/raw/t10k-labels-idx1-ubyte"
+        "KMNIST/raw/t10k-images-idx3-ubyte, KMNIST/raw/t10k-labels-idx1-ubyte."
     )
 
 

@@ -1,4 +1,4 @@
-"""Data sets that are missing: refused in seconds, or downloaded whole, by one process of several."""
+"""Missing data sets: an error within seconds, or a complete download by one of several processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KMNIST_FILES = DATASETS["KMNIST"].files
 CLOSED_MIRROR = "http://127.0.0.1:9/"
 
 
-# Files that are missing
+# Missing files
 
 
 @pytest.mark.parametrize("present", [0, 3])
@@ -47,9 +47,9 @@ def test_missing_files_without_a_network(present: int, tmp_path: Path, monkeypat
         f"train-images-idx3-ubyte.gz: Tried {CLOSED_MIRROR}, got: <urlopen error"
     )
     assert message.endswith(
-        f"). Put these files there, unpacked: {', '.join(KMNIST_FILES[present:])}; or name a folder that has "
-        "them, with data_dir or the environment variable DYNSPARSE_DATA_DIR; or use dataset_name='digits', "
-        "which needs no files"
+        f"). Put these files there, unpacked: {', '.join(KMNIST_FILES[present:])}. Or set data_dir, or the "
+        "environment variable DYNSPARSE_DATA_DIR, to a folder that has them. Or set dataset_name='digits', which "
+        "needs no files."
     )
     assert "\n" not in message
 
@@ -83,13 +83,13 @@ def test_a_server_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 class Mirror:
-    """A server on this machine that has a small KMNIST, as torchvision wants it."""
+    """A local server with a small KMNIST in the form that torchvision expects."""
 
     def __init__(self, folder: Path) -> None:
         source = folder / "source"
         self.arrays = write_idx(source, "KMNIST")
         self.requests: list[str] = []  # the files sent
-        self.cut_short = False  # as a connection that breaks
+        self.cut_short = False  # send half of each file, like a broken connection
         self.resources = []
         (folder / "served").mkdir()
         for file in KMNIST_FILES:
@@ -151,7 +151,7 @@ def test_a_download_cut_short_leaves_nothing_and_can_be_repeated(mirror: Mirror,
     assert_dataset_equals(load_dataset("KMNIST", str(tmp_path)), *mirror.arrays)
 
 
-def test_what_a_killed_download_leaves_is_not_used(mirror: Mirror, tmp_path: Path) -> None:
+def test_files_of_a_killed_download_are_not_used(mirror: Mirror, tmp_path: Path) -> None:
     for file in KMNIST_FILES:
         left = tmp_path / ".KMNIST.download" / file
         left.parent.mkdir(parents=True, exist_ok=True)
@@ -180,13 +180,13 @@ print(time.monotonic() - started)
 
 
 def load_in_two_processes(folder: Path, url: str, resources: list[tuple[str, str]]) -> list[str]:
-    """What each of two processes that load KMNIST at once says; each must take a few seconds at most."""
+    """Return the output of two processes that load KMNIST at once; each may take a few seconds."""
     command = [sys.executable, "-c", LOAD_IN_ANOTHER_PROCESS, str(folder), url, *map("=".join, resources)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": REPOSITORY}
     processes = [subprocess.Popen(command, **pipes) for _ in range(2)]  # type: ignore[call-overload]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
-    for process in processes:  # both have imported everything: now they meet at the lock
+    for process in processes:  # Both have imported everything and now compete for the lock.
         process.stdin.write("go\n")
         process.stdin.flush()
     said = []
@@ -214,7 +214,7 @@ def test_two_processes_at_once_download_once(mirror: Mirror, tmp_path: Path) -> 
 # Files in a store
 
 
-def test_what_a_store_has_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3) -> None:  # noqa: F811
+def test_files_of_a_store_are_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3) -> None:  # noqa: F811
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     arrays = write_idx(tmp_path, "KMNIST")
     where = f"s3://{BUCKET}/{tmp_path.name}/sets"
@@ -222,7 +222,7 @@ def test_what_a_store_has_is_fetched_once(tmp_path: Path, monkeypatch: pytest.Mo
         open_folder(where).replace(file, (tmp_path / file).read_bytes())
     assert_dataset_equals(load_dataset("KMNIST", where), *arrays)
     assert [str(path.relative_to(resolve_data_dir(where))) for path in here(where)] == sorted(KMNIST_FILES)
-    # The variable names it too, and another process that comes later asks nobody.
+    # With the variable set to the store, a later process uses the fetched files without a request.
     monkeypatch.setenv("DYNSPARSE_DATA_DIR", where)
     s3.stop()
     try:
@@ -232,12 +232,14 @@ def test_what_a_store_has_is_fetched_once(tmp_path: Path, monkeypatch: pytest.Mo
         s3.start()
 
 
-def test_what_a_store_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3) -> None:  # noqa: F811
+def test_a_file_missing_in_a_store_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3) -> None:  # noqa: F811
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_idx(tmp_path, "KMNIST")
     where = f"s3://{BUCKET}/{tmp_path.name}/less"
     open_folder(where).replace(KMNIST_FILES[0], (tmp_path / KMNIST_FILES[0]).read_bytes())
-    with pytest.raises(DataError, match=f"KMNIST is not in {where}: {KMNIST_FILES[1]} is missing; put these there"):
+    with pytest.raises(
+        DataError, match=f"KMNIST is not in {where}: {KMNIST_FILES[1]} is missing. Put these files there"
+    ):
         load_dataset("KMNIST", where)
     assert not here(where), "a part of a data set"
     with pytest.raises(DataError, match="KMNIST cannot be fetched from nothing://x"):
@@ -245,5 +247,5 @@ def test_what_a_store_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def here(where: str) -> list[Path]:
-    """What has been fetched."""
+    """Return the files that have been fetched."""
     return sorted(path for path in resolve_data_dir(where).rglob("*") if path.is_file() and path.suffix != ".lock")
