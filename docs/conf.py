@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -17,7 +18,10 @@ author = "The dynsparse developers"
 copyright = "The dynsparse developers"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx_click"]
+extensions = ["myst_parser", "sphinx_click", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# In docstrings, `name` is code.
+default_role = "code"
+add_module_names = False
 exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {"show_toc_level": 2}
@@ -43,6 +47,29 @@ def keys_tables() -> str:
         cells = (f"`{name}`", f"`{field.default!r}`", field.metadata["meaning"], str(check_of(field)), read_by)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def as_rst(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Change a docstring in place from what reads well in the source to reStructuredText.
+
+    A list gets an empty line before and after it, and "|" outside examples is not the mark of a substitution.
+    """
+    found: list[str] = []
+    in_list = in_example = False
+    for line in lines:
+        text = line.strip()
+        in_example = text.startswith(">>>") or (in_example and bool(text))
+        is_item = text.startswith("- ")
+        if (is_item and not in_list) or (in_list and text and not is_item and not line.startswith(" ")):
+            found.append("")
+        in_list = is_item or (in_list and line.startswith(" "))
+        found.append(line if in_example else line.replace("|", "\\|"))
+    lines[:] = found
+
+
+def setup(app: Any) -> None:
+    """Connect to Sphinx, after Napoleon."""
+    app.connect("autodoc-process-docstring", as_rst)
 
 
 # Included by reference/keys.md, so that no default is written twice.

@@ -76,7 +76,7 @@ def fetch_files(name: str, files: Sequence[str], data_dir: str, download: Callab
     except (OSError, RuntimeError, HTTPException) as error:
         # A failed download leaves no files behind.
         with suppress(OSError):
-            (folder / f".{name}.lock").unlink()
+            (folder / f".{name}.lock").unlink(missing_ok=True)
             folder.rmdir()
         raise DataError(
             f"{name} is missing in {folder} and cannot be downloaded ({describe_error(error)}). Put these files there, "

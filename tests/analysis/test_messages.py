@@ -106,7 +106,8 @@ def test_a_frame_that_was_not_loaded() -> None:
 
 
 def test_a_metric_of_text(df: pd.DataFrame) -> None:
-    with pytest.raises(ValueError, match="metric must be a column of numbers, got 'trial_dir' of type str"):
+    text = df["trial_dir"].dtype
+    with pytest.raises(ValueError, match=f"metric must be a column of numbers, got 'trial_dir' of type {text}"):
         analysis.agg(df, "on_perc", "trial_dir")
 
 

@@ -199,7 +199,7 @@ def test_a_person_browses_in_jupyterlab(jupyter: str, tmp_path: Path) -> None:
         page.wait_for_selector(".jp-Notebook", timeout=60_000)
         settled(page, 2000)
         page.get_by_text("Run", exact=True).first.click()
-        page.get_by_text("Run All Cells", exact=True).click()
+        page.locator("#jp-mainmenu-run").get_by_text("Run All Cells", exact=True).click()
         page.wait_for_selector(".widget-select select", timeout=60_000)
         page.wait_for_selector(".dt-container tbody tr td", timeout=30_000)
         page.wait_for_selector(".js-plotly-plot .main-svg", timeout=30_000)

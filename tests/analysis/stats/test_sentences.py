@@ -114,7 +114,7 @@ def test_errors() -> None:
     for axis, metric, message in [
         ("onn", METRIC, r"no column 'onn'; choose from .*\(on\?\)"),
         ("on", "val_acc", r"no column 'val_acc'; choose from .*\(val_acc_max\?\)"),
-        ("on", "trial_dir", "metric must be a column of numbers, got 'trial_dir' of type str"),
+        ("on", "trial_dir", f"metric must be a column of numbers, got 'trial_dir' of type {df['trial_dir'].dtype}"),
         ("constant", METRIC, "constant has the one value 1: nothing to compare; hyperparameters that vary: on, seed$"),
         (METRIC, METRIC, "axis must be a hyperparameter, got 'val_acc_max'; hyperparameters that vary: on, seed$"),
         ("status", METRIC, "axis must be a hyperparameter, got 'status'"),

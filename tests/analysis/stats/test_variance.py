@@ -117,7 +117,8 @@ def test_drawn_values_are_refused_at_once() -> None:
 def test_other_errors() -> None:
     df = grid(noisy(0), on=[True, False], seed=range(3))
     assert "no column 'val_acc'" in message(df, "val_acc")
-    assert message(df, "trial_dir") == "metric must be a column of numbers, got 'trial_dir' of type str"
+    text = df["trial_dir"].dtype
+    assert message(df, "trial_dir") == f"metric must be a column of numbers, got 'trial_dir' of type {text}"
     only_seed = "no axis varies but seed: there is nothing to divide; hyperparameters that vary: seed"
     assert message(df[df["on"]]) == only_seed
     assert "lack trials" in message(fail(df, df["on"] | True))
