@@ -1,15 +1,15 @@
-"""Plots of grid-search results. Each takes a DataFrame and returns a plotly figure; `fig.show()` shows it.
+"""Plots of grid-search results: each function takes a DataFrame and returns a plotly figure.
 
-They are imported from here, `from analysis.plots import plot_axis`, so that loading results needs no plotly.
-The background is transparent and the text grey, for light and dark pages; `fig.update_layout(template=...)`
-changes both.
+Import them from here, `from analysis.plots import plot_axis`: `analysis` alone does not need plotly. A column is given
+by its name, or as a Series with the index of the DataFrame. The background is transparent and the text grey, so that
+figures can be read on light and dark pages; `fig.update_layout(template=...)` changes both.
 """
 
 try:
     import plotly  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "the plots are drawn by plotly, which is not installed: pip install dynsparse[jupyter]"
+        "analysis.plots needs plotly, which is not installed. Run: pip install dynsparse[jupyter]"
     ) from error
 
 from analysis.plots.axis import plot_axis

@@ -1,4 +1,4 @@
-"""A metric over the values of one hyperparameter."""
+"""Plot of a metric over the values of one hyperparameter."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns
+from analysis.frame.series import Column, column_name, with_series
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import (
     Group,
@@ -26,21 +27,32 @@ from analysis.stats.aggregate import agg
 
 
 def plot_axis(
-    df: pd.DataFrame, x: str, metric: str, by: str | Sequence[str] | None = None, top: int = TOP, lowest: bool = False
+    df: pd.DataFrame,
+    x: Column,
+    metric: Column,
+    by: Column | Sequence[Column] | None = None,
+    top: int = TOP,
+    lowest: bool = False,
 ) -> go.Figure:
-    """The mean of a metric at each value of a column, its 95% interval, and every trial as a faint point.
+    """Plot the mean of a metric at each value of a column, with its 95% interval and every trial as a faint point.
 
-    Numbers lie on a line, or on a logarithmic axis if they are spaced like that; booleans, texts and tuples are
-    categories, whose interval is a bar instead of a band. The means are those of `agg`. An interval much longer
-    than the trials are apart runs out of the picture; the pointer says how far.
+    The axis of a column of numbers is linear, or logarithmic if the values are spaced that way. Booleans, strings and
+    tuples are categories, and their intervals are error bars instead of a band. The means are those of `agg`. An
+    interval that is much longer than the range of the trials is cut off; hover over its mean to read it.
 
     Args:
-        by: one or more columns; each combination of their values has a colour of its own.
-        top: how many groups are shown at most: those whose mean over all their trials is best.
-        lowest: whether low values are the better ones.
+        df: one row for each trial, as returned by `load`.
+        x: the column on the horizontal axis.
+        metric: the column on the vertical axis.
+        by: one or more columns; each combination of their values is a group with its own colour.
+        top: the largest number of groups to show: those with the best mean over all their trials.
+        lowest: True if low values are better.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or no trial has a value.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or no complete trial has a value.
     """
+    df = with_series(df, x, metric, by)
+    x, metric = column_name(x), column_name(metric)
     check_columns(df, [x])
     keys = group_keys(df, by, besides=[x, metric])
     df, notes, n_other = best_groups(with_finite(df, metric), keys, metric, top, lowest)
@@ -57,7 +69,7 @@ def plot_axis(
 def best_groups(
     df: pd.DataFrame, keys: list[str], metric: str, top: int, lowest: bool
 ) -> tuple[pd.DataFrame, list[str], int]:
-    """The trials of the groups with the best means, a note if that are not all, and how many trials it leaves out."""
+    """Return the trials of the groups with the best means, notes for the title, and the number of other trials."""
     check_top(top)
     drawn(df, metric)
     if not keys:
@@ -71,7 +83,7 @@ def best_groups(
 
 
 def draw_means(fig: go.Figure, df: pd.DataFrame, x: str, metric: str, keys: list[str], found: Scale) -> None:
-    """Adds, for each group, its trials as points and its means with their interval."""
+    """Draw the trials of each group as points, and its means with their intervals."""
     table = agg(df, [*keys, x], metric)
     table = table[table["count"] > 0]
     trials = drawn(df, metric)
@@ -86,7 +98,7 @@ def draw_means(fig: go.Figure, df: pd.DataFrame, x: str, metric: str, keys: list
         else:
             _draw_band(fig, rows, found.places(rows[x]), group, len(found_groups))
     if found.kind == "category":
-        fig.update_layout(scattermode="group", scattergap=0.4)  # groups stand beside each other
+        fig.update_layout(scattermode="group", scattergap=0.4)  # groups side by side
     fig.update_yaxes(title_text=escape(metric), **view(trials[metric], table))
 
 

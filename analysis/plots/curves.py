@@ -1,4 +1,4 @@
-"""A metric over the epochs."""
+"""Plot of a metric over the epochs."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.series import Column, column_name, with_series
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import (
     Group,
@@ -25,29 +26,36 @@ from analysis.stats.learning_curves import curves
 
 
 def plot_curves(
-    history: pd.DataFrame, by: str | Sequence[str] | None, metric: str, top: int = TOP, lowest: bool = False
+    history: pd.DataFrame,
+    by: Column | Sequence[Column] | None,
+    metric: Column,
+    top: int = TOP,
+    lowest: bool = False,
 ) -> go.Figure:
-    """The mean of a metric in each epoch, with the 95% interval of the mean as a band; one line for each group.
+    """Plot the mean of a metric in each epoch, with its 95% interval as a band and one line for each group.
 
-    The numbers are those of `curves`. A trial that has ended takes no part in later epochs: a band that widens, or
-    ends, says that fewer trials are left, and the pointer says how many.
+    The numbers are those of `curves`. A trial counts up to its last epoch. Where a band widens or ends, fewer trials
+    are left; hover over the line to read how many.
 
     Args:
-        history: one row for each trial and epoch, as `load_history` gives it.
-        by: one or more columns; each combination of their values is a group, averaged over its trials; None for
-            one curve of all.
-        top: how many groups are shown at most: those whose last mean is best.
-        lowest: whether low values are the better ones.
+        history: one row for each trial and epoch, as returned by `load_history`.
+        by: one or more columns; each combination of their values is a group. None draws one curve for all trials.
+        metric: the column on the vertical axis.
+        top: the largest number of groups to show: those with the best mean in their last epoch.
+        lowest: True if low values are better.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or there is no value.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or all its values are missing.
     """
+    history = with_series(history, by, metric)
+    metric = column_name(metric)
     check_columns(history, ["epoch", "trial_id", metric])
     check_numbers(history, metric)
     check_top(top)
     keys = group_keys(history, by, besides=["epoch", metric])
     history = history.assign(**{metric: history[metric].replace([np.inf, -np.inf], np.nan)}).reset_index(drop=True)
     if history[metric].notna().sum() == 0:
-        raise ValueError(f"there is no value to plot: the column {metric!r} is empty")
+        raise ValueError(f"Nothing to plot: the column {metric!r} has no finite value.")
     table = curves(history, keys, metric)
     table = table[table["count"] > 0].reset_index(drop=True)
     names = names_of(table, keys)
@@ -83,7 +91,7 @@ def _describe(history: pd.DataFrame, keys: list[str], metric: str, shown: list[s
 
 
 def _trials(history: pd.DataFrame) -> pd.Series:
-    """What tells trials apart: the id, and the folder, since trials of several experiments may share an id."""
+    """Return the id and the folder of each row's trial: trials of several experiments may share an id."""
     names = [name for name in ("trial_id", "trial_dir") if name in history]
     return pd.Series(list(zip(*(history[name] for name in names), strict=True)), index=history.index)
 

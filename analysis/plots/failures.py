@@ -1,4 +1,4 @@
-"""Where trials failed."""
+"""Plot of failure rates."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,27 +7,32 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns
+from analysis.frame.series import Column, column_names, with_series
 from analysis.plots._lib.matrix import Cell, draw_matrix, matrix
 from analysis.plots._lib.style import escape, label
 from analysis.stats.aggregate import failure_rates, key_names
 
 
-def plot_failures(df: pd.DataFrame, rows: str | Sequence[str], columns: str | Sequence[str]) -> go.Figure:
-    """The share of the trials that failed, for each combination of values: its colour, and "3 of 9".
+def plot_failures(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | Sequence[Column]) -> go.Figure:
+    """Plot a heat map of the share of trials that failed, for each combination of values; each cell says "3 of 9".
 
-    A combination without a trial has no colour and says "–". The pointer shows the 95% interval of the rate. The
-    rates are those of `failure_rates`, where unfinished trials count as not failed.
+    A combination without trials has no colour and shows "–". Hover over a cell for the 95% interval of its rate. The
+    rates are those of `failure_rates`: interrupted trials count as not failed.
 
     Args:
-        rows, columns: one or more columns of `df` each; the values of several are joined.
+        df: one row for each trial, as returned by `load`.
+        rows: one or more columns, whose values name the rows.
+        columns: one or more columns, whose values name the columns.
 
-    Raises: ValueError if a column does not exist, or there is no trial.
+    Raises:
+        ValueError: if a column does not exist, or there is no trial.
     """
-    lefts, tops = ([names] if isinstance(names, str) else list(names) for names in (rows, columns))
+    df = with_series(df, rows, columns)
+    lefts, tops = column_names(rows), column_names(columns)
     keys = key_names(df, lefts + tops, taken=[])
     check_columns(df, ["status"])
     if df.empty:
-        raise ValueError("there is no trial to plot: the DataFrame has no rows")
+        raise ValueError("Nothing to plot: the DataFrame has no rows.")
     table = failure_rates(df, keys)
     groups = table.to_dict("records")
     cells = [Cell(group["rate"], f"{group['failed']} of {group['total']}", _hover(group, keys)) for group in groups]

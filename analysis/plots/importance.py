@@ -1,9 +1,10 @@
-"""Which hyperparameters matter."""
+"""Plot of the importance of hyperparameters."""
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from analysis.frame.series import Column, column_name, with_series
 from analysis.plots._lib.scales import ticks
 from analysis.plots._lib.style import COLOURS, TEXT, new_figure
 from analysis.plots._lib.trials import describe, drawn, with_finite
@@ -12,14 +13,20 @@ from analysis.stats.importances import importance
 BAR = 26
 
 
-def plot_importance(df: pd.DataFrame, metric: str) -> go.Figure:
-    """The importance of each hyperparameter for a metric as bars, beside its correlation with it.
+def plot_importance(df: pd.DataFrame, metric: Column) -> go.Figure:
+    """Plot the importance of each hyperparameter for a metric, and its correlation with the metric, as bars.
 
-    The numbers are those of `importance`. A hyperparameter that has no correlation, because its values have no order,
-    says so. Blue is a positive correlation, orange a negative one.
+    The numbers are those of `importance`. Values without an order have no correlation; the bar then says "no order".
+    Positive correlations are blue, negative ones orange.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or no trial has a value.
+    Args:
+        df: one row for each trial, as returned by `load`.
+        metric: the column that the hyperparameters may explain.
+
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or no complete trial has a value.
     """
+    df, metric = with_series(df, metric), column_name(metric)
     df = with_finite(df, metric)
     drawn(df, metric)
     table = importance(df, metric)

@@ -1,4 +1,4 @@
-"""All hyperparameters at once, one line for each trial."""
+"""Parallel coordinates: all hyperparameters at once, one line for each trial."""
 
 from collections.abc import Sequence
 
@@ -8,35 +8,45 @@ import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns
 from analysis.frame.schema import varying
+from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.plots._lib.scales import Scale, scale
 from analysis.plots._lib.style import CHARACTER, LINE_SCALE, TEXT, cut, escape, new_figure, short
 from analysis.plots._lib.trials import describe, drawn, with_finite
 
-# With more values than these a column of numbers is drawn as numbers, and not every value is written.
+# A column of numbers with more values than these has a continuous axis, without a tick for each value.
 WRITTEN = 30
 AXIS_WIDTH = 110
 
 
 def plot_parallel(
-    df: pd.DataFrame, metric: str, parameters: Sequence[str] | None = None, lowest: bool = False
+    df: pd.DataFrame, metric: Column, parameters: Sequence[Column] | None = None, lowest: bool = False
 ) -> go.Figure:
-    """One line for each complete trial through its hyperparameters to its metric, which gives the colour.
+    """Plot each complete trial as a line through its hyperparameters to its metric, which sets the colour.
 
-    The best lie on top. A column with up to 30 values has them all at equal distances, numbers in their order.
-    Drag along an axis to pick trials. plotly shows nothing for a line that the pointer is on; `plot_axis` does.
+    The best trials are drawn last. A column with up to 30 values has a tick for each, at equal distances and in order.
+    Drag along an axis to select trials. plotly has no hover texts in this kind of plot; `plot_axis` has them.
 
     Args:
-        parameters: the columns to show; by default all that vary, without `seed`.
-        lowest: whether low values are the better ones.
+        df: one row for each trial, as returned by `load`.
+        metric: the column on the last axis.
+        parameters: the columns on the other axes; None takes all hyperparameters that vary, without `seed`.
+        lowest: True if low values are better.
 
-    Raises: ValueError if a column does not exist or none varies, `metric` holds no numbers, or no trial has a value.
+    Raises:
+        ValueError: if a column does not exist, none varies, `metric` holds no numbers, or no complete trial has a
+            value.
     """
+    df = with_series(df, metric, parameters)
+    metric = column_name(metric)
     df = with_finite(df, metric)
     trials = drawn(df, metric).sort_values(metric, ascending=not lowest, kind="stable")
-    names = [name for name in varying(trials) if name != "seed"] if parameters is None else list(parameters)
+    names = [name for name in varying(trials) if name != "seed"] if parameters is None else column_names(parameters)
     check_columns(df, names)
     if not names:
-        raise ValueError("no hyperparameter but the seed varies among the complete trials; name some in `parameters`")
+        raise ValueError(
+            "Nothing to plot: no hyperparameter but the seed varies among the complete trials. "
+            "Name columns: plot_parallel(df, metric, parameters=[...])."
+        )
     shown = [short(name, 20) for name in names]
     width = max(700, sum(max(AXIS_WIDTH, CHARACTER * len(name) + 24) for name in shown) + 240)
     fig = new_figure(f"{metric} by {len(names)} hyperparameters", [describe(df, metric)], width=width, height=520)
@@ -63,10 +73,10 @@ def _dimension(column: pd.Series, label: str) -> dict[str, object]:
     found = scale(column)
     if found.kind == "category" or len(found.values) <= WRITTEN:
         places = list(range(len(found.values)))
-        # So few texts that they do not overlap; the last one is always there.
+        # Ticks are left out so that texts do not overlap; the last one is always there.
         step = -(-len(places) // WRITTEN)
         written = places[::-1][::step][::-1]
-        texts = [cut(found.texts[place], 20) for place in written]  # drawn as they are
+        texts = [cut(found.texts[place], 20) for place in written]  # plotly does not read HTML here
         return {"label": label, "values": found.positions(column), "tickvals": written, "ticktext": texts}
     return _line(column, label, found)
 

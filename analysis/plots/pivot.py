@@ -1,4 +1,4 @@
-"""A pivot table as a heat map."""
+"""Plot of a pivot table as a heat map."""
 
 import math
 from collections.abc import Sequence
@@ -7,24 +7,32 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.plots._lib.matrix import Cell, draw_matrix, matrix
 from analysis.plots._lib.style import escape, label, short
 from analysis.plots._lib.trials import averaged_over, describe, drawn, with_finite
 from analysis.stats.aggregate import LEFT_OUT, NOTHING, agg, key_names
 
 
-def plot_pivot(df: pd.DataFrame, rows: str | Sequence[str], columns: str | Sequence[str], metric: str) -> go.Figure:
-    """The mean of a metric for each combination of values: its colour, the number, and of how many trials it is.
+def plot_pivot(
+    df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | Sequence[Column], metric: Column
+) -> go.Figure:
+    """Plot a heat map of the mean of a metric for each combination of values.
 
-    A cell also says how many trials failed or are incomplete. One without a value has no colour and says "–". The
-    means are those of `agg`. The figure is as large as its cells need.
+    Each cell shows the mean, the number of trials, and how many trials failed or are incomplete. A cell without a
+    value has no colour and shows "–". The means are those of `agg`. The size of the figure follows from its cells.
 
     Args:
-        rows, columns: one or more columns of `df` each; the values of several are joined.
+        df: one row for each trial, as returned by `load`.
+        rows: one or more columns, whose values name the rows.
+        columns: one or more columns, whose values name the columns.
+        metric: the column to average.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or no trial has a value.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or no complete trial has a value.
     """
-    lefts, tops = ([names] if isinstance(names, str) else list(names) for names in (rows, columns))
+    df = with_series(df, rows, columns, metric)
+    lefts, tops, metric = column_names(rows), column_names(columns), column_name(metric)
     keys = key_names(df, lefts + tops, taken=[])
     df = with_finite(df, metric)
     drawn(df, metric)

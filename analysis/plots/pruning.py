@@ -1,4 +1,4 @@
-"""What pruning does to accuracy and loss, and how the network that is pruned learned."""
+"""Plots of metrics over sparsity, and of the training before pruning."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns
+from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.plots._lib.groups import add_legend, groups, names_of
 from analysis.plots._lib.panels import draw_line, new_panels
 from analysis.plots._lib.scales import Scale, scale
@@ -21,26 +22,28 @@ MEASURED_ON = ("train", "val", "test")
 
 def plot_sweeps(
     sweeps: pd.DataFrame,
-    metrics: str | Sequence[str] = ("val_acc", "val_loss"),
-    by: str | Sequence[str] = "pruning",
-    panel: str = "dataset_name",
+    metrics: Column | Sequence[Column] = ("val_acc", "val_loss"),
+    by: Column | Sequence[Column] = "pruning",
+    panel: Column = "dataset_name",
 ) -> go.Figure:
-    """Metrics over sparsity: means and their 95% t intervals; a row of panels for each metric.
+    """Plot metrics over sparsity: means with 95% t intervals, and a row of panels for each metric.
 
-    The positions are densities in falling order, and their ticks say the sparsity, as in `plot_sparsity`: what
-    happens beyond 0.9 has as much room as what happens before.
+    The horizontal axis is logarithmic in the density, 1 - sparsity, and its ticks show the sparsity, as in
+    `plot_sparsity`.
 
     Args:
-        sweeps: as `sweeps` gives it.
-        by: what has a line of its own, one or more columns.
-        panel: what has a column of panels.
+        sweeps: one row for each trial, kind of pruning and sparsity, as returned by `sweeps`.
+        metrics: one or more columns on the vertical axes.
+        by: one or more columns; each combination of their values has its own line.
+        panel: the column whose values have their own panels, side by side.
 
-    Raises: ValueError if a column does not exist, or a metric holds no numbers or none for any complete row.
+    Raises:
+        ValueError: if a column does not exist, or a metric holds no number in any complete row.
     """
-    keys = [by] if isinstance(by, str) else list(by)
-    metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+    sweeps = with_series(sweeps, metrics, by, panel)
+    keys, metrics, panel = column_names(by), column_names(metrics), column_name(panel)
     if panel in keys:
-        raise ValueError(f"by and panel are both {panel!r}: each value has its own panel already; give by another")
+        raise ValueError(f"by and panel must be different columns, got {panel!r} for both.")
     check_columns(sweeps, [*keys, panel, "sparsity", *metrics])
     tables = {metric: agg(sweeps, [panel, *keys, "sparsity"], metric) for metric in metrics}
     tables = {metric: table[table["count"] > 0].reset_index(drop=True) for metric, table in tables.items()}
@@ -50,7 +53,7 @@ def plot_sweeps(
         f"{len(sweeps) - n_missing} of {len(sweeps)} rows shown; left out: {n_missing} incomplete" if n_missing else "",
         f"mean and 95% interval of the mean; {averaged_over(sweeps, [*keys, panel, 'sparsity'])}".removesuffix("; "),
     ]
-    # A density of 1 - 0.9 is to be read as 0.1.
+    # 1 - 0.9 is 0.09999999999999998, which would be a value of its own.
     density = (1 - sweeps["sparsity"]).round(10)
     found = scale(density)
     names = names_of(in_order(sweeps, [panel]), [panel])
@@ -76,18 +79,19 @@ def _draw_over_sparsity(
     fig.update_yaxes(**view(table["mean"], table), row=row)
 
 
-def plot_learning(history: pd.DataFrame, panel: str = "dataset_name") -> go.Figure:
-    """Accuracy and loss in each epoch, on what is trained on, on what is validated on, and on the test set where that
-    is another; means and their 95% t intervals.
+def plot_learning(history: pd.DataFrame, panel: Column = "dataset_name") -> go.Figure:
+    """Plot training, validation and test accuracy and loss in each epoch: means with 95% t intervals.
 
-    Of a study only its first training is drawn, which comes before any pruning.
+    Trials that prune after training are drawn up to the first pruning.
 
     Args:
-        history: as `load_history` gives it.
-        panel: the hyperparameter each of whose values has a column of panels.
+        history: one row for each trial and epoch, as returned by `load_history`.
+        panel: the column whose values have their own panels, side by side.
 
-    Raises: ValueError if a column does not exist, or there is no accuracy or no loss.
+    Raises:
+        ValueError: if a column does not exist, or there is no accuracy or no loss.
     """
+    history, panel = with_series(history, panel), column_name(panel)
     check_columns(history, ["trial_id", "epoch", panel])
     rows = first_training(history)
     tables = {f"{quantity}": _learned(rows, panel, quantity) for quantity in ("acc", "loss")}
@@ -109,7 +113,7 @@ def plot_learning(history: pd.DataFrame, panel: str = "dataset_name") -> go.Figu
 
 
 def _learned(rows: pd.DataFrame, panel: str, quantity: str) -> pd.DataFrame:
-    """The curves of a quantity on each part of the data, below each other, with the column `on`."""
+    """Return the curves of a quantity on each part of the data, which the column `on` names."""
     there = [on for on in MEASURED_ON if f"{on}_{quantity}" in rows]
     tables = [curves(rows, [panel], f"{on}_{quantity}").assign(on=on) for on in there]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[panel, "count", "on"])
@@ -117,10 +121,10 @@ def _learned(rows: pd.DataFrame, panel: str, quantity: str) -> pd.DataFrame:
 
 
 def check_drawn(tables: Mapping[str, pd.DataFrame]) -> None:
-    """Raises a ValueError that names the metric if one has nothing to draw."""
+    """Raise a ValueError with the names of the metrics that have nothing to draw."""
     empty = [name for name, table in tables.items() if table.empty]
     if empty:
-        raise ValueError(f"there is no value to plot: no complete row has {', '.join(empty)}")
+        raise ValueError(f"Nothing to plot: no complete row has a value of {', '.join(empty)}.")
 
 
 def _distinct(names: pd.Series) -> list[str]:

@@ -1,4 +1,4 @@
-"""A metric against sparsity."""
+"""Plot of a metric over sparsity."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns
+from analysis.frame.series import Column, column_name, with_series
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import add_legend, group_keys, names_of
 from analysis.plots._lib.scales import NEAREST, Scale, scale, ticks
@@ -19,28 +20,38 @@ from analysis.stats.ranking import pareto
 
 def plot_sparsity(
     df: pd.DataFrame,
-    metric: str,
-    by: str | Sequence[str] | None = None,
-    density: str = "on_perc",
+    metric: Column,
+    by: Column | Sequence[Column] | None = None,
+    density: Column = "on_perc",
     top: int = TOP,
     lowest: bool = False,
 ) -> go.Figure:
-    """A metric against sparsity, 1 - density, as in `plot_axis`, and the Pareto front of the means.
+    """Plot a metric over sparsity, which is 1 - density, with the Pareto front of the means.
 
-    Right is sparser. A mean is on the front, and ringed, if no other is at least as good and at least as sparse and
-    better in one of both. The positions are densities, in falling order, and their ticks say the sparsity: 0.99
-    and 0.995 are as far from each other as 0.8 and 0.9.
+    Means, intervals and trials are drawn as in `plot_axis`; sparser networks are on the right. The means on the Pareto
+    front have a ring: no other mean is at least as good and at least as sparse, and better in one of the two. The axis
+    is linear or logarithmic in the density, and its ticks show the sparsity: on a logarithmic one 0.99 and 0.995 are
+    as far apart as 0.8 and 0.9.
 
-    Args: see `plot_axis`. `density` is the column of the densities, each in (0, 1].
+    Args:
+        df: one row for each trial, as returned by `load`.
+        metric: the column on the vertical axis.
+        by: one or more columns; each combination of their values is a group with its own colour.
+        density: the column of densities, each in (0, 1].
+        top: the largest number of groups to show: those with the best mean over all their trials.
+        lowest: True if low values are better.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, no trial has a value, or a density is
-    not in (0, 1].
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, no complete trial has a value, or a density
+            is not in (0, 1].
     """
+    df = with_series(df, metric, by, density)
+    metric, density = column_name(metric), column_name(density)
     check_densities(df, density)
     keys = group_keys(df, by, besides=[density, metric])
     df, notes, n_other = best_groups(with_finite(df, metric), keys, metric, top, lowest)
     over = averaged_over(df, [density, *keys])
-    text = f"ringed: Pareto front of the means; mean and 95% interval of the mean; {over}".removesuffix("; ")
+    text = f"rings: Pareto front of the means; mean and 95% interval of the mean; {over}".removesuffix("; ")
     fig = new_figure(f"{metric} by sparsity", [describe(df, metric, n_other), *notes, text])
     found = scale(df[density])
     draw_means(fig, df, density, metric, keys, found)
@@ -54,9 +65,9 @@ def plot_sparsity(
 
 
 def front(table: pd.DataFrame, density: str, lowest: bool = False) -> pd.DataFrame:
-    """The rows of an `agg` table that no other beats in its mean and its sparsity, the sparsest first.
+    """Return the rows of an `agg` table that are on the Pareto front of mean and sparsity, the sparsest first.
 
-    They are the `pareto` rows of the means; that of single trials would be one of the luckiest seeds.
+    The front is that of the means, because a front of single trials would select lucky seeds.
     """
     found = table[table["count"] > 0].reset_index(drop=True)
     means = found[[density, "mean"]].assign(status="complete", trial_dir=found.index)
@@ -64,18 +75,18 @@ def front(table: pd.DataFrame, density: str, lowest: bool = False) -> pd.DataFra
 
 
 def check_densities(df: pd.DataFrame, density: str) -> None:
-    """Raises a ValueError if the column does not exist, or a value of it is no density."""
+    """Raise a ValueError if the column does not exist, or a value is not a density."""
     check_columns(df, [density])
     if not pd.api.types.is_numeric_dtype(df[density]) or pd.api.types.is_bool_dtype(df[density]):
-        raise ValueError(f"density must be a column of numbers, got {density!r} of type {df[density].dtype}")
+        raise ValueError(f"density must be a column of numbers, got {density!r} of type {df[density].dtype}.")
     wrong = df.loc[~((df[density] > 0) & (df[density] <= 1)), density]
     if len(wrong):
         some = ", ".join(map(label, wrong.unique()[:3]))
-        raise ValueError(f"{density} must be in (0, 1] in each trial, got {some}; filter these trials first")
+        raise ValueError(f"{density} must be in (0, 1] in each trial, got {some}. Filter these trials out first.")
 
 
 def sparsity_ticks(found: Scale) -> dict[str, object]:
-    """Ticks at densities, which say the sparsity; from the sparsest on, so many that they do not overlap."""
+    """Return ticks at densities whose texts are sparsities; ticks that would overlap a sparser one are left out."""
     places = [math.log(value) for value in found.values] if found.kind == "log" else found.values
     shown: list[int] = []
     for i, place in enumerate(places):
@@ -95,7 +106,7 @@ def _draw_front(fig: go.Figure, rows: pd.DataFrame, density: str, keys: list[str
         x=rows[density],
         y=rows["mean"],
         mode="lines+markers",
-        # From a point of the front on, what is less sparse is at least as good: steps.
+        # The best mean at a sparsity or higher is constant between two points of the front: steps.
         line={"shape": "hv", "color": TEXT, "width": 1, "dash": "dot"},
         marker={"symbol": "circle-open", "size": 17, "color": TEXT, "line": {"width": 2}},
         name="Pareto front",

@@ -1,4 +1,4 @@
-"""What lottery tickets reach: over the fraction that is pruned, and round by round."""
+"""Plots of lottery tickets: over the fraction pruned, and in each round."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.plots._lib.groups import Group, add_legend, groups, names_of
 from analysis.plots._lib.panels import draw_line, new_panels
 from analysis.plots._lib.scales import scale
@@ -21,21 +22,23 @@ ROUNDING = 1e-12
 
 
 def plot_pruned_fractions(rounds: pd.DataFrame) -> go.Figure:
-    """The fraction that was pruned over the one that was to be pruned, and how far off it is, by number of rounds.
+    """Plot the fraction that was pruned over the requested fraction, and their difference, by number of rounds.
 
-    A point is the mean over the trials; the title says how far they are apart. On the dotted lines both are the same.
+    A point is the mean over the trials; the title says by how much the trials differ. On the dotted lines the actual
+    fraction is the requested one.
 
     Args:
-        rounds: as `rounds` gives it.
+        rounds: one row for each trial and round, as returned by `rounds`.
 
-    Raises: ValueError if a column does not exist, or no trial has come to its last round.
+    Raises:
+        ValueError: if a column does not exist, or no trial has finished its last round.
     """
     table = pruned_fractions(rounds)
     check_drawn({"pruned": table})
     widest = float(table["spread"].max())
     same = "the same in all trials" if widest < ROUNDING else f"trials differ by {widest:.2g} at most"
-    notes = [f"dotted: actual is as wanted; {same}"]
-    fig = new_panels("fraction pruned, wanted and actual", notes, ["actual", "actual - wanted"], [""])
+    notes = [f"dotted: actual equals requested; {same}"]
+    fig = new_panels("fraction pruned: requested and actual", notes, ["actual", "actual - requested"], [""])
     lines = {"actual": [0.0, 1.0], "difference": [0.0, 0.0]}
     names = names_of(table, ["prune_iter"])
     for row, (name, ends) in enumerate(lines.items(), start=1):
@@ -46,28 +49,28 @@ def plot_pruned_fractions(rounds: pd.DataFrame) -> go.Figure:
             line={"color": TEXT, "dash": "dot", "width": 1},
             hoverinfo="skip",
             showlegend=False,
-            meta="wanted",
+            meta="requested",
             row=row,
             col=1,
         )
         for group in groups(names):
             _draw_fractions(fig, table[names == group.name], name, group, row)
     fig.update_xaxes(range=[0, 1.02])
-    fig.update_xaxes(title_text="wanted", row=2)
+    fig.update_xaxes(title_text="requested", row=2)
     add_legend(fig, ["prune_iter"])
     return fig
 
 
 def _draw_fractions(fig: go.Figure, rows: pd.DataFrame, name: str, group: Group, row: int) -> None:
     texts = [
-        f"<b>prune_iter {group.name}</b><br>wanted: {wanted:.4f}<br>actual: {actual:.4f}<br>n={count}"
+        f"<b>prune_iter {group.name}</b><br>requested: {wanted:.4f}<br>actual: {actual:.4f}<br>n={count}"
         for wanted, actual, count in zip(rows["wanted"], rows["actual"], rows["count"], strict=True)
     ]
     fig.add_scatter(
         x=rows["wanted"],
         y=rows[name],
         mode="lines+markers",
-        # Open, and of different shapes: points of several rounds lie upon each other.
+        # Open markers of different shapes can be read where points of several rounds overlap.
         marker={"color": group.colour, "symbol": f"{group.symbol}-open", "size": 10, "line": {"width": 2}},
         line={"color": group.colour, "dash": group.dash, "width": 1},
         hovertext=texts,
@@ -79,15 +82,19 @@ def _draw_fractions(fig: go.Figure, rows: pd.DataFrame, name: str, group: Group,
     )
 
 
-def plot_tickets(tickets: pd.DataFrame, metric: str = "val_acc_max", panel: str = "prune_iter") -> go.Figure:
-    """A metric over the fraction that was to be pruned, a line for each algorithm: means and 95% t intervals.
+def plot_tickets(tickets: pd.DataFrame, metric: Column = "val_acc_max", panel: Column = "prune_iter") -> go.Figure:
+    """Plot a metric over the fraction pruned, with a line for each algorithm: means with 95% t intervals.
 
     Args:
-        tickets: as `tickets` gives it.
-        panel: the hyperparameter each of whose values has a panel.
+        tickets: one row for each trial, as returned by `tickets`.
+        metric: the column on the vertical axis.
+        panel: the column whose values have their own panels, side by side.
 
-    Raises: ValueError if a column does not exist, or `metric` holds no numbers or none for any complete ticket.
+    Raises:
+        ValueError: if a column does not exist, or `metric` holds no number for any complete ticket.
     """
+    tickets = with_series(tickets, metric, panel)
+    metric, panel = column_name(metric), column_name(panel)
     keys = [panel, *ALGORITHM, "prune_ratio"]
     table = agg(tickets, keys, metric)
     n_missing = int(table[["failed", "incomplete", "without_value"]].to_numpy().sum())
@@ -113,27 +120,35 @@ def plot_tickets(tickets: pd.DataFrame, metric: str = "val_acc_max", panel: str 
     return fig
 
 
-def plot_rounds(rounds: pd.DataFrame, metric: str = "val_acc_max", by: Sequence[str] = ("init",)) -> go.Figure:
-    """A metric in each round over the fraction that is pruned by then; dotted: that of the dense networks.
+def plot_rounds(
+    rounds: pd.DataFrame, metric: Column = "val_acc_max", by: Column | Sequence[Column] = "init"
+) -> go.Figure:
+    """Plot a metric in each round over the fraction pruned so far: means with 95% t intervals.
 
-    Means over the trials and their 95% t intervals. The positions are densities in falling order, and their ticks say
-    the sparsity, as in `plot_sparsity`: rounds that prune the same share of what is left have the same distance.
+    The dotted line is the mean of the dense networks. The horizontal axis is logarithmic in the density, and its ticks
+    show the sparsity, as in `plot_sparsity`: rounds that prune the same share of the remaining weights are equally far
+    apart.
 
     Args:
-        rounds: as `rounds` gives it, of one `prune_ratio` and one `prune_iter`, or the means are over several.
-        by: what has a line of its own.
+        rounds: one row for each trial and round, as returned by `rounds`. Select one `prune_ratio` and one
+            `prune_iter`, or the means are taken over all of them.
+        metric: the column on the vertical axis.
+        by: one or more columns; each combination of their values has its own line.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or no row has a value.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or no row has a value.
     """
-    check_columns(rounds, [*by, "round", "pruned"])
+    rounds = with_series(rounds, metric, by)
+    metric, lines = column_name(metric), column_names(by)
+    check_columns(rounds, [*lines, "round", "pruned"])
     check_numbers(rounds, metric)
-    keys = [*by, "round"]
+    keys = [*lines, "round"]
     table = agg(rounds, keys, metric).assign(pruned=agg(rounds, keys, "pruned")["mean"])
     table = table[table["count"] > 0].reset_index(drop=True)
     check_drawn({metric: table})
-    note = f"dotted: the dense networks; mean and 95% interval of the mean; {averaged_over(rounds, keys)}"
+    note = f"dotted: mean of the dense networks; mean and 95% interval of the mean; {averaged_over(rounds, keys)}"
     fig = new_panels(f"{metric} by fraction pruned", [note.removesuffix("; ")], [metric], [""], height=380)
-    names = names_of(table, by)
+    names = names_of(table, lines)
     every = groups(names)
     for group in every:
         rows = table[names == group.name]
@@ -141,9 +156,9 @@ def plot_rounds(rounds: pd.DataFrame, metric: str = "val_acc_max", by: Sequence[
     is_dense = table["round"] == 0
     level = float(np.average(table["mean"][is_dense], weights=table["count"][is_dense]))
     fig.add_hline(level, line={"color": TEXT, "dash": "dot", "width": 1.5}, layer="below")
-    # Ticks at densities of two digits: those of the rounds have many, and the ticks need not lie on them.
+    # The densities of the rounds have many digits; ticks are at rounded ones.
     found = scale((1 - table["pruned"]).map(lambda density: float(f"{density:.2g}")))
     fig.update_yaxes(**view(table["mean"], table))
     fig.update_xaxes(type=found.kind, autorange="reversed", title_text="fraction pruned", **sparsity_ticks(found))
-    add_legend(fig, by)
+    add_legend(fig, lines)
     return fig

@@ -1,4 +1,4 @@
-"""The groups of a plot: each has a colour, and no more of them are drawn than can be told apart."""
+"""The groups of a plot: names, colours, legend, and the choice of the best groups."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -6,18 +6,19 @@ from typing import NamedTuple
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.series import Column, column_names
 from analysis.plots._lib.scales import key_of
 from analysis.plots._lib.style import COLOURS, DASHES, escape, faded, labels, look, short
 from analysis.stats.aggregate import key_names
 
-# More would repeat a colour; a caller may ask for as many as there are pairs of a colour and a dash.
+# By default no colour is repeated. A caller may ask for as many groups as there are pairs of a colour and a dash.
 SHOWN = len(COLOURS)
 MOST = len(COLOURS) * len(DASHES)
 TAKEN = ["epoch", "mean", "std", "low", "high", "count"]
 
 
 class Group(NamedTuple):
-    """One group: its name, and what distinguishes it on the page."""
+    """One group: its name, and its look."""
 
     name: str
     colour: str
@@ -25,7 +26,7 @@ class Group(NamedTuple):
     symbol: str
 
     def legend(self, is_shown: bool = True) -> dict[str, object]:
-        """What the traces of the group share. One of them stands in the legend, and a click there hides all."""
+        """Return what the traces of the group share: one is in the legend, and a click on it hides all of them."""
         return {"name": short(self.name), "legendgroup": self.name, "showlegend": is_shown and self.name != ""}
 
 
@@ -38,7 +39,7 @@ def add_band(
     n_bands: int,
     **at: int,
 ) -> None:
-    """Fill what lies between two lines, paler the more bands there are. `at`: row and col of a panel."""
+    """Fill the area between two lines, paler if there are more bands. `at`: row and col of a panel."""
     xs, lows, highs = list(x), list(low), list(high)
     fig.add_scatter(
         x=xs + xs[::-1],
@@ -55,7 +56,7 @@ def add_band(
 
 
 def names_of(df: pd.DataFrame, by: Sequence[str]) -> pd.Series:
-    """The name of each row's group: its values of the keys, joined by ", "; "" if there are no keys."""
+    """Return the name of each row's group: its values of the keys, joined by ", "; "" if there are no keys."""
     if not by:
         return pd.Series("", index=df.index, dtype=object)
     texts = []
@@ -66,44 +67,45 @@ def names_of(df: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     return pd.Series([", ".join(row) for row in zip(*texts, strict=True)], index=df.index, dtype=object)
 
 
-def group_keys(df: pd.DataFrame, by: str | Sequence[str] | None, besides: Sequence[str] = ()) -> list[str]:
-    """The keys as a list, [] for None.
+def group_keys(df: pd.DataFrame, by: Column | Sequence[Column] | None, besides: Sequence[str] = ()) -> list[str]:
+    """Return the keys as a list, [] for None.
 
-    Raises: ValueError if a column does not exist, or is an axis of the same plot.
+    Raises:
+        ValueError: if a column does not exist, or is an axis of the same plot.
     """
-    keys = [] if by is None else key_names(df, by, taken=TAKEN)
+    keys = [] if by is None else key_names(df, column_names(by), taken=TAKEN)
     clash = [key for key in keys if key in besides]
     if clash:
-        raise ValueError(f"by holds {clash}, which the axes show already; name other columns")
+        raise ValueError(f"by must not name a column that is on an axis already, got {clash}. Name other columns.")
     return keys
 
 
 def check_top(top: int) -> None:
-    """Raises a ValueError if so many groups cannot be told apart."""
+    """Raise a ValueError if there are fewer looks than this number of groups."""
     if not 1 <= top <= MOST:
-        raise ValueError(f"top must be from 1 to {MOST}, the groups that can be told apart, got {top}")
+        raise ValueError(f"top must be from 1 to {MOST}, the number of different looks of a line, got {top}.")
 
 
 def best(scores: pd.Series, top: int, lowest: bool) -> list[str]:
-    """The names of the best groups, best first; of equal ones the first. Those without a score come last."""
+    """Return the names of the best groups, best first; ties in their order, groups without a score last."""
     order = scores.sort_values(ascending=lowest, kind="stable", na_position="last")
     return list(order.index[:top])
 
 
 def note(n_all: int, n_shown: int, by: Sequence[str], what: str) -> str:
-    """The note of a plot that does not show all groups, else ""."""
+    """Return the note of a plot that does not show all groups, else ""."""
     return (
-        f"{n_shown} of {n_all} groups of {', '.join(by)} shown: those with the best {what}" if n_shown < n_all else ""
+        f"{n_shown} of {n_all} groups by {', '.join(by)} shown: those with the best {what}" if n_shown < n_all else ""
     )
 
 
 def groups(names: pd.Series) -> list[Group]:
-    """One group for each name, in the order of the rows."""
+    """Return one group for each name, in the order of the rows."""
     return [Group(name, *look(i)) for i, name in enumerate(dict.fromkeys(names))]
 
 
 def mean_texts(rows: pd.DataFrame, group: Group) -> list[str]:
-    """What the pointer says of the means of a group: the mean, its interval if there is one, of how many trials."""
+    """Return the hover texts of the means of a group: the mean, its interval if it has one, the number of trials."""
     heading = [f"<b>{short(group.name, 60)}</b>"] if group.name else []
     texts = []
     for mean, low, high, count in zip(*(rows[name] for name in ("mean", "low", "high", "count")), strict=True):
@@ -113,6 +115,6 @@ def mean_texts(rows: pd.DataFrame, group: Group) -> list[str]:
 
 
 def add_legend(fig: go.Figure, by: Sequence[str]) -> None:
-    """A legend to the right, with the keys as its title."""
+    """Show a legend on the right, with the keys as its title."""
     title = "<br>".join(escape(key) for key in by)
     fig.update_layout(legend={"title": {"text": title}, "tracegroupgap": 2}, showlegend=bool(by))

@@ -1,4 +1,4 @@
-"""A table with a colour and a text in each cell, and a size at which every text fits."""
+"""A heat map with a text in each cell, in a figure that is large enough for every text."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ BAR = 120
 
 
 class Cell(NamedTuple):
-    """What is drawn in one place: its colour, None for none; its text; and what the pointer says of it."""
+    """One cell: the number that sets its colour, None for no colour; its text; and its hover text."""
 
     number: float | None
     text: str
@@ -38,9 +38,9 @@ class Matrix(NamedTuple):
 
 
 def matrix(table: pd.DataFrame, rows: Sequence[str], columns: Sequence[str], cells: Sequence[Cell]) -> Matrix:
-    """The cells of a table that has one row for each; a combination that it lacks is an empty cell.
+    """Arrange the cells of a table that has one row for each cell; missing combinations become empty cells.
 
-    Rows are in the order of the table, columns in that of their values.
+    Rows are in the order of the table, columns in the order of their values.
     """
     lefts, tops = names_of(table, rows), names_of(table, columns)
     in_order = names_of(table.sort_values(list(columns), key=_places), columns)
@@ -61,13 +61,20 @@ def draw_matrix(
     bar: Mapping[str, object],
     ends: tuple[float, float] | None = None,
 ) -> go.Figure:
-    """The matrix as a figure of fixed size: the first row on top, the names of the columns above it.
+    """Draw the matrix as a figure of fixed size, with the first row and the names of the columns at the top.
 
-    `bar` is the colour bar's look; `ends` are the numbers at its ends, by default the lowest and the highest.
+    Args:
+        drawn: the cells, row by row.
+        rows: the columns of the DataFrame whose values name the rows.
+        columns: the columns of the DataFrame whose values name the columns.
+        title: the title of the figure.
+        notes: smaller lines under the title.
+        bar: plotly's settings of the colour bar.
+        ends: the numbers at the ends of the colour bar; None takes the lowest and the highest.
     """
     lines = [cell.text.split("<br>") for row in drawn.cells for cell in row]
     cell_width = max(NARROWEST, 16 + CHARACTER * max(len(line) for text in lines for line in text))
-    # However few the cells are, the colour bar beside them needs some height.
+    # The colour bar needs some height even if there is a single row.
     cell_height = max(14 + 14 * max(map(len, lines)), LOWEST // len(drawn.rows))
     left, widest = _width(drawn.rows) + 50, _width(drawn.columns)
     is_upright = widest > cell_width
@@ -93,7 +100,7 @@ def draw_matrix(
     )
     _write(fig, drawn, low, high)
     axis = {"type": "category", "showgrid": False, "automargin": False, "ticks": "", "showline": False}
-    # The ranges are given because texts would make room for themselves at the ends of the axes.
+    # Without ranges plotly would add room for the texts at the ends of the axes.
     fig.update_xaxes(
         side="top",
         title_text=escape(", ".join(columns)),
@@ -109,7 +116,7 @@ def draw_matrix(
 
 
 def _write(fig: go.Figure, drawn: Matrix, low: float, high: float) -> None:
-    """The texts, each in a colour that is read on its cell; a heat map has one colour for all empty ones."""
+    """Draw the texts as a trace of their own: those of a heat map all have one colour, also on empty cells."""
     places = [
         (top, left, cell)
         for left, row in zip(drawn.rows, drawn.cells, strict=True)
@@ -127,12 +134,12 @@ def _write(fig: go.Figure, drawn: Matrix, low: float, high: float) -> None:
 
 
 def text_colour(number: float | None, low: float, high: float) -> str:
-    """The colour of a text on that of a number: black or white, what has the higher contrast; grey on no colour."""
+    """Return the colour of a text on a cell: black or white, whichever has more contrast; grey on an empty cell."""
     if number is None:
         return TEXT
     share = (number - low) / (high - low) if high > low else 0.5
     channels = sample_colorscale(CELL_SCALE, [share], colortype="tuple")[0]
-    # Relative luminance, as in the Web Content Accessibility Guidelines; 0.179 is as far from black as from white.
+    # Relative luminance, as in the Web Content Accessibility Guidelines: 0.179 has equal contrast to black and white.
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "#000000" if luminance > 0.179 else "#FFFFFF"
@@ -147,7 +154,7 @@ def _width(names: list[str]) -> int:
 
 
 def _places(column: pd.Series) -> pd.Series:
-    """The place of each value in the order of all, since pandas cannot compare values of several kinds."""
+    """Return the rank of each value: pandas itself cannot sort values of several types."""
     keys = [key_of(value) for value in column]
     place = {key: i for i, key in enumerate(sorted(set(keys)))}
     return pd.Series([place[key] for key in keys], index=column.index)

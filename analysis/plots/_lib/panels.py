@@ -1,4 +1,4 @@
-"""Several small pictures side by side, with lines that mean the same in each."""
+"""Panels side by side, with the same groups in each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from analysis.plots._lib.groups import Group, add_band, mean_texts
 from analysis.plots._lib.style import escape, new_figure, short
 
-# In pixels, without what stands around them.
+# In pixels, without titles and axes.
 PANEL_HEIGHT = 260
 GAP = 70
 
@@ -17,9 +17,14 @@ GAP = 70
 def new_panels(
     title: str, notes: Sequence[str], rows: Sequence[str], columns: Sequence[str], height: int = PANEL_HEIGHT
 ) -> go.Figure:
-    """A figure of empty panels: `rows` are the names of the vertical axes, `columns` stand above the panels.
+    """Return a figure of empty panels; those of a row share their vertical axis.
 
-    The panels of a row share their vertical axis.
+    Args:
+        title: the title of the figure.
+        notes: smaller lines under the title.
+        rows: the titles of the vertical axes.
+        columns: the titles above the panels.
+        height: of a panel, in pixels.
     """
     total = height * len(rows) + GAP * (len(rows) - 1)
     fig = new_figure(title, notes, height=total + GAP)
@@ -31,7 +36,7 @@ def new_panels(
         horizontal_spacing=0.04,
         vertical_spacing=GAP / total if len(rows) > 1 else None,
     )
-    # Above the panels, and below the notes.
+    # Room for the titles of the columns.
     fig.update_layout(margin_t=fig.layout.margin.t + 24)
     fig.update_annotations(font_size=13)
     for i, name in enumerate(rows):
@@ -49,12 +54,19 @@ def draw_line(
     n_bands: int,
     mode: str = "lines+markers",
 ) -> None:
-    """Adds the means of a group, and the band of their intervals, to a panel.
+    """Draw the means of a group and the band of their intervals in a panel.
+
+    The legend shows the first line of each group.
 
     Args:
-        table: rows with `mean`, `low`, `high` and `count`, in the order in which the line goes.
-        places: where each row is on the horizontal axis, and `what` that axis shows.
-        at: row and column of the panel, from 1. The legend names the first line of each group.
+        fig: the figure of `new_panels`.
+        table: rows with `mean`, `low`, `high` and `count`, in the order of the line.
+        places: the horizontal coordinate of each row.
+        group: the name and look of the line.
+        at: row and column of the panel, from 1.
+        what: the quantity on the horizontal axis, for the hover text.
+        n_bands: the number of bands in the panel: more bands are paler.
+        mode: plotly's mode of a line with several points.
     """
     row, column = at
     is_named = any(trace.meta == "means" and trace.legendgroup == group.name for trace in fig.data)

@@ -1,4 +1,4 @@
-"""Where the values of a column lie on an axis: on a line, on a logarithmic one, or side by side as categories."""
+"""Axes: linear, logarithmic or categorical, depending on the values of a column."""
 
 import math
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ import pandas as pd
 from analysis.frame.values import sort_key
 from analysis.plots._lib.style import label, labels, short
 
-# A log axis must be worth it: the largest value is at least this many times the smallest.
+# An axis is logarithmic only if the largest value is at least this many times the smallest.
 LOG_RATIO = 10
 TICKS = 15
-# Labels of ticks nearer than this share of the axis would overlap.
+# Tick labels overlap if ticks are closer than this share of the axis.
 NEAREST = 0.03
 
 
@@ -27,18 +27,18 @@ class Scale:
     texts: list[str]
 
     def places(self, column: Iterable[Any]) -> list[Any]:
-        """The place of each value: itself on a line, its text among categories."""
+        """Return the coordinate of each value: the number itself, or the text of a category."""
         if self.kind != "category":
             return [float(value) for value in column]
         return [self.texts[i] for i in self.positions(column)]
 
     def positions(self, column: Iterable[Any]) -> list[int]:
-        """The number of each value in the order of the axis."""
+        """Return the rank of each value in the order of the axis."""
         number = {key_of(value): i for i, value in enumerate(self.values)}
         return [number[key_of(value)] for value in column]
 
     def layout(self) -> dict[str, Any]:
-        """The axis for plotly: a tick at each value, if they are few and not too near."""
+        """Return plotly's settings of the axis: a tick at each value, unless the values are many or too close."""
         if self.kind == "category":
             order = {"categoryorder": "array", "categoryarray": self.texts}
             return {"type": "category", **order, **ticks(self.texts, self.texts)}
@@ -51,31 +51,31 @@ class Scale:
 
 
 def scale(column: pd.Series) -> Scale:
-    """The axis that the values ask for.
+    """Return the axis that suits the values.
 
-    Numbers lie on a line; on a logarithmic one if all are positive, they span a factor of 10 or more, and are
-    spaced more evenly there. Booleans, texts, tuples, values of several kinds, and any with a missing one among
-    them are categories.
+    Numbers have a linear axis; a logarithmic one if all are positive, they span a factor of 10 or more, and their
+    logarithms are spaced more evenly. Booleans, strings, tuples and values of several types are categories; so is
+    a column with a missing value.
     """
     distinct = {key_of(value): value for value in column}
     values = [distinct[key] for key in sorted(distinct)]
     is_numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if not is_numeric or not all(math.isfinite(value) for value in values):
         return Scale("category", values, labels(values))
-    return Scale("log" if _asks_for_log(values) else "linear", values, [label(value) for value in values])
+    return Scale("log" if _suits_log(values) else "linear", values, [label(value) for value in values])
 
 
 def key_of(value: Any) -> tuple[Any, ...]:
-    """What tells values apart and orders them; all that are missing are one."""
+    """Return the key by which values are compared and sorted; all missing values have the same."""
     return (4,) if pd.api.types.is_scalar(value) and pd.isna(value) else sort_key(value)
 
 
 def ticks(places: list[Any], texts: list[str]) -> dict[str, Any]:
-    """Ticks at these places, with texts that fit."""
+    """Return plotly's settings for ticks at these places, with long texts cut."""
     return {"tickmode": "array", "tickvals": places, "ticktext": [short(text) for text in texts]}
 
 
-def _asks_for_log(values: list[Any]) -> bool:
+def _suits_log(values: list[Any]) -> bool:
     if len(values) < 3 or values[0] <= 0 or values[-1] < LOG_RATIO * values[0]:
         return False
     return _unevenness([math.log(value) for value in values]) < _unevenness(values)

@@ -1,4 +1,4 @@
-"""How all plots look: colours, background, titles with their notes, and names that fit."""
+"""The look of all plots: colours, background, titles with notes, and texts that fit."""
 
 import html
 import math
@@ -11,12 +11,12 @@ import plotly.graph_objects as go
 
 from analysis.stats.aggregate import NOTHING
 
-# Okabe and Ito's colours, which the colour-blind can tell apart, without black and yellow: each is seen on white and
-# on black. What comes after the last one gets the first again, with other dashes.
+# The palette of Okabe and Ito, which is safe for colour-blind readers, without black and yellow: each colour can be
+# seen on white and on black. After the last colour the first comes again, with other dashes.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A8A8A"]
 DASHES = ["solid", "dash", "dot", "dashdot"]
 SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down"]
-# For cells, whose text is on the colour; and for lines, which are on the page, be it white or black.
+# Cells have texts on the colour; lines and weights are seen on a white or a black page.
 CELL_SCALE = "Cividis"
 LINE_SCALE = [[0.0, "#0072B2"], [0.5, "#9A9A9A"], [1.0, "#D55E00"]]
 TEXT = "#7A7A7A"
@@ -43,15 +43,15 @@ TEMPLATE = go.layout.Template(
         "title": {"x": 0, "xref": "container", "xanchor": "left", "yref": "container", "yanchor": "top"},
     }
 )
-CHARACTER = 7  # pixels that a character of this font takes at most, on average
+CHARACTER = 7  # pixels: upper bound for the mean width of a character
 LINE = 18
-BUTTONS = 42  # plotly shows its buttons above the title when the pointer is near
+BUTTONS = 42  # pixels for the buttons that plotly shows above the title on hover
 LONGEST = 28
 NOTE_LENGTH = 95
 
 
 def new_figure(title: str, notes: Sequence[str] = (), height: int = 480, width: int | None = None) -> go.Figure:
-    """An empty figure with a title and, in smaller print below it, notes; they are added to its height."""
+    """Return an empty figure with a title and smaller notes below it, whose height is added to that of the figure."""
     fits = NOTE_LENGTH if width is None else max(40, width // CHARACTER - 4)
     lines = [line for note in notes for line in textwrap.wrap(note, fits)]
     small = "".join(f'<br><span style="font-size:12px">{escape(line)}</span>' for line in lines)
@@ -70,31 +70,31 @@ def new_figure(title: str, notes: Sequence[str] = (), height: int = 480, width: 
 
 
 def escape(text: object) -> str:
-    """The text with what plotly would read as HTML made harmless."""
+    """Escape what plotly would read as HTML."""
     return html.escape(str(text), quote=False)
 
 
 def cut(text: object, longest: int = LONGEST) -> str:
-    """The text, its middle left out if it is long."""
+    """Cut the middle out of a long text."""
     full = str(text)
     half = longest // 2
     return full if len(full) <= longest else f"{full[:half]}…{full[-(longest - half - 1) :]}"
 
 
 def short(text: object, longest: int = LONGEST) -> str:
-    """The text as `cut` leaves it, ready to be drawn."""
+    """Cut the middle out of a long text, and escape it."""
     return escape(cut(text, longest))
 
 
 def label(value: Any) -> str:
-    """A value as text; a missing one is "–"."""
+    """Return a value as text; a missing one is "–"."""
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return NOTHING
     return f"{value:.10g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
 def labels(values: Iterable[Any]) -> list[str]:
-    """Each value as text. Where two would read the same, as 1 and "1", texts are quoted."""
+    """Return each value as text. Strings are quoted if two values, such as 1 and "1", would read the same."""
     found = [label(value) for value in values]
     if len(set(found)) == len(found):
         return found
@@ -102,20 +102,20 @@ def labels(values: Iterable[Any]) -> list[str]:
 
 
 def faded(colour: str, n_bands: int) -> str:
-    """A colour #RRGGBB for a band, the fainter the more bands may lie upon each other."""
+    """Return the colour of a band, given as #RRGGBB: paler if more bands may overlap."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {0.22 / math.sqrt(n_bands):.2f})"
 
 
 def look(i: int) -> tuple[str, str, str]:
-    """Colour, dash and marker of the i-th group."""
+    """Return colour, dash and marker of the i-th group."""
     return COLOURS[i % len(COLOURS)], DASHES[i // len(COLOURS) % len(DASHES)], SYMBOLS[i % len(SYMBOLS)]
 
 
 def view(drawn: pd.Series, table: pd.DataFrame) -> dict[str, Any]:
-    """The range of a vertical axis: what is drawn, and as much of the intervals as leaves that readable.
+    """Return the range of a vertical axis: all drawn values, and the intervals unless they are much longer.
 
-    The interval of two trials may be a hundred times as long as they are apart.
+    The interval of the mean of two trials may be a hundred times longer than their difference.
     """
     lowest, highest = float(drawn.min()), float(drawn.max())
     span = highest - lowest or abs(highest) * 0.1 or 1.0

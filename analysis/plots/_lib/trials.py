@@ -1,4 +1,4 @@
-"""Which trials a plot shows, what its title says of the others, and what the pointer says of each."""
+"""The trials of a plot: those it shows, the note about the others, and the hover texts."""
 
 from collections.abc import Sequence
 
@@ -14,30 +14,32 @@ HOVERED = 15
 
 
 def with_finite(df: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The trials with missing instead of infinite values in `metric`, which no axis can show.
+    """Return the trials with infinite values of `metric` replaced by missing ones.
 
-    Raises: ValueError if there is no trial, no such column, or no number in it.
+    Raises:
+        ValueError: if there is no trial, no such column, or no number in it.
     """
     check_columns(df, [metric, "status", "trial_id"])
     if df.empty:
-        raise ValueError("there is no trial to plot: the DataFrame has no rows")
+        raise ValueError("Nothing to plot: the DataFrame has no rows.")
     check_numbers(df, metric)
     return df.assign(**{metric: df[metric].replace([np.inf, -np.inf], np.nan)}).reset_index(drop=True)
 
 
 def drawn(df: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The complete trials that have a value.
+    """Return the complete trials that have a value.
 
-    Raises: ValueError if there is none.
+    Raises:
+        ValueError: if no trial has one.
     """
     found = df[has_value(df, metric)]
     if found.empty:
-        raise ValueError(f"no trial to plot: {count_left_out(df, metric) or 'no rows'}")
+        raise ValueError(f"Nothing to plot: no complete trial has a finite {metric}; {count_left_out(df, metric)}.")
     return found
 
 
 def count_left_out(df: pd.DataFrame, metric: str) -> str:
-    """How many trials have no place in a plot of the metric, and why, as in "40 failed, 3 incomplete"."""
+    """Return the numbers of trials that a plot of the metric leaves out, as in "40 failed, 3 incomplete"."""
     is_complete, has_failed = df["status"] == "complete", df["status"] == "error"
     counts = {
         "failed": has_failed,
@@ -48,10 +50,12 @@ def count_left_out(df: pd.DataFrame, metric: str) -> str:
 
 
 def describe(df: pd.DataFrame, metric: str, n_other: int = 0) -> str:
-    """The note under a title: "389 of 432 trials shown; left out: 40 failed, 3 incomplete".
+    """Return the note under a title: "389 of 432 trials shown; left out: 40 failed, 3 incomplete".
 
     Args:
-        n_other: trials that were taken out before, because they are in groups that are not shown.
+        df: the trials of the groups that are shown.
+        metric: the column that is plotted.
+        n_other: the number of trials in groups that are not shown.
     """
     total = len(df) + n_other
     n_shown = int(has_value(df, metric).sum())
@@ -62,13 +66,13 @@ def describe(df: pd.DataFrame, metric: str, n_other: int = 0) -> str:
 
 
 def averaged_over(df: pd.DataFrame, besides: Sequence[str]) -> str:
-    """What the means of a plot are over, as in "means are over hebbian_grow (2 values), seed (3 values)"."""
+    """Return the note "means are over hebbian_grow (2 values), seed (3 values)", or "" if nothing else varies."""
     found = [f"{name} ({n} values)" for name, n in varying(df, besides).items()]
     return f"means are over {', '.join(found)}" if found else ""
 
 
 def hover(df: pd.DataFrame) -> list[str]:
-    """For each trial its id and its values of the hyperparameters that vary in `df`, one on a line."""
+    """Return a hover text for each trial: its id, and its values of the hyperparameters that vary in `df`."""
     names = list(varying(df))
     lines = [
         [f"{short(name)}: {short(label(value), 60)}" for name, value in zip(names[:HOVERED], values, strict=True)]

@@ -140,7 +140,7 @@ def test_only_the_best_groups_are_shown_and_the_title_says_so() -> None:
     for lowest in (False, True):
         fig = plot_axis(df, "on_perc", "val_acc_max", by="model", top=1, lowest=lowest)
         assert [t.legendgroup for t in traces(fig, "means")] == [means.idxmin() if lowest else means.idxmax()]
-        assert "1 of 3 groups of model shown: those with the best mean val_acc_max" in fig.layout.title.text
+        assert "1 of 3 groups by model shown: those with the best mean val_acc_max" in fig.layout.title.text
         assert "18 in groups that are not shown" in fig.layout.title.text.replace("<br>", " ")
 
 
@@ -354,7 +354,7 @@ def test_curves_show_the_best_groups() -> None:
         fig = plot_curves(df, ["model", "on"], "val_acc", top=2, lowest=lowest)
         shown = {f"{model}, {on}" for model, on in last.sort_values(ascending=lowest).index[:2]}
         assert {trace.legendgroup for trace in fig.data} == shown
-        assert "2 of 4 groups of model, on shown: those with the best last val_acc" in fig.layout.title.text
+        assert "2 of 4 groups by model, on shown: those with the best last val_acc" in fig.layout.title.text
         n = 6 - ("a, 0.1" in shown)
         assert f"{n} of 12 trials shown; left out: 1 without a finite val_acc" in fig.layout.title.text
         assert f"{11 - n} in groups that are not shown" in fig.layout.title.text
@@ -406,20 +406,23 @@ def test_an_interval_that_is_too_long_does_not_flatten_the_rest() -> None:
         (lambda df: plot_axis(df, "on_perc", "model"), "metric must be a column of numbers, got 'model'"),
         (
             lambda df: plot_axis(df, "on_perc", "val_acc_max", by="on_perc"),
-            r"by holds \['on_perc'\], which the axes show",
+            r"by must not name a column that is on an axis already, got \['on_perc'\]",
         ),
-        (lambda df: plot_axis(df, "on_perc", "val_acc_max", top=0), "top must be from 1 to 28, .*, got 0"),
+        (
+            lambda df: plot_axis(df, "on_perc", "val_acc_max", top=0),
+            r"top must be from 1 to 28, the number of .*, got 0\.",
+        ),
         (lambda df: plot_axis(df.drop(columns="status"), "on_perc", "val_acc_max"), "no column 'status'"),
         (lambda df: plot_axis(df[:0], "on_perc", "val_acc_max"), "the DataFrame has no rows"),
         (
             lambda df: plot_axis(df[df["status"] == "error"], "on_perc", "val_acc_max"),
-            "no trial to plot: 3 failed",
+            r"Nothing to plot: no complete trial has a finite val_acc_max; 3 failed\.",
         ),
         (lambda df: plot_pivot(df, "modle", "on_perc", "val_acc_max"), r"no column 'modle'.*\(model\?\)"),
         (lambda df: plot_pivot(df, "model", "model", "val_acc_max"), "each named once"),
         (
             lambda df: plot_pivot(df[df["status"] == "error"], "model", "seed", "val_acc_max"),
-            "no trial to plot: 3 failed",
+            "Nothing to plot: .*; 3 failed",
         ),
         (lambda df: plot_failures(df, "model", "on_prec"), r"no column 'on_prec'.*\(on_perc\?\)"),
         (lambda df: plot_failures(df[:0], "model", "on_perc"), "the DataFrame has no rows"),
@@ -431,19 +434,22 @@ def test_an_interval_that_is_too_long_does_not_flatten_the_rest() -> None:
         ),
         (
             lambda df: plot_sparsity(df.assign(on_perc=1.5), "val_acc_max"),
-            r"on_perc must be in \(0, 1\] in each trial, got 1.5; filter these trials first",
+            r"on_perc must be in \(0, 1\] in each trial, got 1.5\. Filter these trials out first\.",
         ),
         (lambda df: plot_parallel(df, "val_acc_max", ["modle"]), r"no column 'modle'.*\(model\?\)"),
         (
             lambda df: plot_parallel(df[:1].assign(seed=0, status="complete"), "val_acc_max"),
-            "name some in `parameters`",
+            r"plot_parallel\(df, metric, parameters=",
         ),
         (lambda df: plot_importance(df, "val_acc_mx"), r"no column 'val_acc_mx'.*\(val_acc_max"),
         (lambda df: plot_curves(history(), "modle", "val_acc"), r"no column 'modle'.*\(model\?\)"),
         (lambda df: plot_curves(df, "model", "val_acc_max"), "no column 'epoch'"),
         (lambda df: plot_curves(history(), "model", "val_ac"), r"no column 'val_ac'.*\(val_acc\?\)"),
         (lambda df: plot_curves(history(), "model", "val_acc", top=29), "top must be from 1 to 28"),
-        (lambda df: plot_curves(history().assign(val_acc=np.nan), "model", "val_acc"), "the column 'val_acc' is empty"),
+        (
+            lambda df: plot_curves(history().assign(val_acc=np.nan), "model", "val_acc"),
+            "the column 'val_acc' has no finite value",
+        ),
     ],
 )
 def test_messages(call: object, message: str) -> None:
@@ -454,7 +460,7 @@ def test_messages(call: object, message: str) -> None:
 def test_without_plotly_the_message_says_what_to_install() -> None:
     code = "import sys; sys.modules['plotly'] = None; import analysis; import analysis.plots"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert "ImportError: the plots are drawn by plotly" in result.stderr
+    assert "ImportError: analysis.plots needs plotly, which is not installed" in result.stderr
     assert "pip install dynsparse[jupyter]" in result.stderr
 
 

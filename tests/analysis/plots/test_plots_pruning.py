@@ -25,7 +25,7 @@ from analysis.plots import (  # noqa: E402
     plot_weights,
 )
 from analysis.plots._lib.style import LINE_SCALE  # noqa: E402
-from analysis.plots.weights import MOST_CELLS, PALETTE, coarser, colour_numbers, png  # noqa: E402
+from analysis.plots._lib.weight_image import MOST_CELLS, PALETTE, palette_index, shrunk, weight_image  # noqa: E402
 
 SPARSITIES = [0, 0.5, 0.9, 0.99]
 KINDS = ["unit", "weight"]
@@ -137,18 +137,20 @@ def decoded(source: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
-def test_png_is_read_by_pillow() -> None:
-    levels = np.random.default_rng(0).integers(0, 16, (7, 5)).astype(np.uint8)
-    for shape in ((7, 5), (7, 4), (1, 1)):
-        part = levels[: shape[0], : shape[1]]
-        image = Image.open(io.BytesIO(png(part, PALETTE)))
-        assert image.size == shape[::-1]
-        assert (np.asarray(image.convert("RGB")) == PALETTE[part]).all()
+def test_an_image_has_a_block_of_pixels_for_each_weight() -> None:
+    weights = np.array([[0.0, -1.0, 1.0], [0.5, 0.0, -0.25]])
+    image = weight_image(weights, 1.0)
+    assert image.size == (300, 300)
+    blocks = np.asarray(image.convert("RGB")).reshape(2, 150, 3, 100, 3)
+    assert (blocks == PALETTE[palette_index(weights, 1.0)][:, None, :, None]).all()
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    assert file.getvalue()[24] == 4, "bits for each pixel, as the PNG specification places them"
 
 
 def test_only_exact_zeros_are_white() -> None:
     numbers = np.array([[0.0, 1e-30, -1e-30], [-2.0, 0.5, 9.0]])
-    colours = PALETTE[colour_numbers(numbers, 1.0)]
+    colours = PALETTE[palette_index(numbers, 1.0)]
     assert (colours == 255).all(-1).tolist() == [[True, False, False], [False, False, False]]
     assert colours[0, 1].tolist() == colours[0, 2].tolist() == [0x9A] * 3, "tiny ones are grey, whatever their sign"
     ends = [[int(scale[1][i : i + 2], 16) for i in (1, 3, 5)] for scale in (LINE_SCALE[0], LINE_SCALE[-1])]
@@ -180,10 +182,10 @@ def test_large_layers_are_light() -> None:
     rng = np.random.default_rng(0)
     layers = [rng.normal(size=(1000, 1000)) for _ in range(3)]
     assert len(plot_weights(layers).to_json()) < 2_500_000
-    assert coarser(np.ones((MOST_CELLS, 3))).shape == (MOST_CELLS, 3)
+    assert shrunk(np.ones((MOST_CELLS, 3))).shape == (MOST_CELLS, 3)
     blocks = np.zeros((2 * MOST_CELLS, 2))
     blocks[:2, 0], blocks[2, 0], blocks[4:6, 1] = [1.0, 3.0], 4.0, -2.0
-    found = coarser(blocks)
+    found = shrunk(blocks)
     # Of two: both, one, none.
     assert found.shape == (MOST_CELLS, 2) and found[:3].tolist() == [[2, 0], [0, 0], [0, -2]]
 
@@ -193,17 +195,17 @@ def test_networks_below_each_other() -> None:
     fig = plot_networks({"trained": before, "compressed": ([np.ones((2, 3))], None)})
     assert [fig.layout.yaxis.title.text, fig.layout.yaxis3.title.text] == ["trained", "compressed"]
     assert len(fig.layout.images) == 5 and fig.layout.xaxis4.visible is False
-    assert "colours end at ±1," in title(fig)
+    assert "the colours end at ±1," in title(fig)
     assert plot_weights([np.zeros((2, 2))]).layout.images[0].source, "nothing but zeros"
 
 
 @pytest.mark.parametrize(
     ("layers", "biases", "message"),
     [
-        ([], None, "there is no layer to draw"),
-        ([np.ones(3)], None, r"layer 0 must be an array \(out, in\), got the shape \(3,\)"),
-        ([np.ones((2, 3))], [], r"0 biases for 1 layers; give one for each"),
-        ([np.ones((2, 3))], [np.ones(3)], r"biases of layer 0 must have the shape \(2,\), got \(3,\)"),
+        ([], None, "Nothing to plot: no network has a layer"),
+        ([np.ones(3)], None, r"Layer 0 must be an array of shape \(out, in\), got shape \(3,\)\."),
+        ([np.ones((2, 3))], [], r"biases must be 1 arrays, one for each layer, got 0\."),
+        ([np.ones((2, 3))], [np.ones(3)], r"The biases of layer 0 must have shape \(2,\), got \(3,\)\."),
     ],
 )
 def test_weights_that_do_not_fit(layers: list[np.ndarray], biases: list[np.ndarray] | None, message: str) -> None:
@@ -214,11 +216,11 @@ def test_weights_that_do_not_fit(layers: list[np.ndarray], biases: list[np.ndarr
 def test_nothing_to_draw(sweep: pd.DataFrame, ticket: pd.DataFrame) -> None:
     frame, df = sweeps(sweep), tickets(ticket)
     for call, message in [
-        (lambda: plot_sweeps(frame.assign(status="incomplete")), "no complete row has val_acc, val_loss"),
+        (lambda: plot_sweeps(frame.assign(status="incomplete")), "no complete row has a value of val_acc, val_loss"),
         (lambda: plot_sweeps(frame, metrics=["val_accuracy"]), r"no column 'val_accuracy'"),
-        (lambda: plot_tickets(df.assign(status="incomplete")), "no complete row has val_acc_max"),
+        (lambda: plot_tickets(df.assign(status="incomplete")), "no complete row has a value of val_acc_max"),
         (lambda: plot_rounds(rounds(ticket), "val_loss"), "no column 'val_loss'"),
-        (lambda: plot_learning(sweep.drop(columns=["train_acc", "val_acc"])), "no complete row has acc"),
+        (lambda: plot_learning(sweep.drop(columns=["train_acc", "val_acc"])), "no complete row has a value of acc"),
     ]:
         with pytest.raises(ValueError, match=message):
             call()
