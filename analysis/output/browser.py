@@ -1,4 +1,4 @@
-"""Browsing trials in Jupyter: filters, a table, a heat map and learning curves that follow each other."""
+"""A browser of trials for Jupyter: linked filters, table, heat map and learning curves."""
 
 from __future__ import annotations
 
@@ -13,41 +13,57 @@ from itables.widget import ITable
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.matching import values_of
 from analysis.frame.schema import SUMMARIES, logged, varying
+from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import is_missing, sort_key
 from analysis.loading.load import load_history
-from analysis.output.html import table, text
+from analysis.output.html import table, text, with_texts
 from analysis.output.tables import left_out, pivot
 from analysis.plots import plot_curves, plot_pivot
 from analysis.stats.ranking import best, is_better_low
 
-# A longer list of values is a text to search in the table, not one to choose from.
+# A column with more values has no list to select from; search for it in the table.
 MOST_CHOICES = 40
 MOST_CURVES = 12
 
 
-def browse(df: pd.DataFrame, metric: str | None = None, history: pd.DataFrame | None = None) -> Browser:
-    """Widgets to look at the trials of a DataFrame; the last line of a cell shows them.
+def browse(df: pd.DataFrame, metric: Column | None = None, history: pd.DataFrame | None = None) -> Browser:
+    """Return widgets to browse the trials of a DataFrame. Jupyter shows them if the call is the last line of a cell.
+
+    There is a list to select from for each hyperparameter that varies, and for `status`. A column that you added is
+    not a hyperparameter: it has no list and is not in the table. Declare it with
+    `as_trials(df, [*hyperparameters(df), "my_column"])` to browse it like the others. A metric that you computed can
+    be browsed at once: give its name, or the Series, as `metric`.
 
     Args:
-        df: as `load` gives it, or some of its rows, or with columns of one's own.
-        metric: the column to begin with; val_acc_max, or else the first that is a metric, if None.
-        history: as `load_history` gives it; read from the folders that `df` was loaded from if None.
+        df: one row for each trial, as returned by `load`, or a part of the rows.
+        metric: the metric to start with; None takes val_acc_max or else the first metric.
+        history: one row for each trial and epoch, as returned by `load_history`; None reads it from the folders of
+            the trials when curves are first drawn.
 
-    Raises: ValueError if `metric` is no column, or there is none.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or it is None and `df` has no metric.
     """
+    if metric is not None:
+        df, metric = with_series(df, metric), column_name(metric)
     return Browser(df, metric, history)
 
 
 class Browser(widgets.VBox):
-    """`filters` has a widget for each hyperparameter that varies, `shown` the trials that they leave, `selected` those
-    of them that are selected in `trials`, the table.
+    """The widgets of `browse`.
+
+    Attributes:
+        filters: a list of values for each hyperparameter that varies, and for `status`.
+        shown: the trials that the filters leave, in the order of the table.
+        selected: the trials that are selected in the table; all shown trials if none is.
+        trials: the table.
     """
 
     def __init__(self, df: pd.DataFrame, metric: str | None, history: pd.DataFrame | None) -> None:
+        """Make the widgets and connect them; the arguments are those of `browse`."""
         metrics = [f"{name}{end}" for name in logged(df) for end in SUMMARIES]
         usual = [name for name in ("val_acc_max", *metrics) if name in df]
         if metric is None and not usual:
-            raise ValueError("no column is a metric's: name one, browse(df, metric=...)")
+            raise ValueError("The DataFrame has no metric. Name a column of numbers: browse(df, metric='my_column').")
         self.df, self._history = df.reset_index(drop=True), history
         self.shown = self.selected = self.df
         chosen = metric if metric is not None else usual[0]
@@ -61,7 +77,7 @@ class Browser(widgets.VBox):
         }
         keys = [name for name in several if name in self.filters]
         self.metric = _one_of("metric", list(dict.fromkeys([chosen, *usual])), chosen)
-        # Means over seeds say more than means of each seed.
+        # The heat map shows means over the seeds, not one row for each seed.
         first = [name for name in keys if name != "seed"] or keys or ["status"]
         self.rows = _one_of("rows", keys or ["status"], first[-1])
         self.columns = _one_of("columns", keys or ["status"], first[0])
@@ -108,15 +124,12 @@ class Browser(widgets.VBox):
         self._draw_curves()
 
     def _table(self) -> pd.DataFrame:
-        """The shown trials, the columns that differ; the best first."""
+        """Return the table of the shown trials, the best first, with the columns that vary."""
         self.shown = self.shown.sort_values(
             self.metric.value, ascending=is_better_low(self.metric.value), ignore_index=True
         )
         names = [self.metric.value, *varying(self.df), "status", "epochs", "trial_dir"]
-        shown = self.shown[list(dict.fromkeys(name for name in names if name in self.shown))].copy()
-        for name in [name for name in shown if pd.api.types.is_object_dtype(shown[name])]:
-            shown[name] = shown[name].map(text)
-        return shown
+        return with_texts(self.shown[list(dict.fromkeys(name for name in names if name in self.shown))])
 
     def _draw_heat_map(self, change: object = None) -> None:
         self.heat_map.children = [
@@ -140,13 +153,13 @@ class Browser(widgets.VBox):
         paths = dict.fromkeys(self.df["experiment_file_name"])
         parts = [load_history(path) for path in paths]
         if len(parts) > 1:
-            # The same trial of two experiments has folders of the same name.
+            # The same trial has the same folder name in both experiments.
             named = zip(paths, parts, strict=True)
             parts = [part.assign(trial_dir=[f"{path}/{name}" for name in part["trial_dir"]]) for path, part in named]
         return pd.concat(parts, ignore_index=True)
 
     def _names(self, trials: pd.DataFrame) -> list[str]:
-        """What the trials are called in the history."""
+        """Return the names of the trials in the history."""
         if "experiment_file_name" not in self.df or self.df["experiment_file_name"].nunique() == 1:
             return list(trials["trial_dir"])
         return [
@@ -154,7 +167,7 @@ class Browser(widgets.VBox):
         ]
 
     def _repr_mimebundle_(self, **arguments: Any) -> Any:
-        """The widgets; and for a page without a kernel, tables."""
+        """Return the widgets, and tables for pages without a kernel, such as an exported notebook."""
         bundle = super()._repr_mimebundle_(**arguments)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
@@ -163,7 +176,7 @@ class Browser(widgets.VBox):
 
 
 def static(df: pd.DataFrame, metric: str, rows: str, columns: str) -> str:
-    """What can be seen of the trials without widgets, as HTML: the pivot table, and the best of them."""
+    """Return the pivot table and the best trials as HTML, for pages without widgets."""
     tables = [best(df, metric, 10, lowest=is_better_low(metric))]
     if rows != columns:
         tables.insert(0, pivot(df, rows, columns, metric).reset_index())
@@ -172,7 +185,7 @@ def static(df: pd.DataFrame, metric: str, rows: str, columns: str) -> str:
 
 def _choices(name: str, values: list[Any]) -> widgets.SelectMultiple:
     return widgets.SelectMultiple(
-        # NaN is not equal to itself, and could not be chosen.
+        # NaN is not equal to itself, so it could not be selected.
         options=[(text(value), None if is_missing(value) else value) for value in values],
         value=[None if is_missing(value) else value for value in values],
         description=name,
@@ -187,7 +200,7 @@ def _one_of(name: str, options: list[str], value: str) -> widgets.Dropdown:
 
 
 def _figure(draw: Callable[[], go.Figure]) -> widgets.Widget:
-    """A figure as a widget; where there is none, why."""
+    """Return a figure as a widget, or the reason why it cannot be drawn."""
     try:
         return go.FigureWidget(draw())
     except ValueError as error:

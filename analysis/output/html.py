@@ -5,9 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.stats.aggregate import NOTHING
+
 
 def table(df: pd.DataFrame) -> str:
-    """A short table, numbers with 4 digits; nothing where there is no row."""
+    """Return a short table, with 4 digits for each number; an empty string if there is no row."""
     if not len(df):
         return ""
     is_number = [pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind) for kind in df.dtypes]
@@ -22,12 +24,18 @@ def table(df: pd.DataFrame) -> str:
 
 
 def folded(summary: str, content: str) -> str:
-    """Content that is shown when its summary is clicked."""
+    """Return content that is hidden until its summary is clicked."""
     return f"<details><summary>{html.escape(summary)}</summary>{content}</details>"
 
 
+def with_texts(df: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with texts in every column of objects, as a JavaScript table needs it."""
+    names = [name for name in df if pd.api.types.is_object_dtype(df[name])]
+    return df.assign(**{str(name): df[name].map(text) for name in names})
+
+
 def text(value: Any) -> str:
-    """A value of a table, not escaped; "–" if it is missing."""
+    """Return a value of a table as text, not escaped; "–" if it is missing."""
     if pd.api.types.is_scalar(value) and pd.isna(value):
-        return "–"
+        return NOTHING
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,36 +1,46 @@
 """The notebook that `dynsparse browse` opens."""
 
-import json
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+ABOUT = """\
+# Browse an experiment
+
+Run the two code cells: in JupyterLab, press Shift+Enter in each."""
+LOAD = """\
+from analysis import load
+from analysis.output import browse
+
+df = load({path!r})"""
+HOW = """\
+Select values in the lists: the table, the heat map and the curves show the matching trials only. Click rows of the \
+table to see the learning curves of these trials. `df` is a pandas DataFrame, so you can also browse a part of it: \
+`browse(df[df["seed"] < 3])`."""
 
 
-def browsing(path: str) -> str:
-    """A notebook that browses the experiment in a folder, in Jupyter's format."""
+def browse_notebook(path: str) -> str:
+    """Return a notebook that browses the experiment in a folder, as the text of an .ipynb file.
+
+    Args:
+        path: the folder or the address of the experiment, as `load` takes it.
+
+    Example:
+        >>> import nbformat
+        >>> from analysis.output import browse_notebook
+        >>> notebook = nbformat.reads(browse_notebook("results/quickstart"), as_version=4)
+        >>> print(notebook.cells[1].source)
+        from analysis import load
+        from analysis.output import browse
+        <BLANKLINE>
+        df = load('results/quickstart')
+    """
+    # The ids are given because those of nbformat are random: the same call writes the same file.
     cells = [
-        _cell("markdown", "about", "# Browse an experiment\n\nRun the two cells: in JupyterLab, Shift+Enter in each."),
-        _cell(
-            "code",
-            "load",
-            f"from analysis import load\nfrom analysis.output.browser import browse\n\ndf = load({path!r})",
-        ),
-        _cell(
-            "markdown",
-            "how",
-            "Choose values: table, heat map and curves follow. Click rows of the table to see the curves of these "
-            "trials. `df` is a pandas DataFrame: what you do with it here (`df[df.seed < 3]`) you can browse.",
-        ),
-        _cell("code", "browse", "browse(df)"),
+        new_markdown_cell(ABOUT, id="about"),
+        new_code_cell(LOAD.format(path=path), id="load"),
+        new_markdown_cell(HOW, id="how"),
+        new_code_cell("browse(df)", id="browse"),
     ]
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = {
-        "cells": cells,
-        "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    return json.dumps(notebook, indent=1) + "\n"
-
-
-def _cell(kind: str, name: str, source: str) -> dict[str, object]:
-    lines = source.splitlines(keepends=True)
-    cell: dict[str, object] = {"cell_type": kind, "id": name, "metadata": {}, "source": lines}
-    return {**cell, "execution_count": None, "outputs": []} if kind == "code" else cell
+    notebook = new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    return str(nbformat.writes(notebook)) + "\n"

@@ -1,4 +1,4 @@
-"""Tables as files: for a program, for a spreadsheet, for a paper."""
+"""Tables as files for programs, spreadsheets and papers."""
 
 import io
 import math
@@ -15,52 +15,67 @@ from analysis.frame.suggest import unknown
 from analysis.loading.remote import is_remote
 from analysis.output.tables import format_table, with_index_as_columns
 
-# What a spreadsheet cannot hold in a text.
+# Characters that a spreadsheet cannot hold.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-# What `issues`, `hyperparameters` and `metrics` read.
+# The entries of `attrs` that `issues`, `hyperparameters` and `metrics` read.
 KEPT_ATTRS = {"issues", HYPERPARAMETERS, METRICS}
-# The kinds of values that a column of objects may hold and keep; what is missing takes no part.
+# A column of objects keeps its values if all that are not missing are of one of these kinds.
 KEPT = {"boolean", "date", "datetime", "datetime64", "empty", "floating", "integer", "string"}
 
 
 def save(df: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Writes a table in the format that the suffix of the path names, and returns the path.
+    """Write a table in the format of the suffix, and return the path.
 
-    | suffix | holds |
+    | suffix | content |
     |---|---|
-    | .parquet | numbers, booleans and texts as they are; `issues` works on what `pandas.read_parquet` reads back |
-    | .csv | numbers in full; texts that look like numbers, such as a trial_id "00012", need `dtype=str` when read |
-    | .xlsx | numbers with 16 digits, as openpyxl writes them; texts are never formulas |
-    | .tex | what `format_table(df, "latex")` prints, numbers with 3 decimals |
-    | .md | what `format_table(df, "markdown")` prints |
+    | .parquet | numbers, booleans and strings without loss; `issues` works on what `pandas.read_parquet` returns |
+    | .csv | all digits of numbers; strings that look like numbers, as a trial_id "00012", need `dtype=str` when read |
+    | .xlsx | numbers with 16 digits, as openpyxl writes them; strings are never formulas |
+    | .tex | the output of `format_table(df, "latex")`, numbers with 3 decimals |
+    | .md | the output of `format_table(df, "markdown")` |
 
-    The index becomes columns, unless it only counts the rows; columns of several levels, or of a pivot table, get
-    the names that `format_table` prints. In .parquet and .xlsx a column of values of several kinds (0.5 and
-    "cosine"), of tuples or of anything else becomes one of texts, each as `str` writes it: `ast.literal_eval` reads
-    a tuple back. Integers among floats become floats. What is missing stays missing.
+    The index becomes columns, unless it only numbers the rows. Columns of several levels and of pivot tables get the
+    names that `format_table` prints. In .parquet and .xlsx, columns of several types (0.5 and "cosine"), of tuples or
+    of other objects become strings, as `str` writes them; `ast.literal_eval` reads a tuple back. Integers among floats
+    become floats. Missing values stay missing.
 
-    The file is complete or not there: it is written beside its place and then moved. An older one is replaced.
+    An existing file is replaced. The file is written under another name and then renamed, so it is never incomplete.
 
-    Raises: ValueError if the suffix is unknown, two columns get the same name, or `df` is no DataFrame;
-    FileNotFoundError if there is no such folder; ImportError if .xlsx is asked for without openpyxl.
+    Args:
+        df: the table.
+        path: the file; its suffix is one of those above.
+
+    Raises:
+        ValueError: if the suffix is unknown, two columns get the same name, or `df` is not a DataFrame.
+        FileNotFoundError: if the folder does not exist.
+        ImportError: if openpyxl is not installed and the suffix is .xlsx.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import save
+        >>> path = save(pd.DataFrame({"on_perc": [0.1, 0.2], "accuracy": [0.91, 0.94]}), "accuracy.csv")
+        >>> print(path.read_text(), end="")
+        on_perc,accuracy
+        0.1,0.91
+        0.2,0.94
     """
     if not isinstance(df, pd.DataFrame):
-        hint = "; write .to_frame()" if isinstance(df, pd.Series) else ""
-        raise ValueError(f"save takes a DataFrame, got {type(df).__name__}{hint}")
+        hint = " Use series.to_frame()." if isinstance(df, pd.Series) else ""
+        raise ValueError(f"df must be a DataFrame, got {type(df).__name__}.{hint}")
     if is_remote(path):
-        raise ValueError(f"save writes to this machine, got {os.fspath(path)}; save a file here and copy it there")
+        raise ValueError(f"path must be a local file, got {os.fspath(path)}. Save a local file and upload it.")
     target = Path(path).expanduser()
     suffix = target.suffix.lower()
     if suffix not in WRITERS:
         raise ValueError(unknown("suffix", target.suffix, list(WRITERS)))
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"no folder {target.parent}; make it first")
+        raise FileNotFoundError(f"The folder {target.parent} does not exist. Create it first.")
     _replace(target, WRITERS[suffix](df))
     return target
 
 
 def _replace(target: Path, content: bytes) -> None:
-    target = target.resolve()  # of a link, the file that it leads to
+    target = target.resolve()  # a link stays a link
     beside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with open(beside, "wb") as file:
@@ -74,7 +89,7 @@ def _replace(target: Path, content: bytes) -> None:
 
 def _parquet(df: pd.DataFrame) -> bytes:
     table = _storable(df)
-    # pandas writes these as JSON, and fails on what is none.
+    # pandas writes `attrs` as JSON, and fails on objects that JSON cannot hold.
     table.attrs = {name: value for name, value in df.attrs.items() if name in KEPT_ATTRS}
     content = io.BytesIO()
     table.to_parquet(content, index=False)
@@ -85,7 +100,7 @@ def _xlsx(df: pd.DataFrame) -> bytes:
     try:
         from openpyxl.utils import get_column_letter
     except ImportError as error:
-        raise ImportError("an .xlsx is written by openpyxl, which is not installed: pip install openpyxl") from error
+        raise ImportError(".xlsx files need openpyxl, which is not installed. Run: pip install openpyxl") from error
     table = _storable(df)
     for i, name in enumerate(table.columns):
         if pd.api.types.is_string_dtype(table.dtypes.iloc[i]):
@@ -97,7 +112,7 @@ def _xlsx(df: pd.DataFrame) -> bytes:
         sheet = writer.sheets["table"]
         for row in sheet.iter_rows():
             for cell in row:
-                # openpyxl takes a text that begins with "=" for a formula.
+                # openpyxl reads a string that begins with "=" as a formula.
                 if cell.data_type == "f":
                     cell.data_type = "s"
         for i, name in enumerate(table.columns, start=1):
@@ -118,7 +133,7 @@ def _md(df: pd.DataFrame) -> bytes:
     return (format_table(df, "markdown") + "\n").encode()
 
 
-# Each suffix, and what turns a table into the bytes of its file.
+# Each suffix, and the function that returns the bytes of the file.
 WRITERS: dict[str, Callable[[pd.DataFrame], bytes]] = {
     ".parquet": _parquet,
     ".csv": _csv,
@@ -129,12 +144,12 @@ WRITERS: dict[str, Callable[[pd.DataFrame], bytes]] = {
 
 
 def _storable(df: pd.DataFrame) -> pd.DataFrame:
-    """The table with its index as columns, and each column of one type that a file can hold."""
+    """Return the table with its index as columns, and each column of a type that a file can hold."""
     table = with_index_as_columns(df)
     names = [str(name) for name in table.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"two columns would be called {', '.join(map(repr, twice))}; rename one of them")
+        raise ValueError(f"Each column must have its own name, got {', '.join(map(repr, twice))} twice. Rename one.")
     columns = {name: _of_one_type(table.iloc[:, i]) for i, name in enumerate(names)}
     return pd.DataFrame(columns, index=table.index)
 
@@ -147,7 +162,7 @@ def _of_one_type(column: pd.Series) -> pd.Series:
     kinds = {pd.api.types.infer_dtype([value]) for value in values if value is not None}
     if kinds == {"integer", "floating"}:
         return pd.Series([math.nan if value is None else float(value) for value in values], index=column.index)
-    # An integer of more than 64 bits has no type in a file.
+    # Files have no type for integers of more than 64 bits.
     is_kept = len(kinds) <= 1 and kinds <= KEPT and not any(_is_huge(value) for value in values)
     texts = values if is_kept else [None if value is None else str(value) for value in values]
     if kinds <= {"string"} or not is_kept:

@@ -1,4 +1,4 @@
-"""Tables for people: pivot tables, the trials that failed, and any table as text, Markdown, LaTeX or CSV."""
+"""Tables for people: pivot tables, failed trials, and any table as text, Markdown, LaTeX or CSV."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,27 +8,43 @@ from tabulate import tabulate
 
 from analysis.frame.checks import check_columns
 from analysis.frame.schema import hyperparameters, with_known_config
+from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import sort_key
 from analysis.stats.aggregate import LEFT_OUT, NOTHING, agg, format_mean
 
-# Each format but CSV, which keeps numbers in full, and what tabulate calls it.
+# The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
 FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 
 
-def pivot(df: pd.DataFrame, rows: str | Sequence[str], columns: str | None, metric: str) -> pd.DataFrame:
-    """Mean and deviation of a column for each combination of values, as "0.971 ± 0.003 (n=9, 3 failed)".
+def pivot(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | None, metric: Column) -> pd.DataFrame:
+    """Return mean and standard deviation for each combination of values, as "0.971 ± 0.003 (n=9, 3 failed)".
 
-    Only complete trials count. A cell says how many trials it left out; as soon as one left any out, or the
-    cells differ in their number of trials, all say of how many they are made. "–" is a cell without a value.
+    Only complete trials count; a cell says how many others it has. If the number of complete trials differs between
+    cells, or a trial is left out, each cell says how many it averages. A cell without a value is "–".
 
     Args:
-        rows: one or more hyperparameters, which become the index.
-        columns: the hyperparameter along the top; None for a single column, called like the metric.
+        df: one row for each trial, as returned by `load`.
+        rows: one or more columns, which become the index.
+        columns: the column whose values become the columns; None for a single column with the name of the metric.
+        metric: the column to average.
 
-    Raises: ValueError if a column does not exist, or `metric` holds no numbers.
+    Raises:
+        ValueError: if a column does not exist, or `metric` holds no numbers.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import as_trials, pivot
+        >>> df = pd.DataFrame({"model": ["RigL", "SET", "SET"], "seed": [0, 0, 1], "accuracy": [0.95, 0.92, 0.93]})
+        >>> print(pivot(as_trials(df, ["model", "seed"], ["accuracy"]), "model", None, "accuracy"))
+                      accuracy
+        model
+        RigL       0.950 (n=1)
+        SET    0.925 ± 0.007 (n=2)
     """
-    row_keys = [rows] if isinstance(rows, str) else list(rows)
+    df = with_series(df, rows, columns, metric)
+    row_keys, metric = column_names(rows), column_name(metric)
+    columns = None if columns is None else column_name(columns)
     table = agg(df, row_keys if columns is None else [*row_keys, columns], metric)
     has_gaps = bool(table[LEFT_OUT].to_numpy().any())
     show_count = has_gaps or table["count"].nunique() > 1
@@ -46,9 +62,12 @@ def pivot(df: pd.DataFrame, rows: str | Sequence[str], columns: str | None, metr
 
 
 def failures(df: pd.DataFrame) -> pd.DataFrame:
-    """The trials that are not complete, one row each; empty if all are.
+    """Return the failed and incomplete trials, one row for each.
 
     Columns: the hyperparameters that vary in `df`, then `epochs`, `status`, `error`, `trial_dir`.
+
+    Raises:
+        ValueError: if one of the last four columns does not exist.
     """
     last = ["epochs", "status", "error", "trial_dir"]
     check_columns(df, last)
@@ -57,7 +76,13 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def left_out(df: pd.DataFrame) -> str:
-    """What statistics leave out, as in "left out: 3 failed, 1 incomplete of 48 trials"; and what they had better."""
+    """Return a note on the trials that statistics leave out, as "left out: 3 failed, 1 incomplete of 48 trials".
+
+    It also counts trials without hyperparameters, and complete trials that diverged: statistics include both.
+
+    Raises:
+        ValueError: if there is no column `status`.
+    """
     check_columns(df, ["status"])
     total = f"{len(df)} trial{'s' if len(df) != 1 else ''}"
     counts = {"failed": (df["status"] == "error").sum(), "incomplete": (df["status"] == "incomplete").sum()}
@@ -71,11 +96,25 @@ def left_out(df: pd.DataFrame) -> str:
 
 
 def format_table(df: pd.DataFrame, format: str = "text") -> str:
-    """The table as text: "text", "markdown", "latex" (booktabs, escaped) or "csv" (numbers in full).
+    """Return the table as "text", "markdown", "latex" (booktabs, escaped) or "csv" (all digits).
 
-    Outside CSV numbers have 3 decimals, unless all of a column are short enough to be shown as they are.
+    In the other formats numbers have 3 decimals, unless all numbers of the column are shorter than that.
 
-    Raises: ValueError if the format is unknown.
+    Args:
+        df: the table.
+        format: one of the four names above.
+
+    Raises:
+        ValueError: if the format is unknown.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import format_table
+        >>> print(format_table(pd.DataFrame({"on_perc": [0.1, 0.2], "accuracy": [0.91234, 0.94]}), "markdown"))
+        |   on_perc |   accuracy |
+        |----------:|-----------:|
+        |       0.1 |      0.912 |
+        |       0.2 |      0.940 |
     """
     if format not in [*FORMATS, "csv"]:
         raise ValueError(unknown("format", format, [*FORMATS, "csv"]))
@@ -92,7 +131,7 @@ def format_table(df: pd.DataFrame, format: str = "text") -> str:
 
 
 def _label(value: Any) -> Any:
-    """The value as a label. A tuple is shown as text, because pandas would take it for several labels."""
+    """Return the value as a label. A tuple becomes a string, because pandas would read it as several labels."""
     if isinstance(value, tuple):
         return str(value)
     return None if pd.isna(value) else value
@@ -106,7 +145,7 @@ def _cell(group: dict[Any, Any], show_count: bool) -> str:
 
 
 def with_index_as_columns(df: pd.DataFrame) -> pd.DataFrame:
-    """The table with texts for column names, and its index in front unless that only counts the rows."""
+    """Return the table with strings as column names, and its index as columns unless it only numbers the rows."""
     names = [_header(name, df.columns.name) for name in df.columns]
     table = df.set_axis(pd.Index(names, dtype=object), axis="columns")
     is_plain = isinstance(df.index, pd.RangeIndex) and df.index.name is None
@@ -130,7 +169,7 @@ def _texts(column: pd.Series) -> list[str]:
 
 def _text(value: Any) -> str:
     is_missing = pd.api.types.is_scalar(value) and pd.isna(value)
-    # A line break inside a cell would end the row.
+    # A line break in a cell would end the row.
     return NOTHING if is_missing else " ".join(str(value).split())
 
 

@@ -89,7 +89,7 @@ def report(folder: str, output: str, metric: str, lowest: bool | None, where: st
     df = loaded(folder, metric=metric)
     warn_of_studies(df, of)
     try:
-        from analysis.output.report import report as page
+        from analysis.output import report as page
 
         df = chosen(df, where)
         history = analysis.load_history(folder if "://" in folder else Path(folder).expanduser())
@@ -123,13 +123,15 @@ def _write(path: Path, text: str) -> None:
 def browse(folder: str, show: bool) -> None:
     """Write a notebook that browses the results in DIR, and open it in JupyterLab."""
     loaded(folder)
-    from analysis.output.notebook import browsing
-
     path = Path(f"browse_{Path(folder).name}.ipynb")
     if path.exists():
         click.echo(f"{path} is there, and is left as it is")
     else:
-        _write(path, browsing(folder if "://" in folder else str(Path(folder).expanduser().resolve())))
+        try:
+            from analysis.output import browse_notebook
+        except ImportError as error:
+            raise Refusal(str(error)) from error
+        _write(path, browse_notebook(folder if "://" in folder else str(Path(folder).expanduser().resolve())))
         click.echo(f"written: {path}")
     if show:
         if importlib.util.find_spec("jupyterlab") is None:

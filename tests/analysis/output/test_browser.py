@@ -18,12 +18,12 @@ from support.browser import chromium, needs_chromium, settled
 from support.trial_folders import write_trial
 
 from analysis import as_trials, hyperparameters, load, load_history, load_many, pivot
-from analysis.output.notebook import browsing
 
 for name in ("plotly", "ipywidgets", "anywidget", "itables"):
     pytest.importorskip(name)
 
-from analysis.output.browser import Browser, browse  # noqa: E402
+from analysis.output import browse, browse_notebook  # noqa: E402
+from analysis.output.browser import Browser  # noqa: E402
 
 ROOT = Path(__file__).parents[3]
 
@@ -114,6 +114,13 @@ def test_a_column_of_ones_own_can_be_browsed(experiment: Path) -> None:
     assert len(browser.shown) == 8
 
 
+def test_a_computed_metric_can_be_browsed(experiment: Path) -> None:
+    df = load(experiment)
+    browser = browse(df, (1 - df["val_acc_max"]).rename("val_error"))
+    assert browser.metric.value == "val_error" and browser.shown["val_error"].is_monotonic_increasing
+    assert "val_error" not in browser.filters and "val_error" not in df
+
+
 def test_a_missing_value_can_be_chosen(experiment: Path) -> None:
     df = load(experiment)
     df["weight_prune_perc"] = df["seed"].map({0: 0.3, 1: 0.3, 2: None, 3: None})
@@ -150,12 +157,12 @@ def test_errors_name_what_is_missing(experiment: Path) -> None:
     df = load(experiment)
     with pytest.raises(ValueError, match=r"no column 'val_ac'.*val_acc"):
         browse(df, metric="val_ac")
-    with pytest.raises(ValueError, match="name one"):
+    with pytest.raises(ValueError, match="The DataFrame has no metric"):
         browse(df[["model", "status", "trial_dir", "seed"]])
 
 
 def test_the_notebook_in_the_repository_is_the_one_that_the_command_writes() -> None:
-    assert (ROOT / "notebooks" / "browse.ipynb").read_text() == browsing("../results/quickstart")
+    assert (ROOT / "notebooks" / "browse.ipynb").read_text() == browse_notebook("../results/quickstart")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +170,7 @@ def jupyter(experiment: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The address of the notebook in a JupyterLab on loopback."""
     pytest.importorskip("jupyterlab")
     folder = tmp_path_factory.mktemp("lab")
-    (folder / "browse.ipynb").write_text(browsing(str(experiment)))
+    (folder / "browse.ipynb").write_text(browse_notebook(str(experiment)))
     home = {"JUPYTER_RUNTIME_DIR": folder / "run", "JUPYTER_CONFIG_DIR": folder / "config", "HOME": folder}
     options = ["--no-browser", "--ip=127.0.0.1", "--port=0", "--allow-root", "--ServerApp.token=test"]
     options += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]

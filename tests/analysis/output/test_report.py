@@ -14,7 +14,7 @@ from analysis import compare, load, load_history
 pytest.importorskip("plotly")
 pytest.importorskip("itables")
 
-from analysis.output.report import report
+from analysis.output import report
 
 # The first background that is not transparent, and the colour of the text.
 BEHIND_AND_TEXT = """place => {
@@ -68,8 +68,8 @@ def test_it_says_what_compare_says(page: str, experiment: Path) -> None:
 def test_every_section_is_there_and_linked(page: str) -> None:
     names = re.findall(r'<h2 id="([^"]+)">', page)
     assert names == [
-        "the-question", "which-is-better", "what-matters", "each-axis", "learning-curves", "best-trials",
-        "failures-and-damage", "all-trials",
+        "hyperparameters", "comparisons", "importance", "effect-of-each-hyperparameter", "learning-curves",
+        "best-trials", "failures-and-damaged-files", "all-trials",
     ]  # fmt: skip
     assert re.findall(r'<a href="#([^"]+)">', page) == names
 
@@ -86,10 +86,10 @@ def test_what_cannot_be_drawn_is_left_out_and_said() -> None:
     columns = {"val_acc_max": [0.5], "val_acc_max_epoch": [1], "epochs": [2], "trial_id": ["a"], "trial_dir": ["T"]}
     df = pd.DataFrame({**columns, "seed": [0], "status": ["complete"], "error": [None], "experiment_file_name": ["x"]})
     page = report(df, "val_acc_max")
-    assert "All trials have the same parameters." in page
-    assert "Not drawn" in page
+    assert "All trials have the same hyperparameters." in page
+    assert "A plot is left out. Nothing to plot:" in page
     assert "learning-curves" not in page
-    assert "Every trial is complete" in page
+    assert "All trials are complete" in page
 
 
 def test_of_losses_the_lowest_are_the_best(experiment: Path) -> None:
@@ -144,6 +144,6 @@ def test_a_person_reads_it_without_a_network(page: str, scheme: str, tmp_path: P
         cells = browser.locator(".dt-container tbody tr td:nth-child(4)").all_inner_texts()
         assert [float(cell) for cell in cells] == sorted(map(float, cells))
         # What is folded opens.
-        numbers = browser.locator("details", has_text="the numbers")
+        numbers = browser.locator("details", has_text="all numbers")
         numbers.locator("summary").click()
         assert numbers.locator("td").first.is_visible()

@@ -1,0 +1,166 @@
+"""The sections of the HTML report. Each function returns HTML, empty if the section does not apply to the trials."""
+
+import html
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from itables import to_html_datatable
+
+from analysis.frame.schema import MACHINE_COLUMNS, SUMMARIES, hyperparameters, varying
+from analysis.frame.values import sort_key
+from analysis.loading.load import issues
+from analysis.output.html import folded, table, text, with_texts
+from analysis.output.tables import failures, pivot
+from analysis.plots import (
+    plot_axis,
+    plot_curves,
+    plot_failures,
+    plot_importance,
+    plot_parallel,
+    plot_pivot,
+    plot_sparsity,
+)
+from analysis.stats.aggregate import agg, failure_rates
+from analysis.stats.importances import importance
+from analysis.stats.pairwise import compare
+from analysis.stats.ranking import best
+from analysis.stats.survivors import survivorship
+from analysis.stats.variance import anova
+
+# Nobody reads a page of a hundred plots.
+SHOWN_AXES, SHOWN_TRIALS, SHOWN_FAILURES = 6, 10, 50
+
+
+def by_importance(df: pd.DataFrame, metric: str, axes: list[str]) -> list[str]:
+    """Return the axes, the most important first; in their own order if there are too few trials to tell."""
+    try:
+        order = list(importance(df, metric)["parameter"])
+    except ValueError:
+        return axes
+    return sorted(axes, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def parameters(df: pd.DataFrame) -> str:
+    """Return a table of the hyperparameters that vary, and a folded one of the others."""
+    several = varying(df)
+    rows = [
+        {"parameter": name, "values": ", ".join(text(value) for value in sorted(set(df[name]), key=sort_key)[:20])}
+        for name in several
+    ]
+    fixed = [
+        {"parameter": name, "value": text(df[name].iloc[0])}
+        for name in hyperparameters(df)
+        if name not in several and name not in MACHINE_COLUMNS and df[name].notna().any()
+    ]
+    asked = table(pd.DataFrame(rows)) if rows else "<p>All trials have the same hyperparameters.</p>"
+    return asked + folded(f"{len(fixed)} hyperparameters are the same in all trials", table(pd.DataFrame(fixed)))
+
+
+def comparisons(df: pd.DataFrame, axes: list[str], metric: str) -> str:
+    """Return the conclusions of `compare` for each axis, and its numbers in a folded table."""
+    if not axes:
+        return ""
+    compared = compare(df, axes, metric)
+    n = f"{len(compared)} comparison{'s' if len(compared) != 1 else ''}"
+    parts = [_note(f"Trials are compared in pairs that differ in one hyperparameter only; corrected for {n}.")]
+    for axis in axes:
+        rows = compared[compared["axis"] == axis]
+        sentences = [f"<li>{html.escape(sentence)}</li>" for sentence in rows["conclusion"]]
+        parts.append(f"<h3>{html.escape(axis)}</h3>")
+        if len(sentences) <= 3:
+            parts.append(f"<ul>{''.join(sentences)}</ul>")
+        else:
+            # The largest difference says whether the axis has any effect; the others are there to look up.
+            widest = int(np.nan_to_num(rows["difference"].abs().to_numpy(), nan=-1).argmax())
+            parts.append(f"<ul>{sentences[widest]}</ul>")
+            parts.append(folded(f"all {len(sentences)} pairs of values", f"<ul>{''.join(sentences)}</ul>"))
+    return "\n".join(parts) + folded("all numbers", table(compared.drop(columns="conclusion")))
+
+
+def importances(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool) -> str:
+    """Return how much each hyperparameter explains, and plots of the most important ones together."""
+    parts = [_plot(lambda: plot_importance(df, metric))]
+    try:
+        shares = anova(df, metric)
+        parts.append("<h3>Share of the variance</h3>" + table(shares.sort_values("share", ascending=False).head(12)))
+    except ValueError as error:
+        parts.append(_note(f"Exact shares of the variance are not available: {error}"))
+    if len(ranked) >= 2:
+        rows, columns = ranked[1], ranked[0]
+        parts.append(_plot(lambda: plot_pivot(df, rows, columns, metric)))
+        parts.append(folded("as a table", table(pivot(df, rows, columns, metric).reset_index())))
+    if len(ranked) >= 3:
+        parts.append(_plot(lambda: plot_parallel(df, metric, lowest=lowest)))
+    return "\n".join(parts)
+
+
+def effects(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool) -> str:
+    """Return a plot and a folded table for each of the most important hyperparameters."""
+    parts = []
+    for axis in ranked[:SHOWN_AXES]:
+        parts.append(_plot(partial(plot_axis, df, axis, metric, lowest=lowest)))
+        if axis == "on_perc":
+            parts.append(_plot(lambda: plot_sparsity(df, metric, lowest=lowest)))
+        parts.append(folded(f"{axis} as a table", table(agg(df, axis, metric))))
+    return "\n".join(parts)
+
+
+def learning_curves(history: pd.DataFrame | None, ranked: list[str], metric: str, lowest: bool) -> str:
+    """Return learning curves by the two most important hyperparameters."""
+    if history is None:
+        return ""
+    names = [*(metric.removesuffix(end) for end in SUMMARIES if metric.endswith(end)), metric]
+    logged = next((name for name in names if name in history), None)
+    if logged is None:
+        return ""
+    return "\n".join(_plot(partial(plot_curves, history, by, logged, lowest=lowest)) for by in ranked[:2])
+
+
+def best_trials(df: pd.DataFrame, metric: str, lowest: bool) -> str:
+    """Return a table of the best trials."""
+    return table(best(df, metric, SHOWN_TRIALS, lowest))
+
+
+def failed_trials(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool) -> str:
+    """Return tables and a plot of the trials that failed or did not finish, and of damaged files."""
+    parts = []
+    failed = failures(df)
+    if len(failed):
+        shown = f", the first {SHOWN_FAILURES} of {len(failed)}" if len(failed) > SHOWN_FAILURES else ""
+        parts.append(f"<h3>Failed and incomplete trials{shown}</h3>" + table(failed.head(SHOWN_FAILURES)))
+    if (df["status"] == "error").any() and ranked:
+        if len(ranked) >= 2:
+            parts.append(_plot(lambda: plot_failures(df, ranked[1], ranked[0])))
+        for axis in ranked[:SHOWN_AXES]:
+            parts.append(f"<h3>Failures by {html.escape(axis)}</h3>" + table(failure_rates(df, axis)))
+            effect = table(survivorship(df, axis, metric, lowest=lowest))
+            parts.append(folded("how leaving out the failed trials changes a comparison", effect))
+    damage = issues(df)
+    if len(damage):
+        parts.append(f"<h3>Damaged files</h3>{table(damage.head(SHOWN_FAILURES))}")
+    return "\n".join(parts) or "<p>All trials are complete, and no file is damaged.</p>"
+
+
+def all_trials(df: pd.DataFrame, metric: str) -> str:
+    """Return a table of all trials that can be sorted and searched."""
+    names = dict.fromkeys([*varying(df), metric, "epochs", "status", "trial_dir"])
+    shown = with_texts(df[list(names)])
+    options: dict[str, Any] = {"connected": False, "allow_html": False, "maxBytes": 0, "showIndex": False}
+    return str(to_html_datatable(shown, classes="display compact", **options))
+
+
+def _plot(draw: Callable[[], Any]) -> str:
+    """Return a plot, or the reason why these trials do not have it."""
+    try:
+        fig = draw()
+    except ValueError as error:
+        return _note(f"A plot is left out. {error}")
+    content = fig.to_html(full_html=False, include_plotlyjs=False, config={"responsive": True})
+    return f'<div class="wide">{content}</div>'
+
+
+def _note(content: str) -> str:
+    return f'<p class="note">{html.escape(content)}</p>'
