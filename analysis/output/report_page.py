@@ -30,14 +30,14 @@ PAGE = Template(
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1.2em;
   background: Canvas; color: CanvasText; }
 h1 { margin-bottom: 0; } h2 { margin-top: 2.2em; border-bottom: 1px solid var(--line); } h3 { margin: 1.6em 0 .3em; }
-a { color: var(--accent); } nav a { margin-right: 1em; } .note { color: var(--faint); }
+a { color: var(--accent); } nav a { margin-right: 1em; display: inline-block; } .note { color: var(--faint); }
 .wide { overflow-x: auto; } table.plain { border-collapse: collapse; font-size: 14px; }
 table.plain th, table.plain td { padding: .25em .7em; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 table.plain td.number, table.plain th.number { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
 table.plain tr:hover { background: var(--fill); }
-summary { cursor: pointer; color: var(--accent); }
+details { margin: .6em 0; } summary { cursor: pointer; color: var(--accent); }
 div.dt-container { background: transparent !important; color: inherit !important; }
 </style>
 <script>document.documentElement.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)</script>

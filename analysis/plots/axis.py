@@ -98,7 +98,7 @@ def draw_means(fig: go.Figure, df: pd.DataFrame, x: str, metric: str, keys: list
         else:
             _draw_band(fig, rows, found.places(rows[x]), group, len(found_groups))
     if found.kind == "category":
-        fig.update_layout(scattermode="group", scattergap=0.4)  # groups side by side
+        fig.update_layout(scattermode="group", scattergap=0.4)
     fig.update_yaxes(title_text=escape(metric), **view(trials[metric], table))
 
 
@@ -109,12 +109,12 @@ def _draw_points(
         x=places,
         y=points[metric],
         mode="markers",
-        marker={"color": group.colour, "opacity": 0.3, "size": 5, "symbol": group.symbol},
+        marker={"color": group.colour, "opacity": 0.5, "size": 5, "symbol": group.symbol},
         hovertext=list(texts),
         hovertemplate=f"%{{hovertext}}<br>{escape(metric)}: %{{y}}<extra></extra>",
         meta="trials",
         **group.legend(is_shown=False),
-        offsetgroup=group.name,
+        **_beside(group),
     )
 
 
@@ -140,6 +140,12 @@ def _draw_line(fig: go.Figure, rows: pd.DataFrame, places: list[object], group: 
         hovertemplate="%{x}<br>%{hovertext}<extra></extra>",
         meta="means",
         **group.legend(),
-        offsetgroup=group.name,
+        **_beside(group),
         **style,
     )
+
+
+def _beside(group: Group) -> dict[str, str]:
+    """Return the setting that places the groups of a category side by side, and all traces of a group together."""
+    # An empty name would give each trace a place of its own.
+    return {"offsetgroup": group.name or "all"}

@@ -21,6 +21,7 @@ from analysis.plots._lib.groups import (
     names_of,
     note,
 )
+from analysis.plots._lib.scales import epoch_axis
 from analysis.plots._lib.style import escape, new_figure, view
 from analysis.stats.learning_curves import curves
 
@@ -69,8 +70,8 @@ def plot_curves(
     fig = new_figure(f"{metric} by epoch", [text for text in notes if text])
     for group in groups(names[names.isin(shown)]):
         _draw(fig, table[names == group.name], group, len(shown))
-    fig.update_xaxes(title_text="epoch")
     rows = table[names.isin(shown)]
+    fig.update_xaxes(**epoch_axis(rows["epoch"]))
     fig.update_yaxes(title_text=escape(metric), **view(rows["mean"], rows))
     add_legend(fig, keys)
     return fig

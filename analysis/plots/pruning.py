@@ -9,7 +9,7 @@ from analysis.frame.checks import check_columns
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.plots._lib.groups import add_legend, groups, names_of
 from analysis.plots._lib.panels import draw_line, new_panels
-from analysis.plots._lib.scales import Scale, scale
+from analysis.plots._lib.scales import Scale, epoch_axis, scale
 from analysis.plots._lib.style import view
 from analysis.plots._lib.trials import averaged_over
 from analysis.plots.sparsity import sparsity_ticks
@@ -107,7 +107,8 @@ def plot_learning(history: pd.DataFrame, panel: Column = "dataset_name") -> go.F
                 if len(own):
                     draw_line(fig, own, own["epoch"].tolist(), group, (row, column), "epoch", len(every), mode="lines")
         fig.update_yaxes(**view(table["mean"], table), row=row)
-    fig.update_xaxes(title_text="epoch", row=len(tables))
+    fig.update_xaxes(**epoch_axis(rows["epoch"]))
+    fig.update_xaxes(title_text="", row=1)
     add_legend(fig, ["measured on"])
     return fig
 

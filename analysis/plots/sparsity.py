@@ -50,9 +50,9 @@ def plot_sparsity(
     check_densities(df, density)
     keys = group_keys(df, by, besides=[density, metric])
     df, notes, n_other = best_groups(with_finite(df, metric), keys, metric, top, lowest)
-    over = averaged_over(df, [density, *keys])
-    text = f"rings: Pareto front of the means; mean and 95% interval of the mean; {over}".removesuffix("; ")
-    fig = new_figure(f"{metric} by sparsity", [describe(df, metric, n_other), *notes, text])
+    means = f"mean and 95% interval of the mean; {averaged_over(df, [density, *keys])}".removesuffix("; ")
+    notes = [describe(df, metric, n_other), *notes, means, "rings: Pareto front of the means"]
+    fig = new_figure(f"{metric} by sparsity", notes)
     found = scale(df[density])
     draw_means(fig, df, density, metric, keys, found)
     _draw_front(fig, front(agg(df, [*keys, density], metric), density, lowest), density, keys)

@@ -146,8 +146,9 @@ def plot_rounds(
     table = agg(rounds, keys, metric).assign(pruned=agg(rounds, keys, "pruned")["mean"])
     table = table[table["count"] > 0].reset_index(drop=True)
     check_drawn({metric: table})
-    note = f"dotted: mean of the dense networks; mean and 95% interval of the mean; {averaged_over(rounds, keys)}"
-    fig = new_panels(f"{metric} by fraction pruned", [note.removesuffix("; ")], [metric], [""], height=380)
+    means = f"mean and 95% interval of the mean; {averaged_over(rounds, keys)}".removesuffix("; ")
+    notes = [means, "dotted: mean of the dense networks"]
+    fig = new_panels(f"{metric} by fraction pruned", notes, [metric], [""], height=380)
     names = names_of(table, lines)
     every = groups(names)
     for group in every:

@@ -75,6 +75,11 @@ def ticks(places: list[Any], texts: list[str]) -> dict[str, Any]:
     return {"tickmode": "array", "tickvals": places, "ticktext": [short(text) for text in texts]}
 
 
+def epoch_axis(epochs: pd.Series) -> dict[str, Any]:
+    """Return plotly's settings of an axis of epochs: whole numbers only, also if the epochs are few."""
+    return {"title_text": "epoch", **({"dtick": 1} if epochs.max() - epochs.min() < TICKS else {})}
+
+
 def _suits_log(values: list[Any]) -> bool:
     if len(values) < 3 or values[0] <= 0 or values[-1] < LOG_RATIO * values[0]:
         return False

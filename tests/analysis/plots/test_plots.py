@@ -180,6 +180,18 @@ def test_the_axis_is_what_the_values_ask_for(values: list[object], kind: str, te
     assert found.layout()["type"] == kind
 
 
+def test_the_mean_of_a_category_stands_on_its_trials() -> None:
+    fig = plot_axis(grid(), "model", "val_acc_max")
+    (points,), (line,) = traces(fig, "trials"), traces(fig, "means")
+    assert points.offsetgroup == line.offsetgroup and points.offsetgroup, "an empty name is no group to plotly"
+
+
+def test_epochs_have_whole_numbers() -> None:
+    assert plot_curves(history(), "model", "val_acc").layout.xaxis.dtick == 1
+    many = pd.concat([history().assign(epoch=lambda df, n=n: df["epoch"] + 4 * n) for n in range(10)])
+    assert plot_curves(many, "model", "val_acc").layout.xaxis.dtick is None
+
+
 def test_ticks_that_would_overlap_are_left_to_plotly() -> None:
     assert list(scale(pd.Series([0.0, 0.1, 0.2])).layout()["tickvals"]) == [0.0, 0.1, 0.2]
     assert "tickvals" not in scale(pd.Series([0.0, 0.001, 1.0])).layout()
