@@ -1,8 +1,8 @@
-"""Whether one engine is as good as another: accuracies on MNIST with k-winners, paired by seed.
+"""Compare the accuracy of two engines on MNIST with k-winners, paired by seed.
 
-`--engines sparse packed` compares the packed engine, on a GPU if there is one, with the sparse one on the CPU.
-After a few dozen steps rounding has made two different networks of one seed, so single trials differ by chance; their
-mean difference is what counts. `last half` is the mean over the last half of the epochs, `max` the best epoch.
+`--engines sparse packed` compares the packed engine, on a GPU if there is one, with the sparse engine on the CPU.
+Rounding makes two runs of the same seed diverge after a few dozen steps, so single trials differ by chance, and only
+the mean difference counts. `last half` is the mean over the last half of the epochs, `max` the best epoch.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from dynsparse.training.trainer import Trainer
 
 
 def accuracies(engine, seeds, epochs):
-    """Percentages of each trial of a pack."""
+    """Return the accuracies of each trial of a pack, in percent."""
     torch.set_num_threads(1)
     device = "cuda" if engine == "packed" and torch.cuda.is_available() else "cpu"
     trainer = Trainer([Config(kwinners=True, engine=engine, seed=s, epochs=epochs, device=device) for s in seeds])

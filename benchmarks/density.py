@@ -1,4 +1,4 @@
-"""A picture of the seconds of one epoch over the density, for both engines: benchmarks/density.png."""
+"""Plot the seconds of one epoch over the density, for both engines, to benchmarks/density.png."""
 
 import argparse
 import statistics

@@ -1,9 +1,9 @@
-"""What pruning saves of an exported network: its file, and the time for one image and for a batch of 128, in torch.
+"""Measure what pruning saves in an exported network: file size, and torch's time for one image and for a batch of 128.
 
-784-1000-1000-500-200-10, the network of experiments/sparsity_sweep.py, pruned to a sparsity of 0.95 by unit and by
-weight. Masked: dense tensors with zeros; compressed: without the units that do nothing; sparse: the active weights as
-CSR, multiplied by torch. Weights are random ones, which take the room and the time of trained ones, but for weight
-pruning: there training may leave more units that do nothing. Medians, on one thread; the forms take turns.
+The network is that of experiments/sparsity_sweep.py, 784-1000-1000-500-200-10, pruned to a sparsity of 0.95 by unit and
+by weight. Masked: dense tensors with zeros. Compressed: without dead units. Sparse: active weights in CSR format,
+multiplied by torch. Random weights need the same memory and time as trained ones, except with weight pruning, where
+training may leave more dead units. Times are medians on one thread; the forms are timed in turns.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from dynsparse.export.tensor_files import content_of, to_safetensors
 from dynsparse.planning.plan import plan
 
 BATCHES = (1, 128)
-# Of one form, one after the other: its weights lie in the caches then, as in a program that does nothing else.
+# Repeated calls of one form find its weights in the caches, as in a program that does nothing else.
 CALLS = 20
 
 
 def networks(sparsity):
-    """Name to network and form."""
+    """Return each network and its form by name."""
     config = Config(network="MLP", model="Dense", hidden_sizes=(1000, 1000, 500, 200))
     drawn = initial_parameters(plan([config]))
     dense = Trained(config, {}, *([each[0] for each in layers] for layers in drawn))
@@ -44,7 +44,7 @@ def networks(sparsity):
 
 @torch.inference_mode()
 def microseconds(models, n_images, repeats):
-    """Of each model, the median of each of its turns."""
+    """Return the median seconds of each turn, for each model."""
     x = torch.randn(n_images, 784)
     found = {name: [] for name in models}
     for repeat in range(repeats + 1):

@@ -1,9 +1,9 @@
-"""What limits the sparse engine: microseconds of each kernel for a block of 64 examples, and how fast it reads.
+"""Measure what limits the sparse engine: microseconds of each kernel for 64 examples, and its memory bandwidth.
 
-The network is that of one_epoch.py after two epochs on MNIST. Bytes are counted: a row of 64 examples is 256 bytes, and
-each active weight reads one row forward, one backward for its gradient, and, behind the first layer, reads and writes
-one more. Beside them what this machine reads at most with the same instructions: from rows that lie in its first cache,
-and in order from as many rows as the inputs have, which lie in its second.
+The network is that of one_epoch.py after two epochs on MNIST. A row of 64 examples has 256 bytes. Each
+active weight reads one row in the forward pass and one in the backward pass for its gradient; after the first layer it
+reads and writes one more. For comparison, the script measures the highest bandwidth of this machine with the same
+instructions: from rows in the L1 cache, and in order from as many rows as there are inputs, which are in the L2 cache.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def sums(x, source, weight, n_units, n_sources):
 
 
 def microseconds(step, repeats):
-    """The median, after a first call that compiles."""
+    """Return the median microseconds of a step, after a first call that compiles it."""
     step()
     found = []
     for _ in range(repeats):
@@ -43,7 +43,7 @@ def microseconds(step, repeats):
 
 
 def limits(repeats):
-    """Gigabytes a second that weighted sums read, by where the rows lie."""
+    """Return the gigabytes per second that weighted sums read, for rows in the first and the second cache."""
     n_units, n_sources = 100, 500
     weight = np.ones(n_units * n_sources, np.float32)
     found = {}
@@ -99,7 +99,7 @@ def measured(on_perc, repeats):
         rows.append([on_perc, name, taken, n_bytes / taken / 1e3 if n_bytes else None])
         forward()
     taken = microseconds(lambda: kernels.count_coactivations(activity, 0, ends[0], ends[1], total), 3)
-    # Four words are read for four results.
+    # Four words are read for each four results.
     rows.append(
         [on_perc, "coactivation, first layer, an epoch", taken, total.size * activity.shape[1] * 8 / taken / 1e3]
     )

@@ -1,8 +1,8 @@
-"""Seconds to read an experiment that is on the disk: `analysis.load` and `load_history`, and Ray's ResultGrid.
+"""Measure the seconds to read an experiment from the disk with `analysis.load`, `load_history`, and Ray's ResultGrid.
 
-Ray: `get_dataframe` and the `metrics_dataframe` of each trial, which together hold as much as ours. First: without our
-cache; again: with it. Then our loader on copies of the trials, 5,000 of them. All read files that the system has in
-memory.
+Ray's `get_dataframe` and the `metrics_dataframe` of each trial together hold as much as our DataFrames. "First" is
+without our cache, "again" is with it. Our loader is also measured on 5,000 copies of the trials. All files are in the
+operating system's page cache.
 """
 
 import argparse
@@ -23,7 +23,7 @@ HEADERS = ["", "median s", "min", "max", "ratio"]
 
 
 def copied(experiment, to, n_trials):
-    """The experiment with so many trials, old enough for a cache."""
+    """Copy an experiment with this number of trials, with times old enough for the cache."""
     to.mkdir()
     trials = [path for path in sorted(experiment.iterdir()) if path.is_dir()]
     for number, trial in zip(range(n_trials), itertools.cycle(trials), strict=False):

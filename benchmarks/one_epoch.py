@@ -1,7 +1,7 @@
-"""Seconds for one epoch of one trial on MNIST, on one thread: the sparse engine, the torch engine and two plain ways.
+"""Time one epoch of one trial on MNIST, on one thread: the sparse engine, the torch engine and two plain loops.
 
-784-100-100-100-10, on_perc 0.1, k-winners, DSNNMixedHeb, with a test and a noise test; then the sparse engine at other
-densities, and a wide network, 784-1000-1000-500-200-10 at on_perc 0.05, in both engines.
+The network is 784-100-100-100-10 at on_perc 0.1, with k-winners and DSNNMixedHeb, a test and a noise test. Also timed
+are the sparse engine at other densities, and a wide network, 784-1000-1000-500-200-10 at on_perc 0.05, in both engines.
 """
 
 import argparse
@@ -19,7 +19,7 @@ WIDE = (1000, 1000, 500, 200)
 
 
 def trial(**values):
-    """A function that trains one epoch more."""
+    """Return a function that trains one more epoch."""
     return Trainer([Config(kwinners=True, epochs=1000, **values)]).step
 
 

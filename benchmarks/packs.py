@@ -1,9 +1,13 @@
-"""Packs of trials on one GPU: checked, then timed. On a CPU the same, smaller.
+"""Check and time packs of trials on one GPU; on a CPU, the same with smaller sizes.
 
-First what the machine does at most, then whether packs give what single trials give: the packed engine beside the torch
-engine, a recorded step beside the step, a trial at two places of a pack. Only if they do: a training step at each
-width, the phases of a step and of an epoch, the whole grid of 2019 beside its trials one at a time, and a step in tf32.
-It ends within --seconds, and writes after each part what has been found. Neither Ray nor torchvision need be there.
+1. The limits of the machine are measured.
+2. The results of packs are checked against single trials. The packed engine is compared with the torch engine, a step
+   recorded as a CUDA graph with the same step run directly, and a trial with itself at another place of a pack. If a
+   check fails, nothing is timed.
+3. Timed are a training step at each width, the phases of a step and of an epoch, the whole grid of 2019 against its
+   trials one at a time, and a step in tf32.
+
+The script ends within --seconds, and writes the results after each part. It needs neither Ray nor torchvision.
 
     PYTHONPATH=. python benchmarks/packs.py --json benchmarks/packs.json
     PYTHONPATH=. python benchmarks/packs.py --json benchmarks/packs_whole.json --parts grid --whole
@@ -29,12 +33,12 @@ from turns import write
 from dynsparse.data import load_dataset
 from dynsparse.planning.packs import WIDTHS
 
-# What is measured where nothing else is asked for.
+# The defaults on a GPU and on a CPU.
 USUAL: dict[str, dict[str, Any]] = {
     "cuda": {"widths": [2**i for i in range(10)], "width": 432, "steps": 50, "images": 60_000, "trials": 432},
     "cpu": {"widths": [1, 8, 32], "width": 32, "steps": 5, "images": 1280, "trials": 8},
 }
-# Seconds that a part takes on a GPU, or so: with less left it is not begun.
+# Approximate seconds of each part on a GPU: it is skipped if less time is left.
 TAKES = {"check": 30, "widths": 30, "phases": 30, "grid": 60, "tf32": 10}
 
 
@@ -65,7 +69,7 @@ def read_options() -> argparse.Namespace:
 
 
 class Bench:
-    """One run: what is left of its time, and what it has found so far."""
+    """One run of the script: its remaining time, and its results so far."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options, self.device = options, torch.device(options.device)
@@ -74,11 +78,11 @@ class Bench:
         self.has_failed = False
 
     def left(self) -> float:
-        """Seconds, less a few in which to end."""
+        """Return the remaining seconds, without a few that are needed to finish."""
         return self.options.seconds - 5 - (time.monotonic() - self.began)
 
     def do(self, part: str, title: str, action: Callable[[], Any]) -> None:
-        """A part, and write what it found; one that raises is told of, and the others go on."""
+        """Run a part and write its results. If it raises, print the error and go on with the other parts."""
         if part not in self.options.parts:
             return
         if self.left() < TAKES[part]:
@@ -89,7 +93,7 @@ class Bench:
             try:
                 self.found[part] = action()
             except Exception as error:
-                # A GPU is lent for minutes: what the other parts find is not to be lost.
+                # GPU time is scarce: an error in one part must not lose the results of the others.
                 self.has_failed = True
                 traceback.print_exc()
                 self.found[part] = {"error": f"{type(error).__name__}: {error}"}
@@ -168,7 +172,7 @@ def tf32(bench: Bench, rates: Rates) -> dict[str, Any]:
 
 def stop_if_wrong(bench: Bench) -> None:
     found = bench.found.get("check", {})
-    # The product of all trials may be cut up so that a sum depends on the place: that is told, and no reason to stop.
+    # A library may split the product of all trials so that a sum depends on the place. It is reported, and no failure.
     wrong = [n for n, each in found.items() if isinstance(each, dict) and not each["is_right"] and n != AT_PLACES]
     if wrong or "error" in found:
         what = ", ".join(wrong) or found["error"]
@@ -178,9 +182,9 @@ def stop_if_wrong(bench: Bench) -> None:
 def main() -> None:
     options = read_options()
     bench = Bench(options)
-    # Whatever hangs: what has been found is written by then.
+    # The results so far are on the disk, whatever hangs.
     faulthandler.dump_traceback_later(options.seconds, exit=True)
-    # Networks this small only wait for a second thread; and threads share a sum out by its size, so a pack differs.
+    # Small networks gain nothing from a second thread; and threads split a sum by its size, so a pack would differ.
     torch.set_num_threads(1)
     if bench.device.index is not None:
         torch.cuda.set_device(bench.device)

@@ -1,4 +1,4 @@
-"""Whether packs give what single trials give, on the device on which they are to be timed."""
+"""Check that packs give the results of single trials, on the device that is timed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dynsparse.engines.torch import TorchEngine
 from dynsparse.planning.packs import select_trials
 from dynsparse.planning.plan import plan
 
-# Six trials that differ in most keys in which a pack may.
+# Six trials that differ in most of the keys that may differ in a pack.
 DIFFERING: list[dict[str, Any]] = [
     {"seed": 0, "on_perc": 0.2, "learning_rate": 0.05, "percent_on": 0.3, "weight_prune_perc": 0.3},
     {"seed": 0, "on_perc": 0.5, "learning_rate": 0.02, "percent_on": 0.5, "weight_decay": 0.01, "momentum": 0.5},
@@ -29,8 +29,8 @@ DIFFERING: list[dict[str, Any]] = [
     {"seed": 1, "on_perc": 0.3, "learning_rate": 0.04, "percent_on": 0.4, "weight_prune_perc": 0.0},
     {"seed": 1, "on_perc": 0.4, "learning_rate": 0.03, "percent_on": 0.6, "boost_strength_factor": 0.3},
 ]
-# Each engine rounds in its own way. Where the input of a ReLU is zero but for the last digits, or two units at the
-# margin of k-winners are equal but for them, a trial parts from its twin, rightly so. What is wrong shows in all.
+# Engines round differently. If the input of a ReLU is zero up to rounding, or two units at the margin of k-winners are
+# equal up to rounding, a trial diverges from its twin, and that is no error. An error shows in all trials.
 MAY_PART = 1
 TOLERANCE = 1e-4
 AT_PLACES = "each place of a pack"
@@ -39,7 +39,7 @@ Found = dict[str, Any]
 
 
 def all_checks(device: str) -> dict[str, Found]:
-    """Each check, and what it found; `is_right` says whether that is as it must be."""
+    """Return the result of each check; `is_right` says whether it passed."""
     checks: dict[str, Callable[[], Found]] = {
         "k-winners beside the torch engine": lambda: beside_torch(device, kwinners=True),
         "ReLU beside the torch engine": lambda: beside_torch(device, kwinners=False),
@@ -55,7 +55,7 @@ def all_checks(device: str) -> dict[str, Found]:
 
 
 def train(engine: PackedEngine | TorchEngine, n_epochs: int, n_steps: int) -> None:
-    """Epochs of so many steps of a whole batch and one of 40 images, each with a mask update."""
+    """Train epochs of `n_steps` full batches and one batch of 40 images, each followed by a mask update."""
     dataset, seeds, device = load_dataset(DATA), engine.plan.seeds, engine.plan.device
     held = engine.prepare([dataset.train], dataset.train_y[None])
     stopped = torch.zeros(len(seeds), dtype=torch.bool, device=device)
@@ -72,7 +72,7 @@ def configs(trials: Sequence[dict[str, Any]], **values: Any) -> list[Config]:
 
 
 def beside_torch(device: str, *, kwinners: bool) -> Found:
-    """Three epochs of few steps, of trials that differ: the same masks, and the same numbers but for rounding."""
+    """Compare the masks and numbers of different trials with the torch engine, after three short epochs."""
     ours = PackedEngine(plan(configs(DIFFERING, device=device, engine="packed", kwinners=kwinners)))
     theirs = TorchEngine(plan(configs(DIFFERING, device=device, engine="torch", kwinners=kwinners)))
     before = [mask.clone() for mask in ours.masks]
@@ -97,7 +97,7 @@ def beside_torch(device: str, *, kwinners: bool) -> Found:
 
 
 def at_two_places(device: str, width: int) -> Found:
-    """Trials of one seed, in one order and in the other: the same bits."""
+    """Compare the bits of trials of one seed in two orders."""
     some = with_kwinners(width, device=device, engine="packed")
     states = []
     for order in (some, some[::-1]):
@@ -115,12 +115,12 @@ def at_two_places(device: str, width: int) -> Found:
 
 
 def unlike(a: Tensor, b: Tensor) -> list[int]:
-    """The trials whose numbers are not the same bits. Shapes: both (trials, ...)."""
+    """Return the trials whose numbers differ in any bit. Shapes: both (trials, ...)."""
     return (a != b).flatten(1).any(1).nonzero()[:, 0].tolist() if a.ndim > 1 else (a != b).nonzero()[:, 0].tolist()
 
 
 def tensors(state: Any) -> list[Tensor]:
-    """All that a state has, in its order."""
+    """Return all tensors of a state, in its order."""
     if isinstance(state, Tensor):
         return [state]
     parts = state.values() if isinstance(state, dict) else state if isinstance(state, list) else []
@@ -128,7 +128,7 @@ def tensors(state: Any) -> list[Tensor]:
 
 
 def recorded(device: str) -> Found:
-    """Steps of a recorded graph, and a shorter last batch, beside the same steps run as they are."""
+    """Compare the steps of a recorded graph, and a shorter last batch, with the same steps run directly."""
     states = []
     for make_step_runner in (packed_engine.make_step_runner, lambda device: graph.run_directly):
         engine = PackedEngine(plan(configs(DIFFERING, device=device, engine="packed", kwinners=True)))

@@ -1,4 +1,4 @@
-"""The whole grid of 2019 in packs, with its results on the disk, and beside it some of its trials one at a time."""
+"""Time the grid of 2019 in packs, with its results on the disk, and some of its trials one at a time."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from dynsparse.planning.packs import fill_width, group_into_packs, select_trials
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
 from dynsparse.training.trainer import Row, Trainer
 
-# The data set that `register_data` makes known.
+# The data set that `register_data` registers.
 DATA = "benchmark"
 SIZES = (784, 100, 100, 100, 10)
 BATCH = 128
-# As a run does by itself.
+# The default of a run.
 CHECKPOINT_EPOCHS = 5
 WRITES_AT_ONCE = 32
 
 
 def register_data(n_images: int) -> str:
-    """Make DATA known: MNIST, or where it is not there made-up images of its shape. Returns: which it is.
+    """Register DATA and return its name: MNIST, or synthetic images of its shape if MNIST is missing.
 
     Args:
-        n_images: to train on; of those to test a sixth.
+        n_images: the number of training images; there are a sixth as many test images.
     """
     files, folder = DATASETS["MNIST"].files, resolve_data_dir(None)
     if missing_files(files, folder):
         arrays, name = made_up(n_images), "made-up images of MNIST's shape, because MNIST is not there"
     else:
-        # Read here, so that torchvision need not be there.
+        # Read here, because torchvision may be missing.
         train_x, train_y, test_x, test_y = (read_idx((folder / file).read_bytes()) for file in files)
         arrays, name = (train_x, train_y, test_x, test_y), "MNIST"
     n = n_images, n_images, n_images // 6, n_images // 6
@@ -51,14 +51,14 @@ def register_data(n_images: int) -> str:
 
 
 def read_idx(content: bytes) -> np.ndarray:
-    """The bytes of a file in MNIST's format: the fourth byte says how many dimensions, then come their lengths."""
+    """Read a file in MNIST's format: the fourth byte is the number of dimensions, and their lengths follow."""
     n_dimensions = content[3]
     shape = np.frombuffer(content, ">u4", n_dimensions, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * n_dimensions).reshape(shape).copy()
 
 
 def made_up(n_images: int) -> Arrays:
-    """Ten patterns, of which each image has most, and noise; four pixels of five are 0, as in MNIST."""
+    """Return synthetic images: one of ten patterns with noise; four fifths of the pixels are 0, as in MNIST."""
     n = n_images + n_images // 6
     generator = np.random.default_rng(0)
     patterns = generator.integers(1, 256, (10, 784), np.uint8) * (generator.random((10, 784)) < 0.2)
@@ -69,7 +69,7 @@ def made_up(n_images: int) -> Arrays:
 
 
 def grid_2019(dataset_name: str = DATA, **values: Any) -> list[Config]:
-    """The 432 trials of experiments/mlp_heb.py, in its order, without Ray."""
+    """Return the 432 configs of experiments/mlp_heb.py, in its order, without Ray."""
     fractions = [0, 0.1, 0.2, 0.3, 0.4, 0.5]
     axes: dict[str, list[Any]] = {
         "kwinners": [True, False],
@@ -84,24 +84,24 @@ def grid_2019(dataset_name: str = DATA, **values: Any) -> list[Config]:
 
 
 def with_kwinners(width: int, **values: Any) -> list[Config]:
-    """So many trials of the grid that can be one pack, some more than once if need be."""
+    """Return `width` configs of the grid that can be one pack; they repeat if the grid has fewer."""
     configs = [config for config in grid_2019(**values) if config.kwinners and config.hebbian_grow]
     return [configs[i % len(configs)] for i in range(width)]
 
 
 def spread(configs: Sequence[Config], n: int) -> list[Config]:
-    """n of the trials, from all over the grid."""
+    """Return `n` configs that are spread evenly over the grid."""
     return [configs[len(configs) * i // n] for i in range(n)]
 
 
 def at_once(action: Callable[..., Any], *arguments: Iterable[Any]) -> list[Any]:
-    """As `map`; each write waits for the disk, which does many at once."""
+    """Map a function over its arguments in threads: each write waits for the disk, which serves many at once."""
     with ThreadPoolExecutor(WRITES_AT_ONCE) as threads:
         return list(threads.map(action, *arguments))
 
 
 class Results:
-    """The folders of some trials, written as a run does."""
+    """The folders of some trials, written as in a run."""
 
     def __init__(self, configs: Sequence[Config], path: str, names: Sequence[str] | None = None) -> None:
         self._configs = configs
@@ -111,7 +111,7 @@ class Results:
         at_once(lambda folder, config: folder.begin(config, {}), self._folders, configs)
 
     def append(self, rows: Sequence[Row | None]) -> None:
-        """A row of each trial."""
+        """Write a row of each trial."""
         at_once(self._append, range(len(self._folders)), rows)
 
     def _append(self, i: int, numbers: Row | None) -> None:
@@ -122,7 +122,7 @@ class Results:
         self._rows[i].append(row)
 
     def save_checkpoints(self, n_rows: int, state: Mapping[str, Any], places: Sequence[int]) -> None:
-        """A checkpoint of each trial, which has that place in the state of a pack on the CPU."""
+        """Write a checkpoint of each trial, given its place in the state of a pack on the CPU."""
 
         def save(i: int) -> None:
             self._folders[i].save_checkpoint(n_rows, select_trials(state, [places[i]]))
@@ -131,32 +131,32 @@ class Results:
         at_once(save, range(len(self._folders)))
 
     def complete(self) -> None:
-        """The mark that each trial is complete."""
+        """Mark each trial as complete."""
         at_once(lambda folder, rows: folder.complete(len(rows)), self._folders, self._rows)
 
 
 class Pack(NamedTuple):
-    """What a pack took, in seconds."""
+    """The times of a pack, in seconds."""
 
     trials: int
-    width: int  # with the copies that fill it up
+    width: int  # with the copies that fill the pack
     engine: str
-    building: float  # with its folders
-    epochs: list[float]  # a training, the tests, the mask update, the rows on the disk; the first one warms up
-    writing: list[float]  # the share of that in which rows were written
+    building: float  # including its folders
+    epochs: list[float]  # training, tests, mask update, rows on the disk; the first epoch warms up
+    writing: list[float]  # the part of each epoch that writes rows
     checkpoints: list[float]
     completing: float
-    val_acc: float  # the mean over the trials, after the last epoch
+    val_acc: float  # mean over the trials after the last epoch
 
     def whole(self, n_epochs: int) -> float:
-        """What so many epochs take, by those that were run."""
+        """Return the estimated seconds of a number of epochs, from those that were run."""
         n_checkpoints = n_epochs // CHECKPOINT_EPOCHS
         epochs = self.epochs[0] + (n_epochs - 1) * self.per_epoch
         return self.building + epochs + n_checkpoints * statistics.median(self.checkpoints) + self.completing
 
     @property
     def per_epoch(self) -> float:
-        """The median over the epochs after the first."""
+        """Return the median seconds of the epochs after the first."""
         return statistics.median(self.epochs[1:] or self.epochs)
 
 
@@ -164,7 +164,10 @@ def train_pack(configs: Sequence[Config], n_epochs: int, path: str, until: float
     """Train the trials as one pack, with a checkpoint at each fifth epoch and after the last.
 
     Args:
-        until: by `time.monotonic`; no epoch is begun that would not end before.
+        configs: the trials.
+        n_epochs: the number of epochs.
+        path: the folder for the results.
+        until: the end by `time.monotonic`; no epoch starts that would end later.
     """
     began = time.monotonic()
     filling = fill_width([config.seed for config in configs])
@@ -201,7 +204,7 @@ def train_pack(configs: Sequence[Config], n_epochs: int, path: str, until: float
 
 
 def one_at_a_time(configs: Sequence[Config], n_epochs: int, until: float) -> list[float]:
-    """Seconds of each epoch of trials in the torch engine, one at a time, by what `try_out` warms up."""
+    """Return the seconds of each epoch of trials in the torch engine, one at a time, after `try_out` as warm-up."""
     seconds: list[float] = []
     for config in configs:
         trainer = Trainer([replace(config, engine="torch")])
@@ -216,9 +219,9 @@ def one_at_a_time(configs: Sequence[Config], n_epochs: int, until: float) -> lis
 
 
 def measure_grid(options: Any, seconds_left: float) -> dict[str, Any]:
-    """The grid in packs, then some of its trials one at a time: see the keys."""
+    """Time the grid in packs, then some of its trials one at a time; the keys of the result say what was timed."""
     until = time.monotonic() + seconds_left
-    # A CPU by itself would take the sparse engine, which trains one trial after the other.
+    # By default a CPU takes the sparse engine, which trains one trial after the other.
     engine = "auto" if options.device.startswith("cuda") else "packed"
     configs = grid_2019(device=options.device, engine=engine)
     configs = configs if options.trials >= len(configs) else spread(configs, options.trials)
@@ -228,9 +231,9 @@ def measure_grid(options: Any, seconds_left: float) -> dict[str, Any]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(dir=options.storage) as path:
         for number, pack in enumerate(packs):
-            # An engine and its recorded step hold each other: what the pack before had is given back here.
+            # An engine and its recorded step refer to each other: collecting garbage frees the memory of the last pack.
             gc.collect()
-            # A tenth is left for the trials one at a time.
+            # A tenth of the time is left for the trials one at a time.
             share = (0.9 * until + 0.1 * began - time.monotonic()) / (len(packs) - number)
             done.append(train_pack(pack, n_epochs, path, time.monotonic() + share))
             print(pack_line(done[-1]), flush=True)
@@ -262,7 +265,7 @@ def pack_line(pack: Pack) -> str:
 
 
 def summary(found: dict[str, Any]) -> list[str]:
-    """What was found, in sentences."""
+    """Return the results as sentences."""
     whole, n = found["whole_seconds_measured"], found["trials"]
     if whole is None:
         about = found["whole_seconds_by_these_epochs"]

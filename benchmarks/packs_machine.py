@@ -1,8 +1,8 @@
-"""A machine by which packs are judged: its clock, what it is, what it does at most, and what a step asks of it.
+"""The limits of a machine for packs: timers, its properties, its highest rates, and the work of a step.
 
-The least time of a step is that of its phases one after the other, each of which reads what it needs from memory once,
-writes what it gives once, and computes its products as fast as products of these shapes go by themselves. What lies in
-a cache is read faster: narrow packs may take less.
+The lower bound for the time of a step is the sum over its phases. Each phase reads its inputs from memory once, writes
+its outputs once, and computes its products at the rate of products of the same shapes alone. Caches are faster than
+memory, so narrow packs may take less.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ FLOAT = 4  # bytes
 
 
 def milliseconds(action: Callable[[], object], device: torch.device, repeats: int, calls: int = 1) -> float:
-    """Of one call: the median over repeats of so many calls in a row, after a repeat that warms up.
+    """Return the milliseconds of one call: the median over repeats of several calls, after a warm-up repeat.
 
-    A GPU is asked for its own time; it may still compute when a call returns, and so it gets the calls in a row. On a
-    CPU it is the time that this thread got: what else the machine does takes none of it.
+    On a GPU its own events measure the time: it may still compute when a call returns, so the calls follow each other
+    without waiting. On a CPU it is the time of this thread, which excludes other processes.
     """
     if device.type == "cpu":
         return _median(action, time.thread_time, repeats, calls)
@@ -42,7 +42,7 @@ def milliseconds(action: Callable[[], object], device: torch.device, repeats: in
 
 
 def milliseconds_by_the_wall(action: Callable[[], object], repeats: int) -> float:
-    """The same of what ends when all is there, whoever did it: the disk, other threads, a GPU that is waited for."""
+    """Return the milliseconds of one call by the wall clock: with the disk, other threads, and waiting for a GPU."""
     return _median(action, time.perf_counter, repeats, calls=1)
 
 
@@ -57,20 +57,20 @@ def _median(action: Callable[[], object], clock: Callable[[], float], repeats: i
 
 
 class Rates(NamedTuple):
-    """What was measured of a machine."""
+    """The measured rates of a machine."""
 
-    bandwidth: float  # bytes read and written a second, in a copy of memory
-    first: dict[str, float]  # precision to operations a second, in products of a first layer of all trials as one
-    others: dict[str, float]  # the same in products of the next layer, of each trial by itself
+    bandwidth: float  # bytes read and written per second, in a copy of memory
+    first: dict[str, float]  # operations per second by precision, in the product of the first layers of all trials
+    others: dict[str, float]  # the same for the next layer, with one product for each trial
 
     def of(self, precision: str) -> tuple[float, float]:
-        """`first` and `others`. A CPU, which has no tf32, computes in float32."""
+        """Return `first` and `others`. A CPU has no tf32 and computes in float32."""
         known = precision if precision in self.first else "float32"
         return self.first[known], self.others[known]
 
 
 def about(device: torch.device) -> dict[str, Any]:
-    """What a device is; a memory in bytes."""
+    """Return the properties of a device; memory is in bytes."""
     found: dict[str, Any] = {"device": str(device), "torch": torch.__version__, "threads": torch.get_num_threads()}
     if device.type == "cuda":
         it = torch.cuda.get_device_properties(device)
@@ -85,10 +85,10 @@ def about(device: torch.device) -> dict[str, Any]:
 
 
 def measured(sizes: Sequence[int], n_trials: int, n_batch: int, device: torch.device, repeats: int) -> Rates:
-    """What the device does at most. Products are those of a layer forward and of its weights' gradient, the faster."""
+    """Measure the highest rates of a device; for products, the faster of forward pass and weight gradient counts."""
     precisions = ("float32", "tf32") if device.type == "cuda" else ("float32",)
     n_in, n_hidden, n_next = sizes[:3]
-    # All units of a first layer beside each other, which have their inputs in common; then trial by trial.
+    # The first layers of all trials share their inputs and are one product; the next layers are one for each trial.
     first = _products(1, n_batch, n_in, n_trials * n_hidden, device)
     others = _products(n_trials, n_batch, n_hidden, n_next, device)
     rates = []
@@ -106,7 +106,7 @@ def measured(sizes: Sequence[int], n_trials: int, n_batch: int, device: torch.de
 
 
 def _bandwidth(device: torch.device, repeats: int) -> float:
-    """Of a copy far larger than any cache. Bytes read and written, a second."""
+    """Return the bytes read and written per second in a copy that is far larger than any cache."""
     source = torch.ones(2**28 if device.type == "cuda" else 2**25, device=device)
     target = torch.zeros_like(source)
     taken = milliseconds(lambda: target.copy_(source), device, repeats, calls=3)
@@ -121,25 +121,27 @@ def _products(n: int, n_batch: int, n_in: int, n_out: int, device: torch.device)
 
 
 class Work(NamedTuple):
-    """What a phase asks of a machine at least."""
+    """The least work of a phase."""
 
     n_bytes: int  # read and written
-    n_first: int = 0  # operations of products of the first layer, a multiplication and an addition being two
-    n_others: int = 0  # those of the other layers
+    n_first: int = 0  # operations in products of the first layer; a multiplication and an addition are two
+    n_others: int = 0  # the same for the other layers
 
 
 def work_of_step(sizes: Sequence[int], n_trials: int, n_batch: int) -> dict[str, Work]:
-    """Phases of a training step of trials of one seed, with k-winners, coactivations and SGD with momentum.
+    """Return the work of each phase of a training step, with k-winners, coactivations and SGD with momentum.
 
     Args:
-        sizes: inputs, units of each hidden layer, classes.
+        sizes: the numbers of inputs, of units in each hidden layer, and of classes.
+        n_trials: the number of trials, which have the same seed.
+        n_batch: the number of examples.
     """
     weights = [n_in * n_out for n_in, n_out in pairwise(sizes)]
     units, n_weights = sum(sizes[1:]), sum(weights)
     n_parameters = n_weights + units
-    # Of a weight that each trial has, for each example; 2 for the multiplication and the addition.
+    # Each weight of each trial needs a multiplication and an addition for each example.
     first, others = (2 * n_batch * n_trials * each for each in (weights[0], sum(weights[1:])))
-    # The images are there once, all else is there for each trial.
+    # The trials share the images; everything else exists for each trial.
     images, hidden = n_batch * sizes[0], n_trials * n_batch * sum(sizes[1:-1])
     outputs, logits = n_trials * n_batch * units, n_trials * n_batch * sizes[-1]
     return {
@@ -147,24 +149,24 @@ def work_of_step(sizes: Sequence[int], n_trials: int, n_batch: int) -> dict[str,
         "products forward": Work(FLOAT * (images + hidden + n_trials * n_parameters + outputs), first, others),
         "k-winners": Work(FLOAT * 2 * hidden),
         "loss": Work(FLOAT * 2 * logits),
-        # It reads gradients, inputs and weights behind the first layer, and writes gradients of parameters and units.
+        # It reads gradients, inputs, and weights after the first layer; it writes gradients of parameters and units.
         "products backward": Work(
             FLOAT * (outputs + images + hidden + n_trials * (sum(weights[1:]) + n_parameters) + hidden),
             first,
             2 * others,
         ),
-        # It reads what units pass on, and reads and writes the counts.
+        # It reads activations, and reads and writes counts.
         "coactivation": Work(FLOAT * (images + outputs + 2 * n_trials * n_weights), first, others),
-        # It reads and writes values and velocities, and reads gradients, and masks of a byte.
+        # It reads and writes values and velocities, and reads gradients and masks of one byte.
         "update": Work((FLOAT * 5 + 1) * n_trials * n_parameters),
     }
 
 
 def least_milliseconds(work: dict[str, Work], rates: Rates, precision: str) -> dict[str, float]:
-    """Of each phase: the longer of what memory and products take, as both can go on at once."""
+    """Return the lower bound of each phase: the longer of memory and products, because both can run at once."""
     least = {}
     for phase, each in work.items():
-        # Coactivations are counted in tf32, which is exact for 0 and 1, whatever the others are computed in.
+        # Coactivations are always counted in tf32, which is exact for 0 and 1.
         first, others = rates.of("tf32" if phase == "coactivation" else precision)
         seconds = max(each.n_bytes / rates.bandwidth, each.n_first / first + each.n_others / others)
         least[phase] = 1000 * seconds

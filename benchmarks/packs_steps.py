@@ -1,4 +1,4 @@
-"""Training steps of packs: milliseconds by the width of the pack, and of each phase of a step and of an epoch."""
+"""Time training steps of packs by width, and each phase of a step and of an epoch, in milliseconds."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from dynsparse.ops import masks
 from dynsparse.planning.packs import to_device
 from dynsparse.planning.plan import plan
 
-# As many numbers as a trial of the grid has in each row.
+# The number of metrics in a row of a trial of the grid.
 N_COLUMNS = 45
 
 
 def empty_memory(device: torch.device) -> None:
-    """Give back what earlier packs had: an engine and its step hold each other until such are looked for."""
+    """Free the memory of earlier packs: an engine and its step refer to each other until garbage is collected."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -35,7 +35,7 @@ def empty_memory(device: torch.device) -> None:
 
 
 def step_milliseconds(engine: PackedEngine, n_steps: int, repeats: int) -> float:
-    """One training step of whole batches, as an epoch does them."""
+    """Return the milliseconds of one training step of a full batch, timed within an epoch."""
     device = torch.device(engine.plan.device)
     dataset = load_dataset(engine.plan.dataset_name)
     held = engine.prepare([dataset.train], dataset.train_y[None])
@@ -46,7 +46,7 @@ def step_milliseconds(engine: PackedEngine, n_steps: int, repeats: int) -> float
 
 
 def measure_width(width: int, device: torch.device, rates: Rates, options: Any, **values: Any) -> dict[str, Any]:
-    """A step of a pack of that width: see the keys."""
+    """Time a step of a pack of this width; the keys of the result say what was timed."""
     empty_memory(device)
     engine = PackedEngine(plan(with_kwinners(width, device=str(device), engine="packed", **values)))
     step = step_milliseconds(engine, options.steps, options.repeats)
@@ -67,7 +67,7 @@ WIDTH_TITLES = (
 
 
 def width_line(found: dict[str, Any], alone: float | None) -> str:
-    """As under WIDTH_TITLES. `alone`: milliseconds of a trial at width 1, if known; more "times one" is better."""
+    """Return a row under WIDTH_TITLES. `alone`: milliseconds of a trial at width 1; a higher "times one" is better."""
     per_trial, memory = found["milliseconds_per_trial"], found["memory"]
     return (
         f"{found['width']:>6} {found['milliseconds']:>10.3f} {per_trial:>11.4f} "
@@ -77,7 +77,7 @@ def width_line(found: dict[str, Any], alone: float | None) -> str:
 
 
 def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str, Callable[[], object]]:
-    """The phases of `work_of_step`, each as the packed engine does it, on numbers as they are in training."""
+    """Return the phases of `work_of_step` as the packed engine runs them, on numbers as in training."""
     want = plan(with_kwinners(width, device=str(device), engine="packed", precision=precision))
     shapes, kwinners = want.network.shapes, want.network.kwinners
     assert kwinners is not None
@@ -144,7 +144,7 @@ def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str
 
 
 def measure_step(width: int, device: torch.device, rates: Rates, options: Any) -> dict[str, dict[str, float]]:
-    """Milliseconds of each phase, and its least."""
+    """Return the milliseconds of each phase, and their lower bound."""
     empty_memory(device)
     least = least_milliseconds(work_of_step(SIZES, width, BATCH), rates, "float32")
     return {
@@ -154,11 +154,11 @@ def measure_step(width: int, device: torch.device, rates: Rates, options: Any) -
 
 
 def measure_epoch(width: int, device: torch.device, options: Any) -> dict[str, float]:
-    """Milliseconds of what an epoch does beside its steps; a checkpoint comes at each fifth."""
+    """Return the milliseconds of the parts of an epoch other than its steps; each fifth epoch has a checkpoint."""
     empty_memory(device)
     configs = with_kwinners(width, device=str(device), engine="packed")
     engine = PackedEngine(plan(configs))
-    # So that there is something to prune and to grow.
+    # Otherwise there would be nothing to prune and to grow.
     step_milliseconds(engine, options.steps, repeats=1)
     dataset = load_dataset(configs[0].dataset_name)
     test = engine.prepare([dataset.test], dataset.test_y[None])
@@ -169,7 +169,7 @@ def measure_epoch(width: int, device: torch.device, options: Any) -> dict[str, f
     )
     by_the_wall = partial(milliseconds_by_the_wall, repeats=options.repeats)
     columns = [torch.rand(width, dtype=torch.float64, device=device) for _ in range(N_COLUMNS)]
-    # Names as long as those of a trial are.
+    # Names as long as the names of trials.
     row = {f"surviving_synapses_{i}": value for i, value in enumerate(torch.rand(N_COLUMNS).tolist())}
 
     found = {
@@ -191,7 +191,7 @@ def measure_epoch(width: int, device: torch.device, options: Any) -> dict[str, f
 
 
 def is_no_slower(widths: Sequence[dict[str, Any]]) -> str:
-    """On a CPU: a sentence on each width, whether a trial in a pack takes no longer than one at a time."""
+    """Return a sentence on each width: whether a trial in a pack on a CPU takes longer than alone."""
     alone = widths[0]["milliseconds_per_trial"]
     said = [
         f"at width {each['width']} a trial takes {each['milliseconds_per_trial'] / alone:.2f} of its time alone"

@@ -1,4 +1,4 @@
-"""One trial as a user would write it without dynsparse: nn.Sequential, masks multiplied, a DataLoader.
+"""One trial as a user would write it without dynsparse: nn.Sequential, multiplied masks, a DataLoader.
 
 A sparse MLP with k-winners, magnitude and Hebbian pruning, Hebbian growth and a test on noisy images, on MNIST.
 """
@@ -113,7 +113,7 @@ def update_masks(model, weight_prune=0.3, hebbian_prune=0.3):
 
 
 class InMemory:
-    """In the place of a DataLoader: the whole data set as normalised tensors."""
+    """A replacement for DataLoader with the whole data set as normalised tensors."""
 
     def __init__(self, dataset, batch_size, shuffle=False, noise=None):
         x = ((dataset.data.float() / 255) - 0.1307) / 0.3081
@@ -128,7 +128,7 @@ class InMemory:
 
 
 class PlainTrial:
-    """The whole of it: an epoch trains, tests, tests on noise and updates the masks."""
+    """The trial: an epoch trains, tests, tests on noise and updates the masks."""
 
     def __init__(self, data_dir, on_perc=0.1, in_memory=False):
         train, test = datasets.MNIST(data_dir), datasets.MNIST(data_dir, train=False)

@@ -12,7 +12,7 @@ from torchvision import datasets, transforms
 
 
 class PlainTicket:
-    """784-300-100-10 on MNIST: train an epoch and test; prune a fifth, a tenth of the last layer; rewind; again."""
+    """A ticket, 784-300-100-10 on MNIST: train an epoch, test, prune a fifth (last layer: a tenth), rewind, repeat."""
 
     def __init__(self, data_dir, in_memory=False):
         if in_memory:
@@ -24,7 +24,7 @@ class PlainTicket:
             self.test_loader = DataLoader(datasets.MNIST(data_dir, train=False, transform=normal), batch_size=1000)
 
     def run(self, n_rounds):
-        """The accuracy of each round, the dense one first."""
+        """Return the accuracy of each round, starting with the dense network."""
         layers = [nn.Flatten(), nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(), nn.Linear(100, 10)]
         self.model = nn.Sequential(*layers)
         linears = [module for module in self.model if isinstance(module, nn.Linear)]
@@ -41,7 +41,7 @@ class PlainTicket:
         return accuracies
 
     def train(self):
-        """An epoch from a fresh optimiser, and the test accuracy after it."""
+        """Train an epoch with a new optimizer, and return the test accuracy."""
         optimizer = torch.optim.Adam(self.model.parameters(), lr=0.0012)
         self.model.train()
         for x, y in self.train_loader:

@@ -1,4 +1,4 @@
-"""Several ways of doing one thing, timed in turns, so that whatever else the machine does meets all of them."""
+"""Time several functions in turns, so that other load on the machine affects all of them."""
 
 import json
 import statistics
@@ -7,10 +7,11 @@ from pathlib import Path
 
 
 def seconds_in_turns(ways, repeats):
-    """Seconds of each way, `repeats` times; a first round warms up and is not counted.
+    """Return the seconds of each function in each round; a first round warms up and is not counted.
 
     Args:
-        ways: name to a function without arguments.
+        ways: the functions by name; they have no arguments.
+        repeats: the number of rounds.
     """
     seconds = {name: [] for name in ways}
     for repeat in range(repeats + 1):
@@ -25,7 +26,7 @@ def seconds_in_turns(ways, repeats):
 
 
 def rows(seconds, base):
-    """Name, median, least, most, and how many times the median of `base` the median is."""
+    """Return name, median, minimum, maximum, and the ratio of the median to that of `base`."""
     median = {name: statistics.median(times) for name, times in seconds.items()}
     return [
         [name, median[name], min(times), max(times), median[name] / median[base]] for name, times in seconds.items()
@@ -36,6 +37,6 @@ HEADERS = ["one epoch", "median s", "min", "max", "ratio"]
 
 
 def write(path, figures):
-    """Figures as JSON, if a file is named."""
+    """Write figures as JSON if a path is given."""
     if path:
         Path(path).write_text(json.dumps(figures, indent=1))

@@ -1,12 +1,13 @@
 """Do lottery tickets win, how much can be pruned, and in how many rounds?
 
-The grid of the report on lottery tickets: three algorithms, which differ in what is pruned and in what the surviving
-weights go back to, over the fraction that is pruned and the rounds that it is pruned in. `analysis.rounds` gives the
-accuracy of each round.
+This is the grid of the report on lottery tickets: three algorithms over the fraction pruned and the number of rounds.
+The algorithms differ in which weights they prune, and in the values to which the other weights are reset.
+`analysis.rounds` returns the accuracy of each round.
 
-Answer: winning tickets (l1, original) get better the more is pruned, up to 90%; random pruning gets worse; with new
-values accuracy hardly changes up to 85%, and falls beyond. The number of rounds counts at the highest fractions
-alone. Pearson correlation with val_acc_max, 95% interval, beside what the report says of ratios up to 85%:
+Answer: winning tickets (l1, original) improve with the fraction pruned, up to 90%. Random pruning gets worse. With new
+values accuracy hardly changes up to 85%, and falls beyond that. The number of rounds matters only at the highest
+fractions. The table shows Pearson correlations with val_acc_max, their 95% intervals, and the report's correlations for
+ratios up to 85%:
 
 | algorithm | prune_ratio, up to 0.85 | the report | prune_ratio, all | prune_iter, up to 0.85 |
 |---|---|---|---|---|
@@ -14,8 +15,8 @@ alone. Pearson correlation with val_acc_max, 95% interval, beside what the repor
 | l1, reinit | -0.14 (-0.36 to 0.10) | +0.596 | -0.51 (-0.64 to -0.36) | -0.19 (-0.40 to 0.04) |
 | l1, original | +0.68 (0.53 to 0.79) | +0.619 | +0.08 (-0.12 to 0.26) | -0.03 (-0.26 to 0.20) |
 
-The fraction that is pruned is the one asked for but for 0.2 points, which the last layer's half rate leaves: 0.7985 of
-0.8 in one round, 0.7990 in five; the same for all seeds and algorithms.
+The fraction pruned is within 0.2 points of the requested one, because the last layer is pruned at half the rate: 0.7985
+instead of 0.8 in one round, 0.7990 in five. It is the same for all seeds and algorithms.
 """
 
 import sys

@@ -1,14 +1,15 @@
 """Do winning tickets exist, and at which sparsity do they end?
 
-The experiment of Frankle and Carbin on 784-300-100-10: a fifth of the weights is pruned in each round, a tenth of the
-last layer's, and the survivors go back to their initial values, or to new ones. One trial is a ticket of 20 rounds,
-down to 1% of the weights; `analysis.matching_rounds` says which rounds still reach the dense network's accuracy.
+This is the experiment of Frankle and Carbin on 784-300-100-10. Each round prunes a fifth of the weights, and a tenth in
+the last layer. The other weights are reset to their initial or to new values. One trial is a ticket of 20 rounds,
+down to 1% of the weights. `analysis.matching_rounds` returns the rounds that still match the dense network's accuracy.
 
-Answer: yes. Tickets with their first weights are better than the dense network down to 4.5% of the weights, and as good
-down to 3.3% (1 - 0.967; 95% interval 2.1% to 4.5%; Frankle and Carbin report 3.6%). With new values they are as good
-down to 17%, and fall behind below. val_acc_max, difference from the dense network of the same trial, 5 seeds:
+Answer: yes. Tickets with their initial weights are better than the dense network down to 4.5% of the weights. They
+match it down to 3.3% (1 - 0.967; 95% interval 2.1% to 4.5%; Frankle and Carbin report 3.6%). With new values they match
+it down to 17%, and are worse below. The table shows the difference of val_acc_max from the dense network of the same
+trial, over 5 seeds:
 
-| weights left | first weights | new values |
+| weights left | initial weights | new values |
 |---|---|---|
 | 51% | +0.0024 (0.0003 to 0.0046) | -0.0005 (-0.0016 to 0.0006) |
 | 21% | +0.0028 (0.0001 to 0.0055) | -0.0009 (-0.0037 to 0.0019) |
