@@ -2,6 +2,7 @@
 
 from analysis.frame.config_diff import differences, without_constant
 from analysis.frame.schema import as_trials, hyperparameters, logged, metrics, varying
+from analysis.loading.examples import example_folder, load_example, load_example_history
 from analysis.loading.load import issues, load, load_history, load_many
 from analysis.output.save_table import save
 from analysis.output.tables import failures, format_table, left_out, pivot
@@ -37,6 +38,7 @@ __all__ = [
     "curves",
     "differences",
     "epochs_to",
+    "example_folder",
     "failure_rates",
     "failures",
     "first_training",
@@ -47,6 +49,8 @@ __all__ = [
     "kind_differences",
     "left_out",
     "load",
+    "load_example",
+    "load_example_history",
     "load_history",
     "load_many",
     "logged",

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("dynsparse", "analysis", "experiments")
 # Files that are no Python, and that the packages read.
 DATA = {f"{package}/py.typed" for package in PACKAGES[:2]} | {
-    str(path.relative_to(ROOT)) for path in (ROOT / "dynsparse" / "cluster" / "templates").iterdir()
+    str(path.relative_to(ROOT))
+    for folder in ("dynsparse/cluster/templates", "analysis/examples")
+    for path in (ROOT / folder).iterdir()
 }
 
 
