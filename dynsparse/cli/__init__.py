@@ -2,7 +2,8 @@
 
 import click
 
-from dynsparse.cli import cluster, export, results, trials
+from dynsparse.cli import export, results, trials
+from dynsparse.cli.cluster import cluster_file, jobs, submit
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,6 +22,6 @@ for command in (
     *(trials.show, trials.run, trials.watch, trials.keys),
     *(results.table, results.failures, results.report, results.browse),
     export.export,
-    *(cluster.submit, cluster.jobs, cluster.logs, cluster.stop),
+    *(submit.submit, cluster_file.cluster_file, jobs.jobs, jobs.logs, jobs.stop),
 ):
     main.add_command(command)

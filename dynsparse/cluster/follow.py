@@ -1,4 +1,4 @@
-"""Following a job: what it prints, until it ends, across connections that break."""
+"""The output of a job while it runs, also across lost connections."""
 
 from __future__ import annotations
 
@@ -11,23 +11,29 @@ from ray.job_submission import JobDetails
 
 from dynsparse.cluster.jobs import Cluster, NoAnswerError
 
-# A job that is silent for so long is asked for: a connection may be dead without a word.
+# After this time without output, ask for the job's status: a lost connection may go unnoticed.
 SILENCE_SECONDS = 15.0
-# Between two tries to connect again.
+# Pauses between attempts to reconnect.
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 8.0
-# After which nobody is expected any more.
+# Give up after this time without an answer.
 GIVE_UP_SECONDS = 120.0
 
 
 def follow(cluster: Cluster, job: str, show: Callable[[str], None], say: Callable[[str], None]) -> JobDetails:
-    """Show what a job prints until it has ended; the job as it ended.
+    """Show the output of a job until it ends.
 
     Args:
-        show: gets the job's output, piece by piece, each once.
-        say: gets a line about the connection when it breaks, and when it is there again.
+        cluster: the cluster.
+        job: the job's id.
+        show: called with each new piece of the job's output.
+        say: called with a line when the connection is lost, and when it is back.
 
-    Raises: NoAnswerError when nobody has answered for GIVE_UP_SECONDS; ClusterError, as where a cluster that was
-    started anew does not know the job.
+    Returns:
+        The details of the job after its end.
+
+    Raises:
+        NoAnswerError: if the cluster has not answered for GIVE_UP_SECONDS.
+        ClusterError: if the cluster refuses, for example because it was restarted and does not know the job.
     """
     return asyncio.run(_follow(cluster, job, show, say))
 
@@ -36,19 +42,19 @@ async def _follow(cluster: Cluster, job: str, show: Callable[[str], None], say: 
     n_shown, lost_at, pause = 0, None, FIRST_PAUSE_SECONDS
     while True:
         try:
-            # Each connection tells all from the start.
-            n_told = 0
+            # Each connection repeats the output from the start.
+            n_received = 0
             async for text in _pieces(cluster, job):
                 if lost_at is not None:
-                    say("connected again")
+                    say("reconnected")
                     lost_at, pause = None, FIRST_PAUSE_SECONDS
-                new = text[max(0, n_shown - n_told) :]
-                n_told += len(text)
+                new = text[max(0, n_shown - n_received) :]
+                n_received += len(text)
                 if new:
                     show(new)
                     n_shown += len(new)
         except (aiohttp.ClientError, OSError, RuntimeError, NoAnswerError):
-            # What it was does not matter: the next question tells whether anybody is there.
+            # The reason does not matter: the next request shows whether the cluster answers.
             pass
         try:
             info = await asyncio.to_thread(cluster.job, job)
@@ -58,18 +64,22 @@ async def _follow(cluster: Cluster, job: str, show: Callable[[str], None], say: 
         except NoAnswerError as error:
             if lost_at is not None and time.monotonic() - lost_at > GIVE_UP_SECONDS:
                 raise NoAnswerError(
-                    f"nobody has answered at {cluster.address} for {GIVE_UP_SECONDS:.0f} s: the head is lost, or what "
-                    "leads to it"
+                    f"The cluster at {cluster.address} has not answered for {GIVE_UP_SECONDS:.0f} s: the head node or "
+                    "the connection to it is lost."
                 ) from error
         if lost_at is None:
             lost_at = time.monotonic()
-            say(f"the connection to {cluster.address} is lost; the job goes on if its head does; trying again")
+            say(f"Lost the connection to {cluster.address}. The job continues if its head node does. Reconnecting ...")
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 async def _pieces(cluster: Cluster, job: str) -> AsyncIterator[str]:
-    """What the job prints. Raises: NoAnswerError where it is silent and nobody answers; whatever else breaks."""
+    """Yield the output of a job.
+
+    Raises:
+        NoAnswerError: if the job prints nothing and the cluster does not answer.
+    """
     tail = cluster.tail(job)
     while True:
         piece = asyncio.ensure_future(anext(tail, None))

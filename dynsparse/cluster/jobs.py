@@ -1,4 +1,4 @@
-"""`Cluster`: the jobs of a Ray cluster, by the address of its dashboard. All of it is done by Ray Jobs."""
+"""`Cluster`: the jobs of a Ray cluster, by way of Ray Jobs."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient, JobTy
 from dynsparse.cluster.packaging import requirements, stage_experiment, stage_package
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
-# What dynsparse itself needs, and so the head.
+# The oldest Ray that dynsparse supports, and so the head node needs it.
 OLDEST_RAY = (2, 52)
-KNOCK_SECONDS = 5.0
-# A run writes what it has and says how to go on; Ray's own patience is 3 s.
+CONNECT_SECONDS = 5.0
+# A stopped run writes its results first. Ray's default is 3 s.
 STOP_SECONDS = 60
-# Ray takes some seconds to notice that a job has ended.
+# Ray needs some seconds to notice that a job has ended.
 NOTICE_SECONDS = 30.0
-# pip may have to install torch. Ray itself gives a job 15 minutes to start.
+# pip may have to install torch. Ray's own limit for the start of a job is 15 minutes.
 PIP_SECONDS = 900
-# What Ray's client tells of each file that it sends.
+# Ray's client logs each file that it sends.
 LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env.packaging")
 # Keys of a job's metadata.
 FOLDER, RERUN_COMMAND = "dynsparse_folder", "dynsparse_rerun_command"
-# The key that 0.1.0 wrote instead of RERUN_COMMAND.
+# The key of RERUN_COMMAND in jobs of version 0.1.0.
 OLD_RERUN_COMMAND = "dynsparse_again"
 
 
 class ClusterError(ValueError):
-    """A cluster, or a job, that cannot be had as asked; the message says what to do."""
+    """A cluster that cannot be reached or used, or a job that cannot be sent or found."""
 
 
 class NoAnswerError(ClusterError):
-    """Nobody answers; it may help to wait."""
+    """The cluster does not answer. Retrying later may help."""
 
 
 class UnknownJobError(ClusterError):
@@ -54,27 +54,30 @@ class Cluster:
     """The jobs of a Ray cluster.
 
     Args:
-        address: of its dashboard, http://HOST:8265; without http:// that is added.
+        address: the URL of its dashboard, such as http://HOST:8265. Without a scheme, http:// is added.
 
-    Raises: ClusterError where nobody answers, where it is no Ray that does, or an old one, or one that wants another
-    token. So do all methods.
+    Raises:
+        ClusterError: if nothing or something else than Ray answers, if its Ray is too old, or if it does not accept the
+            token. All methods raise it, too.
     """
 
     def __init__(self, address: str) -> None:
         self.address = (address if "://" in address else f"http://{address}").rstrip("/")
         if urlsplit(self.address).scheme not in ("http", "https"):
-            raise ClusterError(f"the address is that of the dashboard, {DEFAULT_ADDRESS} for example; got {address!r}")
+            raise ClusterError(
+                f"--address must be the URL of the cluster's dashboard, such as {DEFAULT_ADDRESS}, got {address!r}."
+            )
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         with self._explained(connecting=True), _without_environment("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
-            self._knock()
-            # Ray would prefer the variables to what it is given.
+            self._check_connection()
+            # Ray would prefer the environment variables to its argument.
             self._client = JobSubmissionClient(self.address)
             self.ray_version = str(self._client._server_ray_version)
         if _release(self.ray_version) < OLDEST_RAY:
             raise ClusterError(
-                f"the cluster at {self.address} runs Ray {self.ray_version}, and dynsparse takes at least "
-                f"{'.'.join(map(str, OLDEST_RAY))}; here is {ray.__version__}: install that there"
+                f"The cluster must run Ray {'.'.join(map(str, OLDEST_RAY))} or later, got Ray {self.ray_version} at "
+                f"{self.address}. Install Ray {ray.__version__} there, the version on this machine."
             )
 
     def submit(
@@ -87,28 +90,33 @@ class Cluster:
         environment: Mapping[str, str] | None = None,
         pip: bool = False,
     ) -> str:
-        """Start `dynsparse run` of an experiment file on the head; the job's id.
+        """Start `dynsparse run` of an experiment file on the head node.
 
         Args:
-            file: the experiment file, which this process has loaded; it is sent, with what it imports from beside it
-                and with this version of dynsparse.
-            arguments: what follows the file in `dynsparse run FILE ...`.
-            folder: of the experiment's results; of two jobs that are not over each has its own.
+            file: the experiment file, which this process has loaded. It is sent with the files that it imports from its
+                folder and with this version of dynsparse.
+            arguments: the words after the file in `dynsparse run FILE ...`.
+            folder: the experiment's results. Only one running job may write there.
             rerun: the command that resumes the job, for its metadata.
-            environment: variables of all processes of the job. The dashboard shows them.
-            pip: have Ray install on each node what dynsparse needs.
+            environment: environment variables of all processes of the job. The dashboard shows them.
+            pip: have Ray install on each node the packages that dynsparse needs.
 
-        Raises: also StagingError for files that are too large; ClusterError where another job is at the folder.
+        Returns:
+            The job's id.
+
+        Raises:
+            StagingError: if the files are too large.
+            ClusterError: if another running job writes to the folder.
         """
         for job in self.jobs():
             if job.metadata and job.metadata.get(FOLDER) == folder and not job.status.is_terminal():
-                there = job.submission_id
+                other = job.submission_id
                 raise ClusterError(
-                    f"the job {there} is at {folder}: dynsparse logs {there} --follow shows it, dynsparse stop {there} "
-                    "ends it; or give another --name"
+                    f"Only one job may write to {folder}, and the job {other} is running there. Follow it (dynsparse "
+                    f"logs {other} --follow), stop it (dynsparse stop {other}), or give another --name."
                 )
-        with tempfile.TemporaryDirectory() as beside:
-            working_dir, about = Path(beside, "working_dir"), Path(beside, "about")
+        with tempfile.TemporaryDirectory() as temporary:
+            working_dir, about = Path(temporary, "working_dir"), Path(temporary, "about")
             for each in (working_dir, about):
                 each.mkdir()
             staged = stage_experiment(file, working_dir)
@@ -120,7 +128,7 @@ class Cluster:
             }
             if pip:
                 runtime_env |= {"pip": requirements(), "config": {"setup_timeout_seconds": PIP_SECONDS}}
-            # Without exec a shell stands between Ray and the run, and dies of the TERM that the run survives.
+            # Without exec, a shell between Ray and the run would die of the TERM signal that the run survives.
             command = ["python", "-m", "dynsparse.cli", "run", staged, "--address", "auto", *arguments]
             with self._explained():
                 return self._client.submit_job(
@@ -130,31 +138,39 @@ class Cluster:
                 )
 
     def jobs(self) -> list[JobDetails]:
-        """The jobs that dynsparse has started, in the order of their start."""
+        """Return the jobs that dynsparse has started, in the order of their start."""
         with self._explained():
             found = self._client.list_jobs()
         ours = [each for each in found if each.type is JobType.SUBMISSION and FOLDER in (each.metadata or {})]
         return sorted(ours, key=lambda each: each.start_time or 0)
 
     def job(self, job: str) -> JobDetails:
-        """A job as it is now. Raises: also UnknownJobError."""
+        """Return the current details of a job.
+
+        Raises:
+            UnknownJobError: if the cluster does not have the job.
+        """
         with self._explained(job):
-            self._knock()
+            self._check_connection()
             return self._client.get_job_info(job)
 
     def logs(self, job: str) -> str:
-        """All that a job has printed so far."""
+        """Return the output of a job so far."""
         with self._explained(job):
             return self._client.get_job_logs(job)
 
     def tail(self, job: str) -> AsyncIterator[str]:
-        """What a job has printed and prints, piece by piece, until it ends; whatever breaks a connection is raised."""
+        """Return an iterator over the output of a job, from its start to its end. It raises Ray's own errors."""
         return self._client.tail_job_logs(job)
 
     def stop(self, job: str) -> tuple[JobDetails, str]:
-        """Stop a job politely and wait for its end: the job, and what it has printed since.
+        """Ask a job to stop, and wait for its end.
 
-        Raises: also ClusterError where it does not end.
+        Returns:
+            The details of the job, and its output since the request.
+
+        Raises:
+            ClusterError: if it does not end in time.
         """
         before = len(self.logs(job))
         with self._explained(job):
@@ -162,67 +178,73 @@ class Cluster:
         end = time.monotonic() + STOP_SECONDS + NOTICE_SECONDS
         while not (info := self.job(job)).status.is_terminal():
             if time.monotonic() > end:
-                raise ClusterError(f"the job {job} has been told to stop and has not ended; try once more")
+                raise ClusterError(
+                    f"The job {job} must end within {STOP_SECONDS + NOTICE_SECONDS:.0f} s of dynsparse stop, and has "
+                    f"not ended. Rerun: dynsparse stop {job}."
+                )
             time.sleep(0.5)
         return info, self.logs(job)[before:]
 
-    def _knock(self) -> None:
-        """Raises: OSError if nobody answers; Ray would wait for minutes."""
+    def _check_connection(self) -> None:
+        """Check that something answers, because Ray would wait for minutes.
+
+        Raises:
+            OSError: if nothing answers.
+        """
         parts = urlsplit(self.address)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        socket.create_connection((parts.hostname or "", port), timeout=KNOCK_SECONDS).close()
+        socket.create_connection((parts.hostname or "", port), timeout=CONNECT_SECONDS).close()
 
     @contextmanager
     def _explained(self, job: str | None = None, *, connecting: bool = False) -> Iterator[None]:
-        """What Ray, and the network, raise, as a ClusterError in words."""
+        """Turn errors of Ray and of the network into a ClusterError."""
         try:
             yield
         except AuthenticationError as error:
             reason = _first_line(error).partition(". ")[0]
             raise ClusterError(
-                f"the cluster at {self.address} does not take the token ({reason}); it must be the one that "
-                "the cluster was started with: set RAY_AUTH_MODE=token, and put the token into RAY_AUTH_TOKEN "
-                "or ~/.ray/auth_token"
+                f"The cluster at {self.address} does not accept the token: {reason}. Set RAY_AUTH_MODE=token, and put "
+                "the token with which the cluster was started into RAY_AUTH_TOKEN or ~/.ray/auth_token."
             ) from error
         except requests.exceptions.SSLError as error:
-            raise ClusterError(f"{self.address} has no certificate that can be trusted: {error}") from error
-        # An answer that is no JSON is an OSError too.
+            raise ClusterError(f"The certificate of {self.address} cannot be verified: {error}") from error
+        # requests raises a subclass of OSError for an answer that is not JSON.
         except requests.exceptions.JSONDecodeError as error:
             raise ClusterError(self._no_dashboard()) from error
         except OSError as error:
             if isinstance(error, requests.exceptions.HTTPError | requests.exceptions.InvalidURL):
                 raise ClusterError(self._no_dashboard()) from error
             raise NoAnswerError(
-                f"nobody answers at {self.address} ({_first_line(error)}); it is the address of the dashboard, which "
-                "ray start --head prints, or of a tunnel to it"
+                f"No cluster answers at {self.address}: {_first_line(error)}. --address must be the URL of the "
+                "dashboard, which ray start --head prints, or of a tunnel to it."
             ) from error
         except (RuntimeError, KeyError, ValueError) as error:
             text = str(error)
             if "status code 404" in text and job is not None:
                 raise UnknownJobError(
-                    f"the cluster at {self.address} has no job {job!r}; dynsparse jobs lists them"
+                    f"The cluster at {self.address} has no job {job!r}. List its jobs: dynsparse jobs."
                 ) from error
             if "status code 5" in text:
-                raise NoAnswerError(f"the cluster at {self.address} cannot answer now: {text}") from error
+                raise NoAnswerError(f"The cluster at {self.address} cannot answer now: {text}") from error
             if connecting:
                 raise ClusterError(self._no_dashboard()) from error
-            raise ClusterError(f"the cluster at {self.address} refuses: {text}") from error
+            raise ClusterError(f"The cluster at {self.address} refuses the request: {text}") from error
 
     def _no_dashboard(self) -> str:
         return (
-            f"what answers at {self.address} is no dashboard of Ray; the address is the one that ray start --head "
-            "prints for it, with port 8265 most often"
+            f"--address must be the URL of Ray's dashboard, got {self.address}, where something else answers. Use the "
+            "URL that ray start --head prints; its port is usually 8265."
         )
 
 
 def exit_code(info: JobDetails) -> int:
-    """What `dynsparse run` would have ended with; 143 for a job that was stopped, 1 for one that never ran."""
+    """Return the exit code of a job's `dynsparse run`: 143 if it was stopped, 1 if it never ran."""
     if info.status is JobStatus.SUCCEEDED:
         return 0
     if info.status is JobStatus.STOPPED:
         return 143
     code = info.driver_exit_code
-    # A process that a signal ended has its number below zero.
+    # The code of a process that a signal ended is the negative number of the signal.
     return 1 if code is None else 128 - code if code < 0 else code
 
 
@@ -237,14 +259,14 @@ def _first_line(error: BaseException) -> str:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """(2, 60) of "2.60.0"; nothing is older than what cannot be read."""
+    """Return (2, 60) for "2.60.0", and the oldest supported release for a version that is not numbers."""
     parts = version.split(".")[:2]
     return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else OLDEST_RAY
 
 
 @contextmanager
 def _without_environment(*names: str) -> Iterator[None]:
-    """Environment variables taken away, for a while."""
+    """Remove environment variables, and restore them afterwards."""
     before = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield

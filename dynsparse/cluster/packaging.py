@@ -1,4 +1,4 @@
-"""What a job takes along: the experiment file with what it imports from beside it, and this version of dynsparse."""
+"""The files of a job: the experiment file, the files that it imports from its folder, and this version of dynsparse."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ import dynsparse
 
 LIMIT_MB = 50
 SHOWN_FILES = 3
-# The files stand in a folder of their own: beside the package, a user's random.py would hide Python's.
+# The experiment has a folder of its own. In the job's working directory, a user's random.py would hide Python's.
 FOLDER = "experiment"
-# What travels whole. Not by what is imported under these names: an experiment may have its own analysis.py.
+# The packages that a job gets whole. Found by path, because an experiment may import an analysis.py of its own.
 PACKAGES = [Path(dynsparse.__file__).parents[1] / name for name in ("dynsparse", "analysis")]
 
 
 class StagingError(ValueError):
-    """Files that cannot be sent; the message says which, and what to do."""
+    """Files that cannot be sent with a job."""
 
 
 def stage_experiment(file: str | Path, folder: Path) -> str:
-    """Copy an experiment file, and what it imports from beside it, to a folder; its path from there.
+    """Copy an experiment file, and the files that it imports from its folder, to another folder.
 
-    Data, results and notebooks are not copied. Raises: StagingError for more than LIMIT_MB.
+    Data, results and notebooks are not copied.
+
+    Returns:
+        The path of the copied experiment file, relative to `folder`.
+
+    Raises:
+        StagingError: if the files have more than LIMIT_MB.
     """
     file = Path(file).resolve()
     files = [file, *imported(file)]
@@ -33,8 +39,8 @@ def stage_experiment(file: str | Path, folder: Path) -> str:
         largest = sorted(files, key=lambda path: -sizes[path])[:SHOWN_FILES]
         shown = ", ".join(f"{path.name} ({sizes[path] / 1e6:.1f} MB)" for path in largest)
         raise StagingError(
-            f"{file.name} and what it imports from beside it have {sum(sizes.values()) / 1e6:.0f} MB, a job takes "
-            f"{LIMIT_MB} MB; the largest: {shown}"
+            f"{file.name} and the files that it imports from its folder must not exceed {LIMIT_MB} MB, got "
+            f"{sum(sizes.values()) / 1e6:.0f} MB. The largest: {shown}. Import less from that folder."
         )
     for path in files:
         target = folder / FOLDER / path.relative_to(file.parent)
@@ -44,15 +50,15 @@ def stage_experiment(file: str | Path, folder: Path) -> str:
 
 
 def imported(file: Path) -> list[Path]:
-    """The Python files below an experiment file's folder that it has imported, in packages or beside it, by name.
+    """Return the Python files in an experiment file's folder, and in packages there, that it has imported.
 
-    The experiment must have been loaded by this process: what Python has imported is what it needs, however it says so.
+    This process must have loaded the experiment: the files are those that Python has imported.
     """
     folder = file.resolve().parent
     found = []
     for name, module in sorted(sys.modules.items()):
         path = Path(getattr(module, "__file__", None) or "")
-        # A module of that folder, and not of an environment that happens to be below it.
+        # The module's path must follow from its name. This leaves out a virtual environment inside the folder.
         as_named = folder.joinpath(*name.split("."))
         is_ours = any(path.is_relative_to(package) for package in PACKAGES)
         if path in (as_named.with_suffix(".py"), as_named / "__init__.py") and not is_ours:
@@ -61,9 +67,9 @@ def imported(file: Path) -> list[Path]:
 
 
 def stage_package(folder: Path) -> list[str]:
-    """The folders of this very dynsparse and analysis, and of the metadata that tells the version, copied to a folder.
+    """Return the folders of this dynsparse and analysis, and of the metadata with their version, written to `folder`.
 
-    A node that has dynsparse installed uses these instead; one that has only what it needs finds all of it here.
+    A job uses these folders, whether or not dynsparse is installed on a node.
     """
     installed = distribution("dynsparse")
     about = folder / f"dynsparse-{installed.version}.dist-info"
@@ -73,5 +79,5 @@ def stage_package(folder: Path) -> list[str]:
 
 
 def requirements() -> list[str]:
-    """What dynsparse needs beside itself, as pip takes it: ["torch>=2.4", ...]."""
+    """Return the packages that dynsparse needs, in pip's format: ["torch>=2.4", ...]."""
     return [each for each in requires("dynsparse") or [] if "extra ==" not in each]

@@ -1,35 +1,35 @@
-"""`Command`: a `dynsparse run` that another machine will do, checked here; and the templates of files that do it."""
+"""`RunCommand`: a `dynsparse run` for another machine, checked before it is written into a cluster file."""
 
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-# Folders that each machine has for itself.
-OF_ONE_MACHINE = ("/tmp", "/var/tmp", "/dev/shm", "/run")
+# Folders that are local to each machine.
+LOCAL_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run")
 
 
-class CommandError(ValueError):
-    """What cannot be written into a file for a cluster as asked; the message says what to change."""
+class ClusterFileError(ValueError):
+    """A cluster file that cannot be written as requested."""
 
 
 @dataclass(frozen=True)
-class Command:
-    """A `dynsparse run`.
+class RunCommand:
+    """A `dynsparse run` for another machine.
 
     Args:
         file: the experiment file.
-        name: the experiment's.
-        storage: an absolute path, or an address such as s3://bucket/folder.
-        options: what else is typed, word by word: ("--set", "epochs=3", "--limit", "2"). Not --fresh.
+        name: the experiment's name.
+        storage: an absolute path on a file system that all nodes share, or a URL such as s3://bucket/folder.
+        options: the other options of `run`, word by word: ("--set", "epochs=3", "--limit", "2"). Not --fresh.
         devices: the values of the key `device` in the grid.
-        cpus_per_trial, gpus_per_trial: what each trial is given.
-        shared: the storage is a folder that all machines see, whatever it looks like; it may be relative, then.
+        cpus_per_trial: CPUs reserved for each trial.
+        gpus_per_trial: GPUs reserved for each trial.
 
-    Raises: CommandError.
+    Raises:
+        ClusterFileError: if the command would fail or do harm when it runs unattended.
     """
 
     file: Path
@@ -39,84 +39,95 @@ class Command:
     devices: frozenset[str] = frozenset({"cpu"})
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
-    shared: bool = False
 
     def __post_init__(self) -> None:
-        if not self.file.is_file():
-            raise CommandError(f"there is no experiment file {str(self.file)!r}")
         unprintable = [word for word in (str(self.file), self.storage, *self.options) if not word.isprintable()]
         if unprintable:
-            raise CommandError(f"{unprintable[0]!r} has a line break or a control character; write it without")
+            raise ClusterFileError(
+                f"Words of a command must not contain a line break or a control character, got {unprintable[0]!r}."
+            )
         if "--fresh" in self.options:
-            raise CommandError("--fresh would start over whenever the job goes on by itself; give it another --name")
-        if not self.storage:
-            raise CommandError("no storage is given; give --storage, a folder that all nodes see or s3://bucket/folder")
-        if "://" not in self.storage:
-            object.__setattr__(self, "storage", self._folder())
+            raise ClusterFileError(
+                "A cluster file must not contain --fresh: it would start over whenever the job restarts. To start over "
+                "once, give another --name."
+            )
         if self.gpus_per_trial == 0 and self.devices != {"cpu"}:
-            device = sorted(self.devices - {"cpu"})[0]
-            raise CommandError(f"device={device!r}, but no GPU is set aside for a trial; give --gpus-per-trial")
+            device = min(self.devices - {"cpu"})
+            raise ClusterFileError(f"device={device!r} needs a GPU, and none is reserved. Give --gpus-per-trial.")
         if self.gpus_per_trial > 0 and "cpu" in self.devices:
-            raise CommandError("a GPU is set aside for each trial, but device='cpu'; give --set device=cuda")
-
-    def _folder(self) -> str:
-        path = Path(self.storage).expanduser()
-        if not self.shared and not path.is_absolute():
-            raise CommandError(
-                f"the storage {self.storage!r} is relative, and another machine has another working directory; give "
-                "an absolute path on a file system that all nodes see, or s3://bucket/folder; or --shared if this "
-                "directory is on such a file system"
+            raise ClusterFileError(
+                f"--gpus-per-trial {self.gpus_per_trial:g} is only for trials on a GPU, got device='cpu'. Give --set "
+                "device=cuda."
             )
-        if not self.shared and any(PurePosixPath(path).is_relative_to(folder) for folder in OF_ONE_MACHINE):
-            raise CommandError(
-                f"the storage {self.storage!r} is a folder that each machine has for itself; give one on a file system "
-                "that all nodes see, or s3://bucket/folder; or --shared if they do see this one"
-            )
-        return str(path.absolute())
 
-    def words(self, file: str | None = None) -> str:
-        """The command as a shell takes it, with nothing said of the cluster.
+    def words(self, file: str | None = None) -> list[str]:
+        """Return the words of the command, without a cluster's address.
 
         Args:
-            file: where the experiment file will be; where it is if None.
+            file: the experiment file's path on the node. None means its path on this machine.
         """
         path = str(self.file.absolute()) if file is None else file
-        return shlex.join(["dynsparse", "run", path, "--storage", self.storage, *self.options])
+        return ["dynsparse", "run", path, "--storage", self.storage, *self.options]
 
     def check_node(self, cpus: int, gpus: int) -> None:
-        """Raises: CommandError where a trial does not fit on a node, or its GPUs would be idle."""
+        """Check that a trial fits on a node.
+
+        Raises:
+            ClusterFileError: if it does not fit, or if the node's GPUs would be idle.
+        """
         if gpus > 0 and self.devices == {"cpu"}:
-            raise CommandError(
-                f"{gpus} GPUs are asked for on each node, but all trials compute on device='cpu'; give --set "
-                "device=cuda and --gpus-per-trial, or no GPUs"
+            raise ClusterFileError(
+                f"--gpus-per-node {gpus} is only for trials on a GPU, got device='cpu'. Give --set device=cuda and "
+                "--gpus-per-trial, or leave it out."
             )
-        for kind, wanted, there in [("CPU", self.cpus_per_trial, cpus), ("GPU", self.gpus_per_trial, gpus)]:
-            if wanted > there:
-                raise CommandError(
-                    f"a trial asks for {wanted:g} {kind}s, and a node has {there}; raise --{kind.lower()}s-per-node or "
-                    f"lower --{kind.lower()}s-per-trial"
+        for kind, wanted, available in [("CPU", self.cpus_per_trial, cpus), ("GPU", self.gpus_per_trial, gpus)]:
+            if wanted > available:
+                option = f"--{kind.lower()}s-per"
+                raise ClusterFileError(
+                    f"A trial needs {wanted:g} {kind}s, and a node has {available}. Raise {option}-node or lower "
+                    f"{option}-trial."
                 )
 
 
-def at_least(low: int, **counts: int) -> None:
-    """Raises: CommandError that names the count that is no whole number, or lower."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < low:
-            option = name.replace("_", "-")
-            raise CommandError(f"--{option} must be a whole number of at least {low}, got {count!r}")
+def absolute_storage(storage: str, *, shared: bool) -> str:
+    """Return a storage as all nodes name it: a URL or an absolute path.
+
+    Args:
+        storage: a URL or a path.
+        shared: the path is on a file system that all nodes share. A relative path is allowed then.
+
+    Raises:
+        ClusterFileError: for a relative path.
+    """
+    if "://" in storage:
+        return storage
+    path = Path(storage).expanduser()
+    if not shared and not path.is_absolute():
+        raise ClusterFileError(
+            "--storage must be an absolute path on a file system that all nodes share, or a URL such as "
+            f"s3://bucket/folder, got the relative path {storage!r}. If the current directory is on a shared file "
+            "system, add --shared."
+        )
+    return str(path.absolute())
+
+
+def shared_storage(storage: str, *, shared: bool) -> str:
+    """Return a storage as all nodes name it. Unlike `absolute_storage`, refuse folders that are local to each machine.
+
+    Raises:
+        ClusterFileError: for a relative or local path without `shared`.
+    """
+    path = absolute_storage(storage, shared=shared)
+    if not shared and any(PurePosixPath(path).is_relative_to(folder) for folder in LOCAL_FOLDERS):
+        raise ClusterFileError(
+            "--storage must be on a file system that all nodes share, or a URL such as s3://bucket/folder, got "
+            f"{storage!r}, which is usually local to each machine. If it is shared, add --shared."
+        )
+    return path
 
 
 def label(name: str, length: int) -> str:
-    """A name as a cluster takes it: small letters, digits and dashes, a letter first."""
+    """Return a name in the form that clusters accept: lower-case letters, digits and dashes, a letter first."""
     text = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     text = text if text[:1].isalpha() else f"run-{text}"
     return text[:length].strip("-")
-
-
-def filled(template: str, **values: object) -> str:
-    """A file of the folder templates with its blanks, {{name}}, filled in; one that is empty leaves no line behind."""
-    text = Path(__file__).with_name("templates").joinpath(template).read_text(encoding="utf-8")
-    for name in [name for name, value in values.items() if value == ""]:
-        text = re.sub(rf"^ *\{{\{{{name}\}}\}}\n", "", text, flags=re.MULTILINE)
-    # string.Template would want each dollar of a shell written twice.
-    return re.sub(r"\{\{(\w+)\}\}", lambda blank: str(values[blank[1]]), text)

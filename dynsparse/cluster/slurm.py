@@ -1,19 +1,19 @@
-"""A file for SLURM's sbatch."""
+"""Job scripts for SLURM's sbatch."""
 
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dynsparse.cluster.run_command import Command, CommandError, at_least, filled, label
+from dynsparse.cluster.render import render
+from dynsparse.cluster.run_command import ClusterFileError, RunCommand, label
 
-# A run stops within seconds; Ray takes some more. SLURM may tell it up to a minute early.
+# A run stops within seconds; Ray needs a little longer. SLURM may send the signal up to a minute early.
 WARNING_SECONDS = 120
 MAX_RESTARTS = 50
-# In the order of sbatch's own manual.
+# In the order of sbatch's manual.
 TIME_FORMS = {
     r"(?P<minutes>\d+)": "minutes",
     r"(?P<minutes>\d+):(?P<seconds>\d+)": "minutes:seconds",
@@ -25,7 +25,7 @@ TIME_FORMS = {
 
 
 def sbatch(
-    command: Command,
+    run: RunCommand,
     *,
     nodes: int,
     cpus_per_node: int,
@@ -37,27 +37,28 @@ def sbatch(
     warning_seconds: int = WARNING_SECONDS,
     max_restarts: int = MAX_RESTARTS,
 ) -> str:
-    """The text of a file for sbatch: a Ray cluster on the nodes of a job, and in it the run.
+    """Return a job script for sbatch that starts a Ray cluster on the nodes of the job and runs a command on it.
 
     Args:
-        command: what is run.
-        nodes, cpus_per_node, gpus_per_node: what the job asks for.
-        time_limit: of one job, as sbatch takes it: 90, 12:00:00, 2-00. A run that takes longer goes on in the next.
-        partition: SLURM's own choice if None.
-        more_options: of sbatch, as it takes them: "--account=mine", "--mem=64G".
-        environment: what a shell must do to have dynsparse; the Python that asks is used if None.
-        warning_seconds: how long before the time limit the run is told to stop.
-        max_restarts: how often the job may be put back into the queue.
+        run: the command.
+        nodes: number of nodes.
+        cpus_per_node: CPUs of each node.
+        gpus_per_node: GPUs of each node.
+        time_limit: time limit of one job in sbatch's format: 90, 12:00:00, 2-00. A longer run resumes in the next job.
+        partition: None means SLURM's default.
+        more_options: options of sbatch, such as "--account=mine", "--mem=64G".
+        environment: shell commands that make dynsparse available. None means the Python of this process.
+        warning_seconds: seconds before the time limit at which the run is told to stop.
+        max_restarts: how often the job may be requeued.
 
-    Raises: CommandError.
+    Raises:
+        ClusterFileError: if sbatch would not accept an option, or the run could not work.
     """
-    at_least(1, nodes=nodes, cpus_per_node=cpus_per_node, warning_seconds=warning_seconds)
-    at_least(0, gpus_per_node=gpus_per_node, max_restarts=max_restarts)
-    command.check_node(cpus_per_node, gpus_per_node)
+    run.check_node(cpus_per_node, gpus_per_node)
     if seconds(time_limit) <= warning_seconds:
-        raise CommandError(
-            f"a job of {time_limit} would be told to stop before it has begun, {warning_seconds} s before its end; "
-            "give a longer --time"
+        raise ClusterFileError(
+            f"--time must be more than {warning_seconds} seconds, which a run gets to stop, got {time_limit!r}. Give a "
+            "longer --time."
         )
     options = [
         *([f"--gpus-per-node={gpus_per_node}"] if gpus_per_node else []),
@@ -65,36 +66,41 @@ def sbatch(
         *more_options,
     ]
     for option in options:
-        # SLURM reads these lines itself, by rules that are not those of a shell.
+        # SLURM parses these lines itself, by other rules than a shell.
         if not re.fullmatch(r"--[a-z][a-z-]*(=[\w.,:/+*\[\]%@=-]+)?", option):
-            raise CommandError(f"{option!r} is no option of sbatch without blanks, such as --account=mine")
-    return filled(
+            raise ClusterFileError(
+                f"An option of sbatch must be --NAME or --NAME=VALUE without spaces, got {option!r}. Give one such as "
+                "--account=mine."
+            )
+    return render(
         "job.sbatch",
-        name=label(command.name, 40),
+        name=label(run.name, 40),
         nodes=nodes,
         cpus_per_node=cpus_per_node,
         gpus_per_node=gpus_per_node,
         time_limit=time_limit,
-        more_options="\n".join(f"#SBATCH {option}" for option in options),
+        options=options,
         warning_seconds=warning_seconds,
-        environment=this_python() if environment is None else environment,
-        run=command.words(),
+        environment=environment,
+        python_folder=str(Path(sys.executable).absolute().parent),
+        run=run.words(),
         max_restarts=max_restarts,
     )
 
 
 def seconds(time_limit: str) -> int:
-    """How long a time limit of sbatch is. Raises: CommandError for what sbatch does not take, or takes for no limit."""
+    """Return a time limit of sbatch in seconds.
+
+    Raises:
+        ClusterFileError: if sbatch does not accept the text, or reads it as no limit.
+    """
     matches = [match for form in TIME_FORMS if (match := re.fullmatch(form, time_limit, re.ASCII))]
     parts = {name: int(text) for name, text in matches[0].groupdict().items()} if matches else {}
     units = {"days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
     total = sum(units[name] * count for name, count in parts.items())
     if total == 0:
-        forms = ", ".join(TIME_FORMS.values())
-        raise CommandError(f"{time_limit!r} is no time limit of sbatch, which takes {forms}; for example 12:00:00")
+        raise ClusterFileError(
+            f"--time must be a time limit of sbatch above zero ({', '.join(TIME_FORMS.values())}), got {time_limit!r}. "
+            "Give one such as 12:00:00."
+        )
     return total
-
-
-def this_python() -> str:
-    """The line of a shell after which `python`, `ray` and `dynsparse` are those of this process."""
-    return f'export PATH={shlex.quote(str(Path(sys.executable).absolute().parent))}:"$PATH"'

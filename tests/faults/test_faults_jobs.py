@@ -60,17 +60,17 @@ def test_the_connection_to_a_job_is_lost(bed, reference, cluster):
         run = submit(bed, there, address=tunnel.address)
         bed.wait_for(lambda events: len(events) >= 20, 240)
         tunnel.close()
-        wait_for(lambda: "is lost; the job goes on if its head does" in run.text)
+        wait_for(lambda: "The job continues if its head node does" in run.text)
         n = len(bed.events())
         bed.wait_for(lambda events: len(events) >= n + 10, 240)
         tunnel.open()
         assert run.wait(600) == 0, run.text
-    assert run.text.count("is lost; the job goes on if its head does") == run.text.count("connected again") == 1
+    assert run.text.count("The job continues if its head node does") == run.text.count("reconnected") == 1
     [job] = re.findall("as the job (raysubmit_[A-Za-z0-9]+)", run.text)
     logs = [sys.executable, "-m", "dynsparse.cli", "logs", job, "--address", there.address]
     bed.runs.append(Run(logs, bed.path / "logs", there.environment))
     assert bed.runs[-1].wait() == 0
-    told = re.sub(r"sent to .*\n|\nthe connection to .*\n|\nconnected again\n", "", run.text)
+    told = re.sub(r"sent to .*\n|\nLost the connection to .*\n|\nreconnected\n", "", run.text)
     assert told == "bed: Does a run survive?\n" + bed.runs[-1].text
     check_complete(bed)
     check_numbers(bed, reference)
@@ -82,8 +82,8 @@ def test_the_head_of_a_job_is_lost(bed, reference, cluster):
     bed.wait_for(lambda events: len(events) >= 30, 240)
     first.kill(first.head)
     assert run.wait(300) == 1, run.text
-    assert f"nobody has answered at {first.address}" in run.text
-    assert "the same submit goes on with it, on this cluster or another" in run.text
+    assert f"The cluster at {first.address} has not answered" in run.text
+    assert "Submit the job again to resume, on this cluster or another" in run.text
     first.end()
     run = submit(bed, cluster())
     assert run.wait(600) == 0, run.text

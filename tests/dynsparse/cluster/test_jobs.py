@@ -101,31 +101,36 @@ def refused(*arguments):
 def test_what_cannot_be_run_is_not_sent(file, tmp_path):
     """There is no cluster at that address, and nobody asks for it."""
     to = ["--address", f"http://127.0.0.1:{free_port()}", "--storage", tmp_path / "results"]
+    for words, message in [
+        (["--set", "densty=0.1"], "Unknown key 'densty'"),
+        (["--set", "density"], "is not KEY=VALUE"),
+        (["--env", "NO_SUCH"], "--env needs the name of an environment variable that is set, got NO_SUCH."),
+        (["--set", "data_dir=sets"], "data_dir must be an absolute path or a URL on a cluster, got 'sets'."),
+        (["--name", "a/b"], "name must be a valid folder name"),
+    ]:
+        assert message in refused("submit", file, *words, *to)
     assert "no.py' does not exist" in refused("submit", tmp_path / "no.py", *to)
-    assert "Unknown key 'densty'" in refused("submit", file, "--set", "densty=0.1", *to)
-    assert "is not KEY=VALUE" in refused("submit", file, "--set", "density", *to)
-    assert "--env NO_SUCH: there is no such variable here" in refused("submit", file, "--env", "NO_SUCH", *to)
-    assert "data_dir='sets' is relative" in refused("submit", file, "--set", "data_dir=sets", *to)
-    assert "name must be a valid folder name" in refused("submit", file, "--name", "a/b", *to)
     message = refused("submit", file, "--storage", "results")
-    assert "--storage results is relative, and a job's working directory is a temporary folder on the head" in message
+    assert "--storage must be an absolute path" in message and "got the relative path 'results'" in message
     assert not (tmp_path / "results").exists()
 
 
 def test_nobody_answers(file, tmp_path):
     address = f"http://127.0.0.1:{free_port()}"
     message = refused("submit", file, "--address", address, "--storage", tmp_path)
-    assert f"nobody answers at {address}" in message and "ray start --head prints" in message
-    assert f"nobody answers at {address}" in refused("jobs", "--address", address)
-    assert "the address is that of the dashboard" in refused("jobs", "--address", "ray://127.0.0.1:10001")
+    assert f"No cluster answers at {address}" in message and "ray start --head prints" in message
+    assert f"No cluster answers at {address}" in refused("jobs", "--address", address)
+    assert "--address must be the URL of the cluster's dashboard" in refused(
+        "jobs", "--address", "ray://127.0.0.1:10001"
+    )
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (b"<html>a page of somebody else</html>", "is no dashboard of Ray"),
-        (b'{"some": "thing"}', "is no dashboard of Ray"),
-        (b'{"ray_version": "2.9.3"}', "runs Ray 2.9.3, and dynsparse takes at least 2.52"),
+        (b"<html>a page of somebody else</html>", "must be the URL of Ray's dashboard"),
+        (b'{"some": "thing"}', "must be the URL of Ray's dashboard"),
+        (b'{"ray_version": "2.9.3"}', "must run Ray 2.52 or later, got Ray 2.9.3"),
     ],
 )
 def test_something_else_answers(answer, message):
@@ -148,7 +153,7 @@ def test_without_rays_dashboard_installed():
     code = "import sys; sys.modules['aiohttp'] = None; from dynsparse.cli import main; main(['jobs'])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 2
-    assert "aiohttp is not installed: pip install 'dynsparse[cluster]'" in result.stderr
+    assert "aiohttp is not installed. Install it: pip install 'dynsparse[cluster]'." in result.stderr
 
 
 # What is sent
@@ -190,7 +195,7 @@ def test_files_that_are_too_large_are_named(file, tmp_path):
     load_experiment(file)
     module = next(file.parent.glob("module_*.py"))
     module.write_text("#" * 60_000_000)
-    said = f"have 60 MB, a job takes 50 MB; the largest: {module.name} \\(60.0"
+    said = f"must not exceed 50 MB, got 60 MB. The largest: {module.name} \\(60.0"
     with pytest.raises(staging.StagingError, match=said):
         staging.stage_experiment(file, tmp_path)
 
@@ -255,7 +260,7 @@ def test_a_job_that_brings_what_dynsparse_needs(cluster, file, tmp_path):
     """All of it is there; pip looks all the same, in an environment of its own on each node that trains."""
     code, output, messages = typed(cluster, "submit", file, "--pip", "--limit", 1, "--storage", tmp_path / "results")
     assert code == 0 and "1 trial complete" in output, output + messages
-    assert "each node first installs what dynsparse needs" in messages
+    assert "Each node first installs the packages that it lacks" in messages
     assert list(cluster.folder.glob("*/session_*/runtime_resources/pip/*/virtualenv/bin/python"))
 
 
@@ -271,7 +276,9 @@ def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
     code, listed, _ = typed(cluster, "jobs")
     assert code == 0 and re.search(rf"{job} +{results} +running +20", listed), listed
     code, output, messages = typed(cluster, "submit", file, *options)
-    assert code == 2 and f"the job {job} is at {results}: dynsparse logs {job} --follow" in messages, messages
+    assert code == 2 and f"the job {job} is running there. Follow it (dynsparse logs {job} --follow)" in messages, (
+        messages
+    )
     assert typed(cluster, "jobs")[1] == listed, "nothing was sent"
     following = command(cluster, "logs", job, "--follow")
     told = ""
@@ -279,13 +286,13 @@ def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
         told += following.stdout.readline()
     following.send_signal(signal.SIGINT)
     _, messages = following.communicate(timeout=60)
-    assert following.returncode == 130 and f"the job {job} goes on" in messages
+    assert following.returncode == 130 and f"The job {job} is still running." in messages
 
     code, output, messages = typed(cluster, "stop", job)
     assert code == 0 and f"{job} has ended: stopped" in messages, output + messages
     assert f"stopped; to go on, type the same again:  dynsparse submit {file} --address" in output
     assert f"to resume, rerun:  dynsparse submit {file} --address" in messages
-    assert typed(cluster, "stop", job)[:2] == (0, f"{job} has ended before: stopped\n")
+    assert typed(cluster, "stop", job)[:2] == (0, f"{job} has already ended: stopped\n")
     assert typed(cluster, "logs", job, "--follow")[0] == 143
 
     before = n_rows(results)
@@ -309,7 +316,7 @@ def test_a_job_that_is_refused_on_the_head_ends_as_run_does(cluster, file, tmp_p
 @pytest.mark.ray
 @pytest.mark.faults
 def test_another_token_and_none(cluster, file, tmp_path):
-    said = "does not take the token"
+    said = "does not accept the token"
     for environment in [{"RAY_AUTH_TOKEN": "0" * 64}, {"RAY_AUTH_MODE": "disabled"}]:
         code, _, messages = typed(cluster, "submit", file, "--storage", tmp_path / "results", **environment)
         assert code == 2 and said in messages and "RAY_AUTH_MODE=token" in messages, messages
@@ -324,7 +331,7 @@ def test_another_token_and_none(cluster, file, tmp_path):
 def test_a_job_that_nobody_has_sent(cluster):
     for words in [("logs", "raysubmit_no"), ("stop", "raysubmit_no"), ("logs", "raysubmit_no", "--follow")]:
         code, _, messages = typed(cluster, *words)
-        assert code == 2 and f"the cluster at {cluster.address} has no job 'raysubmit_no'" in messages
+        assert code == 2 and f"The cluster at {cluster.address} has no job 'raysubmit_no'" in messages
 
 
 def sent(cluster, file, options):

@@ -1,4 +1,4 @@
-"""Files for Kubernetes and for `ray up`: against the schemas of KubeRay and Ray, and what is refused."""
+"""Files for Kubernetes and for `ray up`, against the schemas of KubeRay and Ray; and what is refused."""
 
 import json
 import re
@@ -14,9 +14,10 @@ import ray.autoscaler
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from dynsparse.cluster.kuberay import block, rayjob
-from dynsparse.cluster.ray_up import cluster
-from dynsparse.cluster.run_command import Command, CommandError
+from dynsparse.cluster.kuberay import rayjob
+from dynsparse.cluster.ray_up import cluster_config
+from dynsparse.cluster.render import to_yaml
+from dynsparse.cluster.run_command import ClusterFileError, RunCommand
 from dynsparse.experiment import load_experiment
 
 QUICKSTART = Path(__file__).parents[3] / "experiments" / "quickstart.py"
@@ -27,7 +28,7 @@ HOSTILE = ["--set", "hidden_sizes=(300,100),(100,)", "--name", "a `b` $HOME {{im
 
 
 def command(**changes):
-    return Command(**{"file": QUICKSTART, "name": "quickstart", "storage": "/results", **changes})
+    return RunCommand(**{"file": QUICKSTART, "name": "quickstart", "storage": "/results", **changes})
 
 
 def job(asked=None, **changes):
@@ -131,7 +132,14 @@ def test_a_configmap_has_the_experiment_as_it_is():
      "𝕏\n", "a\n\n  b\n\nc\n", "\ufeffa\n", "'\"{{x}}\n", "---\n", "# a\n", "\n a\n"],
 )  # fmt: skip
 def test_a_text_is_the_same_in_yaml(text):
-    assert yaml.safe_load(f"data:\n  key: {block(text)}\n  last: 1\n") == {"data": {"key": text, "last": 1}}
+    document = {"data": {"key": text, "last": 1}}
+    assert yaml.safe_load(to_yaml(document)) == document
+
+
+@pytest.mark.parametrize("text", ["y", "n", "on", "null", "1e3", "0o7", "12:30", "+1", ".5", "~", "", "2001-01-01"])
+def test_a_text_is_quoted_where_some_reader_of_yaml_takes_it_for_something_else(text):
+    """Go's reader, which kubectl uses, knows more booleans and numbers than PyYAML."""
+    assert to_yaml({"key": text}).rstrip() in (f'key: "{text}"', f"key: '{text}'")
 
 
 def test_hostile_words_reach_the_run_as_they_are(tmp_path):
@@ -149,33 +157,33 @@ def test_hostile_words_reach_the_run_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     "asked, changes, said",
     [
-        ({}, dict(workers=0), "--workers must be a whole number of at least 1"),
-        ({}, dict(max_workers=1), "--max-workers must be a whole number of at least 2"),
+        ({}, dict(max_workers=1), r"--max-workers must be at least --workers \(2\), got 1"),
         ({}, dict(gpus_per_node=1), "device='cpu'"),
-        ({}, dict(image=""), "no image is given; give --image"),
-        ({}, dict(image='a" b'), "is no image"),
-        ({}, dict(memory_per_node="8 GB"), "no amount of memory"),
-        ({}, dict(claim=None), "give --claim"),
-        ({}, dict(claim="My Claim"), "no name in Kubernetes"),
-        (dict(storage="s3://b/x"), dict(claim="results"), "needs no --claim"),
-        (dict(storage="s3://b/x"), dict(secret="a: b"), "no name in Kubernetes"),
-        (dict(cpus_per_trial=5), {}, "a trial asks for 5 CPUs, and a node has 4"),
+        ({}, dict(image=""), "--image must be the name of a container image, got ''"),
+        ({}, dict(image='a" b'), "--image must be"),
+        ({}, dict(memory_per_node="8 GB"), "--memory-per-node must be"),
+        ({}, dict(claim=None), "Give --claim"),
+        ({}, dict(claim="My Claim"), "must be a name in Kubernetes"),
+        (dict(storage="s3://b/x"), dict(claim="results"), "--claim is only for a storage that is a folder"),
+        (dict(storage="s3://b/x"), dict(secret="a: b"), "must be a name in Kubernetes"),
+        (dict(cpus_per_trial=5), {}, "A trial needs 5 CPUs, and a node has 4"),
     ],
 )
 def test_bad_input_is_refused(asked, changes, said):
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(ClusterFileError, match=said):
         job(command(**asked), **changes)
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path):
     file = tmp_path / "large.py"
     file.write_text(f"x = '{'a' * 1_000_000}'\n")
-    with pytest.raises(CommandError, match=r"large\.py: more than 1 MB"):
+    with pytest.raises(ClusterFileError, match=r"must not exceed 1 MB, got 1\.0 MB in large\.py"):
         job(command(file=file))
 
 
 def a_cluster(asked=None, **changes):
-    text = cluster(asked or command(storage="s3://bucket/x"), **changes)
+    aws = dict(region="us-west-2", head_type="m5.xlarge", worker_type="m5.2xlarge", instance_profile="mine")
+    text = cluster_config(asked or command(storage="s3://bucket/x"), **{"workers": 1, **aws, **changes})
     config = yaml.safe_load(text)
     jsonschema.validate(config, CLUSTER_SCHEMA)
     # And as Ray reads it, with its own defaults filled in.
@@ -219,13 +227,12 @@ def test_a_cluster_says_how_to_send_the_run_there():
 @pytest.mark.parametrize(
     "asked, changes, said",
     [
-        (dict(storage="/results"), {}, "machines of a cloud share none"),
-        ({}, dict(workers=0), "--workers"),
+        (dict(storage="/results"), {}, "machines of a cloud do not share one"),
         ({}, dict(workers=3, max_workers=2), "--max-workers"),
-        ({}, dict(region="us west"), "--region 'us west' is no name of AWS"),
+        ({}, dict(region="us west"), "--region must be a name in AWS .*, got 'us west'"),
         ({}, dict(gpus_per_node=1), "device='cpu'"),
     ],
 )
 def test_bad_input_for_a_cluster_is_refused(asked, changes, said):
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(ClusterFileError, match=said):
         a_cluster(command(**{"storage": "s3://b/x", **asked}), **changes)

@@ -1,7 +1,5 @@
-"""`dynsparse submit` with --slurm, --kuberay and --ray-up: the files it prints, and what it refuses. No cluster."""
+"""`dynsparse cluster-file`: the files that it prints, and what it refuses. No cluster."""
 
-import inspect
-import re
 import shlex
 import socket
 import subprocess
@@ -11,7 +9,6 @@ import yaml
 from click.testing import CliRunner
 
 from dynsparse.cli import main, trials
-from dynsparse.cluster.options import OPTIONS, WRITERS
 
 FILE = """
 from ray import tune
@@ -26,9 +23,9 @@ experiment = Experiment(
     cpus_per_trial=2,
 )
 """
-SLURM = ["--slurm", "--storage", "/shared/results"]
-KUBERAY = ["--kuberay", "--image", "registry.example.com/dynsparse:1", "--claim", "results", "--storage", "/results"]
-RAY_UP = ["--ray-up", "--storage", "s3://bucket/results"]
+SLURM = ["slurm", "--storage", "/shared/results"]
+KUBERAY = ["kuberay", "--image", "registry.example.com/dynsparse:1", "--claim", "results", "--storage", "/results"]
+RAY_UP = ["ray-up", "--storage", "s3://bucket/results"]
 FORMS = pytest.mark.parametrize("form", [SLURM, KUBERAY, RAY_UP], ids=["slurm", "kuberay", "ray_up"])
 # Words that shells, SLURM and YAML would each like to read otherwise.
 DATA = "/d $(touch x) `touch y` \"a\" 'b' \\ #c: {{name}}"
@@ -48,43 +45,51 @@ def submit(file, *words):
     return CliRunner().invoke(main, ["submit", str(file), *map(str, words)])
 
 
+def cluster_file(file, system, *words):
+    return CliRunner().invoke(main, ["cluster-file", system, str(file), *map(str, words)])
+
+
 def printed(file, *words):
-    """What goes into the file; nothing else is said but what the experiment says itself."""
-    result = submit(file, *words)
+    """Return the text of a file. Nothing else is printed, except by the experiment file."""
+    result = cluster_file(file, *words)
     assert result.exit_code == 0, result.output
     assert result.stderr == "this is printed by the experiment file\n"
     assert "this is printed by the experiment file" not in result.stdout.splitlines()
     return result.stdout
 
 
-def refused(file, *words):
-    """The message of a command that is refused, with nothing for the file."""
-    result = submit(file, *words)
+def message(result):
+    """Return the message of a command that is refused, and prints nothing else."""
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     return result.stderr
 
 
+def refused(file, *words):
+    """Return the message of `cluster-file` when it refuses to print a file."""
+    return message(cluster_file(file, *words))
+
+
 def received(script, folder):
-    """The words that a `dynsparse` is given by a script of bash."""
+    """Return the words that a script of bash passes to `dynsparse`."""
     tell = 'dynsparse() { printf "%s\\0" "$@"; }\n'
     ran = subprocess.run(["bash"], input=tell + script, capture_output=True, text=True, check=True, cwd=folder)
     return ran.stdout.split("\0")[:-1]
 
 
 def directives(text):
-    """What sbatch reads: ["--nodes=2", ...]."""
+    """Return the options that sbatch reads: ["--nodes=2", ...]."""
     return [line.removeprefix("#SBATCH ") for line in text.splitlines() if line.startswith("#SBATCH ")]
 
 
 def shown(text):
-    """The words of the `dynsparse submit` that a cluster's file tells to type."""
+    """Return the words of the `dynsparse submit` that the header of a cluster file shows."""
     [line] = [line for line in text.splitlines() if line.startswith("#   dynsparse submit")]
     return shlex.split(line.removeprefix("#"))
 
 
 def nowhere():
-    """An address at which nobody answers."""
+    """Return an address at which nothing answers."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -122,7 +127,7 @@ def test_a_rayjob_by_default_and_with_every_option(file):
     assert container["resources"]["limits"] == {"cpu": "4", "memory": "8Gi"}
 
     words = ["--workers", 2, "--max-workers", 5, "--cpus-per-node", 6, "--gpus-per-node", 1, "--memory-per-node", "9Gi"]
-    storage = ["--kuberay", "--image", "a/b:1", "--storage", "s3://bucket/x", "--secret", "aws"]
+    storage = ["kuberay", "--image", "a/b:1", "--storage", "s3://bucket/x", "--secret", "aws"]
     text = printed(file, *storage, *words, "--set", "device=cuda", "--gpus-per-trial", 1)
     _, job = yaml.safe_load_all(text)
     [workers] = job["spec"]["rayClusterSpec"]["workerGroupSpecs"]
@@ -156,7 +161,7 @@ def test_a_cluster_by_default_and_with_every_option(file):
 def test_hostile_words_reach_the_run_as_they_are(tmp_path):
     file = tmp_path / 'it\'s $(touch x) "mine"; #.py'
     file.write_text(FILE)
-    text = printed(file, "--slurm", "--storage", "/shared/my $(results)", *HOSTILE)
+    text = printed(file, "slurm", "--storage", "/shared/my $(results)", *HOSTILE)
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
     [line] = [line for line in text.splitlines() if line.startswith("run=(")]
     told = received(f'{line}\n"${{run[@]}}"\n', tmp_path)
@@ -168,7 +173,7 @@ def test_hostile_words_reach_the_run_as_they_are(tmp_path):
     there = f"/experiment/{file.name}"
     assert told == ["run", there, "--storage", "/my $(results)", *HOSTILE, "--address", "auto"]
 
-    text = printed(file, "--ray-up", "--storage", "s3://bucket/$(x)", *HOSTILE)
+    text = printed(file, "ray-up", "--storage", "s3://bucket/$(x)", *HOSTILE)
     yaml.safe_load(text)
     assert shown(text)[:3] == ["dynsparse", "submit", str(file)]
     assert shown(text)[-len(HOSTILE) - 2 :] == ["--storage", "s3://bucket/$(x)", *HOSTILE]
@@ -184,66 +189,64 @@ def test_the_submit_that_a_clusters_file_tells_to_type_is_one(file):
     text = printed(file, *RAY_UP, "--set", "seed=0,1", "--limit", 3)
     _, *words = [nowhere() if word == "http://127.0.0.1:8265" else word for word in shown(text)]
     result = CliRunner().invoke(main, words)
-    assert result.exit_code == 2 and "nobody answers at" in result.stderr
+    assert result.exit_code == 2 and "No cluster answers at" in result.stderr
 
 
 def test_a_relative_storage_that_is_shared(file, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert "the storage 'results' is relative" in refused(file, "--slurm", "--storage", "results")
-    assert f"--storage {tmp_path}/results)" in printed(file, "--slurm", "--storage", "results", "--shared")
-    assert "--shared" in refused(file, "--storage", "results")
-    assert "nobody answers" in refused(file, "--storage", "results", "--shared", "--address", nowhere())
+    assert "got the relative path 'results'" in refused(file, "slurm", "--storage", "results")
+    assert f"--storage {tmp_path}/results)" in printed(file, "slurm", "--storage", "results", "--shared")
+    assert "add --shared" in message(submit(file, "--storage", "results"))
+    assert "No cluster answers" in message(submit(file, "--storage", "results", "--shared", "--address", nowhere()))
 
 
 # What is refused
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "said"),
     [
-        ([*SLURM, "--kuberay"], "--slurm and --kuberay: only one file can be written at a time"),
-        ([*KUBERAY, "--partition", "a"], "Error: --partition belongs to --slurm\n"),
-        ([*RAY_UP, "--cpus-per-node", 3], "Error: --cpus-per-node belongs to --slurm and --kuberay\n"),
-        ([*SLURM, "--workers", 3], "Error: --workers belongs to --kuberay and --ray-up\n"),
-        ([*RAY_UP, "--claim", "a"], "Error: --claim belongs to --kuberay\n"),
-        ([*SLURM, "--region", "us-west-2"], "Error: --region belongs to --ray-up\n"),
-        (["--storage", "/x", "--time", "1"], "Error: --time belongs to --slurm\n"),
-        (["--storage", "/x", "--gpus-per-node", 1], "--gpus-per-node belongs to --slurm and --kuberay and --ray-up"),
-        ([*SLURM, "--no-follow"], "--follow belongs to a job that is sent, and --slurm writes a file"),
-        ([*KUBERAY, "--env", "HOME"], "--env belongs to a job that is sent, and --kuberay writes a file"),
-        ([*RAY_UP, "--address", "http://x"], "--address belongs to a job that is sent"),
-        ([*SLURM, "--pip"], "--pip belongs to a job that is sent"),
-        (["--slurm"], "give --storage: a folder that all nodes share"),
-        (["--kuberay", "--storage", "s3://b/x"], "give --image"),
-        (["--kuberay", "--image", "a", "--storage", "/x"], "give --claim"),
-        (["--ray-up", "--storage", "/x"], "machines of a cloud share none"),
-        ([*SLURM, "--time", "12h"], "'12h' is no time limit of sbatch"),
-        ([*SLURM, "--sbatch", "account=x"], "'account=x' is no option of sbatch"),
-        ([*SLURM, "--nodes", 0], "--nodes must be a whole number of at least 1"),
-        ([*SLURM, "--cpus-per-node", 1], "a trial asks for 2 CPUs, and a node has 1"),
-        ([*SLURM, "--cpus-per-trial", 5], "a trial asks for 5 CPUs, and a node has 4"),
+        ([*KUBERAY, "--partition", "a"], "No such option '--partition'"),
+        ([*RAY_UP, "--cpus-per-node", 3], "No such option '--cpus-per-node'"),
+        ([*SLURM, "--workers", 3], "No such option '--workers'"),
+        ([*RAY_UP, "--claim", "a"], "No such option '--claim'"),
+        ([*SLURM, "--region", "us-west-2"], "No such option '--region'"),
+        ([*SLURM, "--no-follow"], "No such option '--no-follow'"),
+        ([*RAY_UP, "--address", "http://x"], "No such option '--address'"),
+        (["slurm"], "Missing option '--storage'"),
+        (["kuberay", "--storage", "s3://b/x"], "Missing option '--image'"),
+        (["kuberay", "--image", "a", "--storage", "/x"], "Give --claim"),
+        (["ray-up", "--storage", "/x"], "machines of a cloud do not share one"),
+        ([*SLURM, "--time", "12h"], "--time must be a time limit of sbatch above zero"),
+        ([*SLURM, "--sbatch", "account=x"], "An option of sbatch must be --NAME or --NAME=VALUE"),
+        ([*SLURM, "--nodes", 0], "'--nodes': 0 is not in the range x>=1"),
+        ([*SLURM, "--cpus-per-node", 0], "'--cpus-per-node': 0 is not in the range x>=1"),
+        ([*SLURM, "--gpus-per-node", -1], "'--gpus-per-node': -1 is not in the range x>=0"),
+        ([*KUBERAY, "--workers", 0], "'--workers': 0 is not in the range x>=1"),
+        ([*SLURM, "--cpus-per-node", 1], "A trial needs 2 CPUs, and a node has 1"),
+        ([*SLURM, "--cpus-per-trial", 5], "A trial needs 5 CPUs, and a node has 4"),
     ],
 )
-def test_what_does_not_belong_or_does_not_work(file, words, message):
-    assert message in refused(file, *words)
+def test_what_does_not_belong_or_does_not_work(file, words, said):
+    assert said in refused(file, *words)
 
 
 @FORMS
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "said"),
     [
         (["--set", "on_prec=0.1"], "Unknown key 'on_prec'. Did you mean 'on_perc'?"),
-        (["--set", "data_dir=sets"], "data_dir='sets' is relative"),
+        (["--set", "data_dir=sets"], "data_dir must be an absolute path or a URL on a cluster, got 'sets'"),
         (["--set", "hidden_sizes=(20,10),"], "has an empty value before or after a comma"),
-        (["--set", "device=cuda", "--pack", "off"], "give --gpus-per-trial"),
+        (["--set", "device=cuda", "--pack", "off"], "Give --gpus-per-trial"),
         (["--gpus-per-node", 1], "device='cpu'"),
         (["--name", "a/b"], "name must be a valid folder name"),
-        (["--fresh"], "give it another --name"),
+        (["--fresh"], "give another --name"),
         (["--name", "a\nb"], "line break"),
     ],
 )
-def test_what_is_refused_for_every_file(file, form, words, message):
-    assert message in refused(file, *form, *words)
+def test_what_is_refused_for_every_file(file, form, words, said):
+    assert said in refused(file, *form, *words)
 
 
 @FORMS
@@ -259,21 +262,18 @@ def test_the_address_that_the_environment_gives_is_not_one_that_was_typed(file, 
     printed(file, *SLURM)
 
 
-def test_each_option_of_a_file_is_an_argument_of_its_function():
-    for flag, write in WRITERS.items():
-        names = {each.name for owners, options in OPTIONS.items() if flag in owners for each in options}
-        known = {each.name for each in inspect.signature(write).parameters.values() if each.kind is each.KEYWORD_ONLY}
-        assert names == known - {"warning_seconds", "max_restarts"}, flag
+def test_the_help_shows_own_options_first_and_those_of_run_below():
+    text = CliRunner().invoke(main, ["cluster-file", "slurm", "--help"]).stdout
+    own, run = text.split("As for run:")
+    assert "--partition" in own and "--shared" in own and "--limit" not in own
+    assert "--limit" in run and "--storage" not in run and "--address" not in text
 
 
-def test_the_help_has_each_option_once_under_its_heading():
-    text = CliRunner().invoke(main, ["submit", "--help"]).stdout
-    listed = re.findall(r"^  (?:-h, )?(--[a-z-]+)", text, flags=re.M)
-    every = [each.opts[-1] for each in main.commands["submit"].params if each.param_type_name == "option"]
-    assert sorted(listed) == sorted([*(each for each in every if each.startswith("--")), "--help"])
-    sections = {part.partition(":")[0]: part for part in re.split(r"\n(?=[A-Z][^\n]*:\n)", text)}
-    assert "--partition" in sections["With --slurm"] and "--address" in sections["For a job"]
-    assert "--limit" in sections["As for run"] and "--shared" in sections["Options"]
+@pytest.mark.parametrize("system", ["slurm", "kuberay", "ray-up"])
+def test_submit_names_the_command_that_replaces_an_old_flag(file, system):
+    said = message(submit(file, "--storage", "/shared/my results", f"--{system}", "--nodes", 4))
+    new = f"dynsparse cluster-file {system} {file} --storage '/shared/my results' --nodes 4\n"
+    assert said == f"Error: submit sends a job and has no option --{system}. To print a file, use: {new}"
 
 
 def test_a_run_in_a_job_tells_what_its_sender_types(monkeypatch):

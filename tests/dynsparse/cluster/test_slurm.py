@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.cluster_files.one_machine_slurm import Slurm, missing, wait
 
-from dynsparse.cluster.run_command import Command, CommandError
+from dynsparse.cluster.run_command import ClusterFileError, RunCommand, shared_storage
 from dynsparse.cluster.slurm import sbatch, seconds
 from dynsparse.experiment import load_experiment
 
@@ -20,7 +20,7 @@ QUICKSTART = Path(__file__).parents[3] / "experiments" / "quickstart.py"
 
 
 def command(**changes):
-    return Command(**{"file": QUICKSTART, "name": "quickstart", "storage": "/shared/results", **changes})
+    return RunCommand(**{"file": QUICKSTART, "name": "quickstart", "storage": "/shared/results", **changes})
 
 
 def text(asked=None, **changes):
@@ -94,61 +94,60 @@ def test_time_limits(limit, expected):
     "limit", ["", "12h", "1:2:3:4", "1-", "-1", "1 day", "12:00:00\n#SBATCH --x", "٣", "0", "UNLIMITED"]
 )
 def test_a_time_limit_that_sbatch_does_not_take(limit):
-    with pytest.raises(CommandError, match="no time limit of sbatch"):
+    with pytest.raises(ClusterFileError, match="--time must be a time limit of sbatch"):
         text(time_limit=limit)
 
 
 @pytest.mark.parametrize(
     "changes, said",
     [
-        (dict(nodes=0), "--nodes must be a whole number of at least 1, got 0"),
-        (dict(nodes=1.5), "--nodes"),
-        (dict(cpus_per_node=0), "--cpus-per-node"),
-        (dict(gpus_per_node=-1), "--gpus-per-node"),
         (dict(gpus_per_node=2), "device='cpu'"),
         (dict(time_limit="2"), "longer --time"),
-        (dict(partition="a b"), "no option of sbatch"),
-        (dict(partition="a\n#SBATCH --nodes=99"), "no option of sbatch"),
-        (dict(more_options=["account=mine"]), "no option of sbatch"),
+        (dict(partition="a b"), "An option of sbatch must be"),
+        (dict(partition="a\n#SBATCH --nodes=99"), "An option of sbatch must be"),
+        (dict(more_options=["account=mine"]), "An option of sbatch must be"),
     ],
 )
 def test_bad_options_are_refused(changes, said):
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(ClusterFileError, match=said):
         text(**changes)
 
 
 @pytest.mark.parametrize(
     "changes, said",
     [
-        (dict(storage=""), "no storage is given"),
-        (dict(storage="results"), "is relative"),
-        (dict(storage="/tmp/results"), "each machine has for itself"),
-        (dict(storage="/tmp"), "each machine has for itself"),
         (dict(storage="/shared/a\nb"), "line break"),
         (dict(options=["--set", "a=b\nc"]), "line break"),
         (dict(options=["--limit", "2", "--fresh"]), "another --name"),
-        (dict(file=Path("/nowhere/e.py")), "no experiment file '/nowhere/e.py'"),
-        (dict(devices=frozenset({"cuda"})), "give --gpus-per-trial"),
-        (dict(gpus_per_trial=1), "give --set device=cuda"),
+        (dict(devices=frozenset({"cuda"})), "Give --gpus-per-trial"),
+        (dict(gpus_per_trial=1), "Give --set device=cuda"),
     ],
 )
 def test_bad_commands_are_refused(changes, said):
-    with pytest.raises(CommandError, match=said):
+    with pytest.raises(ClusterFileError, match=said):
         command(**changes)
 
 
 def test_a_trial_must_fit_on_a_node():
-    with pytest.raises(CommandError, match="a trial asks for 9 CPUs, and a node has 8"):
+    with pytest.raises(ClusterFileError, match="A trial needs 9 CPUs, and a node has 8"):
         text(command(cpus_per_trial=9))
-    with pytest.raises(CommandError, match="a trial asks for 2 GPUs, and a node has 1"):
+    with pytest.raises(ClusterFileError, match="A trial needs 2 GPUs, and a node has 1"):
         text(command(gpus_per_trial=2, devices=frozenset({"cuda"})), gpus_per_node=1)
 
 
-def test_a_storage_that_is_told_to_be_shared(tmp_path, monkeypatch):
+def test_storage_that_all_nodes_share(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert command(storage="results", shared=True).storage == str(tmp_path / "results")
-    assert command(storage="/tmp/results", shared=True).storage == "/tmp/results"
-    assert command(storage="s3://bucket/folder").storage == "s3://bucket/folder"
+    assert shared_storage("/shared/x", shared=False) == "/shared/x"
+    assert shared_storage("s3://bucket/folder", shared=False) == "s3://bucket/folder"
+    assert shared_storage("results", shared=True) == str(tmp_path / "results")
+    assert shared_storage("/tmp/results", shared=True) == "/tmp/results"
+    for storage, said in [
+        ("results", "got the relative path"),
+        ("", "got the relative path"),
+        ("/tmp", "is usually local"),
+    ]:
+        with pytest.raises(ClusterFileError, match=said):
+            shared_storage(storage, shared=False)
 
 
 # What follows runs SLURM itself: minutes.
@@ -185,7 +184,7 @@ def test_sbatch_reads_time_limits_as_we_do(slurm):
 @pytest.mark.faults
 def test_slurm_runs_it_on_two_nodes(slurm):
     options = ["--limit", "4", "--set", "epochs=3"]
-    asked = command(storage=str(slurm.root / "results"), shared=True, options=options)
+    asked = command(storage=str(slurm.root / "results"), options=options)
     slurm.submit(text(asked, cpus_per_node=1, partition="all"), "--test-only")
     job = slurm.submit(text(asked, cpus_per_node=1, partition="all"))
     done = slurm.ended(job, 300)
@@ -204,7 +203,7 @@ def test_two_jobs_on_one_node_do_not_meet(slurm):
     jobs = []
     for name in ("one", "another"):
         options = ["--name", name, "--limit", "2", "--set", "epochs=3"]
-        asked = command(name=name, storage=str(slurm.root / "results"), shared=True, options=options)
+        asked = command(name=name, storage=str(slurm.root / "results"), options=options)
         jobs.append(slurm.submit(text(asked, nodes=1, cpus_per_node=1, more_options=["--nodelist=node1"])))
     done = [slurm.ended(job, 400) for job in jobs]
     assert [each["JobState"] for each in done] == ["COMPLETED"] * 2, [slurm.output(job) for job in jobs]
@@ -215,9 +214,7 @@ def test_two_jobs_on_one_node_do_not_meet(slurm):
 
 @pytest.mark.faults
 def test_a_failed_run_fails_the_job_and_is_not_put_back(slurm):
-    asked = command(
-        storage=str(slurm.root / "results"), shared=True, options=["--limit", "1", "--trial-seconds", "0.001"]
-    )
+    asked = command(storage=str(slurm.root / "results"), options=["--limit", "1", "--trial-seconds", "0.001"])
     job = slurm.submit(text(asked, nodes=1, cpus_per_node=2))
     done = slurm.ended(job, 300)
     output = (slurm.root / f"quickstart-{job}.out").read_text()
@@ -228,7 +225,7 @@ def test_a_failed_run_fails_the_job_and_is_not_put_back(slurm):
 
 @pytest.mark.faults
 def test_a_ray_that_cannot_start_fails_the_job(slurm):
-    asked = command(storage=str(slurm.root / "results"), shared=True)
+    asked = command(storage=str(slurm.root / "results"))
     with socket.socket() as taken:
         # What another test's connections leave behind for a minute is not in the way.
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -250,7 +247,7 @@ def test_a_run_that_its_time_limit_cuts_off_goes_on_in_the_next_job(slurm):
     # Batches of one, so that all of it takes some minutes.
     n_trials, n_epochs = 12, 300
     options = ["--set", f"epochs={n_epochs}", "--set", "batch_size=1", "--limit", str(n_trials)]
-    asked = command(storage=str(slurm.root / "results"), shared=True, options=options)
+    asked = command(storage=str(slurm.root / "results"), options=options)
     folder = slurm.root / "results" / "quickstart"
     job = slurm.submit(text(asked, nodes=1, cpus_per_node=2, time_limit="2:00:00"))
     slurm.during(job, lambda: list(folder.glob("*/complete.json")), 400)
@@ -265,7 +262,7 @@ def test_a_run_that_its_time_limit_cuts_off_goes_on_in_the_next_job(slurm):
     done = slurm.ended(job, 900)
     output = (slurm.root / f"quickstart-{job}.out").read_text()
     assert (done["JobState"], done["ExitCode"], done["Restarts"]) == ("COMPLETED", "0:0", "1"), output
-    assert "the time limit has cut the run off: the job goes back into the queue" in output
+    assert "The time limit has interrupted the run. The job requeues itself." in output
     assert f"{n_trials} trials complete" in output
     # Each trial is complete once, with each epoch once; what was complete has not been touched.
     trials = [path.parent for path in folder.glob("*/complete.json")]
@@ -280,7 +277,7 @@ def test_a_run_that_its_time_limit_cuts_off_goes_on_in_the_next_job(slurm):
 @pytest.mark.parametrize("politely", [["--batch", "--signal=TERM"], []], ids=["politely", "as most do it"])
 def test_what_was_cancelled_does_not_come_back(slurm, n_nodes, politely):
     options = ["--set", "epochs=400", "--set", "batch_size=1", "--limit", "2"]
-    asked = command(storage=str(slurm.root / "results"), shared=True, options=options)
+    asked = command(storage=str(slurm.root / "results"), options=options)
     job = slurm.submit(text(asked, nodes=n_nodes, cpus_per_node=2 // n_nodes))
     slurm.during(job, lambda: list((slurm.root / "results" / "quickstart").glob("*/result.json")), 200)
     slurm("scancel", *politely, job)

@@ -1,0 +1,95 @@
+"""The run that `submit` and `cluster-file` send elsewhere: an experiment file with the options of `run`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from dynsparse.cli import trials
+from dynsparse.cli.parsing import Grouped, Refusal, Setting, checked
+
+if TYPE_CHECKING:
+    from dynsparse.config import Config
+    from dynsparse.experiment import Experiment
+
+# The options of `run`, without those that are different on a cluster.
+run_options = [each for each in trials.run.params if each.name not in ("file", "settings", "storage", "address")]
+arguments: list[click.Parameter] = [
+    click.Argument(["file"], type=click.Path()),
+    click.Option(["--set", "settings"], multiple=True, metavar=Setting.name, help="As for run."),
+    click.Option(["--storage"], required=True, help="Folder that all nodes share, or a URL such as s3://bucket/x."),
+    click.Option(["--shared"], is_flag=True, help="Accept any folder as storage: all nodes share it."),
+]
+
+
+class RunElsewhere(Grouped):
+    """A command with the arguments of `run`, for a run on other machines."""
+
+    def __init__(self, name: str | None, **attributes: Any) -> None:
+        super().__init__(name, **attributes)
+        self.params = [*arguments, *self.params, *run_options]
+        self.groups = {"As for run": run_options}
+
+
+@dataclass(frozen=True)
+class RequestedRun:
+    """An experiment, its trials, its folder's name, and the words of the command line after FILE and --storage."""
+
+    experiment: Experiment
+    configs: list[Config]
+    name: str
+    words: list[str]
+
+
+def requested_run(context: click.Context) -> RequestedRun:
+    """Read the run that a command line asks for.
+
+    Raises:
+        Refusal: if `run` would refuse it, or the nodes would not find its data.
+    """
+    from dynsparse.experiment import check_name
+
+    parameters = context.params
+    # The experiment file may print. Keep that out of a cluster file on stdout.
+    with redirect_stdout(sys.stderr):
+        settings = [Setting().convert(text, None, None) for text in parameters["settings"]]
+        experiment, configs = checked(parameters["file"], settings)
+    for config in configs:
+        if config.data_dir and "://" not in config.data_dir and not Path(config.data_dir).is_absolute():
+            raise Refusal(f"data_dir must be an absolute path or a URL on a cluster, got {config.data_dir!r}.")
+    with refusing():
+        name = experiment.name if parameters["name"] is None else parameters["name"]
+        check_name(name)
+    words = [word for text in parameters["settings"] for word in ("--set", text)]
+    words += [word for option in run_options for word in typed(context, option)]
+    return RequestedRun(experiment, configs, name, words)
+
+
+def typed(context: click.Context, option: click.Parameter) -> list[str]:
+    """Return the words with which an option was typed, none if it was not."""
+    if context.get_parameter_source(str(option.name)) is not ParameterSource.COMMANDLINE:
+        return []
+    is_flag = isinstance(option, click.Option) and option.is_flag
+    return [option.opts[0], *([] if is_flag else [str(context.params[str(option.name)])])]
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn errors of a cluster or of the user's input into a message without a traceback.
+
+    Raises:
+        Refusal: in place of an ImportError, OSError or ValueError.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise Refusal(f"{error.name} is not installed. Install it: pip install 'dynsparse[cluster]'.") from error
+    except (OSError, ValueError) as error:
+        raise Refusal(str(error)) from error
