@@ -1,4 +1,10 @@
-"""The methods. A row of METHODS is what `model="..."` picks; each method is one small file beside this one."""
+"""Methods: what a mask update prunes and what it grows. `model="..."` selects a row of METHODS.
+
+Each method is a function in its own file, from a configuration to a `Method`. Its docstring gives the rules. In them, n
+is the number of active weights of a layer, and s, in [0, 1], is the factor from `prune_decay`. Ties are broken at
+random. All methods with mask updates also read `pruning_active`, `pruning_interval` (epochs) and `pruning_end` (share
+of the epochs). Those that grow weights also read `pruning_es` and its keys.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A method: what it prunes, what it grows, and the statistics that it needs; and the pieces that methods share."""
+"""`Method`: its prune rule, its grow rule and the statistics that they need; and rules that several methods share."""
 
 from __future__ import annotations
 
@@ -13,50 +13,50 @@ from dynsparse.ops import masks
 from dynsparse.ops.schedules import Schedule
 from dynsparse.ops.scores import Layer, Score
 
-# A prune rule: the active positions to drop. Shapes: (..., out, in), bool.
+# A prune rule returns the active positions to drop. Shapes: (..., out, in), bool.
 Prune = Callable[[Layer], Tensor]
-# A grow rule: the positions to turn on, given those that were kept and how many are wanted, (...).
+# A grow rule returns the positions to turn on, given the kept ones and the number to grow, (...).
 Grow = Callable[[Layer, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Method:
-    """What an engine must know of a method.
+    """A method as an engine sees it.
 
-    The fields up to `surplus` are the method; the rest has the values of every method under rules="fixed".
+    The fields up to `surplus` describe the method. The others differ from their defaults only for rules="legacy_2019".
     """
 
-    density: float | Tensor  # of the trial: where it starts, or ends when `surplus` falls
+    density: float | Tensor  # of the trial; with `surplus`, the density at the last mask update
     prune: Prune | None = None  # None: the masks never change
     grow: Grow | None = None  # None: nothing grows
     prune_decays: bool = True  # the prune rule reads `drop_scale`
     needs: frozenset[str] = frozenset()  # fields of Layer: coactivation, gradient, gradient_momentum
-    smoothing: float | Tensor = 0.0  # of gradient_momentum: what it keeps of itself at each step
-    # Share of the weights beyond `density` that is still active at a progress in [0, 1]; None: the density is constant.
+    smoothing: float | Tensor = 0.0  # of gradient_momentum: mean = smoothing * mean + (1 - smoothing) * gradient
+    # Share of the weights beyond `density` that is active at a progress in [0, 1]; None: the density is constant.
     surplus: Schedule | None = None
 
-    # What the 2019 notebook did otherwise.
-    sparse_type: str | None = None  # draws the initial mask so, whatever the configuration says
-    fails: Callable[[Layer], Tensor] | None = None  # (...) True where its code would have died
-    counts_evaluation: bool = False  # coactivation counts test and noise images as well
-    updates_after_last_epoch: bool = False  # although nothing comes after it
-    moves_inactive: bool = False  # momentum goes on integrating while a weight is inactive
+    # Deviations of the 2019 notebook.
+    sparse_type: str | None = None  # replaces the configuration's `sparse_type`
+    fails: Callable[[Layer], Tensor] | None = None  # (...), True for trials in which the 2019 code would have crashed
+    counts_evaluation: bool = False  # coactivation counts test and noise images too
+    updates_after_last_epoch: bool = False  # a mask update follows the last epoch
+    moves_inactive: bool = False  # momentum keeps integrating while a weight is inactive
 
 
 class MaskUpdate(NamedTuple):
-    """The result of one prune followed by one grow. Shapes: (..., out, in), bool, but for `target`, (...).
+    """The result of a mask update. Shapes: (..., out, in), bool, except `target`, (...).
 
-    A position that the prune rule drops and the grow rule takes back at once has not changed: its weight stays.
+    A position that is dropped and grown in the same update does not change: its weight stays.
     """
 
     mask: Tensor  # active after the update
     kept: Tensor  # active before, and not dropped by the prune rule
-    grown: Tensor  # active after, not before
-    target: Tensor  # the number of active weights that was wanted
+    grown: Tensor  # active after the update, but not before
+    target: Tensor  # the planned number of active weights
 
 
 def update_mask(method: Method, layer: Layer) -> MaskUpdate:
-    """One prune followed by one grow, back to the layer's target."""
+    """Prune a layer, then grow it back to its target."""
     assert method.prune is not None, "this method has no mask updates"
     kept = layer.mask & ~method.prune(layer)
     mask = kept
@@ -66,9 +66,9 @@ def update_mask(method: Method, layer: Layer) -> MaskUpdate:
 
 
 def lowest(score: Score, fraction: float | Tensor | None) -> Prune:
-    """Drop exactly round(fraction * active) of the active weights: those of the lowest score.
+    """Return the rule that drops the round(fraction * s * n) of n active weights with the lowest scores.
 
-    A fraction of 0 or None drops nothing. Per trial, `fraction` may be a tensor of shape (trials,).
+    A fraction of 0 or None drops nothing. In a pack it may be a tensor of shape (trials,).
     """
 
     def prune(layer: Layer) -> Tensor:
@@ -79,10 +79,9 @@ def lowest(score: Score, fraction: float | Tensor | None) -> Prune:
 
 
 def highest(score: Score) -> Grow:
-    """Grow exactly as many as are wanted: the inactive positions of the highest score.
+    """Return the rule that grows the inactive positions with the highest scores, up to the layer's target.
 
-    Positions that were inactive before the update come first; only when there are too few of them, in a nearly dense
-    layer, are just-pruned ones taken back.
+    Positions that have just been pruned are grown only if there are too few others, in a nearly dense layer.
     """
 
     def grow(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
@@ -93,5 +92,5 @@ def highest(score: Score) -> Grow:
 
 
 def or_zero(fraction: float | Tensor | None) -> float | Tensor:
-    """A rule whose fraction is None takes no part, as with 0."""
+    """Return the fraction, or 0 if it is None: in both cases the rule is not used."""
     return 0.0 if fraction is None else fraction

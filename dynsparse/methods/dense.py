@@ -1,4 +1,4 @@
-"""The baseline: every weight is active."""
+"""The baseline: all weights are active."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from dynsparse.methods.settings import MethodSettings
 
 
 def dense(config: MethodSettings) -> Method:
-    """All weights active, always."""
+    """Train a dense network. Nothing is pruned and nothing grows; no key is read."""
     return Method(density=1.0)

@@ -1,4 +1,4 @@
-"""GMP, gradual magnitude pruning."""
+"""GMP: gradual magnitude pruning."""
 
 from __future__ import annotations
 
@@ -12,15 +12,26 @@ from dynsparse.ops.scores import Layer, magnitude
 
 
 def gmp(config: MethodSettings) -> Method:
-    """Start dense; drop the smallest weights until on_perc are left, on a cubic schedule. Nothing grows.
+    """Start dense and prune the smallest weights on a cubic schedule until the density is on_perc.
 
-    Reference: Zhu and Gupta, To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression,
-    2017, https://arxiv.org/abs/1710.01878
+    Prune: the smallest |w|, until the density is on_perc + (1 - on_perc) * (1 - progress)^3. Progress is 0 at the start
+    and 1 at the last mask update.
+    Grow: nothing.
+
+    Keys:
+        on_perc: density at the end, in (0, 1].
+
+    Differences from the paper: mask updates are counted in epochs (`pruning_interval`), not in steps, and pruning
+    starts with the first interval.
+
+    Reference:
+        Michael Zhu and Suyog Gupta, To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression,
+        2017, https://arxiv.org/abs/1710.01878
     """
     return Method(config.on_perc, smallest_beyond_target, prune_decays=False, surplus=cubic)
 
 
 def smallest_beyond_target(layer: Layer) -> Tensor:
-    """The smallest weights, as many as there are more than the target."""
+    """Select the smallest active weights, as many as exceed the target."""
     n_drop = (masks.count(layer.mask) - layer.target).clamp_min(0)
     return masks.lowest(magnitude(layer), n_drop, layer.prune_noise, among=layer.mask)

@@ -8,7 +8,19 @@ from dynsparse.ops.scores import coactivation, magnitude
 
 
 def heb(config: MethodSettings) -> Method:
-    """Drop the smallest weights; grow where the units at both ends are active together most often."""
+    """Prune the smallest weights; grow where the units at both ends are most often active together.
+
+    Prune: the round(weight_prune_perc * s * n) active weights with the smallest |w|.
+    Grow: as many inactive positions, those with the highest coactivation. Coactivation is the number of training
+    examples of the epoch for which both units of a connection are positive.
+
+    Keys:
+        on_perc: density, in (0, 1].
+        weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+
+    Reference:
+        There is no paper. The method is from numenta/nupic.research, https://github.com/numenta/nupic.research
+    """
     return Method(
         config.on_perc,
         lowest(magnitude, config.weight_prune_perc),

@@ -1,4 +1,4 @@
-"""`DSNNMixedHeb` as the 2019 notebook ran it, mistakes included, so that its tables can be examined."""
+"""`DSNNMixedHeb` as the 2019 notebook ran it, mistakes included, so that its tables can be reproduced."""
 
 from __future__ import annotations
 
@@ -12,22 +12,35 @@ from dynsparse.ops.scores import Layer, require
 
 
 def mixed_heb_2019(config: MethodSettings) -> Method:
-    """The rules of the notebook "mlp_heb eval2".
+    """Prune and grow as the notebook "mlp_heb eval2" did.
 
-    They differ from `mixed_heb` in this:
-    - the initial mask is Bernoulli, and its count becomes the target;
-    - coactivation counts test and noise images too;
-    - the magnitude rule drops one positive weight too few;
-    - hebbian_prune_perc is a *keep* fraction of *all* positions: 0 keeps nothing, 0.5 nearly everything;
-    - random growth is Bernoulli; Hebbian growth may take just-pruned positions, which keep their value, and grows
-      fewer where there are ties;
-    - momentum goes on integrating at inactive positions, so that a new weight jumps at its first step;
-    - a layer without positive or without negative weights ends the trial, where there is a magnitude rule.
+    Prune: all active weights except those that both rules keep. With z = weight_prune_perc and t = hebbian_prune_perc,
+    the magnitude rule keeps w >= the max(int(z n+), 1)th smallest positive weight, and w <= the
+    max(int((1 - z) n-), 1)th smallest negative weight. The coactivation rule keeps what is above the int((1 - t) N)th
+    smallest coactivation of all N positions. A fraction of None switches its rule off; a fraction of 0 does not.
+    Grow: max(target - kept, 0) positions, by coactivation (hebbian_grow) or at random.
+
+    Keys:
+        on_perc: probability that a position is active at the start, in (0, 1].
+        weight_prune_perc: z, in [0, 1], or None.
+        hebbian_prune_perc: t, in [0, 1], or None.
+        hebbian_grow: True grows by coactivation, False at random.
+
+    Differences from `mixed_heb`:
+
+    - The initial mask is Bernoulli, and its count becomes the target.
+    - Coactivation counts test and noise images too.
+    - The magnitude rule drops one positive weight too few.
+    - hebbian_prune_perc is a *keep* fraction of *all* positions: 0 keeps nothing, 0.5 nearly everything.
+    - Random growth is Bernoulli, so the number of weights fluctuates.
+    - Hebbian growth may take just-pruned positions, which keep their values. It grows fewer weights if there are ties.
+    - Momentum keeps integrating at inactive positions, so a new weight jumps at its first step.
+    - With a magnitude rule, a layer without positive or without negative weights ends the trial.
     """
     weight_prune_perc, hebbian_prune_perc = config.weight_prune_perc, config.hebbian_prune_perc
     return Method(
         config.on_perc,
-        lambda layer: layer.mask & ~kept(layer, weight_prune_perc, hebbian_prune_perc),
+        lambda layer: layer.mask & ~keep_by_both(layer, weight_prune_perc, hebbian_prune_perc),
         grow(config.hebbian_grow),
         prune_decays=False,
         needs=frozenset({"coactivation"}),
@@ -39,21 +52,20 @@ def mixed_heb_2019(config: MethodSettings) -> Method:
     )
 
 
-def kept(layer: Layer, weight_prune_perc: float | Tensor | None, hebbian_prune_perc: float | Tensor | None) -> Tensor:
-    """Active positions that both rules keep; a fraction of None is a rule without a part, 0 is not."""
+def keep_by_both(
+    layer: Layer, weight_prune_perc: float | Tensor | None, hebbian_prune_perc: float | Tensor | None
+) -> Tensor:
+    """Return the active positions that both rules keep. A fraction of None switches its rule off; 0 does not."""
     keep = layer.mask
     if weight_prune_perc is not None:
-        keep = keep & kept_by_magnitude(layer.weight, weight_prune_perc)
+        keep = keep & keep_by_magnitude(layer.weight, weight_prune_perc)
     if hebbian_prune_perc is not None:
-        keep = keep & kept_by_coactivation(require(layer.coactivation), hebbian_prune_perc)
+        keep = keep & keep_by_coactivation(require(layer.coactivation), hebbian_prune_perc)
     return keep
 
 
-def kept_by_magnitude(weight: Tensor, fraction: float | Tensor) -> Tensor:
-    """w >= kth smallest positive with k = max(int(z n+), 1), or w <= kth smallest negative, max(int((1 - z) n-), 1).
-
-    Shapes: (..., out, in); fraction (...).
-    """
+def keep_by_magnitude(weight: Tensor, fraction: float | Tensor) -> Tensor:
+    """Return the positions that the magnitude rule keeps. Shapes: (..., out, in); fraction (...)."""
     positive, negative = weight > 0, weight < 0
     fraction = torch.as_tensor(fraction, dtype=torch.float64, device=weight.device)
     lower = kth_smallest(weight, (fraction * masks.count(positive)).long().clamp_min(1), among=positive)
@@ -61,8 +73,8 @@ def kept_by_magnitude(weight: Tensor, fraction: float | Tensor) -> Tensor:
     return (positive & (weight >= lower)) | (negative & (weight <= upper))
 
 
-def kept_by_coactivation(coactivation: Tensor, fraction: float | Tensor) -> Tensor:
-    """Coactivation above the kth smallest of all N positions, k = int((1 - t) N). Shapes: as above."""
+def keep_by_coactivation(coactivation: Tensor, fraction: float | Tensor) -> Tensor:
+    """Return the positions that the coactivation rule keeps. Shapes: (..., out, in); fraction (...)."""
     n = coactivation.shape[-2] * coactivation.shape[-1]
     fraction = torch.as_tensor(fraction, dtype=torch.float64, device=coactivation.device)
     everywhere = torch.ones_like(coactivation, dtype=torch.bool)
@@ -71,7 +83,7 @@ def kept_by_coactivation(coactivation: Tensor, fraction: float | Tensor) -> Tens
 
 
 def grow(hebbian_grow: bool | Tensor) -> Grow:
-    """By coactivation or at random; in a pack each trial in its own way."""
+    """Return the grow rule: by coactivation for trials with `hebbian_grow`, at random for the others."""
 
     def rule(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
         by_coactivation = torch.as_tensor(hebbian_grow, device=layer.weight.device)[..., None, None]
@@ -83,14 +95,14 @@ def grow(hebbian_grow: bool | Tensor) -> Grow:
 
 
 def grow_bernoulli(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
-    """Each position that was inactive before turns on with probability n_grow / number of such positions."""
+    """Grow each position that was inactive before with probability n_grow / number of such positions."""
     candidates = ~layer.mask
     probability = n_grow / masks.count(candidates).clamp_min(1)
     return candidates & (masks.uniform(layer.grow_noise) < probability[..., None, None])
 
 
 def grow_most_coactive(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
-    """Positions that were not kept and whose coactivation is above that of the (n_grow + 1)th highest of them."""
+    """Grow the positions that were not kept and whose coactivation is above the (n_grow + 1)th highest among them."""
     candidates = ~kept
     coactivation = require(layer.coactivation)
     n_candidates = masks.count(candidates)
@@ -101,14 +113,14 @@ def grow_most_coactive(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
 
 
 def has_no_positive_or_no_negative(layer: Layer) -> Tensor:
-    """Where the 2019 code took the kth value of an empty tensor. Shapes: (...), bool."""
+    """Return True for trials in which the 2019 code took the kth value of an empty tensor. Shapes: (...), bool."""
     return (masks.count(layer.weight > 0) == 0) | (masks.count(layer.weight < 0) == 0)
 
 
 def kth_smallest(value: Tensor, k: Tensor, among: Tensor) -> Tensor:
-    """The kth smallest value among some positions, k from 1. Shapes: (..., out, in); k (...); result (..., 1, 1).
+    """Return the kth smallest value among some positions, k from 1; infinity if there are fewer than k.
 
-    Infinity where there are fewer than k.
+    Shapes: (..., out, in); k (...); the result (..., 1, 1).
     """
     ordered = value.to(torch.float64).masked_fill(~among, torch.inf).flatten(-2).sort(-1).values
     return ordered.gather(-1, (k - 1)[..., None])[..., None]

@@ -1,4 +1,4 @@
-"""RigL, the rigged lottery."""
+"""RigL: the rigged lottery."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from dynsparse.ops.scores import gradient, magnitude
 
 
 def rigl(config: MethodSettings) -> Method:
-    """Drop the smallest weights; grow where the gradient of the loss on the last batch is largest.
+    """Prune the smallest weights; grow where the gradient of the loss is largest.
 
-    The paper decays the drop fraction (prune_decay="cosine"), ends at three quarters of the training
-    (pruning_end=0.75), and lets a weight that was just dropped grow again; here it may not.
+    Prune: the round(weight_prune_perc * s * n) active weights with the smallest |w|.
+    Grow: as many inactive positions, those with the largest |dL/dw| on the last batch of the epoch.
 
-    Reference: Evci et al., Rigging the Lottery: Making All Tickets Winners, 2020, https://arxiv.org/abs/1911.11134
+    Keys:
+        on_perc: density, in (0, 1].
+        weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+
+    Differences from the paper: the paper decays the drop fraction (set prune_decay="cosine") and stops at three
+    quarters of the training (set pruning_end=0.75). It lets a weight grow again in the update that drops it; here it
+    cannot, unless the layer is nearly dense. Mask updates are counted in epochs, not in steps.
+
+    Reference:
+        Utku Evci, Trevor Gale, Jacob Menick, Pablo Samuel Castro and Erich Elsen, Rigging the Lottery: Making All
+        Tickets Winners, 2020, https://arxiv.org/abs/1911.11134
     """
     return Method(
         config.on_perc,

@@ -1,4 +1,4 @@
-"""SET, sparse evolutionary training."""
+"""SET: sparse evolutionary training."""
 
 from __future__ import annotations
 
@@ -9,9 +9,22 @@ from dynsparse.ops.scores import chance
 
 
 def set_(config: MethodSettings) -> Method:
-    """Drop the weights closest to zero, each sign apart; grow at random.
+    """Prune the smallest positive and the largest negative weights; grow at random.
 
-    Reference: Mocanu et al., Scalable Training of Artificial Neural Networks with Adaptive Sparse Connectivity
-    Inspired by Network Science, 2018, https://arxiv.org/abs/1707.04780
+    Prune: of the n+ positive weights the round(weight_prune_perc * s * n+) smallest, and of the n- negative ones the
+    round(weight_prune_perc * s * n-) closest to zero.
+    Grow: as many inactive positions, drawn uniformly.
+
+    Keys:
+        on_perc: density, in (0, 1].
+        weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+
+    Differences from the paper: the paper spreads the density over layers by Erdős-Rényi (set
+    layer_densities="erdos_renyi").
+
+    Reference:
+        Decebal Constantin Mocanu, Elena Mocanu, Peter Stone, Phuong H. Nguyen, Madeleine Gibescu and Antonio Liotta,
+        Scalable Training of Artificial Neural Networks with Adaptive Sparse Connectivity Inspired by Network Science,
+        2018, https://arxiv.org/abs/1707.04780
     """
     return Method(config.on_perc, smallest_of_each_sign(config.weight_prune_perc), highest(chance))

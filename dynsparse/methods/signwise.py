@@ -1,4 +1,4 @@
-"""The SET paper's magnitude rule: positive and negative weights are ranked apart."""
+"""The magnitude rule of the SET paper, which ranks positive and negative weights separately."""
 
 from torch import Tensor
 
@@ -8,21 +8,18 @@ from dynsparse.ops.scores import Layer
 
 
 def smallest_of_each_sign(fraction: float | Tensor | None) -> Prune:
-    """Drop round(fraction * n) of the n positive weights, the smallest, and as many of the negative ones.
+    """Return the rule that drops the share `fraction` * s of the positive weights, and of the negative ones.
 
-    An active weight of exactly zero ranks as the smallest positive one, or it could never be dropped.
-
-    Reference: Mocanu et al. 2018, https://arxiv.org/abs/1707.04780
+    Dropped are those closest to zero. An active weight of exactly zero counts as the smallest positive weight, because
+    otherwise it could never be dropped. A fraction of 0 or None drops nothing.
     """
 
     def prune(layer: Layer) -> Tensor:
         positive = layer.mask & (layer.weight >= 0)
         negative = layer.mask & ~positive
         scale = or_zero(fraction) * layer.drop_scale
-        return masks.lowest(
-            layer.weight, masks.round_share(scale, masks.count(positive)), layer.prune_noise, among=positive
-        ) | masks.highest(
-            layer.weight, masks.round_share(scale, masks.count(negative)), layer.prune_noise, among=negative
-        )
+        n_positive, n_negative = (masks.round_share(scale, masks.count(each)) for each in (positive, negative))
+        smallest = masks.lowest(layer.weight, n_positive, layer.prune_noise, among=positive)
+        return smallest | masks.highest(layer.weight, n_negative, layer.prune_noise, among=negative)
 
     return prune

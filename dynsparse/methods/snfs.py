@@ -1,4 +1,4 @@
-"""SNFS, sparse networks from scratch."""
+"""SNFS: sparse networks from scratch."""
 
 from __future__ import annotations
 
@@ -8,13 +8,23 @@ from dynsparse.ops.scores import gradient_momentum, magnitude
 
 
 def snfs(config: MethodSettings) -> Method:
-    """Drop the smallest weights; grow where the running mean of the gradient is largest.
+    """Prune the smallest weights; grow where the running mean of the gradient is largest.
 
-    The paper also moves weights between layers, to those of the largest mean momentum; here each layer keeps its
-    number, so that methods are compared at the same densities.
+    Prune: the round(weight_prune_perc * s * n) active weights with the smallest |w|.
+    Grow: as many inactive positions, those with the largest |m|. After each step, m = b * m + (1 - b) * dL/dw with
+    b = gradient_momentum.
 
-    Reference: Dettmers and Zettlemoyer, Sparse Networks from Scratch: Faster Training without Losing Performance,
-    2019, https://arxiv.org/abs/1907.04840
+    Keys:
+        on_perc: density, in (0, 1].
+        weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+        gradient_momentum: smoothing b per step, in [0, 1).
+
+    Difference from the paper: the paper moves weights to layers with a larger mean momentum. Here each layer keeps its
+    number of weights, so that methods are compared at equal densities.
+
+    Reference:
+        Tim Dettmers and Luke Zettlemoyer, Sparse Networks from Scratch: Faster Training without Losing Performance,
+        2019, https://arxiv.org/abs/1907.04840
     """
     return Method(
         config.on_perc,

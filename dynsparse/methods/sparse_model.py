@@ -1,4 +1,4 @@
-"""A static sparse network: the mask is drawn once."""
+"""A static sparse network."""
 
 from __future__ import annotations
 
@@ -7,5 +7,9 @@ from dynsparse.methods.settings import MethodSettings
 
 
 def sparse_model(config: MethodSettings) -> Method:
-    """A random mask that never changes."""
+    """Train a sparse network whose random mask is drawn once and never changes.
+
+    Keys:
+        on_perc: density, in (0, 1].
+    """
     return Method(density=config.on_perc)

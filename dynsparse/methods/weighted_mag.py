@@ -1,4 +1,4 @@
-"""Magnitude weighted by coactivation."""
+"""Pruning by magnitude times coactivation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from dynsparse.ops.scores import chance, weighted_magnitude
 
 
 def weighted_mag(config: MethodSettings) -> Method:
-    """Drop the weights of the smallest magnitude times coactivation; grow at random."""
+    """Prune the weights with the smallest magnitude times coactivation; grow at random.
+
+    Prune: the round(weight_prune_perc * s * n) active weights with the smallest |w| * coactivation. Coactivation is the
+    number of training examples of the epoch for which both units of a connection are positive.
+    Grow: as many inactive positions, drawn uniformly.
+
+    Keys:
+        on_perc: density, in (0, 1].
+        weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+
+    Reference:
+        There is no paper. The method is from numenta/nupic.research, https://github.com/numenta/nupic.research
+    """
     return Method(
         config.on_perc,
         lowest(weighted_magnitude, config.weight_prune_perc),

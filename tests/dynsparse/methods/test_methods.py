@@ -1,6 +1,8 @@
-"""What holds for every method, over the whole table METHODS."""
+"""Properties of every method, over the whole table METHODS."""
 
+import inspect
 import itertools
+import re
 from collections import Counter
 
 import pytest
@@ -253,3 +255,13 @@ def test_methods_that_never_change_their_masks(name, density):
 def test_the_density_is_on_perc():
     for keys in (FIXED | LEGACY).values():
         assert METHODS[keys["model"]](Config(**keys, on_perc=0.07)).density == 0.07
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_docstring_lists_the_keys_that_the_method_reads(name):
+    config = PackConfig([Config(model=name)])
+    METHODS[name](config)
+    doc = inspect.getdoc(METHODS[name])
+    listed = re.search(r"^Keys:\n((?:    .*\n?)+)", doc, re.M)
+    keys = re.findall(r"^    (\w+): ", listed[1], re.M) if listed else []
+    assert set(keys) == config.keys_read
