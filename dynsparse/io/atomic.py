@@ -11,14 +11,14 @@ from pathlib import Path
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write a whole file, which is on the disk when the call returns. An existing file is replaced.
+    """Write or replace a whole file. Its content is on the disk when the call returns.
 
-    Raises: OSError that names `path`; then the old file is unchanged and nothing is left beside it.
+    Raises: OSError that names `path`; the old file is then unchanged, and no temporary file is left.
     """
     temporary = _temporary_path(path)
     try:
         try:
-            # "x" neither overwrites a file nor follows a link that somebody has put there.
+            # "x" neither overwrites a file nor follows a symbolic link.
             with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
@@ -34,7 +34,7 @@ def write_file(path: Path, content: bytes) -> None:
 def move_file(source: Path, target: Path) -> None:
     """Move a finished file to its place on the same disk, creating the folder. Raises: OSError."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # A name that outlives a power failure must not stand for content that does not.
+    # Without this, a power failure could keep the new name but lose the content.
     _sync(source)
     source.replace(target)
     _sync_folder(target.parent)
@@ -44,7 +44,7 @@ def move_file(source: Path, target: Path) -> None:
 def write_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that replaces the folder `path` when the block ends without an error.
 
-    Raises: OSError, also where another process has put a folder in its place meanwhile.
+    Raises: OSError, also if another process has created the folder in the meantime.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_path(path)
@@ -58,7 +58,7 @@ def write_folder(path: Path) -> Iterator[Path]:
 
 
 def _temporary_path(path: Path) -> Path:
-    """Return a hidden name beside `path` that no other writer has, in any process or thread."""
+    """Return a hidden path in the same folder that no other process or thread uses."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
 
 
@@ -71,6 +71,6 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder durable. Some file systems cannot sync a folder."""
+    """Make a new name in a folder durable, if the file system can sync folders."""
     with contextlib.suppress(OSError):
         _sync(folder)

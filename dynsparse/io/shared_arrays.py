@@ -23,13 +23,13 @@ def cache_dir() -> Path:
 
 
 def load_or_make(name: str, files: Sequence[Path], make: Callable[[], ArraysAndNumbers]) -> ArraysAndNumbers:
-    """Return what `make` returns: read-only arrays, and numbers. `make` runs once per machine, until `files` change.
+    """Return the arrays and numbers from `make`, which runs once per machine until `files` change.
 
-    The arrays are checked against their checksums, and made again where these do not match. Where the cache cannot be
-    written, as on a full disk, the process uses arrays of its own.
+    The arrays are read-only and mapped from the cache. If a checksum does not match, they are made again. If the cache
+    cannot be written, for example on a full disk, the process uses its own arrays.
 
     Args:
-        name: prefix of the name of the cache entry, for people who look into the cache.
+        name: prefix of the name of the cache entry, for readers of the cache folder.
         files: the files that `make` reads; a changed size or modification time makes the entry invalid.
         make: computes the arrays and numbers.
     """
@@ -48,7 +48,7 @@ def load_or_make(name: str, files: Sequence[Path], make: Callable[[], ArraysAndN
 
 
 def _load(folder: Path, stamps: Any) -> ArraysAndNumbers | None:
-    """Return a cache entry; None if there is none, or it is damaged or outdated."""
+    """Return a cache entry; None if it is missing, damaged or outdated."""
     try:
         about = json.loads((folder / "about.json").read_bytes())
         if about["files"] != stamps:
@@ -62,7 +62,7 @@ def _load(folder: Path, stamps: Any) -> ArraysAndNumbers | None:
 
 
 def _store(folder: Path, stamps: Any, made: ArraysAndNumbers) -> None:
-    """Write a cache entry. Raises: OSError, also where another process has just written the same entry."""
+    """Write a cache entry. Raises: OSError, also if another process has just written the same entry."""
     arrays, numbers = made
     with write_folder(folder) as temporary:
         for number, array in enumerate(arrays):

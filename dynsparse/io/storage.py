@@ -18,10 +18,10 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponen
 
 from dynsparse.io.atomic import write_file
 
-# A request to a store is retried after 0.5, 1, 2, 4, 8 and 16 seconds: for half a minute in all.
+# A request to an object store is retried after 0.5, 1, 2, 4, 8 and 16 seconds, which is half a minute in total.
 ATTEMPTS = 7
 FIRST_WAIT_SECONDS = 0.5
-# Errors of a store that a retry cannot cure.
+# Errors of an object store that a retry cannot fix.
 PERMANENT_ERRORS = ("NO_SUCH_BUCKET", "ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH")
 
 
@@ -33,7 +33,7 @@ def _is_temporary(error: BaseException) -> bool:
     )
 
 
-# The last error is raised as it is.
+# `reraise` raises the last error itself, not a RetryError.
 _retry = retry(
     retry=retry_if_exception(_is_temporary),
     wait=wait_exponential(multiplier=FIRST_WAIT_SECONDS),
@@ -48,7 +48,7 @@ def open_folder(path: str) -> Folder:
 
 
 class Folder(ABC):
-    """A folder on a disk or in an object store. Every method raises OSError where the storage fails."""
+    """A folder on a disk or in an object store. Every method raises OSError if the storage fails."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -111,7 +111,7 @@ class LocalFolder(Folder):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
                 os.fsync(file.fileno())
             except OSError as error:
-                # A full disk may have stored a part; the next row must not be appended to it.
+                # A full disk may have stored a part. The next row must not be appended to it.
                 with contextlib.suppress(OSError):
                     file.truncate(start)
                 raise OSError(error.errno, error.strerror, str(path)) from error
@@ -160,7 +160,7 @@ class RemoteFolder(Folder):
             file.write(content)
 
     def append(self, name: str, content: bytes) -> None:
-        """See Folder. The whole object is written again."""
+        """See Folder. Writes the whole object again."""
         self.replace(name, (self.read(name) or b"") + content)
 
     @_retry

@@ -1,4 +1,4 @@
-"""What a folder of results holds of a grid: which trials are complete, which go on, which are left to run."""
+"""Status of a grid: the trials that are complete, interrupted, failed or not started."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ SCAN_THREADS = 32
 class Failure:
     """A trial that ended in an error."""
 
-    trial: str  # its folder's name
+    trial: str  # the name of its folder
     values: dict[str, Any]  # of the axes of the grid
-    error: str  # the last line of what was raised
+    error: str  # the last line of the traceback
 
 
 @dataclass(frozen=True)
 class TrialStatus:
-    """A trial of the grid and what its folder says of it."""
+    """A trial of the grid, with the status in its folder."""
 
     config: Config
     state: State
     error: str | None
-    version: str | None  # of the code that began it
+    version: str | None  # of the code that started it
     damage: list[str]
 
 
 @dataclass(frozen=True)
 class GridStatus:
-    """All trials of a grid, and the folders beside them that are none of its trials."""
+    """All trials of a grid, and the trial folders that are not in the grid."""
 
     trials: list[TrialStatus]
     others: list[str]
 
     def in_state(self, state: State) -> list[Config]:
-        """The trials in a state, in the order of the grid."""
+        """Return the trials in a state, in the order of the grid."""
         return [each.config for each in self.trials if each.state is state]
 
     def todo(self, *, retry_failed: bool) -> list[Config]:
-        """The trials to run: what has begun first, so that it is soon complete."""
+        """Return the trials to run. Interrupted trials come first, so that they are soon complete."""
         return [
             *self.in_state(State.STARTED),
             *(self.in_state(State.FAILED) if retry_failed else []),
@@ -59,17 +59,17 @@ class GridStatus:
         ]
 
     def has_damage(self) -> bool:
-        """Whether a complete trial lacks something beside its rows: nobody runs it, so `repair` writes it again."""
+        """Return True if a complete trial has damage outside its rows, which `repair` mends."""
         return any(each.damage for each in self.trials if each.state is State.COMPLETE)
 
     def repair(self, folder: Folder) -> None:
-        """Write again what complete trials lack. Raises: OSError where the storage fails."""
+        """Write the damaged files of complete trials again. Raises: OSError if the storage fails."""
         for each in self.trials:
             if each.state is State.COMPLETE and each.damage:
                 TrialFolder(folder.sub(folder_name(each.config))).repair(each.config)
 
     def failures(self) -> list[Failure]:
-        """The trials that failed."""
+        """Return the trials that failed."""
         varying = axes([each.config for each in self.trials])
         return [
             Failure(folder_name(each.config), {key: getattr(each.config, key) for key in varying}, each.error or "")
@@ -78,7 +78,7 @@ class GridStatus:
         ]
 
     def summary(self, *, retry_failed: bool) -> str:
-        """For example "12 trials: 5 complete, 2 to continue, 5 to run"; then what else the user should know."""
+        """Return a text like "12 trials: 5 complete, 2 to continue, 5 to run", and warnings on further lines."""
         counts = {
             "complete": len(self.in_state(State.COMPLETE)),
             "to continue": len(self.in_state(State.STARTED)),
@@ -87,26 +87,27 @@ class GridStatus:
             ),
             "to run": len(self.in_state(State.NEW)),
         }
-        parts = [f"{count} {what}" for what, count in counts.items() if count]
+        parts = [f"{count} {status}" for status, count in counts.items() if count]
         lines = [f"{len(self.trials)} trial{'s' * (len(self.trials) != 1)}: {', '.join(parts)}"]
         if self.others:
-            lines.append(f"{len(self.others)} more in the folder are not in the grid (any more); they stay as they are")
+            lines.append(f"{len(self.others)} more trials in the folder are not in the grid; they are left unchanged")
         versions = {each.version for each in self.trials if each.version is not None}
         if versions - {version()}:
             lines.append(
-                f"some were begun by another version of the code: {', '.join(sorted(versions))}; this is {version()}"
+                f"some trials were started by other versions of the code ({', '.join(sorted(versions))}); this version "
+                f"is {version()}"
             )
-        lines += [f"damaged: {folder_name(each.config)}/{what}" for each in self.trials for what in each.damage]
+        lines += [f"damaged: {folder_name(each.config)}/{damage}" for each in self.trials for damage in each.damage]
         return "\n".join(lines)
 
 
 def scan(folder: Folder, configs: Sequence[Config]) -> GridStatus:
-    """What a folder holds of a grid. Raises: OSError where the storage fails."""
-    there = {name for name in folder.names() if name.startswith("trial_")}
+    """Return the status of a grid in a folder. Raises: OSError if the storage fails."""
+    present = {name for name in folder.names() if name.startswith("trial_")}
 
     def look(config: Config) -> TrialStatus:
         name = folder_name(config)
-        if name not in there:
+        if name not in present:
             return TrialStatus(config, State.NEW, None, None, [])
         trial = TrialFolder(folder.sub(name))
         state, error, about = trial.state(), trial.error(), trial.about()
@@ -114,15 +115,15 @@ def scan(folder: Folder, configs: Sequence[Config]) -> GridStatus:
             trial.check_other_files()
         return TrialStatus(config, state, error, about.get("version"), list(dict.fromkeys(trial.damage)))
 
-    # An object store takes its time for each file, but answers many questions at once.
+    # An object store is slow per request, but serves many requests at once.
     with ThreadPoolExecutor(SCAN_THREADS) as threads:
         found = list(threads.map(look, configs))
-    return GridStatus(found, sorted(there - {folder_name(config) for config in configs}))
+    return GridStatus(found, sorted(present - {folder_name(config) for config in configs}))
 
 
 @cache
 def version() -> str:
-    """The version of dynsparse and a hash of its source, so that an edited copy is known as another."""
+    """Return the version of dynsparse with a hash of its source, which distinguishes edited copies."""
     source = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         source.update(path.read_bytes())

@@ -1,4 +1,4 @@
-"""One owner at a time: who runs an experiment says so in its folder, and that it still does, every few seconds."""
+"""Lock on an experiment folder: one process runs it at a time, and renews a heartbeat every few seconds."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from dynsparse.io.storage import Folder
 
 FILE = "lease.json"
 HEARTBEAT_SECONDS = 5.0
-# An owner on another machine that has been silent for so long is taken for dead.
+# An owner on another machine counts as dead after this long without a heartbeat.
 STALE_SECONDS = 30.0
 
 
 class LockedError(RuntimeError):
-    """The experiment is run by another process; the message names it."""
+    """The experiment is run by another process, which the message names."""
 
 
 class Lock:
-    """Held from `with Lock(folder):` to its end. Raises: LockedError; OSError where the storage fails."""
+    """Lock that is held within `with Lock(folder):`. Raises: LockedError; OSError if the storage fails."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -34,11 +34,11 @@ class Lock:
     def __enter__(self) -> Lock:
         check_unlocked(self._folder)
         self._write()
-        # Two that found it free at once both wrote; who reads itself has it.
+        # Two processes may both have found it free and written. The one that reads itself back holds the lock.
         time.sleep(0.2)
         owner = self._owner()
         if owner is not None and not self._is_mine(owner):
-            raise LockedError(f"{self._folder.path} was taken just now by process {owner['pid']} on {owner['host']}")
+            raise LockedError(_message(self._folder, owner))
         self._thread.start()
         return self
 
@@ -65,12 +65,12 @@ class Lock:
             try:
                 self._write()
             except OSError:
-                # A full disk or a silent store is reported by who writes results; the next beat may get through.
+                # The code that writes results reports a full disk or a failed store. The next heartbeat may succeed.
                 continue
 
 
 def read_owner(folder: Folder) -> dict[str, Any] | None:
-    """Who has the lease of an experiment: host, pid, started, heartbeat; None if nobody, or nobody knows."""
+    """Return the holder of the lock: host, pid, started, heartbeat; None if it is free or unreadable."""
     try:
         owner = json.loads(folder.read(FILE) or b"null")
     except ValueError:
@@ -80,14 +80,18 @@ def read_owner(folder: Folder) -> dict[str, Any] | None:
 
 
 def check_unlocked(folder: Folder) -> None:
-    """Raises: LockedError where another process has the lease."""
+    """Check that no other process holds the lock. Raises: LockedError."""
     owner = read_owner(folder)
     if owner is not None and is_alive(owner):
-        raise LockedError(f"{folder.path} is run by process {owner['pid']} on {owner['host']}; wait for it, or stop it")
+        raise LockedError(_message(folder, owner))
+
+
+def _message(folder: Folder, owner: dict[str, Any]) -> str:
+    return f"{folder.path} is in use by process {owner['pid']} on {owner['host']}. Wait until it ends, or stop it."
 
 
 def is_alive(owner: dict[str, Any]) -> bool:
-    """Whether an owner still runs: on this machine its process is looked at, elsewhere its heartbeat."""
+    """Return True if an owner still runs: by its process on this machine, and by its heartbeat."""
     if owner["host"] == socket.gethostname():
         try:
             os.kill(owner["pid"], 0)
@@ -95,5 +99,5 @@ def is_alive(owner: dict[str, Any]) -> bool:
             return False
         except PermissionError:
             pass
-    # A number may have gone to another process since: it is the heartbeat that counts.
+    # Another process may have got the same pid since, so the heartbeat decides.
     return bool(time.time() - owner["heartbeat"] < STALE_SECONDS)

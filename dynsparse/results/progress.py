@@ -1,4 +1,4 @@
-"""One line that says how far a run is: readable in a terminal, in a log file and in a notebook."""
+"""Progress of a run in one line, for a terminal, a log file or a notebook."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-# In a log file or a notebook, seconds from one line to the next.
+# Seconds between lines in a log file or a notebook.
 LOG_INTERVAL_SECONDS = 15
-# Before so many, or a tenth of all if that is fewer, the pace is that of processes that start.
+# The pace is known after this many epochs, or a tenth of all if that is fewer: processes start slowly.
 EPOCHS_FOR_A_PACE = 20
 
 
 @dataclass
 class Progress:
-    """Counts trials and epochs; `line` puts them into words."""
+    """Counts of trials and epochs; `line` formats them."""
 
     n_trials: int
     n_epochs: int  # of all trials together
@@ -30,13 +30,15 @@ class Progress:
     best_trial: str = ""
     started: float = field(default_factory=time.monotonic)
     _last: dict[str, int] = field(default_factory=dict)  # the highest epoch of each trial
-    _counted: dict[str, int] = field(default_factory=dict)  # epochs of each trial that were run here
+    _counted: dict[str, int] = field(default_factory=dict)  # epochs of each trial that this run has trained
 
-    def row(self, trial: str, epoch: int, value: float | None) -> None:
-        """An epoch of a trial has ended. A NaN is never the best.
+    def add_epoch(self, trial: str, epoch: int, value: float | None) -> None:
+        """Count an epoch of a trial.
 
         Args:
-            epoch: from 1. One that the trial has run before, ere it was continued, is not counted again.
+            trial: the name of the trial's folder.
+            epoch: from 1. An epoch that is repeated after a resume is not counted again.
+            value: of the metric; None or NaN is never the best.
         """
         new = epoch > self._last.get(trial, 0)
         self._last[trial] = max(epoch, self._last.get(trial, 0))
@@ -45,20 +47,20 @@ class Progress:
         if value is not None and value > self.best:
             self.best, self.best_trial = value, trial
 
-    def end(self, trial: str, epochs: int, *, failed: bool) -> None:
-        """A trial of so many epochs has ended; those that were not run here are off the account."""
+    def end_trial(self, trial: str, epochs: int, *, failed: bool) -> None:
+        """Count the end of a trial of `epochs`, and subtract the epochs that this run did not train from the total."""
         self.failed += failed
         self.done += not failed
         self.n_epochs -= epochs - self._counted.get(trial, 0)
 
     def seconds_left(self, now: float) -> float | None:
-        """At the mean pace so far; None before the first epochs."""
+        """Return the estimated seconds left, at the mean pace so far; None before the pace is known."""
         if self.epochs_done == 0 or self.epochs_done < min(EPOCHS_FOR_A_PACE, self.n_epochs / 10):
             return None
         return (now - self.started) / self.epochs_done * (self.n_epochs - self.epochs_done)
 
     def line(self, now: float | None = None) -> str:
-        """For example "12 of 36 trials done, 2 running, 0:00:41 left, best val_acc 0.969 (seed=1)"."""
+        """Return a line like "12 of 36 trials done, 2 running, 0:00:41 left, best val_acc 0.969 (seed=1)"."""
         now = time.monotonic() if now is None else now
         parts = [f"{self.done} of {self.n_trials} trials done", f"{self.running} running"]
         if self.failed:
@@ -71,7 +73,7 @@ class Progress:
         return ", ".join(parts)
 
     def status(self, *, running: bool) -> dict[str, Any]:
-        """The same as numbers, for another process to read."""
+        """Return the progress as numbers, for status.json."""
         left = self.seconds_left(time.monotonic())
         return {
             "running": running,
@@ -89,17 +91,17 @@ class Progress:
 
 
 class Display:
-    """Shows a Progress: one line that rewrites itself in a terminal, a line every now and then elsewhere."""
+    """Display of a Progress: one line that is overwritten in a terminal, and a line every 15 s elsewhere."""
 
     def __init__(self, progress: Progress, stream: TextIO | None = None) -> None:
         self._progress = progress
-        # None is sys.stderr as it is when the line is shown: Tune pickles its callbacks, and a stream cannot be.
+        # None means sys.stderr at the time of showing: Tune pickles its callbacks, and streams cannot be pickled.
         self._stream = stream
         self._shown_at = -math.inf
         self._width = 0
 
     def show(self, *, last: bool = False) -> None:
-        """Show the line, if it is time or it is the last."""
+        """Show the line if it is due, or if it is the last."""
         stream = self._stream or sys.stderr
         now, rewrites = time.monotonic(), stream.isatty()
         if not last and now - self._shown_at < (0.1 if rewrites else LOG_INTERVAL_SECONDS):
@@ -107,9 +109,9 @@ class Display:
         self._shown_at = now
         line = self._progress.line(now)
         if rewrites:
-            # A line that wraps cannot be rewritten.
+            # A line that wraps cannot be overwritten.
             line = line[: shutil.get_terminal_size().columns - 1]
-            # What was longer before is overwritten with spaces.
+            # Spaces overwrite the rest of a longer previous line.
             stream.write(f"\r{line:<{self._width}}" + ("\n" if last else ""))
             self._width = len(line)
         else:
@@ -118,6 +120,6 @@ class Display:
 
 
 def format_duration(seconds: float) -> str:
-    """Hours, minutes and seconds: 0:02:05."""
+    """Format seconds as hours, minutes and seconds, like 0:02:05."""
     whole = round(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

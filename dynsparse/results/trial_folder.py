@@ -1,7 +1,7 @@
-"""The folder of one trial, which is the truth about it: its configuration, its rows, its checkpoints, its end.
+"""The folder of a trial: its configuration, rows, checkpoints and completion mark.
 
-The layout is Ray Tune's (params.json, result.json with one row per epoch or other step, progress.csv, error.txt), and
-complete.json beside it. It is written where the trial is trained, so that nothing depends on another process.
+The layout is that of Ray Tune (params.json, result.json with one row per step, progress.csv, error.txt), with
+complete.json and other files added. The process that trains the trial writes it, so it depends on no other process.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dynsparse.config import Config, is_later_default, keys
 from dynsparse.io.storage import Folder
 
 CHECKPOINTS_KEPT = 2
-# Keys that say where a trial runs and what it logs, not what it computes.
+# Keys for where a trial runs and what it logs, which do not change what it computes.
 NOT_IN_IDENTITY = ("data_dir", "device", "engine", "debug_weights", "debug_sparse")
 
 
 class State(Enum):
-    """How far a trial has come."""
+    """State of a trial."""
 
     NEW = "new"
     STARTED = "started"
@@ -34,7 +34,7 @@ class State(Enum):
 
 
 def identity(config: Config) -> str:
-    """A hash of what a trial computes, 12 hexadecimal digits: equal trials have the same in any run, on any machine."""
+    """Return a hash of what a trial computes, 12 hexadecimal digits. It is the same in every run on every machine."""
     values = {
         name: value
         for name, value in config.values().items()
@@ -45,14 +45,14 @@ def identity(config: Config) -> str:
 
 
 def folder_name(config: Config) -> str:
-    """The name of a trial's folder: the same in any run."""
+    """Return the name of a trial's folder, which is the same in every run."""
     return f"trial_{identity(config)}"
 
 
 class TrialFolder:
-    """Reads and writes the folder of one trial. `damage` lists what was found damaged while reading.
+    """Reader and writer of the folder of one trial. `damage` lists the damage found while reading.
 
-    Raises: OSError where the storage fails.
+    All methods raise OSError if the storage fails.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -60,36 +60,38 @@ class TrialFolder:
         self.damage: list[str] = []
 
     def begin(self, config: Config, about: Mapping[str, Any]) -> None:
-        """Write the configuration, and what else is to be known of the trial, where it is not there, or not in full."""
-        there = self._json("params.json")
-        if there is None or keys().keys() - there.keys():
-            # A key that came after the trial has its default in it, or the trial would be another.
-            self._folder.replace("params.json", _encode({**config.values(), **(there or {})}, indent=2))
+        """Write the configuration and other facts about the trial, if they are missing or incomplete."""
+        written = self._json("params.json")
+        if written is None or keys().keys() - written.keys():
+            # A key that is newer than the trial gets its default, with which the identity stays the same.
+            self._folder.replace("params.json", _encode({**config.values(), **(written or {})}, indent=2))
         if self._json("about.json") is None:
             self._folder.replace("about.json", _encode(about, indent=2))
 
     def has_begun(self) -> bool:
-        """Whether `begin` has been here. A machine that does not see the storage sees that nobody has."""
+        """Return True if `begin` has been called. It is False on a machine that does not mount the storage."""
         return self._folder.read("params.json") is not None
 
     def check_other_files(self) -> None:
-        """Name in `damage` what a complete trial lacks beside its rows."""
+        """Check the files of a complete trial other than its rows, and add problems to `damage`."""
         later = keys().keys() - (self._json("params.json") or keys()).keys()
         if later:
-            self.damage.append(f"params.json: it lacks {', '.join(sorted(later))}, which came later")
+            self.damage.append(
+                f"params.json: the keys {', '.join(sorted(later))} are missing; they are newer than the trial"
+            )
         for name in ("params.json", "about.json"):
             if self._json(name) is None and not any(each.startswith(name) for each in self.damage):
                 self.damage.append(f"{name}: missing")
         if self._folder.read("progress.csv") != _csv(self.rows()):
-            self.damage.append("progress.csv: it does not hold the rows")
+            self.damage.append("progress.csv: the rows do not match result.json")
 
     def repair(self, config: Config) -> None:
-        """Write again what a complete trial lacks beside its rows. Which code began it is then not known."""
+        """Write the files of a complete trial other than its rows again. The version that started it may be lost."""
         self.begin(config, {"version": "unknown"})
         self.write_csv(self.rows())
 
     def config(self) -> Config | None:
-        """The trial's configuration; None if it cannot be read or is none of this version's."""
+        """Return the trial's configuration; None if it cannot be read or this version does not accept it."""
         values = self._json("params.json")
         try:
             return None if values is None else Config.of(values)
@@ -98,43 +100,44 @@ class TrialFolder:
             return None
 
     def about(self) -> dict[str, Any]:
-        """What `begin` was told."""
+        """Return the facts about the trial that `begin` has written."""
         return self._json("about.json") or {}
 
     # Rows
 
     def rows(self) -> list[dict[str, Any]]:
-        """All whole rows, one for each step from 1 on; a torn one is left out and named in `damage`."""
+        """Return the complete rows, one for each step from 1. A damaged row ends them and is added to `damage`."""
         rows: list[dict[str, Any]] = []
         for number, line in enumerate((self._folder.read("result.json") or b"").splitlines(), start=1):
             row = _decode(line)
             if row is None or row.get("training_iteration") != len(rows) + 1:
-                self.damage.append(f"result.json: line {number} is damaged; rows are taken up to there")
+                self.damage.append(f"result.json: line {number} is damaged; only the rows before it are used")
                 break
             rows.append(row)
         return rows
 
     def append(self, row: Mapping[str, Any], rows_before: int) -> None:
-        """Add the row of a step, at most once: one that a reader may have seen is never written again.
+        """Append the row of a step. Rows that a reader may have seen are never rewritten.
 
         Args:
-            rows_before: the number of whole rows that are there.
+            row: the metrics of the step.
+            rows_before: the number of complete rows in the file.
         """
         content = self._folder.read("result.json") or b""
-        whole = b"".join(content.splitlines(keepends=True)[:rows_before])
-        if len(whole) < len(content):
-            # What stands after the last whole row was torn by a crash.
-            self._folder.replace("result.json", whole)
+        complete = b"".join(content.splitlines(keepends=True)[:rows_before])
+        if len(complete) < len(content):
+            # A crash has left an incomplete row at the end.
+            self._folder.replace("result.json", complete)
         self._folder.append("result.json", _encode(row) + b"\n")
 
     def write_csv(self, rows: list[dict[str, Any]]) -> None:
-        """progress.csv anew: a metric that first appears late has its column from the first row on."""
+        """Write progress.csv as a whole, so that a metric that first appears later gets a column in every row."""
         self._folder.replace("progress.csv", _csv(rows))
 
     # Checkpoints
 
     def save_checkpoint(self, n_rows: int, state: Mapping[str, Any]) -> None:
-        """Write all that is needed to continue after so many rows; the oldest of more than two are deleted."""
+        """Write the state from which to continue after `n_rows` rows, and delete all but the two newest checkpoints."""
         buffer = io.BytesIO()
         torch.save(dict(state), buffer)
         content = buffer.getvalue()
@@ -144,38 +147,38 @@ class TrialFolder:
             self._folder.delete(name)
 
     def load_checkpoint(self, n_rows: int) -> dict[str, Any] | None:
-        """The newest whole checkpoint of at most so many rows; None if there is none. Damaged ones are named."""
+        """Return the newest intact checkpoint of at most `n_rows` rows, or None. Damaged ones are added to `damage`."""
         for name in self._checkpoint_names():
             checksum, _, content = (self._folder.read(name) or b"").partition(b"\n")
             if hashlib.sha256(content).hexdigest().encode() != checksum:
-                self.damage.append(f"{name}: its checksum does not fit; an older one is taken")
+                self.damage.append(f"{name}: the checksum does not match; an older checkpoint is used")
                 continue
-            # The next machine may have no GPU.
+            # This machine may have no GPU, unlike the one that wrote it.
             state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if "n_rows" not in state:
-                # Written before there were studies, when each row was an epoch.
+                # An old checkpoint, from before there were studies: each row was an epoch.
                 state |= {"n_rows": state["epoch"], "kept": {}}
             if state["n_rows"] <= n_rows:
                 return state
         return None
 
     def has_checkpoint(self) -> bool:
-        """Whether there is a checkpoint, whole or not."""
+        """Return True if there is a checkpoint, intact or damaged."""
         return bool(self._checkpoint_names())
 
     def _checkpoint_names(self) -> list[str]:
-        """The newest first."""
+        """Return the names of the checkpoints, newest first."""
         try:
             names = self._folder.names()
         except NotADirectoryError:
-            # Whoever writes the first file of the trial says so.
+            # The first write to the folder reports this error.
             return []
         return sorted((name for name in names if name.startswith("checkpoint_") and name.endswith(".pt")), reverse=True)
 
     # The end
 
     def complete(self, n_rows: int) -> None:
-        """Mark the trial as complete: the last thing that is written. Of its checkpoints the last is kept."""
+        """Mark the trial as complete, in its last write, and delete all but the newest checkpoint."""
         checksum = hashlib.sha256(self._folder.read("result.json") or b"").hexdigest()
         self.clear_failure()
         self._folder.replace("complete.json", _encode({"rows": n_rows, "sha256": checksum}))
@@ -183,27 +186,29 @@ class TrialFolder:
             self._folder.delete(name)
 
     def fail(self, text: str) -> None:
-        """Say why the trial ended for good. error.txt is Tune's name for it; Tune writes one at each failure."""
+        """Mark the trial as failed. Tune also writes error.txt, at every failure, so failed.json is the mark."""
         self._folder.replace("error.txt", text.rstrip().encode() + b"\n")
         self._folder.replace("failed.json", _encode({"error": (text.strip().splitlines() or ["unknown"])[-1]}))
 
     def clear_failure(self) -> None:
-        """The trial is to run again."""
+        """Remove the mark of a failure, so that the trial runs again."""
         self._folder.delete("failed.json")
         self._folder.delete("error.txt")
 
     def error(self) -> str | None:
-        """The last line of why the trial ended for good; None if it has not."""
+        """Return the last line of the error with which the trial failed; None if it has not failed."""
         return str((self._json("failed.json") or {}).get("error", "")) or None
 
     def state(self) -> State:
-        """How far the trial has come. A completion mark that does not fit the rows is not believed."""
+        """Return the state of the trial. A completion mark that does not match the rows is ignored."""
         mark = self._json("complete.json")
         if mark is not None:
             content = self._folder.read("result.json") or b""
             if mark.get("sha256") == hashlib.sha256(content).hexdigest():
                 return State.COMPLETE
-            self.damage.append("result.json: it is not what complete.json says; the trial runs again from its rows")
+            self.damage.append(
+                "result.json: the checksum in complete.json does not match; the trial continues from its rows"
+            )
         if self.error() is not None:
             return State.FAILED
         return State.STARTED if self._folder.read("result.json") or self.has_checkpoint() else State.NEW
@@ -214,7 +219,7 @@ class TrialFolder:
             return None
         value = _decode(content)
         if value is None:
-            self.damage.append(f"{name}: no JSON object")
+            self.damage.append(f"{name}: not a JSON object")
         return value
 
 
@@ -231,12 +236,12 @@ def _checkpoint_name(n_rows: int) -> str:
 
 
 def _encode(value: Mapping[str, Any], indent: int | None = None) -> bytes:
-    # A NaN is written as NaN, as Tune writes it.
+    # Like Tune, this writes NaN as NaN, which is not standard JSON.
     return json.dumps(_plain(value), indent=indent).encode()
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of numpy and torch as Python's, so that none is written as text."""
+    """Convert numbers of numpy and torch to Python numbers, which JSON can represent."""
     if isinstance(value, Mapping):
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

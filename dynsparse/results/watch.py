@@ -1,4 +1,4 @@
-"""What a run says of itself while it goes on, read by another process."""
+"""Follow the progress of a run from another process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOK_SECONDS = 2.0
 
 
 def read_status(folder: Folder) -> dict[str, Any] | None:
-    """The last status of a run; None if there has been none."""
+    """Return the last status of a run; None if it is missing or unreadable."""
     try:
         status = json.loads(folder.read(STATUS_FILE) or b"null")
     except ValueError:
@@ -24,20 +24,27 @@ def read_status(folder: Folder) -> dict[str, Any] | None:
 
 
 def follow(path: str, *, once: bool = False) -> Iterator[str]:
-    """A line whenever the status of a run changes, until it ends. One that is not there yet is waited for.
+    """Yield a line whenever the status of a run changes, until the run ends. Wait if it has not started.
 
-    Raises: ValueError if there is no run and only one line is wanted.
+    Args:
+        path: the experiment folder, a path or a URI.
+        once: yield the current line and return.
+
+    Raises: ValueError if `once` is given and there is no run.
     """
     folder = open_folder(path)
     shown = None
     while True:
         status, owner = read_status(folder), read_owner(folder)
-        goes_on = owner is not None and is_alive(owner)
-        if status is None and not goes_on:
+        is_running = owner is not None and is_alive(owner)
+        if status is None and not is_running:
             if once:
-                raise ValueError(f"{path} holds no run: there is no {STATUS_FILE} in it, and nobody at work")
-            line = f"{path} holds no run yet; waiting for one to begin (Ctrl-C ends this)"
-        elif goes_on:
+                raise ValueError(
+                    f"{path} has no run: it has no {STATUS_FILE}, and no process is running it. Check the path, or "
+                    "start the run."
+                )
+            line = f"{path} has no run yet; waiting for it to start (press Ctrl-C to stop waiting)"
+        elif is_running:
             line = str(status["line"]) if status else "starting"
         else:
             yield _last_line(status or {})
@@ -53,5 +60,5 @@ def follow(path: str, *, once: bool = False) -> Iterator[str]:
 def _last_line(status: dict[str, Any]) -> str:
     line, left = str(status.get("line", "")), status.get("trials", 0) - status.get("done", 0) - status.get("failed", 0)
     if status.get("running", True):
-        return f"{line}: its process is gone; the same command goes on with it"
-    return f"{line}: stopped; the same command goes on with it" if left else f"{line}: ended"
+        return f"{line}: the process has died; rerun the same command to resume"
+    return f"{line}: stopped; rerun the same command to resume" if left else f"{line}: ended"

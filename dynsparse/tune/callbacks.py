@@ -54,7 +54,7 @@ class ShowProgress(tune.Callback):
         for place, report in reports(trial, result).items():
             name = self._names[place]
             has_diverged = not math.isfinite(report.get("train_loss", 0.0))
-            self._progress.row(name, report[ROW], None if has_diverged else report.get(self._progress.metric))
+            self._progress.add_epoch(name, report[ROW], None if has_diverged else report.get(self._progress.metric))
             for damage in report.get(DAMAGE, []):
                 print(f"\ndamaged: {name}/{damage}", file=sys.stderr)
             if CUT_OFF_BY in report and report[CUT_OFF_BY] not in self._told:
@@ -89,7 +89,7 @@ class ShowProgress(tune.Callback):
         if place not in self._ended:
             self._ended.add(place)
             self._running.discard(place)
-            self._progress.end(self._names[place], self._n_rows[place], failed=failed)
+            self._progress.end_trial(self._names[place], self._n_rows[place], failed=failed)
 
     def _update(self) -> None:
         self._progress.running = len(self._running)

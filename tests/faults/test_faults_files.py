@@ -117,4 +117,4 @@ def test_bad_checkpoints_of_an_interrupted_run(bed, reference):
     run = bed.start()
     assert run.wait() == 0, run.text
     check_all(bed, reference, interruptions=N_EPOCHS)
-    assert f"damaged: {name}/{path.name}: its checksum does not fit" in run.text
+    assert f"damaged: {name}/{path.name}: the checksum does not match" in run.text

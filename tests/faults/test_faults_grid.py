@@ -44,7 +44,7 @@ def test_a_value_is_added_and_one_removed(done, reference):
     run = done.start("--set", "seed=0,1")
     assert run.wait() == 0, run.text
     assert "8 trials: 4 complete, 4 to run" in run.text
-    assert "8 more in the folder are not in the grid (any more); they stay as they are" in run.text
+    assert "8 more trials in the folder are not in the grid; they are left unchanged" in run.text
     assert {path: content for path, content in contents(done).items() if path in before} == before
     assert len(analysis.load(done.folder)) == N_TRIALS + 4
     new = {identity(config) for config in done.configs() if config.on_perc == 0.5 and config.seed < 2}
@@ -57,7 +57,7 @@ def test_trials_of_another_version_of_the_code_are_named(done):
     path.write_text(json.dumps({"version": "0.0.1+cafe"}))
     run = done.start()
     assert run.wait() == 0, run.text
-    assert "another version of the code: " in run.text and "0.0.1+cafe" in run.text
+    assert "other versions of the code (" in run.text and "0.0.1+cafe" in run.text
     held("I1", "I4")
 
 

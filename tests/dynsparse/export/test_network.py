@@ -132,7 +132,7 @@ def test_a_damaged_checkpoint_is_remarked_and_an_older_one_taken(tmp_path: Path)
     (path / "checkpoint_000003.pt").write_bytes(b"torn")
     trained = load_network(path)
     assert trained.row["training_iteration"] == 2
-    assert trained.remarks[0].startswith("checkpoint_000003.pt: its checksum does not fit")
+    assert trained.remarks[0].startswith("checkpoint_000003.pt: the checksum does not match")
 
 
 def test_what_is_no_trained_trial_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One owner at a time: seen by real processes."""
+"""The lock on an experiment folder, with real processes."""
 
 import json
 import os
@@ -25,7 +25,7 @@ with Lock(open_folder(sys.argv[1])):
 
 @pytest.fixture
 def holder(tmp_path):
-    """Another process that holds the lease."""
+    """Another process that holds the lock."""
     process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     yield process
@@ -34,19 +34,19 @@ def holder(tmp_path):
 
 
 def test_a_second_one_refuses_and_names_the_owner(holder, tmp_path):
-    message = f"is run by process {holder.pid} on {socket.gethostname()}; wait for it, or stop it"
+    message = f"is in use by process {holder.pid} on {socket.gethostname()}. Wait until it ends, or stop it."
     with pytest.raises(LockedError, match=message), Lock(open_folder(str(tmp_path))):
         pass
 
 
-def test_the_lease_of_a_killed_owner_is_taken_over_at_once(holder, tmp_path):
+def test_the_lock_of_a_killed_owner_is_taken_over_at_once(holder, tmp_path):
     holder.kill()
     holder.wait()
     with Lock(open_folder(str(tmp_path))):
         assert read_owner(open_folder(str(tmp_path)))["pid"] == os.getpid()
 
 
-def test_a_lease_ends_with_its_block(tmp_path):
+def test_a_lock_ends_with_its_block(tmp_path):
     folder = open_folder(str(tmp_path))
     with pytest.raises(KeyError), Lock(folder):
         raise KeyError
@@ -55,7 +55,7 @@ def test_a_lease_ends_with_its_block(tmp_path):
         pass
 
 
-def test_the_heart_beats(tmp_path, monkeypatch):
+def test_the_heartbeat_is_renewed(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.05)
     folder = open_folder(str(tmp_path))
     with Lock(folder):
@@ -64,19 +64,19 @@ def test_the_heart_beats(tmp_path, monkeypatch):
         assert read_owner(folder)["heartbeat"] > first
 
 
-def test_an_owner_elsewhere_is_judged_by_its_heart():
+def test_an_owner_on_another_machine_is_alive_if_its_heartbeat_is_recent():
     owner = {"host": "another-machine", "pid": 1, "started": 0, "heartbeat": time.time() - 5}
     assert is_alive(owner)
     assert not is_alive({**owner, "heartbeat": time.time() - lock.STALE_SECONDS - 1})
 
 
-def test_a_number_that_went_to_another_process_is_no_owner():
+def test_a_pid_that_another_process_has_got_is_no_owner():
     me = {"host": socket.gethostname(), "pid": os.getpid(), "started": 0, "heartbeat": 0}
     assert not is_alive(me)
 
 
 @pytest.mark.parametrize("content", [b"", b"{torn", b"[]", json.dumps({"host": "x"}).encode()])
-def test_a_damaged_lease_is_nobodys(content, tmp_path):
+def test_a_damaged_lock_file_is_ignored(content, tmp_path):
     (tmp_path / lock.FILE).write_bytes(content)
     with Lock(open_folder(str(tmp_path))):
         pass

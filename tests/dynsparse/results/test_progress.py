@@ -15,9 +15,9 @@ def test_the_line_counts_and_names_the_best():
     progress = Progress(n_trials=4, n_epochs=40, started=100.0)
     assert progress.line(now=100.0) == "0 of 4 trials done, 0 running"
     progress.running = 2
-    progress.row("a", 1, 0.5)
+    progress.add_epoch("a", 1, 0.5)
     for epoch, value in enumerate((0.75, math.nan, None, 0.25), start=1):
-        progress.row("b", epoch, value)
+        progress.add_epoch("b", epoch, value)
     # 5 epochs in 10 s: the other 35 take 70 s.
     assert progress.line(now=110.0) == "0 of 4 trials done, 2 running, 0:01:10 left, best val_acc 0.75 (b)"
 
@@ -25,28 +25,28 @@ def test_the_line_counts_and_names_the_best():
 def test_epochs_that_are_not_run_here_are_off_the_account():
     progress = Progress(n_trials=3, n_epochs=30, started=0.0)
     for epoch in (1, 2, 3, 4):
-        progress.row("fails", epoch, math.nan)
-    progress.end("fails", 10, failed=True)
+        progress.add_epoch("fails", epoch, math.nan)
+    progress.end_trial("fails", 10, failed=True)
     assert progress.line(now=4.0) == "0 of 3 trials done, 0 running, 1 failed, 0:00:20 left"
     for epoch in (6, 7, 8, 9, 10):
-        progress.row("continued", epoch, math.nan)
-    progress.end("continued", 10, failed=False)
+        progress.add_epoch("continued", epoch, math.nan)
+    progress.end_trial("continued", 10, failed=False)
     assert progress.line(now=9.0) == "1 of 3 trials done, 0 running, 1 failed, 0:00:10 left"
 
 
 def test_an_epoch_that_is_run_again_is_counted_once():
     progress = Progress(n_trials=1, n_epochs=4, started=0.0)
     for epoch in (1, 2, 3, 2, 3):
-        progress.row("a", epoch, math.nan)
+        progress.add_epoch("a", epoch, math.nan)
     assert progress.seconds_left(now=6.0) == 2.0
 
 
 def test_the_first_epochs_tell_no_pace():
     progress = Progress(n_trials=100, n_epochs=1000, started=0.0)
     for number in range(19):
-        progress.row(str(number), 1, math.nan)
+        progress.add_epoch(str(number), 1, math.nan)
     assert progress.seconds_left(now=30.0) is None
-    progress.row("last", 1, math.nan)
+    progress.add_epoch("last", 1, math.nan)
     assert progress.seconds_left(now=40.0) == 2 * 980
 
 

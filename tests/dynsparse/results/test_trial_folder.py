@@ -90,7 +90,7 @@ def test_a_torn_row_is_left_out_then_written_again(trial, path):
     (path / "result.json").write_bytes(content[:-10])
     later = reopened(path)
     assert later.rows() == [row(1), row(2)]
-    assert later.damage == ["result.json: line 3 is damaged; rows are taken up to there"]
+    assert later.damage == ["result.json: line 3 is damaged; only the rows before it are used"]
     later.append(row(3), rows_before=2)
     assert (path / "result.json").read_bytes() == content
 
@@ -108,7 +108,9 @@ def test_a_completion_mark_that_does_not_fit_is_not_believed(trial, path):
         (path / "result.json").write_bytes(damaged)
         later = reopened(path)
         assert later.state() is State.STARTED
-        assert later.damage == ["result.json: it is not what complete.json says; the trial runs again from its rows"]
+        assert later.damage == [
+            "result.json: the checksum in complete.json does not match; the trial continues from its rows"
+        ]
 
 
 def test_two_checkpoints_are_kept_until_the_end_and_one_after_it(path):
@@ -136,7 +138,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(path, damage):
     }[damage]()
     later = reopened(path)
     assert later.load_checkpoint(4)["n_rows"] == 2
-    named = ["checkpoint_000004.pt: its checksum does not fit; an older one is taken"]
+    named = ["checkpoint_000004.pt: the checksum does not match; an older checkpoint is used"]
     assert later.damage == ([] if damage == "delete" else named)
     (path / "checkpoint_000002.pt").write_bytes(b"x")
     assert reopened(path).load_checkpoint(4) is None
@@ -184,7 +186,7 @@ def test_keys_that_came_after_a_trial_are_added_to_its_configuration(trial, path
     (path / "params.json").write_text(json.dumps({**without, "data_dir": "/elsewhere"}))
     later = reopened(path)
     later.check_other_files()
-    assert "params.json: it lacks pixels, study, which came later" in later.damage
+    assert "params.json: the keys pixels, study are missing; they are newer than the trial" in later.damage
     later.repair(CONFIG)
     assert json.loads((path / "params.json").read_text()) == {**values, "data_dir": "/elsewhere"}
     again = reopened(path)

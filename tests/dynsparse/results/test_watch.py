@@ -1,4 +1,4 @@
-"""What another process sees of a run: before it begins, while it goes on, and how it ended."""
+"""Following a run from another process: before it starts, while it runs, and after its end."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from dynsparse.results.watch import follow
 
 
 def write(folder, alive=None, **status):
-    """The files of a run; `alive`: whether its process is."""
+    """Write the files of a run; `alive` is None for a run without a process."""
     folder.mkdir(exist_ok=True)
     if status:
         (folder / "status.json").write_text(json.dumps(status))
@@ -34,8 +34,8 @@ def write(folder, alive=None, **status):
     ("alive", "running", "done", "failed", "said"),
     [
         (True, True, 3, 0, "LINE"),
-        (False, True, 3, 0, "LINE: its process is gone; the same command goes on with it"),
-        (None, False, 3, 0, "LINE: stopped; the same command goes on with it"),
+        (False, True, 3, 0, "LINE: the process has died; rerun the same command to resume"),
+        (None, False, 3, 0, "LINE: stopped; rerun the same command to resume"),
         (None, False, 9, 3, "LINE: ended"),
     ],
 )
@@ -50,7 +50,9 @@ def test_a_run_that_has_no_status_yet_is_starting(tmp_path):
 
 
 def test_where_there_is_no_run_one_line_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match=r"nothing holds no run: there is no status.json in it, and nobody at work"):
+    with pytest.raises(
+        ValueError, match=r"nothing has no run: it has no status.json, and no process is running it. Check"
+    ):
         list(follow(str(tmp_path / "nothing"), once=True))
 
 
@@ -64,4 +66,4 @@ def test_a_run_that_begins_later_is_waited_for_and_followed_to_its_end(tmp_path)
     write(folder, running=False, line="2 of 2", trials=2, done=2, failed=0)
     follower.join(10)
     assert lines[1:] == ["1 of 2", "2 of 2: ended"]
-    assert lines[0].startswith(f"{folder} holds no run yet; waiting for one to begin")
+    assert lines[0].startswith(f"{folder} has no run yet; waiting for it to start")

@@ -157,7 +157,7 @@ def test_the_same_run_again_goes_on_where_it_was(a_ray, tmp_path, capsys):
     assert tune.run(experiment, tmp_path, overrides={"seed": [2, 7]}).n_complete == 2
     said = capsys.readouterr().err
     assert "2 trials: 1 complete, 1 to run" in said
-    assert "2 more in the folder are not in the grid (any more); they stay as they are" in said
+    assert "2 more trials in the folder are not in the grid; they are left unchanged" in said
 
     fresh = tune.run(experiment, tmp_path, limit=1, fresh=True)
     assert (Path(fresh.path).name, fresh.n_complete) == ("again-2", 1)
