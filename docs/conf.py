@@ -22,6 +22,8 @@ extensions = ["myst_parser", "sphinx_click", "sphinx.ext.autodoc", "sphinx.ext.n
 # In docstrings, `name` is code.
 default_role = "code"
 add_module_names = False
+# The plots are documented without the extra `jupyter`.
+autodoc_mock_imports = ["plotly", "PIL", "ipywidgets", "itables", "nbformat"]
 exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {"show_toc_level": 2}

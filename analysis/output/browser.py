@@ -41,7 +41,17 @@ def browse(df: pd.DataFrame, metric: Column | None = None, history: pd.DataFrame
             the trials when curves are first drawn.
 
     Raises:
-        ValueError: if a column does not exist, `metric` holds no numbers, or it is None and `df` has no metric.
+        ValueError: if a column does not exist, `metric` holds no numbers, or `df` has no metric to start with.
+
+    Example:
+        >>> from analysis import load_example, load_example_history
+        >>> from analysis.output import browse
+        >>> browser = browse(load_example("quickstart"), history=load_example_history("quickstart"))
+        >>> list(browser.filters)
+        ['seed', 'model', 'on_perc', 'status']
+        >>> browser.filters["model"].value = ["SET", "RigL"]
+        >>> len(browser.shown)
+        18
     """
     if metric is not None:
         df, metric = with_series(df, metric), column_name(metric)

@@ -39,6 +39,7 @@ table.plain td.number, table.plain th.number { text-align: right; white-space: n
 table.plain tr:hover { background: var(--fill); }
 details { margin: .6em 0; } summary { cursor: pointer; color: var(--accent); }
 div.dt-container { background: transparent !important; color: inherit !important; }
+.parcoords .axis path, .parcoords .axis line { stroke: var(--faint) !important; }
 </style>
 <script>document.documentElement.classList.toggle("dark", matchMedia("(prefers-color-scheme: dark)").matches)</script>
 <script>$plotly</script>
@@ -76,6 +77,13 @@ def report(
 
     Raises:
         ValueError: if a column does not exist, or `metric` holds no numbers.
+
+    Example:
+        >>> from analysis import load_example, load_example_history
+        >>> from analysis.output import report
+        >>> page = report(load_example("quickstart"), "val_acc_max", load_example_history("quickstart"))
+        >>> "val_acc_max is lower with model=SET than with RigL" in page
+        True
     """
     df, metric = with_series(df, metric), column_name(metric)
     check_columns(df, [metric, "status"])

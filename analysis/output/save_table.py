@@ -26,13 +26,11 @@ KEPT = {"boolean", "date", "datetime", "datetime64", "empty", "floating", "integ
 def save(df: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """Write a table in the format of the suffix, and return the path.
 
-    | suffix | content |
-    |---|---|
-    | .parquet | numbers, booleans and strings without loss; `issues` works on what `pandas.read_parquet` returns |
-    | .csv | all digits of numbers; strings that look like numbers, as a trial_id "00012", need `dtype=str` when read |
-    | .xlsx | numbers with 16 digits, as openpyxl writes them; strings are never formulas |
-    | .tex | the output of `format_table(df, "latex")`, numbers with 3 decimals |
-    | .md | the output of `format_table(df, "markdown")` |
+    - .parquet: numbers, booleans and strings without loss; `issues` works on what `pandas.read_parquet` returns.
+    - .csv: all digits of numbers; strings that look like numbers, as a trial_id "00012", need `dtype=str` when read.
+    - .xlsx: numbers with 16 digits, as openpyxl writes them; strings are never formulas.
+    - .tex: the output of `format_table(df, "latex")`, numbers with 3 decimals.
+    - .md: the output of `format_table(df, "markdown")`.
 
     The index becomes columns, unless it only numbers the rows. Columns of several levels and of pivot tables get the
     names that `format_table` prints. In .parquet and .xlsx, columns of several types (0.5 and "cosine"), of tuples or
@@ -51,10 +49,12 @@ def save(df: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         ImportError: if openpyxl is not installed and the suffix is .xlsx.
 
     Example:
+        >>> import tempfile
         >>> import pandas as pd
         >>> from analysis import save
-        >>> path = save(pd.DataFrame({"on_perc": [0.1, 0.2], "accuracy": [0.91, 0.94]}), "accuracy.csv")
-        >>> print(path.read_text(), end="")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = save(pd.DataFrame({"on_perc": [0.1, 0.2], "accuracy": [0.91, 0.94]}), f"{folder}/accuracy.csv")
+        ...     print(path.read_text(), end="")
         on_perc,accuracy
         0.1,0.91
         0.2,0.94

@@ -33,14 +33,13 @@ def pivot(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | N
         ValueError: if a column does not exist, or `metric` holds no numbers.
 
     Example:
-        >>> import pandas as pd
-        >>> from analysis import as_trials, pivot
-        >>> df = pd.DataFrame({"model": ["RigL", "SET", "SET"], "seed": [0, 0, 1], "accuracy": [0.95, 0.92, 0.93]})
-        >>> print(pivot(as_trials(df, ["model", "seed"], ["accuracy"]), "model", None, "accuracy"))
-                      accuracy
-        model
-        RigL       0.950 (n=1)
-        SET    0.925 ± 0.007 (n=2)
+        >>> from analysis import format_table, load_example, pivot
+        >>> print(format_table(pivot(load_example("quickstart"), "model", "on_perc", "val_acc_max")))
+        model        on_perc=0.02    on_perc=0.05    on_perc=0.1
+        -----------  --------------  --------------  -------------
+        RigL         0.650 ± 0.214   0.911 ± 0.006   0.954 ± 0.010
+        SET          0.169 ± 0.073   0.819 ± 0.039   0.941 ± 0.011
+        SparseModel  0.194 ± 0.079   0.622 ± 0.087   0.923 ± 0.024
     """
     df = with_series(df, rows, columns, metric)
     row_keys, metric = column_names(rows), column_name(metric)
@@ -68,6 +67,15 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
 
     Raises:
         ValueError: if one of the last four columns does not exist.
+
+    Example:
+        >>> from analysis import failures, load_example
+        >>> failures(load_example("time_limit"))[["hidden_sizes", "on_perc", "seed", "status", "epochs"]]
+           hidden_sizes  on_perc  seed status  epochs
+        0  (2000, 2000)     0.02     0  error       3
+        1  (2000, 2000)     0.02     1  error       3
+        2  (2000, 2000)     0.50     0  error       2
+        3  (2000, 2000)     0.50     1  error       2
     """
     last = ["epochs", "status", "error", "trial_dir"]
     check_columns(df, last)
@@ -82,6 +90,11 @@ def left_out(df: pd.DataFrame) -> str:
 
     Raises:
         ValueError: if there is no column `status`.
+
+    Example:
+        >>> from analysis import left_out, load_example
+        >>> left_out(load_example("time_limit"))
+        'left out: 4 failed of 12 trials'
     """
     check_columns(df, ["status"])
     total = f"{len(df)} trial{'s' if len(df) != 1 else ''}"
@@ -110,7 +123,7 @@ def format_table(df: pd.DataFrame, format: str = "text") -> str:
     Example:
         >>> import pandas as pd
         >>> from analysis import format_table
-        >>> print(format_table(pd.DataFrame({"on_perc": [0.1, 0.2], "accuracy": [0.91234, 0.94]}), "markdown"))
+        >>> print(format_table(pd.DataFrame({"on_perc": [0.1, 0.2], "accuracy": [0.9123456, 0.94]}), "markdown"))
         |   on_perc |   accuracy |
         |----------:|-----------:|
         |       0.1 |      0.912 |

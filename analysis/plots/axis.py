@@ -10,10 +10,10 @@ from analysis.frame.series import Column, column_name, with_series
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import (
     Group,
-    add_band,
     add_legend,
     best,
     check_top,
+    draw_line,
     group_keys,
     groups,
     mean_texts,
@@ -50,6 +50,15 @@ def plot_axis(
 
     Raises:
         ValueError: if a column does not exist, `metric` holds no numbers, or no complete trial has a value.
+
+    Example:
+        >>> from analysis import load_example
+        >>> from analysis.plots import plot_axis
+        >>> fig = plot_axis(load_example("quickstart"), "on_perc", "val_acc_max", by="model")
+        >>> fig.layout.xaxis.title.text, fig.layout.yaxis.title.text
+        ('on_perc', 'val_acc_max')
+        >>> [trace.name for trace in fig.data if trace.showlegend]
+        ['RigL', 'SET', 'SparseModel']
     """
     df = with_series(df, x, metric, by)
     x, metric = column_name(x), column_name(metric)
@@ -96,7 +105,7 @@ def draw_means(fig: go.Figure, df: pd.DataFrame, x: str, metric: str, keys: list
         if found.kind == "category":
             _draw_bars(fig, rows, found.places(rows[x]), group)
         else:
-            _draw_band(fig, rows, found.places(rows[x]), group, len(found_groups))
+            draw_line(fig, rows, found.places(rows[x]), group, len(found_groups))
     if found.kind == "category":
         fig.update_layout(scattermode="group", scattergap=0.4)
     fig.update_yaxes(title_text=escape(metric), **view(trials[metric], table))
@@ -118,30 +127,18 @@ def _draw_points(
     )
 
 
-def _draw_band(fig: go.Figure, rows: pd.DataFrame, places: list[object], group: Group, n_bands: int) -> None:
-    has_band = rows["low"].notna().to_numpy()
-    xs = [place for place, has in zip(places, has_band, strict=True) if has]
-    low, high = rows["low"][has_band].tolist(), rows["high"][has_band].tolist()
-    add_band(fig, xs, low, high, group, n_bands)
-    _draw_line(fig, rows, places, group, mode="lines+markers", line={"color": group.colour, "dash": group.dash})
-
-
 def _draw_bars(fig: go.Figure, rows: pd.DataFrame, places: list[object], group: Group) -> None:
-    half = (rows["high"] - rows["mean"]).fillna(0.0)
-    _draw_line(fig, rows, places, group, mode="markers", error_y={"array": half, "thickness": 2, "width": 5})
-
-
-def _draw_line(fig: go.Figure, rows: pd.DataFrame, places: list[object], group: Group, **style: object) -> None:
     fig.add_scatter(
         x=places,
         y=rows["mean"],
+        mode="markers",
+        error_y={"array": (rows["high"] - rows["mean"]).fillna(0.0), "thickness": 2, "width": 5},
         marker={"color": group.colour, "size": 9, "symbol": group.symbol},
         hovertext=mean_texts(rows, group),
         hovertemplate="%{x}<br>%{hovertext}<extra></extra>",
         meta="means",
         **group.legend(),
         **_beside(group),
-        **style,
     )
 
 

@@ -10,14 +10,12 @@ from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.series import Column, column_name, with_series
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import (
-    Group,
-    add_band,
     add_legend,
     best,
     check_top,
+    draw_line,
     group_keys,
     groups,
-    mean_texts,
     names_of,
     note,
 )
@@ -47,6 +45,13 @@ def plot_curves(
 
     Raises:
         ValueError: if a column does not exist, `metric` holds no numbers, or all its values are missing.
+
+    Example:
+        >>> from analysis import load_example_history
+        >>> from analysis.plots import plot_curves
+        >>> fig = plot_curves(load_example_history("quickstart"), "on_perc", "val_acc")
+        >>> [trace.name for trace in fig.data if trace.showlegend]
+        ['0.02', '0.05', '0.1']
     """
     history = with_series(history, by, metric)
     metric = column_name(metric)
@@ -69,7 +74,8 @@ def plot_curves(
     ]
     fig = new_figure(f"{metric} by epoch", [text for text in notes if text])
     for group in groups(names[names.isin(shown)]):
-        _draw(fig, table[names == group.name], group, len(shown))
+        own = table[names == group.name]
+        draw_line(fig, own, own["epoch"].tolist(), group, len(shown), "epoch", mode="lines")
     rows = table[names.isin(shown)]
     fig.update_xaxes(**epoch_axis(rows["epoch"]))
     fig.update_yaxes(title_text=escape(metric), **view(rows["mean"], rows))
@@ -95,19 +101,3 @@ def _trials(history: pd.DataFrame) -> pd.Series:
     """Return the id and the folder of each row's trial: trials of several experiments may share an id."""
     names = [name for name in ("trial_id", "trial_dir") if name in history]
     return pd.Series(list(zip(*(history[name] for name in names), strict=True)), index=history.index)
-
-
-def _draw(fig: go.Figure, rows: pd.DataFrame, group: Group, n_bands: int) -> None:
-    band = rows[rows["low"].notna()]
-    add_band(fig, band["epoch"], band["low"], band["high"], group, n_bands)
-    fig.add_scatter(
-        x=rows["epoch"],
-        y=rows["mean"],
-        # A single epoch would be a line without length.
-        mode="lines" if len(rows) > 1 else "markers",
-        line={"color": group.colour, "dash": group.dash, "width": 2},
-        hovertext=mean_texts(rows, group),
-        hovertemplate="epoch %{x}<br>%{hovertext}<extra></extra>",
-        meta="means",
-        **group.legend(),
-    )

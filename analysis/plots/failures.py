@@ -26,6 +26,15 @@ def plot_failures(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Co
 
     Raises:
         ValueError: if a column does not exist, or there is no trial.
+
+    Example:
+        >>> from analysis import load_example
+        >>> from analysis.plots import plot_failures
+        >>> heat_map, texts = plot_failures(load_example("time_limit"), "hidden_sizes", "on_perc").data
+        >>> heat_map.y
+        ('(50,)', '(100, 100)', '(2000, 2000)')
+        >>> texts.text[-1]
+        '2 of 2'
     """
     df = with_series(df, rows, columns)
     lefts, tops = column_names(rows), column_names(columns)

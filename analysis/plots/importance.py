@@ -25,6 +25,15 @@ def plot_importance(df: pd.DataFrame, metric: Column) -> go.Figure:
 
     Raises:
         ValueError: if a column does not exist, `metric` holds no numbers, or no complete trial has a value.
+
+    Example:
+        >>> from analysis import load_example
+        >>> from analysis.plots import plot_importance
+        >>> importances, correlations = plot_importance(load_example("quickstart"), "val_acc_max").data
+        >>> importances.y
+        ('on_perc', 'model', 'seed')
+        >>> correlations.text[1]
+        'no order'
     """
     df, metric = with_series(df, metric), column_name(metric)
     df = with_finite(df, metric)

@@ -35,6 +35,13 @@ def plot_parallel(
     Raises:
         ValueError: if a column does not exist, none varies, `metric` holds no numbers, or no complete trial has a
             value.
+
+    Example:
+        >>> from analysis import load_example
+        >>> from analysis.plots import plot_parallel
+        >>> fig = plot_parallel(load_example("quickstart"), "val_acc_max")
+        >>> [dimension.label for dimension in fig.data[0].dimensions]
+        ['model', 'on_perc', 'val_acc_max']
     """
     df = with_series(df, metric, parameters)
     metric = column_name(metric)

@@ -7,8 +7,8 @@ import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns
 from analysis.frame.series import Column, column_name, column_names, with_series
-from analysis.plots._lib.groups import add_legend, groups, names_of
-from analysis.plots._lib.panels import draw_line, new_panels
+from analysis.plots._lib.groups import add_legend, draw_line, groups, names_of
+from analysis.plots._lib.panels import new_panels
 from analysis.plots._lib.scales import Scale, epoch_axis, scale
 from analysis.plots._lib.style import view
 from analysis.plots._lib.trials import averaged_over
@@ -39,6 +39,15 @@ def plot_sweeps(
 
     Raises:
         ValueError: if a column does not exist, or a metric holds no number in any complete row.
+
+    Example:
+        >>> from analysis import load_example_history, sweeps
+        >>> from analysis.plots import plot_sweeps
+        >>> fig = plot_sweeps(sweeps(load_example_history("sweep")))
+        >>> [trace.name for trace in fig.data if trace.showlegend]
+        ['unit', 'weight']
+        >>> fig.layout.yaxis.title.text, fig.layout.yaxis2.title.text
+        ('val_acc', 'val_loss')
     """
     sweeps = with_series(sweeps, metrics, by, panel)
     keys, metrics, panel = column_names(by), column_names(metrics), column_name(panel)
@@ -75,7 +84,7 @@ def _draw_over_sparsity(
         for group in every:
             rows = table[(of_panel == name) & (of_group == group.name)]
             places = found.places((1 - rows["sparsity"]).round(10))
-            draw_line(fig, rows, places, group, (row, column), "density", len(every))
+            draw_line(fig, rows, places, group, len(every), "density", row=row, col=column)
     fig.update_yaxes(**view(table["mean"], table), row=row)
 
 
@@ -90,6 +99,13 @@ def plot_learning(history: pd.DataFrame, panel: Column = "dataset_name") -> go.F
 
     Raises:
         ValueError: if a column does not exist, or there is no accuracy or no loss.
+
+    Example:
+        >>> from analysis import load_example_history
+        >>> from analysis.plots import plot_learning
+        >>> fig = plot_learning(load_example_history("sweep"))
+        >>> [trace.name for trace in fig.data if trace.showlegend]
+        ['train', 'val']
     """
     history, panel = with_series(history, panel), column_name(panel)
     check_columns(history, ["trial_id", "epoch", panel])
@@ -105,7 +121,7 @@ def plot_learning(history: pd.DataFrame, panel: Column = "dataset_name") -> go.F
             for group in every:
                 own = table[(of_panel == name) & (table["on"] == group.name)]
                 if len(own):
-                    draw_line(fig, own, own["epoch"].tolist(), group, (row, column), "epoch", len(every), mode="lines")
+                    draw_line(fig, own, own["epoch"].tolist(), group, len(every), "epoch", "lines", row=row, col=column)
         fig.update_yaxes(**view(table["mean"], table), row=row)
     fig.update_xaxes(**epoch_axis(rows["epoch"]))
     fig.update_xaxes(title_text="", row=1)

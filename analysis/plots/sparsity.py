@@ -44,6 +44,15 @@ def plot_sparsity(
     Raises:
         ValueError: if a column does not exist, `metric` holds no numbers, no complete trial has a value, or a density
             is not in (0, 1].
+
+    Example:
+        >>> from analysis import load_example
+        >>> from analysis.plots import plot_sparsity
+        >>> fig = plot_sparsity(load_example("quickstart"), "val_acc_max", by="model")
+        >>> fig.layout.xaxis.ticktext
+        ('0.98', '0.95', '0.9')
+        >>> fig.data[-1].name, fig.data[-1].x
+        ('Pareto front', array([0.02, 0.05, 0.1 ]))
     """
     df = with_series(df, metric, by, density)
     metric, density = column_name(metric), column_name(density)

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.series import Column, column_name, column_names, with_series
-from analysis.plots._lib.groups import Group, add_legend, groups, names_of
-from analysis.plots._lib.panels import draw_line, new_panels
+from analysis.plots._lib.groups import Group, add_legend, draw_line, groups, names_of
+from analysis.plots._lib.panels import new_panels
 from analysis.plots._lib.scales import scale
 from analysis.plots._lib.style import TEXT, view
 from analysis.plots._lib.trials import averaged_over
@@ -32,6 +32,13 @@ def plot_pruned_fractions(rounds: pd.DataFrame) -> go.Figure:
 
     Raises:
         ValueError: if a column does not exist, or no trial has finished its last round.
+
+    Example:
+        >>> from analysis import load_example_history, rounds
+        >>> from analysis.plots import plot_pruned_fractions
+        >>> fig = plot_pruned_fractions(rounds(load_example_history("tickets")))
+        >>> [trace.name for trace in fig.data if trace.meta == "actual"]
+        ['1', '3']
     """
     table = pruned_fractions(rounds)
     check_drawn({"pruned": table})
@@ -92,6 +99,15 @@ def plot_tickets(tickets: pd.DataFrame, metric: Column = "val_acc_max", panel: C
 
     Raises:
         ValueError: if a column does not exist, or `metric` holds no number for any complete ticket.
+
+    Example:
+        >>> from analysis import load_example_history, tickets
+        >>> from analysis.plots import plot_tickets
+        >>> fig = plot_tickets(tickets(load_example_history("tickets")))
+        >>> [panel.text for panel in fig.layout.annotations]
+        ['prune_iter=1', 'prune_iter=3']
+        >>> [trace.name for trace in fig.data if trace.showlegend]
+        ['l1, original', 'l1, reinit']
     """
     tickets = with_series(tickets, metric, panel)
     metric, panel = column_name(metric), column_name(panel)
@@ -113,7 +129,7 @@ def plot_tickets(tickets: pd.DataFrame, metric: Column = "val_acc_max", panel: C
         for group in every:
             rows = table[(of_panel == name) & (of_group == group.name)]
             places = found.places((1 - rows["prune_ratio"]).round(10))
-            draw_line(fig, rows, places, group, (1, column), "density", len(every))
+            draw_line(fig, rows, places, group, len(every), "density", row=1, col=column)
     fig.update_yaxes(**view(table["mean"], table))
     fig.update_xaxes(type=found.kind, autorange="reversed", title_text="prune_ratio", **sparsity_ticks(found))
     add_legend(fig, [", ".join(ALGORITHM)])
@@ -137,6 +153,14 @@ def plot_rounds(
 
     Raises:
         ValueError: if a column does not exist, `metric` holds no numbers, or no row has a value.
+
+    Example:
+        >>> from analysis import load_example_history, rounds
+        >>> from analysis.plots import plot_rounds
+        >>> frame = rounds(load_example_history("tickets"))
+        >>> fig = plot_rounds(frame[(frame["prune_iter"] == 3) & (frame["prune_ratio"] == 0.95)])
+        >>> [trace.name for trace in fig.data if trace.showlegend]
+        ['original', 'reinit']
     """
     rounds = with_series(rounds, metric, by)
     metric, lines = column_name(metric), column_names(by)
@@ -153,7 +177,7 @@ def plot_rounds(
     every = groups(names)
     for group in every:
         rows = table[names == group.name]
-        draw_line(fig, rows, (1 - rows["pruned"]).tolist(), group, (1, 1), "density", len(every))
+        draw_line(fig, rows, (1 - rows["pruned"]).tolist(), group, len(every), "density", row=1, col=1)
     is_dense = table["round"] == 0
     level = float(np.average(table["mean"][is_dense], weights=table["count"][is_dense]))
     fig.add_hline(level, line={"color": TEXT, "dash": "dot", "width": 1.5}, layer="below")

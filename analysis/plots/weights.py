@@ -32,11 +32,18 @@ def plot_weights(layers: Sequence[Array], biases: Sequence[Array] | None = None,
 
     Args:
         layers: one array (out, in) for each layer, from input to output.
-        biases: one array (out,) for each layer; None if there are none.
+        biases: one array (out,) for each layer; None for layers without biases.
         title: the title of the figure.
 
     Raises:
         ValueError: if there is no layer, or the shapes do not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis.plots import plot_weights
+        >>> fig = plot_weights([np.array([[0.0, 0.5, -0.1], [0.0, 0.0, 0.0]]), np.array([[0.3, 0.0]])])
+        >>> [title.text for title in fig.layout.annotations]
+        ['layer 0: 2 × 3, 33% not zero', 'layer 1: 1 × 2, 50% not zero']
     """
     return plot_networks({"": Layers(layers, biases)}, title)
 
@@ -52,6 +59,14 @@ def plot_networks(networks: Mapping[str, Layers], title: str = "weights") -> go.
 
     Raises:
         ValueError: if there is no layer, or the shapes do not match.
+
+    Example:
+        >>> import numpy as np
+        >>> from analysis.plots import plot_networks
+        >>> weights, biases = [np.array([[0.2, 0.5], [-0.1, 0.3]])], [np.array([0.1, 0.0])]
+        >>> fig = plot_networks({"dense": (weights, biases), "pruned": ([weights[0] * (weights[0] > 0.2)], biases)})
+        >>> [title.text for title in fig.layout.annotations]
+        ['layer 0: 2 × 2, 100% not zero', 'layer 0: 2 × 2, 50% not zero']
     """
     drawn = {name: Layers(*network) for name, network in networks.items()}
     for name, network in drawn.items():

@@ -37,7 +37,7 @@ TINY = {"--images": 200, "--repeats": 1, "--calls": 1, "--steps": 1, "--width": 
 
 
 def run(tmp_path: Path, *arguments: str) -> tuple[str, dict[str, Any]]:
-    """What the script says, and what it finds, where neither Ray nor the data are there."""
+    """Return the output and the results of the script, run without Ray and without the data."""
     options = [str(each) for pair in TINY.items() for each in pair] + ["--device", "cpu", *arguments]
     code = (
         f"import runpy, sys; sys.modules.update(dict.fromkeys({NOT_THERE!r})); sys.path.append('benchmarks')\n"

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, on results that the commands of the README make."""
+"""The notebooks run from top to bottom on results of the commands in the README."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def run(file: str, *options: str) -> None:
 
 @pytest.fixture(scope="module")
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make demo` has made, if it has."""
+    """Return the results of `make demo`, or make them if they are missing."""
     made = ROOT / "results" / "quickstart"
     if len(list(made.glob("trial_*/complete.json"))) >= 36:
         return made
@@ -33,7 +33,7 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mlp_heb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A smaller grid of the same axes on a smaller data set."""
+    """Return a smaller grid of the same axes on a smaller data set."""
     storage = tmp_path_factory.mktemp("results")
     perc = "0,0.1,0.3,0.5"
     settings = ["dataset_name=digits", "epochs=2", f"hebbian_prune_perc={perc}", f"weight_prune_perc={perc}"]
@@ -43,7 +43,7 @@ def mlp_heb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The three studies that prune, on a small data set, trained without Ray."""
+    """Return the three studies that prune, on a small data set, trained without Ray."""
     storage = tmp_path_factory.mktemp("results")
     small = dict(dataset_name=["digits"], hidden_sizes=[[60, 30]], batch_size=[32], epochs=[2])
     smaller = {
@@ -58,7 +58,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def executed(name: str, results: Path) -> list[str]:
-    """What each code cell of a notebook prints or shows as text, on results that are elsewhere."""
+    """Return the text output of each code cell of a notebook, run on results in another folder."""
     path = ROOT / "notebooks" / name
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)

@@ -1,7 +1,7 @@
 """The groups of a plot: names, colours, legend, and the choice of the best groups."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -30,27 +30,53 @@ class Group(NamedTuple):
         return {"name": short(self.name), "legendgroup": self.name, "showlegend": is_shown and self.name != ""}
 
 
-def add_band(
+def draw_line(
     fig: go.Figure,
-    x: Iterable[object],
-    low: Iterable[float],
-    high: Iterable[float],
+    table: pd.DataFrame,
+    places: Sequence[Any],
     group: Group,
-    n_bands: int,
+    n_groups: int,
+    what: str = "",
+    mode: str = "lines+markers",
     **at: int,
 ) -> None:
-    """Fill the area between two lines, paler if there are more bands. `at`: row and col of a panel."""
-    xs, lows, highs = list(x), list(low), list(high)
+    """Draw the means of a group as a line, and their intervals as a band. The legend shows its first line only.
+
+    Args:
+        fig: the figure.
+        table: rows with `mean`, `low`, `high` and `count`, in the order of the line.
+        places: the horizontal coordinate of each row.
+        group: the name and look of the line.
+        n_groups: the number of groups: more bands are paler.
+        what: the quantity on the horizontal axis, for the hover text.
+        mode: plotly's mode of a line with several points.
+        at: row and column of the panel, from 1, if the figure has panels.
+    """
+    is_first = not any(trace.meta == "means" and trace.legendgroup == group.name for trace in fig.data)
+    has_band = table["low"].notna().to_numpy()
+    xs = [place for place, has in zip(places, has_band, strict=True) if has]
     fig.add_scatter(
         x=xs + xs[::-1],
-        y=highs + lows[::-1],
+        y=[*table["high"][has_band], *table["low"][has_band][::-1]],
         mode="lines",
         line={"width": 0},
         fill="toself",
-        fillcolor=faded(group.colour, n_bands),
+        fillcolor=faded(group.colour, n_groups),
         hoverinfo="skip",
         meta="band",
         **group.legend(is_shown=False),
+        **at,
+    )
+    fig.add_scatter(
+        x=list(places),
+        y=table["mean"],
+        mode=mode if len(table) > 1 else "markers",  # a line of one point cannot be seen
+        line={"color": group.colour, "dash": group.dash, "width": 2},
+        marker={"color": group.colour, "size": 8, "symbol": group.symbol},
+        hovertext=mean_texts(table, group),
+        hovertemplate=f"{what} %{{x}}<br>%{{hovertext}}<extra></extra>".strip(),
+        meta="means",
+        **group.legend(is_shown=is_first),
         **at,
     )
 

@@ -1,4 +1,4 @@
-"""Browsing: the widgets follow each other, first in Python alone, then in JupyterLab as a person uses it."""
+"""The browser of trials: its widgets are linked, first in Python alone, then in JupyterLab as a person uses it."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def lines(browser: Browser) -> dict[str, list[float]]:
     return {trace.name: list(trace.y) for trace in figure.data if trace.meta == "means"}
 
 
-def test_it_begins_with_all_trials_the_best_first(browser: Browser, experiment: Path) -> None:
+def test_it_starts_with_all_trials_the_best_first(browser: Browser, experiment: Path) -> None:
     df = load(experiment)
     assert list(browser.filters) == ["model", "on_perc", "seed", "status"]
     assert len(browser.shown) == 24
@@ -69,7 +69,7 @@ def test_it_begins_with_all_trials_the_best_first(browser: Browser, experiment: 
     assert set(df["model"]) == {"SET", "RigL"}
 
 
-def test_a_filter_is_followed_by_all(browser: Browser, experiment: Path) -> None:
+def test_a_filter_changes_table_heat_map_and_curves(browser: Browser, experiment: Path) -> None:
     browser.filters["on_perc"].value = [0.05, 0.2]
     browser.filters["model"].value = ["RigL"]
     assert len(browser.shown) == 8
@@ -88,7 +88,7 @@ def test_a_filter_is_followed_by_all(browser: Browser, experiment: Path) -> None
     assert list(browser.shown["trial_dir"]) == ["T_00007"]
 
 
-def test_selected_rows_have_their_curves(browser: Browser, experiment: Path) -> None:
+def test_selected_rows_are_drawn_as_curves(browser: Browser, experiment: Path) -> None:
     browser.trials.selected_rows = [0, 3]
     assert len(browser.selected) == 2
     history = load_history(experiment).set_index("trial_dir")["val_acc"]
@@ -100,13 +100,13 @@ def test_selected_rows_have_their_curves(browser: Browser, experiment: Path) -> 
     assert len(lines(browser)) == 2
 
 
-def test_the_metric_is_followed_by_all(browser: Browser) -> None:
+def test_the_metric_changes_table_and_curves(browser: Browser) -> None:
     browser.metric.value = "noise_acc_last"
     assert list(browser.shown["trial_dir"])[:2] == ["T_00023", "T_00022"]
     assert max(lines(browser)["RigL"]) < 0.1
 
 
-def test_a_column_of_ones_own_can_be_browsed(experiment: Path) -> None:
+def test_a_declared_column_can_be_browsed(experiment: Path) -> None:
     df = load(experiment)
     df = as_trials(df.assign(odd=df["seed"] % 2 == 1), [*hyperparameters(df), "odd"])
     browser = browse(df[df["on_perc"] > 0.05], metric="noise_acc_max")
@@ -130,7 +130,7 @@ def test_a_missing_value_can_be_chosen(experiment: Path) -> None:
     assert set(browser.shown["seed"]) == {2, 3}
 
 
-def test_trials_of_the_same_name_in_two_experiments_are_told_apart(tmp_path: Path) -> None:
+def test_trials_of_the_same_name_in_two_experiments_have_their_own_curves(tmp_path: Path) -> None:
     for name, value in (("A", 0.5), ("B", 0.7)):
         for n in range(2):
             write_trial(tmp_path / name / f"T_{n}", {"on_perc": 0.1, "seed": n}, {"val_acc": [value, value]})
@@ -144,7 +144,7 @@ def test_of_losses_the_lowest_come_first(experiment: Path) -> None:
     assert browse(df, metric="val_loss_min").shown["val_loss_min"].is_monotonic_increasing
 
 
-def test_without_a_kernel_there_are_tables(browser: Browser, experiment: Path) -> None:
+def test_a_page_without_a_kernel_shows_tables(browser: Browser, experiment: Path) -> None:
     bundle = browser._repr_mimebundle_()
     content = bundle[0] if isinstance(bundle, tuple) else bundle
     table = pivot(load(experiment), browser.rows.value, browser.columns.value, "val_acc_max")
@@ -187,7 +187,7 @@ def jupyter(experiment: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def _address(folder: Path, server: subprocess.Popen) -> str:
-    """Where the server listens, once it answers."""
+    """Return the address of the server once it answers."""
     for _ in range(240):
         assert server.poll() is None, "JupyterLab has ended"
         for path in folder.glob("jpserver-*.json"):
@@ -215,7 +215,7 @@ def test_a_person_browses_in_jupyterlab(jupyter: str, tmp_path: Path) -> None:
         assert count.first.is_visible()
         assert "of 24 entries" in page.locator(".dt-info").inner_text()
 
-        # A filter: table, heat map and curves follow.
+        # A filter changes table, heat map and curves.
         page.locator(".widget-select", has_text="model").locator("select").select_option(label="RigL")
         page.wait_for_function("document.querySelector('.dt-info').innerText.includes('of 12 entries')")
         settled(page, 1500)
@@ -224,7 +224,7 @@ def test_a_person_browses_in_jupyterlab(jupyter: str, tmp_path: Path) -> None:
         assert "SET" not in shown
         assert "SET" not in page.locator(".js-plotly-plot").first.inner_text()
 
-        # The table is searched, sorted, and its rows are selected.
+        # The table can be searched, and its rows can be selected.
         page.fill(".dt-search input", "T_00020")
         page.wait_for_function("document.querySelector('.dt-info').innerText.includes('of 1 entry')")
         settled(page)

@@ -1,4 +1,4 @@
-"""The report: what is on the page, and what a person sees of it in a browser that has no network."""
+"""The report: its content, and how a browser without a network shows it."""
 
 import re
 from pathlib import Path
@@ -54,7 +54,7 @@ def page(experiment: Path) -> str:
     return report(load(experiment), "val_acc_max", load_history(experiment), title=f"exp {HOSTILE}")
 
 
-def test_it_says_what_compare_says(page: str, experiment: Path) -> None:
+def test_it_has_the_conclusions_of_compare(page: str, experiment: Path) -> None:
     import html
 
     sentences = compare(load(experiment), ["model", "on_perc"], "val_acc_max")["conclusion"]
@@ -65,7 +65,7 @@ def test_it_says_what_compare_says(page: str, experiment: Path) -> None:
     assert "left out: 2 failed of 24 trials" in page
 
 
-def test_every_section_is_there_and_linked(page: str) -> None:
+def test_every_section_has_a_link(page: str) -> None:
     names = re.findall(r'<h2 id="([^"]+)">', page)
     assert names == [
         "hyperparameters", "comparisons", "importance", "effect-of-each-hyperparameter", "learning-curves",
@@ -74,7 +74,7 @@ def test_every_section_is_there_and_linked(page: str) -> None:
     assert re.findall(r'<a href="#([^"]+)">', page) == names
 
 
-def test_nothing_is_fetched_and_no_text_is_code(page: str) -> None:
+def test_nothing_is_fetched_and_texts_are_escaped(page: str) -> None:
     assert "<script src=" not in page
     assert "<link" not in page
     assert HOSTILE not in page
@@ -82,7 +82,7 @@ def test_nothing_is_fetched_and_no_text_is_code(page: str) -> None:
     assert "<img src=x" not in page
 
 
-def test_what_cannot_be_drawn_is_left_out_and_said() -> None:
+def test_a_plot_that_is_left_out_has_a_reason() -> None:
     columns = {"val_acc_max": [0.5], "val_acc_max_epoch": [1], "epochs": [2], "trial_id": ["a"], "trial_dir": ["T"]}
     df = pd.DataFrame({**columns, "seed": [0], "status": ["complete"], "error": [None], "experiment_file_name": ["x"]})
     page = report(df, "val_acc_max")
@@ -92,7 +92,7 @@ def test_what_cannot_be_drawn_is_left_out_and_said() -> None:
     assert "All trials are complete" in page
 
 
-def test_of_losses_the_lowest_are_the_best(experiment: Path) -> None:
+def test_low_losses_are_best(experiment: Path) -> None:
     df = load(experiment).assign(val_loss_min=lambda df: 1 - df["val_acc_max"])
     for page, first in [
         (report(df, "val_loss_min"), df["val_loss_min"].min()),
@@ -122,18 +122,18 @@ def test_a_person_reads_it_without_a_network(page: str, scheme: str, tmp_path: P
         assert browser.errors == []
         assert [url for url in browser.requests if not url.startswith(("file://", "data:", "blob:"))] == []
         assert browser.evaluate("window.hacked") is None
-        # All pictures are drawn, and none is wider than the page.
+        # All plots are drawn, and none is wider than the page.
         figures = browser.locator(".plotly-graph-div")
         assert figures.count() >= 7
         assert browser.locator(".main-svg .subplot, .main-svg .parcoords").count() >= 6
         assert browser.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        # Text can be told from what is behind it.
+        # Texts have a contrast to the background.
         for place in ("p", "table.plain td", ".dt-container tbody td", ".dt-search"):
             colours = browser.evaluate(BEHIND_AND_TEXT, place)
             brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours]
             assert abs(brightness[0] - brightness[1]) > 250, place
             assert (brightness[0] > brightness[1]) == (scheme == "light"), place
-        # The table is searched and sorted.
+        # The table can be searched and sorted.
         assert "of 24 entries" in browser.locator(".dt-info").inner_text()
         browser.fill(".dt-search input", "T_00017")
         settled(browser)
@@ -143,7 +143,7 @@ def test_a_person_reads_it_without_a_network(page: str, scheme: str, tmp_path: P
         settled(browser)
         cells = browser.locator(".dt-container tbody tr td:nth-child(4)").all_inner_texts()
         assert [float(cell) for cell in cells] == sorted(map(float, cells))
-        # What is folded opens.
+        # Folded content opens.
         numbers = browser.locator("details", has_text="all numbers")
         numbers.locator("summary").click()
         assert numbers.locator("td").first.is_visible()

@@ -1,4 +1,4 @@
-"""The plots: what they draw is what pandas computes, and they say what they left out."""
+"""The plots draw the numbers of pandas, and their titles say what is left out."""
 
 import itertools
 import json
@@ -47,7 +47,7 @@ def grid() -> pd.DataFrame:
             {"val_acc_max": value, "val_acc_max_epoch": 1, "epochs": 3, **row, "status": status, "trial_id": f"t{i}"}
         )
     df = pd.DataFrame(rows).assign(diverged=False, error=None, trial_dir="", experiment_file_name="x")
-    # Neither the order of the rows nor the index says anything.
+    # Neither the order of the rows nor the index has a meaning.
     return df.sample(frac=1, random_state=0).set_axis([7] * len(df))
 
 
@@ -106,7 +106,7 @@ def test_axis_draws_the_means_their_intervals_and_every_trial() -> None:
     assert "&lt;b&gt;&amp;" in [trace.name for trace in fig.data]
 
 
-def test_titles_say_how_many_trials_are_shown_and_why_others_are_not() -> None:
+def test_titles_say_how_many_trials_are_shown_and_why_others_are_left_out() -> None:
     df = grid()
     counts = "22 of 27 trials shown; left out: 3 failed, 1 incomplete, 1 without a finite val_acc_max"
     for fig in (
@@ -123,7 +123,7 @@ def test_titles_say_how_many_trials_are_shown_and_why_others_are_not() -> None:
     ).layout.title.text.replace('</span><br><span style="font-size:12px">', " ")
 
 
-def test_the_pointer_tells_a_trial_and_what_varies() -> None:
+def test_hover_texts_have_the_trial_and_what_varies() -> None:
     df = grid().assign(constant=1)
     (points,) = traces(plot_axis(df, "on_perc", "val_acc_max"), "trials")
     own = complete(df)
@@ -172,7 +172,7 @@ def test_categories_stand_side_by_side_with_bars() -> None:
         ([1, "1"], "category", ["1", "'1'"]),
     ],
 )
-def test_the_axis_is_what_the_values_ask_for(values: list[object], kind: str, texts: list[str]) -> None:
+def test_the_axis_suits_the_values(values: list[object], kind: str, texts: list[str]) -> None:
     found = scale(pd.Series(values))
     assert (found.kind, found.texts) == (kind, texts)
     places = found.places(values)
@@ -236,7 +236,7 @@ def test_pivot_takes_several_keys_in_the_order_of_their_values() -> None:
     assert fig.layout.yaxis.title.text == "on_perc, kwinners"
 
 
-def test_texts_are_read_on_dark_and_on_light_cells() -> None:
+def test_texts_contrast_with_dark_and_light_cells() -> None:
     assert text_colour(0.0, 0.0, 1.0) == "#FFFFFF" and text_colour(1.0, 0.0, 1.0) == "#000000"
     assert text_colour(None, 0.0, 1.0) == TEXT and text_colour(0.5, 0.5, 0.5) in ("#000000", "#FFFFFF")
     fig = plot_pivot(grid(), "model", "on_perc", "val_acc_max")

@@ -1,4 +1,4 @@
-"""The plots of the studies that prune: what they draw is what pandas computes; and the pictures of weights."""
+"""The plots of the studies that prune draw the numbers of pandas; and the images of weights."""
 
 import base64
 import io
@@ -104,7 +104,7 @@ def test_learning_curves_end_where_pruning_begins(sweep: pd.DataFrame, ticket: p
     assert list(line.x) == [1, 2] and line.y[1] == ticket.loc[ticket["epoch"] == 2, "val_acc"].mean()
 
 
-def test_fractions_are_as_they_were_wanted_or_not(ticket: pd.DataFrame) -> None:
+def test_requested_and_actual_fractions(ticket: pd.DataFrame) -> None:
     fig = plot_pruned_fractions(rounds(ticket))
     assert "the same in all trials" in title(fig)
     for n_rounds in ("1", "2"):
@@ -178,7 +178,7 @@ def test_pruned_units_are_white_rows() -> None:
     assert small.shape == (300, 1000, 3) and (small[0] == small[29]).all() and (small[29] != small[30]).any()
 
 
-def test_large_layers_are_light() -> None:
+def test_large_layers_make_small_files() -> None:
     rng = np.random.default_rng(0)
     layers = [rng.normal(size=(1000, 1000)) for _ in range(3)]
     assert len(plot_weights(layers).to_json()) < 2_500_000
@@ -190,7 +190,7 @@ def test_large_layers_are_light() -> None:
     assert found.shape == (MOST_CELLS, 2) and found[:3].tolist() == [[2, 0], [0, 0], [0, -2]]
 
 
-def test_networks_below_each_other() -> None:
+def test_several_networks_are_drawn_below_each_other() -> None:
     before = ([np.ones((4, 3)), np.ones((2, 4))], [np.ones(4), np.ones(2)])
     fig = plot_networks({"trained": before, "compressed": ([np.ones((2, 3))], None)})
     assert [fig.layout.yaxis.title.text, fig.layout.yaxis3.title.text] == ["trained", "compressed"]
@@ -208,7 +208,7 @@ def test_networks_below_each_other() -> None:
         ([np.ones((2, 3))], [np.ones(3)], r"The biases of layer 0 must have shape \(2,\), got \(3,\)\."),
     ],
 )
-def test_weights_that_do_not_fit(layers: list[np.ndarray], biases: list[np.ndarray] | None, message: str) -> None:
+def test_messages_on_shapes_of_weights(layers: list[np.ndarray], biases: list[np.ndarray] | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plot_weights(layers, biases)
 
