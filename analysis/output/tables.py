@@ -70,12 +70,12 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
 
     Example:
         >>> from analysis import failures, load_example
-        >>> failures(load_example("time_limit"))[["hidden_sizes", "on_perc", "seed", "status", "epochs"]]
-           hidden_sizes  on_perc  seed status  epochs
-        0  (2000, 2000)     0.02     0  error       3
-        1  (2000, 2000)     0.02     1  error       3
-        2  (2000, 2000)     0.50     0  error       2
-        3  (2000, 2000)     0.50     1  error       2
+        >>> df = load_example("quickstart")
+        >>> df.loc[df["seed"] == 0, ["status", "error"]] = "error", "ValueError: no loss"
+        >>> failures(df)[["model", "on_perc", "seed", "epochs", "status", "error"]].head(2)
+          model  on_perc  seed  epochs status                error
+        0  RigL     0.02     0       8  error  ValueError: no loss
+        1  RigL     0.05     0       8  error  ValueError: no loss
     """
     last = ["epochs", "status", "error", "trial_dir"]
     check_columns(df, last)
@@ -93,8 +93,10 @@ def left_out(df: pd.DataFrame) -> str:
 
     Example:
         >>> from analysis import left_out, load_example
-        >>> left_out(load_example("time_limit"))
-        'left out: 4 failed of 12 trials'
+        >>> df = load_example("quickstart")
+        >>> df.loc[df["seed"] == 0, "status"] = "error"
+        >>> left_out(df)
+        'left out: 9 failed of 27 trials'
     """
     check_columns(df, ["status"])
     total = f"{len(df)} trial{'s' if len(df) != 1 else ''}"

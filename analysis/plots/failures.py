@@ -30,11 +30,13 @@ def plot_failures(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Co
     Example:
         >>> from analysis import load_example
         >>> from analysis.plots import plot_failures
-        >>> heat_map, texts = plot_failures(load_example("time_limit"), "hidden_sizes", "on_perc").data
+        >>> df = load_example("quickstart")
+        >>> df.loc[(df["model"] == "SET") & (df["seed"] > 0), "status"] = "error"
+        >>> heat_map, texts = plot_failures(df, "model", "on_perc").data
         >>> heat_map.y
-        ('(50,)', '(100, 100)', '(2000, 2000)')
-        >>> texts.text[-1]
-        '2 of 2'
+        ('RigL', 'SET', 'SparseModel')
+        >>> texts.text[3:6]
+        ('2 of 3', '2 of 3', '2 of 3')
     """
     df = with_series(df, rows, columns)
     lefts, tops = column_names(rows), column_names(columns)

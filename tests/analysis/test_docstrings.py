@@ -1,4 +1,4 @@
-"""Run the examples in the docstrings of everything that `analysis` and `analysis.plots` export."""
+"""Run the examples in the docstrings of everything that `analysis`, `analysis.output` and `analysis.plots` export."""
 
 import doctest
 from typing import Any
@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 import analysis
+import analysis.output
 import analysis.plots
 
 EXPORTED = {
     f"{package.__name__}.{name}": getattr(package, name)
-    for package in (analysis, analysis.plots)
+    for package in (analysis, analysis.output, analysis.plots)
     for name in package.__all__
 }
 # They have no example yet.
@@ -25,13 +26,10 @@ WITHOUT_EXAMPLE = {
     "analysis.differences",
     "analysis.epochs_to",
     "analysis.failure_rates",
-    "analysis.failures",
     "analysis.first_training",
-    "analysis.format_table",
     "analysis.importance",
     "analysis.issues",
     "analysis.kind_differences",
-    "analysis.left_out",
     "analysis.load",
     "analysis.load_history",
     "analysis.load_many",
@@ -40,26 +38,10 @@ WITHOUT_EXAMPLE = {
     "analysis.mean_matching_pruned",
     "analysis.mean_sparsity_at_fall",
     "analysis.pareto",
-    "analysis.pivot",
-    "analysis.plots.plot_axis",
-    "analysis.plots.plot_curves",
-    "analysis.plots.plot_failures",
-    "analysis.plots.plot_importance",
-    "analysis.plots.plot_learning",
-    "analysis.plots.plot_networks",
-    "analysis.plots.plot_parallel",
-    "analysis.plots.plot_pivot",
-    "analysis.plots.plot_pruned_fractions",
-    "analysis.plots.plot_rounds",
-    "analysis.plots.plot_sparsity",
-    "analysis.plots.plot_sweeps",
-    "analysis.plots.plot_tickets",
-    "analysis.plots.plot_weights",
     "analysis.pruned_fractions",
     "analysis.round_differences",
     "analysis.round_mean",
     "analysis.rounds",
-    "analysis.save",
     "analysis.sparsity_at_fall",
     "analysis.sparsity_summary",
     "analysis.stats",

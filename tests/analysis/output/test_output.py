@@ -1,6 +1,5 @@
 """What `analysis.output` exports, and what it says where the packages for notebooks are missing."""
 
-import doctest
 import importlib
 import pkgutil
 import subprocess
@@ -26,16 +25,6 @@ def test_every_name_can_be_imported() -> None:
     assert all(callable(getattr(analysis.output, name)) for name in analysis.output.__all__)
     with pytest.raises(AttributeError, match="no attribute 'reports'"):
         analysis.output.reports  # noqa: B018
-
-
-@pytest.mark.parametrize("name", analysis.output.__all__)
-def test_each_function_has_an_example_that_runs(name: str) -> None:
-    pytest.importorskip("ipywidgets")
-    runner = doctest.DocTestRunner()
-    for example in doctest.DocTestFinder(recurse=False).find(getattr(analysis.output, name), name, globs={}):
-        runner.run(example)
-    assert runner.tries > 1
-    assert runner.failures == 0
 
 
 @pytest.mark.parametrize(
