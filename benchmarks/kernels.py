@@ -17,8 +17,9 @@ from tabulate import tabulate
 from turns import write
 
 from dynsparse.config import Config
-from dynsparse.engines.sparse import kernels
-from dynsparse.engines.sparse.simd import LANES, weighted_sum
+from dynsparse.engines.sparse import activity, kernels
+from dynsparse.engines.sparse.arrays import LANES, BatchResults
+from dynsparse.engines.sparse.simd import weighted_sum
 from dynsparse.training.trainer import Trainer
 
 ROW = 4 * LANES
@@ -60,49 +61,47 @@ def measured(on_perc, repeats):
     for _ in range(2):
         trainer.step()
     engine = trainer.engine
-    [trial] = engine._trials
     [images], labels = trainer.splits.train
-    start, source, weight, bias, ends, winners, factor = trial.network(training=True)
+    network, buffers = engine._networks[0].arrays(training=True), engine._buffers
+    x, dx, ends = buffers.x[0], buffers.dx[0], network.layer_ends
+    results = BatchResults(
+        *map(np.zeros_like, (network.weight, network.bias, network.bias)), np.zeros((0, 0), np.uint64)
+    )
+    # Without winners: ReLU. Without weights: the winners are all that is left.
+    with_relu = network._replace(k=np.zeros_like(network.k))
+    without_weights = network._replace(indptr=np.zeros_like(network.indptr))
     order = np.random.default_rng(0).permutation(len(labels[0]))
-    x, d, scaled, passes = engine._x[:1], engine._d[0], engine._scaled, engine._passes
-    relu, none = np.zeros_like(winners), np.zeros_like(start)
-    target = labels[0].numpy()[order[:LANES]]
-    activity = np.zeros((ends[-1], 944), np.uint64)
+    some_labels = labels[0].numpy()[order[:LANES]]
+    bits = np.zeros((ends[-1], 944), np.uint64)
     total = np.empty((ends[1] - ends[0], ends[0]), np.float32)
-    n_weights, n_behind = len(source), int((source >= ends[0]).sum())
-    place = iter(np.tile(np.arange(0, len(order) - LANES, LANES), 1000))
+    n_weights, n_behind = len(network.indices), int((network.indices >= ends[0]).sum())
+    first = iter(np.tile(np.arange(0, len(order) - LANES, LANES), 1000))
 
-    def turn():
-        begin = next(place)
-        kernels.turn(images.pixels, order[begin : begin + LANES], np.float32(33), np.float32(0.013), x)
+    def load_batch():
+        begin = next(first)
+        kernels.load_batch(images.pixels, order[begin : begin + LANES], np.float32(33), np.float32(0.013), buffers.x)
 
-    def forward(rows=start, k=winners):
-        kernels.forward(rows, source, weight, bias, ends, k, factor, x[0], scaled, passes, 0)
+    def forward(network=network):
+        kernels.forward(network, buffers, 0, 0)
 
-    turn()
+    load_batch()
     forward()
-    gradients = np.zeros_like(trial.weight_gradient), np.zeros_like(trial.bias_gradient)
     steps = {
-        "pixels to rows": (turn, ends[0] * (LANES + ROW)),
-        "forward, without choosing winners": (lambda: forward(k=relu), n_weights * ROW),
-        "choosing winners, three layers": (lambda: forward(rows=none), None),
-        "loss": (lambda: kernels.loss_and_gradient(x[0], d, ends[-2], ends[-1], target, LANES, LANES), None),
-        "backward": (
-            lambda: kernels.backward(start, source, weight, ends, x[0], d, passes, *gradients),
-            (n_weights + 2 * n_behind) * ROW,
-        ),
-        "activity as bits": (lambda: kernels.keep_activity(x[0], LANES, activity, 0), len(x[0]) * ROW),
+        "pixels to rows": (load_batch, ends[0] * (LANES + ROW)),
+        "forward, without choosing winners": (lambda: forward(with_relu), n_weights * ROW),
+        "choosing winners, three layers": (lambda: forward(without_weights), None),
+        "loss": (lambda: kernels.cross_entropy(x, dx, ends[-2], ends[-1], some_labels, LANES), None),
+        "backward": (lambda: kernels.backward(network, buffers, 0, results), (n_weights + 2 * n_behind) * ROW),
+        "activity as bits": (lambda: activity.record_activity(x, LANES, bits, 0), len(x) * ROW),
     }
     rows = []
     for name, (step, n_bytes) in steps.items():
         taken = microseconds(step, repeats)
         rows.append([on_perc, name, taken, n_bytes / taken / 1e3 if n_bytes else None])
         forward()
-    taken = microseconds(lambda: kernels.count_coactivations(activity, 0, ends[0], ends[1], total), 3)
+    taken = microseconds(lambda: activity.count_coactivations(bits, 0, ends[0], ends[1], total), 3)
     # Four words are read for each four results.
-    rows.append(
-        [on_perc, "coactivation, first layer, an epoch", taken, total.size * activity.shape[1] * 8 / taken / 1e3]
-    )
+    rows.append([on_perc, "coactivation, first layer, an epoch", taken, total.size * bits.shape[1] * 8 / taken / 1e3])
     return rows
 
 

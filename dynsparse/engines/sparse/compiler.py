@@ -9,16 +9,14 @@ from typing import Any
 
 from numba import njit
 
-# All source files whose code becomes part of a compiled kernel.
-SOURCES = ("compiler.py", "kernels.py", "simd.py")
-
-_DIGEST = hashlib.sha256(b"".join(Path(__file__).with_name(name).read_bytes() for name in SOURCES)).hexdigest()[:16]
+_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+_DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:16]
 
 
 def _compile(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         # Numba names its cache files after the qualified name, and checks only whether the function's own file changed.
-        # The digest makes it compile again when another source file changes, such as simd.py.
+        # The digest makes it compile again when another file of this folder changes, such as simd.py.
         function.__qualname__ += f"_{_DIGEST}"
         return njit(cache=True, error_model="numpy", boundscheck=False, **options)(function)
 

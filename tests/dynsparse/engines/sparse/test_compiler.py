@@ -16,11 +16,11 @@ pytest.importorskip("numba")
 
 ACTIVITY = """
 import numpy as np
-from dynsparse.engines.sparse import kernels
+from dynsparse.engines.sparse.activity import record_activity
 x, activity = np.ones((2, 64), np.float32), np.zeros((2, 8), np.uint64)
 x[1] = -1
-kernels.keep_activity(x, 64, activity, 0)
-print(activity[:, 0].astype(bool).tolist(), len(kernels.keep_activity.stats.cache_misses))
+record_activity(x, 64, activity, 0)
+print(activity[:, 0].astype(bool).tolist(), len(record_activity.stats.cache_misses))
 """
 
 TRAINING = """

@@ -1,0 +1,64 @@
+"""Arrays that the kernels read and write, grouped by purpose.
+
+The units of a network have consecutive indices: the inputs first, then the units of each layer. The active weights are
+stored in compressed sparse rows (CSR), one row per unit; the rows of the inputs are empty. A batch is cut into blocks
+of 64 examples. Within a block, each unit has one row of 64 values, and each example one lane.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+LANES = 64
+
+
+class NetworkArrays(NamedTuple):
+    """A network. Unit u has the weights `weight[indptr[u] : indptr[u + 1]]`, of the units `indices[...]`."""
+
+    indptr: Array  # (units + 1,), int64
+    indices: Array  # (active weights,), uint32
+    weight: Array  # (active weights,), float32
+    bias: Array  # (units,), float32
+    layer_ends: Array  # (1 + layers,), int64: index after the last input, and after the last unit of each layer
+    k: Array  # (hidden layers,), int64: number of winners; 0 means ReLU
+    unit_boost: Array  # (units,), float32: factor of a unit when winners are chosen
+
+
+class Buffers(NamedTuple):
+    """Temporary values of one batch, overwritten by the next."""
+
+    x: Array  # (blocks, units, 64), float32: activations
+    dx: Array  # (blocks, units, 64), float32: gradient of the loss with respect to the activations
+    boosted: Array  # (units, 64), float32: activations times boost
+    passing: Array  # (units,), uint64: one bit per lane, set if the activation function passes the unit
+
+
+class BatchResults(NamedTuple):
+    """Sums over the examples of a batch."""
+
+    weight_gradient: Array  # (active weights,), float32; each batch adds to it
+    bias_gradient: Array  # (units,), float32; each batch adds to it
+    n_active: Array  # (units,), float32: examples for which a hidden unit is positive, in the last batch
+    activity: Array  # (units, blocks of an epoch or 0), uint64: one bit per lane, set if the unit is positive
+
+
+def aligned_zeros(n_blocks: int, n_units: int) -> Array:
+    """Return zeros of shape (blocks, units, 64) that start at a multiple of 64 bytes, the length of a cache line."""
+    content = np.zeros(n_blocks * n_units * LANES * 4 + 64, np.uint8)
+    first = -content.ctypes.data % 64
+    return content[first : first + content.size - 64].view(np.float32).reshape(n_blocks, n_units, LANES)
+
+
+def allocate_buffers(n_blocks: int, n_units: int) -> Buffers:
+    """Allocate the buffers of batches of up to `n_blocks` blocks."""
+    return Buffers(
+        # Images are loaded 64 pixels at a time, even if the network has fewer units.
+        x=aligned_zeros(n_blocks, max(n_units, LANES)),
+        dx=aligned_zeros(n_blocks, n_units),
+        boosted=aligned_zeros(1, n_units)[0],
+        passing=np.zeros(n_units, np.uint64),
+    )

@@ -1,0 +1,66 @@
+"""Cross-entropy of a block of examples, and its gradient. Compiled by Numba."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dynsparse.engines.sparse.arrays import LANES
+from dynsparse.engines.sparse.compiler import inlined, inlined_in_order
+
+
+@inlined
+def cross_entropy(x, dx, first, last, labels, n_batch):  # type: ignore[no-untyped-def]
+    """Compute the losses of a block, and the gradient of the batch's mean loss with respect to the logits.
+
+    The logits are the rows [first, last) of x; the gradient is written to the same rows of dx. It is zero in lanes
+    without an example.
+
+    Shapes: x, dx (units, 64); labels (examples of the block,).
+
+    Returns:
+        The sum of the losses, and the number of correctly classified examples.
+    """
+    n = len(labels)
+    best, highest, total_exp = np.full(LANES, first), x[first].copy(), np.zeros(LANES, np.float32)
+    for unit in range(first + 1, last):
+        for lane in range(LANES):
+            is_higher = x[unit, lane] > highest[lane]
+            best[lane] = unit if is_higher else best[lane]
+            highest[lane] = x[unit, lane] if is_higher else highest[lane]
+    for unit in range(first, last):
+        for lane in range(LANES):
+            dx[unit, lane] = exp_of_nonpositive(x[unit, lane] - highest[lane])
+            total_exp[lane] += dx[unit, lane]
+    loss, n_correct = 0.0, 0
+    for lane in range(n):
+        label = first + labels[lane]
+        loss += math.log(total_exp[lane]) - (x[label, lane] - highest[lane])
+        n_correct += best[lane] == label
+    for unit in range(first, last):
+        for lane in range(LANES):
+            dx[unit, lane] /= total_exp[lane] * np.float32(n_batch)
+        for lane in range(n, LANES):
+            dx[unit, lane] = 0
+    for lane in range(n):
+        dx[first + labels[lane], lane] -= np.float32(1) / np.float32(n_batch)
+    return loss, n_correct
+
+
+@inlined_in_order
+def exp_of_nonpositive(x):  # type: ignore[no-untyped-def]
+    """Compute the exponential of a float32 that is at most 0, with a relative error of 1e-7; below -87 return 0.
+
+    Unlike math.exp, it is computed for all lanes at once. With x = n * log(2) + r, exp(r) is a Taylor polynomial.
+
+    Reference: Cody and Waite, Software Manual for the Elementary Functions, 1980
+    """
+    n = np.float32(math.floor(x * np.float32(1 / math.log(2)) + np.float32(0.5)))
+    # log(2) is split in two parts. The first has so few digits that its product with n is exact.
+    r = x - n * np.float32(0.693359375) - n * np.float32(math.log(2) - 0.693359375)
+    result = np.float32(1)
+    for i in range(7, 0, -1):
+        result = result * r * np.float32(1 / i) + np.float32(1)
+    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+    return np.float32(0) if x < -87 else result * power

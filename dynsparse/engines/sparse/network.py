@@ -1,0 +1,173 @@
+"""The network of one trial, as the arrays that the kernels take, with its optimizer state and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynsparse.engines.sparse.activity import count_coactivations
+from dynsparse.engines.sparse.arrays import LANES, Array, BatchResults, Buffers, NetworkArrays
+from dynsparse.engines.sparse.k_winners import update_duty_cycles
+from dynsparse.engines.sparse.kernels import train_batch
+from dynsparse.engines.sparse.optimizer_steps import adam_step, sgd_step
+from dynsparse.planning.plan import Plan
+from dynsparse.studies import Parameters
+
+
+class SparseNetwork:
+    """The network of one trial. Only active weights are stored; see arrays.py for the layout.
+
+    Args:
+        plan: The trials of the pack.
+        trial: The index of this trial.
+        parameters: Of this trial only. Shapes: weights and masks (out, in), biases (out,) for each layer.
+    """
+
+    def __init__(self, plan: Plan, trial: int, parameters: Parameters) -> None:
+        self._layer_ends = np.cumsum(plan.network.sizes)
+        self._n_units = int(self._layer_ends[-1])
+        self._init_kwinners(plan, trial)
+        self._optimizer = plan.optimizer.name
+        self._hyperparameters = [
+            np.float32(value.expand(len(plan.seeds))[trial]) for value in plan.optimizer.values.values()
+        ]
+        # For the parameters themselves, "value", and for each part of their optimizer state one array: first the active
+        # weights, then the biases of all units. So one call of a kernel updates them all.
+        state_names = list(plan.optimizer.init(torch.zeros(1, 1)))
+        self._parameters = {name: self._per_unit_zeros() for name in ["value", *state_names]}
+        state = {name: [torch.zeros_like(weight) for weight in parameters.weights] for name in state_names}
+        self.compress(parameters.masks, {"value": parameters.weights, **state})
+        self.set_units(self.biases("value"), parameters.biases)
+        self.gradient: list[Tensor] = []  # of every weight, active or not, on the last batch of the epoch
+        self.begin_epoch(0)
+
+    def _init_kwinners(self, plan: Plan, trial: int) -> None:
+        sizes, kwinners = plan.network.sizes, plan.network.kwinners
+        self.duty, self._unit_boost = self._per_unit_zeros(), self._per_unit_zeros() + 1
+        self._n_active = self._per_unit_zeros()
+        self._hidden = slice(self._layer_ends[0], self._layer_ends[-2])
+        self.boost_strength = 0.0
+        self._duty_cycle_period = kwinners.period if kwinners else None
+        self._k = {training: np.zeros(len(sizes) - 2, np.int64) for training in (True, False)}
+        if kwinners is not None:
+            self.boost_strength = float(torch.as_tensor(kwinners.boost_strength).float().expand(len(plan.seeds))[trial])
+            for training, k in self._k.items():
+                per_trial = [kwinners.winners(n, training=training) for n in sizes[1:-1]]
+                k[:] = [each[trial if len(each) > 1 else 0] for each in per_trial]
+
+    def _per_unit_zeros(self) -> Array:
+        return np.zeros(self._n_units, np.float32)
+
+    def layers(self) -> list[tuple[int, int, int]]:
+        """Return the limits of each layer: its inputs are units [first, middle), its outputs are [middle, last)."""
+        ends = [0, *self._layer_ends.tolist()]
+        return list(zip(ends, ends[1:], ends[2:], strict=False))
+
+    @property
+    def state_names(self) -> list[str]:
+        """Names of the parts of the optimizer state."""
+        return [name for name in self._parameters if name != "value"]
+
+    def weights(self, name: str) -> Array:
+        """Return the values of the active weights ("value"), or a part of their optimizer state. It is a view."""
+        return self._parameters[name][: -self._n_units]
+
+    def biases(self, name: str) -> Array:
+        """Return the same for the biases of all units. It is a view."""
+        return self._parameters[name][-self._n_units :]
+
+    def set_units(self, target: Array, values: Sequence[Tensor]) -> None:
+        """Copy the values of each layer's units into an array of all units. Shapes: values (out,) for each layer."""
+        for (_, middle, last), each in zip(self.layers(), values, strict=False):
+            target[middle:last] = each.numpy()
+
+    def compress(self, masks: Sequence[Tensor], dense: dict[str, list[Tensor]]) -> None:
+        """Set the masks, and the arrays of `weights` from dense ones. Shapes: all (out, in) for each layer."""
+        active = [mask.numpy() for mask in masks]
+        row_lengths = np.concatenate([np.zeros(self._layer_ends[0], np.int64), *(each.sum(1) for each in active)])
+        columns = [each.nonzero()[1] + first for each, (first, _, _) in zip(active, self.layers(), strict=True)]
+        indptr, indices = np.concatenate([[0], row_lengths.cumsum()]), np.concatenate(columns).astype(np.uint32)
+        for name, layers in dense.items():
+            values = [layer.numpy()[each] for layer, each in zip(layers, active, strict=True)]
+            self._parameters[name] = np.concatenate([*values, self.biases(name)])
+        self._parameter_gradient = np.zeros_like(self._parameters["value"])
+        self._arrays = {
+            training: NetworkArrays(
+                indptr, indices, self.weights("value"), self.biases("value"), self._layer_ends, k, self._unit_boost
+            )
+            for training, k in self._k.items()
+        }
+
+    def arrays(self, *, training: bool) -> NetworkArrays:
+        """Return the network for a kernel, with the number of winners of training or of evaluation."""
+        return self._arrays[training]
+
+    def begin_epoch(self, n_blocks: int) -> None:
+        """Reset the sums of an epoch.
+
+        Args:
+            n_blocks: The number of blocks for which to record the activity of units; 0: do not record it.
+        """
+        self.loss, self.n_correct, self._n_blocks_done = 0.0, 0, 0
+        self._activity = np.zeros((self._n_units, n_blocks), np.uint64)
+        of_weights, of_biases = np.split(self._parameter_gradient, [-self._n_units])
+        self._results = BatchResults(of_weights, of_biases, self._n_active, self._activity)
+
+    def train_batch(self, buffers: Buffers, labels: Array, n_steps: int, n_seen: int) -> None:
+        """Do one optimizer step on the batch whose images are in the buffers.
+
+        Args:
+            buffers: Images of the batch in `x`.
+            labels: (batch,), int64.
+            n_steps: The number of optimizer steps, this one included.
+            n_seen: The number of examples so far, this batch included.
+        """
+        n_batch = len(labels)
+        loss, n_correct = train_batch(self._arrays[True], buffers, self._results, labels, n_steps, self._n_blocks_done)
+        self.loss += loss
+        self.n_correct += n_correct
+        self._n_blocks_done += -(-n_batch // LANES)
+        self._optimizer_step(n_steps)
+        if self._duty_cycle_period is not None:
+            # If the batch is longer than the period, the old duty cycle would get a negative weight.
+            period = max(min(self._duty_cycle_period, n_seen), n_batch)
+            per_unit = [each[self._hidden] for each in (self.duty, self._unit_boost, self._n_active)]
+            update_duty_cycles(*per_unit, n_batch, period, self.boost_strength)
+
+    def _optimizer_step(self, n_steps: int) -> None:
+        """Update the parameters, and set their gradients to zero."""
+        values, *state = self._parameters.values()
+        if self._optimizer == "SGD":
+            sgd_step(values, self._parameter_gradient, *state, *self._hyperparameters)
+        else:
+            corrections = np.float32(1 - 0.9**n_steps), np.float32(1 - 0.999**n_steps)
+            adam_step(values, self._parameter_gradient, *state, *self._hyperparameters, *corrections)
+
+    def compute_dense_gradient(self, buffers: Buffers, n_batch: int) -> None:
+        """Set `gradient` to that of the batch that has been trained on. Shapes: (out, in) for each layer."""
+        n_blocks = -(-n_batch // LANES)
+        blocks = list(zip(buffers.x[:n_blocks], buffers.dx[:n_blocks], strict=True))
+        self.gradient = [
+            torch.from_numpy(sum(dx[middle:last] @ x[first:middle].T for x, dx in blocks))
+            for first, middle, last in self.layers()
+        ]
+
+    def coactivation(self) -> list[Tensor]:
+        """Count for each position the examples of the epoch for which both units were positive.
+
+        Shapes: (out, in) for each layer.
+        """
+        counts = []
+        for first, middle, last in self.layers():
+            total = np.empty((last - middle, middle - first), np.float32)
+            count_coactivations(self._activity, first, middle, last, total)
+            counts.append(torch.from_numpy(total))
+        return counts
+
+    def set_boost_strength(self, strength: float) -> None:
+        """Set the boost strength, and the boost of each unit that follows from it and the duty cycles."""
+        self.boost_strength = strength
+        self._unit_boost[:] = np.exp(-np.float32(strength) * self.duty)

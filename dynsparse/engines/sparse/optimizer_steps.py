@@ -1,0 +1,35 @@
+"""Optimizer steps over arrays of parameters, with the formulas of `nn/optimizers.py`. Compiled by Numba."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dynsparse.engines.sparse.compiler import kernel
+
+
+@kernel
+def sgd_step(parameter, gradient, velocity, rate, momentum, decay):  # type: ignore[no-untyped-def]
+    """Do a step of stochastic gradient descent with momentum, and set the gradient to zero. Shapes: all (n,)."""
+    for i in range(len(parameter)):
+        velocity[i] = velocity[i] * momentum + gradient[i] + parameter[i] * decay
+        parameter[i] -= velocity[i] * rate
+        gradient[i] = 0
+
+
+@kernel
+def adam_step(parameter, gradient, mean, square, rate, decay, mean_correction, square_correction):  # type: ignore[no-untyped-def]
+    """Do a step of Adam with betas 0.9 and 0.999 and epsilon 1e-8, and set the gradient to zero.
+
+    The corrections are 1 - 0.9**t and 1 - 0.999**t in step t.
+
+    Shapes: parameter, gradient, mean, square (n,).
+    """
+    for i in range(len(parameter)):
+        g = gradient[i] + parameter[i] * decay
+        mean[i] += (g - mean[i]) * np.float32(0.1)
+        square[i] = square[i] * np.float32(0.999) + g * g * np.float32(0.001)
+        scale = np.float32(math.sqrt(square[i] / square_correction)) + np.float32(1e-8)
+        parameter[i] -= mean[i] / mean_correction / scale * rate
+        gradient[i] = 0

@@ -1,0 +1,110 @@
+"""The arrays that the sparse engine's kernels take, and the same network as dense matrices in float64."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dynsparse.engines.sparse.arrays import BatchResults, Buffers, NetworkArrays
+
+Array = np.ndarray[Any, Any]
+
+LANES = 64
+SIZES = (12, 20, 15, 5)
+# The k of two hidden layers; 0 means ReLU.
+RELU, WINNERS = (0, 0), (6, 4)
+# Bits that a kernel should not touch.
+UNTOUCHED = 0x5555555555555555
+
+
+class DenseNetwork:
+    """A network as matrices with zeros. `arrays` returns it as the kernels take it."""
+
+    def __init__(self, sizes: tuple[int, ...] = SIZES, density: float = 0.4, seed: int = 0) -> None:
+        random = np.random.RandomState(seed)
+        self.sizes, self.ends = sizes, np.cumsum(sizes)
+        self.masks = [random.rand(n_out, n_in) < density for n_in, n_out in pairwise(sizes)]
+        for mask in self.masks:
+            # One unit without inputs, and one with all inputs.
+            mask[0], mask[1] = False, True
+        self.weights = [(random.randn(*mask.shape) * mask).astype(np.float32) for mask in self.masks]
+        self.biases = [(0.3 * random.randn(n)).astype(np.float32) for n in sizes[1:]]
+        self.unit_boost = random.uniform(0.3, 1, sum(sizes)).astype(np.float32)
+
+    def arrays(self, k: tuple[int, ...]) -> NetworkArrays:
+        """Return the network in compressed sparse rows, written with a plain loop."""
+        indptr, indices, weight = [0] * (self.sizes[0] + 1), [], []
+        for layer, before in enumerate([0, *self.ends[:-2]]):
+            for row, mask in zip(self.weights[layer], self.masks[layer], strict=True):
+                for i in np.flatnonzero(mask):
+                    indices.append(before + i)
+                    weight.append(row[i])
+                indptr.append(len(indices))
+        bias = np.concatenate([np.zeros(self.sizes[0], np.float32), *self.biases])
+        return NetworkArrays(
+            np.array(indptr), np.array(indices, np.uint32), np.array(weight, np.float32), bias, self.ends,
+            np.array(k, np.int64), self.unit_boost,
+        )  # fmt: skip
+
+    def forward(self, inputs: Array, k: tuple[int, ...], parameters: list[Tensor] | None = None) -> list[Tensor]:
+        """Compute the activations of all layers in float64. Shapes: inputs and each result (examples, units)."""
+        activations = [torch.tensor(inputs, dtype=torch.float64)]
+        parameters = self.parameters() if parameters is None else parameters
+        weights, biases = parameters[: len(self.weights)], parameters[len(self.weights) :]
+        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            x = activations[-1] @ weight.T + bias
+            if layer < len(weights) - 1:
+                boost = torch.tensor(self.unit_boost[self.ends[layer] : self.ends[layer + 1]])
+                won = (x.detach() * boost).argsort(1, descending=True)[:, : k[layer]]
+                x = x * torch.zeros_like(x).scatter(1, won, 1.0) if k[layer] else x.relu()
+            activations.append(x)
+        return activations
+
+    def parameters(self) -> list[Tensor]:
+        """Return the weights of all layers, then the biases."""
+        return [torch.tensor(each, dtype=torch.float64) for each in (*self.weights, *self.biases)]
+
+    def gradients(self, inputs: Array, labels: Array, k: tuple[int, ...]) -> tuple[Array, Array]:
+        """Compute the gradients of the mean loss by autograd, in the order of `arrays`: active weights, and biases."""
+        parameters = [each.requires_grad_() for each in self.parameters()]
+        loss = F.cross_entropy(self.forward(inputs, k, parameters)[-1], torch.tensor(labels))
+        gradients = torch.autograd.grad(loss, parameters)
+        active = [each.numpy()[mask] for each, mask in zip(gradients, self.masks, strict=False)]
+        return np.concatenate(active), np.concatenate([np.zeros(self.sizes[0]), *gradients[len(self.masks) :]])
+
+
+def new_buffers(n_units: int = sum(SIZES), n_blocks: int = 1) -> Buffers:
+    """Return buffers full of values that would be noticed in a result."""
+    return Buffers(
+        x=np.full((n_blocks, n_units, LANES), np.nan, np.float32),
+        dx=np.full((n_blocks, n_units, LANES), np.nan, np.float32),
+        boosted=np.full((n_units, LANES), 12345, np.float32),
+        passing=np.full(n_units, UNTOUCHED, np.uint64),
+    )
+
+
+def new_results(network: NetworkArrays, n_blocks: int = 0) -> BatchResults:
+    """Return gradients of zero, with the other sums full of values that would be noticed."""
+    n_units = len(network.bias)
+    return BatchResults(
+        weight_gradient=np.zeros(len(network.weight), np.float32),
+        bias_gradient=np.zeros(n_units, np.float32),
+        n_active=np.full(n_units, np.nan, np.float32),
+        activity=np.full((n_units, n_blocks), 7, np.uint64),
+    )
+
+
+def bits(words: Array) -> Array:
+    """Return True where a bit is set. Shapes: (...), uint64, to (..., 64)."""
+    return (words[..., None] >> np.arange(LANES, dtype=np.uint64)) & np.uint64(1) == 1
+
+
+def examples(n: int, n_inputs: int = SIZES[0], n_classes: int = SIZES[-1], seed: int = 1) -> tuple[Array, Array]:
+    """Draw inputs and labels."""
+    random = np.random.RandomState(seed)
+    return random.randn(n, n_inputs).astype(np.float32), random.randint(0, n_classes, n)
