@@ -18,6 +18,7 @@ from dynsparse.planning.plan import steps
 from dynsparse.results.progress import Display, Progress
 from dynsparse.results.trial_folder import TrialFolder, folder_name
 from dynsparse.results.watch import STATUS_FILE
+from dynsparse.tune.compat import actor_id, error_text, is_process_death
 from dynsparse.tune.packed_trial import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW
 from dynsparse.tune.param_space import PLACES
 from dynsparse.tune.trainable import MEMBERS, SPLIT_BY, DeviceLostError
@@ -146,8 +147,8 @@ class RecordFailures(tune.Callback):
         if goes_on_narrower(trial):
             self.to_split.append(left)
             return
-        text = text_of_error(trial)
-        if died(text):
+        text = error_text(trial)
+        if is_process_death(text):
             text = f"{text}\n{self._cause_of_death(trial.trial_id)}"
         for place in left:
             self.fail(place, text)
@@ -182,27 +183,8 @@ def reports(trial: Any, result: dict[str, Any]) -> dict[int, dict[str, Any]]:
 
 def goes_on_narrower(trial: Any) -> bool:
     """Whether an error is that of a pack of several whose process was lost: one of them may have done it."""
-    text = text_of_error(trial)
-    return len(trial.config[PLACES]) > 1 and (died(text) or DeviceLostError.__name__ in text)
-
-
-def text_of_error(trial: Any) -> str:
-    """What Ray says of the error of a trial."""
-    try:
-        return Path(trial.error_file).read_text().strip()
-    except (OSError, TypeError):
-        return "the trial failed, and Ray kept no text of the error"
-
-
-def actor_id(trial: Any) -> str:
-    """Ray's id of the actor that trains a trial of Tune; "" where Tune does not tell."""
-    actor = getattr(getattr(trial, "temporary_state", None), "ray_actor", None)
-    return actor._actor_id.hex() if actor is not None else ""
-
-
-def died(text: str) -> bool:
-    """Whether Ray's text of an error says that the process was gone, and not what its code raised."""
-    return any(sign in text.lower() for sign in ("actor died", "actor is dead", "actordiederror", "actor_died"))
+    text = error_text(trial)
+    return len(trial.config[PLACES]) > 1 and (is_process_death(text) or DeviceLostError.__name__ in text)
 
 
 def processes_ended_for_memory() -> int:

@@ -23,6 +23,7 @@ from dynsparse.results.grid_status import Failure, GridStatus, scan, version
 from dynsparse.results.lock import Lock, LockedError, check_unlocked
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import preflight
+from dynsparse.tune.compat import TUNER_FILE
 from dynsparse.tune.interrupts import Signals, StopWhenAsked
 from dynsparse.tune.pack_size import gpus_of, shared_out, widest_pack
 from dynsparse.tune.packed_trial import Job
@@ -201,9 +202,8 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
 
     try:
         at_once(begin, configs)
-        # Tune writes it again and we never read it; a damaged one must not be in its way.
-        folder.delete("tuner.pkl")
-        folder.sub(OF_PACKS).delete("tuner.pkl")
+        folder.delete(TUNER_FILE)
+        folder.sub(OF_PACKS).delete(TUNER_FILE)
     except OSError as error:
         raise preflight.cannot_be_written(folder, error) from error
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from ray import tune
 
+from dynsparse.tune.compat import stop_tune
+
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -73,15 +75,11 @@ class Signals:
             raise KeyboardInterrupt
         self._first = number
         os.write(2, b"\nstopping; once more ends it at once\n")
+        # Tune stops politely at SIGUSR1; its own handlers would tell nobody which signal came.
         stop_tune()
 
     def _wait(self, number: int, frame: Any) -> None:
         """Before Tune listens to SIGUSR1: `StopWhenAsked` says it again."""
-
-
-def stop_tune() -> None:
-    """Tune's own handlers tell nobody which signal came; it also stops politely at this one."""
-    os.kill(os.getpid(), signal.SIGUSR1)
 
 
 class StopWhenAsked(tune.Callback):

@@ -14,19 +14,12 @@ from contextlib import contextmanager
 import ray
 
 from dynsparse.experiment import ExperimentError
+from dynsparse.tune.compat import LOCAL_RAY_ENVIRONMENT, TUNE_ENVIRONMENT, TUNE_LOGGERS, is_start_timeout
 
 # How often the head of a cluster is asked for a sign of life, and after how many silences it is taken for lost.
 ASK_SECONDS, SILENCES = 5.0, 4
 # How often a Ray of our own is started before it is given up.
 STARTS = 3
-# For a Ray of our own, where the user's environment does not say otherwise.
-SETTINGS = {
-    # Ray's monitor of memory ends whichever trial came last, and all of Tune with it. Without it the kernel ends the
-    # process that takes most, workers first, and the others go on.
-    "RAY_memory_monitor_refresh_ms": "0",
-    # What a trial has freed goes back to the system; a worker would otherwise grow by a fifth in some hundred trials.
-    "MALLOC_MMAP_THRESHOLD_": str(4 * 2**20),
-}
 
 
 @contextmanager
@@ -47,8 +40,8 @@ def start_ray(address: str | None) -> None:
     """Raises: ExperimentError if an address is given and nobody answers there."""
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address == "local":
-        theirs = {name: os.environ[name] for name in SETTINGS if name in os.environ}
-        with _environment({**SETTINGS, **theirs}):
+        theirs = {name: os.environ[name] for name in LOCAL_RAY_ENVIRONMENT if name in os.environ}
+        with _environment({**LOCAL_RAY_ENVIRONMENT, **theirs}):
             _start_own()
         return
     try:
@@ -70,7 +63,7 @@ def _start_own() -> None:
             return
         except Exception as error:  # Ray raises a bare one here
             ray.shutdown()
-            if "timed out during startup" not in str(error):
+            if not is_start_timeout(error):
                 raise
             if not tries_left:
                 raise ExperimentError(
@@ -122,21 +115,12 @@ def _watched_head() -> Iterator[None]:
 @contextmanager
 def quiet_tune() -> Iterator[None]:
     """Tune without what it does unasked, and as it was again afterwards: other runs of this process are not ours."""
-    ours = {
-        # Its default callbacks write TensorBoard files for each trial, which takes longer than small epochs do.
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        # Signals are ours: see Signals.
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        # Its newer output prints a box of settings whatever it is told.
-        "RAY_AIR_NEW_OUTPUT": "0",
-    }
-    # A trial that fails, and a store that is silent, are reported by us, once and in a line.
-    loggers = [logging.getLogger(name) for name in ("ray.tune", "ray.train")]
+    loggers = [logging.getLogger(name) for name in TUNE_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with _environment(ours):
+        with _environment(TUNE_ENVIRONMENT):
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ray import tune
-from ray.exceptions import OutOfMemoryError
 
 from dynsparse.config import Config
 from dynsparse.experiment import axes
@@ -20,6 +18,7 @@ from dynsparse.planning.packs import group_into_packs
 from dynsparse.results.grid_status import scan
 from dynsparse.results.trial_folder import State, folder_name
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
+from dynsparse.tune.compat import largest_memory_kill
 from dynsparse.tune.interrupts import Signals
 from dynsparse.tune.packed_trial import Job
 from dynsparse.tune.param_space import PACK, space
@@ -68,7 +67,7 @@ class Launch:
                 print(f"\nthe run ends here: {error} (in {where}); what is written is kept", file=sys.stderr)
                 return
             except RuntimeError as error:
-                ended = _ended_for_memory(error)
+                ended = largest_memory_kill(error)
                 places = failures.trials_of(ended[0]) if ended else []
                 if ended is None or not places:
                     raise
@@ -122,11 +121,3 @@ def _dirname(configs: Sequence[Config]) -> str:
     """The name of the folder in which Tune notes something: of a trial its own."""
     names = [folder_name(config) for config in configs]
     return names[0] if len(names) == 1 else f"pack_{hashlib.sha256(','.join(names).encode()).hexdigest()[:12]}"
-
-
-def _ended_for_memory(error: BaseException | None) -> tuple[str, float] | None:
-    """Of the actors that Ray's memory monitor has ended the one that took most: its id, and how many GB it took."""
-    while error is not None and not isinstance(error, OutOfMemoryError):
-        error = error.__cause__
-    ended = re.findall(r"Selected to kill: \(Actor\((\w+)\).*?actual memory used=([\d.]+)GB", str(error))
-    return max(((actor, float(used)) for actor, used in ended), key=lambda each: each[1], default=None)
