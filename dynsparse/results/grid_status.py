@@ -14,6 +14,7 @@ from typing import Any
 from dynsparse.config import Config
 from dynsparse.experiment import axes
 from dynsparse.io.storage import Folder
+from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 
 SCAN_THREADS = 32
@@ -88,7 +89,7 @@ class GridStatus:
             "to run": len(self.in_state(State.NEW)),
         }
         parts = [f"{count} {status}" for status, count in counts.items() if count]
-        lines = [f"{len(self.trials)} trial{'s' * (len(self.trials) != 1)}: {', '.join(parts)}"]
+        lines = [f"{plural(len(self.trials), 'trial')}: {', '.join(parts)}"]
         if self.others:
             lines.append(f"{len(self.others)} more trials in the folder are not in the grid; they are left unchanged")
         versions = {each.version for each in self.trials if each.version is not None}
@@ -101,8 +102,15 @@ class GridStatus:
         return "\n".join(lines)
 
 
-def scan(folder: Folder, configs: Sequence[Config]) -> GridStatus:
-    """Return the status of a grid in a folder. Raises: OSError if the storage fails."""
+def scan(folder: Folder, configs: Sequence[Config], previous: GridStatus | None = None) -> GridStatus:
+    """Return the status of a grid in a folder. Raises: OSError if the storage fails.
+
+    Args:
+        folder: the experiment's folder.
+        configs: the trials of the grid.
+        previous: an earlier scan of this folder. Its complete trials are not read again if their mark and rows exist.
+    """
+    complete = {each.config: each for each in previous.trials if each.state is State.COMPLETE} if previous else {}
     present = {name for name in folder.names() if name.startswith("trial_")}
 
     def look(config: Config) -> TrialStatus:
@@ -110,6 +118,8 @@ def scan(folder: Folder, configs: Sequence[Config]) -> GridStatus:
         if name not in present:
             return TrialStatus(config, State.NEW, None, None, [])
         trial = TrialFolder(folder.sub(name))
+        if config in complete and trial.has_mark():
+            return complete[config]
         state, error, about = trial.state(), trial.error(), trial.about()
         if state is State.COMPLETE:
             trial.check_other_files()

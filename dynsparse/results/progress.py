@@ -119,6 +119,11 @@ class Display:
         stream.flush()
 
 
+def plural(n: int, noun: str) -> str:
+    """Return "1 trial" or "2 trials"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def format_duration(seconds: float) -> str:
     """Format seconds as hours, minutes and seconds, like 0:02:05."""
     whole = round(seconds)

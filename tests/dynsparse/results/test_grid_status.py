@@ -1,0 +1,77 @@
+"""A scan that is updated reads again what was not complete, and believes no mark whose files are gone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.packed_trials import SMALL
+
+from dynsparse.config import Config
+from dynsparse.io.storage import open_folder
+from dynsparse.results.grid_status import scan
+from dynsparse.results.trial_folder import State, TrialFolder, folder_name
+
+CONFIGS = [Config.of({**SMALL, "seed": seed}) for seed in range(4)]
+ROW = {"val_acc": 0.5, "training_iteration": 1, "done": True}
+
+
+def complete(trial):
+    trial.append(ROW, rows_before=0)
+    trial.write_csv([ROW])
+    trial.complete(1)
+
+
+@pytest.fixture
+def trials(tmp_path):
+    """Four trials: two complete, one started, one new."""
+    trials = [TrialFolder(open_folder(str(tmp_path / folder_name(config)))) for config in CONFIGS]
+    for trial, config in zip(trials[:3], CONFIGS, strict=False):
+        trial.begin(config, {"version": "1", "engine": "sparse"})
+    complete(trials[0]), complete(trials[1])
+    trials[2].append({**ROW, "done": False}, rows_before=0)
+    return trials
+
+
+def states(status):
+    return [each.state for each in status.trials]
+
+
+def test_what_was_not_complete_is_read_again(tmp_path, trials):
+    folder = open_folder(str(tmp_path))
+    first = scan(folder, CONFIGS)
+    assert states(first) == [State.COMPLETE, State.COMPLETE, State.STARTED, State.NEW]
+    complete(trials[3])
+    trials[2].fail("ValueError: no")
+    again = scan(folder, CONFIGS, previous=first)
+    assert states(again) == [State.COMPLETE, State.COMPLETE, State.FAILED, State.COMPLETE]
+    assert again.trials[2].error == "ValueError: no"
+    assert again.trials[0] is first.trials[0], "not read again"
+    assert again == scan(folder, CONFIGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "state"), [("", State.NEW), ("complete.json", State.STARTED), ("result.json", State.NEW)]
+)
+def test_a_complete_trial_that_was_deleted_meanwhile_is_not_complete(tmp_path, trials, name, state):
+    folder = open_folder(str(tmp_path))
+    first = scan(folder, CONFIGS)
+    path = tmp_path / folder_name(CONFIGS[1]) / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    again = scan(folder, CONFIGS, previous=first)
+    assert states(again) == [State.COMPLETE, state, State.STARTED, State.NEW]
+
+
+def test_a_file_in_the_place_of_a_complete_trial_is_not_complete(tmp_path, trials):
+    folder = open_folder(str(tmp_path))
+    first = scan(folder, CONFIGS)
+    path = Path(tmp_path, folder_name(CONFIGS[0]))
+    shutil.rmtree(path)
+    path.write_text("no folder")
+    assert states(scan(folder, CONFIGS, previous=first))[0] is State.NEW
+
+
+def test_a_grid_that_has_grown_is_read_where_it_is_new(tmp_path, trials):
+    folder = open_folder(str(tmp_path))
+    first = scan(folder, CONFIGS[:1])
+    again = scan(folder, CONFIGS, previous=first)
+    assert again.trials[0] is first.trials[0] and again == scan(folder, CONFIGS)
