@@ -17,7 +17,8 @@ from tabulate import tabulate
 
 from dynsparse.config import Config
 from dynsparse.training.trainer import Trainer
-from dynsparse.tune.trainable import Job, SparseTrial
+from dynsparse.tune.packed_trial import WorkerOptions
+from dynsparse.tune.trainable import SparseTrial
 
 
 def main():
@@ -33,7 +34,7 @@ def main():
 
         class Trial(SparseTrial):
             def setup(self, config):
-                super().setup(config, Job(str(Path(folder))))
+                super().setup(config, WorkerOptions(str(Path(folder))))
 
         alone, durable = Trainer([config]), Trial(config.values())
         seconds = {"with": [], "without": []}

@@ -1,4 +1,4 @@
-"""What is typed on the command line: settings, an experiment's file, a folder of results; and how it is refused."""
+"""Arguments that several commands share: settings, experiment files and results folders; and their errors."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 class Setting(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
-    """KEY=VALUE or KEY=VALUE,VALUE,...; values as Python writes them, any other text is a string."""
+    """KEY=VALUE or KEY=VALUE,VALUE,...; values are Python literals, and any other text is a string."""
 
     name = "KEY=VALUE[,VALUE...]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """(key, values)."""
+        """Return (key, values)."""
         if isinstance(value, tuple):
             return value
         key, equals, text = value.partition("=")
         if not equals or not key or not text:
-            self.fail(f"{value!r} is not KEY=VALUE, for example on_perc=0.05,0.1", param, ctx)
+            self.fail(f"A setting must be KEY=VALUE, for example on_perc=0.05,0.1, got {value!r}.", param, ctx)
         parts = split_outside_brackets(text)
         if not all(part.strip() for part in parts):
             self.fail(
-                f"{value!r} has an empty value before or after a comma; take the comma away, or write '' for an "
-                "empty text",
+                f"{value!r} has an empty value before or after a comma. Remove the comma, or write '' for an empty "
+                "string.",
                 param,
                 ctx,
             )
@@ -39,7 +39,7 @@ class Setting(click.ParamType):  # type: ignore[type-arg]  # not generic in clic
 
 
 def literal(text: str) -> Any:
-    """The Python value that a text writes; true, false and null count, and other text is itself."""
+    """Return the Python literal of a text. true, false, null and none are accepted; other text is returned as it is."""
     text = text.strip()
     words = {"true": True, "false": False, "null": None, "none": None}
     if text.lower() in words:
@@ -51,7 +51,7 @@ def literal(text: str) -> Any:
 
 
 def split_outside_brackets(text: str) -> list[str]:
-    """Split at the commas that stand in no bracket: "(300,100),(100,)" is two values."""
+    """Split at commas outside brackets: "(300,100),(100,)" is two values."""
     parts, depth = [""], 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
@@ -63,12 +63,12 @@ def split_outside_brackets(text: str) -> list[str]:
 
 
 class Grouped(click.Command):
-    """A command whose help puts options under headings; those that are in no group come first."""
+    """A command whose help shows options under headings. Options without a group come first."""
 
     groups: Mapping[str, Sequence[click.Parameter]] = {}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The sections of the help."""
+        """Write the sections of the help."""
         grouped = [each for group in self.groups.values() for each in group]
         rest = [each for each in self.get_params(ctx) if each not in grouped and isinstance(each, click.Option)]
         for heading, group in {"Options": rest, **self.groups}.items():
@@ -77,7 +77,7 @@ class Grouped(click.Command):
 
 
 class Refusal(click.ClickException):
-    """Bad input: the message names the thing and the fix. Exit code 2."""
+    """Bad input. The message says what is wrong and how to fix it. Exit code 2."""
 
     exit_code = 2
 
@@ -89,18 +89,18 @@ set_option = click.option(
     "settings",
     multiple=True,
     type=Setting(),
-    help="Replace a key of the space; several values are an axis.",
+    help="Set a key of the experiment; several values are an axis of the grid.",
 )
 
 
 def checked(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Experiment, list[Config]]:
-    """The experiment of a file and its trials. Raises: Refusal."""
+    """Return the experiment of a file and its trials. Raises: Refusal."""
     from dynsparse.experiment import load_experiment
 
     names = [name for name, _ in settings]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise Refusal(f"--set {', '.join(sorted(twice))} is given twice; write all its values in one: KEY=A,B")
+        raise Refusal(f"--set {', '.join(sorted(twice))} is given twice. Give all values at once: --set KEY=A,B.")
     try:
         experiment = load_experiment(file)
         return experiment, experiment.configs(dict(settings))
@@ -109,7 +109,12 @@ def checked(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Exper
 
 
 def loaded(folder: str, *, metric: str | None = None) -> Any:
-    """The DataFrame of a results' folder, with a column that is asked for; damaged files are named. Raises: Refusal."""
+    """Return the DataFrame of a results folder, and print its damaged files. Raises: Refusal.
+
+    Args:
+        folder: path or URI of the folder.
+        metric: a column to load beside the usual ones.
+    """
     import analysis
 
     path = folder if "://" in folder else Path(folder).expanduser()
@@ -117,7 +122,7 @@ def loaded(folder: str, *, metric: str | None = None) -> Any:
         df = analysis.load(path)
         found = analysis.issues(df)
         if metric is not None and metric not in df:
-            # Only metrics with "acc" in their name are columns of their own accord; val_loss_min is asked for here.
+            # Only metrics with "acc" in their name are loaded by default.
             df = analysis.load(path, [*analysis.logged(df), re.sub(r"_((max|min)(_epoch)?|median|last)$", "", metric)])
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
@@ -127,7 +132,7 @@ def loaded(folder: str, *, metric: str | None = None) -> Any:
 
 
 def rows_of(folder: str, of: str) -> Any:
-    """The DataFrame in which a row is what `of` says: a sparsity of a sweep, a round, a ticket. Raises: Refusal."""
+    """Return a DataFrame with one row per sparsity of a sweep, round or ticket, as `of` says. Raises: Refusal."""
     import analysis
 
     make = {"sweeps": analysis.sweeps, "rounds": analysis.rounds, "tickets": analysis.tickets}[of]
@@ -138,7 +143,7 @@ def rows_of(folder: str, of: str) -> Any:
 
 
 def warn_of_studies(df: Any, of: str) -> None:
-    """Say so where a trial's best epoch is not what its study asks for."""
+    """Print a note if the best epoch of a trial does not answer the question of its study."""
     studies = set(df["study"].dropna()) if "study" in df else set()
     for study, rows, what in [
         ("sweep", "sweeps", "trained networks and pruned ones"),
@@ -146,19 +151,19 @@ def warn_of_studies(df: Any, of: str) -> None:
     ]:
         if of == "trials" and study in studies:
             note = f"a trial with study={study!r} counts {what} together"
-            click.echo(f"note: {note}; dynsparse table --of {rows} tells them apart", err=True)
+            click.echo(f"note: {note}; use dynsparse table --of {rows} to see them separately", err=True)
 
 
 def chosen(df: Any, where: str | None) -> Any:
-    """The rows for which an expression holds. Raises: ValueError, naming the expression."""
+    """Return the rows for which an expression is true. Raises: ValueError that names the expression."""
     if where is None:
         return df
     try:
         holds = df.eval(where)
-    except Exception as error:  # whatever the expression made pandas raise
+    except Exception as error:  # pandas raises many kinds
         raise ValueError(f"--where {where!r} does not work: {error}") from error
     if str(getattr(holds, "dtype", None)) not in ("bool", "boolean"):
-        raise ValueError(f"--where {where!r} is no condition; write one, such as 'on_perc == 0.1'")
+        raise ValueError(f"--where {where!r} is not a condition. Write one such as 'on_perc == 0.1'.")
     if not holds.any():
-        raise ValueError(f"--where {where!r} leaves no trial of {len(df)}")
+        raise ValueError(f"--where {where!r} leaves no trial of {len(df)}. Relax the condition.")
     return df[holds]

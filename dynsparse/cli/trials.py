@@ -1,4 +1,4 @@
-"""The commands that are about trials to run: show, run, watch, keys."""
+"""Commands for grids and runs: show, run, watch, keys."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dynsparse.cli.parsing import Refusal, checked, file_argument, folder_argument, set_option
+from dynsparse.results.progress import plural
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
@@ -22,12 +23,12 @@ RERUN_COMMAND = "DYNSPARSE_RERUN_COMMAND"
 
 
 class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
-    """auto, off, or the number of trials."""
+    """A pack size: auto, off, or a number of trials."""
 
     name = "auto|off|N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """ "auto", "off" or a number."""
+        """Return "auto", "off" or a number."""
         from dynsparse.planning.packs import parse_pack
 
         try:
@@ -40,17 +41,17 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
 @file_argument
 @set_option
 def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
-    """Count the trials of an experiment FILE, and list what they differ in. Trains nothing, starts no Ray."""
+    """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
     from dynsparse.experiment import axes, same_trials
     from dynsparse.planning.plan import keys_read
 
     experiment, configs = checked(file, settings)
     varying = axes(configs)
     click.echo(f"{experiment.name}: {experiment.question}\n")
-    steps = ", ".join(dict.fromkeys(what_a_trial_does(config) for config in configs))
+    steps = ", ".join(dict.fromkeys(trial_length(config) for config in configs))
     click.echo(f"{plural(len(configs), 'trial')} of {steps}")
     for name, values in varying.items():
-        note = "   (has no effect; meant so)" if name in experiment.inert else ""
+        note = "   (no effect; listed as inert)" if name in experiment.inert else ""
         click.echo(f"  {name:<24} {', '.join(map(str, values))}{note}")
     click.echo("\nthe same in all trials")
     read = frozenset().union(*(keys_read(config) for config in configs))
@@ -62,44 +63,48 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
     groups = same_trials(configs)
     if groups:
         spare = sum(len(group) - 1 for group in groups)
-        click.echo(f"\n{plural(spare, 'trial')} would train again what another trial trains:")
+        click.echo(f"\n{plural(spare, 'trial')} would repeat the training of another trial:")
         for name, group in {", ".join(axes(group)): group for group in groups}.items():
             alike = [g for g in groups if ", ".join(axes(g)) == name]
-            click.echo(f"  {plural(len(alike), 'group')} differ only in {name}, which they do not read; for example")
+            click.echo(f"  {plural(len(alike), 'group')} differ only in {name}, which they do not read, for example")
             click.echo(f"    {', '.join(f'{k}={getattr(group[0], k)}' for k in varying if k not in axes(group))}")
 
 
 @click.command()
 @file_argument
 @set_option
-@click.option("--storage", default="results", show_default=True, help="Folder, or what else Ray takes (s3://...).")
-@click.option("--name", help="Name of the folder in the storage; the experiment's own if not given.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N trials.", metavar="N")
-@click.option("--fresh", is_flag=True, help="Start over in a new folder, instead of going on in this one.")
+@click.option(
+    "--storage", default="results", show_default=True, help="Folder or URI (s3://bucket/folder) for the results."
+)
+@click.option("--name", help="Name of the folder in the storage. Default: the experiment's name.")
+@click.option("--limit", type=click.IntRange(min=1), help="Run only the first N trials of the grid.", metavar="N")
+@click.option("--fresh", is_flag=True, help="Start over in a new folder instead of resuming.")
 @click.option("--retry-failed", is_flag=True, help="Run the failed trials again.")
 @click.option(
-    "--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), help="CPUs that Ray sets aside for each trial."
+    "--cpus-per-trial", type=click.FloatRange(min=0, min_open=True), help="CPUs that Ray reserves for each trial."
 )
-@click.option("--gpus-per-trial", type=click.FloatRange(min=0), help="GPUs, likewise; may be a fraction.")
+@click.option(
+    "--gpus-per-trial", type=click.FloatRange(min=0), help="GPUs that Ray reserves for each trial; may be a fraction."
+)
 @click.option("--pack", default="auto", show_default=True, type=Pack(), metavar="auto|off|N",
-              help="Train up to N trials together in one process, which then has the CPUs and GPUs of one trial. auto: "
-              "on a GPU as many as go together; on a CPU each by itself.")  # fmt: skip
+              help="Train up to N trials together in one process, which gets the CPUs and GPUs of one trial. auto: on "
+              "GPUs as many as fit, on CPUs each trial alone.")  # fmt: skip
 @click.option("--max-failures", default=3, show_default=True, type=click.IntRange(min=0), metavar="N",
-              help="How often a trial may die and be continued before it has failed.")  # fmt: skip
+              help="How often a trial may die and resume before it has failed.")  # fmt: skip
 @click.option("--checkpoint-epochs", default=5, show_default=True, type=click.IntRange(min=1), metavar="N",
-              help="Epochs from one checkpoint of a trial to the next.")  # fmt: skip
+              help="Epochs between two checkpoints of a trial.")  # fmt: skip
 @click.option("--epoch-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
-              help="An epoch that takes longer is taken to hang: its process is ended.")  # fmt: skip
+              help="Kill the process of an epoch that takes longer than S seconds.")  # fmt: skip
 @click.option("--trial-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
-              help="A trial that takes longer fails.")  # fmt: skip
-@click.option("--address", help="A Ray cluster; without it, RAY_ADDRESS or a Ray of its own on this machine.")
-@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's event files as well.")
+              help="Let a trial that takes longer than S seconds fail.")  # fmt: skip
+@click.option("--address", help="Address of a Ray cluster. Default: RAY_ADDRESS, or a local Ray.")
+@click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard.")
 def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **options: Any) -> None:
     """Train the trials of an experiment FILE with Ray Tune.
 
-    Typed again it goes on where it was: what is complete stays, what has begun continues from its last checkpoint.
+    Rerun the same command to resume: complete trials stay, unfinished ones resume from their last checkpoint.
 
-    Exit code: 0 if every trial of the grid is complete, 1 if one is not, 2 for bad input, 130 or 143 if it was stopped.
+    Exit code: 0 if all trials of the grid are complete, 1 if not, 2 for bad input, 130 or 143 if the run was stopped.
     """
     experiment, configs = checked(file, settings)
     from dynsparse import tune
@@ -108,7 +113,7 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
 
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
     try:
-        outcome = tune.run(experiment, storage, overrides=dict(settings), **options)
+        outcome = tune.run_grid(experiment, configs, tune.RunOptions(storage=storage, **options))
     except (ValueError, OSError, DataError, LockedError) as error:
         raise Refusal(str(error)) from error
     show_outcome(outcome, configs, experiment.metric)
@@ -120,15 +125,15 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
 
 
 def again(file: str) -> str:
-    """The command that was typed, without what would start over."""
+    """Return the command that resumes this run: the typed command without --fresh."""
     words = [word for word in sys.argv[1:] if word != "--fresh"]
-    # An experiment file that runs as a script was typed without these two.
+    # An experiment file that is run as a script is typed without "run" and its own name.
     command = ["dynsparse", *([] if words[:1] == ["run"] else ["run", file]), *words]
     return os.environ.get(RERUN_COMMAND) or shlex.join(command)
 
 
 def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:
-    """What became of a run, where its results are, and the next command to type."""
+    """Print the result of a run, its folder, and the next command to type."""
     from dynsparse.experiment import axes
     from dynsparse.results.progress import format_duration
 
@@ -147,7 +152,7 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
             click.echo(f"  ... and {len(outcome.failures) - SHOWN_FAILURES} more")
         click.echo(f"all of them:  dynsparse failures {path}")
     varying = [name for name in axes(configs) if name != "seed"]
-    # Where a trial prunes after its training, its best epoch is no answer.
+    # If a trial prunes after its training, its best epoch does not answer the question.
     of = {"sweep": " --of sweeps", "ticket": " --of tickets"}.get(configs[0].study, "")
     if configs[0].study == "sweep":
         varying, metric = [*varying, "pruning", "sparsity"], "val_acc"
@@ -158,9 +163,9 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
 
 @click.command()
 @folder_argument
-@click.option("--once", is_flag=True, help="Print one line and end.")
+@click.option("--once", is_flag=True, help="Print one line and exit.")
 def watch(folder: str, once: bool) -> None:
-    """Follow a run that another process does in DIR, until it ends."""
+    """Follow the progress of a run in DIR until it ends."""
     from dynsparse.results.watch import follow
 
     try:
@@ -185,15 +190,10 @@ def keys() -> None:
             click.echo(f"    read by {choice}: {', '.join(values)}")
 
 
-def what_a_trial_does(config: Config) -> str:
-    """30 epochs; or, where it is not each epoch that gives a row: 30 epochs (50 rows)."""
+def trial_length(config: Config) -> str:
+    """Return the length of a trial: "30 epochs", or "30 epochs (50 rows)" if the numbers differ."""
     from dynsparse.planning.plan import steps
 
     all_steps = steps(config)
     n_epochs = sum(step.train for step in all_steps)
-    return f"{n_epochs} epochs" + (f" ({len(all_steps)} rows)" if len(all_steps) != n_epochs else "")
-
-
-def plural(n: int, noun: str) -> str:
-    """1 trial, 2 trials."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return plural(n_epochs, "epoch") + (f" ({plural(len(all_steps), 'row')})" if len(all_steps) != n_epochs else "")

@@ -1,11 +1,15 @@
-"""Trials on Ray Tune. Only this room and that of clusters import ray."""
+"""Runs the trials of an experiment on Ray Tune: options and checks, the workers, and the driver with its callbacks.
+
+Only this room and `cluster` import ray. What depends on private parts of Ray is in `compat`.
+"""
 
 import os
 
-# Telemetry is off unless the user asks for it. Ray reads this when it is imported.
+# Ray reads this when it is imported: usage reports are off unless the user turns them on.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-from dynsparse.tune.driver import Outcome, run
+from dynsparse.tune.driver import Outcome, run, run_grid
+from dynsparse.tune.options import RunOptions
 from dynsparse.tune.trainable import SparseTrial
 
-__all__ = ["Outcome", "SparseTrial", "run"]
+__all__ = ["Outcome", "RunOptions", "SparseTrial", "run", "run_grid"]

@@ -1,4 +1,4 @@
-"""What happens in the driver as trials go on: progress is shown and written, and ends for good are recorded."""
+"""Callbacks of the driver: they show and store the progress of the run, and record the trials that failed."""
 
 from __future__ import annotations
 
@@ -19,78 +19,82 @@ from dynsparse.results.progress import Display, Progress
 from dynsparse.results.trial_folder import TrialFolder, folder_name
 from dynsparse.results.watch import STATUS_FILE
 from dynsparse.tune.compat import actor_id, error_text, is_process_death
-from dynsparse.tune.packed_trial import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW
-from dynsparse.tune.param_space import PLACES
-from dynsparse.tune.trainable import MEMBERS, SPLIT_BY, DeviceLostError
+from dynsparse.tune.param_space import INDICES
+from dynsparse.tune.reports import PackReport
+from dynsparse.tune.trainable import DeviceLostError
 
 STATUS_SECONDS = 2.0
 
 
 class ShowProgress(tune.Callback):
-    """Tune's own output engine ignores a reporter that is passed in, so the progress line is a callback.
+    """Shows the progress line, and writes status.json for other processes. It counts trials, not packs.
 
-    Beside the line it keeps status.json, for another process to watch. It counts trials, however many are in a pack.
+    Tune's output engine ignores a progress reporter that is passed in, so this is a callback.
     """
 
-    def __init__(self, folder: Folder, configs: Sequence[Config], n_done: int) -> None:
+    def __init__(self, folder: Folder, configs: Sequence[Config], n_complete: int) -> None:
         self._n_rows = [len(steps(config)) for config in configs]
-        self._progress = Progress(len(configs) + n_done, sum(self._n_rows), done=n_done)
+        self._progress = Progress(len(configs) + n_complete, sum(self._n_rows), done=n_complete)
         self._display = Display(self._progress)
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
-        self._ended: set[int] = set()  # places
-        self._running: set[int] = set()  # likewise
-        self._told: set[str] = set()  # why trials were cut off
+        self._ended: set[int] = set()  # indices of trials
+        self._running: set[int] = set()  # indices of trials
+        self._interruptions: set[str] = set()  # the reasons that were shown
         self._written_at = 0.0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count its trials as running."""
-        self._running |= set(trial.config[PLACES])
+        """Count the trials of the pack as running."""
+        self._running |= set(trial.config[INDICES])
         self._update()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Count an epoch, and the trials that end with it: complete, or for a reason of their own."""
-        for place, report in reports(trial, result).items():
-            name = self._names[place]
-            has_diverged = not math.isfinite(report.get("train_loss", 0.0))
-            self._progress.add_epoch(name, report[ROW], None if has_diverged else report.get(self._progress.metric))
-            for damage in report.get(DAMAGE, []):
+        """Count a row of each trial, and the trials that have ended."""
+        pack = PackReport.from_result(result, trial.config[INDICES])
+        for index, report in pack.trials.items():
+            name = self._names[index]
+            has_diverged = not math.isfinite(report.row.get("train_loss", 0.0))
+            self._progress.add_epoch(
+                name, report.n_rows, None if has_diverged else report.row.get(self._progress.metric)
+            )
+            for damage in report.damage:
                 print(f"\ndamaged: {name}/{damage}", file=sys.stderr)
-            if CUT_OFF_BY in report and report[CUT_OFF_BY] not in self._told:
-                self._told.add(report[CUT_OFF_BY])
-                print(f"\n{name} is cut off: {report[CUT_OFF_BY]}", file=sys.stderr)
-            if report["done"]:
-                self._end(place, failed=ENDED_BY in report)
-        if SPLIT_BY in result:
-            print(f"\na pack goes on as two halves, to find out whose fault it is: {result[SPLIT_BY]}", file=sys.stderr)
+            if report.interruption is not None and report.interruption not in self._interruptions:
+                self._interruptions.add(report.interruption)
+                print(f"\n{name} was interrupted: {report.interruption}", file=sys.stderr)
+            if report.done:
+                self._end(index, failed=not report.is_complete)
+        if pack.split_reason is not None:
+            print(f"\nsplitting a pack into halves to find the failing trial: {pack.split_reason}", file=sys.stderr)
         self._update()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count its trials as waiting: its process is gone, and another may have to wait for room."""
-        self._running -= set(trial.config[PLACES])
+        """Count the trials of the pack as waiting for a new worker."""
+        self._running -= set(trial.config[INDICES])
         self._update()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count a failed trial; no more tries are left to it, and its folder says so."""
-        self._running -= set(trial.config[PLACES])
-        for place in [] if goes_on_narrower(trial) else trial.config[PLACES]:
-            self._end(place, failed=True)
+        """Count the trials of the pack as failed, unless it continues in smaller packs."""
+        self._running -= set(trial.config[INDICES])
+        if not must_be_split(trial):
+            for index in trial.config[INDICES]:
+                self._end(index, failed=True)
         self._update()
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        """Show where it ended."""
+        """Show the last progress line."""
         self._progress.running = 0
         self._display.show(last=True)
         self._write(running=False)
 
-    def _end(self, place: int, *, failed: bool) -> None:
-        # Once: a pack that is continued tells again of those that have ended.
-        if place not in self._ended:
-            self._ended.add(place)
-            self._running.discard(place)
-            self._progress.end_trial(self._names[place], self._n_rows[place], failed=failed)
+    def _end(self, index: int, *, failed: bool) -> None:
+        # A pack that is resumed reports again the trials that have ended.
+        if index not in self._ended:
+            self._ended.add(index)
+            self._running.discard(index)
+            self._progress.end_trial(self._names[index], self._n_rows[index], failed=failed)
 
     def _update(self) -> None:
         self._progress.running = len(self._running)
@@ -103,92 +107,88 @@ class ShowProgress(tune.Callback):
         try:
             self._folder.replace(STATUS_FILE, json.dumps(self._progress.status(running=running)).encode())
         except OSError:
-            # An exception here would end the whole run; the trials themselves report a storage that fails.
+            # An exception here would end the whole run. The trials themselves report that the storage fails.
             return
 
 
 class RecordFailures(tune.Callback):
-    """Writes why a trial ended for good into its folder: its own process may be dead.
+    """Writes the error of a failed trial to its folder, because its worker may be dead.
 
-    A pack of several whose process died is no failure yet: `to_split` has the packs that are to go on as narrower ones.
+    If the worker of a pack of several trials died, no trial has failed yet: `to_split` lists these packs, which
+    continue in smaller packs.
     """
 
     def __init__(self, folder: Folder, configs: Sequence[Config], epoch_seconds: float | None = None) -> None:
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
         self._epoch_seconds = epoch_seconds
-        self._actors: dict[str, list[int]] = {}  # which trials Ray's actor of this id has, or had last
-        self._heard: dict[str, float] = {}  # when a trial of Tune was last heard of
-        self._kills: dict[str, int] = {}  # how many processes the kernel had ended when it started
-        self._ended: set[int] = set()  # places
+        self._actors: dict[str, list[int]] = {}  # id of an actor to the indices of the trials that it trained last
+        self._reported_at: dict[str, float] = {}  # id of a Tune trial to the time of its last sign of life
+        self._memory_kills: dict[str, int] = {}  # id of a Tune trial to the memory kills before it started
+        self._ended: set[int] = set()  # indices of trials
         self.to_split: list[list[int]] = []
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note its process; also each time that the trial is continued."""
-        self._actors[actor_id(trial)] = trial.config[PLACES]
-        self._heard[trial.trial_id], self._kills[trial.trial_id] = time.monotonic(), processes_ended_for_memory()
+        """Note the actor of the pack, also when the pack is resumed."""
+        self._actors[actor_id(trial)] = trial.config[INDICES]
+        self._reported_at[trial.trial_id] = time.monotonic()
+        self._memory_kills[trial.trial_id] = count_memory_kills()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Note that it lives, and which of its trials have ended."""
-        self._heard[trial.trial_id] = time.monotonic()
-        self._ended |= {place for place, report in reports(trial, result).items() if report["done"]}
+        """Note the time, and the trials that have ended."""
+        self._reported_at[trial.trial_id] = time.monotonic()
+        pack = PackReport.from_result(result, trial.config[INDICES])
+        self._ended |= {index for index, report in pack.trials.items() if report.done}
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tell of it."""
-        places = trial.config[PLACES]
-        who = self._names[places[0]] if len(places) == 1 else f"a pack of {len(places)} trials"
-        print(f"\n{who} died and goes on from its last checkpoint (retry {trial.num_failures})", file=sys.stderr)
+        """Report that the worker died and the pack resumes."""
+        indices = trial.config[INDICES]
+        who = self._names[indices[0]] if len(indices) == 1 else f"a pack of {len(indices)} trials"
+        print(f"\n{who} died and resumes from its last checkpoint (retry {trial.num_failures})", file=sys.stderr)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Write error.txt and failed.json."""
-        left = [place for place in trial.config[PLACES] if place not in self._ended]
-        if goes_on_narrower(trial):
+        """Write error.txt and failed.json of each trial of the pack that has not ended."""
+        left = [index for index in trial.config[INDICES] if index not in self._ended]
+        if must_be_split(trial):
             self.to_split.append(left)
             return
         text = error_text(trial)
         if is_process_death(text):
             text = f"{text}\n{self._cause_of_death(trial.trial_id)}"
-        for place in left:
-            self.fail(place, text)
+        for index in left:
+            self.fail(index, text)
 
     def _cause_of_death(self, trial_id: str) -> str:
-        if processes_ended_for_memory() > self._kills.get(trial_id, 0):
-            return "OutOfMemoryError: the trial's process was ended when the machine had no more memory"
-        silence = time.monotonic() - self._heard.get(trial_id, time.monotonic())
+        if count_memory_kills() > self._memory_kills.get(trial_id, 0):
+            return "OutOfMemoryError: the system killed the trial's process because the machine was out of memory"
+        silence = time.monotonic() - self._reported_at.get(trial_id, time.monotonic())
         if self._epoch_seconds is not None and silence >= self._epoch_seconds:
-            return f"EpochTimeout: an epoch took longer than the limit of {self._epoch_seconds:g} s: the trial hangs"
+            return f"EpochTimeout: an epoch took longer than the limit of {self._epoch_seconds:g} s"
         return "ProcessDied: the trial's process died, and no retry is left"
 
-    def fail(self, place: int, text: str) -> None:
-        """The trial in that place has failed."""
+    def fail(self, index: int, text: str) -> None:
+        """Mark a trial as failed."""
         try:
-            TrialFolder(self._folder.sub(self._names[place])).fail(text)
+            TrialFolder(self._folder.sub(self._names[index])).fail(text)
         except OSError:
-            # The storage fails: the trial is found unfinished, and runs again.
+            # The storage fails. The trial stays unfinished and runs again with the next command.
             return
 
     def trials_of(self, actor: str) -> list[int]:
-        """The places of the trials that an actor has, or had last, without those that have ended; none: not known."""
-        return [place for place in self._actors.get(actor, []) if place not in self._ended]
+        """Return the indices of the unfinished trials that an actor trained last; empty if it is unknown."""
+        return [index for index in self._actors.get(actor, []) if index not in self._ended]
 
 
-def reports(trial: Any, result: dict[str, Any]) -> dict[int, dict[str, Any]]:
-    """What a step tells of each trial of Tune's trial, by its place in the list."""
-    if MEMBERS in result:
-        return {report[PLACES]: report for report in result[MEMBERS]}
-    return {trial.config[PLACES][0]: result}
-
-
-def goes_on_narrower(trial: Any) -> bool:
-    """Whether an error is that of a pack of several whose process was lost: one of them may have done it."""
+def must_be_split(trial: Any) -> bool:
+    """Return True if a pack of several trials lost its worker or device: any of its trials may be the cause."""
     text = error_text(trial)
-    return len(trial.config[PLACES]) > 1 and (is_process_death(text) or DeviceLostError.__name__ in text)
+    return len(trial.config[INDICES]) > 1 and (is_process_death(text) or DeviceLostError.__name__ in text)
 
 
-def processes_ended_for_memory() -> int:
-    """How many processes the kernel of this machine has ended for want of memory; 0 where it does not tell."""
+def count_memory_kills() -> int:
+    """Return how many processes the kernel of this machine killed for lack of memory; 0 where it does not count."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:

@@ -71,7 +71,8 @@ def largest_memory_kill(error: BaseException | None) -> tuple[str, float] | None
     Args:
         error: what Tune raised; its causes are searched for an OutOfMemoryError.
 
-    Returns: the actor's id and its memory in GB; None if the monitor killed no actor.
+    Returns:
+        The actor's id and its memory in GB; None if the monitor killed no actor.
     """
     while error is not None and not isinstance(error, OutOfMemoryError):
         error = error.__cause__

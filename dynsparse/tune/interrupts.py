@@ -1,4 +1,4 @@
-"""Ctrl-C and TERM during a run."""
+"""Ctrl-C and SIGTERM during a run."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ray import tune
 
 from dynsparse.tune.compat import stop_tune
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Signals:
-    """While it lasts, Ctrl-C and TERM stop a run politely; once more, they end it at once.
+class Interrupts:
+    """A context in which the first Ctrl-C or SIGTERM stops the run cleanly, and the second ends it at once.
 
-    The first raises nothing: an exception would come in the midst of whatever Ray does, and be swallowed there as
-    likely as not. It is noted, and looked for between one thing and the next. Python also writes the number of each
-    signal into a pipe, so that none is lost to a handler that Ray sets while it starts.
+    The first signal raises no exception, because Ray would probably swallow it. The signal is stored, and `check` looks
+    for it between two steps of the run. Python also writes the number of each signal to a pipe, so that no signal is
+    lost to a handler that Ray sets while it starts.
     """
 
     def __init__(self) -> None:
         self._first: int | None = None
-        self._before: dict[int, Any] = {}
+        self._handlers_before: dict[int, Any] = {}
         self._pipe: tuple[int, int] | None = None
 
     def __enter__(self) -> None:
-        # Handlers can be set in the main thread alone; elsewhere there is nobody to press Ctrl-C.
+        # Python only sets handlers in the main thread.
         if threading.current_thread() is threading.main_thread():
             self._pipe = os.pipe()
             for end in self._pipe:
@@ -37,36 +37,36 @@ class Signals:
         self.listen()
 
     def listen(self) -> None:
-        """Set the handlers, also where somebody else has set others meanwhile."""
+        """Set the handlers, again if Ray has replaced them."""
         if self._pipe is not None:
-            handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGUSR1: self._wait}
+            handlers = {signal.SIGINT: self._stop, signal.SIGTERM: self._stop, signal.SIGUSR1: self._ignore}
             for number, handler in handlers.items():
                 before = signal.signal(number, handler)
-                self._before.setdefault(number, before)
+                self._handlers_before.setdefault(number, before)
 
     def __exit__(self, *_: object) -> None:
         if self._pipe is None:
             return
         self.received()
         signal.set_wakeup_fd(self._fd_before)
-        for number, handler in self._before.items():
+        for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
         for end in self._pipe:
             os.close(end)
         self._pipe = None
 
     def received(self) -> int | None:
-        """The number of the first signal that asked to stop; None if none has."""
+        """Return the number of the first stop signal, or None if there was none."""
         if self._pipe is not None and self._first is None:
             try:
                 numbers = os.read(self._pipe[0], 4096)
             except BlockingIOError:
                 numbers = b""
-            self._first = next((number for number in numbers if number in STOPS), None)
+            self._first = next((number for number in numbers if number in STOP_SIGNALS), None)
         return self._first
 
     def check(self) -> None:
-        """Raises: KeyboardInterrupt if a signal has asked to stop."""
+        """Raise KeyboardInterrupt if a stop signal was received."""
         if self.received() is not None:
             raise KeyboardInterrupt
 
@@ -74,27 +74,27 @@ class Signals:
         if self._first is not None:
             raise KeyboardInterrupt
         self._first = number
-        os.write(2, b"\nstopping; once more ends it at once\n")
-        # Tune stops politely at SIGUSR1; its own handlers would tell nobody which signal came.
+        os.write(2, b"\nstopping; press Ctrl-C again to end at once\n")
+        # Tune's own handlers do not tell which signal was received.
         stop_tune()
 
-    def _wait(self, number: int, frame: Any) -> None:
-        """Before Tune listens to SIGUSR1: `StopWhenAsked` says it again."""
+    def _ignore(self, number: int, frame: Any) -> None:
+        """Ignore SIGUSR1 before Tune handles it: `StopTune` sends it again."""
 
 
-class StopWhenAsked(tune.Callback):
-    """For a signal that came when Tune did not listen yet."""
+class StopTune(tune.Callback):
+    """Stops Tune for a signal that was received before Tune set its handler."""
 
-    def __init__(self, signals: Signals) -> None:
-        self._signals = signals
-        self._told = False
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+        self._has_stopped = False
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Look before each step of Tune's loop."""
-        if not self._told and self._signals.received() is not None:
-            self._told = True
+        """Look for a signal before each step of Tune's loop."""
+        if not self._has_stopped and self._interrupts.received() is not None:
+            self._has_stopped = True
             stop_tune()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune saves its callbacks; a pipe is no use to anybody else."""
-        return {"_signals": Signals(), "_told": True}
+        """Return a state without the pipe, because Tune pickles its callbacks."""
+        return {"_interrupts": Interrupts(), "_has_stopped": True}

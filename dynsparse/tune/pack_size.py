@@ -1,52 +1,45 @@
-"""How wide the packs of a run are."""
+"""The size of packs, and the GPUs that each pack gets."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
 
-from ray import tune
-
 from dynsparse.config import Config
-from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.experiment import Experiment
 from dynsparse.planning.packs import WIDEST, parse_pack
+from dynsparse.tune.options import RunOptions
 
 
-def widest_pack(
-    pack: str | int, configs: Sequence[Config], *, tensorboard: bool, callbacks: Sequence[tune.Callback]
-) -> int:
-    """How many trials of a grid may be trained together; 1: each by itself. Raises: ExperimentError."""
-    try:
-        asked = parse_pack(pack)
-    except ValueError as error:
-        raise ExperimentError(str(error)) from error
-    if asked == "off":
+def largest_pack(options: RunOptions, configs: Sequence[Config]) -> int:
+    """Return how many trials may be trained together; 1: each trial alone."""
+    size = parse_pack(options.pack)
+    if size == "off":
         return 1
-    if asked == "auto":
-        if any(config.device == "cpu" for config in configs):
-            return 1
-        if tensorboard or callbacks:
-            print("each trial by itself, not in packs: Tune's callbacks are told of packs only", file=sys.stderr)
-            return 1
-        return WIDEST
-    if tensorboard and int(asked) > 1:
-        raise ExperimentError(
-            "--tensorboard follows trials, and Tune knows packs only; give --pack off, or leave it out"
-        )
-    return int(asked)
+    if size != "auto":
+        return int(size)
+    if any(config.device == "cpu" for config in configs):
+        return 1
+    if options.tensorboard or options.callbacks:
+        print("training each trial alone: callbacks of Tune see packs, not trials", file=sys.stderr)
+        return 1
+    return WIDEST
 
 
-def gpus_of(experiment: Experiment, configs: Sequence[Config], widest: int) -> float:
-    """The GPUs that an experiment sets aside for a trial, or for a pack, which has one where nothing is said."""
+def gpus_per_pack(experiment: Experiment, configs: Sequence[Config], largest: int) -> float:
+    """Return the GPUs that an experiment reserves for a trial or pack; a pack on GPUs gets one by default."""
     on_gpus = all(config.device != "cpu" for config in configs)
-    return 1 if experiment.gpus_per_trial == 0 and widest > 1 and on_gpus else experiment.gpus_per_trial
+    return 1 if experiment.gpus_per_trial == 0 and largest > 1 and on_gpus else experiment.gpus_per_trial
 
 
-def shared_out(n_trials: int, gpus_there: float, gpus: float, widest: int) -> int:
-    """How wide packs are, so that there are as many as there is room for on the GPUs of Ray, or more.
+def even_pack_size(n_trials: int, n_gpus: float, gpus_per_pack: float, largest: int) -> int:
+    """Return the pack size with which all packs run at the same time, or the largest if they do not fit.
 
     Args:
-        gpus: of a pack.
+        n_trials: number of trials to run.
+        n_gpus: number of GPUs of the Ray cluster.
+        gpus_per_pack: number of GPUs that Ray reserves for each pack.
+        largest: the largest pack that is allowed.
     """
-    n_packs = max(int(gpus_there / gpus), 1) if gpus else 1
-    return min(-(-n_trials // n_packs), widest)
+    n_packs = max(int(n_gpus / gpus_per_pack), 1) if gpus_per_pack else 1
+    return min(-(-n_trials // n_packs), largest)

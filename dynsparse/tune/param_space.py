@@ -1,6 +1,6 @@
-"""What Tune is given of the trials of a run, and how a worker makes trials of it again.
+"""The parameter space that Tune runs, and how a worker reads its trials from it.
 
-A worker gets what its own trials need and no more: a list of all of them would be sent, and read, for each of them.
+A worker receives the values of its own trials only: a list of all configs would be sent to, and read by, each worker.
 """
 
 from __future__ import annotations
@@ -12,52 +12,55 @@ from ray import tune
 
 from dynsparse.config import Config
 
-# The number of a pack, and where its trials stand in the list of the run. They are no hyperparameters, and no file of a
-# trial shows them.
-PACK, PLACES = "pack_of_list", "places_in_list"
+# The index of a pack, and the indices of its trials in the run. They are not hyperparameters and appear in no file of a
+# trial.
+PACK, INDICES = "pack_index", "trial_indices"
 
 
-def space(configs: Sequence[Config], packs: Sequence[list[int]], varying: Collection[str]) -> dict[str, Any]:
-    """What Tune is to run: a trial of its own for each pack.
+def param_space(configs: Sequence[Config], packs: Sequence[list[int]], axis_names: Collection[str]) -> dict[str, Any]:
+    """Return the space that Tune runs: one Tune trial for each pack.
 
-    A grid of Tune's own is a full product; ours may be any list of trials: the grid is over numbers of packs. Tune
-    copies it for each of them, and asks for the name of a folder before it has looked up anything else.
+    A grid of Tune is a full product; ours may be any list of trials. The only axis is therefore the index of the pack,
+    and the other values are looked up by it. Tune copies the space for each pack, and asks for the folder's name before
+    it looks up the values.
 
     Args:
-        varying: the keys in which the trials of the run differ.
+        configs: all trials of the run.
+        packs: the trials of each pack, by their index in `configs`.
+        axis_names: the keys in which the trials of the run differ.
     """
-    numbers = tune.grid_search(list(range(len(packs))))
-    places = tune.sample_from(lambda spec: packs[spec.config[PACK]])  # type: ignore[attr-defined]  # Ray says dict
-    found: dict[str, Any] = {**configs[0].values(), PACK: numbers, PLACES: places}
-    for key in varying:
-        found[key] = tune.sample_from(lambda spec, key=key: looked_up(configs, packs[spec.config[PACK]], key))  # type: ignore[misc]
-    return found
+    pack_indices = tune.grid_search(list(range(len(packs))))
+    indices = tune.sample_from(lambda spec: packs[spec.config[PACK]])  # type: ignore[attr-defined]  # Ray says dict
+    space: dict[str, Any] = {**configs[0].values(), PACK: pack_indices, INDICES: indices}
+    for key in axis_names:
+        space[key] = tune.sample_from(lambda spec, key=key: _value(configs, packs[spec.config[PACK]], key))  # type: ignore[misc]
+    return space
 
 
-def given(configs: Sequence[Config], places: list[int], varying: Collection[str]) -> dict[str, Any]:
-    """What a worker gets of a pack: its places, and the values of its trials."""
-    values = {key: looked_up(configs, places, key) for key in varying}
-    return {**configs[0].values(), **values, PLACES: places}
+def pack_config(configs: Sequence[Config], indices: list[int], axis_names: Collection[str]) -> dict[str, Any]:
+    """Return the config that a worker receives for a pack: the indices of its trials and their values."""
+    values = {key: _value(configs, indices, key) for key in axis_names}
+    return {**configs[0].values(), **values, INDICES: indices}
 
 
-def looked_up(configs: Sequence[Config], places: Sequence[int], key: str) -> Any:
-    """Of one trial that is by itself its own value, as users of Tune know it; of a pack those of its trials."""
-    values = [getattr(configs[place], key) for place in places]
-    return values[0] if len(places) == 1 else values
+def _value(configs: Sequence[Config], indices: Sequence[int], key: str) -> Any:
+    """Return the value of a single trial, as users of Tune expect it, or the list of values of a pack."""
+    values = [getattr(configs[index], key) for index in indices]
+    return values[0] if len(indices) == 1 else values
 
 
-def trials_of(config: Mapping[str, Any], varying: Collection[str]) -> dict[int, Config]:
-    """The trials of a pack by their places, from what a worker was given. Raises: ConfigError."""
-    places = config.get(PLACES, [0])
-    same = {key: value for key, value in config.items() if key not in (PACK, PLACES)}
-    if len(places) == 1:
-        return {places[0]: Config.of(same)}
+def trial_configs(config: Mapping[str, Any], axis_names: Collection[str]) -> dict[int, Config]:
+    """Return the trials of a pack by their index, read from the config of a worker. Raises: ConfigError."""
+    indices = config.get(INDICES, [0])
+    shared = {key: value for key, value in config.items() if key not in (PACK, INDICES)}
+    if len(indices) == 1:
+        return {indices[0]: Config.of(shared)}
     return {
-        place: Config.of({**same, **{key: config[key][number] for key in varying}})
-        for number, place in enumerate(places)
+        index: Config.of({**shared, **{key: config[key][position] for key in axis_names}})
+        for position, index in enumerate(indices)
     }
 
 
-def tag(config: Config, varying: Collection[str]) -> str:
-    """What tells a trial from the others of its grid, in whichever run: "on_perc=0.1,seed=2"."""
-    return ",".join(f"{key}={getattr(config, key)}" for key in varying)
+def experiment_tag(config: Config, axis_names: Collection[str]) -> str:
+    """Return the values of a trial on the axes of the grid: "on_perc=0.1,seed=2"."""
+    return ",".join(f"{key}={getattr(config, key)}" for key in axis_names)

@@ -1,4 +1,4 @@
-"""The Ray that a run uses: one of its own, or a cluster that is there; and Tune without what it does unasked."""
+"""The Ray of a run: an existing cluster, or a local Ray that ends with the run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import ray
 from dynsparse.experiment import ExperimentError
 from dynsparse.tune.compat import LOCAL_RAY_ENVIRONMENT, TUNE_ENVIRONMENT, TUNE_LOGGERS, is_start_timeout
 
-# How often the head of a cluster is asked for a sign of life, and after how many silences it is taken for lost.
-ASK_SECONDS, SILENCES = 5.0, 4
-# How often a Ray of our own is started before it is given up.
-STARTS = 3
+# Seconds between two connections to the head of the cluster, and the failures in a row after which it counts as lost.
+PROBE_SECONDS, PROBES = 5.0, 4
+# How often the start of a local Ray is tried.
+START_ATTEMPTS = 3
 
 
 @contextmanager
-def a_ray(address: str | None) -> Iterator[None]:
-    """The Ray that is there, or one that lasts as long as the run."""
+def ray_session(address: str | None) -> Iterator[None]:
+    """Use the Ray that is initialized, or connect to one for the duration of the context."""
     if ray.is_initialized():
         yield
         return
@@ -37,71 +37,71 @@ def a_ray(address: str | None) -> Iterator[None]:
 
 
 def start_ray(address: str | None) -> None:
-    """Raises: ExperimentError if an address is given and nobody answers there."""
+    """Connect to a cluster, or start a local Ray. Raises: ExperimentError if no cluster answers at the address."""
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address == "local":
-        theirs = {name: os.environ[name] for name in LOCAL_RAY_ENVIRONMENT if name in os.environ}
-        with _environment({**LOCAL_RAY_ENVIRONMENT, **theirs}):
-            _start_own()
+        of_user = {name: os.environ[name] for name in LOCAL_RAY_ENVIRONMENT if name in os.environ}
+        with _environment({**LOCAL_RAY_ENVIRONMENT, **of_user}):
+            _start_local()
         return
     try:
-        # Ray itself tries for minutes.
+        # Ray itself would try for minutes.
         if re.fullmatch(r"[^/]+:\d+", address):
-            _knock(address)
+            _connect(address)
         ray.init(address, logging_level=logging.CRITICAL, log_to_driver=False)
     except OSError as error:
         raise ExperimentError(
-            f"no Ray cluster answers at {address!r}: {error}; start one there, or leave --address out"
+            f"No Ray cluster answers at {address!r}: {error}. Start a cluster there, or leave out --address."
         ) from error
 
 
-def _start_own() -> None:
-    """Raises: ExperimentError where Ray does not come up. It gives itself 30 s, which a busy machine may exceed."""
-    for tries_left in reversed(range(STARTS)):
+def _start_local() -> None:
+    """Start a local Ray; each attempt has 30 s. Raises: ExperimentError if Ray does not start."""
+    for attempts_left in reversed(range(START_ATTEMPTS)):
         try:
             ray.init("local", include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
             return
-        except Exception as error:  # Ray raises a bare one here
+        except Exception as error:
             ray.shutdown()
             if not is_start_timeout(error):
                 raise
-            if not tries_left:
+            if not attempts_left:
                 raise ExperimentError(
-                    f"Ray has not started in {STARTS} tries of 30 s: the machine is too busy, or has too little "
-                    "memory; type the command again when it is not"
+                    f"Ray did not start in {START_ATTEMPTS} attempts of 30 s: the machine is too busy or has too "
+                    "little memory. Rerun the command when it has free resources."
                 ) from error
-            print("Ray has not started within 30 s; trying again", file=sys.stderr)
+            print("Ray did not start within 30 s; trying again", file=sys.stderr)
 
 
-def _knock(address: str) -> None:
-    """Raises: OSError if nobody answers at host:port."""
+def _connect(address: str) -> None:
+    """Connect to host:port once. Raises: OSError if nothing answers."""
     host, _, port = address.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), timeout=ASK_SECONDS).close()
+    socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
 
 
 @contextmanager
 def _watched_head() -> Iterator[None]:
-    """End the process, and say why, when the head of the cluster is gone: Ray would end it without a word to go by."""
+    """End the process with a clear message if the head of the cluster is lost: Ray would end it without one."""
     address = ray.get_runtime_context().gcs_address
     end = threading.Event()
 
     def watch() -> None:
-        silences = 0
-        while silences < SILENCES:
-            if end.wait(ASK_SECONDS):
+        failures = 0
+        while failures < PROBES:
+            if end.wait(PROBE_SECONDS):
                 return
             try:
-                _knock(address)
-                silences = 0
+                _connect(address)
+                failures = 0
             except OSError:
-                silences += 1
+                failures += 1
         print(
-            f"\nError: the Ray cluster at {address} does not answer any more. What is written is kept: the same "
-            "command goes on with it, on this cluster or another",
+            f"\nError: The Ray cluster at {address} no longer answers. Written results are kept. Rerun the same "
+            "command, on this cluster or another.",
             file=sys.stderr,
             flush=True,
         )
-        # The main thread waits inside Ray, where no exception reaches it.
+        # The main thread waits inside Ray, where an exception does not reach it.
         os._exit(1)
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -114,7 +114,8 @@ def _watched_head() -> Iterator[None]:
 
 @contextmanager
 def quiet_tune() -> Iterator[None]:
-    """Tune without what it does unasked, and as it was again afterwards: other runs of this process are not ours."""
+    """Disable Tune's default loggers, output and SIGINT handler; restore them on exit."""
+    # Our callbacks report failed trials and failing storage, once and in one line.
     loggers = [logging.getLogger(name) for name in TUNE_LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -129,7 +130,7 @@ def quiet_tune() -> Iterator[None]:
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables, for a while."""
+    """Set environment variables for the duration of the context."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,6 +1,6 @@
-"""A pack of trials, most often of one, as Ray Tune's class API wants it.
+"""A pack of trials, often of a single one, as a trainable class for Ray Tune.
 
-Each trial continues what its folder holds, and writes there what it does.
+Each trial resumes from its own folder and writes its results there.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import gc
 import traceback
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,42 +15,37 @@ from ray import tune
 
 from dynsparse.data import DataError
 from dynsparse.training.trainer import Trainer, TrialError
-from dynsparse.tune.packed_trial import CUT_OFF_BY, DAMAGE, ENDED_BY, ROW, Job, Member, Report, cut_off, not_seen
-from dynsparse.tune.param_space import PLACES, trials_of
-from dynsparse.tune.trial_group import Group, at_once, grouped
-
-# What a step of a pack of several tells the driver: of each trial its place in the list, and what is told of one that
-# is trained alone; and why the pack goes on as two.
-MEMBERS, SPLIT_BY = "trials_of_pack", "split_by"
-# Of a row the driver wants no more.
-TOLD = ("val_acc", "train_loss", "done", ROW, ENDED_BY, CUT_OFF_BY, DAMAGE)
+from dynsparse.tune.packed_trial import PackedTrial, WorkerOptions, missing_storage
+from dynsparse.tune.param_space import trial_configs
+from dynsparse.tune.reports import PackReport, TrialReport
+from dynsparse.tune.trial_group import TrialGroup, group_trials, map_in_threads
 
 
 class DeviceLostError(RuntimeError):
-    """The device gives no more answers to this process; another may get them."""
+    """The device no longer works in this process; a new process may be able to use it."""
 
 
 class SparseTrial(tune.Trainable):
-    """Trains the trials that stand in some places of the list. A step is one of their study's: an epoch, most often."""
+    """Trains the trials of one pack. A step is one step of their study, usually an epoch."""
 
-    def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]  # by tune.with_parameters
-        """Continue the trials from their folders. Raises: ConfigError, DataError, TrialError, OSError."""
-        # Ray sets OMP_NUM_THREADS for this too, but not where the user's environment sets another.
+    def setup(self, config: dict[str, Any], options: WorkerOptions) -> None:  # type: ignore[override]  # by tune.with_parameters
+        """Resume the trials from their folders. Raises: ConfigError, DataError, TrialError, OSError."""
+        # Ray sets OMP_NUM_THREADS too, but not if the user's environment sets it.
         torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
-        trials = trials_of(config, job.varying)
-        members = at_once(lambda trial: Member(trial, job), trials.values())
-        self._job, self._places = job, dict(zip(members, trials, strict=True))
-        self._is_blind = not all(at_once(Member.has_begun, members))
-        if self._is_blind:
-            # A machine that has joined since all were looked at. Tune would try again, and here: this one is idle.
+        configs = trial_configs(config, options.axis_names)
+        trials = map_in_threads(lambda each: PackedTrial(each, options), configs.values())
+        self._options, self._indices = options, dict(zip(trials, configs, strict=True))
+        self._sees_storage = all(map_in_threads(PackedTrial.has_begun, trials))
+        if not self._sees_storage:
+            # The node joined after the nodes were checked. An exception would make Tune retry on this same idle node.
             self._groups = []
             return
-        if len(members) > 1:
-            failed = at_once(Member.has_failed, members)
-            members = [member for member, has_failed in zip(members, failed, strict=True) if not has_failed]
-        self._groups = grouped(members, job)
-        if len(self._places) == 1:
-            # What goes wrong here is for Tune to tell. In a pack it is that of one trial: see `step`.
+        if len(trials) > 1:
+            failed = map_in_threads(PackedTrial.has_failed, trials)
+            trials = [trial for trial, has_failed in zip(trials, failed, strict=True) if not has_failed]
+        self._groups = group_trials(trials, options)
+        if self._is_single:
+            # Tune reports what is raised here. In a pack, `step` finds the trial that raises it.
             self._groups[0].start()
 
     @property
@@ -59,74 +53,82 @@ class SparseTrial(tune.Trainable):
         """The Trainer that takes the next step."""
         return self._groups[0].start()
 
+    @property
+    def _is_single(self) -> bool:
+        return len(self._indices) == 1
+
     def step(self) -> dict[str, Any]:
-        """One step of the first group that is not done; of each of its trials the folder gets the row.
+        """Train one step of the first group of trials, and write the row of each trial to its folder.
 
-        A trial that cannot go on ends here: trying again would change nothing. Where the training of several raises
-        something, they go on as two groups from their last checkpoints, and so on, until it is known whose fault it
-        is: that trial has failed, and the others go on.
+        A trial that cannot continue fails here, because a retry would raise the same error. If training several trials
+        raises an error, the group is split into halves that resume from the last checkpoints. This repeats until the
+        failing trial is alone: it fails, and the others continue.
 
-        Raises: OSError where the storage fails, a full disk excepted; DataError; DeviceLostError; of a trial that has
-        no pack whatever else goes wrong. Tune then tries again from `setup`.
+        Raises:
+            OSError, DataError, DeviceLostError: If the storage fails (unless the disk is full), the data or the device.
+                Tune then retries from `setup`.
+            Exception: Any other error of a single trial.
         """
-        reports, split_by = dict[Member, Report](), None
-        if self._is_blind:
-            reports = {member: cut_off(not_seen(self._job), 0) for member in self._places}
+        reports, split_reason = dict[PackedTrial, TrialReport](), None
+        if not self._sees_storage:
+            reports = self._interrupt(list(self._indices), 0, missing_storage(self._options.path))
         try:
             if self._groups:
-                reports, split_by = self._tried(self._groups[0])
+                reports, split_reason = self._step_group(self._groups[0])
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            # Tune would try again in new processes, for minutes, and then take the trials for failed.
-            what = f"the disk is full: {error}"
-            reports = {member: cut_off(what, group.n_rows) for group in self._groups for member in group.members}
+            # Tune would retry in new processes for minutes, and then mark the trials as failed.
+            reason = f"the disk is full: {error}"
+            for group in self._groups:
+                reports |= self._interrupt(group.trials, group.n_rows, reason)
             self._groups = []
-        self._groups = [group for group in self._groups if group.members]
-        if len(self._places) == 1:
-            return reports.popitem()[1]
-        told = [{PLACES: self._places[member], **only(report, TOLD)} for member, report in reports.items()]
-        return {MEMBERS: told, "done": not self._groups, **({SPLIT_BY: split_by} if split_by else {})}
+        self._groups = [group for group in self._groups if group.trials]
+        by_index = {self._indices[trial]: report for trial, report in reports.items()}
+        return PackReport(by_index, not self._groups, split_reason).to_result(is_single=self._is_single)
 
-    def _tried(self, group: Group) -> tuple[dict[Member, Report], str | None]:
-        """A step of a group: what to tell of its members, and why the group is split if it is."""
+    def _interrupt(self, trials: list[PackedTrial], n_rows: int, reason: str) -> dict[PackedTrial, TrialReport]:
+        return {trial: TrialReport(n_rows, done=True, interruption=reason) for trial in trials}
+
+    def _step_group(self, group: TrialGroup) -> tuple[dict[PackedTrial, TrialReport], str | None]:
+        """Train one step of a group. Return the reports of its trials, and why the group is split, if it is."""
         try:
             return group.step(), None
         except (OSError, DataError):
-            # No trial's own fault.
+            # Not the fault of any trial.
             raise
         except Exception as error:
-            own = isinstance(error, TrialError)
-            if len(self._places) == 1 and not own:
+            is_own = isinstance(error, TrialError)
+            if self._is_single and not is_own:
                 raise
-            what = f"{type(error).__name__}: {error}"
-            text = what if own else traceback.format_exc()
-        # Out of the handler the traceback has gone, and with it what kept the Trainer in memory.
-        members, group.members, group.trainer = group.members, [], None
-        free(members[0].config.device)
-        if len(members) == 1:
-            return {members[0]: members[0].fail(text, group.n_rows)}, None
-        half = len(members) // 2
-        halves = [each for some in (members[:half], members[half:]) for each in grouped(some, self._job)]
+            summary = f"{type(error).__name__}: {error}"
+            text = summary if is_own else traceback.format_exc()
+        # Outside the handler the traceback is gone, and the Trainer that it held in memory can be freed.
+        trials, group.trials, group.trainer = group.trials, [], None
+        free_memory(trials[0].config.device)
+        if len(trials) == 1:
+            return {trials[0]: trials[0].fail(text, group.n_rows)}, None
+        half = len(trials) // 2
+        halves = [each for part in (trials[:half], trials[half:]) for each in group_trials(part, self._options)]
         self._groups = [*halves, *self._groups[1:]]
-        return {}, what.splitlines()[0]
+        return {}, summary.splitlines()[0]
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: each trial's own folder has its checkpoints."""
+        """Do nothing: each trial's own folder has its checkpoints."""
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing: `setup` has continued the trials."""
+        """Do nothing: `setup` has resumed the trials."""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Become another pack: the process, torch and the data set stay, all else is built anew."""
-        # What it holds goes first: two at once would take a fifth more memory.
+        """Become another pack. The process, torch and the data set are reused; everything else is rebuilt."""
+        # Free the old Trainers first: two packs at once would take a fifth more memory.
         self._groups = []
-        self.setup(new_config)  # type: ignore[call-arg]  # Tune adds `job`, as it does for a fresh one
+        self.setup(new_config)  # type: ignore[call-arg]  # Tune adds `options`, as it does for a new actor
         return True
 
 
-def free(device: str) -> None:
-    """Give back what a Trainer held that has gone. Raises: DeviceLostError where the device can no more be used."""
+def free_memory(device: str) -> None:
+    """Free the memory of Trainers that were deleted. Raises: DeviceLostError if the device no longer works."""
     gc.collect()
     if device == "cpu":
         return
@@ -134,10 +136,5 @@ def free(device: str) -> None:
         torch.cuda.empty_cache()
         torch.ones(1, device=device).item()
     except RuntimeError as error:
-        # Some errors leave a process without its device, and all trials would seem to fail.
-        raise DeviceLostError(f"{device} gives no more answers to this process: {error}") from error
-
-
-def only(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """A copy of a dict that has no other keys."""
-    return {name: values[name] for name in names if name in values}
+        # After some errors, every further use of the device fails, and all trials would seem to fail.
+        raise DeviceLostError(f"{device} no longer works in this process: {error}") from error

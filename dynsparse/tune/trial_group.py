@@ -1,4 +1,4 @@
-"""Members of a pack that have come equally far, trained together by one Trainer."""
+"""Trials of a pack that have the same number of rows, trained together by one Trainer."""
 
 from __future__ import annotations
 
@@ -10,118 +10,130 @@ from typing import Any, TypeVar
 
 from dynsparse.planning.packs import fill_width, join_trials, select_trials, to_device
 from dynsparse.training.trainer import Trainer
-from dynsparse.tune.packed_trial import Job, Member, Report
+from dynsparse.tune.packed_trial import PackedTrial, WorkerOptions
+from dynsparse.tune.reports import TrialReport
 
-# Each write waits for the disk, or for the store, which does many at once.
-WRITES_AT_ONCE = 32
+# Each write waits for the disk or the object store, which serve many writes in parallel.
+THREADS = 32
 
-Given = TypeVar("Given")
-Got = TypeVar("Got")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-class Group:
-    """A Trainer and the members that it trains. It is built when the first step is due.
+class TrialGroup:
+    """A Trainer and the trials that it trains. The Trainer is built before the first step.
 
-    The Trainer is as wide as `fill_width` says: beside the members it has copies, and the rows of members that have
-    left. Nobody looks at these. Where a smaller width will do, the others move into it.
+    The Trainer has the width that `fill_width` gives. Beside the trials it holds copies, and rows of trials that have
+    ended; both are ignored. When a smaller width is enough, the remaining trials move into a smaller Trainer.
 
     Args:
-        n_rows: how far the members are; states: their checkpoints, None where `n_rows` is 0.
+        trials: the trials of the group.
+        n_rows: number of rows that each trial has.
+        states: checkpoint of each trial; None where `n_rows` is 0.
+        options: the options of the run.
     """
 
     def __init__(
-        self, members: Sequence[Member], n_rows: int, states: Sequence[dict[str, Any] | None], job: Job
+        self,
+        trials: Sequence[PackedTrial],
+        n_rows: int,
+        states: Sequence[dict[str, Any] | None],
+        options: WorkerOptions,
     ) -> None:
-        self.members = list(members)  # that have not ended
+        self.trials = list(trials)  # those that have not ended
         self.n_rows = n_rows
-        self._states, self._job = states, job
+        self._states, self._options = states, options
         self.trainer: Trainer | None = None
-        self._places: list[int] = []  # of the members, among the Trainer's trials
+        self._positions: list[int] = []  # of the trials in the Trainer
 
     def start(self) -> Trainer:
-        """The Trainer, no wider than need be. Raises: TrialError, DataError, and whatever else the building does."""
-        filling = fill_width([member.config.seed for member in self.members])
+        """Return the Trainer, no wider than necessary. Raises: TrialError, DataError, and what building it raises."""
+        filling = fill_width([trial.config.seed for trial in self.trials])
         if self.trainer is None:
             state = join_trials([self._states[i] for i in filling]) if self.n_rows else None
-            self.trainer, self._states = self._built(filling, state), []
+            self.trainer, self._states = self._build(filling, state), []
         elif len(filling) < len(self.trainer.errors):
-            state = select_trials(self.trainer.state_dict(), [self._places[i] for i in filling])
-            # It goes before the next one comes.
+            state = select_trials(self.trainer.state_dict(), [self._positions[i] for i in filling])
+            # Free the memory of the wide Trainer before building the narrow one.
             self.trainer = None
-            self.trainer = self._built(filling, state)
+            self.trainer = self._build(filling, state)
         return self.trainer
 
-    def _built(self, filling: list[int], state: dict[str, Any] | None) -> Trainer:
-        trainer = Trainer([self.members[i].config for i in filling])
+    def _build(self, filling: list[int], state: dict[str, Any] | None) -> Trainer:
+        trainer = Trainer([self.trials[i].config for i in filling])
         if state is not None:
             trainer.load_state_dict(state)
-        self._places = [filling.index(i) for i in range(len(self.members))]
+        self._positions = [filling.index(i) for i in range(len(self.trials))]
         return trainer
 
-    def step(self) -> dict[Member, Report]:
-        """One step of the study, written to the members' folders, and what to tell of each.
+    def step(self) -> dict[PackedTrial, TrialReport]:
+        """Train one step, write it to the trials' folders, and return the report of each trial.
 
-        Raises: OSError where the storage fails; whatever the training raises.
+        Raises:
+            OSError: If the storage fails.
+            Exception: What the training raises.
         """
-        members = self.members
-        if self.n_rows == members[0].n_steps:
-            # They were ended between the last row and the mark.
-            self.members = []
-            return dict(zip(members, at_once(Member.complete, members), strict=True))
+        trials = self.trials
+        if self.n_rows == trials[0].n_steps:
+            # The process died between the last row and the mark of completion.
+            self.trials = []
+            return dict(zip(trials, map_in_threads(PackedTrial.complete, trials), strict=True))
         trainer, started = self.start(), time.monotonic()
-        if self._job.epoch_seconds is not None:
-            # From a thread in C: it also ends a process that holds the interpreter.
-            faulthandler.dump_traceback_later(self._job.epoch_seconds, exit=True)
+        if self._options.epoch_seconds is not None:
+            # A thread in C, which also kills a process that never releases the interpreter.
+            faulthandler.dump_traceback_later(self._options.epoch_seconds, exit=True)
         try:
             rows = trainer.step()
         finally:
             faulthandler.cancel_dump_traceback_later()
-        share = (time.monotonic() - started) / len(members)
+        seconds = (time.monotonic() - started) / len(trials)
         self.n_rows = trainer.n_rows
-        is_due = trainer.is_done or self.n_rows % self._job.checkpoint_epochs == 0
+        is_due = trainer.is_done or self.n_rows % self._options.checkpoint_epochs == 0
         state = to_device(trainer.state_dict(), "cpu") if is_due else None
 
-        def advance(number: int) -> Report:
-            member, place = members[number], self._places[number]
-            numbers = rows[place]
+        def advance(number: int) -> TrialReport:
+            trial, position = trials[number], self._positions[number]
+            numbers = rows[position]
             if numbers is None:
-                return member.fail(f"TrialError: {trainer.errors[place]}", self.n_rows - 1)
-            return member.advance(numbers, self.n_rows, share, None if state is None else select_trials(state, [place]))
+                return trial.fail(f"TrialError: {trainer.errors[position]}", self.n_rows - 1)
+            return trial.advance(
+                numbers, self.n_rows, seconds, None if state is None else select_trials(state, [position])
+            )
 
-        reports = dict(zip(members, at_once(advance, range(len(members))), strict=True))
-        self._go_on_without({member for member, report in reports.items() if report["done"]})
+        reports = dict(zip(trials, map_in_threads(advance, range(len(trials))), strict=True))
+        self._remove({trial for trial, report in reports.items() if report.done})
         return reports
 
-    def _go_on_without(self, ended: set[Member]) -> None:
-        stay = [i for i, member in enumerate(self.members) if member not in ended]
-        self.members, self._places = [self.members[i] for i in stay], [self._places[i] for i in stay]
-        if not stay:
+    def _remove(self, ended: set[PackedTrial]) -> None:
+        kept = [i for i, trial in enumerate(self.trials) if trial not in ended]
+        self.trials, self._positions = [self.trials[i] for i in kept], [self._positions[i] for i in kept]
+        if not kept:
             self.trainer = None
 
 
-def grouped(members: Sequence[Member], job: Job) -> list[Group]:
-    """The groups of members, by how far their checkpoints are; the farthest first.
+def group_trials(trials: Sequence[PackedTrial], options: WorkerOptions) -> list[TrialGroup]:
+    """Return the trials in groups of equally many rows; the group with most rows is first.
 
-    Where some have written one checkpoint more than others, the process was ended while it wrote them: these go back to
-    the one before, and all go on as one group.
+    If some trials have one checkpoint more than the others, the process died while it wrote them. Then they resume from
+    the checkpoint before, so that all remain in one group.
     """
-    states = dict(zip(members, at_once(Member.checkpoint, members), strict=True))
-    n_rows = {member: state["n_rows"] if state else 0 for member, state in states.items()}
-    unfinished = {n for member, n in n_rows.items() if n < member.n_steps}
-    if len(unfinished) == 2 and max(unfinished) - min(unfinished) <= job.checkpoint_epochs:
+    states = dict(zip(trials, map_in_threads(PackedTrial.load_checkpoint, trials), strict=True))
+    n_rows = {trial: state["n_rows"] if state else 0 for trial, state in states.items()}
+    unfinished = {n for trial, n in n_rows.items() if n < trial.n_steps}
+    if len(unfinished) == 2 and max(unfinished) - min(unfinished) <= options.checkpoint_epochs:
         behind, ahead = sorted(unfinished)
-        for member in [member for member, n in n_rows.items() if n == ahead]:
-            state = member.checkpoint(behind)
+        for trial in [trial for trial, n in n_rows.items() if n == ahead]:
+            state = trial.load_checkpoint(behind)
             if behind == 0 or (state is not None and state["n_rows"] == behind):
-                states[member], n_rows[member] = state, behind
+                states[trial], n_rows[trial] = state, behind
     groups = []
     for n in sorted(set(n_rows.values()), reverse=True):
-        some = [member for member in members if n_rows[member] == n]
-        groups.append(Group(some, n, [states[member] for member in some], job))
+        equal = [trial for trial in trials if n_rows[trial] == n]
+        groups.append(TrialGroup(equal, n, [states[trial] for trial in equal], options))
     return groups
 
 
-def at_once(action: Callable[[Given], Got], what: Iterable[Given]) -> list[Got]:
-    """What an action gives for each, in their order. Raises: what the first of them raised, when all have ended."""
-    with ThreadPoolExecutor(WRITES_AT_ONCE) as threads:
-        return list(threads.map(action, what))
+def map_in_threads(action: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return the result of an action for each item, in order. Raises: the first error, after all actions have ended."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(action, items))

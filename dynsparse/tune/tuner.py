@@ -1,4 +1,4 @@
-"""`Launch`: the trials of a run, given to Tune in packs."""
+"""`PackRunner`: trains the trials of a run as packs on Ray Tune."""
 
 from __future__ import annotations
 
@@ -7,117 +7,137 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from ray import tune
+from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.config import Config
 from dynsparse.experiment import axes
-from dynsparse.io.storage import Folder
 from dynsparse.planning.packs import group_into_packs
 from dynsparse.results.grid_status import scan
+from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import State, folder_name
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
 from dynsparse.tune.compat import largest_memory_kill
-from dynsparse.tune.interrupts import Signals
-from dynsparse.tune.packed_trial import Job
-from dynsparse.tune.param_space import PACK, space
+from dynsparse.tune.interrupts import Interrupts, StopTune
+from dynsparse.tune.packed_trial import WorkerOptions
+from dynsparse.tune.param_space import PACK, param_space
+from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.trainable import SparseTrial
 
-# What Tune notes of packs is in a folder of its own in that of the experiment: whoever reads that one, ours or not,
-# finds there the folders of trials, and would take that of a pack for one of them.
-OF_PACKS = ".packs"
+# Tune writes its folders of packs inside this folder of the experiment. In the experiment's folder itself, a reader
+# would take them for trials.
+PACKS_FOLDER = ".packs"
 
 
-@dataclass(frozen=True)
-class Launch:
-    """How the trials of a run are given to Tune."""
+class PackRunner:
+    """Trains trials in packs, and again in smaller packs after a pack was lost."""
 
-    folder: Folder
-    storage: str
-    name: str
-    job: Job
-    cpus: float
-    gpus: float
-    max_failures: int
-    callbacks: Sequence[tune.Callback]
-    signals: Signals
+    def __init__(self, run: CheckedRun, interrupts: Interrupts) -> None:
+        self._run, self._interrupts = run, interrupts
+        self._memory_kills: Counter[str] = Counter()  # of each trial, by the name of its folder
 
-    def train(self, todo: Sequence[Config], width: int, n_complete: int) -> None:
-        """Train the trials in packs of at most `width`, most often in one go.
+    def train(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> None:
+        """Train trials until all have ended or the run is interrupted.
 
-        Where the memory monitor of a cluster ends a trial, Tune gives up all of them. They go on from their
-        checkpoints, and without the one that took the memory when it has done so too often.
+        If the worker of a pack of several trials dies too often, or takes too much memory, the unfinished trials
+        continue in packs of half the size.
 
-        A pack of several that took the memory, or whose process died once too often, goes on in packs half as wide.
+        Args:
+            trials: the trials to train; their folders exist.
+            pack_size: largest number of trials in a pack.
+            n_complete: number of other trials of the grid that are complete.
         """
-        deaths: Counter[str] = Counter()
-        while todo:
-            progress = ShowProgress(self.folder, todo, n_complete)
-            failures = RecordFailures(self.folder, todo, self.job.epoch_seconds)
-            try:
-                self._tuner(todo, width, [progress, failures, *self.callbacks]).fit()
-                lost = failures.to_split
-                if not lost or self.signals.received() is not None:
-                    return
-                what = "the process of a pack has died too often"
-            except OSError as error:
-                # Tune could not write beside its trials: into Ray's temporary folder, most often.
-                where = f"the storage {self.folder.path} or {os.environ.get('RAY_TMPDIR', '/tmp')}"
-                print(f"\nthe run ends here: {error} (in {where}); what is written is kept", file=sys.stderr)
+        while trials:
+            lost = self._fit(trials, pack_size, n_complete)
+            if lost is None:
                 return
-            except RuntimeError as error:
-                ended = largest_memory_kill(error)
-                places = failures.trials_of(ended[0]) if ended else []
-                if ended is None or not places:
-                    raise
-                lost = [places, *failures.to_split]
-                what = (
-                    f"OutOfMemoryError: the trial took {ended[1]:g} GB of a machine that had no more, and Ray ended it"
-                )
-                if len(places) == 1:
-                    lost = failures.to_split
-                    name = folder_name(todo[places[0]])
-                    print(f"\n{name}: {what}; the others go on from their checkpoints", file=sys.stderr)
-                    deaths[name] += 1
-                    if deaths[name] > self.max_failures:
-                        failures.fail(places[0], what)
             if lost:
-                width = max(max(map(len, lost)) // 2, 1)
-                print(f"\n{what}; what is left goes on in packs of at most {width}", file=sys.stderr)
-            grid = scan(self.folder, todo)
-            n_complete += len(grid.in_state(State.COMPLETE))
-            todo = grid.todo(retry_failed=False)
+                pack_size = max(max(map(len, lost)) // 2, 1)
+                print(f"\nthe unfinished trials continue in packs of at most {pack_size}", file=sys.stderr)
+            status = scan(self._run.folder, trials)
+            n_complete += len(status.in_state(State.COMPLETE))
+            trials = status.todo(retry_failed=False)
 
-    def _tuner(self, configs: Sequence[Config], width: int, callbacks: list[tune.Callback]) -> tune.Tuner:
-        packs = group_into_packs(configs, width) if width > 1 else [[place] for place in range(len(configs))]
+    def _fit(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> list[list[int]] | None:
+        """Run Tune once. Return the packs that were lost if trials are left to train, or None if the run has ended."""
+        folder = self._run.folder
+        progress = ShowProgress(folder, trials, n_complete)
+        failures = RecordFailures(folder, trials, self._run.options.epoch_seconds)
+        try:
+            self._tuner(trials, pack_size, [progress, failures]).fit()
+        except OSError as error:
+            # Tune could not write outside the trial folders, usually in Ray's temporary folder.
+            where = f"the storage {folder.path} or {os.environ.get('RAY_TMPDIR', '/tmp')}"
+            print(f"\nthe run ends: {error} (in {where}). Written results are kept.", file=sys.stderr)
+            return None
+        except RuntimeError as error:
+            return self._lost_to_memory_monitor(error, trials, failures)
+        if not failures.to_split or self._interrupts.received() is not None:
+            return None
+        print("\nthe process of a pack died too often", file=sys.stderr)
+        return failures.to_split
+
+    def _lost_to_memory_monitor(
+        self, error: RuntimeError, trials: Sequence[Config], failures: RecordFailures
+    ) -> list[list[int]]:
+        """Return the packs that were lost when the memory monitor of a cluster killed a trial.
+
+        Tune then gives up all trials. They resume from their checkpoints, without the trial that took the memory once
+        it has been killed too often.
+
+        Raises:
+            RuntimeError: The error itself, if it has another reason.
+        """
+        kill = largest_memory_kill(error)
+        indices = failures.trials_of(kill[0]) if kill else []
+        if kill is None or not indices:
+            raise error
+        what = f"OutOfMemoryError: the trial took {kill[1]:g} GB when the node was out of memory, and Ray killed it"
+        if len(indices) > 1:
+            print(f"\n{what}", file=sys.stderr)
+            return [indices, *failures.to_split]
+        name = folder_name(trials[indices[0]])
+        print(f"\n{name}: {what}. The other trials resume from their checkpoints.", file=sys.stderr)
+        self._memory_kills[name] += 1
+        if self._memory_kills[name] > self._run.options.max_failures:
+            failures.fail(indices[0], what)
+        return failures.to_split
+
+    def _tuner(self, trials: Sequence[Config], pack_size: int, callbacks: list[tune.Callback]) -> tune.Tuner:
+        run, options = self._run, self._run.options
+        packs = group_into_packs(trials, pack_size) if pack_size > 1 else [[index] for index in range(len(trials))]
         is_packed = any(len(pack) > 1 for pack in packs)
         if is_packed:
-            n = len(packs)
-            print(f"in {n} pack{'s' * (n > 1)} of up to {max(map(len, packs))} trials", file=sys.stderr)
-        varying = tuple(axes(configs))
-        job = replace(self.job, varying=varying)
-        names = [_dirname([configs[place] for place in pack]) for pack in packs]
+            print(f"in {plural(len(packs), 'pack')} of up to {max(map(len, packs))} trials", file=sys.stderr)
+        axis_names = tuple(axes(trials))
+        worker_options = WorkerOptions(
+            run.folder.path, options.checkpoint_epochs, options.epoch_seconds, options.trial_seconds, axis_names
+        )
+        dirnames = [_dirname([trials[index] for index in pack]) for pack in packs]
+        tensorboard = [TBXLoggerCallback()] if options.tensorboard else []
         return tune.Tuner(
-            tune.with_resources(tune.with_parameters(SparseTrial, job=job), {"cpu": self.cpus, "gpu": self.gpus}),
-            param_space=space(configs, packs, varying),
+            tune.with_resources(
+                tune.with_parameters(SparseTrial, options=worker_options), {"cpu": run.cpus, "gpu": run.gpus}
+            ),
+            param_space=param_space(trials, packs, axis_names),
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
-                trial_dirname_creator=lambda trial: names[trial.config[PACK]],
+                trial_dirname_creator=lambda trial: dirnames[trial.config[PACK]],
             ),
             run_config=tune.RunConfig(
-                name=OF_PACKS if is_packed else self.name,
-                storage_path=self.folder.path if is_packed else self.storage,
+                name=PACKS_FOLDER if is_packed else run.name,
+                storage_path=run.folder.path if is_packed else run.storage,
                 verbose=0,
-                failure_config=tune.FailureConfig(max_failures=self.max_failures),
-                # None would become True for a class like ours.
+                failure_config=tune.FailureConfig(max_failures=options.max_failures),
+                # None would mean True for a class trainable.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=callbacks,
+                callbacks=[*callbacks, StopTune(self._interrupts), *tensorboard, *options.callbacks],
             ),
         )
 
 
 def _dirname(configs: Sequence[Config]) -> str:
-    """The name of the folder in which Tune notes something: of a trial its own."""
+    """Return the name of Tune's folder for a pack; for a single trial it is the trial folder."""
     names = [folder_name(config) for config in configs]
     return names[0] if len(names) == 1 else f"pack_{hashlib.sha256(','.join(names).encode()).hexdigest()[:12]}"

@@ -78,8 +78,8 @@ def test_a_cluster_is_lost(bed, reference, cluster):
     bed.wait_for(lambda events: len(events) >= 30)
     first.kill()
     assert run.wait(120) == 1, run.text
-    assert f"the Ray cluster at {first.address} does not answer any more" in run.text
-    assert "the same command goes on with it" in run.text
+    assert f"The Ray cluster at {first.address} no longer answers" in run.text
+    assert "Rerun the same command" in run.text
     check_no_survivors(bed)
     run = bed.start("--address", cluster().address)
     assert run.wait(240) == 0, run.text
@@ -94,7 +94,7 @@ def test_a_storage_that_another_node_does_not_see(bed, cluster):
     there.tell(f"add blind {bed.storage}")
     run = bed.start("--address", there.address)
     assert run.wait() == 2, run.text
-    assert f"does not see the storage {bed.folder}; give a --storage that all nodes share" in run.text
+    assert f"does not see the storage {bed.folder}. Pass a --storage that all nodes share" in run.text
     assert "Traceback" not in run.text and not bed.events()
     assert not list(bed.storage.rglob("trial_*"))
 

@@ -8,7 +8,8 @@ from support.packed_trials import begin
 from dynsparse.config import Config
 from dynsparse.io.storage import open_folder
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
-from dynsparse.tune.trainable import Job, SparseTrial
+from dynsparse.tune.packed_trial import WorkerOptions
+from dynsparse.tune.trainable import SparseTrial
 
 CONFIG = Config.of(dict(dataset_name="digits", hidden_sizes=[20], batch_size=64, epochs=4))
 
@@ -17,7 +18,7 @@ def train(path, after_epoch=lambda row: None):
     class Trial(SparseTrial):
         def setup(self, config):
             begin(path, config)
-            super().setup(config, Job(str(path), checkpoint_epochs=2))
+            super().setup(config, WorkerOptions(str(path), checkpoint_epochs=2))
 
     trial, row = Trial(CONFIG.values()), {}
     while not row.get("done"):

@@ -99,7 +99,7 @@ def test_a_job_whose_storage_is_not_shared(bed, cluster):
     there.add("unshare", "--mount", "sh", "-c", f'mount -t tmpfs tmpfs \'{bed.storage}\' && exec "$0" "$@"')
     run = submit(bed, there)
     assert run.wait(300) == 2, run.text
-    assert f"does not see the storage {bed.folder}; give a --storage that all nodes share" in run.text
+    assert f"does not see the storage {bed.folder}. Pass a --storage that all nodes share" in run.text
     assert "Traceback" not in run.text and not bed.events()
     assert not list(bed.storage.rglob("trial_*"))
 
@@ -113,7 +113,7 @@ def test_a_node_that_joins_a_job_and_does_not_see_the_storage(bed, cluster):
     bed.wait_for(lambda events: len(events) >= 20, 240)
     there.add("unshare", "--mount", "sh", "-c", f'mount -t tmpfs tmpfs \'{bed.storage}\' && exec "$0" "$@"')
     assert run.wait(300) == 1, run.text
-    assert run.text.count(f"does not see the storage {bed.folder}; take it away") == 1, run.text
+    assert run.text.count(f"does not see the storage {bed.folder}. Remove the node") == 1, run.text
     assert "not finished" in run.text and "failed:" not in run.text
     before = analysis.load(bed.folder)
     assert set(before["status"]) == {"complete", "incomplete"}

@@ -98,7 +98,7 @@ def test_the_kernel_ends_a_trial_that_takes_too_much_memory(bed, reference):
         run = bed.start("--max-failures", "1")
         assert run.wait() == 1, run.text
         check_one_failed(bed, reference, config, run)
-        assert "OutOfMemoryError: the trial's process was ended when the machine had no more memory" in run.text
+        assert "OutOfMemoryError: the system killed the trial's process because the machine was out of" in run.text
         check_retry(bed, reference, config)
     finally:
         bed.end()

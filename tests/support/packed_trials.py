@@ -10,7 +10,7 @@ from dynsparse.config import Config
 from dynsparse.io.storage import open_folder
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.training.trainer import Trainer
-from dynsparse.tune.param_space import trials_of
+from dynsparse.tune.param_space import trial_configs
 
 SMALL: dict[str, Any] = dict(
     dataset_name="digits", hidden_sizes=[16], batch_size=64, epochs=5, model="SET", on_perc=0.3
@@ -26,9 +26,9 @@ def folder_of(path: Path, config: Config) -> TrialFolder:
     return TrialFolder(open_folder(str(path / folder_name(config))))
 
 
-def begin(path: Path, config: dict[str, Any], varying: Collection[str] = ()) -> None:
+def begin(path: Path, config: dict[str, Any], axis_names: Collection[str] = ()) -> None:
     """Write what a run writes before Tune gives a trial, or a pack, to a process."""
-    for trial in trials_of(config, varying).values():
+    for trial in trial_configs(config, axis_names).values():
         folder_of(path, trial).begin(trial, {"version": "1"})
 
 

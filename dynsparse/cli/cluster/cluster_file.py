@@ -117,13 +117,14 @@ def print_file(context: click.Context, write: Callable[..., str]) -> None:
         Refusal: if the run or the file is not possible.
     """
     from dynsparse.cluster.run_command import RunCommand, shared_storage
-    from dynsparse.tune.pack_size import gpus_of, widest_pack
+    from dynsparse.tune import RunOptions
+    from dynsparse.tune.pack_size import gpus_per_pack, largest_pack
 
     options = context.params
     run = requested_run(context)
     not_own = {each.name for each in (*arguments, *run_options)}
     with refusing():
-        widest = widest_pack(options["pack"], run.configs, tensorboard=options["tensorboard"], callbacks=())
+        largest = largest_pack(RunOptions(pack=options["pack"], tensorboard=options["tensorboard"]), run.configs)
         cpus, gpus = options["cpus_per_trial"], options["gpus_per_trial"]
         command = RunCommand(
             Path(options["file"]),
@@ -132,7 +133,7 @@ def print_file(context: click.Context, write: Callable[..., str]) -> None:
             run.words,
             frozenset(config.device for config in run.configs),
             run.experiment.cpus_per_trial if cpus is None else cpus,
-            gpus_of(run.experiment, run.configs, widest) if gpus is None else gpus,
+            gpus_per_pack(run.experiment, run.configs, largest) if gpus is None else gpus,
         )
         text = write(command, **{name: value for name, value in options.items() if name not in not_own})
     click.echo(text, nl=False)

@@ -52,7 +52,7 @@ CASES = {
     "a storage that cannot be written": (
         FILE.format(space=SMALL),
         ["--storage", "/proc/here"],
-        ["the storage /proc/here/bad cannot be written", "give another --storage"],
+        ["The storage /proc/here/bad cannot be written", "Pass another --storage"],
     ),
     "a store that Ray does not know": (
         FILE.format(space=SMALL),
@@ -62,17 +62,17 @@ CASES = {
     "more CPUs than there are": (
         FILE.format(space=SMALL),
         ["--cpus-per-trial", "1000"],
-        ["a trial asks for 1000 CPUs and no node has more than", "lower --cpus-per-trial"],
+        ["A trial asks for 1000 CPUs, and no node has more than", "Lower --cpus-per-trial"],
     ),
     "more GPUs than there are": (
         FILE.format(space=f"{SMALL}, device='cuda'"),
         ["--gpus-per-trial", "1000"],
-        ["a trial asks for 1000 GPUs and no node has more than", "lower --gpus-per-trial"],
+        ["A trial asks for 1000 GPUs, and no node has more than", "Lower --gpus-per-trial"],
     ),
     "a cluster that is not there": (
         FILE.format(space=SMALL),
         ["--address", "127.0.0.1:1"],
-        ["no Ray cluster answers at '127.0.0.1:1'", "or leave --address out"],
+        ["No Ray cluster answers at '127.0.0.1:1'", "or leave out --address"],
     ),
 }
 TAKES_A_RAY = {"a storage that cannot be written", "a cluster that is not there"}

@@ -71,8 +71,8 @@ def test_show_counts_trials_and_lists_axes(grid):
 
 def test_show_says_which_trials_train_the_same(grid):
     output = invoke("show", grid).output
-    assert "1 trial would train again what another trial trains:" in output
-    assert "1 group differ only in percent_on, which they do not read; for example\n    kwinners=False" in output
+    assert "1 trial would repeat the training of another trial:" in output
+    assert "1 group differ only in percent_on, which they do not read, for example\n    kwinners=False" in output
 
 
 def test_show_starts_no_ray_and_writes_nothing(grid, tmp_path):
@@ -97,10 +97,10 @@ def test_set_replaces_and_makes_axes(grid):
     [
         (["--set", "on_prec=0.1"], "Error: Unknown key 'on_prec'. Did you mean 'on_perc'?"),
         (["--set", "on_perc=2"], "Error: on_perc must be in (0, 1], got 2"),
-        (["--set", "on_perc"], "'on_perc' is not KEY=VALUE, for example on_perc=0.05,0.1"),
+        (["--set", "on_perc"], "A setting must be KEY=VALUE, for example on_perc=0.05,0.1, got 'on_perc'."),
         (["--set", "hidden_sizes=(20,10),"], "'hidden_sizes=(20,10),' has an empty value before or after a comma"),
         (["--set", "seed=1,,2"], "'seed=1,,2' has an empty value"),
-        (["--set", "seed=1", "--set", "seed=2"], "--set seed is given twice; write all its values in one: KEY=A,B"),
+        (["--set", "seed=1", "--set", "seed=2"], "--set seed is given twice. Give all values at once: --set KEY=A,B."),
         (["--set", "network=MLP"], "Error: The axis kwinners has no effect"),
     ],
 )
@@ -143,7 +143,7 @@ def test_table_chooses_trials_and_format(results):
         (["--rows", "model", "--metric", "val_ac_max"], "val_ac'; choose from val_acc (val_acc?)"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "seed =="], "--where 'seed ==' does not work"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "seed > 9"], "leaves no trial of 4"),
-        (["--rows", "model", "--metric", "val_acc_max", "--where", "1"], "--where '1' is no condition"),
+        (["--rows", "model", "--metric", "val_acc_max", "--where", "1"], "--where '1' is not a condition"),
     ],
 )
 def test_table_refuses_what_it_cannot_make(results, arguments, message):

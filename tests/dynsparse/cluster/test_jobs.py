@@ -103,7 +103,7 @@ def test_what_cannot_be_run_is_not_sent(file, tmp_path):
     to = ["--address", f"http://127.0.0.1:{free_port()}", "--storage", tmp_path / "results"]
     for words, message in [
         (["--set", "densty=0.1"], "Unknown key 'densty'"),
-        (["--set", "density"], "is not KEY=VALUE"),
+        (["--set", "density"], "must be KEY=VALUE"),
         (["--env", "NO_SUCH"], "--env needs the name of an environment variable that is set, got NO_SUCH."),
         (["--set", "data_dir=sets"], "data_dir must be an absolute path or a URL on a cluster, got 'sets'."),
         (["--name", "a/b"], "name must be a valid folder name"),

@@ -1,5 +1,6 @@
 """Real trials on a real Ray: what the folders hold is what a Trainer gives, whatever the neighbours do."""
 
+import doctest
 import json
 import math
 from pathlib import Path
@@ -19,18 +20,19 @@ from dynsparse.data.download import DataError
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.results.trial_folder import folder_name
 from dynsparse.training.trainer import Trainer
-from dynsparse.tune import driver as launch
-from dynsparse.tune import ray_session as rays
-from dynsparse.tune.trainable import Job, SparseTrial
+from dynsparse.tune import ray_session
+from dynsparse.tune.packed_trial import WorkerOptions
+from dynsparse.tune.preflight import with_absolute_data_dir
+from dynsparse.tune.trainable import SparseTrial
 
 pytestmark = pytest.mark.ray
 SMALL = dict(dataset_name="digits", hidden_sizes=[20], batch_size=64, kwinners=True)
 
 
 @pytest.fixture(scope="module")
-def a_ray():
+def local_ray():
     """One Ray for the module; `run` uses the Ray that is there."""
-    rays.start_ray("local")
+    ray_session.start_ray("local")
     yield
     ray.shutdown()
 
@@ -43,13 +45,13 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-def of_job(path, **options):
+def trainable_of(path, **options):
     """The trainable of a run, as Tune makes it, without Ray."""
 
     class Trial(SparseTrial):
         def setup(self, config):
             begin(path, config)
-            super().setup(config, Job(str(path), **options))
+            super().setup(config, WorkerOptions(str(path), **options))
 
     return Trial
 
@@ -68,7 +70,7 @@ def assert_equal_rows(found: list[dict], expected: list[dict]) -> None:
             assert row[name] == number or (math.isnan(row[name]) and math.isnan(number)), name
 
 
-def test_a_grid_ends_in_folders_with_the_numbers_of_each_trial_alone(a_ray, tmp_path, capsys):
+def test_a_grid_ends_in_folders_with_the_numbers_of_each_trial_alone(local_ray, tmp_path, capsys):
     space = dict(SMALL, on_perc=ray_tune.grid_search([0.3, 0.6]), seed=ray_tune.grid_search([0, 1, 2]))
     experiment = Experiment("grid", "?", space, epochs=3)
     outcome = tune.run(experiment, tmp_path)
@@ -83,7 +85,7 @@ def test_a_grid_ends_in_folders_with_the_numbers_of_each_trial_alone(a_ray, tmp_
     for folder in folders:
         params = json.loads((folder / "params.json").read_text())
         config = configs.pop((params["on_perc"], params["seed"]))
-        assert Config.of(params) == launch.launched(config)
+        assert Config.of(params) == with_absolute_data_dir(config)
         rows = [json.loads(line) for line in (folder / "result.json").read_text().splitlines()]
         pids |= {row["pid"] for row in rows}
         assert {row["experiment_tag"] for row in rows} == {f"seed={config.seed},on_perc={config.on_perc}"}
@@ -98,7 +100,7 @@ def test_a_grid_ends_in_folders_with_the_numbers_of_each_trial_alone(a_ray, tmp_
     assert len(analysis.load_history(tmp_path / "grid")) == 18
 
 
-def test_rays_own_result_grid_reads_the_folder_and_tunes_callbacks_are_called(a_ray, tmp_path):
+def test_rays_own_result_grid_reads_the_folder_and_tunes_callbacks_are_called(local_ray, tmp_path):
     class Notes(ray_tune.Callback):
         """As W&B's and MLflow's do, it is told of each row and of each end."""
 
@@ -129,7 +131,7 @@ def test_rays_own_result_grid_reads_the_folder_and_tunes_callbacks_are_called(a_
         assert result.metrics["val_acc"] == list(ours["val_acc"])[-1]
 
 
-def test_a_trial_that_fails_leaves_the_others_and_is_named(a_ray, tmp_path):
+def test_a_trial_that_fails_leaves_the_others_and_is_named(local_ray, tmp_path):
     # With three weights a layer soon has no negative one left, where the 2019 rules ended.
     legacy = dict(rules="legacy_2019", hidden_sizes=[3], on_perc=0.1, kwinners=False, hebbian_prune_perc=0.0)
     space = dict(dataset_name="digits", weight_prune_perc=0.9, arm=ray_tune.grid_search([dict(model="SET"), legacy]))
@@ -144,7 +146,7 @@ def test_a_trial_that_fails_leaves_the_others_and_is_named(a_ray, tmp_path):
     assert "no positive or no negative weight left" in df["error"]["legacy_2019"]
 
 
-def test_the_same_run_again_goes_on_where_it_was(a_ray, tmp_path, capsys):
+def test_the_same_run_again_goes_on_where_it_was(local_ray, tmp_path, capsys):
     experiment = Experiment("again", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2])), epochs=2)
     assert tune.run(experiment, tmp_path, limit=2).n_complete == 2
     before = {path: path.read_bytes() for path in (tmp_path / "again").glob("trial_*/*")}
@@ -163,7 +165,7 @@ def test_the_same_run_again_goes_on_where_it_was(a_ray, tmp_path, capsys):
     assert (Path(fresh.path).name, fresh.n_complete) == ("again-2", 1)
 
 
-def test_a_failed_trial_runs_again_only_when_asked(a_ray, tmp_path):
+def test_a_failed_trial_runs_again_only_when_asked(local_ray, tmp_path):
     legacy = dict(rules="legacy_2019", hidden_sizes=[3], on_perc=0.1, hebbian_prune_perc=0.0, weight_prune_perc=0.9)
     experiment = Experiment("fails", "?", dict(legacy, dataset_name="digits"), epochs=4)
     [first] = tune.run(experiment, tmp_path).failures
@@ -177,7 +179,8 @@ def test_a_failed_trial_runs_again_only_when_asked(a_ray, tmp_path):
 
 
 def test_two_trials_of_one_identity_are_refused(tmp_path):
-    with pytest.raises(ExperimentError, match=r"the grid has 2 times the same trial; they differ in debug_sparse"):
+    message = r"The grid contains the same trial 2 times: the copies differ only in debug_sparse"
+    with pytest.raises(ExperimentError, match=message):
         tune.run(Experiment("e", "?", dict(SMALL, debug_sparse=ray_tune.grid_search([True, False]))), tmp_path)
     with pytest.raises(
         ExperimentError, match=r"The grid contains the same trial twice \(\)\. Remove the repeated value from its axis"
@@ -186,14 +189,14 @@ def test_two_trials_of_one_identity_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_more_cpus_than_there_are(a_ray, tmp_path):
-    with pytest.raises(ExperimentError, match=r"a trial asks for 1000 CPUs and no node has .*; lower --cpus-per-trial"):
+def test_more_cpus_than_there_are(local_ray, tmp_path):
+    with pytest.raises(ExperimentError, match=r"A trial asks for 1000 CPUs, and no node has .* Lower --cpus-per-trial"):
         tune.run(Experiment("e", "?", SMALL), tmp_path, cpus_per_trial=1000)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_first_trial_that_cannot_be_built(tmp_path, monkeypatch):
-    monkeypatch.setattr(rays, "start_ray", lambda address: pytest.fail("Ray was started"))
+    monkeypatch.setattr(ray_session, "start_ray", lambda address: pytest.fail("Ray was started"))
     with pytest.raises(ExperimentError, match=r"val_fraction=0.99999 of 1437 training examples leaves 0 to train on"):
         tune.run(Experiment("e", "?", dict(SMALL, val_fraction=0.99999)), tmp_path)
     assert not list(tmp_path.iterdir())
@@ -202,8 +205,8 @@ def test_a_first_trial_that_cannot_be_built(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("device", "gpus", "message"),
     [
-        ("cuda", 0, "device='cuda', but no GPU is set aside for a trial; give --gpus-per-trial"),
-        ("cpu", 0.5, "a GPU is set aside for each trial, but device='cpu'; give --set device=cuda"),
+        ("cuda", 0, "device='cuda' needs a GPU, but no GPU is reserved. Pass --gpus-per-trial"),
+        ("cpu", 0.5, "0.5 GPUs are reserved for each trial, but device='cpu'. Pass --set device=cuda"),
     ],
 )
 def test_the_device_and_the_gpus_set_aside_agree(tmp_path, device, gpus, message):
@@ -212,14 +215,14 @@ def test_the_device_and_the_gpus_set_aside_agree(tmp_path, device, gpus, message
     assert not list(tmp_path.iterdir())
 
 
-def test_a_storage_that_cannot_be_written(a_ray, tmp_path):
+def test_a_storage_that_cannot_be_written(local_ray, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ExperimentError, match=r"the storage .*file/e cannot be (read|written): "):
+    with pytest.raises(ExperimentError, match=r"The storage .*file/e cannot be (read|written): "):
         tune.run(Experiment("e", "?", SMALL), tmp_path / "file")
 
 
 def test_a_missing_data_set_is_refused_before_ray_starts(tmp_path, monkeypatch):
-    monkeypatch.setattr(rays, "start_ray", lambda address: pytest.fail("Ray was started"))
+    monkeypatch.setattr(ray_session, "start_ray", lambda address: pytest.fail("Ray was started"))
     (tmp_path / "file").touch()
     space = dict(dataset_name="KMNIST", data_dir=str(tmp_path / "file"))
     with pytest.raises(DataError, match="KMNIST"):
@@ -230,11 +233,11 @@ def test_a_missing_data_set_is_refused_before_ray_starts(tmp_path, monkeypatch):
 def test_relative_data_folders_are_made_absolute_for_the_workers(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DYNSPARSE_DATA_DIR", raising=False)
-    assert launch.launched(Config()).data_dir is None
-    assert launch.launched(Config(data_dir="sets")).data_dir == str(tmp_path / "sets")
+    assert with_absolute_data_dir(Config()).data_dir is None
+    assert with_absolute_data_dir(Config(data_dir="sets")).data_dir == str(tmp_path / "sets")
     monkeypatch.setenv("DYNSPARSE_DATA_DIR", "from_environment")
-    assert launch.launched(Config()).data_dir == str(tmp_path / "from_environment")
-    assert launch.launched(Config(data_dir="sets")).data_dir == str(tmp_path / "sets")
+    assert with_absolute_data_dir(Config()).data_dir == str(tmp_path / "from_environment")
+    assert with_absolute_data_dir(Config(data_dir="sets")).data_dir == str(tmp_path / "sets")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +251,7 @@ def test_relative_data_folders_are_made_absolute_for_the_workers(tmp_path, monke
 )
 def test_a_reused_trainable_equals_a_fresh_one(other, tmp_path):
     first, second = Config.of({**SMALL, "epochs": 3, **other}), Config.of({**SMALL, "epochs": 3, "seed": 5})
-    trainable = of_job(tmp_path)
+    trainable = trainable_of(tmp_path)
     reused = trainable(first.values())
     reused.train()
     assert reused.reset_config(second.values()) is True
@@ -258,7 +261,7 @@ def test_a_reused_trainable_equals_a_fresh_one(other, tmp_path):
 @pytest.mark.parametrize("epochs_before", [0, 1, 2, 3, 4, 5])
 def test_a_trial_continues_from_its_folder_bit_for_bit(tmp_path, epochs_before):
     config = Config.of({**SMALL, "epochs": 5, "model": "SNFS"})
-    trainable = of_job(tmp_path, checkpoint_epochs=2)
+    trainable = trainable_of(tmp_path, checkpoint_epochs=2)
     trial = trainable(config.values())
     for _ in range(epochs_before):
         trial.train()
@@ -277,12 +280,10 @@ def test_a_trial_continues_from_its_folder_bit_for_bit(tmp_path, epochs_before):
     assert (folder / "complete.json").exists()
 
 
-def test_a_run_of_its_own_starts_and_ends_a_ray(tmp_path):
+def test_the_example_of_run_starts_and_ends_a_ray_of_its_own():
     if ray.is_initialized():
         ray.shutdown()
-    outcome = tune.run(
-        Experiment("alone", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1])), epochs=1), tmp_path, limit=1
-    )
-    assert outcome.n_complete == 1
+    [examples] = doctest.DocTestFinder(recurse=False).find(tune.run, "run", globs={})
+    results = doctest.DocTestRunner().run(examples)
+    assert (results.failed, results.attempted) == (0, 7)
     assert not ray.is_initialized()
-    assert Path(outcome.path).is_dir()

@@ -17,9 +17,12 @@ from dynsparse.io.storage import open_folder
 from dynsparse.methods import METHODS
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune.driver import _begin
-from dynsparse.tune.pack_size import gpus_of, shared_out, widest_pack
-from dynsparse.tune.param_space import PLACES, given
-from dynsparse.tune.trainable import MEMBERS, SPLIT_BY, Job, SparseTrial
+from dynsparse.tune.options import RunOptions
+from dynsparse.tune.pack_size import even_pack_size, gpus_per_pack, largest_pack
+from dynsparse.tune.packed_trial import WorkerOptions
+from dynsparse.tune.param_space import pack_config
+from dynsparse.tune.reports import PackReport
+from dynsparse.tune.trainable import SparseTrial
 
 pytestmark = [pytest.mark.usefixtures("one_thread")]
 
@@ -38,17 +41,21 @@ def legacy():
     return [Config.of(dict(LEGACY, on_perc=on_perc, weight_prune_perc=share)) for on_perc, share in FATES]
 
 
-def pack_of(path, configs, places=None, **options):
+def pack_of(path, configs, indices=None, **options):
     """The trainable of a run with one pack, as Tune makes it, without Ray."""
     options = {"checkpoint_epochs": 2, **options}
 
     class Pack(SparseTrial):
         def setup(self, config):
-            begin(path, config, varying)
-            super().setup(config, Job(str(path), varying=varying, **options))
+            begin(path, config, axis_names)
+            super().setup(config, WorkerOptions(str(path), axis_names=axis_names, **options))
 
-    varying = tuple(axes(configs))
-    return Pack(given(configs, list(range(len(configs))) if places is None else places, varying))
+    axis_names = tuple(axes(configs))
+    return Pack(pack_config(configs, list(range(len(configs))) if indices is None else indices, axis_names))
+
+
+def report_of(result, *indices):
+    return PackReport.from_result(result, indices)
 
 
 def to_the_end(trial, limit=100):
@@ -60,22 +67,22 @@ def to_the_end(trial, limit=100):
 
 
 def ends(results):
-    """When each place ended: in which step, counted from 1."""
-    told = [(n, each) for n, result in enumerate(results, start=1) for each in result[MEMBERS]]
-    return {each[PLACES]: n for n, each in told if each["done"]}
+    """Return the step, from 1, in which each trial ended, by its index."""
+    reports = [(n, *each) for n, result in enumerate(results, start=1) for each in report_of(result).trials.items()]
+    return {index: n for n, index, report in reports if report.done}
 
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_machine_that_does_not_see_the_storage_gives_its_trials_back(tmp_path, n):
     """As one that joins later: it does not see what the run has begun, and writes nothing of its own."""
     trial = pack_of(tmp_path / "seen", grid(*(dict(seed=seed) for seed in range(n))))
-    job = Job(str(tmp_path / "not_seen"), varying=trial._job.varying)
-    SparseTrial.setup(trial, trial.config, job)
-    result = trial.train()
-    told = result[MEMBERS] if n > 1 else [result]
-    assert result["done"] and len(told) == n
-    for report in told:
-        assert report["done"] and f"does not see the storage {tmp_path}/not_seen" in report["cut_off_by"]
+    options = WorkerOptions(str(tmp_path / "not_seen"), axis_names=trial._options.axis_names)
+    SparseTrial.setup(trial, trial.config, options)
+    report = report_of(trial.train(), *range(n))
+    assert report.done and list(report.trials) == list(range(n))
+    for each in report.trials.values():
+        assert each.done and not each.is_complete and each.error is None
+        assert f"does not see the storage {tmp_path}/not_seen" in each.interruption
     assert not (tmp_path / "not_seen").exists()
 
 
@@ -182,8 +189,8 @@ def test_a_trial_whose_training_raises_is_found_and_fails_alone(tmp_path, monkey
     configs = grid(*(dict(weight_prune_perc=share) for share in shares), epochs=7, prune_decay="cosine")
     results = to_the_end(pack_of(tmp_path, configs))
     # Of five the first two, and of the other three the first.
-    splits = [result[SPLIT_BY] for result in results if SPLIT_BY in result]
-    assert splits == ["ArithmeticError: not this share"] * 2
+    splits = [report_of(result).split_reason for result in results]
+    assert [reason for reason in splits if reason is not None] == ["ArithmeticError: not this share"] * 2
     assert set(ends(results)) == set(range(5))
     failed = folder_of(tmp_path, configs[2])
     assert (failed.state(), failed.error()) == (State.FAILED, "ArithmeticError: not this share")
@@ -208,7 +215,8 @@ def test_a_pack_that_is_too_large_to_be_built_goes_on_as_halves(tmp_path, monkey
     monkeypatch.setitem(METHODS, "SET", limited)
     configs = five(epochs=3)
     results = to_the_end(pack_of(tmp_path, configs))
-    assert [result[SPLIT_BY] for result in results if SPLIT_BY in result] == ["MemoryError: more than two"] * 2
+    splits = [report_of(result).split_reason for result in results]
+    assert [reason for reason in splits if reason is not None] == ["MemoryError: more than two"] * 2
     for config in configs:
         assert_as_alone(tmp_path, config)
 
@@ -222,7 +230,7 @@ def test_each_trial_has_its_own_limit_of_time(tmp_path):
     lines = [json.loads(line) for line in rows.read_text().splitlines()]
     rows.write_text("".join(json.dumps({**line, "time_total_s": 3600.0}) + "\n" for line in lines))
     to_the_end(pack_of(tmp_path, configs, trial_seconds=1800))
-    assert "it took 3600 s; the limit of a trial is 1800 s" in folder_of(tmp_path, configs[1]).error()
+    assert "TrialError: The trial took 3600 s; its limit is 1800 s." in folder_of(tmp_path, configs[1]).error()
     for config in configs[:1] + configs[2:]:
         assert_as_alone(tmp_path, config)
 
@@ -238,8 +246,9 @@ def test_a_full_disk_cuts_all_off_and_nothing_has_failed(tmp_path, monkeypatch):
     monkeypatch.setattr(TrialFolder, "append", full)
     results = to_the_end(pack_of(tmp_path, configs))
     assert len(results) == 3
-    assert all("the disk is full" in each["cut_off_by"] for each in results[-1][MEMBERS])
-    assert len(results[-1][MEMBERS]) == 5
+    last = report_of(results[-1])
+    assert last.done and len(last.trials) == 5
+    assert all("the disk is full" in each.interruption for each in last.trials.values())
     assert {folder_of(tmp_path, config).state() for config in configs} == {State.STARTED}
     monkeypatch.undo()
     to_the_end(pack_of(tmp_path, configs))
@@ -278,40 +287,40 @@ def test_a_pack_is_reused_for_one_trial_and_the_other_way_round(tmp_path):
     configs = five(epochs=2)
     trial = pack_of(tmp_path, configs, [0, 1, 2])
     to_the_end(trial)
-    assert trial.reset_config(given(configs, [3], axes(configs))) is True
+    assert trial.reset_config(pack_config(configs, [3], axes(configs))) is True
     to_the_end(trial)
-    assert trial.reset_config(given(configs, [4], axes(configs))) is True
+    assert trial.reset_config(pack_config(configs, [4], axes(configs))) is True
     to_the_end(trial)
     for config in configs:
         assert_as_alone(tmp_path, config)
 
 
-# How wide packs are
+# The size of packs
 
 
-def widest(pack, *devices, tensorboard=False, callbacks=()):
-    return widest_pack(pack, grid(*(dict(device=d) for d in devices)), tensorboard=tensorboard, callbacks=callbacks)
+def largest(pack, *devices, **options):
+    return largest_pack(RunOptions(pack=pack, **options), grid(*(dict(device=d) for d in devices)))
 
 
 def test_auto_packs_where_all_trials_are_on_a_gpu_and_nobody_follows_them_one_by_one(capsys):
-    assert widest("auto", "cuda", "cuda") == 512
-    assert widest("auto", "cpu") == widest("auto", "cpu", "cuda") == widest("off", "cuda") == 1
+    assert largest("auto", "cuda", "cuda") == 512
+    assert largest("auto", "cpu") == largest("auto", "cpu", "cuda") == largest("off", "cuda") == 1
     assert capsys.readouterr().err == ""
-    assert widest("auto", "cuda", tensorboard=True) == widest("auto", "cuda", callbacks=[object()]) == 1
-    assert "each trial by itself, not in packs" in capsys.readouterr().err
-    assert widest(4, "cpu") == widest("4", "cuda", callbacks=[object()]) == 4
+    assert largest("auto", "cuda", tensorboard=True) == largest("auto", "cuda", callbacks=[object()]) == 1
+    assert "training each trial alone: callbacks of Tune see packs, not trials" in capsys.readouterr().err
+    assert largest(4, "cpu") == largest("4", "cuda", callbacks=[object()]) == 4
     with pytest.raises(ExperimentError, match=r"pack must be 'auto', 'off' or a number of trials .* got many"):
-        widest("many", "cpu")
+        largest("many", "cpu")
 
 
 def test_a_pack_on_a_gpu_has_one_where_nothing_is_said_and_packs_are_shared_out_over_all():
     said, unsaid = (Experiment("e", "?", SMALL, gpus_per_trial=gpus) for gpus in (0.5, 0))
     on_gpu, on_cpu = grid(dict(device="cuda")), grid(dict(device="cpu"))
-    assert [gpus_of(unsaid, on_gpu, 512), gpus_of(said, on_gpu, 512)] == [1, 0.5]
-    assert [gpus_of(unsaid, on_gpu, 1), gpus_of(unsaid, on_cpu, 4)] == [0, 0]
-    assert [shared_out(432, there, 1, 512) for there in (1, 2, 4, 8)] == [432, 216, 108, 54]
-    assert shared_out(432, 2, 0.5, 512) == 108
-    assert [shared_out(1000, 1, 1, 512), shared_out(3, 8, 1, 512), shared_out(7, 0, 1, 512)] == [512, 1, 7]
+    assert [gpus_per_pack(unsaid, on_gpu, 512), gpus_per_pack(said, on_gpu, 512)] == [1, 0.5]
+    assert [gpus_per_pack(unsaid, on_gpu, 1), gpus_per_pack(unsaid, on_cpu, 4)] == [0, 0]
+    assert [even_pack_size(432, there, 1, 512) for there in (1, 2, 4, 8)] == [432, 216, 108, 54]
+    assert even_pack_size(432, 2, 0.5, 512) == 108
+    assert [even_pack_size(1000, 1, 1, 512), even_pack_size(3, 8, 1, 512), even_pack_size(7, 0, 1, 512)] == [512, 1, 7]
 
 
 @pytest.mark.parametrize("pack", ["0", "-3", "many", "513", "2.5"])

@@ -15,17 +15,18 @@ from dynsparse import tune
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import open_folder
 from dynsparse.results.trial_folder import TrialFolder
-from dynsparse.tune import driver
-from dynsparse.tune import ray_session as rays
-from dynsparse.tune.trainable import MEMBERS
+from dynsparse.tune import ray_session
+from dynsparse.tune.param_space import INDICES
+from dynsparse.tune.preflight import with_absolute_data_dir
+from dynsparse.tune.reports import PackReport
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("one_thread")]
 
 
 @pytest.fixture(scope="module")
-def a_ray():
+def local_ray():
     """One Ray for the module; `run` uses the Ray that is there."""
-    rays.start_ray("local")
+    ray_session.start_ray("local")
     yield
     ray.shutdown()
 
@@ -53,7 +54,7 @@ def rows_of(path):
     }
 
 
-def test_a_run_in_packs_leaves_the_folders_of_a_run_without(a_ray, tmp_path, capsys):
+def test_a_run_in_packs_leaves_the_folders_of_a_run_without(local_ray, tmp_path, capsys):
     packed, apart = (tune.run(mixed(name), tmp_path, pack=pack) for name, pack in [("packed", 4), ("apart", "off")])
     said = capsys.readouterr().err
     assert "in 4 packs of up to 3 trials" in said
@@ -91,26 +92,24 @@ class EndsProcesses(ray_tune.Callback):
         self.path, self.times = path, times
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
-        if (
-            self.times
-            and len(result.get(MEMBERS, [])) > 1
-            and all(each["row_of_trial"] >= 2 for each in result[MEMBERS])
-        ):
+        reports = PackReport.from_result(result, trial.config[INDICES]).trials.values()
+        if self.times and len(reports) > 1 and all(each.n_rows >= 2 for each in reports):
             self.times -= 1
             os.kill(result["pid"], signal.SIGKILL)
 
 
-def test_a_pack_whose_process_dies_goes_on_and_one_that_dies_too_often_in_halves(a_ray, tmp_path, capsys):
+def test_a_pack_whose_process_dies_goes_on_and_one_that_dies_too_often_in_halves(local_ray, tmp_path, capsys):
     experiment = Experiment("dies", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2, 3])), epochs=5)
     ends = EndsProcesses(tmp_path / "dies", times=2)
     outcome = tune.run(experiment, tmp_path, pack=4, max_failures=1, checkpoint_epochs=2, callbacks=[ends])
     said = capsys.readouterr().err
-    assert "a pack of 4 trials died and goes on from its last checkpoint (retry 1)" in said
-    assert "the process of a pack has died too often; what is left goes on in packs of at most 2" in said
+    assert "a pack of 4 trials died and resumes from its last checkpoint (retry 1)" in said
+    assert "the process of a pack died too often" in said
+    assert "the unfinished trials continue in packs of at most 2" in said
     assert (outcome.n_complete, outcome.failures) == (4, [])
     assert "4 of 4 trials done" in said
     for config in experiment.configs():
-        assert_as_alone(tmp_path / "dies", driver.launched(config), 0)
+        assert_as_alone(tmp_path / "dies", with_absolute_data_dir(config), 0)
     # Tune has noted that the pack died, where nobody takes it for a trial.
     assert list((tmp_path / "dies").glob(".packs/pack_*/error.txt"))
     df = analysis.load(outcome.path)
@@ -121,11 +120,12 @@ class Stops(ray_tune.Callback):
     """Stops the run, as TERM does, at a row."""
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
-        if any(each["row_of_trial"] == 3 for each in result.get(MEMBERS, [])):
+        reports = PackReport.from_result(result, trial.config[INDICES]).trials.values()
+        if len(reports) > 1 and any(each.n_rows == 3 for each in reports):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_a_run_in_packs_that_is_stopped_goes_on_without_packs(a_ray, tmp_path, capsys):
+def test_a_run_in_packs_that_is_stopped_goes_on_without_packs(local_ray, tmp_path, capsys):
     experiment = Experiment("stops", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2])), epochs=30)
     stopped = tune.run(experiment, tmp_path, pack=3, callbacks=[Stops()])
     assert (stopped.n_unfinished, stopped.stopped_by) == (3, signal.SIGTERM)
@@ -138,13 +138,13 @@ def test_a_run_in_packs_that_is_stopped_goes_on_without_packs(a_ray, tmp_path, c
     after = rows_of(tmp_path / "stops")
     assert all(repr(after[name][: len(rows)]) == repr(rows) for name, rows in before.items())
     for config in experiment.configs():
-        assert_as_alone(tmp_path / "stops", driver.launched(config), 0)
+        assert_as_alone(tmp_path / "stops", with_absolute_data_dir(config), 0)
 
 
 def test_what_cannot_be_packed_as_asked_is_refused_and_nothing_is_written(tmp_path):
     for pack in (0, "many", 513):
         with pytest.raises(ExperimentError, match=f"pack must be 'auto', 'off' or .* from 1 to 512, got {pack}"):
             tune.run(mixed(), tmp_path, pack=pack)
-    with pytest.raises(ExperimentError, match=r"--tensorboard follows trials, .* give --pack off, or leave it out"):
+    with pytest.raises(ExperimentError, match=r"tensorboard=True is only possible if .*, got pack=4\. Use pack='off'"):
         tune.run(mixed(), tmp_path, pack=4, tensorboard=True)
     assert not list(tmp_path.iterdir())

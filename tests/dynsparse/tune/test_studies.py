@@ -19,8 +19,9 @@ from dynsparse.planning.plan import steps
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.training import first_training_cache
 from dynsparse.training.trainer import Trainer
-from dynsparse.tune import ray_session as rays
-from dynsparse.tune.trainable import Job, SparseTrial
+from dynsparse.tune import ray_session
+from dynsparse.tune.packed_trial import WorkerOptions
+from dynsparse.tune.trainable import SparseTrial
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("one_thread")]
 SMALL = dict(dataset_name="digits", network="MLP", model="Dense", hidden_sizes=[16], batch_size=64, epochs=3)
@@ -57,7 +58,7 @@ def test_grids_of_studies_end_in_folders_with_the_numbers_of_each_trial_alone(tm
         *(dict(TICKET, prune_ratio=ratio) for ratio in (0.5, 0.9)),
     ]
     experiment = Experiment("studies", "?", dict(arm=ray_tune.grid_search(arms)), epochs=3)
-    rays.start_ray("local")
+    ray_session.start_ray("local")
     try:
         outcome = tune.run(experiment, tmp_path, checkpoint_epochs=2)
     finally:
@@ -75,13 +76,13 @@ def test_grids_of_studies_end_in_folders_with_the_numbers_of_each_trial_alone(tm
     assert sorted(history.loc[history["study"] == "ticket", "round"]) == [0] * 6 + [1] * 6 + [2] * 6
 
 
-def of_job(path):
+def trainable_of(path):
     """The trainable of a run, as Tune makes it, without Ray."""
 
     class Trial(SparseTrial):
         def setup(self, config):
             begin(path, config)
-            super().setup(config, Job(str(path), checkpoint_epochs=2))
+            super().setup(config, WorkerOptions(str(path), checkpoint_epochs=2))
 
     return Trial
 
@@ -99,14 +100,14 @@ def test_a_trial_that_is_ended_after_any_row_continues_from_its_folder_bit_for_b
             other = Trainer([Config.of({**values, "prune_ratio": 0.3})])
             for _ in range(3):
                 other.step()
-        trial = of_job(path)(config.values())
+        trial = trainable_of(path)(config.values())
         for _ in range(ended_after):
             trial.train()
         folder = path / folder_name(config)
         before = (folder / "result.json").read_bytes() if ended_after else b""
         if not is_remembered:
             first_training_cache.clear()
-        later = of_job(path)(config.values())
+        later = trainable_of(path)(config.values())
         while not later.train()["done"]:
             pass
         assert (folder / "result.json").read_bytes().startswith(before), "a row is never written again"
@@ -116,7 +117,7 @@ def test_a_trial_that_is_ended_after_any_row_continues_from_its_folder_bit_for_b
 def test_a_trainable_is_reused_for_the_next_ticket(tmp_path):
     first, second = (Config.of(dict(TICKET, prune_ratio=ratio)) for ratio in (0.4, 0.8))
     first_training_cache.clear()
-    trial = of_job(tmp_path)(first.values())
+    trial = trainable_of(tmp_path)(first.values())
     while not trial.train()["done"]:
         pass
     assert trial.reset_config(second.values()) is True
@@ -131,13 +132,13 @@ def test_a_trainable_is_reused_for_the_next_ticket(tmp_path):
 
 def test_a_checkpoint_from_before_the_studies_is_continued(tmp_path):
     config = Config.of(SMALL)
-    trial = of_job(tmp_path)(config.values())
+    trial = trainable_of(tmp_path)(config.values())
     trial.train(), trial.train()
     folder = TrialFolder(open_folder(str(tmp_path / folder_name(config))))
     # As it was then: each row was an epoch, and nothing was kept.
     state = {name: value for name, value in trial.trainer.state_dict().items() if name not in ("n_rows", "kept")}
     folder.save_checkpoint(2, state)
-    later = of_job(tmp_path)(config.values())
+    later = trainable_of(tmp_path)(config.values())
     assert later.trainer.n_rows == 2
     assert later.train()["done"]
     assert_rows_of(tmp_path / folder_name(config), config)

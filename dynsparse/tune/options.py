@@ -1,0 +1,84 @@
+"""`RunOptions`: the options of a run, which the command line and Python share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+
+from ray import tune
+
+from dynsparse.experiment import ExperimentError, check_name
+from dynsparse.planning.packs import parse_pack
+
+# Options that are whole numbers, with their smallest value, and options that are numbers larger than 0.
+COUNTS = {"limit": 1, "max_failures": 0, "checkpoint_epochs": 1}
+POSITIVE = ("cpus_per_trial", "epoch_seconds", "trial_seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Options of a run, which do not change the results of its trials.
+
+    Args:
+        storage: folder or URI (s3://bucket/folder); the trial folders go to storage/name.
+        name: name of the experiment's folder; None: the experiment's name.
+        limit: number of trials to run, from the first of the grid; None: all.
+        fresh: start over in a new folder.
+        retry_failed: run failed trials again.
+        cpus_per_trial: CPUs that Ray reserves for each trial, or for each pack; None: as in the experiment.
+        gpus_per_trial: GPUs that Ray reserves likewise; None: as in the experiment. A pack on GPUs gets one by default.
+        pack: largest number of trials that one process trains together; "off": each trial alone; "auto": on GPUs as
+            many as fit, spread over the GPUs; on CPUs each trial alone. Packs change results only by rounding.
+        max_failures: how often a trial may die and resume before it has failed.
+        checkpoint_epochs: number of epochs between two checkpoints of a trial.
+        epoch_seconds: an epoch that takes longer is considered hung, and its process is killed; None: no limit.
+        trial_seconds: a trial that takes longer fails; None: no limit.
+        address: address of a Ray cluster; None: RAY_ADDRESS, or a local Ray that ends with the run.
+        tensorboard: also write event files for TensorBoard. Not allowed with packs.
+        callbacks: more callbacks for Tune. They see packs, not trials, so that with callbacks "auto" means "off".
+
+    Raises:
+        ExperimentError: If a value is not allowed.
+    """
+
+    storage: str | Path = "results"
+    name: str | None = None
+    limit: int | None = None
+    fresh: bool = False
+    retry_failed: bool = False
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    pack: str | int = "auto"
+    max_failures: int = 3
+    checkpoint_epochs: int = 5
+    epoch_seconds: float | None = None
+    trial_seconds: float | None = None
+    address: str | None = None
+    tensorboard: bool = False
+    callbacks: Sequence[tune.Callback] = ()
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            check_name(self.name)
+        for name, lowest in COUNTS.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, Integral) and int(value) >= lowest):
+                raise ExperimentError(f"{name} must be a whole number of at least {lowest}, got {value!r}.")
+        for name in POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, Real) and float(value) > 0):
+                raise ExperimentError(f"{name} must be a number larger than 0, got {value!r}.")
+        gpus = self.gpus_per_trial
+        if gpus is not None and not (isinstance(gpus, Real) and gpus >= 0):
+            raise ExperimentError(f"gpus_per_trial must be a number of at least 0, got {gpus!r}.")
+        try:
+            size = parse_pack(self.pack)
+        except ValueError as error:
+            raise ExperimentError(str(error)) from error
+        if self.tensorboard and isinstance(size, int) and size > 1:
+            raise ExperimentError(
+                f"tensorboard=True is only possible if each trial is trained alone, got pack={size}. Use pack='off', "
+                "or leave tensorboard out."
+            )

@@ -1,0 +1,92 @@
+"""Reports of workers to the driver after each step.
+
+Tune passes dicts from workers to the driver; `PackReport` is the only code that writes and reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+# Keys of a result for Tune: one beside the row of a single trial, two for a pack.
+REPORT, REPORTS, SPLIT_REASON = "trial_report", "trial_reports", "split_reason"
+# The values of a row that the driver shows. A pack of hundreds of trials sends no others.
+SHOWN = ("val_acc", "train_loss")
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """The state of one trial after a step.
+
+    Args:
+        n_rows: number of rows that the trial has.
+        done: True if the trial has ended: completed, failed or interrupted.
+        row: the row of the step; empty if the step gave no row.
+        error: last line of the error with which the trial failed.
+        interruption: why the trial ended although it has not failed; the same command resumes it.
+        damage: files that were found damaged when the trial was resumed.
+    """
+
+    n_rows: int
+    done: bool
+    row: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    interruption: str | None = None
+    damage: Sequence[str] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the trial has completed."""
+        return self.done and self.error is None and self.interruption is None
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """The state of a pack after a step.
+
+    Args:
+        trials: reports of the trials that took part in the step, by their index in the run.
+        done: True if all trials of the pack have ended.
+        split_reason: why the pack continues as two halves, if it does.
+    """
+
+    trials: Mapping[int, TrialReport]
+    done: bool
+    split_reason: str | None = None
+
+    def to_result(self, *, is_single: bool) -> dict[str, Any]:
+        """Return the result for Tune.
+
+        Args:
+            is_single: True for a trial that is trained alone. Its row is the result, as callbacks and loggers of
+                users expect it.
+        """
+        if is_single:
+            [report] = self.trials.values()
+            # "done" is Tune's own key.
+            return {**report.row, "done": report.done, REPORT: _values(report, {})}
+        # A list, because Tune keeps statistics of each number that it finds in nested dicts.
+        reports = [
+            [index, _values(report, {key: report.row[key] for key in SHOWN if key in report.row})]
+            for index, report in self.trials.items()
+        ]
+        return {"done": self.done, REPORTS: reports, SPLIT_REASON: self.split_reason}
+
+    @classmethod
+    def from_result(cls, result: Mapping[str, Any], indices: Sequence[int]) -> PackReport:
+        """Return what `to_result` was given.
+
+        Args:
+            result: the dict that Tune passes to callbacks.
+            indices: the trials of the pack, by their index in the run.
+        """
+        if REPORTS in result:
+            trials = {index: TrialReport(**values) for index, values in result[REPORTS]}
+            return cls(trials, result["done"], result[SPLIT_REASON])
+        row = {key: value for key, value in result.items() if key != REPORT}
+        return cls({indices[0]: TrialReport(**{**result[REPORT], "row": row})}, result["done"])
+
+
+def _values(report: TrialReport, row: Mapping[str, Any]) -> dict[str, Any]:
+    return asdict(replace(report, row=row))

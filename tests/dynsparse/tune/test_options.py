@@ -1,0 +1,52 @@
+"""Options of a run are checked in one place, and the command has the same ones."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from dynsparse.cli.trials import run as run_command
+from dynsparse.experiment import ExperimentError
+from dynsparse.tune import RunOptions, run
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("limit", 0, "limit must be a whole number of at least 1, got 0."),
+        ("limit", 2.5, "limit must be a whole number of at least 1, got 2.5."),
+        ("max_failures", -1, "max_failures must be a whole number of at least 0, got -1."),
+        ("checkpoint_epochs", 0, "checkpoint_epochs must be a whole number of at least 1, got 0."),
+        ("cpus_per_trial", 0, "cpus_per_trial must be a number larger than 0, got 0."),
+        ("gpus_per_trial", -0.5, "gpus_per_trial must be a number of at least 0, got -0.5."),
+        ("epoch_seconds", "10", "epoch_seconds must be a number larger than 0, got '10'."),
+        ("trial_seconds", float("nan"), "trial_seconds must be a number larger than 0, got nan."),
+        ("name", "a/b", "name must be a valid folder name (no / or \\, no leading dot), got 'a/b'."),
+        ("pack", "many", "pack must be 'auto', 'off' or a number of trials from 1 to 512, got many."),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named(tmp_path, name, value, message):
+    with pytest.raises(ExperimentError) as caught:
+        RunOptions(**{name: value})
+    assert str(caught.value) == message
+    with pytest.raises(ExperimentError):
+        run(tmp_path / "not_even_read.py", tmp_path, **{name: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    options = RunOptions(limit=np.int64(3), cpus_per_trial=np.float32(0.5), gpus_per_trial=0, epoch_seconds=1)
+    assert options.limit == 3 and options.cpus_per_trial == 0.5
+
+
+def test_an_unknown_option_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="cpu_per_trial"):
+        run(tmp_path / "not_even_read.py", tmp_path, cpu_per_trial=1)
+
+
+def test_the_command_has_the_same_options_with_the_same_defaults():
+    ours = {each.name: each.default for each in dataclasses.fields(RunOptions)}
+    typed = run_command.make_context("run", ["file.py"]).params
+    # The file and the settings are arguments of `run`; a callback cannot be typed.
+    assert {name: value for name, value in typed.items() if name not in ("file", "settings")} == {
+        name: value for name, value in ours.items() if name != "callbacks"
+    }
