@@ -1,4 +1,4 @@
-"""Settings of the documentation's site:  make docs"""
+"""Settings of the site of the documentation; `make docs` builds it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ copyright = "The dynsparse developers"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx_click", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# Quotes in docstrings are those of code.
+smartquotes = False
 # In docstrings, `name` is code.
 default_role = "code"
 add_module_names = False
 # The plots are documented without the extra `jupyter`.
 autodoc_mock_imports = ["plotly", "PIL", "ipywidgets", "itables", "nbformat"]
 exclude_patterns = ["_build"]
+html_title = "dynsparse"
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {"show_toc_level": 2}
 html_sidebars = {"index": []}

@@ -1,4 +1,4 @@
-"""Make the pictures of the README from the results of `make demo`:  python docs/make_pictures.py results/quickstart
+"""Make the pictures of the README from the results of `make demo`: `python docs/make_pictures.py results/quickstart`.
 
 It needs the extras `jupyter` and `test`, and a Chromium.
 """

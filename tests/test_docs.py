@@ -31,8 +31,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A working folder with experiments/, and one Ray for all commands."""
     folder = tmp_path_factory.mktemp("docs")
     shutil.copytree(ROOT / "experiments", folder / "experiments")
-    start_ray("local")
     with pytest.MonkeyPatch.context() as patch:
+        # One worker per run: starting a second one, which imports torch, takes longer than these trials.
+        patch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
+        start_ray("local")
         patch.chdir(folder)
         yield folder
     ray.shutdown()

@@ -33,9 +33,15 @@ class Block(NamedTuple):
 
 def pages() -> list[str]:
     """Return the README and the pages of docs/ in the order of the site: a page may use what an earlier one wrote."""
-    index = (ROOT / "docs" / "index.md").read_text()
-    named = re.findall(r"^(\w+/\w+|changelog)$", index, flags=re.M)
-    return ["README.md", "docs/index.md", *(f"docs/{name}.md" for name in named)]
+    return ["README.md", *_with_children("docs/index.md")]
+
+
+def _with_children(page: str) -> list[str]:
+    """Return a page and all pages below it."""
+    trees = [block.text for block in blocks(page) if block.language.startswith("{toctree}")]
+    names = [line for text in trees for line in text.splitlines() if line and not line.startswith(":")]
+    folder = Path(page).parent
+    return [page, *(each for name in names for each in _with_children(f"{folder / name}.md"))]
 
 
 def blocks(page: str) -> list[Block]:
