@@ -3,7 +3,7 @@
 The network is that of one_epoch.py after two epochs on MNIST. A row of 64 examples has 256 bytes. Each
 active weight reads one row in the forward pass and one in the backward pass for its gradient; after the first layer it
 reads and writes one more. For comparison, the script measures the highest bandwidth of this machine with the same
-instructions: from rows in the L1 cache, and in order from as many rows as there are inputs, which are in the L2 cache.
+instructions. It reads rows in the L1 cache, and as many rows in order as there are inputs, which are in the L2 cache.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What `analysis.output` exports, and what it says where the packages for notebooks are missing."""
+"""The exports of `analysis.output`, and its messages if the packages for notebooks are missing."""
 
 import importlib
 import pkgutil
