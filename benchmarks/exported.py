@@ -18,7 +18,7 @@ from dynsparse.config import Config
 from dynsparse.engines.base import initial_parameters
 from dynsparse.export.modules import build
 from dynsparse.export.network import Trained, compressed, pruned
-from dynsparse.export.tensor_files import content_of, to_safetensors
+from dynsparse.export.tensor_files import file_content, to_safetensors
 from dynsparse.planning.plan import plan
 
 BATCHES = (1, 128)
@@ -69,7 +69,7 @@ def main():
     ways = networks(options.sparsity)
     models = {}
     for name, (network, form) in ways.items():
-        tensors, about = content_of(network, form)
+        tensors, about = file_content(network, form)
         models[name] = build(tensors, about["winners"])
     sizes = {name: len(to_safetensors(network, form)) for name, (network, form) in ways.items()}
     taken = {n: microseconds(models, n, options.repeats) for n in BATCHES}

@@ -1,4 +1,4 @@
-"""How good a network is on its test set, if the data set is on this machine."""
+"""Evaluation of a network on its test set, if the data set is on this machine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dynsparse.data.download import DataError, missing_files, resolve_data_dir
 BATCH = 1000
 
 
-def dataset_at_hand(config: Config) -> Dataset | None:
-    """The trial's data set; None where it would have to be downloaded, or cannot be read."""
-    # The trial's own folder may be one of another machine.
+def find_dataset(config: Config) -> Dataset | None:
+    """Return the trial's data set; None if its files are not on this machine or cannot be read."""
+    # The trial's data_dir may be a folder on another machine.
     for data_dir in (config.data_dir, None):
         if not missing_files(DATASETS[config.dataset_name].files, resolve_data_dir(data_dir)):
             with suppress(DataError):
@@ -26,11 +26,11 @@ def dataset_at_hand(config: Config) -> Dataset | None:
 
 
 @torch.inference_mode()
-def measured(model: nn.Module, dataset: Dataset) -> tuple[float, float]:
-    """Accuracy and mean loss on the test set."""
-    n_right, loss = 0, 0.0
+def evaluate(model: nn.Module, dataset: Dataset) -> tuple[float, float]:
+    """Return the accuracy and the mean loss on the test set."""
+    n_correct, loss = 0, 0.0
     for x, y in zip(dataset.test_x.split(BATCH), dataset.test_y.split(BATCH), strict=True):
         logits = model(x)
-        n_right += int((logits.argmax(1) == y).sum())
+        n_correct += int((logits.argmax(1) == y).sum())
         loss += float(F.cross_entropy(logits, y, reduction="none").double().sum())
-    return n_right / len(dataset.test_y), loss / len(dataset.test_y)
+    return n_correct / len(dataset.test_y), loss / len(dataset.test_y)

@@ -1,4 +1,4 @@
-"""The model card of an exported file: what it is, how good, how to load it. It names no person and no machine."""
+"""Model card of an exported file: network, results and how to load it. It names no person and no machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from tabulate import tabulate
 
 from dynsparse.data import Dataset
-from dynsparse.export.evaluate import dataset_at_hand, measured
+from dynsparse.export.evaluate import evaluate, find_dataset
 from dynsparse.export.network import Trained, module
 from dynsparse.export.onnx_file import INPUT, OUTPUT
 from dynsparse.planning.plan import keys_read
@@ -16,7 +16,7 @@ from dynsparse.pruning.summary import summary
 from dynsparse.results.grid_status import version
 from dynsparse.results.trial_folder import NOT_IN_IDENTITY, identity
 
-IN_WORDS = {"dense": "all weights, inactive ones as zeros", "sparse": "the active weights and their places"}
+IN_WORDS = {"dense": "all weights, inactive ones as zeros", "sparse": "the active weights and their positions"}
 
 TORCH = """\
 import torch
@@ -24,7 +24,7 @@ import torch
 from dynsparse.export import load_exported
 {imports}
 model = load_exported("{name}")
-pixels = torch.zeros(1, {n_in})  # put your images here, one in a row, as they are in the data set
+pixels = torch.zeros(1, {n_in})  # put your images here, one per row, with pixels as in the data set
 with torch.inference_mode():
     logits = model({normalised})
 print(logits.argmax(1))
@@ -35,15 +35,15 @@ import numpy as np
 import onnxruntime
 {imports}
 session = onnxruntime.InferenceSession("{name}")
-pixels = np.zeros((1, {n_in}), np.float32)  # put your images here, one in a row, as they are in the data set
+pixels = np.zeros((1, {n_in}), np.float32)  # put your images here, one per row, with pixels as in the data set
 ({output},) = session.run(None, {{"{input}": {normalised}}})
 print({output}.argmax(1))
 """
 
 
 def card(trained: Trained, name: str, form: str) -> str:
-    """The model card in Markdown of a file of that name, which stands beside it."""
-    config, dataset = trained.config, dataset_at_hand(trained.config)
+    """Return the model card, in Markdown, of a file called `name`."""
+    config, dataset = trained.config, find_dataset(trained.config)
     layers = summary(trained.weights, trained.biases, trained.masks)
     total = layers.iloc[-1]
     activation = f"k-winners (k = {', '.join(map(str, trained.winners))})" if trained.winners else "ReLU"
@@ -70,9 +70,9 @@ def card(trained: Trained, name: str, form: str) -> str:
         _input(trained, dataset),
         "## Layers",
         _table(list(layers.columns), layers.astype(object).where(layers.notna(), "").to_numpy().tolist()),
-        "`bytes_dense` and `bytes_sparse` are what the tensors of each form take in memory, the latter as CSR.",
+        "`bytes_dense` and `bytes_sparse` are the sizes of the tensors in memory, the latter in CSR format.",
         "## Configuration",
-        "What the trial read; `dynsparse keys` says what each key means.",
+        "The keys that the trial read; `dynsparse keys` explains them.",
         _table(["key", "value"], [(f"`{key}`", f"`{getattr(config, key)!r}`") for key in keys]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -83,17 +83,17 @@ def _table(headers: Sequence[str], rows: Any) -> str:
 
 
 def _results(trained: Trained, dataset: Dataset | None) -> str:
-    row, of_val = trained.row, "held-out training examples" if trained.config.val_fraction else "the test set"
+    row, val_set = trained.row, "held-out training examples" if trained.config.val_fraction else "the test set"
     metrics = [(name, row[name]) for name in row if name.endswith(("_acc", "_loss"))]
-    changed = ", before what the remarks above say" if trained.remarks else ""
+    changed = ", before the changes in the remarks above" if trained.remarks else ""
     text = [
-        f"Row {row['training_iteration']} of the trial{changed}; `val_*` is on {of_val}:",
+        f"Row {row['training_iteration']} of the trial{changed}; `val_*` is on {val_set}:",
         _table(["result", "value"], metrics),
     ]
     if dataset is None:
-        text.append("The data set was not on the machine that wrote this, so that the file itself was not measured.")
+        text.append("The data set was not on the machine that wrote this card, so the file itself was not evaluated.")
     else:
-        accuracy, loss = measured(module(trained), dataset)
+        accuracy, loss = evaluate(module(trained), dataset)
         n = len(dataset.test_y)
         text.append(f"The network in this file, on the {n} test images: accuracy {accuracy:.4f}, loss {loss:.4f}.")
     return "\n\n".join(text)
@@ -113,14 +113,14 @@ def _code(trained: Trained, name: str, dataset: Dataset | None) -> str:
 
 def _input(trained: Trained, dataset: Dataset | None) -> str:
     normalised = {
-        "standard": "normalised: less the mean of all pixels of the training set, over their standard deviation",
-        "unit": "each over the highest pixel of the training set",
+        "standard": "normalised: minus the mean of all pixels of the training set, divided by their standard deviation",
+        "unit": "divided by the largest pixel of the training set",
     }[trained.config.pixels]
     text = (
-        f"It takes {trained.sizes[0]} pixels of each image, row after row, {normalised}. It gives a logit for each of "
-        f"{trained.sizes[-1]} classes."
+        f"The input is {trained.sizes[0]} pixels per image, row by row, {normalised}. The output is one logit "
+        f"for each of {trained.sizes[-1]} classes."
     )
     if dataset is None:
-        return f"{text} `load_dataset` downloads {trained.config.dataset_name} if it is not there."
-    moments = f"less {dataset.train.mean:.6g}, over {1 / dataset.train.scale:.6g}"
+        return f"{text} `load_dataset` downloads {trained.config.dataset_name} if necessary."
+    moments = f"minus {dataset.train.mean:.6g}, divided by {1 / dataset.train.scale:.6g}"
     return f"{text} In the unit of the pixels of {dataset.name}: {moments}."

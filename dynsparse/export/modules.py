@@ -1,4 +1,4 @@
-"""A trained network as a module of torch: its own layers, and the two that it has not. For inference."""
+"""A trained network as a torch module for inference: torch's own layers, k-winners and sparse linear layers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 
 class KWinners(nn.Module):
-    """k-winners in evaluation: of each example the k units with the largest x * factor keep x; the others give 0.
+    """k-winners in evaluation: for each example, the k units with the largest x * factor keep x, the others become 0.
 
-    `factor`, (units,), is exp(-boost * duty). Shapes: (batch, units), and so is the result.
+    `factor`, (units,), is exp(-boost * duty). Shapes: (batch, units) to (batch, units).
     """
 
     factor: Tensor
@@ -24,12 +24,12 @@ class KWinners(nn.Module):
         self.register_buffer("factor", torch.ones(n_units))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The winners, zeros between."""
+        """Return x at the winners and 0 elsewhere."""
         index = (x * self.factor).topk(self.k, dim=-1, sorted=False).indices
         return x * torch.zeros_like(x).scatter(-1, index, 1.0)
 
     def extra_repr(self) -> str:
-        """What `print` shows."""
+        """Return the text that `print` shows for this layer."""
         return f"{len(self.factor)}, k={self.k}"
 
 
@@ -45,27 +45,27 @@ class SparseLinear(nn.Module):
         self.register_buffer("bias", torch.empty(n_out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x @ weight^T + bias."""
-        # F.linear takes such a weight too, but for a batch it is ten times slower, and it fails in inference_mode.
+        """Return x @ weight^T + bias."""
+        # F.linear accepts such a weight too, but is ten times slower for a batch and fails in inference mode.
         return torch.addmm(self.bias[:, None], self.weight, x.mT).mT
 
     def extra_repr(self) -> str:
-        """What `print` shows."""
+        """Return the text that `print` shows for this layer."""
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, {self.weight.values().numel()} active weights"
 
 
 def build(found: Mapping[str, Tensor], winners: Sequence[int]) -> nn.Sequential:
-    """A module of the tensors that `dynsparse.export.network.tensors` names: linear, batch norm, activation.
+    """Return the module of the tensors that `dynsparse.export.network.tensors` names.
 
     Args:
-        found: a weight may be a sparse CSR tensor; its layer is a `SparseLinear` then.
-        winners: k of each hidden layer; none: ReLU.
+        found: the tensors. The layer of a weight that is a sparse CSR tensor is a `SparseLinear`.
+        winners: k of each hidden layer; empty for ReLU.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     n_layers = sum(name.startswith("linear_") and name.endswith(".weight") for name in found)
-    # Without memory, and without drawing weights: both come from `found`.
+    # The meta device allocates no memory and draws no weights: both come from `found`.
     with torch.device("meta"), warnings.catch_warnings():
-        # A layer may have lost all of its units, which torch finds worth a warning.
+        # torch warns of a layer without units, which compression may produce.
         warnings.filterwarnings("ignore", "Initializing zero-element")
         for layer in range(n_layers):
             weight = found[f"linear_{layer}.weight"]

@@ -1,4 +1,4 @@
-"""A trained network out of a trial's folder: read, pruned, compressed, and as a module of torch's own layers."""
+"""A trained network: read from a trial's folder, pruned, compressed, and converted to a torch module."""
 
 from __future__ import annotations
 
@@ -27,29 +27,38 @@ TRIALS_NAMED = 10
 
 @dataclass(frozen=True)
 class Trained:
-    """One network after training, one tensor per layer, on the CPU. There is no trials axis.
+    """A trained network with one tensor per layer, on the CPU, without a trials axis.
 
-    Shapes: weights (out, in), 0 where the mask is False; biases (out,); masks (out, in), bool. Of each hidden layer
-    (out,), or no tensors where they are not used: duty, gains, shifts, means, variances.
+    Shapes: weights (out, in), 0 where the mask is False; biases (out,); masks (out, in), bool. The lists duty, gains,
+    shifts, means and variances have one tensor (out,) per hidden layer, or are empty if they are not used.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.config import Config
+        >>> from dynsparse.export import Trained
+        >>> config = Config(dataset_name="digits", model="Dense", hidden_sizes=[8])
+        >>> weights, biases = [torch.randn(8, 64), torch.randn(10, 8)], [torch.zeros(8), torch.zeros(10)]
+        >>> Trained(config, {}, weights, biases, masks=[each.ne(0) for each in weights]).sizes
+        [64, 8, 10]
     """
 
     config: Config
-    row: Mapping[str, Any]  # of the trial's results: of the test of this network, before what `remarks` say
+    row: Mapping[str, Any]  # the trial's results for this network, before the changes in `remarks`
     weights: list[Tensor]
     biases: list[Tensor]
     masks: list[Tensor]
-    winners: list[int] = field(default_factory=list)  # k of each hidden layer in evaluation; none: ReLU
-    boost: float = 0.0  # that of the test
+    winners: list[int] = field(default_factory=list)  # k of each hidden layer in evaluation; empty: ReLU
+    boost: float = 0.0  # boost strength at the last evaluation
     duty: list[Tensor] = field(default_factory=list)
     gains: list[Tensor] = field(default_factory=list)
     shifts: list[Tensor] = field(default_factory=list)
     means: list[Tensor] = field(default_factory=list)
     variances: list[Tensor] = field(default_factory=list)
-    remarks: tuple[str, ...] = ()  # why it is not, or no longer, the network that `row` was measured on
+    remarks: tuple[str, ...] = ()  # differences from the network on which `row` was measured
 
     @property
     def sizes(self) -> list[int]:
-        """Inputs, units of each hidden layer, classes."""
+        """The numbers of inputs, units of each hidden layer, and classes."""
         return [self.weights[0].shape[1], *(len(each) for each in self.biases)]
 
 
@@ -57,15 +66,33 @@ class Trained:
 
 
 def load_network(trial_dir: str | Path) -> Trained:
-    """The network of a trial's newest checkpoint.
+    """Return the network in the newest checkpoint of a trial.
 
-    That of a sweep is the one after training, before anything was pruned; that of a lottery ticket the one after the
-    last round. A trial that is not complete gives the network that it has come to, with a remark.
+    For a sweep, it is the trained network before any pruning. For a lottery ticket, it is the network after the last
+    round. For a trial that is not complete, it is the latest network, with a remark.
 
     Args:
-        trial_dir: a path or a URI (s3://...).
+        trial_dir: the trial's folder, a path or a URI (s3://...).
 
-    Raises: ValueError if it is no trial's folder, or holds no network; OSError where the storage fails.
+    Raises:
+        ValueError: If it is not the folder of a trial, or has no checkpoint.
+        OSError: If the storage fails.
+
+    Example:
+        >>> import tempfile
+        >>> from dynsparse.config import Config
+        >>> from dynsparse.export import load_network
+        >>> from dynsparse.io.storage import open_folder
+        >>> from dynsparse.results.trial_folder import TrialFolder
+        >>> from dynsparse.training.trainer import Trainer
+        >>> config = Config(dataset_name="digits", model="Dense", hidden_sizes=[8], epochs=1)
+        >>> with tempfile.TemporaryDirectory() as folder:  # `dynsparse run` writes such folders
+        ...     trainer, trial = Trainer([config]), TrialFolder(open_folder(folder))
+        ...     trial.begin(config, {})
+        ...     trial.append({"training_iteration": 1, **trainer.step()[0]}, rows_before=0)
+        ...     trial.save_checkpoint(1, trainer.state_dict())
+        ...     load_network(folder).sizes
+        [64, 8, 10]
     """
     path = str(trial_dir) if "://" in str(trial_dir) else str(Path(trial_dir).expanduser())
     folder = open_folder(path)
@@ -73,37 +100,39 @@ def load_network(trial_dir: str | Path) -> Trained:
     trial = TrialFolder(folder)
     config = trial.config()
     if config is None:
-        raise ValueError(f"{path} has no configuration that this version reads: {'; '.join(trial.damage)}")
+        raise ValueError(f"{path} has no configuration that this version can read: {'; '.join(trial.damage)}.")
     rows = trial.rows()
     state = trial.load_checkpoint(len(rows))
     if state is None or state["n_rows"] == 0:
-        found = "; ".join([f"its rows: {len(rows)}", *trial.damage])
+        found = "; ".join([f"rows: {len(rows)}", *trial.damage])
         raise ValueError(
-            f"{path} has no checkpoint of a trained network ({found}); type the command that ran it again, which goes "
-            f"on to the end, where the last checkpoint is kept"
+            f"{path} has no checkpoint of a trained network ({found}). Rerun the command that trained it: it resumes "
+            "the trial, and keeps the last checkpoint."
         )
-    return _of_state(config, rows, state, trial.damage)
+    return _from_state(config, rows, state, trial.damage)
 
 
 def _check_is_trial(folder: Folder) -> None:
-    """Raises: ValueError if the folder is not there, or is none of a trial; it names the trials that are in it."""
+    """Check that a folder is that of a trial. Raises: ValueError that names the trials in the folder."""
     names = folder.names()
     if not names:
-        raise ValueError(f"there is no folder {folder.path!r}, or nothing in it; give the folder of a trial")
+        raise ValueError(f"The folder {folder.path!r} does not exist or is empty. Give the folder of a trial.")
     if "params.json" in names:
         return
     trials = [name for name in names if name.startswith("trial_")]
     if not trials:
-        raise ValueError(f"{folder.path!r} is no trial's folder: it has no params.json")
+        raise ValueError(
+            f"{folder.path!r} is not the folder of a trial: it has no params.json. Give the folder of a trial."
+        )
     more = f" and {len(trials) - TRIALS_NAMED} more" if len(trials) > TRIALS_NAMED else ""
     raise ValueError(
-        f"{folder.path!r} is the folder of an experiment; give that of one of its trials (which is which says the "
-        f"column trial_id of analysis.load): {', '.join(trials[:TRIALS_NAMED])}{more}"
+        f"{folder.path!r} is the folder of an experiment. Give the folder of one of its trials, which the column "
+        f"trial_id of analysis.load identifies: {', '.join(trials[:TRIALS_NAMED])}{more}."
     )
 
 
-def _of_state(config: Config, rows: Sequence[Any], state: Mapping[str, Any], damage: list[str]) -> Trained:
-    """The network in a Trainer's state, and its row. Raises: ValueError if a part of it was not kept."""
+def _from_state(config: Config, rows: Sequence[Any], state: Mapping[str, Any], damage: list[str]) -> Trained:
+    """Return the network in the state of a Trainer, with its row."""
     want, engine, n_rows = _plan(config), state["engine"], state["n_rows"]
     kwinners = want.network.kwinners
     parameters: Sequence[list[Tensor]] = [engine[name] for name in Parameters._fields]
@@ -112,7 +141,7 @@ def _of_state(config: Config, rows: Sequence[Any], state: Mapping[str, Any], dam
     boost = _boost_at_test(config, float(engine["boost"][0]), n_rows)
     kept_at = [number for number, step in enumerate(steps(config)[:n_rows], start=1) if step.keep]
     if kept_at:
-        # As it was tested; the engine has the last of the pruned networks.
+        # The kept network is the trained one; the engine has the last pruned one.
         *parameters, units = state["kept"]["trained"]
         n_rows, remarks, boost = kept_at[-1], damage, float(units["boost"][0])
     only = {name: _first(layers) for name, layers in zip(Parameters._fields, parameters, strict=True)}
@@ -134,15 +163,15 @@ def _plan(config: Config) -> Plan:
 
 
 def _first(layers: Sequence[Tensor]) -> list[Tensor]:
-    """Of the one trial. Shapes: (1, ...) to (...) for each layer."""
+    """Return the tensors of the only trial. Shapes: (1, ...) to (...) for each layer."""
     return [each[0].cpu() for each in layers]
 
 
 def _boost_at_test(config: Config, boost: float, n_rows: int) -> float:
-    """The boost strength of the last test: it has faded once since then, so that an engine has the next epoch's."""
+    """Return the boost strength at the last evaluation. The engine has that of the next epoch, after another decay."""
     if config.boost_strength_factor > 0:
         return boost / config.boost_strength_factor
-    # None was left after the first epoch with this network.
+    # With a factor of 0, only the first epoch with a network has a boost.
     begins = [number for number, step in enumerate(steps(config)[:n_rows]) if step.begin is not None]
     is_first = n_rows - max(begins, default=0) == 1
     return config.boost_strength if is_first else 0.0
@@ -161,23 +190,37 @@ def _remarks(config: Config, want: Plan, n_rows: int, epoch: int) -> list[str]:
 
 
 def pruned(trained: Trained, kind: str, sparsity: float) -> Trained:
-    """The network pruned, as study="sweep" prunes a trained network: the same weights go.
+    """Return the network after pruning the same weights or units as study="sweep".
 
-    What the sweep reads is read from the trial's configuration: `prune_scope`, `prune_biases`, `prune_last_layer`.
+    `prune_scope`, `prune_biases` and `prune_last_layer` are read from the trial's configuration.
 
     Args:
-        kind: of KINDS: "weight" or "unit".
-        sparsity: share of the weights, or units, of each layer, in [0, 1].
+        trained: the network.
+        kind: "weight" or "unit".
+        sparsity: share of the weights, or units, of each layer to prune, in [0, 1].
 
-    Raises: ValueError for another kind or sparsity, for units under batch norm, and for a compressed network.
+    Raises:
+        ValueError: For an unknown kind, a sparsity out of range, units with batch norm, or a compressed network.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.config import Config
+        >>> from dynsparse.export import Trained, pruned
+        >>> config = Config(dataset_name="digits", model="Dense", hidden_sizes=[8])
+        >>> weights, biases = [torch.randn(8, 64), torch.randn(10, 8)], [torch.zeros(8), torch.zeros(10)]
+        >>> trained = Trained(config, {}, weights, biases, masks=[each.ne(0) for each in weights])
+        >>> [int(mask.sum()) for mask in pruned(trained, "weight", 0.75).masks]
+        [128, 80]
     """
     kind = Choice(KINDS).read("kind", kind)
     sparsity = FRACTION.read("sparsity", sparsity)
     if trained.gains and kind == "unit":
-        raise ValueError("kind: with batch_norm a unit without weights still gives its shift; take 'weight'")
+        raise ValueError(
+            "kind must be 'weight' for a network with batch norm, got 'unit': pruned units would still have a shift."
+        )
     want = _plan(trained.config)
     if [tuple(each.shape) for each in trained.weights] != want.network.shapes:
-        raise ValueError("a compressed network cannot be pruned; prune it first")
+        raise ValueError("A compressed network cannot be pruned. Prune it before compressing it.")
     ties = [tie_noise(want, Purpose.PRUNE_TRAINED, layer, 0)[0] for layer in range(len(trained.weights))]
     prune = KINDS[kind](trained.config)
     now = prune(Parameters(trained.weights, trained.biases, trained.masks), sparsity, ties)
@@ -186,13 +229,29 @@ def pruned(trained: Trained, kind: str, sparsity: float) -> Trained:
 
 
 def compressed(trained: Trained) -> Trained:
-    """The network without the units that do nothing; see `dynsparse.pruning.compress`. Weights that are 0 are inactive.
+    """Return the network without units that do not change the outputs; see `dynsparse.pruning.compress`.
 
-    Raises: ValueError for k-winners and batch norm.
+    Weights that are 0 become inactive.
+
+    Args:
+        trained: the network.
+
+    Raises:
+        ValueError: For a network with k-winners or batch norm.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.config import Config
+        >>> from dynsparse.export import Trained, compressed, pruned
+        >>> config = Config(dataset_name="digits", model="Dense", hidden_sizes=[8])
+        >>> weights, biases = [torch.randn(8, 64), torch.randn(10, 8)], [torch.zeros(8), torch.zeros(10)]
+        >>> trained = Trained(config, {}, weights, biases, masks=[each.ne(0) for each in weights])
+        >>> compressed(pruned(trained, "unit", 0.75)).sizes
+        [64, 2, 10]
     """
-    for what, used in (("k-winners", trained.winners), ("batch norm", trained.gains)):
+    for part, used in (("k-winners", trained.winners), ("batch norm", trained.gains)):
         if used:
-            raise ValueError(f"only a network with ReLU alone can be compressed, and this one has {what}; leave it out")
+            raise ValueError(f"A network to compress must have ReLU without batch norm, got one with {part}.")
     weights, biases = compress(trained.weights, trained.biases)
     n_before, n_after = (sum(len(each) for each in layers[:-1]) for layers in (trained.biases, biases))
     remark = f"After training it was compressed: {n_after} of {n_before} hidden units are left."
@@ -204,15 +263,31 @@ def compressed(trained: Trained) -> Trained:
 
 
 def module(trained: Trained) -> nn.Sequential:
-    """The network in evaluation mode: (batch, inputs), normalised as the data set is, to logits (batch, classes)."""
+    """Return the network as a torch module in evaluation mode.
+
+    It computes logits (batch, classes) from inputs (batch, inputs) that are normalised like the data set.
+
+    Args:
+        trained: the network.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.config import Config
+        >>> from dynsparse.export import Trained, module
+        >>> config = Config(dataset_name="digits", model="Dense", hidden_sizes=[])
+        >>> masks = [torch.ones(10, 64, dtype=torch.bool)]
+        >>> trained = Trained(config, {}, [torch.ones(10, 64)], [torch.zeros(10)], masks)
+        >>> module(trained)(torch.ones(1, 64))[0, 0].item()
+        64.0
+    """
     return build({name: each.clone() for name, each in tensors(trained).items()}, trained.winners)
 
 
 def tensors(trained: Trained) -> dict[str, Tensor]:
-    """All numbers of the network, by the names that they have in `module`.
+    """Return all tensors of the network, by their names in `module`.
 
-    For the layers i from 0 on: linear_i.weight (out, in), linear_i.bias (out,). For hidden layers with batch norm
-    norm_i.weight, .bias, .running_mean, .running_var, with k-winners winners_i.factor, each (out,).
+    Each layer i, from 0, has linear_i.weight (out, in) and linear_i.bias (out,). Hidden layers with batch norm have
+    norm_i.weight, .bias, .running_mean and .running_var, and those with k-winners have winners_i.factor, each (out,).
     """
     named = {
         "linear_{}.weight": trained.weights,

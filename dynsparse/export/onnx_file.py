@@ -1,7 +1,7 @@
 """A network as an ONNX graph.
 
-The graph is written node by node: it has four kinds of layers. torch's own exporter would need onnxscript as well, and
-give a graph that changes with the version of torch.
+The graph is written node by node, because it has only four kinds of layers. torch's exporter would also need
+onnxscript, and its graph changes with the version of torch.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import numpy as np
 from dynsparse.export.network import Trained, tensors
 from dynsparse.export.optional import optional
 
-# The oldest that have all of the nodes, for older runtimes: of the operators, and of the file, which goes with them.
+# The oldest versions of the operators and of the file format that support all nodes, for the sake of old runtimes.
 OPERATORS, FILE_VERSION = 17, 8
 
 INPUT, OUTPUT = "normalised_pixels", "logits"
 
 
 def to_onnx(trained: Trained, form: str) -> bytes:
-    """The .onnx file of a network: float32 `normalised_pixels` (batch, inputs) to `logits` (batch, classes).
+    """Return the .onnx file of a network: float32 `normalised_pixels` (batch, inputs) to `logits` (batch, classes).
 
-    Its tensors have the names of `export.network.tensors`. In the form "sparse" the weights are sparse initialisers,
-    a value and a place (int64) of each active one: a smaller file, which onnxruntime makes dense when it loads it.
+    Its tensors have the names of `export.network.tensors`. In the form "sparse" the weights are sparse initializers: a
+    value and an int64 position for each active weight. onnxruntime converts them to dense tensors when it loads them.
 
     Raises: ImportError without the package onnx.
     """
@@ -36,7 +36,7 @@ def to_onnx(trained: Trained, form: str) -> bytes:
     if form == "sparse":
         for layer, mask in enumerate(trained.masks):
             name = f"linear_{layer}.weight"
-            # A sparse tensor may have no dimension of 0, and a compressed network may have one.
+            # A sparse tensor must not have a dimension of 0, which a compressed network may have.
             if mask.numel() > 0:
                 sparse_ones.append(_sparse(onnx, name, numbers.pop(name), mask.numpy()))
     graph = helper.make_graph(
@@ -55,7 +55,7 @@ def to_onnx(trained: Trained, form: str) -> bytes:
 
 
 def _nodes(onnx: Any, trained: Trained) -> list[Any]:
-    """Each layer's nodes; what is named x is what the next node reads."""
+    """Return the nodes of all layers. `x` is the name of the tensor that the next node reads."""
     node = onnx.helper.make_node
     nodes, x, last = [], INPUT, len(trained.weights) - 1
     for layer in range(last):
@@ -73,7 +73,7 @@ def _nodes(onnx: Any, trained: Trained) -> list[Any]:
 
 
 def _winners(onnx: Any, layer: int, x: str, active: str) -> list[Any]:
-    """Nodes that keep the k units of each example with the largest x * factor, as `export.modules.KWinners` does."""
+    """Return the nodes of k-winners, which compute the same as `export.modules.KWinners`."""
     node, one = onnx.helper.make_node, onnx.helper.make_tensor("one", onnx.TensorProto.FLOAT, [1], [1.0])
     boosted, largest, places, won = (f"{each}_{layer}" for each in ("boosted", "largest", "places", "won"))
     shapes = [f"shape_of_{layer}", f"shape_of_places_{layer}"]
@@ -81,7 +81,7 @@ def _winners(onnx: Any, layer: int, x: str, active: str) -> list[Any]:
     return [
         node("Mul", [x, f"winners_{layer}.factor"], [boosted]),
         node("TopK", [boosted, f"winners_{layer}.k"], [largest, places], axis=1, sorted=0),
-        # Zeros for all units, in which ones are put where the winners are.
+        # Zeros for all units, then ones at the winners.
         node("Shape", [x], [shapes[0]]),
         node("ConstantOfShape", [shapes[0]], [zeros]),
         node("Shape", [places], [shapes[1]]),

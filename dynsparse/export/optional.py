@@ -1,4 +1,4 @@
-"""Packages that only exporting needs: each is imported when a file of its kind is written or read."""
+"""Optional packages for export, imported when a file of their format is written or read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 
 def optional(name: str) -> Any:
-    """The package. Raises: ImportError that says how to install it."""
+    """Import a package. Raises: ImportError that says how to install it."""
     try:
         return import_module(name)
     except ImportError as error:
-        raise ImportError(f'this needs {name.split(".")[0]} ({error}): pip install "dynsparse[export]"') from error
+        package = name.split(".")[0]
+        raise ImportError(
+            f'The package {package} cannot be imported ({error}). Install it: pip install "dynsparse[export]".'
+        ) from error

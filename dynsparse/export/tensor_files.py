@@ -1,9 +1,9 @@
-"""Files of named tensors, as bytes and back: .safetensors and .pt.
+"""Files of named tensors: .safetensors and .pt.
 
-Both hold the tensors of `export.network.tensors` by name, and a description: sizes, k of each hidden layer, form.
-In the form "dense" a weight is a tensor with zeros. In the form "sparse" it is CSR: the active weights row by row, the
-column of each, and where each row starts, with one more at the end. A .safetensors file has these as three tensors,
-weight.values (float32), weight.columns and weight.row_starts (int32); a .pt file as one tensor of torch's.
+Both contain the tensors of `export.network.tensors` by name, and a description: sizes, k of each hidden layer, form. In
+the form "dense", a weight is a tensor with zeros. In the form "sparse", it is in CSR format: the active weights row by
+row, their columns, and the start of each row, with the total at the end. A .safetensors file stores these as three
+tensors: weight.values (float32), weight.columns and weight.row_starts (int32). A .pt file stores a sparse tensor.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from dynsparse.export.optional import optional
 # The name of the description in a file.
 ABOUT = "dynsparse"
 
-# What a file holds: its tensors, weights of the form "sparse" as CSR, and the description.
+# The tensors of a file, with CSR weights in the form "sparse", and its description.
 Content = tuple[dict[str, Tensor], dict[str, Any]]
 
 
-def content_of(trained: Trained, form: str) -> Content:
-    """What a file of the network holds."""
+def file_content(trained: Trained, form: str) -> Content:
+    """Return the content of a file of the network."""
     about = {"sizes": trained.sizes, "winners": trained.winners, "form": form}
-    # Each in memory of its own, and of no more than it shows: a file keeps what lies behind a tensor.
+    # Each tensor is copied, because a file stores the whole memory behind a tensor.
     found = {name: each.clone(memory_format=torch.contiguous_format) for name, each in tensors(trained).items()}
     if form == "sparse":
         for layer, mask in enumerate(trained.masks):
             name = f"linear_{layer}.weight"
-            found[name] = csr(*parts_of(found[name], mask), mask.shape)
+            found[name] = csr(*csr_parts(found[name], mask), mask.shape)
     return found, about
 
 
-def parts_of(weight: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Row starts, columns and values of the active weights, row by row.
+def csr_parts(weight: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return row starts, columns and values of the active weights, row by row.
 
     Shapes: weight, mask (out, in) to (out + 1,) and (active,), int32, and (active,), float32.
     """
@@ -50,22 +50,22 @@ def parts_of(weight: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def csr(row_starts: Tensor, columns: Tensor, values: Tensor, shape: torch.Size | tuple[int, int]) -> Tensor:
-    """A sparse tensor of torch's. Raises: RuntimeError if the parts do not fit each other."""
+    """Return a sparse CSR tensor. Raises: RuntimeError if the parts do not match."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         return torch.sparse_csr_tensor(row_starts, columns, values, tuple(shape), check_invariants=True)
 
 
 def to_pt(trained: Trained, form: str) -> bytes:
-    """The .pt file of a network: a dict of the tensors and the description."""
-    found, about = content_of(trained, form)
+    """Return the .pt file of a network: a dict of the tensors and the description."""
+    found, about = file_content(trained, form)
     buffer = io.BytesIO()
     torch.save({ABOUT: about, "tensors": found}, buffer)
     return buffer.getvalue()
 
 
 def from_pt(path: Path) -> Content:
-    """What `to_pt` wrote. Nothing in the file is run. Raises: ValueError, OSError."""
+    """Read a file of `to_pt`, without running code in it. Raises: ValueError, OSError."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
@@ -74,14 +74,14 @@ def from_pt(path: Path) -> Content:
         return content["tensors"], content[ABOUT]
     except OSError:
         raise
-    except Exception as error:  # whatever another file's bytes lead torch to
-        raise ValueError(f"{path} is no .pt file that dynsparse export has written") from error
+    except Exception as error:  # For other files, torch raises many types of errors.
+        raise ValueError(f"{path} is not a .pt file from dynsparse export. Export the network again.") from error
 
 
 def to_safetensors(trained: Trained, form: str) -> bytes:
-    """The .safetensors file of a network, with the description in its metadata."""
+    """Return the .safetensors file of a network, with the description in its metadata."""
     safetensors = optional("safetensors.torch")
-    found, about = content_of(trained, form)
+    found, about = file_content(trained, form)
     flat: dict[str, Tensor] = {}
     for name, each in found.items():
         if each.layout is torch.sparse_csr:
@@ -93,20 +93,22 @@ def to_safetensors(trained: Trained, form: str) -> bytes:
 
 
 def from_safetensors(path: Path) -> Content:
-    """What `to_safetensors` wrote. Raises: ValueError, OSError; ImportError without the package."""
+    """Read a file of `to_safetensors`. Raises: ValueError, OSError; ImportError without the package."""
     safetensors = optional("safetensors")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()[ABOUT])
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
-        return _joined(flat, about), about
+            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+        return _join_parts(flat, about), about
     except OSError:
         raise
-    except Exception as error:  # as above
-        raise ValueError(f"{path} is no .safetensors file that dynsparse export has written") from error
+    except Exception as error:  # For other files, safetensors and json raise many types of errors.
+        raise ValueError(
+            f"{path} is not a .safetensors file from dynsparse export. Export the network again."
+        ) from error
 
 
-def _joined(flat: Mapping[str, Tensor], about: Mapping[str, Any]) -> dict[str, Tensor]:
+def _join_parts(flat: Mapping[str, Tensor], about: Mapping[str, Any]) -> dict[str, Tensor]:
     if about["form"] != "sparse":
         return dict(flat)
     found = {name: each for name, each in flat.items() if ".weight." not in name}

@@ -89,17 +89,20 @@ def bad_input(name: str, trial: Path, out: Path) -> tuple[list[object], str]:
     prune = ["--prune", "weight"]
     (out / "folder.pt").mkdir()
     return {
-        "experiment": ([trial.parent], "is the folder of an experiment; give that of one of its trials"),
-        "nowhere": ([out / "nowhere"], "there is no folder"),
+        "experiment": ([trial.parent], "is the folder of an experiment. Give the folder of one of its trials"),
+        "nowhere": ([out / "nowhere"], "nowhere' does not exist or is empty"),
         "file": ([trial / "params.json"], "params.json cannot be read: Not a directory"),
         "no sparsity": ([trial, *prune], "--prune and --sparsity go together"),
         "no prune": ([trial, "--sparsity", 0.5], "--prune and --sparsity go together"),
         "beyond": ([trial, *prune, "--sparsity", 1.5], "sparsity must be in [0, 1], got 1.5"),
         "nan": ([trial, *prune, "--sparsity", "nan"], "sparsity must be a number in [0, 1], got nan"),
         "ending": ([trial, "-o", out / "a.onnx"], "must end in .pt, as --format pt says"),
-        "no folder": ([trial, "-o", out / "no" / "a.pt"], "no cannot be written: there is no such folder"),
-        "folder": ([trial, "-o", out / "folder.pt", "--overwrite"], "folder.pt cannot be written: a folder of that"),
-        "not a folder": ([trial, "-o", trial / "params.json" / "a.pt"], "cannot be written: there is no such folder"),
+        "no folder": ([trial, "-o", out / "no" / "a.pt"], "no cannot be written: the folder does not exist"),
+        "folder": (
+            [trial, "-o", out / "folder.pt", "--overwrite"],
+            "folder.pt cannot be written: a folder has this name",
+        ),
+        "not a folder": ([trial, "-o", trial / "params.json" / "a.pt"], "cannot be written: the folder does not exist"),
     }[name]
 
 
@@ -122,7 +125,7 @@ def test_bad_input_is_named(
 def test_k_winners_are_not_compressed(trials: dict[str, Path], tmp_path: Path) -> None:
     result = invoke(trials["kwinners"], "--format", "pt", "--compress", "-o", tmp_path / "a.pt")
     assert result.exit_code == 2
-    assert "Error: only a network with ReLU alone can be compressed, and this one has k-winners" in result.output
+    assert "Error: A network to compress must have ReLU without batch norm, got one with k-winners" in result.output
 
 
 def test_a_trial_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -130,7 +133,7 @@ def test_a_trial_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     (path / "checkpoint_000001.pt").unlink()
     result = invoke(path, "--format", "pt", "-o", tmp_path / "a.pt")
     assert result.exit_code == 2
-    assert "has no checkpoint of a trained network (its rows: 1); type the command that ran it again" in result.output
+    assert "has no checkpoint of a trained network (rows: 1). Rerun the command that trained it" in result.output
 
 
 @pytest.mark.parametrize(("ending", "package"), [("safetensors", "safetensors.torch"), ("onnx", "onnx")])
@@ -140,7 +143,7 @@ def test_a_missing_package_is_named(
     monkeypatch.setitem(sys.modules, package, None)
     result = invoke(trials["relu"], "--format", ending, "-o", tmp_path / f"a.{ending}")
     assert result.exit_code == 2
-    assert f"this needs {package.split('.')[0]} (" in result.output
+    assert f"The package {package.split('.')[0]} cannot be imported (" in result.output
     assert 'pip install "dynsparse[export]"' in result.output
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""A trained network out of a trial's folder: it is the one that the row was measured on, and what can be done to it."""
+"""A network from a trial's folder: it is the one of the last row; pruning, compression, modules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from dynsparse.data import load_dataset
 from dynsparse.export.modules import KWinners, SparseLinear
 from dynsparse.export.network import Trained, compressed, load_network, module, pruned
-from dynsparse.export.tensor_files import csr, parts_of
+from dynsparse.export.tensor_files import csr, csr_parts
 from dynsparse.io.storage import open_folder
 from dynsparse.nn.functional import k_winners
 from dynsparse.pruning import prune_units
@@ -136,29 +136,31 @@ def test_a_damaged_checkpoint_is_remarked_and_an_older_one_taken(tmp_path: Path)
 
 
 def test_what_is_no_trained_trial_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"there is no folder '.*nowhere', or nothing in it"):
+    with pytest.raises(
+        ValueError, match=r"^The folder '.*nowhere' does not exist or is empty\. Give the folder of a trial\.$"
+    ):
         load_network(tmp_path / "nowhere")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").touch()
-    with pytest.raises(ValueError, match=r"other' is no trial's folder: it has no params\.json"):
+    with pytest.raises(
+        ValueError, match=r"other' is not the folder of a trial: it has no params\.json\. Give the folder of a trial\.$"
+    ):
         load_network(tmp_path / "other")
 
     path = train(tmp_path / "experiment", n_rows=1)
-    with pytest.raises(ValueError, match=rf"experiment' is the folder of an experiment; .*: {path.name}$"):
+    with pytest.raises(ValueError, match=rf"experiment' is the folder of an experiment\. .*: {path.name}\.$"):
         load_network(path.parent)
     for number in range(12):
         (path.parent / f"trial_{number:02}").mkdir()
-    with pytest.raises(ValueError, match=r": trial_00, .*trial_09 and 3 more$"):
+    with pytest.raises(ValueError, match=r": trial_00, .*trial_09 and 3 more\.$"):
         load_network(path.parent)
 
     (path / "checkpoint_000001.pt").write_bytes(b"torn")
-    with pytest.raises(
-        ValueError, match=r"has no checkpoint of a trained network \(its rows: 1; checkpoint_000001\.pt:"
-    ):
+    with pytest.raises(ValueError, match=r"has no checkpoint of a trained network \(rows: 1; checkpoint_000001\.pt:"):
         load_network(path)
     (path / "params.json").write_text('{"on_prec": 0.1}')
     with pytest.raises(
-        ValueError, match=r"no configuration that this version reads: params\.json: Unknown key 'on_prec'"
+        ValueError, match=r"no configuration that this version can read: params\.json: Unknown key 'on_prec'"
     ):
         load_network(path)
 
@@ -208,9 +210,9 @@ def test_what_cannot_be_pruned_is_refused(sweep: Path, tmp_path: Path) -> None:
         pruned(trained, "unit", 1.5)
     with pytest.raises(ValueError, match=r"^Unknown kind 'units'\. Did you mean 'unit'\? Available: weight, unit\.$"):
         pruned(trained, "units", 0.5)
-    with pytest.raises(ValueError, match="a compressed network cannot be pruned; prune it first"):
+    with pytest.raises(ValueError, match=r"^A compressed network cannot be pruned\. Prune it before"):
         pruned(compressed(pruned(trained, "unit", 0.5)), "unit", 0.5)
-    with pytest.raises(ValueError, match="with batch_norm a unit without weights still gives its shift"):
+    with pytest.raises(ValueError, match=r"^kind must be 'weight' for a network with batch norm, got 'unit': "):
         pruned(load_network(train(tmp_path, batch_norm=True, epochs=1)), "unit", 0.5)
 
 
@@ -230,7 +232,9 @@ def test_compressing_leaves_the_outputs_as_they_are(sweep: Path) -> None:
 @pytest.mark.parametrize(("key", "what"), [("kwinners", "k-winners"), ("batch_norm", "batch norm")])
 def test_only_relu_is_compressed(tmp_path: Path, key: str, what: str) -> None:
     trained = load_network(train(tmp_path, epochs=1, **{key: True}))
-    with pytest.raises(ValueError, match=f"only a network with ReLU alone can be compressed, and this one has {what}"):
+    with pytest.raises(
+        ValueError, match=f"^A network to compress must have ReLU without batch norm, got one with {what}"
+    ):
         compressed(trained)
 
 
@@ -258,7 +262,7 @@ def test_a_sparse_layer_is_a_dense_one_with_zeros() -> None:
     weight = torch.randn(6, 5, generator=generator) * (torch.rand(6, 5, generator=generator) < 0.4)
     bias, x = torch.randn(6, generator=generator), torch.randn(3, 5, generator=generator)
     layer = SparseLinear(5, 6)
-    layer.weight, layer.bias = csr(*parts_of(weight, weight.ne(0)), weight.shape), bias
+    layer.weight, layer.bias = csr(*csr_parts(weight, weight.ne(0)), weight.shape), bias
     for mode in (torch.inference_mode, torch.no_grad, torch.enable_grad):
         with mode():
             torch.testing.assert_close(layer(x), F.linear(x, weight, bias))

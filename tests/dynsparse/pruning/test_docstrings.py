@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import doctest
 import inspect
 
 import pytest
+from support.doctests import run_examples
 
 import dynsparse.pruning
 from dynsparse.pruning import summary
@@ -16,9 +16,4 @@ FUNCTIONS = [each for each in FUNCTIONS if inspect.isfunction(each)] + [summary.
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_each_function_has_an_example_that_runs(function: object) -> None:
-    examples = doctest.DocTestFinder(recurse=False).find(function, globs={})
-    runner = doctest.DocTestRunner()
-    for example in examples:
-        runner.run(example)
-    assert runner.tries > 1
-    assert runner.failures == 0
+    run_examples(function)
