@@ -86,7 +86,7 @@ EXPERIMENTS = [
     ),
 ]
 # The limit of "time_limit", in seconds.
-LIMITS = {"time_limit": 30.0}
+LIMITS = {"time_limit": 10.0}
 # What depends on the machine or on the day.
 LEFT_OUT_OF_CONFIG = {"data_dir"}
 LEFT_OUT_OF_ROWS = {"config", "date", "hostname", "node_ip", "pid", "timestamp", "trial_log_path"}

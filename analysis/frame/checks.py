@@ -8,7 +8,7 @@ from analysis.frame.suggest import unknown
 
 
 def check_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raises a ValueError that names the near matches if one of the columns does not exist."""
+    """Raise a ValueError that names the near matches if one of the columns does not exist."""
     several = [name for name in names if isinstance(name, list | set | dict)]
     if several:
         raise ValueError(f"one column is asked for at a time here, got {several[0]!r}")
@@ -18,7 +18,7 @@ def check_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
 
 
 def check_numbers(df: pd.DataFrame, metric: str) -> None:
-    """Raises a ValueError if the column does not exist or holds no numbers."""
+    """Raise a ValueError if the column does not exist or holds no numbers."""
     check_columns(df, [metric])
     if not pd.api.types.is_numeric_dtype(df[metric]):
         raise ValueError(f"metric must be a column of numbers, got {metric!r} of type {df[metric].dtype}")

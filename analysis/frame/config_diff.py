@@ -14,13 +14,27 @@ ABSENT = math.nan
 
 
 def differences(df: pd.DataFrame, by: str = "experiment_file_name") -> pd.DataFrame:
-    """The hyperparameters in which experiments differ; with by="trial_dir", those in which trials do.
+    """Return the hyperparameters in which experiments differ; with by="trial_dir", those in which trials differ.
 
-    One row for each hyperparameter whose set of values is not the same in all groups: `parameter`, then one column for
-    each value of `by`, with the value in that group, or the tuple of all its values where there are several. What a
-    group does not know is missing.
+    The result has one row for each hyperparameter whose set of values is not the same in all groups, and these columns:
+    - `parameter`.
+    - one column for each value of `by`: the value of the hyperparameter in that group, a tuple of all values if there
+      are several, or NaN if the group does not have the hyperparameter.
 
-    Raises: ValueError if there is no column `by`.
+    Args:
+        df: the trials.
+        by: the column that names the group of each trial.
+
+    Raises:
+        ValueError: if there is no column `by`.
+
+    Example:
+        >>> from analysis import differences, load_example
+        >>> df = load_example("quickstart")
+        >>> differences(df[df["val_acc_max"] > 0.95], by="trial_dir")
+          parameter trial_b267a3f151e5 trial_e73a98932f4f trial_f0a71bc8d24c
+        0      seed                  2                  0                  1
+        1     model                SET               RigL               RigL
     """
     check_columns(df, [by])
     groups = {value: df[df[by].map(lambda each, value=value: each == value)] for value in values_of(df[by])}
@@ -38,9 +52,22 @@ def differences(df: pd.DataFrame, by: str = "experiment_file_name") -> pd.DataFr
 
 
 def without_constant(df: pd.DataFrame, keep: Sequence[str] = ()) -> pd.DataFrame:
-    """The columns that have several values; and those to be kept, whatever they have.
+    """Return the DataFrame without the columns that have a single value.
 
-    Raises: ValueError if a column to be kept does not exist.
+    Args:
+        df: the trials.
+        keep: columns that stay even if they have a single value.
+
+    Raises:
+        ValueError: if a column of `keep` does not exist.
+
+    Example:
+        >>> from analysis import load_example, without_constant
+        >>> df = load_example("quickstart")
+        >>> df.shape[1], without_constant(df).shape[1]
+        (84, 19)
+        >>> without_constant(df[["model", "on_perc", "network", "study"]], keep=["study"]).columns.tolist()
+        ['model', 'on_perc', 'study']
     """
     check_columns(df, keep)
     return df[[name for name in df.columns if name in keep or len(set(cell_of_each(df, [name]))) > 1]]

@@ -1,4 +1,4 @@
-"""Trials that agree in every other setting: what comparisons are made within."""
+"""Matching of trials: groups of trials that agree in every other hyperparameter."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,24 +11,24 @@ from analysis.frame.values import sort_key
 
 
 def values_of(column: pd.Series) -> list[Any]:
-    """The different values of a column in their order, what is missing last."""
+    """Return the distinct values of a column in order, missing values last."""
     return list({sort_key(value): value for value in sorted(column, key=sort_key)}.values())
 
 
 def others(df: pd.DataFrame, axis: str, metric: str) -> list[str]:
-    """The hyperparameters that vary beside the axis, `seed` among them."""
+    """Return the hyperparameters that vary besides the axis, including `seed`."""
     return list(varying(df, besides=[axis, metric]))
 
 
 def cell_of_each(df: pd.DataFrame, names: Sequence[str]) -> list[tuple[Any, ...]]:
-    """For each row a key that is equal where the values of all columns are; keys can be sorted."""
+    """Return a sortable key for each row. Rows with equal values in all columns have equal keys."""
     if not names:
         return [()] * len(df)
     return list(zip(*([sort_key(value) for value in df[name]] for name in names), strict=True))
 
 
 def check_axis(df: pd.DataFrame, axis: str, metric: str) -> None:
-    """Raises a ValueError if the axis is no column with several values, or the metric is no column of numbers."""
+    """Raise a ValueError if the axis is not a column with several values, or the metric not a column of numbers."""
     check_columns(df, [axis, metric, "status"])
     check_numbers(df, metric)
     if axis in (metric, "status"):
@@ -45,5 +45,5 @@ def what_varies(df: pd.DataFrame, metric: str) -> str:
 
 
 def listed(names: Iterable[object]) -> str:
-    """The names as a list that Python reads: ["a", "b"]."""
+    """Return the names as a Python list: ["a", "b"]."""
     return "[" + ", ".join(f'"{name}"' for name in names) + "]"

@@ -8,7 +8,7 @@ SHOWN = 20
 
 
 def unknown(kind: str, name: object, choices: Sequence[str]) -> str:
-    """The name, the choices and the nearest ones, as in `no column 'on_prec'; choose from ... (on_perc?)`."""
+    """Return the message for an unknown name, as in `no column 'on_prec'; choose from ... (on_perc?)`."""
     near = get_close_matches(str(name), choices, n=3)
     hint = f" ({', '.join(near)}?)" if near else ""
     shown = ", ".join(choices[:SHOWN]) + (f", ... ({len(choices) - SHOWN} more)" if len(choices) > SHOWN else "")

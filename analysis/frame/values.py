@@ -1,18 +1,18 @@
-"""Values of a config or a row: to numbers, to something that can be grouped by, and their order."""
+"""Values of a config or a row: conversion to numbers and to hashable values, and their order."""
 
 import json
 import math
 import re
 from typing import Any
 
-# What JSON may hold inside.
+# The types of JSON that contain other values.
 NESTED = {dict, list}
-# How a torch scalar looks in Tune's rows.
+# The text of a torch scalar in Tune's rows.
 TENSOR = re.compile(r"tensor\(([^,()]+)(,.*)?\)")
 
 
 def as_number(value: object) -> float | int | None:
-    """The number that a logged value means, nan if it is missing, None if it is no number.
+    """Return a logged value as a number; NaN if it is missing, None if it is not a number.
 
     Tune writes numpy's nan as the text "null" and a torch scalar as "tensor(0.5000)". A bool is 0 or 1.
     """
@@ -61,7 +61,7 @@ def is_missing(value: object) -> bool:
 
 
 def hashable(value: Any) -> Any:
-    """The value in a form to group by: a list becomes a tuple, a dict its JSON text."""
+    """Return a hashable value to group by: a list becomes a tuple, a dict its JSON text."""
     if isinstance(value, list):
         return tuple(hashable(item) for item in value)
     if isinstance(value, dict):
@@ -70,7 +70,7 @@ def hashable(value: Any) -> Any:
 
 
 def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The dict with inner dicts unfolded, their keys joined by "/", and hashable values; itself if it is flat."""
+    """Return the dict with inner dicts flattened, their keys joined by "/", and hashable values; itself if flat."""
     if not prefix and NESTED.isdisjoint(map(type, nested.values())):
         return nested
     flat: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def sort_key(value: Any) -> tuple[Any, ...]:
-    """Puts values of all kinds in one order: numbers, texts, tuples, others, and last what is missing."""
+    """Return a key that sorts values of any type: numbers, texts, tuples, others, and missing values last."""
     if is_missing(value):
         return (4,)
     if isinstance(value, (bool, int, float)):

@@ -1,7 +1,7 @@
-"""What was read of an experiment, in one file of the Arrow format, so that it need not be read again.
+"""The cache of an experiment: the contents of its trial folders in one Arrow file.
 
-The file holds the columns of all rows, as numbers, or as JSON where they hold anything else; in its metadata the
-trials as JSON; at its end a checksum. Nothing in it is code, and a damaged or foreign file is as good as none.
+The file holds the columns of all rows, as numbers, or as JSON if they hold anything else. Its metadata holds the trials
+as JSON. A checksum follows at the end. Nothing in the file is executed, and a damaged or foreign file is ignored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from analysis.loading.parse import parsed
 from analysis.loading.trial_dir import Issue, Stamp, Trial
 
 NAME = ".analysis.arrow"
-# Another number whenever what is read of the same files becomes another.
+# Increase it whenever the same files are read differently.
 VERSION = 4
 
 
@@ -36,7 +36,7 @@ class Cached(NamedTuple):
 
 
 def read(folder: Path) -> Cached | None:
-    """What a folder's cache holds; None if there is none that is whole and of this version."""
+    """Return the cache of a folder; None if there is no undamaged cache of this version."""
     try:
         with pa.memory_map(str(folder / NAME)) as file:
             content = file.read_buffer()
@@ -47,7 +47,7 @@ def read(folder: Path) -> Cached | None:
         about = parsed(table.schema.metadata[b"about"])
         return _cached(about, table) if about["version"] == VERSION else None
     except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
-        # The last three: a file that somebody else has made, and given the right checksum.
+        # The last three: a foreign file with a correct checksum.
         return None
 
 
@@ -64,7 +64,7 @@ def _cached(about: dict[str, Any], table: pa.Table) -> Cached:
 
 
 def write(folder: Path, cached: Cached) -> None:
-    """Make this the folder's cache, if the folder can be written to."""
+    """Write the cache of a folder; do nothing if the folder cannot be written to."""
     trials, history, issues = cached.contents
     # Most trials have the same keys, which are written once.
     keys = {names: place for place, names in enumerate(dict.fromkeys(tuple(trial.config) for trial in trials))}

@@ -1,4 +1,4 @@
-"""The rows of many trials as columns: what was logged under each name, trial after trial."""
+"""The rows of many trials as columns: one array for each logged name."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ Array = np.ndarray[Any, Any]
 class History(NamedTuple):
     """The rows of trials, one trial after the other.
 
-    `starts` has where the rows of each trial begin, and at its end their number: (trials + 1,). `columns` has one array
-    of all rows for each name: numbers, with NaN where there is none, or objects, with None.
+    `starts` has the first row of each trial, and at its end the number of rows: (trials + 1,). `columns` has one array
+    of all rows for each name: numbers, with NaN for missing ones, or objects, with None.
     """
 
     starts: Array
     columns: Mapping[str, Array]
 
     def take(self, trials: Sequence[int]) -> History:
-        """The rows of some trials, in that order."""
+        """Return the rows of some trials, in that order."""
         rows = self.rows_of(trials)
         ends = np.cumsum([0, *(self.starts[i + 1] - self.starts[i] for i in trials)])
         return History(ends, {name: column[rows] for name, column in self.columns.items()})
 
     def rows_of(self, trials: Sequence[int]) -> Array:
-        """Where the rows of some trials are, one trial after the other."""
+        """Return the places of the rows of some trials, one trial after the other."""
         return np.concatenate(
             [np.arange(0), *(np.arange(self.starts[i], self.starts[i + 1]) for i in trials)], dtype=np.int64
         )
 
 
 def history_of(rows: list[dict[str, Any]], skipped: Collection[str]) -> History:
-    """The history of one trial, without the names to be skipped. Inner dicts are unfolded."""
+    """Return the history of one trial, without the skipped names. Inner dicts are flattened."""
     try:
         columns = {name: column(values) for name, values in _by_name(rows).items() if name not in skipped}
     except _NestedError:
@@ -54,14 +54,14 @@ class _NestedError(Exception):
 
 def _by_name(rows: list[dict[str, Any]]) -> dict[str, Sequence[Any]]:
     if rows and len(rows[0]) > 1 and len(set(map(len, rows))) == 1:
-        # Rows with the same names, as nearly all have.
+        # Nearly all trials have rows with the same names.
         with contextlib.suppress(KeyError):
             return dict(zip(rows[0], zip(*map(itemgetter(*rows[0]), rows), strict=True), strict=True))
     return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
 
 def joined(parts: Sequence[History]) -> History:
-    """Several histories as one."""
+    """Join several histories into one."""
     lengths = [int(part.starts[-1]) for part in parts]
     offsets = np.cumsum([0, *lengths])
     starts = np.concatenate(
@@ -74,7 +74,7 @@ def joined(parts: Sequence[History]) -> History:
 
 
 def _joined_column(parts: Sequence[Array | None], lengths: Sequence[int]) -> Array:
-    """One column of several; a part that lacks it has no value in so many rows."""
+    """Join parts of a column; a part without the column (None) has missing values in all its rows."""
     if all(part is None or part.dtype != object for part in parts):
         missing = np.full(max(lengths), math.nan)
         return np.concatenate([missing[:n] if part is None else part for part, n in zip(parts, lengths, strict=True)])
@@ -85,7 +85,7 @@ def _joined_column(parts: Sequence[Array | None], lengths: Sequence[int]) -> Arr
 
 
 def column(values: Sequence[Any]) -> Array:
-    """An array of numbers if all are some, else of objects as they are."""
+    """Return an array of numbers if all values are numbers, else one of the unchanged objects."""
     kinds = set(map(type, values))
     if kinds == {float}:
         return np.array(values)
@@ -101,19 +101,19 @@ def column(values: Sequence[Any]) -> Array:
 
 
 def objects(values: Sequence[Any]) -> Array:
-    """An array of objects, tuples among them: np.array would unfold those."""
+    """Return an array of objects. np.array would turn tuples into a further dimension."""
     result = np.empty(len(values), object)
     result[:] = values
     return result
 
 
 def is_numeric(values: Array) -> bool:
-    """Whether anything in a column is a number, whatever else is in it."""
+    """Return True if any value of a column is a number."""
     return values.dtype != object or any(map(is_number, values))
 
 
 def numbers(values: Array) -> Array:
-    """A column as numbers, NaN where a value is missing or none."""
+    """Return a column as numbers; NaN where a value is missing or not a number."""
     if values.dtype != object:
         return values
     found = [as_number(value) for value in values]
@@ -121,7 +121,7 @@ def numbers(values: Array) -> Array:
 
 
 class Summary(NamedTuple):
-    """Of each trial: the highest number, its row counted from 0, the lowest, its row, the median, the last row's."""
+    """The summary of a metric: highest value and its row, counted from 0; lowest and its row; median; last."""
 
     highest: Array
     highest_at: Array
@@ -132,21 +132,23 @@ class Summary(NamedTuple):
 
 
 def summarise(values: Array, starts: Array) -> Summary:
-    """What is shown of a column of numbers. Of equal ones the first counts; NaN counts in `last` only.
+    """Summarise a column of numbers for each trial. Of equal values the first counts; NaN counts in `last` only.
 
-    A trial that has no number has NaN everywhere. Shapes: values (rows,), starts (trials + 1,); each result (trials,).
+    A trial without any number has NaN everywhere.
+
+    Shapes: values (rows,), starts (trials + 1,); each result (trials,).
     """
     n_rows, n_trials = len(values), len(starts) - 1
     if n_rows == 0:
         return Summary(*[np.full(n_trials, math.nan)] * 6)
     trial = np.repeat(np.arange(n_trials), np.diff(starts))
-    # Trial by trial, in each from the lowest on, NaN at its end; of equal ones in the order of rows.
+    # By trial, then ascending, with NaN at the end; equal values stay in the order of rows.
     order = np.lexsort((values, trial))
     ordered = values[order]
     n_present = np.bincount(trial[~np.isnan(values)], minlength=n_trials)
     begins = np.r_[True, (ordered[1:] != ordered[:-1]) | (trial[1:] != trial[:-1])]
     first_equal = np.maximum.accumulate(np.where(begins, np.arange(n_rows), 0))
-    # Where nothing is present any row will do: it is not shown.
+    # A trial without a number may take any row: its result is set to NaN below.
     first = np.minimum(starts[:-1], n_rows - 1)
     top = first_equal[np.maximum(first + n_present - 1, 0)]
     middle = [first + np.maximum(n_present - 1, 0) // 2, np.minimum(first + n_present // 2, n_rows - 1)]

@@ -1,4 +1,4 @@
-"""`Contents`: what was read of one or several experiment folders."""
+"""`Contents`: the trials, rows and damage of one or several experiment folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from analysis.loading.trial_dir import Issue, Trial
 
 
 class Contents(NamedTuple):
-    """Trials, in the order of their folders' names; their rows, in the same order; and what is damaged."""
+    """Trials, in the order of their folders' names; their rows, in the same order; and the damaged files."""
 
     trials: list[Trial]
     history: History

@@ -53,6 +53,8 @@ def load_example(name: str, metrics: Sequence[str] | None = None) -> pd.DataFram
     - `sweep`: weights and units pruned after training to six sparsities, 5 seeds; 5 trials.
     - `tickets`: lottery tickets with their first weights and with new ones, to three sparsities, in 1 and 3 rounds,
       3 seeds; 36 trials.
+    - `time_limit`: three sizes of network at two densities, 2 seeds, with 10 seconds for each trial: 12 trials, of
+      which 4 failed.
 
     Args:
         name: one of the names above.

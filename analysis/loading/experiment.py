@@ -1,4 +1,4 @@
-"""All trials of an experiment, read from their folders; those that have not changed since from a cache."""
+"""All trials of an experiment, read from their folders, or from a cache if they have not changed."""
 
 import contextlib
 import gc
@@ -25,17 +25,17 @@ from analysis.loading.trial_dir import (
 )
 
 SKIPPED = {*BOOKKEEPING, "config"} - {"training_iteration", "time_this_iter_s"}
-# A file that was changed so shortly before it was read may change again and have the same time.
+# A file that was changed less than this before it was read may change again and keep the same time.
 SETTLED_AFTER_SECONDS = 2.0
-# Numbers of an experiment that is read in an instant anyhow.
+# With fewer numbers, an experiment is read quickly without a cache.
 TOO_SMALL = 100_000
-# When less has changed, the cache stays as it is: writing it anew takes longer.
+# If less than this share of the trials has changed, the cache is not rewritten: that would take longer.
 CHANGED = 0.05
 
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Python would look for cycles among the numbers of all trials again and again; there are none."""
+    """Pause garbage collection, which would search the numbers of all trials for cycles again and again."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -47,12 +47,14 @@ def _no_collection() -> Iterator[None]:
 
 @_no_collection()
 def read_experiment(path: str | os.PathLike[str]) -> Contents:
-    """An experiment's trials, rows and damage. The folder may be a URI (s3://...), which is read anew each time.
+    """Return the trials, rows and damage of an experiment. The folder may be a URI (s3://...), which has no cache.
 
-    Of a folder on this machine only what has changed is read; the rest comes from a cache in it, `.analysis.arrow`. No
-    trial there is believed whose files have other sizes or times now.
+    In a local folder only changed trials are read; the rest comes from its cache, `.analysis.arrow`. A trial is taken
+    from the cache only if the sizes and times of its files are unchanged.
 
-    Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial folder.
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no trial folder.
     """
     if is_remote(path):
         with fetched(os.fspath(path), [STATE_FILES], [*TRIAL_FILES, *OUR_FILES]) as copy:
@@ -62,7 +64,7 @@ def read_experiment(path: str | os.PathLike[str]) -> Contents:
     there, of_states = trial_folders(folder), stamp_of_states(folder)
     now = time.time()
     cached = cache.read(folder)
-    # What Tune's own record says may have changed for any trial.
+    # If Tune's own record has changed, it may have changed for any trial.
     known = cached.stamps if cached and cached.of_states == of_states else {}
     unchanged = {name for name, stamp in there.items() if known.get(name) == stamp}
     if cached and len(unchanged) == len(there) == len(known):
@@ -76,21 +78,21 @@ def read_experiment(path: str | os.PathLike[str]) -> Contents:
 
 
 def _read(folder: Path, names: Collection[str], there: Collection[str]) -> Contents:
-    """The trials in some folders of an experiment, of which more are there."""
+    """Read the trials in some of the trial folders of an experiment."""
     states, issues = read_states(folder)
     issues += [Issue(name, "", "the trial's folder is missing or empty") for name in sorted(states.keys() - there)]
     trials, histories = [], []
     for name in names:
         trial, rows, damage = read_trial(folder / name, states.get(name, {}))
         trials.append(trial)
-        # As columns they take a tenth of the memory.
+        # Columns take a tenth of the memory of rows.
         histories.append(history_of(rows, SKIPPED))
         issues += damage
     return Contents(trials, joined(histories), _in_order(issues))
 
 
 def _merged(old: Contents, kept: Collection[str], new: Contents) -> Contents:
-    """Some trials of one reading of a folder, and those of another."""
+    """Join the kept trials of an older reading of a folder with those of a new one."""
     stay = [place for place, trial in enumerate(old.trials) if trial.trial_dir in kept]
     trials = [*(old.trials[place] for place in stay), *new.trials]
     order = sorted(range(len(trials)), key=lambda place: trials[place].trial_dir)
@@ -102,7 +104,7 @@ def _merged(old: Contents, kept: Collection[str], new: Contents) -> Contents:
 
 
 def _in_order(issues: list[Issue]) -> list[Issue]:
-    """Those of the experiment, then those of each trial."""
+    """Sort issues: those of the experiment first, then those of each trial."""
     return sorted(issues, key=lambda issue: issue.trial_dir or "")
 
 
@@ -111,5 +113,5 @@ def _size(history: History) -> int:
 
 
 def _changed_at(stamp: Mapping[str, Any]) -> float:
-    """When the last of a trial's files was changed, in seconds."""
+    """Return the time of the latest change to a trial's files, in seconds."""
     return float(max(nanoseconds for _, nanoseconds, _ in stamp.values()) / 1e9)

@@ -23,32 +23,61 @@ HISTORY_COLUMNS = ["trial_id", "trial_dir", "epoch"]
 
 
 def load(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
-    """One row per trial of a Tune experiment folder, with the columns of `load_many`."""
+    """Return one row per trial of a Tune experiment folder, with the columns of `load_many`.
+
+    Args:
+        path: the folder, or its URI (s3://...).
+        metrics: names of logged values; by default every logged number with "acc" in its name.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no trial, or no trial logged one of `metrics`.
+
+    Example:
+        >>> from analysis import example_folder, load
+        >>> with example_folder("quickstart") as folder:
+        ...     df = load(folder, metrics=["val_acc"])
+        >>> df[["model", "on_perc", "seed", "val_acc_max", "val_acc_max_epoch", "epochs", "status"]].head(3).round(3)
+          model  on_perc  seed  val_acc_max  val_acc_max_epoch  epochs    status
+        0  RigL     0.02     0        0.414                  7       8  complete
+        1  RigL     0.02     1        0.706                  7       8  complete
+        2  RigL     0.02     2        0.831                  7       8  complete
+    """
     return load_many([path], metrics)
 
 
 def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -> pd.DataFrame:
-    """One row per trial of several Tune experiment folders, failed and unfinished ones included.
+    """Return one row per trial of several Tune experiment folders, including failed and unfinished trials.
 
-    Columns, in this order:
-    - `Experiment Name`: the trial's tag, else the name of its folder.
-    - for each metric `_max`, `_max_epoch` (the row, counted from 0), `_min`, `_min_epoch`, `_median` and
-      `_last`. Missing values take no part, except in `_last`, which is that of the last row.
-    - `epochs` (the last training_iteration), `experiment_file_name` (the path as given, which tells
-      experiments apart), `trial_time` and `mean_epoch_time` in minutes.
-    - every hyperparameter under its own name. Inner dicts are unfolded with "/", lists are tuples. One that
-      has the name of another column is called `config/<name>`. `seed` is always there.
-    - `status` ("complete", "error", "incomplete"), `error` (its last line, missing if there was none), `diverged`
-      (a loss is NaN or infinite in the last row), `trial_id`, `trial_dir` (the name of the trial's folder).
-
-    Rows are ordered by experiment, then by the hyperparameters, `seed` last. What was damaged is
-    told by `issues`.
+    Rows are ordered by experiment, then by the hyperparameters, `seed` last. `issues` lists damaged files. The result
+    has these columns, in this order:
+    - `Experiment Name`: the trial's tag, or the name of its folder if it has none.
+    - for each metric `_max`, `_max_epoch` (the row, counted from 0), `_min`, `_min_epoch`, `_median` and `_last`.
+      Missing values are left out, except in `_last`, which is the value of the last row.
+    - `epochs`, the last training_iteration.
+    - `experiment_file_name`, the path as given, which distinguishes experiments.
+    - `trial_time`, `mean_epoch_time`: in minutes.
+    - every hyperparameter under its own name. Inner dicts are flattened with "/", lists are tuples. A hyperparameter
+      with the name of another column is called `config/<name>`. `seed` always exists.
+    - `status`: "complete", "error" or "incomplete".
+    - `error`: the last line of the error; missing if there was none.
+    - `diverged`: True if a loss is NaN or infinite in the last row.
+    - `trial_id`; `trial_dir`, the name of the trial's folder.
 
     Args:
+        paths: the folders, or their URIs (s3://...).
         metrics: names of logged values; by default every logged number with "acc" in its name.
 
-    Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial, or if no trial
-    logged one of `metrics`.
+    Raises:
+        FileNotFoundError: if a folder does not exist.
+        ValueError: if a folder holds no trial, or no trial logged one of `metrics`.
+
+    Example:
+        >>> from analysis import example_folder, load_many
+        >>> with example_folder("quickstart") as first, example_folder("sweep") as second:
+        ...     df = load_many([first, second])
+        >>> df["study"].value_counts().to_dict()
+        {'train': 27, 'sweep': 5}
     """
     contents, experiments = _read_all(paths)
     trials, history = contents.trials, contents.history
@@ -80,13 +109,31 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
 
 
 def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
-    """One row per trial and epoch of a Tune experiment folder.
+    """Return one row per trial and epoch of a Tune experiment folder.
 
-    Columns: `trial_id`, `trial_dir`, `epoch` (the training_iteration); every logged value but Tune's own
-    bookkeeping, numbers as numbers; then the hyperparameters as in `load`. A logged value called like one of
-    the first three is `result/<name>`. Rows are ordered as in `load`, then by epoch.
+    Rows are ordered as in `load`, then by epoch. The result has these columns:
+    - `trial_id`, `trial_dir`; `epoch`, the training_iteration.
+    - every logged value except Tune's own bookkeeping, numbers as numbers. A value with the name of one of the first
+      three columns is called `result/<name>`.
+    - the hyperparameters as in `load`.
 
-    Args and Raises: see `load_many`; by default all metrics.
+    Args:
+        path: the folder, or its URI (s3://...).
+        metrics: names of logged values; by default all.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no trial, or no trial logged one of `metrics`.
+
+    Example:
+        >>> from analysis import example_folder, load_history
+        >>> with example_folder("quickstart") as folder:
+        ...     history = load_history(folder)
+        >>> history[["trial_id", "epoch", "train_loss", "val_acc", "model", "on_perc"]].tail(3).round(3)
+                 trial_id  epoch  train_loss  val_acc        model  on_perc
+        213  53af87569e9a      6       0.438    0.867  SparseModel      0.1
+        214  53af87569e9a      7       0.335    0.897  SparseModel      0.1
+        215  53af87569e9a      8       0.306    0.894  SparseModel      0.1
     """
     contents, experiments = _read_all([path])
     trials, history = contents.trials, contents.history
@@ -120,10 +167,25 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
 
 
 def issues(df: pd.DataFrame) -> pd.DataFrame:
-    """What was damaged in the folders that a DataFrame was loaded from: `trial_dir`, `file`, `problem`.
+    """Return the damage found in the folders that a DataFrame was loaded from; no rows if all files are whole.
 
-    `trial_dir` is missing where the file belongs to the experiment. The DataFrame carries this along when it
-    is filtered; pandas.concat drops it, so load several experiments with `load_many`.
+    The information stays with the DataFrame when it is filtered. pandas.concat drops it, so load several experiments
+    with `load_many`. The result has these columns:
+    - `trial_dir`, the trial's folder; missing if the file belongs to the experiment.
+    - `file`, `problem`.
+
+    Args:
+        df: the result of `load`, `load_many` or `load_history`.
+
+    Example:
+        >>> from analysis import example_folder, issues, load
+        >>> with example_folder("sweep") as folder:
+        ...     params = min(folder.glob("*/params.json"))
+        ...     _ = params.write_text("{")
+        ...     df = load(folder)
+        >>> issues(df)
+                    trial_dir         file                                                          problem
+        0  trial_34157cc62028  params.json  not one whole JSON object; the trial's hyperparameters are lost
     """
     return pd.DataFrame(df.attrs.get("issues", []), columns=list(Issue._fields))
 
@@ -176,7 +238,7 @@ def _chosen_metrics(history: History, metrics: Sequence[str] | None, is_default:
         return [name for name in choices if is_default(name)]
     if isinstance(metrics, str):
         raise ValueError(f"metrics is a list of names, got {metrics!r}; write [{metrics!r}]")
-    # Where every row is lost there is nothing to choose from, and that is no mistake of the caller.
+    # If every row is lost there is nothing to choose from, and that is not the caller's mistake.
     wrong = [name for name in metrics if choices and name not in choices]
     if wrong:
         raise ValueError("; ".join(unknown("metric", name, choices) for name in wrong))
@@ -184,18 +246,18 @@ def _chosen_metrics(history: History, metrics: Sequence[str] | None, is_default:
 
 
 def _column_names(configs: Mapping[str, list[Any]], taken: set[str]) -> dict[str, str]:
-    """The column of each hyperparameter, `seed` included."""
+    """Return the column of each hyperparameter, including `seed`."""
     return {key: f"config/{key}" if key in taken else key for key in dict.fromkeys([*configs, "seed"])}
 
 
 def _numbers(history: History, name: str) -> Array:
-    """A logged value as numbers; nan where nothing was logged under that name."""
+    """Return a logged value as numbers; NaN where nothing was logged under that name."""
     values = history.columns.get(name)
     return np.full(int(history.starts[-1]), math.nan) if values is None else numbers(values)
 
 
 def _not_numbers(contents: Contents, names: list[str]) -> list[Issue]:
-    """Values of numeric metrics that are no numbers, one issue for each trial and metric."""
+    """Return the values of numeric metrics that are not numbers, one issue for each trial and metric."""
     found = []
     objects = {name: column for name in names if (column := contents.history.columns.get(name, NONE)).dtype == object}
     for name, column in objects.items():
@@ -210,7 +272,7 @@ def _not_numbers(contents: Contents, names: list[str]) -> list[Issue]:
 
 
 def _epochs(history: History) -> Array:
-    """The training_iteration of each row; its place in its trial, counted from 1, if it has none. Shapes: (rows,)."""
+    """Return the training_iteration of each row, or its place in its trial, counted from 1. Shapes: (rows,)."""
     n_rows = int(history.starts[-1])
     places = np.arange(n_rows) - np.repeat(history.starts[:-1], np.diff(history.starts)) + 1
     iterations = _numbers(history, "training_iteration")
@@ -220,7 +282,7 @@ def _epochs(history: History) -> Array:
 
 
 def _minutes(history: History) -> dict[str, Array]:
-    """The time of all rows of each trial, and of its mean row; nan if no time was logged."""
+    """Return the time of each trial, and its mean per row; NaN if no time was logged."""
     seconds = _numbers(history, "time_this_iter_s")
     trial = np.repeat(np.arange(len(history.starts) - 1), np.diff(history.starts))
     by_trial = pd.Series(seconds, dtype=float).groupby(trial)
@@ -231,6 +293,6 @@ def _minutes(history: History) -> dict[str, Array]:
 
 def _table(columns: dict[str, Any], found: list[Issue], order: Sequence[int] | Array) -> pd.DataFrame:
     df = pd.DataFrame(columns).take(order).reset_index(drop=True)
-    # Plain tuples: pandas compares and copies what is in attrs, and chokes on a DataFrame there.
+    # Plain tuples, because pandas copies and compares attrs, and fails on a DataFrame there.
     df.attrs["issues"] = [tuple(issue) for issue in found]
     return df

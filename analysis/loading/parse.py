@@ -1,4 +1,4 @@
-"""Reads one file of a trial. A reader never raises: it returns what is whole, and what is wrong or None."""
+"""Readers of the files of a trial. They never raise: each returns the undamaged part, and the problem or None."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-# Tune writes these in every row; a CSV without any of them is not Tune's, or no longer what it was.
+# Tune writes these in every row; a CSV without any of them is damaged or not from Tune.
 ROW_MARKS = {"training_iteration", "trial_id", "time_this_iter_s", "done"}
 # Ray colours the text of an error for the terminal.
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -18,7 +18,7 @@ MISSING = "missing"
 
 
 def read_object(path: Path) -> tuple[dict[str, Any], str | None]:
-    """The JSON object that the file holds, {} if there is none; and its problem."""
+    """Return the JSON object of a file, or {}; and the file's problem or None."""
     content, problem = _read_bytes(path)
     if problem:
         return {}, problem
@@ -27,7 +27,7 @@ def read_object(path: Path) -> tuple[dict[str, Any], str | None]:
 
 
 def read_json_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """Every line that is a whole JSON object, in order; and how many are not."""
+    """Return every line that is a whole JSON object, in order; and the number of damaged lines as text, or None."""
     content, problem = _read_bytes(path)
     lines = [(number, line) for number, line in enumerate(content.split(b"\n"), start=1) if line.strip()]
     if not lines:
@@ -38,7 +38,7 @@ def read_json_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
 
 
 def read_csv_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """Every whole row of a CSV file with a header, all values as text; and how many are not whole."""
+    """Return every whole row of a CSV file with a header, values as text; and the file's problem or None."""
     content, problem = _read_bytes(path)
     if problem:
         return [], problem
@@ -50,7 +50,7 @@ def read_csv_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     if not lines or not ROW_MARKS & set(lines[0]):
         return [], "without the header of Tune's rows"
     header, *rows = lines
-    # A last line without its end may have lost digits of its last value, which would pass for another number.
+    # A last line without a line end may have lost digits of its last value, which would give another number.
     is_torn = [len(row) != len(header) for row in rows]
     if rows and not text.endswith("\n"):
         is_torn[-1] = True
@@ -60,7 +60,7 @@ def read_csv_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
 
 
 def read_last_line(path: Path) -> tuple[str | None, str | None]:
-    """The last line of a text that is not blank, None if there is none; and the file's problem."""
+    """Return the last line of a text that is not blank, or None; and the file's problem or None."""
     content, problem = _read_bytes(path)
     if problem:
         return None, problem
@@ -93,11 +93,16 @@ def _parse_object(text: bytes) -> dict[str, Any] | None:
 
 
 def parsed(text: bytes) -> Any:
-    """What a JSON text says. Raises: ValueError, RecursionError."""
+    """Parse a JSON text.
+
+    Raises:
+        ValueError: if it is not JSON.
+        RecursionError: if it is nested too deeply.
+    """
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        # Tune writes NaN and Infinity, which are no JSON; Python reads them.
+        # Tune writes NaN and Infinity, which JSON does not have but Python reads.
         return json.loads(text)
 
 

@@ -1,4 +1,4 @@
-"""Folders in an object store: what is read of an experiment is fetched first, many files at a time."""
+"""Folders in an object store: the files of an experiment are downloaded in parallel before they are read."""
 
 import contextlib
 import os
@@ -12,19 +12,26 @@ AT_ONCE = 32
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a URI, such as s3://bucket/folder."""
+    """Return True if a path is a URI, such as s3://bucket/folder."""
     return "://" in os.fspath(path)
 
 
 @contextlib.contextmanager
 def fetched(uri: str, of_experiment: Sequence[str], of_trial: Sequence[str]) -> Iterator[Path]:
-    """A folder on this machine with the files of an experiment, for as long as the context lasts.
+    """Download the files of an experiment into a temporary folder, which is deleted at the end of the context.
 
     Args:
+        uri: the folder of the experiment.
         of_experiment: patterns for the names of files in the folder itself.
-        of_trial: likewise for the folders in it.
+        of_trial: patterns for the names of files in the trial folders.
 
-    Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial; OSError if the store fails.
+    Yields:
+        The path of the temporary folder.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no trial.
+        OSError: if the store fails.
     """
     # The import takes as long as a load of a small experiment.
     from pyarrow import fs
@@ -45,7 +52,7 @@ def fetched(uri: str, of_experiment: Sequence[str], of_trial: Sequence[str]) -> 
         def fetch(name: str) -> None:
             path = Path(folder, name)
             path.parent.mkdir(exist_ok=True)
-            # One that has been deleted since it was listed is as one that was never there.
+            # A file may have been deleted after it was listed.
             with contextlib.suppress(FileNotFoundError), filesystem.open_input_stream(f"{inside}/{name}") as file:
                 path.write_bytes(file.read())
 

@@ -1,4 +1,4 @@
-"""What the folder of a Tune experiment holds: its trial folders; of each one Trial, whatever state its files are in."""
+"""Trial folders: finding those of a Tune experiment, and reading each as a `Trial`, damaged or not."""
 
 import json
 import math
@@ -14,9 +14,9 @@ from analysis.loading.parse import EMPTY, MISSING, read_csv_rows, read_json_rows
 
 STATE_FILES = "experiment_state*.json"
 TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
-# What a trial of ours has beside them.
+# Files that only dynsparse writes.
 OUR_FILES = ("about.json", "complete.json", "failed.json")
-# What Tune adds to every row; everything else in a row is a metric.
+# The names that Tune adds to every row; all others are metrics.
 BOOKKEEPING = {
     "date",
     "done",
@@ -47,7 +47,7 @@ BOOKKEEPING = {
 
 FILES = {*TRIAL_FILES, *OUR_FILES}
 
-# Of each file of a folder its size, and when its content and anything of it was changed, in nanoseconds.
+# For each file of a folder: size, time of the last change of its content, and of any change, in nanoseconds.
 Stamp = dict[str, list[int]]
 
 
@@ -61,10 +61,10 @@ class Issue(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """What one trial folder holds.
+    """The contents of one trial folder, without its rows.
 
-    `config` is flat. `status` is "complete", "error" or "incomplete". `error` is the last line of the error if there
-    ever was one, recovered or not.
+    `config` is flat. `status` is "complete", "error" or "incomplete". `error` is the last line of the last error, even
+    if the trial has recovered from it.
     """
 
     trial_dir: str
@@ -77,9 +77,11 @@ class Trial:
 
 
 def trial_folders(folder: Path) -> dict[str, Stamp]:
-    """The trial folders in a folder, by name, and the stamps of their files.
+    """Return the trial folders in a folder, by name, with the stamps of their files.
 
-    Raises: FileNotFoundError if there is no such folder; ValueError if it holds no trial folder.
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no trial folder.
     """
     if not folder.is_dir():
         raise _no_folder(folder)
@@ -93,7 +95,7 @@ def trial_folders(folder: Path) -> dict[str, Stamp]:
 
 
 def stamp(folder: str | os.PathLike[str]) -> Stamp:
-    """Of each file that is read in a trial folder: its size, and when content and anything of it changed, in ns."""
+    """Return the stamp of a trial folder: for each file that is read, its size and its times of change."""
     try:
         with os.scandir(folder) as entries:
             return {entry.name: _size_and_time(entry) for entry in entries if entry.name in FILES}
@@ -102,7 +104,7 @@ def stamp(folder: str | os.PathLike[str]) -> Stamp:
 
 
 def stamp_of_states(folder: Path) -> Stamp:
-    """The same of Tune's own record of the experiment."""
+    """Return the stamp of Tune's own record of the experiment."""
     return {path.name: _size_and_time(path) for path in sorted(folder.glob(STATE_FILES))}
 
 
@@ -110,9 +112,9 @@ def _size_and_time(entry: os.DirEntry[str] | Path) -> list[int]:
     try:
         found = entry.stat()
     except OSError:
-        # A link to nothing. It is there, and reading it will tell.
+        # A broken link: it is listed, and reading it reports the problem.
         return [-1, -1, -1]
-    # The second time is the system's: a copy that keeps the first has another.
+    # A copy may keep the first time, but not the second, which the system sets.
     return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
 
 
@@ -142,9 +144,9 @@ def _first(names: list[str]) -> str:
 
 
 def read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
-    """What Tune's experiment_state files say of each trial, by the name of its folder.
+    """Return the state of each trial in Tune's experiment_state files, by the name of its folder, and damaged files.
 
-    After a resume there are several; their names end in their time, and the newest that knows a trial counts.
+    After a resume there are several files. Their names end in their time, and the newest file with a trial counts.
     """
     states: dict[str, dict[str, Any]] = {}
     issues = []
@@ -158,10 +160,10 @@ def read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
 
 
 def _state_entries(content: dict[str, Any]) -> list[tuple[Any, bool]]:
-    """The entry of each trial, and whether it is in the layout of an older Ray, a list of "checkpoints"."""
+    """Return the entry of each trial, with True for the layout of an older Ray, a list of "checkpoints"."""
     old, new = content.get("checkpoints"), content.get("trial_data")
     entries = [(entry, True) for entry in old] if isinstance(old, list) else []
-    # In Ray 2 an entry is a pair of JSON texts: what the trial is, and how far it came.
+    # In Ray 2 an entry is a pair of JSON texts: the trial, and its progress.
     pairs = new if isinstance(new, list) else []
     return entries + [(pair[0], False) for pair in pairs if isinstance(pair, list) and pair]
 
@@ -180,14 +182,14 @@ def _state_of(entry: tuple[Any, bool]) -> dict[str, Any] | None:
 
 
 def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict[str, Any]], list[Issue]]:
-    """A trial, its rows as they were logged, and what is damaged."""
+    """Return a trial, its rows as they were logged, and its damaged files."""
     rows, problems = _read_rows(folder, state)
     config, config_problems = _read_config(folder, rows, state)
     error, error_problem = read_last_line(folder / "error.txt")
     if error_problem not in (None, MISSING):
         problems.append(("error.txt", str(error_problem)))
-    # Tune writes an error.txt at each failure, over a better one too. In a folder of ours it tells of one try, after
-    # which the trial may go on; failed.json is the end.
+    # Tune writes an error.txt at each failure and overwrites an earlier one. A trial of dynsparse may have been retried
+    # after it; only failed.json means that the trial has failed.
     ended, ended_problem = read_object(folder / "failed.json")
     has_failed = error_problem != MISSING
     if has_failed and ended_problem == MISSING and (folder / "about.json").exists():
@@ -215,7 +217,7 @@ def _read_rows(folder: Path, state: Mapping[str, Any]) -> tuple[list[dict[str, A
         problem = f"{problem}; the rows are read from progress.csv"
     # A trial that waits for its first row, or failed before it, has empty files: nothing is damaged.
     is_usual = problem == EMPTY and state.get("status") != "TERMINATED"
-    # Ours has no file at all until then.
+    # A trial of dynsparse has no file of rows before its first row.
     waits = problem == MISSING and (folder / "about.json").exists() and not (folder / "complete.json").exists()
     is_usual = is_usual or waits
     problems = [] if is_usual or problem is None else [("result.json", problem)]
@@ -239,11 +241,11 @@ def _read_config(
 
 
 def _status(last: dict[str, Any], has_error: bool, state: Mapping[str, Any]) -> str:
-    """The trial's fate, from its folder alone where that is possible.
+    """Return the status of a trial, from its folder alone if possible.
 
-    The one exception: the last row of a function trainable never says done=true, so there Tune's own record
-    has to stand in. Such a trial is known by a key that Ray 2 writes for functions only, or by the layout of
-    an older Ray. Otherwise the record is not used: Tune also calls trials terminated that it cut short.
+    The exception is a function trainable, whose last row never has done=true: Tune's own record is used. Such a trial
+    is recognised by a key that Ray 2 writes for functions only, or by the layout of an older Ray. For other trials the
+    record is not used, because Tune also calls trials terminated that it stopped early.
     """
     if is_true(last.get("done")):
         return "complete"
@@ -259,7 +261,7 @@ def _has_diverged(last: dict[str, Any]) -> bool:
 
 
 def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row for each training_iteration: after a resume the later one, in the place of the first."""
+    """Keep one row for each training_iteration: after a resume the later row, in the place of the first."""
     unique: dict[Any, dict[str, Any]] = {}
     for position, row in enumerate(rows):
         iteration = row.get("training_iteration")
@@ -268,7 +270,7 @@ def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _id_in_name(name: str) -> str | None:
-    """The id in the name of a folder of ours, which is that of the trial in any run."""
+    """Return the id in the name of a folder of dynsparse, which is the trial's id in every run."""
     found = re.fullmatch(r"trial_([0-9a-f]{12})", name)
     return found[1] if found else None
 

@@ -1,4 +1,4 @@
-"""What the rows of all studies have in common: which columns are settings, and which rows there should be."""
+"""Rows of the studies that prune: their settings, and the rows that each trial should have."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,16 +8,17 @@ import pandas as pd
 from analysis.frame.checks import check_columns
 from analysis.frame.schema import RUN_COLUMNS, has_schema, hyperparameters, varying, with_schema
 
-# What tells trials apart: the folder too, since trials of several experiments may share an id.
+# The columns that identify a trial. Trials of several experiments may share an id, but not a folder.
 TRIAL = ["trial_id", "trial_dir"]
 TESTED = ["val_acc", "val_loss", "test_acc", "test_loss"]
 
 
 def of_study(history: pd.DataFrame, study: str, columns: Sequence[str]) -> pd.DataFrame:
-    """The rows of the trials of a study.
+    """Return the rows of the trials of a study.
 
-    Raises: ValueError if no trial has it, none has come so far that the study's own columns are there, or the
-    DataFrame has lost which columns were measured.
+    Raises:
+        ValueError: if no trial has the study, no trial has logged the columns of the study yet, or the DataFrame has
+            lost its schema.
     """
     check_columns(history, [*TRIAL, "epoch", "study"])
     if not has_schema(history):
@@ -33,7 +34,25 @@ def of_study(history: pd.DataFrame, study: str, columns: Sequence[str]) -> pd.Da
 
 
 def first_training(history: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a history that come before any pruning; all of them where trials do not prune after training."""
+    """Return the rows of a history that come before any pruning; all rows of trials that do not prune after training.
+
+    Args:
+        history: one row per trial and epoch, as `load_history` gives it.
+
+    Example:
+        >>> from analysis import first_training, load_example_history
+        >>> history = load_example_history("sweep")
+        >>> len(history), len(first_training(history))
+        (85, 25)
+        >>> first_training(history).groupby("epoch")["val_acc"].mean().round(3)
+        epoch
+        1    0.731
+        2    0.909
+        3    0.932
+        4    0.949
+        5    0.959
+        Name: val_acc, dtype: float64
+    """
     rows = history
     if "pruning" in rows:
         rows = rows[rows["pruning"].isna()]
@@ -42,26 +61,28 @@ def first_training(history: pd.DataFrame) -> pd.DataFrame:
     return rows.reset_index(drop=True)
 
 
-def told_apart(frame: pd.DataFrame) -> list[str]:
-    """What is not averaged over unless it is asked for: the data set, and all hyperparameters that vary but `seed`."""
+def default_groups(frame: pd.DataFrame) -> list[str]:
+    """Return the default groups: the data set, and all hyperparameters that vary except `seed`."""
     axes = ["dataset_name", "seed", "pruning", "sparsity", "round"]
     return ["dataset_name", *varying(frame, besides=axes)]
 
 
 def settings(rows: pd.DataFrame) -> dict[str, str]:
-    """The columns of a history that are hyperparameters, and what `load` calls them."""
+    """Return the columns of a history that are hyperparameters, each with its name in `load`."""
     return {name: f"config/{name}" if name in RUN_COLUMNS else name for name in hyperparameters(rows)}
 
 
 def in_full(
     rows: pd.DataFrame, names: dict[str, str], keys: Sequence[str], expected: Sequence[Any], found: pd.DataFrame
 ) -> pd.DataFrame:
-    """A row for each that is expected: the settings of its trial, the keys, what was measured, `status`, the trial.
+    """Return one row for each expected combination: settings, keys, metrics, `status`, and the trial.
 
     Args:
-        rows: the history of the study. names: its `settings`.
+        rows: the history of the study.
+        names: its `settings`.
+        keys: the columns of the study that identify a row within a trial.
         expected: (trial_id, trial_dir, *keys) of each row, in order.
-        found: what there is of them: TRIAL, the keys, `complete`, and what was measured.
+        found: the rows that were logged: TRIAL, the keys, `complete`, and the metrics.
     """
     of_trials = rows[[*TRIAL, *names]].drop_duplicates(TRIAL).rename(columns=names)
     frame = pd.DataFrame(list(expected), columns=[*TRIAL, *keys])
@@ -73,12 +94,12 @@ def in_full(
 
 
 def of_trial(frame: pd.DataFrame, besides: Sequence[str]) -> list[str]:
-    """The settings in a study's DataFrame: its hyperparameters, but for the study's own axes."""
+    """Return the settings in a study's DataFrame: its hyperparameters without the study's own axes."""
     return [name for name in hyperparameters(frame) if name not in besides]
 
 
 def on_test_set(frame: pd.DataFrame, quantity: str) -> pd.Series:
-    """`test_acc` or `test_loss` where data was held out for val_*; where not, val_* is of the test set."""
+    """Return `test_acc` or `test_loss`; val_* if no data was held out, because it is then of the test set."""
     if f"test_{quantity}" not in frame:
         return frame[f"val_{quantity}"]
     return frame[f"test_{quantity}"].where(frame["val_fraction"] > 0, frame[f"val_{quantity}"])

@@ -1,4 +1,4 @@
-"""Pruning after training: what was measured at each sparsity, and where accuracy falls."""
+"""Pruning after training: the metrics at each sparsity, and the sparsity at which accuracy falls."""
 
 import itertools
 import math
@@ -13,36 +13,51 @@ from analysis.frame.schema import metrics, with_schema
 from analysis.pruning.rows import (
     TESTED,
     TRIAL,
+    default_groups,
     in_full,
     of_study,
     of_trial,
     on_test_set,
     settings,
-    told_apart,
 )
 from analysis.stats.aggregate import agg, has_value
 
 AXES = ["pruning", "sparsity"]
-# Accuracies are counts over some thousand examples: what differs by less is equal but for rounding.
+# Accuracies are counts over some thousand examples: a smaller difference is a rounding error.
 ROUNDING = 1e-9
 
 
 def sweeps(history: pd.DataFrame, retrained: int | None = None) -> pd.DataFrame:
-    """One row for each trial with `study="sweep"`, kind of pruning, and sparsity.
+    """Return one row for each trial with `study="sweep"`, kind of pruning, and sparsity.
 
-    Columns: the hyperparameters as in `load`; `pruning`, `sparsity`; all that was logged in that row; of the trained
-    network, before any pruning, `val_acc_trained`, `val_loss_trained`, and likewise of `test_*`; `status` ("incomplete"
-    where the trial has not come so far), `trial_id`, `trial_dir`. Rows are in the order of the history, of the trial's
-    `prune_kinds` and of its `sparsities`. A trial that has logged nothing is in no history: see `failures`.
+    Rows are in the order of the history, then of the trial's `prune_kinds` and `sparsities`. A trial that has logged
+    nothing is in no history: see `failures`. The result has these columns:
+    - the hyperparameters as in `load`.
+    - `pruning`, "weight" or "unit"; `sparsity`, the fraction pruned.
+    - all metrics of that row; NaN where the trial has not got that far.
+    - `val_acc_trained`, `val_loss_trained`, and likewise for `test_*`: the trained network before any pruning.
+    - `status`, "incomplete" where the trial has not got that far; `trial_id`, `trial_dir`.
 
-    The verbs and plots take it like what `load` gives: `pruning` and `sparsity` are axes, and what was measured is
-    none. The DataFrame carries along which columns those are, through filters and pandas.concat too.
+    Functions and plots take the result like that of `load`: `pruning` and `sparsity` are hyperparameters in its schema.
 
     Args:
-        history: as `load_history` gives it.
-        retrained: after so many epochs of retraining, 0 for right after pruning; None for the last of each trial.
+        history: one row per trial and epoch, as `load_history` gives it.
+        retrained: number of epochs of retraining, 0 for right after pruning; None for the last row of each sparsity.
 
-    Raises: ValueError if no trial has that study, none has pruned yet, or none retrains for so long.
+    Raises:
+        ValueError: if no trial has that study, no trial has pruned yet, or no trial retrains for that many epochs.
+
+    Example:
+        >>> from analysis import load_example_history, sweeps
+        >>> df = sweeps(load_example_history("sweep"))
+        >>> df[["seed", "pruning", "sparsity", "val_acc", "val_acc_trained", "status"]].head(6).round(3)
+           seed pruning  sparsity  val_acc  val_acc_trained    status
+        0     0  weight      0.00    0.967            0.967  complete
+        1     0  weight      0.25    0.967            0.967  complete
+        2     0  weight      0.50    0.964            0.967  complete
+        3     0  weight      0.70    0.894            0.967  complete
+        4     0  weight      0.80    0.794            0.967  complete
+        5     0  weight      0.90    0.736            0.967  complete
     """
     rows = of_study(history, "sweep", [*AXES, "retrained"])
     most = int(rows["retrain_epochs"].max())
@@ -66,18 +81,39 @@ def sweeps(history: pd.DataFrame, retrained: int | None = None) -> pd.DataFrame:
 
 
 def sparsity_summary(sweeps: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Loss and accuracy on the test set at each sparsity, mean over the trials: a line is one of the blog's table.
+    """Return loss and accuracy on the test set at each sparsity, averaged over the trials.
 
-    Columns: those of `by`, `dataset`, `pruning`, `sparsity`, `test_loss`, `test_accuracy`, their sample deviations
-    `test_loss_std` and `test_accuracy_std`, `count` (of trials with an accuracy) and `incomplete` (of those left out).
-    Where a trial holds data out for val_* it is test_* that counts, else val_* is the test set. Rows are in the order
-    of the values.
+    If a trial holds out data for val_*, test_* is used; if not, val_* was measured on the test set. Rows are in the
+    order of the values. The result has these columns:
+    - those of `by`, `dataset`, `pruning`, `sparsity`.
+    - `test_loss`, `test_accuracy`: means over the trials.
+    - `test_loss_std`, `test_accuracy_std`: sample standard deviations; NaN for a single trial.
+    - `count`, trials with an accuracy; `incomplete`, trials that were left out.
 
     Args:
-        sweeps: as `sweeps` gives it.
-        by: hyperparameters beside the data set that are not to be averaged over.
+        sweeps: the result of `sweeps`.
+        by: hyperparameters besides the data set that are not averaged over.
 
-    Raises: ValueError if a column does not exist.
+    Raises:
+        ValueError: if a column does not exist.
+
+    Example:
+        >>> from analysis import load_example_history, sparsity_summary, sweeps
+        >>> table = sparsity_summary(sweeps(load_example_history("sweep")))
+        >>> table[["pruning", "sparsity", "test_loss", "test_accuracy", "test_accuracy_std", "count"]].round(3)
+           pruning  sparsity  test_loss  test_accuracy  test_accuracy_std  count
+        0     unit      0.00      0.152          0.959              0.018      5
+        1     unit      0.25      0.568          0.791              0.020      5
+        2     unit      0.50      1.539          0.467              0.092      5
+        3     unit      0.70      2.165          0.314              0.129      5
+        4     unit      0.80      2.256          0.240              0.088      5
+        5     unit      0.90      2.391          0.159              0.037      5
+        6   weight      0.00      0.152          0.959              0.018      5
+        7   weight      0.25      0.157          0.959              0.016      5
+        8   weight      0.50      0.195          0.945              0.014      5
+        9   weight      0.70      0.435          0.876              0.037      5
+        10  weight      0.80      0.739          0.815              0.047      5
+        11  weight      0.90      1.485          0.598              0.123      5
     """
     check_columns(sweeps, ["dataset_name", "val_fraction", *AXES, "val_acc", "val_loss"])
     frame = sweeps.assign(accuracy_=on_test_set(sweeps, "acc"), loss_=on_test_set(sweeps, "loss"))
@@ -90,20 +126,34 @@ def sparsity_summary(sweeps: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFra
 
 
 def sparsity_at_fall(sweeps: pd.DataFrame, points: float = 0.01, metric: str = "val_acc") -> pd.DataFrame:
-    """The sparsity at which accuracy has fallen by so much below that of the trained network, for each trial and kind.
+    """Return the sparsity at which accuracy has fallen by some points, for each trial and kind of pruning.
 
-    Between two sparsities accuracy is taken to lie on a line. Where it falls, rises and falls again, the first
-    fall counts. `agg` over it gives the mean over seeds and its interval, `compare` the difference between the kinds.
-
-    Columns: the hyperparameters, `pruning`; `trained`, the metric of the trained network; `sparsity_at_fall`, nan
-    where accuracy never fell so far; `never_fell`; `highest_sparsity` of the sweep, of which alone a trial that
-    never fell tells that it is too low; `status` ("incomplete" if a sparsity is missing), `trial_id`, `trial_dir`.
+    The fall is measured from the trained network, and accuracy is interpolated linearly between two sparsities. If it
+    falls, rises and falls again, the first fall counts. `agg` of the result gives the mean over seeds and its interval,
+    `compare` the difference between the kinds. The result has these columns:
+    - the hyperparameters, `pruning`.
+    - `trained`, the metric of the trained network.
+    - `sparsity_at_fall`; NaN if accuracy never fell by that much.
+    - `never_fell`, True in that case; `highest_sparsity` of the sweep, up to which accuracy did not fall.
+    - `status`, "incomplete" if a sparsity is missing; `trial_id`, `trial_dir`.
 
     Args:
-        sweeps: as `sweeps` gives it.
-        points: how much, as a fraction: 0.01 is one point of accuracy.
+        sweeps: the result of `sweeps`.
+        points: the fall, as a fraction: 0.01 is one point of accuracy.
+        metric: the accuracy; higher is better.
 
-    Raises: ValueError if a column does not exist, or `points` is not above 0.
+    Raises:
+        ValueError: if a column does not exist, or `points` is not above 0.
+
+    Example:
+        >>> from analysis import load_example_history, sparsity_at_fall, sweeps
+        >>> falls = sparsity_at_fall(sweeps(load_example_history("sweep")), points=0.05)
+        >>> falls[["seed", "pruning", "trained", "sparsity_at_fall", "never_fell"]].head(4).round(3)
+           seed pruning  trained  sparsity_at_fall  never_fell
+        0     0  weight    0.967             0.636       False
+        1     0    unit    0.967             0.067       False
+        2     1  weight    0.975             0.550       False
+        3     1    unit    0.975             0.076       False
     """
     if not points > 0:
         raise ValueError(f"points must be above 0, got {points}; 0.01 is one point of accuracy")
@@ -127,7 +177,7 @@ def sparsity_at_fall(sweeps: pd.DataFrame, points: float = 0.01, metric: str = "
 
 
 def _first_below(sparsities: np.ndarray, values: np.ndarray, level: float) -> float:
-    """Where the line through the values first comes down to a level; nan if it does not."""
+    """Return the sparsity at which the line through the values first falls to a level; NaN if it does not."""
     for i in range(1, len(values)):
         if values[i] <= level + ROUNDING:
             # A rise at the same sparsity, as retraining at sparsity 0 may give, has no line.
@@ -137,18 +187,32 @@ def _first_below(sparsities: np.ndarray, values: np.ndarray, level: float) -> fl
 
 
 def mean_sparsity_at_fall(falls: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
-    """The mean of `sparsity_at_fall` over the trials of each kind of pruning, with its 95% t interval, as in `agg`.
+    """Return the mean of `sparsity_at_fall` over the trials of each kind of pruning, with its 95% t interval.
 
-    Columns: those of `by`, `pruning`, `mean`, `std`, `low`, `high`, `count` (of trials that fell), `never_fell`,
-    `incomplete`, and `conclusion`, a sentence. Trials that never fell have no place in the mean, which is too low
-    for that; the sentence says so. The interval ends at 0 and 1, where sparsities do.
+    The result has these columns:
+    - those of `by`, `pruning`.
+    - `mean`, `std`, `low`, `high` as in `agg`. The interval is cut off at 0 and 1.
+    - `count`, trials whose accuracy fell; `never_fell`, trials whose accuracy did not; `incomplete`.
+    - `conclusion`, a sentence.
+
+    Trials that never fell are left out, so the mean is too low if there are any; the sentence says so.
 
     Args:
-        by: hyperparameters that are not averaged over; by default the data set, and all that vary but `seed`.
+        falls: the result of `sparsity_at_fall`.
+        by: hyperparameters that are not averaged over; by default the data set, and all that vary except `seed`.
 
-    Raises: ValueError if a column does not exist.
+    Raises:
+        ValueError: if a column does not exist.
+
+    Example:
+        >>> from analysis import load_example_history, mean_sparsity_at_fall, sparsity_at_fall, sweeps
+        >>> falls = sparsity_at_fall(sweeps(load_example_history("sweep")), points=0.05)
+        >>> mean_sparsity_at_fall(falls)[["pruning", "mean", "low", "high", "count", "never_fell"]].round(3)
+          pruning   mean    low   high  count  never_fell
+        0    unit  0.075  0.060  0.090      5           0
+        1  weight  0.621  0.515  0.728      5           0
     """
-    by = told_apart(falls) if by is None else list(by)
+    by = default_groups(falls) if by is None else list(by)
     table = agg(falls, [*by, "pruning"], "sparsity_at_fall").rename(columns={"without_value": "never_fell"})
     table = table[[*by, "pruning", "mean", "std", "low", "high", "count", "never_fell", "incomplete"]]
     table[["low", "high"]] = table[["low", "high"]].clip(0, 1)

@@ -1,4 +1,4 @@
-"""Where two kinds of pruning differ: in the same trained networks, sparsity by sparsity."""
+"""Differences between kinds of pruning, applied to the same trained networks, at each sparsity."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns
 from analysis.frame.matching import values_of
-from analysis.pruning.rows import TRIAL, told_apart
+from analysis.pruning.rows import TRIAL, default_groups
 from analysis.stats.aggregate import has_value, in_order, with_t_interval
 from analysis.stats.paired_tests import holm
 from analysis.stats.sentences import LEVEL
@@ -19,25 +19,44 @@ COLUMNS = ["pairs", "mean_a", "mean_b", "difference", "std", "low", "high", "p",
 
 
 def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] | None = None) -> pd.DataFrame:
-    """What one kind of pruning does to a metric against the other, at each sparsity, in pairs from the same trial.
+    """Return the difference between the kinds of pruning in a metric, at each sparsity, in pairs from the same trial.
 
-    Columns: those of `by`, `sparsity`, the kinds `a` and `b` in the order of their names, `pairs`, `mean_a`, `mean_b`,
-    `difference` (b - a), its sample deviation `std` and 95% t interval `low`, `high`, and `p` of Student's paired
-    t test, both nan for one pair; `p_holm`, corrected for all rows of the table; `unpaired`: trials of which only one
-    kind has a value. Rows are in the order of the values.
+    Rows are in the order of the values. The result has these columns:
+    - those of `by`, `sparsity`; the kinds `a` and `b`, in the order of their names.
+    - `pairs`, `mean_a`, `mean_b`.
+    - `difference` (b - a); its sample standard deviation `std`; its 95% t interval `low`, `high`. All but the
+      difference are NaN for one pair.
+    - `p` of Student's paired t test, NaN for one pair; `p_holm`, p corrected for all rows by Holm's method.
+    - `unpaired`: trials of which only one kind has a value.
 
-    Not the tests of `compare`: with fewer than 6 pairs, as five seeds give, no flip of signs can reach p = 0.05,
-    and after a correction for twenty sparsities hardly any number of seeds does. The t test can, but takes the
-    differences for normal. Where they are all alike p is 0, or 1 if there is no difference at all.
+    The sign-flip test of `compare` is not used: five seeds give five pairs, and with fewer than 6 it cannot reach
+    p = 0.05, let alone after a correction for twenty sparsities. The t test can, but it assumes normal differences. If
+    all differences are equal, p is 0, or 1 if they are 0.
 
     Args:
-        by: hyperparameters that are not averaged over; by default the data set, and all that vary but `seed`.
+        sweeps: the result of `sweeps`.
+        metric: a column of numbers.
+        by: hyperparameters that are not averaged over; by default the data set, and all that vary except `seed`.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or there is only one kind.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or there is only one kind.
 
-    Reference: Student, "The probable error of a mean", 1908, https://doi.org/10.1093/biomet/6.1.1
+    Reference:
+        Student, "The probable error of a mean", 1908, https://doi.org/10.1093/biomet/6.1.1
+
+    Example:
+        >>> from analysis import kind_differences, load_example_history, sweeps
+        >>> table = kind_differences(sweeps(load_example_history("sweep")), "val_acc")
+        >>> table[["sparsity", "a", "b", "pairs", "difference", "low", "high", "p_holm"]].round(3)
+           sparsity     a       b  pairs  difference    low   high  p_holm
+        0      0.00  unit  weight      5       0.000  0.000  0.000   1.000
+        1      0.25  unit  weight      5       0.168  0.137  0.199   0.001
+        2      0.50  unit  weight      5       0.478  0.359  0.597   0.001
+        3      0.70  unit  weight      5       0.562  0.408  0.716   0.002
+        4      0.80  unit  weight      5       0.575  0.462  0.688   0.001
+        5      0.90  unit  weight      5       0.439  0.297  0.581   0.002
     """
-    by = told_apart(sweeps) if by is None else list(by)
+    by = default_groups(sweeps) if by is None else list(by)
     keys = [*by, "sparsity"]
     check_columns(sweeps, [*keys, "pruning", *TRIAL])
     used = sweeps[has_value(sweeps, metric)]
@@ -61,7 +80,7 @@ def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] | None
 
 
 def _pairs(a: np.ndarray, b: np.ndarray) -> list[float]:
-    """Count, means, mean and deviation of the differences, and how many have no partner."""
+    """Return count, means, mean and deviation of the differences, and the number of values without a partner."""
     both = ~np.isnan(a) & ~np.isnan(b)
     n, differences = int(both.sum()), b[both] - a[both]
     n_unpaired = int((np.isnan(a) != np.isnan(b)).sum())
@@ -83,19 +102,31 @@ def _p(row: dict[Any, Any]) -> float:
 
 
 def where_kinds_differ(differences: pd.DataFrame) -> pd.DataFrame:
-    """The lowest sparsity at which two kinds of pruning differ, and where they do most; one row for each data set.
+    """Return the lowest sparsity at which two kinds of pruning differ, and that of the largest difference.
 
-    Columns: those before `sparsity`, `a`, `b`, `first_sparsity`, the lowest with p_holm at most 0.05 (nan if there is
-    none), `first_difference` there, `largest_at` and `largest_difference` likewise among those that differ,
-    and `conclusion`, a sentence.
+    There is one row for each data set, or other group of `kind_differences`, and pair of kinds, with these columns:
+    - those before `sparsity`, `a`, `b`.
+    - `first_sparsity`, the lowest sparsity with p_holm at most 0.05; `first_difference`, the difference there.
+    - `largest_at`, `largest_difference`: the same for the largest difference with p_holm at most 0.05.
+    - `conclusion`, a sentence.
+
+    The numbers are NaN if no difference has p_holm at most 0.05.
 
     Args:
-        differences: as `kind_differences` gives it.
+        differences: the result of `kind_differences`.
 
-    Raises: ValueError if a column does not exist.
+    Raises:
+        ValueError: if a column does not exist.
+
+    Example:
+        >>> from analysis import kind_differences, load_example_history, sweeps, where_kinds_differ
+        >>> table = where_kinds_differ(kind_differences(sweeps(load_example_history("sweep")), "val_acc"))
+        >>> table.drop(columns=["dataset_name", "conclusion"]).round(3)
+              a       b  first_sparsity  first_difference  largest_at  largest_difference
+        0  unit  weight            0.25             0.168         0.8               0.575
     """
     check_columns(differences, ["sparsity"])
-    # What stands before the sparsity is what the differences are not averaged over.
+    # The columns before the sparsity are the groups that the differences are not averaged over.
     by = list(differences.columns[: list(differences.columns).index("sparsity")])
     keys = [*by, "a", "b"]
     check_columns(differences, [*keys, "sparsity", "difference", "p_holm"])
@@ -129,6 +160,6 @@ def _difference(first: pd.Series, largest: pd.Series, n_rows: int) -> str:
 def _no_difference(rows: pd.DataFrame, n_rows: int) -> str:
     a, b = rows["a"].iloc[0], rows["b"].iloc[0]
     if rows["p"].isna().all():
-        return f"{b} and {a} pruning cannot be told apart: fewer than 2 pairs at each sparsity."
+        return f"{b} and {a} pruning cannot be compared: fewer than 2 pairs at each sparsity."
     text = f"no evidence that {b} and {a} pruning differ at any of {len(rows)} sparsities"
     return f"{text}, after Holm's correction for {n_rows} comparisons." if n_rows > 1 else f"{text}."

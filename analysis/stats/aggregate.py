@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
 
 NOTHING = "–"
@@ -19,46 +20,114 @@ CONFIDENCE = 0.95
 
 
 def mean_and_std(s: pd.Series) -> str:
-    """Mean and sample standard deviation as text, as in "0.971 ± 0.003"; for pandas.pivot_table.
+    """Return the mean and the sample standard deviation as text, as in "0.971 ± 0.003"; for pandas.pivot_table.
 
-    A single value has no deviation and gives "0.971 (n=1)"; no value gives "–". Missing values take no part.
+    A single value has no deviation and gives "0.971 (n=1)"; no value gives "–". Missing values are left out.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import load_example, mean_and_std
+        >>> mean_and_std(pd.Series([0.96, 0.98]))
+        '0.970 ± 0.014'
+        >>> df = load_example("quickstart")
+        >>> pd.pivot_table(df, index="model", columns="on_perc", values="val_acc_max", aggfunc=mean_and_std)
+        on_perc               0.02           0.05           0.10
+        model
+        RigL         0.650 ± 0.214  0.911 ± 0.006  0.954 ± 0.010
+        SET          0.169 ± 0.073  0.819 ± 0.039  0.941 ± 0.011
+        SparseModel  0.194 ± 0.079  0.622 ± 0.087  0.923 ± 0.024
     """
     mean, std, count = s.mean(), s.std(), int(s.count())
     return format_mean(mean, std, count, [f"n={count}"] if count and math.isnan(std) else [])
 
 
 def round_mean(s: pd.Series) -> int | float:
-    """The mean rounded to a whole number, a half to the even one; nan if there is no value."""
+    """Return the mean rounded to a whole number, a half to the even one; NaN if there is no value.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import load_example, round_mean
+        >>> round_mean(pd.Series([21, 22, 23]))
+        22
+        >>> load_example("quickstart").groupby("on_perc").agg({"val_acc_max_epoch": round_mean})
+                 val_acc_max_epoch
+        on_perc
+        0.02                     6
+        0.05                     7
+        0.10                     6
+    """
     mean = s.mean()
     return round(mean) if math.isfinite(mean) else mean
 
 
 def stats(s: pd.Series) -> list[float]:
-    """[min, max, mean, sample standard deviation], rounded to 3 digits; nan where values are too few."""
+    """Return [min, max, mean, sample standard deviation], rounded to 3 digits; NaN where values are too few.
+
+    Example:
+        >>> import pandas as pd
+        >>> from analysis import load_example, stats
+        >>> stats(pd.Series([0.959, 0.971]))
+        [0.959, 0.971, 0.965, 0.008]
+        >>> load_example("quickstart").groupby("model").agg({"val_acc_max": stats})
+                                      val_acc_max
+        model
+        RigL         [0.414, 0.964, 0.838, 0.178]
+        SET          [0.103, 0.953, 0.643, 0.361]
+        SparseModel   [0.103, 0.944, 0.58, 0.323]
+    """
     return [round(float(value), 3) for value in (s.min(), s.max(), s.mean(), s.std())]
 
 
 def format_mean(mean: float, std: float, count: int, notes: Sequence[str] = ()) -> str:
-    """The text of one cell: "0.971 ± 0.003", "0.971" if std is nan, "–" without values; then the notes."""
+    """Return the text of one cell: "0.971 ± 0.003", "0.971" if std is NaN, "–" without values; then the notes."""
     text = NOTHING if count == 0 else f"{mean:.3f}" if math.isnan(std) else f"{mean:.3f} ± {std:.3f}"
     return f"{text} ({', '.join(notes)})" if notes else text
 
 
-def agg(df: pd.DataFrame, by: str | Sequence[str], metric: str) -> pd.DataFrame:
-    """Statistics of a column over the complete trials of each group.
+def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.DataFrame:
+    """Return statistics of a metric over the complete trials of each group.
 
-    Columns: the keys, then `mean`, `std` (of the sample; nan for one trial), `low` and `high` (the 95% t interval
-    of the mean; nan for one trial), `min`, `max`, `count`, and how many trials of the group were left out: `failed`
-    (status "error"), `incomplete` (unfinished) and `without_value` (complete, but the value is missing). The four
-    counts add up to the group. A group in which no trial is complete is a row too; so is a missing key. Rows are
-    in the order of the keys' values.
+    A group in which no trial is complete is a row too; so is a missing key. Rows are in the order of the keys' values.
+    The result has these columns:
+    - the keys.
+    - `mean`; `std` of the sample; `low` and `high`, the 95% t interval of the mean: mean ± t * std / sqrt(count).
+      `std` and the interval are NaN for a single trial.
+    - `min`, `max`, `count`.
+    - `failed` (status "error"), `incomplete` (unfinished), `without_value` (complete, but the value is missing or
+      infinite): trials that were left out. With `count` they add up to the size of the group.
 
-    The interval takes the trials of a group for independent draws. Where they differ in more than the seed, it
-    says how well the mean over such settings is known, not how well that of one setting is.
+    The interval assumes that the trials of a group are independent draws. If they differ in more than the seed, it
+    shows how well the mean over such settings is known, not how well that of one setting is.
 
-    Raises: ValueError if a column does not exist, or `metric` holds no numbers.
+    Args:
+        df: the trials.
+        by: hyperparameters, as names of columns or as Series of the same rows.
+        metric: the name of a column of numbers, or a Series of the same rows.
+
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or a Series has no name or other rows.
+
+    Example:
+        >>> from analysis import agg, load_example
+        >>> df = load_example("quickstart")
+        >>> columns = ["model", "mean", "low", "high", "count", "failed"]
+        >>> agg(df[df["on_perc"] == 0.1], "model", "val_acc_max")[columns].round(3)
+                 model   mean    low   high  count  failed
+        0         RigL  0.954  0.929  0.978      3       0
+        1          SET  0.941  0.915  0.967      3       0
+        2  SparseModel  0.923  0.864  0.983      3       0
+
+        A Series can be the metric or a key:
+
+        >>> late_loss = (df["val_acc_max"] - df["val_acc_last"]).rename("late_loss")
+        >>> is_tiny = (df["on_perc"] < 0.05).rename("is_tiny")
+        >>> agg(df, is_tiny, late_loss)[["is_tiny", "mean", "max", "count"]].round(3)
+           is_tiny   mean    max  count
+        0    False  0.003  0.036     18
+        1     True  0.006  0.053      9
     """
-    by = key_names(df, by, taken=STATISTICS)
+    df = with_series(df, by, metric)
+    by, metric = key_names(df, column_names(by), taken=STATISTICS), column_name(metric)
     check_columns(df, [metric, "status"])
     check_numbers(df, metric)
     keys = [df[name] for name in by]
@@ -72,19 +141,39 @@ def agg(df: pd.DataFrame, by: str | Sequence[str], metric: str) -> pd.DataFrame:
     return in_order(result.reset_index(), by)
 
 
-def failure_rates(df: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
-    """How many trials of each group failed.
+def failure_rates(df: pd.DataFrame, by: Column | Sequence[Column]) -> pd.DataFrame:
+    """Return how many trials of each group failed.
 
-    Columns: the keys, `failed` (status "error"), `total`, `rate` in [0, 1], `low` and `high` (its 95% interval,
-    after Wilson: never empty, even if none or all failed). Unfinished trials count in `total` only. Rows are in
-    the order of the keys' values.
+    Rows are in the order of the keys' values. The result has these columns:
+    - the keys.
+    - `failed`, trials with status "error"; `total`, all trials, unfinished ones included.
+    - `rate`, failed / total; `low` and `high`, its 95% Wilson interval. The interval is never empty, even if no trial
+      or every trial failed.
 
-    Raises: ValueError if a column does not exist.
+    Args:
+        df: the trials.
+        by: hyperparameters, as names of columns or as Series of the same rows.
 
-    Reference: Wilson, "Probable inference, the law of succession, and statistical inference", 1927,
-    https://doi.org/10.1080/01621459.1927.10502953
+    Raises:
+        ValueError: if a column does not exist, or a Series has no name or other rows.
+
+    Reference:
+        Wilson, "Probable inference, the law of succession, and statistical inference", 1927,
+        https://doi.org/10.1080/01621459.1927.10502953
+
+    Example:
+        >>> from analysis import failure_rates, load_example
+        >>> failure_rates(load_example("time_limit"), ["hidden_sizes", "on_perc"]).round(3)
+           hidden_sizes  on_perc  failed  total  rate    low   high
+        0         (50,)     0.02       0      2   0.0  0.000  0.658
+        1         (50,)     0.50       0      2   0.0  0.000  0.658
+        2    (100, 100)     0.02       0      2   0.0  0.000  0.658
+        3    (100, 100)     0.50       0      2   0.0  0.000  0.658
+        4  (2000, 2000)     0.02       2      2   1.0  0.342  1.000
+        5  (2000, 2000)     0.50       2      2   1.0  0.342  1.000
     """
-    by = key_names(df, by, taken=RATES)
+    df = with_series(df, by)
+    by = key_names(df, column_names(by), taken=RATES)
     check_columns(df, ["status"])
     has_failed = df["status"] == "error"
     groups = has_failed.groupby([df[name] for name in by], dropna=False, sort=False)
@@ -94,7 +183,7 @@ def failure_rates(df: pd.DataFrame, by: str | Sequence[str]) -> pd.DataFrame:
 
 
 def key_names(df: pd.DataFrame, by: str | Sequence[str], taken: Sequence[str]) -> list[str]:
-    """The group keys as a list. They exist, each is named once, and none is in `taken`."""
+    """Return the group keys as a list, after checking that they exist, are named once, and are not in `taken`."""
     names = [by] if isinstance(by, str) else list(by)
     check_columns(df, names)
     if not names or len(set(names)) < len(names):
@@ -106,9 +195,10 @@ def key_names(df: pd.DataFrame, by: str | Sequence[str], taken: Sequence[str]) -
 
 
 def has_value(df: pd.DataFrame, metric: str) -> pd.Series:
-    """Which trials a statistic can use: they are complete, and the metric is a finite number.
+    """Mark the trials that a statistic can use: they are complete, and the metric is a finite number.
 
-    Raises: ValueError if there is no such metric, it holds no numbers, or there is no column `status`.
+    Raises:
+        ValueError: if there is no such metric, it holds no numbers, or there is no column `status`.
     """
     check_columns(df, [metric, "status"])
     check_numbers(df, metric)
@@ -116,11 +206,12 @@ def has_value(df: pd.DataFrame, metric: str) -> pd.Series:
 
 
 def with_t_interval(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `low` and `high` after `std`: the 95% t interval of `mean`, of `count` values; nan for one.
+    """Add `low` and `high` after `std`: the 95% t interval of `mean`, of `count` values; NaN for one.
 
-    Reference: Student, "The probable error of a mean", 1908, https://doi.org/10.1093/biomet/6.1.1
+    Reference:
+        Student, "The probable error of a mean", 1908, https://doi.org/10.1093/biomet/6.1.1
     """
-    # scipy is imported by those who need it: `import analysis` and `load` do without.
+    # scipy is imported where it is needed: `import analysis` and `load` do without it.
     from scipy.special import stdtrit
 
     half = stdtrit(table["count"] - 1.0, (1 + CONFIDENCE) / 2) * table["std"] / np.sqrt(table["count"])
@@ -130,7 +221,7 @@ def with_t_interval(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _wilson(rate: pd.Series, total: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """The 95% interval of a rate: all rates from which this one is no further than 1.96 of their deviations."""
+    """Return the 95% interval of a rate: all true rates within 1.96 of their own standard errors of this one."""
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     middle = (rate + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z * np.sqrt(rate * (1 - rate) / total + z**2 / (4 * total**2)) / (1 + z**2 / total)
@@ -138,7 +229,7 @@ def _wilson(rate: pd.Series, total: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 
 def in_order(df: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """The rows by the values of the keys; pandas itself cannot sort values of different kinds."""
+    """Sort the rows by the values of the keys; pandas itself cannot sort values of different types."""
     rows = list(zip(*(df[key] for key in keys), strict=True))
     order = sorted(range(len(df)), key=lambda i: [sort_key(value) for value in rows[i]])
     return df.iloc[order].reset_index(drop=True)

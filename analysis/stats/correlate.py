@@ -1,4 +1,4 @@
-"""How a metric goes along with the hyperparameters that are numbers."""
+"""Correlation of a metric with the hyperparameters that are numbers."""
 
 import math
 from collections.abc import Sequence
@@ -11,38 +11,57 @@ import pandas as pd
 from analysis.frame.checks import check_columns
 from analysis.frame.matching import what_varies
 from analysis.frame.schema import varying
+from analysis.frame.series import Column, column_name, with_series
 from analysis.stats.aggregate import CONFIDENCE, has_value
 
 COLUMNS = ["axis", "n", "pearson", "low", "high", "p", "spearman", "spearman_low", "spearman_high", "spearman_p"]
 
 
 def correlation(
-    df: pd.DataFrame, metric: str, axes: Sequence[str] | None = None, where: str | None = None
+    df: pd.DataFrame, metric: Column, axes: Sequence[str] | None = None, where: str | None = None
 ) -> pd.DataFrame:
-    """Correlation of a metric with each axis of numbers, over the complete trials; one row per axis.
+    """Return the correlation of a metric with each axis of numbers, over the complete trials; one row per axis.
 
-    Columns: `axis`; `n`, trials that have both; `pearson` (linear), its 95% interval `low`, `high` and `p`;
-    `spearman` (of the ranks: any monotone relation), `spearman_low`, `spearman_high`, `spearman_p`. nan where fewer
-    than 3 trials (4 for an interval) or a constant metric leave nothing to compute.
+    Correlations are in [-1, 1]: positive if the metric rises with the axis. The result has these columns:
+    - `axis`; `n`, trials that have both values.
+    - `pearson`, of a linear relation; its 95% interval `low`, `high`; its `p`.
+    - `spearman`, of the ranks, for any monotone relation; `spearman_low`, `spearman_high`, `spearman_p`.
 
-    The intervals are Fisher's, with a variance of 1.06 in place of 1 for ranks. They and p take the trials for
-    independent: in a grid over other axes too, they only say whether the relation is there besides those.
+    A value is NaN for fewer than 3 trials (4 for an interval) and for a constant metric. The intervals are Fisher's:
+    tanh(atanh(r) ± 1.96 * sqrt(v / (n - 3))), with v = 1 for Pearson and 1.06 for Spearman. They and p assume
+    independent trials. In a grid over other axes too, they only show whether the relation is visible besides those.
 
     Args:
-        axes: hyperparameters that are numbers; by default all that vary, but `seed`.
-        where: only trials for which this holds, as DataFrame.query takes it: "prune_ratio <= 0.85".
+        df: the trials.
+        metric: the name of a column of numbers, or a Series of the same rows.
+        axes: hyperparameters that are numbers; by default all that vary, except `seed`.
+        where: a condition that selects trials, as DataFrame.query takes it: "prune_ratio <= 0.85".
 
-    Raises: ValueError if a column does not exist, `metric` or an axis holds no numbers, an axis has a single
-    value, or `where` does not work or leaves no trial.
+    Raises:
+        ValueError: if a column does not exist, `metric` or an axis holds no numbers, an axis has a single value, or
+            `where` cannot be evaluated or leaves no trial.
 
-    Reference: Fisher, "On the probable error of a coefficient of correlation", 1921; Fieller, Hartley and Pearson,
-    "Tests for rank correlation coefficients", 1957, https://doi.org/10.1093/biomet/44.3-4.470
+    Reference:
+        Fisher, "On the probable error of a coefficient of correlation", 1921.
+        Fieller, Hartley and Pearson, "Tests for rank correlation coefficients", 1957,
+        https://doi.org/10.1093/biomet/44.3-4.470
+
+    Example:
+        >>> from analysis import correlation, load_example
+        >>> df = load_example("quickstart")
+        >>> correlation(df, "val_acc_max")[["axis", "n", "pearson", "low", "high", "spearman"]].round(3)
+              axis   n  pearson    low   high  spearman
+        0  on_perc  27    0.773  0.556  0.891     0.886
+        >>> correlation(df, "val_acc_max", where="model == 'RigL'")[["axis", "n", "pearson", "low", "high"]].round(3)
+              axis  n  pearson    low   high
+        0  on_perc  9    0.687  0.042  0.928
     """
     # scipy takes longer to import than an experiment to load.
     from scipy.stats import pearsonr, spearmanr
 
     if isinstance(axes, str):
         raise ValueError(f"axes is a list of names, got {axes!r}; write [{axes!r}]")
+    df, metric = with_series(df, metric), column_name(metric)
     used = df[has_value(df, metric)]
     if where is not None:
         used = used[_holds(used, where)]
@@ -79,7 +98,7 @@ def _is_numeric(column: pd.Series) -> bool:
 
 
 def _interval(r: float, n: int, variance: float) -> tuple[float, float]:
-    """Fisher's interval: atanh(r) is close to normal with the variance / (n - 3)."""
+    """Return Fisher's interval: atanh(r) is close to normal with the variance / (n - 3)."""
     if n < 4 or math.isnan(r):
         return math.nan, math.nan
     if abs(r) > 1 - 1e-15:
@@ -89,7 +108,7 @@ def _interval(r: float, n: int, variance: float) -> tuple[float, float]:
 
 
 def _holds(df: pd.DataFrame, where: str) -> pd.Series:
-    """For which trials an expression is true. Raises: ValueError, naming the expression."""
+    """Mark the trials for which an expression is true. Raises a ValueError that names the expression."""
     try:
         holds: Any = df.eval(where)
     except Exception as error:  # whatever the expression made pandas raise

@@ -1,4 +1,4 @@
-"""Which hyperparameters a metric depends on most."""
+"""Importance of the hyperparameters: the share of a metric's variance that a random forest explains by each."""
 
 import math
 from typing import Any
@@ -8,34 +8,53 @@ import pandas as pd
 
 from analysis.frame.matching import cell_of_each, values_of, what_varies
 from analysis.frame.schema import varying
+from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import sort_key
 from analysis.stats.aggregate import has_value
 
 TREES = 200
 
 
-def importance(df: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """How much each hyperparameter tells of a metric, and in which direction; the most important first.
+def importance(df: pd.DataFrame, metric: Column) -> pd.DataFrame:
+    """Return how much a metric depends on each hyperparameter, and in which direction; the most important first.
 
-    As in the panel of Weights & Biases: a random forest is trained to predict the metric from the hyperparameters;
-    an importance is the share of the variance that the forest explains by splitting on it. They add up to 1.
-    Beside it stands the linear correlation, because an importance has no direction, and says nothing of which value
-    is best. The forest sees interactions and curves that a correlation does not. It also fits noise,
-    and finds more of it in a parameter with many values than in a switch: compare each with the row of `seed`.
+    A random forest is trained to predict the metric from the hyperparameters, as in the parameter importance panel of
+    Weights & Biases. An importance is the share of the explained variance that comes from splits on the
+    hyperparameter; all add up to 1. It sees interactions and curves that a correlation does not see. It has no
+    direction, so the linear correlation is given too. The forest also fits noise, and more of it for hyperparameters
+    with many values: compare each importance with that of `seed`.
 
-    One row for each hyperparameter that varies among the complete trials. Columns: `parameter`, `importance`,
-    `correlation` (Pearson; a boolean is 0 or 1, one of two texts likewise in the order of the alphabet; nan for more
-    than two texts), its `p`, and `n`, the trials that have both. Texts, tuples and booleans are one column for each
-    of their values in the forest, summed here.
+    The result has one row for each hyperparameter that varies among the complete trials, with these columns:
+    - `parameter`, `importance`.
+    - `correlation`: Pearson's. A boolean counts as 0 or 1, and so do two texts in alphabetical order. NaN for more
+      than two texts, fewer than 3 trials, or a constant metric.
+    - `p` of the correlation; `n`, the trials that have both values.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or nothing varies among the trials.
+    In the forest each value of a text, tuple or boolean is a feature of its own; their importances are summed.
 
-    Reference: Breiman, "Random forests", 2001, https://doi.org/10.1023/A:1010933404324
+    Args:
+        df: the trials.
+        metric: the name of a column of numbers, or a Series of the same rows.
+
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or nothing varies among the trials.
+
+    Reference:
+        Breiman, "Random forests", 2001, https://doi.org/10.1023/A:1010933404324
+
+    Example:
+        >>> from analysis import importance, load_example
+        >>> importance(load_example("quickstart"), "val_acc_max").round(2)
+          parameter  importance  correlation     p   n
+        0   on_perc        0.71         0.77  0.00  27
+        1     model        0.24          NaN   NaN  27
+        2      seed        0.05         0.07  0.72  27
     """
     # scipy and scikit-learn take longer to import than an experiment to load.
     from scipy.stats import pearsonr
     from sklearn.ensemble import RandomForestRegressor
 
+    df, metric = with_series(df, metric), column_name(metric)
     used = df[has_value(df, metric)]
     names = list(varying(used, besides=[metric]))
     if not names:
@@ -61,7 +80,7 @@ def importance(df: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _features(column: pd.Series) -> np.ndarray:
-    """The columns that stand for a hyperparameter: its numbers (nan where missing), or one for each value."""
+    """Return the features of a hyperparameter: its numbers (NaN where missing), or one feature for each value."""
     if _is_number(column):
         return column.astype(float).to_numpy()[:, None]
     places = [sort_key(value) for value in column]
@@ -69,7 +88,7 @@ def _features(column: pd.Series) -> np.ndarray:
 
 
 def _as_numbers(column: pd.Series) -> np.ndarray:
-    """What is correlated: the numbers; 0 and 1 for two other values; nan for more than two."""
+    """Return the numbers to correlate: 0 and 1 for two values that are not numbers, NaN for more than two."""
     if _is_number(column):
         return column.astype(float).to_numpy()
     values = values_of(column.dropna())

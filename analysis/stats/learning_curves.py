@@ -1,4 +1,4 @@
-"""Learning curves: a metric over the epochs, by group, and when it got somewhere."""
+"""Learning curves: a metric over the epochs, by group, and the first epoch that reaches a level."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import hyperparameters
+from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.stats.aggregate import in_order, key_names, with_t_interval
 
 CURVE = ["mean", "std", "low", "high", "count"]
@@ -13,41 +14,91 @@ TRIAL = ["trial_id", "trial_dir"]
 REACHED = ["first_epoch", "reached", "last_epoch"]
 
 
-def curves(history: pd.DataFrame, by: str | Sequence[str], metric: str) -> pd.DataFrame:
-    """A metric over the epochs, averaged over the trials of each group.
+def curves(history: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.DataFrame:
+    """Return a metric over the epochs, averaged over the trials of each group.
 
-    Columns: the keys, `epoch`, `mean`, `std` (of the sample), `low` and `high` (the 95% t interval of the mean),
-    `count` (trials with a value in that epoch; `std` and the interval are nan for one). Rows are in the order
-    of the keys' values, then of the epochs. Failed trials take part as far as they came: where `count` falls, a
-    curve goes on with the survivors and may jump.
+    Rows are in the order of the keys' values, then of the epochs. The result has these columns:
+    - the keys, `epoch`.
+    - `mean`; `std` of the sample; `low` and `high`, the 95% t interval of the mean. `std` and the interval are NaN
+      for a single trial.
+    - `count`, trials with a value in that epoch.
+
+    Failed trials are counted up to the epoch that they reached. Where `count` falls, the curve continues with the
+    surviving trials and may jump.
 
     Args:
         history: one row per trial and epoch, as `load_history` gives it.
-        by: hyperparameters; an empty list gives one curve of all trials.
+        by: hyperparameters, as names of columns or as Series of the same rows; an empty list gives one curve of all
+            trials.
+        metric: the name of a column of numbers, or a Series of the same rows.
 
-    Raises: ValueError if a column does not exist, or `metric` holds no numbers.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or a Series has no name or other rows.
+
+    Example:
+        >>> from analysis import curves, load_example_history
+        >>> history = load_example_history("quickstart")
+        >>> table = curves(history[history["on_perc"] == 0.1], "model", "val_acc")
+        >>> table[table["epoch"] >= 7].round(3)
+                  model  epoch   mean    std    low   high  count
+        6          RigL      7  0.939  0.010  0.914  0.964      3
+        7          RigL      8  0.939  0.013  0.907  0.971      3
+        14          SET      7  0.922  0.024  0.863  0.981      3
+        15          SET      8  0.941  0.011  0.915  0.967      3
+        22  SparseModel      7  0.913  0.014  0.878  0.948      3
+        23  SparseModel      8  0.922  0.025  0.859  0.985      3
     """
-    keys = key_names(history, [*([by] if isinstance(by, str) else by), "epoch"], taken=CURVE)
+    history = with_series(history, by, metric)
+    metric, keys = column_name(metric), key_names(history, [*column_names(by), "epoch"], taken=CURVE)
     check_numbers(history, metric)
     groups = history[metric].groupby([history[name] for name in keys], dropna=False, sort=False)
     table = groups.agg(["mean", "std", "count"])
     return in_order(with_t_interval(table).reset_index(), keys)
 
 
-def epochs_to(history: pd.DataFrame, metric: str, level: float, lowest: bool = False) -> pd.DataFrame:
-    """The first epoch in which each trial reaches a level of a metric; one row per trial.
+def epochs_to(history: pd.DataFrame, metric: Column, level: float, lowest: bool = False) -> pd.DataFrame:
+    """Return the first epoch in which each trial reaches a level of a metric; one row per trial.
 
-    Columns: `trial_id`, `trial_dir`, what varies between the trials but not within one (the hyperparameters),
-    `first_epoch` (nan if it never does), `reached`, and `last_epoch`, the last that it ran: one that stopped
-    early might have reached the level. Rows are in the order of the hyperparameters. A mean of `first_epoch` is
-    of those that reached it only: look at the share that did first.
+    Rows are in the order of the hyperparameters. The result has these columns:
+    - `trial_id`, `trial_dir`.
+    - the hyperparameters that vary between the trials.
+    - `first_epoch`; NaN if the trial never reaches the level.
+    - `reached`, True if it does.
+    - `last_epoch`, the last epoch of the trial. A trial that stopped early might have reached the level later.
+
+    A mean of `first_epoch` covers only the trials that reached the level: look at the mean of `reached` first.
 
     Args:
         history: one row per trial and epoch, as `load_history` gives it.
-        lowest: whether the metric falls to the level, as a loss does; it is reached when equal, too.
+        metric: the name of a column of numbers, or a Series of the same rows.
+        level: the value to reach. An equal value counts as reached.
+        lowest: True if the metric falls to the level, as a loss does.
 
-    Raises: ValueError if a column does not exist, or `metric` holds no numbers.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or a Series has no name or other rows.
+
+    Example:
+        >>> from analysis import epochs_to, load_example_history
+        >>> table = epochs_to(load_example_history("quickstart"), "val_acc", level=0.9)
+        >>> table[table["on_perc"] == 0.05].drop(columns=["trial_id", "trial_dir"])
+            seed        model  on_perc  first_epoch  reached  last_epoch
+        1      0         RigL     0.05          6.0     True           8
+        4      0          SET     0.05          NaN    False           8
+        7      0  SparseModel     0.05          NaN    False           8
+        10     1         RigL     0.05          7.0     True           8
+        13     1          SET     0.05          NaN    False           8
+        16     1  SparseModel     0.05          NaN    False           8
+        19     2         RigL     0.05          7.0     True           8
+        22     2          SET     0.05          NaN    False           8
+        25     2  SparseModel     0.05          NaN    False           8
+        >>> table.groupby("model")["reached"].mean().round(2)
+        model
+        RigL           0.67
+        SET            0.33
+        SparseModel    0.22
+        Name: reached, dtype: float64
     """
+    history, metric = with_series(history, metric), column_name(metric)
     check_columns(history, [*TRIAL, "epoch", metric])
     check_numbers(history, metric)
     trials = history.groupby(TRIAL, dropna=False, sort=False)

@@ -15,18 +15,20 @@ RESAMPLES = 9999
 
 
 def p_value(differences: Numbers) -> float:
-    """How often a mean difference as far from 0 would occur if a and b were the same: two-sided; nan for no pair.
+    """Return the two-sided p value of a mean difference: of no difference at all; NaN for no pair.
 
-    If the axis does nothing, the two trials of a pair could be exchanged, so each difference could as well have the
-    other sign. Counting the sign patterns whose mean is as extreme is then exact, whatever the distribution, for few
-    pairs and with ties. Beyond 16 pairs that differ the t test takes over: the mean over all flips is close to
-    normal by then, and random flips could not tell apart the small p that a correction for many rows needs. Not
-    Wilcoxon's test: it asks about ranks, while the difference that we report, and its interval, is of means.
+    If the axis has no effect, the trials of a pair can be exchanged, so each difference is as likely to have the other
+    sign. p is the share of all sign patterns whose mean is at least as far from 0. This is exact for any distribution,
+    for few pairs, and with ties. For more than 16 pairs that differ, Student's t test is used instead. The mean over
+    all sign patterns is then close to normal, and randomly drawn patterns could not resolve the small p that a
+    correction for many rows needs. Wilcoxon's test is not used: it compares ranks, while the reported difference and
+    its interval are those of means.
 
-    Pairs that are equal say nothing about the sign; if all are, p is 1.
+    Equal pairs have no sign; if all pairs are equal, p is 1.
 
-    Reference: Fisher, "The Design of Experiments", 1935, section 21; Student, "The probable error of a mean", 1908,
-    https://doi.org/10.1093/biomet/6.1.1
+    Reference:
+        Fisher, "The Design of Experiments", 1935, section 21.
+        Student, "The probable error of a mean", 1908, https://doi.org/10.1093/biomet/6.1.1
     """
     n_pairs, differing = len(differences), differences[differences != 0]
     n = len(differing)
@@ -42,19 +44,19 @@ def p_value(differences: Numbers) -> float:
 
     deviation = differences.std(ddof=1)
     t = abs(differences.mean()) * np.sqrt(n_pairs) / deviation if deviation else np.inf
-    # Differences that are all alike make t as large as one likes; no flip test gives less than this.
+    # Differences that are nearly equal make t arbitrarily large; no sign-flip test gives less than this.
     return float(max(2 * stdtr(n_pairs - 1, -t), 2.0 ** (1 - n)))
 
 
 def interval(differences: Numbers, seed: int) -> tuple[float, float]:
-    """The 95% bootstrap interval of the mean difference; nan for fewer than 6 pairs, where it would be too narrow.
+    """Return the 95% bootstrap interval of the mean difference; NaN for fewer than 6 pairs, where it is too narrow.
 
-    Percentiles of the means of resampled differences. For n pairs these are narrower than they should be, by
-    sqrt((n - 1) / n) and by the normal in place of the t distribution, so the percentiles are moved outwards
-    by as much.
+    The limits are percentiles of the means of resampled differences. For n pairs the plain percentiles are too narrow,
+    by sqrt((n - 1) / n) and by the normal instead of the t distribution, so they are moved outwards accordingly.
 
-    Reference: Hesterberg, "What teachers should know about the bootstrap", 2015 (expanded percentile interval),
-    https://doi.org/10.1080/00031305.2015.1089789
+    Reference:
+        Hesterberg, "What teachers should know about the bootstrap", 2015 (expanded percentile interval),
+        https://doi.org/10.1080/00031305.2015.1089789
     """
     n = len(differences)
     if n < FEWEST:
@@ -77,9 +79,12 @@ def interval(differences: Numbers, seed: int) -> tuple[float, float]:
 
 
 def effect(differences: Numbers) -> float:
-    """Cohen's d of the differences: their mean in units of their deviation; 0 if all are 0, nan for one pair.
+    """Return Cohen's d of the differences, mean / standard deviation; 0 if all are 0, NaN for one pair.
 
-    Reference: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, section 2.3.5 (d_z).
+    Equal differences other than 0 have no deviation: their effect is infinite.
+
+    Reference:
+        Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, section 2.3.5 (d_z).
     """
     if len(differences) < 2:
         return np.nan
@@ -90,12 +95,14 @@ def effect(differences: Numbers) -> float:
 
 
 def holm(p: Numbers) -> Numbers:
-    """The p values corrected for how many there are: the smallest times m, the next times m - 1, ...; nan stays nan.
+    """Return p values corrected for their number m by Holm's method; NaN stays NaN and does not count.
 
-    The chance that any of those below 0.05 is a false alarm is at most 0.05, however they depend on each other.
+    The smallest is multiplied by m, the next by m - 1, and so on; none becomes smaller than one before it, or larger
+    than 1. The chance of any false alarm among those below 0.05 is at most 0.05, however the tests depend on each
+    other.
 
-    Reference: Holm, "A simple sequentially rejective multiple test procedure", 1979,
-    https://www.jstor.org/stable/4615733
+    Reference:
+        Holm, "A simple sequentially rejective multiple test procedure", 1979, https://www.jstor.org/stable/4615733
     """
     order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # argsort puts nan last
     corrected = np.full(len(p), np.nan)

@@ -1,4 +1,4 @@
-"""Does a hyperparameter matter? Pairs of trials that differ in nothing else."""
+"""Comparison of the values of a hyperparameter, in pairs of trials that differ in nothing else."""
 
 import itertools
 import math
@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.frame.matching import cell_of_each, check_axis, others, values_of
 from analysis.frame.schema import with_known_config
+from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
 from analysis.stats.aggregate import has_value
 from analysis.stats.paired_tests import effect, holm, interval, p_value
@@ -19,36 +20,64 @@ from analysis.stats.sentences import conclusion
 MOST_VALUES = 20
 
 
-def compare(df: pd.DataFrame, axis: str | Sequence[str], metric: str, *, seed: int = 0) -> pd.DataFrame:
-    """What each value of a hyperparameter does to a metric against each other value, in pairs of trials.
+def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *, seed: int = 0) -> pd.DataFrame:
+    """Compare each two values of a hyperparameter by their effect on a metric, in pairs of trials.
 
-    A pair is a complete trial with value a and one with value b that agree in every other hyperparameter that
-    varies, `seed` included; where files are (data_dir) and what computed them (device, engine) may differ. Trials
-    that agree in all of them, such as those of an experiment that was run twice, are averaged first.
+    A pair is a complete trial with value a and one with value b that agree in every other hyperparameter that varies,
+    `seed` included; `data_dir`, `device` and `engine` may differ. Trials that agree in all of them, such as those of
+    an experiment that was run twice, are averaged first.
 
-    One row for each axis and two of its values, in the order of the values. Columns:
-    - `axis`, `a`, `b`, `pairs`; `mean_a`, `mean_b`: means of the metric over the pairs.
-    - `difference` (b - a) and its 95% bootstrap interval `low`, `high`; nan for fewer than 6 pairs.
-    - `p` of a paired test (sign flips, counted out; for more than 16 pairs Student's t), and `p_holm`, corrected for
-      the number of rows returned: ask all that you ask of one grid in one call.
-    - `effect`: Cohen's d of the differences. `b_wins`: share of the pairs in which b is higher, ties half.
-    - `unpaired`: complete trials without a partner. `left_out_a`, `left_out_b`: trials with that value that failed,
-      are unfinished or whose metric is no finite number.
-    - `conclusion`: all this in a sentence.
+    The result has one row for each axis and two of its values, in the order of the values, with these columns:
+    - `axis`, `a`, `b`, `pairs`.
+    - `mean_a`, `mean_b`: means of the metric over the pairs.
+    - `difference` (b - a) and its 95% bootstrap interval `low`, `high`. The interval is NaN for fewer than 6 pairs.
+    - `p` of a paired test: an exact sign-flip test, and Student's t test for more than 16 pairs.
+    - `p_holm`, p corrected for the number of rows by Holm's method. Compare all axes of a grid in one call.
+    - `effect`: Cohen's d of the differences, mean / standard deviation.
+    - `b_wins`: share of the pairs in which b is higher; a tie counts half.
+    - `unpaired`: complete trials without a partner.
+    - `left_out_a`, `left_out_b`: trials with that value that failed, are unfinished, or have a NaN or infinite metric.
+    - `conclusion`: the result in a sentence.
 
-    The test assumes that the pairs are independent, and asks whether the axis does anything at all in the settings
-    of this grid. Pairs of one grid share seeds and settings, so they are less independent than so many pairs
-    would be: take a p near 0.05, or a difference that only one setting of another axis shows, as a hint. An average
-    over the grid hides that an axis may help here and harm there: filter, or see `anova`.
+    The test assumes independent pairs. Its null hypothesis is that the axis has no effect in any setting of this grid.
+    Pairs of one grid share seeds and settings, so they hold less information than independent pairs. Take a p near
+    0.05, or a difference that only one setting of another axis shows, as a hint. An average over the grid hides that
+    an axis may help in one setting and harm in another: filter the trials, or see `anova`.
 
     Args:
-        axis: a hyperparameter, or several, each compared on its own.
-        seed: of the bootstrap.
+        df: the trials.
+        axis: one or more hyperparameters, as names of columns or as Series of the same rows. Each is compared on its
+            own.
+        metric: the name of a column of numbers, or a Series of the same rows.
+        seed: seed of the bootstrap.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or an axis has one value or more
-    than 20.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, an axis has one value or more than 20, or a
+            Series has no name or other rows.
+
+    Example:
+        >>> import textwrap
+        >>> from analysis import compare, load_example
+        >>> df = load_example("quickstart")
+        >>> table = compare(df, "model", "val_acc_max")
+        >>> table[["a", "b", "pairs", "difference", "low", "high", "p", "p_holm"]].round(3)
+              a            b  pairs  difference    low   high      p  p_holm
+        0  RigL          SET      9      -0.195 -0.386 -0.043  0.008   0.016
+        1  RigL  SparseModel      9      -0.258 -0.413 -0.111  0.004   0.012
+        2   SET  SparseModel      9      -0.063 -0.159  0.017  0.148   0.148
+        >>> print(textwrap.fill(table["conclusion"][1], width=100))
+        val_acc_max is lower with model=SparseModel than with RigL: -0.258 (95% interval -0.413 to -0.111, 9
+        pairs, p = 0.012 after Holm's correction).
+
+        A Series can be the metric. One with the name of a hyperparameter takes its place:
+
+        >>> is_dense = (df["on_perc"] >= 0.1).rename("on_perc")
+        >>> compare(df, is_dense, df["val_acc_last"])[["axis", "a", "b", "pairs", "difference"]].round(3)
+              axis      a     b  pairs  difference
+        0  on_perc  False  True      9       0.376
     """
-    axes = [axis] if isinstance(axis, str) else list(axis)
+    df = with_series(df, axis, metric)
+    axes, metric = column_names(axis), column_name(metric)
     if not axes or len(set(axes)) < len(axes):
         raise ValueError(f"axis must be at least one hyperparameter, each named once, got {axes}")
     df = with_known_config(df)
@@ -69,7 +98,7 @@ def compare(df: pd.DataFrame, axis: str | Sequence[str], metric: str, *, seed: i
 
 
 def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str, Any]]:
-    """The rows of one axis, without what depends on all rows; and what the conclusion needs beside them."""
+    """Return the rows of one axis, with what the conclusion needs, without what depends on all rows."""
     names = others(df, axis, metric)
     values = values_of(df[axis])
     sides: dict[Any, list[tuple[tuple[Any, ...], float]]] = {sort_key(value): [] for value in values}
@@ -119,7 +148,7 @@ def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str,
 
 
 def _means(side: list[tuple[tuple[Any, ...], float]]) -> dict[tuple[Any, ...], float]:
-    """The mean of the trials in each cell, in most grids a single one."""
+    """Return the mean of the trials in each cell; most grids have a single trial in each."""
     numbers: dict[tuple[Any, ...], list[float]] = {}
     for cell, number in side:
         numbers.setdefault(cell, []).append(number)
@@ -131,7 +160,7 @@ def _mean(numbers: np.ndarray) -> float:
 
 
 def _along(df: pd.DataFrame, axis: str, a: Any, b: Any, names: list[str]) -> list[str]:
-    """The other hyperparameters that have no value in common between a and b."""
+    """Return the other hyperparameters that have no value in common between a and b."""
     places = [sort_key(value) for value in df[axis]]
     with_a, with_b = (df[[place == sort_key(value) for place in places]] for value in (a, b))
     return [name for name in names if not set(map(sort_key, with_a[name])) & set(map(sort_key, with_b[name]))]

@@ -1,26 +1,43 @@
-"""The trials that did best: by one metric, or by what it costs."""
+"""The best trials: by one metric, or by a metric and its cost."""
 
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.matching import cell_of_each
 from analysis.frame.schema import varying
+from analysis.frame.series import Column, column_name, with_series
 from analysis.stats.aggregate import has_value
 
 
-def best(df: pd.DataFrame, metric: str, n: int = 5, lowest: bool = False) -> pd.DataFrame:
-    """The n complete trials with the highest metric, best first; ties in the order of the hyperparameters.
+def best(df: pd.DataFrame, metric: Column, n: int = 5, lowest: bool = False) -> pd.DataFrame:
+    """Return the n complete trials with the highest metric, best first; ties in the order of the hyperparameters.
 
-    Columns: the metric, the hyperparameters that vary in `df`, `trial_dir`. Fewer rows if fewer trials have a
-    finite value. The best of many is partly the luckiest: run it again with other seeds.
+    There are fewer rows if fewer trials have a finite value. The best of many trials is partly the luckiest: run it
+    again with other seeds. The result has these columns:
+    - the metric.
+    - the hyperparameters that vary in `df`.
+    - `trial_dir`.
 
     Args:
-        lowest: whether lower is better.
+        df: the trials.
+        metric: the name of a column of numbers, or a Series of the same rows.
+        n: the largest number of rows.
+        lowest: True if lower values are better.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or n is not at least 1.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, or n is not at least 1.
+
+    Example:
+        >>> from analysis import best, load_example
+        >>> best(load_example("quickstart"), "val_acc_max", n=3).round(3)
+           val_acc_max  seed model  on_perc           trial_dir
+        0        0.964     1  RigL      0.1  trial_f0a71bc8d24c
+        1        0.953     0  RigL      0.1  trial_e73a98932f4f
+        2        0.953     2   SET      0.1  trial_b267a3f151e5
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
+    df, metric = with_series(df, metric), column_name(metric)
     check_columns(df, ["trial_dir"])
     names = list(varying(df, besides=[metric]))
     used = _in_order(df[has_value(df, metric)], names)
@@ -28,18 +45,34 @@ def best(df: pd.DataFrame, metric: str, n: int = 5, lowest: bool = False) -> pd.
     return ranked[[metric, *names, "trial_dir"]].head(n).reset_index(drop=True)
 
 
-def pareto(df: pd.DataFrame, metric: str, cost: str, lowest: bool = False) -> pd.DataFrame:
-    """The complete trials that no other beats: a higher metric at no more cost, or no less of it at lower cost.
+def pareto(df: pd.DataFrame, metric: Column, cost: Column, lowest: bool = False) -> pd.DataFrame:
+    """Return the Pareto front: complete trials of which no other is better in metric or cost and as good in both.
 
-    Columns: the cost, the metric, the hyperparameters that vary in `df`, `trial_dir`. Rows are ordered by cost,
-    which is better when lower; so the metric rises from row to row. Trials equal in both are all kept.
+    Rows are ordered by cost, and the metric improves from row to row. Trials that are equal in both are all kept. The
+    result has these columns:
+    - the cost, the metric.
+    - the hyperparameters that vary in `df`.
+    - `trial_dir`.
 
     Args:
-        cost: any column of numbers: `trial_time`, `on_perc`, ...
-        lowest: whether lower values of the metric are better, too.
+        df: the trials.
+        metric: the name of a column of numbers, or a Series of the same rows.
+        cost: likewise; lower values are better: `trial_time`, `on_perc`, ...
+        lowest: True if lower values of the metric are better.
 
-    Raises: ValueError if a column does not exist or holds no numbers, or if `metric` and `cost` are the same.
+    Raises:
+        ValueError: if a column does not exist or holds no numbers, or if `metric` and `cost` are the same.
+
+    Example:
+        >>> from analysis import load_example, pareto
+        >>> pareto(load_example("quickstart"), "val_acc_max", "on_perc").round(3)
+           on_perc  val_acc_max  seed model           trial_dir
+        0     0.02        0.831     2  RigL  trial_ccc0adf49351
+        1     0.05        0.917     1  RigL  trial_7277d790f694
+        2     0.10        0.964     1  RigL  trial_f0a71bc8d24c
     """
+    df = with_series(df, metric, cost)
+    metric, cost = column_name(metric), column_name(cost)
     check_columns(df, ["trial_dir"])
     if metric == cost:
         raise ValueError(f"metric and cost must be two columns, got {metric!r} twice")
@@ -56,11 +89,11 @@ def pareto(df: pd.DataFrame, metric: str, cost: str, lowest: bool = False) -> pd
 
 
 def _in_order(df: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """The trials by their hyperparameters, then by folder, whatever their order was."""
+    """Sort the trials by their hyperparameters, then by folder."""
     cells = cell_of_each(df, [*names, "trial_dir"])
     return df.iloc[sorted(range(len(df)), key=cells.__getitem__)]
 
 
 def is_better_low(metric: str) -> bool:
-    """Whether low values of a metric are the better ones, as its name says it."""
+    """Return True if the name of a metric says that lower values are better."""
     return "loss" in metric or "error" in metric

@@ -1,4 +1,4 @@
-"""The result of a comparison as a sentence: what the numbers say, and what they do not."""
+"""The result of a comparison as a sentence, with what to be careful about."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ UNLIKE = 0.05
 
 
 def conclusion(row: dict[str, Any], metric: str, n_rows: int) -> str:
-    """What a row of `compare` means, and what to beware of."""
+    """Return the meaning of a row of `compare`, followed by its cautions."""
     return " ".join([_finding(row, metric, n_rows), *_cautions(row)])
 
 

@@ -1,9 +1,10 @@
-"""What failed trials do to a comparison."""
+"""Survivorship: the influence of failed trials on a comparison."""
 
 import numpy as np
 import pandas as pd
 
 from analysis.frame.matching import cell_of_each, check_axis, others, values_of
+from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import sort_key
 from analysis.stats.aggregate import has_value, in_order, key_names
 
@@ -12,27 +13,53 @@ COLUMNS = ["n", "failed", "mean_complete", "mean_balanced", "n_balanced", "mean_
 RANKS = [f"rank_{name}" for name in TREATMENTS]
 
 
-def survivorship(df: pd.DataFrame, axis: str, metric: str, *, lowest: bool = False) -> pd.DataFrame:
-    """How the values of a hyperparameter compare, by what is done about the trials that failed.
+def survivorship(df: pd.DataFrame, axis: Column, metric: Column, *, lowest: bool = False) -> pd.DataFrame:
+    """Compare the values of a hyperparameter under three treatments of failed trials.
 
-    If one value makes trials fail where the others do badly, its mean over the survivors flatters it. One row for
-    each value, in their order. Columns:
-    - the axis; `n`, trials with a value; `failed`, trials with status "error" or whose metric is no finite number.
-    - `mean_complete`: over the n trials.
-    - `mean_balanced`: over the `n_balanced` of them in those combinations of the other hyperparameters that vary
-      (`seed` included) in which every value of the axis was tried and every trial has a value: like with like.
-    - `mean_failed_as_worst`: over the n trials and the failed ones, each of these counted as the worst value
-      that any trial of `df` has.
-    - `rank_complete`, `rank_balanced`, `rank_failed_as_worst`: 1 is best, equal means share a rank. If the
-      columns differ, the failures decide the comparison.
+    If trials with one value fail in settings where all values do badly, the mean over its survivors is too good. The
+    result has one row for each value, in order, with these columns:
+    - the axis.
+    - `n`, trials with a finite metric; `failed`, trials with status "error" or with a NaN or infinite metric.
+    - `mean_complete`: mean over the n trials.
+    - `mean_balanced`: mean over the `n_balanced` trials in balanced combinations of the other hyperparameters, `seed`
+      included. A combination is balanced if every value of the axis was tried and every trial has a finite metric.
+    - `mean_failed_as_worst`: mean over the n trials and the failed ones, which count as the worst value of any trial
+      of `df`.
+    - `rank_complete`, `rank_balanced`, `rank_failed_as_worst`: 1 is best; equal means share a rank. If the ranks
+      differ, the failures decide the comparison.
 
-    Unfinished trials count nowhere, but their combination is not balanced. A mean of no trial is nan.
+    Unfinished trials are not counted, but their combination is not balanced. A mean of no trial is NaN.
 
     Args:
-        lowest: whether lower values of the metric are better.
+        df: the trials.
+        axis: a hyperparameter, as the name of a column or as a Series of the same rows.
+        metric: the name of a column of numbers, or a Series of the same rows.
+        lowest: True if lower values of the metric are better.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, or the axis has a single value.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, the axis has a single value, or a Series has
+            no name or other rows.
+
+    Example:
+        Suppose that the worst trials of SET had failed. The mean over its survivors is then better than that of RigL.
+
+        >>> from analysis import load_example, survivorship
+        >>> df = load_example("quickstart")
+        >>> df.loc[(df["model"] == "SET") & (df["on_perc"] == 0.02), "status"] = "error"
+        >>> table = survivorship(df, "model", "val_acc_max")
+        >>> table.filter(regex="^(model|n|failed)$|mean|n_balanced").round(3)
+                 model  n  failed  mean_complete  mean_balanced  n_balanced  mean_failed_as_worst
+        0         RigL  9       0          0.838          0.932           6                 0.838
+        1          SET  6       3          0.880          0.880           6                 0.621
+        2  SparseModel  9       0          0.580          0.773           6                 0.580
+        >>> table.filter(regex="model|rank")
+                 model  rank_complete  rank_balanced  rank_failed_as_worst
+        0         RigL            2.0            1.0                   1.0
+        1          SET            1.0            2.0                   2.0
+        2  SparseModel            3.0            3.0                   3.0
     """
+    df = with_series(df, axis, metric)
+    axis, metric = column_name(axis), column_name(metric)
     check_axis(df, axis, metric)
     key_names(df, axis, taken=[*COLUMNS, *RANKS])
     is_used = has_value(df, metric)
@@ -63,7 +90,7 @@ def survivorship(df: pd.DataFrame, axis: str, metric: str, *, lowest: bool = Fal
 
 
 def _is_balanced(df: pd.DataFrame, axis: str, metric: str, is_used: pd.Series) -> pd.Series:
-    """Whether in a trial's combination of the other hyperparameters every value of the axis has values only."""
+    """Mark the trials in balanced combinations: all values of the axis were tried, and all metrics are finite."""
     cells = cell_of_each(df, others(df, axis, metric))
     places = [sort_key(value) for value in df[axis]]
     there: dict[object, set[object]] = {}

@@ -1,4 +1,4 @@
-"""How the variance of a metric over a full grid divides among its axes."""
+"""Analysis of variance: the share of each axis of a full grid in the variance of a metric."""
 
 import itertools
 import math
@@ -10,32 +10,51 @@ import pandas as pd
 
 from analysis.frame.matching import cell_of_each, values_of, what_varies
 from analysis.frame.schema import varying, with_known_config
+from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import sort_key
 from analysis.stats.aggregate import has_value
 
 REST = "rest"
 
 
-def anova(df: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The share of a metric's variance that each axis of a full grid, and each pair of axes, accounts for.
+def anova(df: pd.DataFrame, metric: Column) -> pd.DataFrame:
+    """Return the share of each axis of a full grid, and of each pair of axes, in the variance of a metric.
 
-    In a full grid each combination of the axes is there equally often; then the shares are exact, do not depend on
-    an order of the axes and add up to 1. The axes are the hyperparameters that vary, but `seed`: seeds are
-    replicates. A pair, as in `kwinners:on_perc`, is what the two do together beyond the sum of what each does: the
-    effect of one depends on the value of the other.
+    A grid is full if it has each combination of the axes equally often. Then the shares are exact, do not depend on the
+    order of the axes, and add up to 1. The axes are the hyperparameters that vary, except `seed`: seeds are replicates.
+    A pair such as `kwinners:on_perc` is an interaction: the effect of one axis depends on the value of the other.
 
-    One row for each term, in the order of the columns, and last `rest`: noise between seeds, and three or
-    more axes together. Columns: `term`, `df` (degrees of freedom), `sum_of_squares`, `share` (nan if the metric is
-    constant), `F`, `p` (nan for the rest, and if nothing is left for it).
+    The result has one row for each term, in the order of the columns, and last the row `rest`, for the noise between
+    seeds and interactions of three or more axes. It has these columns:
+    - `term`; `df`, degrees of freedom.
+    - `sum_of_squares`; `share`, sum_of_squares / total. A share is NaN if the metric is constant.
+    - `F`, the mean square of the term / that of the rest; its `p`. Both are NaN for the rest, and if the rest has no
+      degree of freedom.
 
-    F takes the rest for noise: independent, normal and as large everywhere. Accuracies near a ceiling are not, and
-    trials that share a seed are not independent. The shares need no such thing.
+    F and p assume that the rest is noise: independent, normal, and of the same size everywhere. Accuracies close to 1
+    do not have such noise, and trials that share a seed are not independent. The shares need no assumption.
 
-    Raises: ValueError if a column does not exist, `metric` holds no numbers, nothing varies, or the grid is not
-    full; it says which combination is missing and what to filter.
+    Args:
+        df: the trials.
+        metric: the name of a column of numbers, or a Series of the same rows.
 
-    Reference: Fisher, "Statistical Methods for Research Workers", 1925, chapter 7.
+    Raises:
+        ValueError: if a column does not exist, `metric` holds no numbers, nothing varies, or the grid is not full. The
+            message says which combination is missing and what to filter.
+
+    Reference:
+        Fisher, "Statistical Methods for Research Workers", 1925, chapter 7.
+
+    Example:
+        >>> from analysis import anova, load_example
+        >>> anova(load_example("quickstart"), "val_acc_max").round(3)
+                    term  df  sum_of_squares  share        F      p
+        0          model   2           0.327  0.133   21.878  0.000
+        1        on_perc   2           1.753  0.713  117.457  0.000
+        2  model:on_perc   4           0.244  0.099    8.187  0.001
+        3           rest  18           0.134  0.055      NaN    NaN
     """
+    df, metric = with_series(df, metric), column_name(metric)
     df = with_known_config(df)
     used = df[has_value(df, metric)]
     # Of all trials: a value with which every trial failed is missing, too.
@@ -57,7 +76,7 @@ def anova(df: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _table(numbers: np.ndarray, axes: list[str]) -> pd.DataFrame:
-    """The analysis of an array with one dimension for each axis, and the replicates last."""
+    """Return the analysis of an array with one dimension for each axis, and the replicates last."""
     from scipy.special import fdtrc
 
     # A constant metric has no variance; its mean may differ from it by a rounding error.
@@ -67,7 +86,7 @@ def _table(numbers: np.ndarray, axes: list[str]) -> pd.DataFrame:
     rest = centred
     for term in [*((i,) for i in range(len(axes))), *itertools.combinations(range(len(axes)), 2)]:
         mean = centred.mean(axis=tuple(i for i in range(centred.ndim) if i not in term), keepdims=True)
-        # What the two do together, without what each does.
+        # An interaction is the joint effect without the effect of each axis.
         effects[term] = mean - sum(effects[i,] for i in term) if len(term) > 1 else mean
         rest = rest - effects[term]
     rows = [
@@ -95,7 +114,7 @@ def _table(numbers: np.ndarray, axes: list[str]) -> pd.DataFrame:
 def _not_full(
     df: pd.DataFrame, axes: list[str], levels: list[list[Any]], counts: "Counter[tuple[Any, ...]]", n_each: int
 ) -> str:
-    """Which combination lacks trials, and what to filter so that none does."""
+    """Return the message that names a combination without enough trials, and what to filter."""
     n_combinations = math.prod(map(len, levels))
     n_short = n_combinations - sum(count == n_each for count in counts.values())
     # The product may be huge where values were drawn; one that is missing comes soon.
@@ -113,7 +132,7 @@ def _not_full(
 def _fix(
     df: pd.DataFrame, axes: list[str], levels: list[list[Any]], counts: "Counter[tuple[Any, ...]]", n_each: int
 ) -> str:
-    """An axis to leave out because another one fixes its value, or the value with which most trials are missing."""
+    """Suggest an axis to leave out because another one fixes its value, or the value that lacks most trials."""
     tried = set(cell_of_each(df, axes))
     for a, b in itertools.permutations(range(len(axes)), 2):
         if len({(cell[a], cell[b]) for cell in tried}) == len(levels[a]):

@@ -187,7 +187,7 @@ def test_differences_between_kinds_against_scipy(tmp_path: Path) -> None:
     assert found["conclusion"].endswith(end)
 
 
-def test_kinds_that_do_not_differ_or_cannot_be_told_apart(experiment: Path, tmp_path: Path) -> None:
+def test_kinds_that_do_not_differ_or_cannot_be_compared(experiment: Path, tmp_path: Path) -> None:
     table = kind_differences(sweeps(load_history(experiment)), "val_acc")
     alike = table[table["dataset_name"] == "MNIST"].reset_index(drop=True)
     # Both seeds have the same differences, but for rounding in their numbers.
@@ -195,7 +195,7 @@ def test_kinds_that_do_not_differ_or_cannot_be_told_apart(experiment: Path, tmp_
     single = table[table["dataset_name"] == "KMNIST"]
     assert single["pairs"].tolist() == [1] * 4 and single["unpaired"].tolist() == [1] * 4 and single["p"].isna().all()
     text = where_kinds_differ(table)["conclusion"][0]
-    assert text == "KMNIST: weight and unit pruning cannot be told apart: fewer than 2 pairs at each sparsity."
+    assert text == "KMNIST: weight and unit pruning cannot be compared: fewer than 2 pairs at each sparsity."
     equal = kind_differences(many_seeds(tmp_path / "equal", np.zeros((3, 4))), "val_acc")
     assert equal["p_holm"].tolist() == [1.0] * 4
     text = where_kinds_differ(equal)["conclusion"][0]
