@@ -20,7 +20,7 @@ release = version = __version__
 
 extensions = ["myst_parser", "sphinx_click", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # Quotes in docstrings are those of code.
-smartquotes = False
+smartquotes_action = "D"
 # In docstrings, `name` is code.
 default_role = "code"
 add_module_names = False
