@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterable
 
-# A longer table is not listed if there is a near match.
+# A table that is longer than this is not listed if there is a near match.
 LISTED = 20
 
 
@@ -19,6 +19,7 @@ def unknown(kind: str, name: object, known: Collection[str]) -> str:
     """Return the error message for a name that is not in a table.
 
     Example:
+        >>> from dynsparse.config import unknown
         >>> unknown("model", "RigeL", ["Dense", "GMP", "RigL"])
         "Unknown model 'RigeL'. Did you mean 'RigL'? Available: Dense, GMP, RigL."
     """

@@ -25,21 +25,14 @@ def round_share(fraction: float | Tensor, number: Tensor) -> Tensor:
     return torch.as_tensor(fraction, dtype=torch.float64, device=number.device).mul(number).round().long()
 
 
-def ranks(score: Tensor, noise: Tensor, among: Tensor | None = None) -> Tensor:
-    """Return the rank of each position by score; 0 is the highest.
+def rank_order(score: Tensor, noise: Tensor, among: Tensor | None) -> Tensor:
+    """Return the positions in the order of their scores, the highest first.
 
     Positions of equal score are ordered by noise, so that ties are fair. With `among`, a boolean or integer tensor,
     positions of a higher `among` come before all of a lower one, whatever their scores; NaN counts as highest.
 
-    Shapes: all (..., out, in); the result is int64.
+    Shapes: all (..., out, in); the result (..., out * in), int64.
     """
-    order = _rank_order(score, noise, among)
-    places = torch.arange(order.shape[-1], device=order.device).expand_as(order)
-    return torch.empty_like(order).scatter_(-1, order, places).view(score.shape)
-
-
-def _rank_order(score: Tensor, noise: Tensor, among: Tensor | None) -> Tensor:
-    """Return the positions in the order of their ranks. Shapes: (..., out * in), int64."""
     order = noise.flatten(-2).argsort(dim=-1, stable=True)
     for key in (_sort_keys(score),) if among is None else (_sort_keys(score), among.to(torch.int8)):
         by_key = key.flatten(-2).gather(-1, order).argsort(dim=-1, descending=True, stable=True)
@@ -82,7 +75,7 @@ def highest(score: Tensor, number: int | Tensor, noise: Tensor, among: Tensor | 
     number = torch.as_tensor(number, device=score.device)
     if score.device.type != "cpu":
         # A few sorts over all networks at once, during which the CPU does not wait for the device.
-        return _first_positions(_rank_order(score, noise, among), number).view(score.shape)
+        return _first_positions(rank_order(score, noise, among), number).view(score.shape)
     # The same result without a full sort, one network at a time, in a tenth of the time.
     positions = score.shape[-2:].numel()
     keys = _sort_keys(score).long().flatten(-2).reshape(-1, positions)

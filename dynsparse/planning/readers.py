@@ -32,6 +32,7 @@ def readers(key: str) -> dict[str, list[str]]:
     """Return the values of `model`, `network` and `study` that read a key. A choice is left out if all or none read it.
 
     Example:
+        >>> from dynsparse.planning.readers import readers
         >>> readers("hebbian_prune_perc")
         {'model': ['DSNNMixedHeb']}
         >>> readers("percent_on")

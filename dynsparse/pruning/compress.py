@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from dynsparse.pruning.validation import check_biases, check_chain, check_weights
+from dynsparse.pruning.validation import check_biases, check_chain, check_single_network
 
 
 def compress(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -44,7 +44,7 @@ def compress(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[list[
         >>> [each.tolist() for each in biases]
         [[0.0], [3.0]]
     """
-    check_weights("weights", weights, n_leading=0)
+    check_single_network(weights)
     check_biases(weights, biases)
     check_chain(weights)
     smaller, shifts = [each.detach().clone() for each in weights], [each.detach().clone() for each in biases]

@@ -1,6 +1,6 @@
 """Lottery tickets: prune some weights, rewind the others, and train again, in one or several rounds.
 
-One of `rounds`, from trained weights to the weights that the next training starts with:
+One round, from trained weights to the weights with which the next training starts:
 
     fraction = round_fraction(total, rounds)
     masks = next_masks(masks, [weight.abs() for weight in trained], fraction, noise)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 from torch import Tensor
 
-from dynsparse.pruning.validation import check_alike, check_biases, check_masks, check_weights
+from dynsparse.pruning.validation import check_alike, check_biases, check_masks, check_single_network
 
 WIDTH = 65  # of the text, in characters
 
@@ -47,7 +47,7 @@ def summary(weights: Sequence[Tensor], biases: Sequence[Tensor], masks: Sequence
         0  linear_0           6         2     0.25           24            28
         1     total           6         2     0.25           24            28
     """
-    check_weights("weights", weights, n_leading=0)
+    check_single_network(weights)
     check_biases(weights, biases)
     if masks is None:
         masks = [each.ne(0) for each in weights]

@@ -96,14 +96,17 @@ def _check_sizes(plan: Plan, n_examples: int, n_train: int) -> None:
     n_held_out = n_examples - n_train
     if n_train == 0 or (plan.val_fraction > 0 and n_held_out == 0):
         raise TrialError(
-            f"val_fraction={plan.val_fraction} of {n_examples} training examples leaves {n_train} "
-            f"to train on and {n_held_out} to validate on; neither may be 0"
+            f"val_fraction must leave examples for training and for validation, got {plan.val_fraction}, which leaves "
+            f"{n_train} and {n_held_out} of {n_examples}. Change val_fraction."
         )
     if (n_train - 1) % plan.batch_size == 0 and plan.network.batch_norm:
-        raise TrialError(f"batch_norm cannot train on the last batch, of 1 example, of {n_train}; change batch_size")
+        raise TrialError(
+            f"batch_norm needs at least 2 examples in a batch, but the last of {n_train} examples is alone in its "
+            f"batch with batch_size={plan.batch_size}. Change batch_size."
+        )
     n_steps = -(-n_train // plan.batch_size) * plan.epochs
     if (plan.study.rewind_step or 0) >= n_steps:
         raise TrialError(
-            f"rewind_step={plan.study.rewind_step} is not within the first training, which has "
-            f"{n_steps} steps (epochs={plan.epochs} of {n_steps // plan.epochs})"
+            f"rewind_step must be below {n_steps}, the number of steps of the first training (epochs={plan.epochs} of "
+            f"{n_steps // plan.epochs} steps), got {plan.study.rewind_step}. Lower rewind_step."
         )

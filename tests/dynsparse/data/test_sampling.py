@@ -1,4 +1,4 @@
-"""What is drawn from a data set: noise, the split, the order of examples."""
+"""Random choices about data: noise, the split, the order of examples."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def layers(tensor):
 
 
 def is_fair(chosen, n_outcomes):
-    """Whether all outcomes of a draw, repeated along the first axis, come equally often."""
+    """Return True if all outcomes of a draw, repeated along the first axis, are equally frequent."""
     seen = Counter(map(tuple, chosen.flatten(1).tolist()))
     assert len(seen) <= n_outcomes
     return stats.chisquare([*seen.values()] + [0] * (n_outcomes - len(seen))).pvalue > UNLIKELY
@@ -35,12 +35,12 @@ class TestByHand:
     score = torch.tensor([[5.0, 1.0, 5.0], [0.0, 9.0, 1.0]])
     noise = torch.tensor([[2, 0, 1], [0, 0, -5]], dtype=torch.int32)
 
-    def test_ranks_go_by_score_then_by_the_lower_noise(self):
-        assert masks.ranks(self.score, self.noise).tolist() == [[2, 4, 1], [5, 0, 3]]
+    def test_the_order_is_by_score_then_by_the_lower_noise(self):
+        assert masks.rank_order(self.score, self.noise, None).tolist() == [4, 2, 0, 5, 1, 3]
 
-    def test_ranks_go_by_among_before_score(self):
+    def test_the_order_is_by_among_before_score(self):
         among = torch.tensor([[0, 2, 1], [1, 0, 0]])
-        assert masks.ranks(self.score, self.noise, among).tolist() == [[4, 0, 1], [2, 3, 5]]
+        assert masks.rank_order(self.score, self.noise, among).tolist() == [1, 2, 3, 4, 0, 5]
 
     def test_highest(self):
         assert masks.highest(self.score, 2, self.noise).int().tolist() == [[0, 0, 1], [0, 1, 0]]
@@ -82,7 +82,7 @@ class TestByHand:
 @pytest.mark.parametrize("leading", LEADING)
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("n_priorities", [None, 2, 3])
-def test_ranks_highest_and_lowest_are_those_of_a_sorted_list(leading, seed, n_priorities):
+def test_order_highest_and_lowest_are_those_of_a_sorted_list(leading, seed, n_priorities):
     shape = (*leading, 4, 5)
     generator = torch.Generator().manual_seed(seed)
     # Few values, zeros of both signs among them, so that most positions are tied.
@@ -94,12 +94,12 @@ def test_ranks_highest_and_lowest_are_those_of_a_sorted_list(leading, seed, n_pr
     number = torch.tensor([0, 7, 20]) if leading else torch.tensor(7)
 
     for sign, choose in [(1, masks.highest), (-1, masks.lowest)]:
-        ranks = masks.ranks(sign * score, noise, among)
+        ordered = masks.rank_order(sign * score, noise, among).view(shape)
         chosen = choose(score, number, noise, among)
-        parts = [layers(each) for each in (score, noise, priority, ranks, chosen)]
-        for s, x, p, rank, mask, k in zip(*parts, number.view(-1).tolist(), strict=True):
+        parts = [layers(each) for each in (score, noise, priority, ordered, chosen)]
+        for s, x, p, found, mask, k in zip(*parts, number.view(-1).tolist(), strict=True):
             order = sorted(range(20), key=lambda i: (-p[i], -sign * s[i], x[i]))
-            assert rank == [order.index(i) for i in range(20)]
+            assert found == order
             assert mask == [i in order[:k] for i in range(20)]
 
 

@@ -68,7 +68,7 @@ class Run:
             self.masks.append([mask.clone() for mask in self.trainer.engine.masks])
 
     def n_changes(self, trial: int) -> int:
-        """How many mask updates, after the first, changed any layer."""
+        """Return the number of mask updates, after the first, that changed any layer."""
         return sum(
             any(not torch.equal(old[trial], new[trial]) for old, new in zip(before, after, strict=True))
             for before, after in pairwise(self.masks)
@@ -337,7 +337,7 @@ def test_a_trial_of_a_pack_goes_on_alone_and_trials_that_were_alone_as_a_pack(va
         join_trials([select_trials(state, [i]) for i in range(3)]), state, rtol=0, atol=0, equal_nan=True
     )
 
-    # Each side goes on from what the other side had.
+    # Each side continues from the state of the other side.
     joined, apart = Trainer(configs), [Trainer([config]) for config in configs]
     joined.load_state_dict(join_trials([trainer.state_dict() for trainer in alone]))
     for i, trainer in enumerate(apart):

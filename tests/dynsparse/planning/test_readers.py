@@ -1,6 +1,7 @@
-"""Which models, networks and studies read a key, against what the methods' own files say."""
+"""Models, networks and studies that read a key."""
 
 import pytest
+from support.doctests import run_examples
 
 from dynsparse.config import keys
 from dynsparse.methods import METHODS
@@ -21,6 +22,10 @@ from dynsparse.planning.readers import CHOICES, keys_by_value, readers
 )
 def test_readers(key, expected):
     assert readers(key) == expected
+
+
+def test_the_example_runs():
+    run_examples(readers)
 
 
 def test_models_that_prune_by_a_fraction_read_it():

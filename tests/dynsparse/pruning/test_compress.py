@@ -25,7 +25,7 @@ def network(sizes, seed=0):
 
 
 def outputs(weights, biases, x):
-    """What torch's own layers make of them."""
+    """Return the outputs of torch's own layers."""
     parts = []
     for weight, bias in zip(weights, biases, strict=True):
         linear = nn.Linear(weight.shape[1], weight.shape[0])

@@ -200,7 +200,7 @@ def test_other_noise_draws_other_masks_and_never_brings_a_weight_back():
     assert not torch.equal(first[0], other[0])
     for old, new in zip(first, again, strict=True):
         assert not (new & ~old).any()
-    # Were the masks drawn anew, three quarters of the weights could not be pruned by halves.
+    # If the masks were drawn again, three quarters of the weights could not be pruned by halves.
     assert counts(again)[:2] == [25, 19]
 
 

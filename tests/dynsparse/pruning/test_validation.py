@@ -1,4 +1,4 @@
-"""What pruning refuses, in which words; and what importing it brings in."""
+"""Messages about bad arguments of dynsparse.pruning, and the packages that it imports."""
 
 import re
 import subprocess
@@ -37,21 +37,44 @@ FLOATS = "[torch.float32, torch.float32]"
         ((WEIGHTS, BIASES, float("nan"), NOISE), "sparsity must be a number in [0, 1], got nan."),
         ((WEIGHTS, BIASES, torch.tensor(2), NOISE), "sparsity must be in [0, 1], got 2."),
         ((*STACK[:2], torch.tensor([0.5, torch.nan]), STACK[2]), "sparsity must be in [0, 1], got [0.5, nan]."),
-        ((*STACK[:2], torch.ones(3), STACK[2]), "sparsity must be a number or of shape (2,), got shape (3,)"),
-        ((WEIGHTS, BIASES, torch.ones(2), NOISE), "sparsity must be a number or of shape (), got shape (2,)"),
-        ((WEIGHTS, BIASES[:1], 0.5, NOISE), "biases must have one tensor for each of the 2 layers, got 1"),
-        ((WEIGHTS, BIASES, 0.5, NOISE[:1]), "noise must have one tensor for each of the 2 layers, got 1"),
-        ((WEIGHTS, BIASES[::-1], 0.5, NOISE), "biases of layer 0 must have shape (3,), got (1,)"),
-        ((WEIGHTS, BIASES, 0.5, [NOISE[0], NOISE[0]]), "noise of layer 1 must have shape (1, 3), got (3, 2)"),
-        ((WEIGHTS, BIASES, 0.5, WEIGHTS), f"noise must be int32, as dynsparse.random.noise gives it, got {FLOATS}"),
-        (([], [], 0.5, []), "weights must have at least one layer, got none"),
+        (
+            (*STACK[:2], torch.ones(3), STACK[2]),
+            "sparsity must be a number or have shape (2,), got shape (3,). Give one value per network.",
+        ),
+        (
+            (WEIGHTS, BIASES, torch.ones(2), NOISE),
+            "sparsity must be a number or have shape (), got shape (2,). Give one value per network.",
+        ),
+        (
+            (WEIGHTS, BIASES[:1], 0.5, NOISE),
+            "biases must have 2 layers, got 1. Give one tensor per layer, from input to output.",
+        ),
+        (
+            (WEIGHTS, BIASES, 0.5, NOISE[:1]),
+            "noise must have 2 layers, got 1. Give one tensor per layer, from input to output.",
+        ),
+        (
+            (WEIGHTS, BIASES[::-1], 0.5, NOISE),
+            "biases of layer 0 must have shape (3,), got (1,). Give one tensor per layer, from input to output.",
+        ),
+        (
+            (WEIGHTS, BIASES, 0.5, [NOISE[0], NOISE[0]]),
+            "noise of layer 1 must have shape (1, 3), got (3, 2). Give one tensor per layer, from input to output.",
+        ),
+        ((WEIGHTS, BIASES, 0.5, WEIGHTS), f"noise must be int32, got {FLOATS}. Draw it with dynsparse.random.noise."),
+        (
+            ([], [], 0.5, []),
+            "weights must have at least one layer, got none. Give one tensor per layer, from input to output.",
+        ),
         (
             ([torch.ones(3), torch.ones(1, 3)], BIASES, 0.5, NOISE),
-            "weights must have shapes (..., out, in) with the same leading dimensions, got [(3,), (1, 3)]",
+            "weights must have shapes (..., out, in) with the same leading dimensions, got [(3,), (1, 3)]. "
+            "Give one tensor per layer, from input to output.",
         ),
         (
             ([STACK[0][0], WEIGHTS[1]], BIASES, 0.5, NOISE),
-            "weights must have shapes (..., out, in) with the same leading dimensions, got [(2, 3, 2), (1, 3)]",
+            "weights must have shapes (..., out, in) with the same leading dimensions, got [(2, 3, 2), (1, 3)]. "
+            "Give one tensor per layer, from input to output.",
         ),
     ],
 )
@@ -72,35 +95,64 @@ def test_an_unknown_scope(prune):
     [
         (next_masks, (MASKS, None, 1.5, NOISE), "fraction must be in [0, 1], got 1.5."),
         (next_masks, (MASKS, None, 0.5, NOISE, 2), "last_layer_rate must be in [0, 1], got 2."),
-        (next_masks, (WEIGHTS, None, 0.5, NOISE), f"masks must be boolean, got {FLOATS}"),
+        (next_masks, (WEIGHTS, None, 0.5, NOISE), f"masks must be boolean, got {FLOATS}. Convert them with .bool()."),
         (
             next_masks,
             (MASKS, WEIGHTS[:1], 0.5, NOISE),
-            "scores must have one tensor for each of the 2 layers, got 1",
+            "scores must have 2 layers, got 1. Give one tensor per layer, from input to output.",
         ),
         (
             next_masks,
             (MASKS, None, 0.5, WEIGHTS),
-            f"noise must be int32, as dynsparse.random.noise gives it, got {FLOATS}",
+            f"noise must be int32, got {FLOATS}. Draw it with dynsparse.random.noise.",
         ),
         (round_fraction, (1.5, 2), "total must be in [0, 1], got 1.5."),
         (round_fraction, (torch.tensor([0.5, 1.5]), 2), "total must be in [0, 1], got [0.5, 1.5]."),
         (round_fraction, (0.5, 0), "rounds must be an integer of at least 1, got 0."),
         (round_fraction, (0.5, 1.5), "rounds must be an integer of at least 1, got 1.5."),
-        (rewound, (WEIGHTS[:1], MASKS), "initial must have one tensor for each of the 2 layers, got 1"),
-        (rewound, (WEIGHTS, WEIGHTS), f"masks must be boolean, got {FLOATS}"),
-        (reinitialised, (WEIGHTS[::-1], MASKS), "drawn of layer 0 must have shape (3, 2), got (1, 3)"),
-        (actual_fraction, ([],), "masks must have at least one layer, got none"),
-        (compress, (WEIGHTS, BIASES[:1]), "biases must have one tensor for each of the 2 layers, got 1"),
-        (compress, STACK[:2], "weights must have 0 leading dimensions, got shapes [(2, 3, 2), (2, 1, 3)]"),
+        (
+            rewound,
+            (WEIGHTS[:1], MASKS),
+            "initial must have 2 layers, got 1. Give one tensor per layer, from input to output.",
+        ),
+        (rewound, (WEIGHTS, WEIGHTS), f"masks must be boolean, got {FLOATS}. Convert them with .bool()."),
+        (
+            reinitialised,
+            (WEIGHTS[::-1], MASKS),
+            "drawn of layer 0 must have shape (3, 2), got (1, 3). Give one tensor per layer, from input to output.",
+        ),
+        (
+            actual_fraction,
+            ([],),
+            "masks must have at least one layer, got none. Give one tensor per layer, from input to output.",
+        ),
+        (
+            compress,
+            (WEIGHTS, BIASES[:1]),
+            "biases must have 2 layers, got 1. Give one tensor per layer, from input to output.",
+        ),
+        (
+            compress,
+            STACK[:2],
+            "weights must have shapes (out, in), got [(2, 3, 2), (2, 1, 3)]. Pass one network at a time.",
+        ),
         (
             compress,
             ([torch.ones(3, 2), torch.ones(1, 4)], BIASES),
-            "weights must have as many inputs as the layer before has outputs, got shapes [(3, 2), (1, 4)]",
+            "weights must have as many inputs as the layer before has outputs, got shapes [(3, 2), (1, 4)]. "
+            "Give one tensor per layer, from input to output.",
         ),
-        (summary, STACK[:2], "weights must have 0 leading dimensions, got shapes [(2, 3, 2), (2, 1, 3)]"),
-        (summary, (WEIGHTS, BIASES, MASKS[:1]), "masks must have one tensor for each of the 2 layers, got 1"),
-        (summary, (WEIGHTS, BIASES, WEIGHTS), f"masks must be boolean, got {FLOATS}"),
+        (
+            summary,
+            STACK[:2],
+            "weights must have shapes (out, in), got [(2, 3, 2), (2, 1, 3)]. Pass one network at a time.",
+        ),
+        (
+            summary,
+            (WEIGHTS, BIASES, MASKS[:1]),
+            "masks must have 2 layers, got 1. Give one tensor per layer, from input to output.",
+        ),
+        (summary, (WEIGHTS, BIASES, WEIGHTS), f"masks must be boolean, got {FLOATS}. Convert them with .bool()."),
     ],
 )
 def test_bad_input_elsewhere(function, arguments, message):
@@ -108,7 +160,7 @@ def test_bad_input_elsewhere(function, arguments, message):
         function(*arguments)
 
 
-def test_importing_it_brings_in_neither_pandas_nor_ray():
+def test_importing_it_imports_neither_pandas_nor_ray():
     code = "import sys, dynsparse.pruning; print({'pandas', 'ray', 'analysis'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

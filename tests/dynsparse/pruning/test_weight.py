@@ -34,7 +34,7 @@ def network(sizes, leading=(), seed=0, *, tied=False):
 
 
 def lowest(values, number, order):
-    """Of lists, the positions of the `number` values smallest in magnitude, the lower noise first."""
+    """Return the positions of the `number` smallest magnitudes in lists; equal ones by lower noise."""
     return set(sorted(range(len(values)), key=lambda i: (abs(values[i]), order[i]))[:number])
 
 

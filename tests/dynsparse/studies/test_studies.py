@@ -1,4 +1,4 @@
-"""What all studies share: keys, identity, packs, and that save, load and continue equals continuing."""
+"""Properties of all studies: keys, identity, packs, and resuming."""
 
 from __future__ import annotations
 

@@ -253,7 +253,10 @@ def test_batch_norm_goes_back_with_it() -> None:
 
 @pytest.mark.parametrize("rewind_step", [N_STEPS, 10_000])
 def test_a_step_beyond_the_first_training_is_refused(rewind_step: int) -> None:
-    message = rf"rewind_step={rewind_step} is not within the first training, which has 46 steps \(epochs=2 of 23\)"
+    message = (
+        r"rewind_step must be below 46, the number of steps of the first training \(epochs=2 of 23 steps\), "
+        rf"got {rewind_step}\. Lower rewind_step\."
+    )
     with pytest.raises(TrialError, match=message):
         trainer(rewind_step=rewind_step)
     # New weights go back to no step.

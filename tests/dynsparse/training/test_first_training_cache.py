@@ -56,7 +56,7 @@ def rest(each: Trainer) -> list[list[Row | None]]:
 
 
 def n_trained(calls: list[int], *trials: dict[str, Any], **values: Any) -> int:
-    """How many epochs a trial trains."""
+    """Return the number of epochs that a trial trains."""
     calls.clear()
     rest(trainer(*trials, **values))
     # An epoch that is interrupted to keep the network counts twice.
@@ -75,7 +75,7 @@ OTHER_ROUNDS = [
 @ENGINES
 @pytest.mark.parametrize("shared", [{}, {"rewind_step": 2, "optim_alg": "Adam", "learning_rate": 0.002}], ids=str)
 @pytest.mark.parametrize("other", OTHER_ROUNDS, ids=str)
-def test_a_second_ticket_takes_the_first_training_from_memory_and_is_as_it_would_be_without(
+def test_a_second_ticket_takes_the_first_training_from_the_cache_and_gives_the_same_numbers(
     engine: str, shared: dict[str, Any], other: dict[str, Any], calls: list[int]
 ) -> None:
     values = {**shared, **other, "engine": engine}
@@ -90,21 +90,21 @@ def test_a_second_ticket_takes_the_first_training_from_memory_and_is_as_it_would
         assert not each.is_done
         # NaN is equal to nothing; its text is.
         assert repr(each.step()) == repr(expected[epoch])
-    assert calls == [], "nothing is trained"
+    assert calls == [], "the cached rows are replayed without training"
     assert repr(rest(each)) == repr(expected[3:])
     # The rounds, and only they: 3 epochs each, after the 3 of the first training.
     assert calls == list(range(4, 4 + 3 * other.get("prune_iter", 2)))
     torch.testing.assert_close(each.state_dict(), alone.state_dict(), rtol=0, atol=0, equal_nan=True)
 
 
-def test_what_continues_from_memory_leaves_the_memory_as_it_is() -> None:
+def test_a_trainer_that_continues_from_the_cache_does_not_change_it() -> None:
     rows = [repr(rest(trainer(prune_ratio=0.9))) for _ in range(3)]
     assert rows[0] == rows[1] == rows[2]
     first = trainer()
     for row in (first.step() for _ in range(3)):
-        row[0].clear()  # type: ignore[union-attr]  # as somebody may who adds to it
+        row[0].clear()  # type: ignore[union-attr]  # as a caller may do that adds columns
     assert repr(rest(trainer(prune_ratio=0.9))) == rows[0]
-    # The same where the rows that somebody cleared are those of the trial that was remembered.
+    # The same if the cleared rows are those of the trial that filled the cache.
     first_training_cache.clear()
     second = trainer()
     for row in [second.step() for _ in range(2)]:
@@ -155,7 +155,7 @@ def test_tickets_with_new_values_share_the_first_training_of_those_that_go_back_
     assert n_trained(calls, engine="auto", init="reinit", rewind_step=5) == ROUNDS
 
 
-def test_what_no_first_training_reads_makes_no_other() -> None:
+def test_a_key_that_the_first_training_does_not_read_does_not_matter() -> None:
     keys = [
         first_training_cache.cache_key([each], trainer().plan)
         for each in (Config.of(BASE), Config.of({**BASE, "percent_on": 0.9}))
@@ -163,7 +163,7 @@ def test_what_no_first_training_reads_makes_no_other() -> None:
     assert keys[0] == keys[1]
 
 
-def test_a_pack_is_remembered_as_a_pack(calls: list[int]) -> None:
+def test_a_pack_is_cached_as_a_pack(calls: list[int]) -> None:
     pair = {"seed": 1}, {"seed": 2}
     assert n_trained(calls, *pair) == ALL
     others = [{**trial, "prune_ratio": ratio} for trial, ratio in zip(pair, (0.3, 0.6), strict=True)]
@@ -173,25 +173,25 @@ def test_a_pack_is_remembered_as_a_pack(calls: list[int]) -> None:
 
 
 @pytest.mark.parametrize("study", ["train", "sweep"])
-def test_other_studies_neither_leave_anything_nor_take_it(study: str, calls: list[int]) -> None:
+def test_other_studies_do_not_use_the_cache(study: str, calls: list[int]) -> None:
     assert n_trained(calls, study=study, retrain_epochs=0) == 3
     assert n_trained(calls) == ALL
     assert n_trained(calls, study=study, retrain_epochs=0) == 3
 
 
-def test_so_many_are_kept_and_the_one_used_longest_ago_goes(calls: list[int]) -> None:
+def test_the_least_recently_used_entry_is_dropped(calls: list[int]) -> None:
     assert first_training_cache.MAX_ENTRIES == 4
     for seed in range(4):
         assert n_trained(calls, seed=seed) == ALL
     assert n_trained(calls, seed=0) == ROUNDS
     assert n_trained(calls, seed=4) == ALL
-    # Seed 1 has gone for it, and is there again for seed 2.
+    # Seed 1 was dropped for it.
     assert [n_trained(calls, seed=seed) for seed in (0, 2, 3, 4)] == [ROUNDS] * 4
     assert n_trained(calls, seed=1) == ALL
     assert n_trained(calls, seed=0) == ALL
 
 
-def test_a_training_that_was_not_seen_from_its_beginning_is_not_remembered(calls: list[int]) -> None:
+def test_a_training_that_started_in_another_trainer_is_not_cached(calls: list[int]) -> None:
     begun = trainer()
     begun.step()
     continued = trainer()
@@ -200,8 +200,8 @@ def test_a_training_that_was_not_seen_from_its_beginning_is_not_remembered(calls
     assert n_trained(calls) == ALL
 
 
-def test_one_that_was_begun_and_then_continued_elsewhere_is_not_remembered_as_a_whole(calls: list[int]) -> None:
-    # Two epochs of its own, then a state of the other engine: rows and state would be of two networks.
+def test_a_training_whose_state_was_replaced_is_not_cached(calls: list[int]) -> None:
+    # After two of its own epochs it loads the state of another engine: rows and state belong to two networks.
     other = trainer(engine="sparse")
     other.step(), other.step()
     each = trainer(engine="torch")
@@ -227,7 +227,7 @@ def test_a_state_that_is_loaded_ends_the_replay(calls: list[int]) -> None:
         assert len(calls) == ALL
 
 
-def test_the_trainer_is_where_the_memory_is_after_the_first_training() -> None:
+def test_after_the_replay_a_trainer_has_the_cached_state() -> None:
     trained = trainer()
     for _ in range(3):
         trained.step()

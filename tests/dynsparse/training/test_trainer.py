@@ -237,7 +237,7 @@ def test_a_held_out_part_is_not_trained_on_but_validated_on_and_the_test_set_is_
 @pytest.mark.parametrize("batch_size", [1, 3, 53, 159])
 def test_batch_norm_of_a_last_batch_of_one_example_is_refused(batch_size: int) -> None:
     trainer(batch_size=batch_size)
-    with pytest.raises(TrialError, match="batch_norm cannot train on the last batch, of 1 example, of 160"):
+    with pytest.raises(TrialError, match="batch_norm needs at least 2 examples in a batch, but the last of 160"):
         trainer(batch_size=batch_size, batch_norm=True)
 
 
