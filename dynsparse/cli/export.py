@@ -73,7 +73,7 @@ def export(
 
 
 def _network(trial_dir: str, kind: str | None, sparsity: float | None, compress: bool) -> Trained:
-    """The network as it is to be written. Raises: Refusal, ValueError."""
+    """Return the network to write. Raises: Refusal, ValueError."""
     from dynsparse.export.network import compressed, load_network, pruned
 
     try:
@@ -86,7 +86,7 @@ def _network(trial_dir: str, kind: str | None, sparsity: float | None, compress:
 
 
 def _show(trained: Trained, path: Path) -> None:
-    """What was written, and whether it is the network. Raises: Exit with code 1 if it is not."""
+    """Print what was written, and the comparison with the network. Raises: Exit with code 1 if they differ."""
     from dynsparse.export import card_path
     from dynsparse.export.verify import TOLERANCE, can_be_read, compare
 
