@@ -37,12 +37,6 @@ def param_space(configs: Sequence[Config], packs: Sequence[list[int]], axis_name
     return space
 
 
-def pack_config(configs: Sequence[Config], indices: list[int], axis_names: Collection[str]) -> dict[str, Any]:
-    """Return the config that a worker receives for a pack: the indices of its trials and their values."""
-    values = {key: _value(configs, indices, key) for key in axis_names}
-    return {**configs[0].values(), **values, INDICES: indices}
-
-
 def _value(configs: Sequence[Config], indices: Sequence[int], key: str) -> Any:
     """Return the value of a single trial, as users of Tune expect it, or the list of values of a pack."""
     values = [getattr(configs[index], key) for index in indices]

@@ -1,6 +1,6 @@
 """Trials for packs, and what their folders must hold."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from dynsparse.config import Config
 from dynsparse.io.storage import open_folder
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.training.trainer import Trainer
-from dynsparse.tune.param_space import trial_configs
+from dynsparse.tune.param_space import INDICES, trial_configs
 
 SMALL: dict[str, Any] = dict(
     dataset_name="digits", hidden_sizes=[16], batch_size=64, epochs=5, model="SET", on_perc=0.3
@@ -24,6 +24,14 @@ FATES = [(0.5, 0.3), (0.1, 0.9), (0.9, 0.3), (0.3, 0.5)]
 
 def folder_of(path: Path, config: Config) -> TrialFolder:
     return TrialFolder(open_folder(str(path / folder_name(config))))
+
+
+def pack_config(configs: Sequence[Config], indices: list[int], axis_names: Collection[str]) -> dict[str, Any]:
+    """Return the config that Tune passes to a worker for the pack of these trials."""
+    values = {key: [getattr(configs[index], key) for index in indices] for key in axis_names}
+    if len(indices) == 1:
+        values = {key: value for key, (value,) in values.items()}
+    return {**configs[0].values(), **values, INDICES: indices}
 
 
 def begin(path: Path, config: dict[str, Any], axis_names: Collection[str] = ()) -> None:

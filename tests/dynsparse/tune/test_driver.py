@@ -57,7 +57,7 @@ def trainable_of(path, **options):
 
 
 def rows_of(config: Config) -> list[dict[str, float]]:
-    """What a Trainer of its own logs for a trial."""
+    """Return the rows that a Trainer logs for a trial alone."""
     trainer = Trainer([config])
     return [trainer.step()[0] for _ in range(config.epochs)]
 

@@ -8,7 +8,7 @@ import os
 import pytest
 import torch
 from click.testing import CliRunner
-from support.packed_trials import FATES, LEGACY, SMALL, assert_as_alone, begin, folder_of
+from support.packed_trials import FATES, LEGACY, SMALL, assert_as_alone, begin, folder_of, pack_config
 
 from dynsparse.cli import main
 from dynsparse.config import Config
@@ -20,7 +20,6 @@ from dynsparse.tune.driver import _begin
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import even_pack_size, gpus_per_pack, largest_pack
 from dynsparse.tune.packed_trial import WorkerOptions
-from dynsparse.tune.param_space import pack_config
 from dynsparse.tune.reports import PackReport
 from dynsparse.tune.trainable import SparseTrial
 

@@ -37,7 +37,7 @@ ARMS = [
     *(dict(model="RigL", on_perc=0.3, learning_rate=rate) for rate in (0.1, 0.05)),
     dict(LEGACY, on_perc=0.1, weight_prune_perc=0.9),
 ]
-# What depends on the machine and the hour.
+# Columns that depend on the machine and the time.
 OF_THE_RUN = ["date", "timestamp", "time_this_iter_s", "time_total_s", "pid", "hostname", "node_ip"]
 
 
@@ -47,7 +47,7 @@ def mixed(name="mixed"):
 
 
 def rows_of(path):
-    """Of each trial's folder what is not of the run."""
+    """Return the rows of each trial, without the columns that depend on the run."""
     rows = {folder.name: TrialFolder(open_folder(str(folder))).rows() for folder in path.glob("trial_*")}
     return {
         name: [{k: v for k, v in row.items() if k not in OF_THE_RUN} for row in each] for name, each in rows.items()

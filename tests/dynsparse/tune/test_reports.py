@@ -17,7 +17,7 @@ REPORTS = [
 
 
 def sent(report, indices, **options):
-    """What the driver gets: another process has written the result."""
+    """Return what the driver reads from the dict that a worker writes."""
     result = json.loads(json.dumps(report.to_result(**options)))
     # Tune adds its own keys, such as the config of the trial.
     return PackReport.from_result({"config": {"seed": 1}, **result}, indices)

@@ -31,7 +31,7 @@ TICKET = dict(SMALL, study="ticket", prune_iter=2, rewind_step=5)
 
 @cache
 def rows_of(config):
-    """What a Trainer of its own logs for a trial."""
+    """Return the rows that a Trainer logs for a trial alone."""
     first_training_cache.clear()
     trainer = Trainer([config])
     return [trainer.step()[0] for _ in trainer.plan.study.steps]
