@@ -5,6 +5,8 @@ import math
 import re
 from typing import Any
 
+import pandas as pd
+
 # The types of JSON that contain other values.
 NESTED = {dict, list}
 # The text of a torch scalar in Tune's rows.
@@ -55,9 +57,14 @@ def is_true(value: object) -> bool:
     return value is True or (isinstance(value, str) and value.strip().lower() == "true")
 
 
-def is_missing(value: object) -> bool:
-    """Return True for None and NaN."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
+def is_missing(value: Any) -> bool:
+    """Return True for None, NaN, pandas.NA and NaT."""
+    # Loading asks this for each value of each config: the frequent types come first.
+    if isinstance(value, (str, int, tuple)):
+        return False
+    if isinstance(value, float):
+        return math.isnan(value)
+    return value is None or bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def hashable(value: Any) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.frame.values import hashable
+from analysis.loading.atomic import write_file
 from analysis.loading.columns import History, objects
 from analysis.loading.contents import Contents
 from analysis.loading.parse import parsed
@@ -82,17 +82,10 @@ def write(folder: Path, cached: Cached) -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    content = sink.getvalue()
-    beside = folder / f"{NAME}.{os.getpid()}"
+    content = sink.getvalue().to_pybytes()
     # A folder that is read only, a full disk: it is read again next time.
     with contextlib.suppress(OSError):
-        try:
-            with beside.open("wb") as file:
-                file.write(content)
-                file.write(zlib.crc32(content).to_bytes(4, "big"))
-            beside.replace(folder / NAME)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_file(folder / NAME, content + zlib.crc32(content).to_bytes(4, "big"))
 
 
 def _trial(keys: list[list[str]], place: int, saved: dict[str, Any]) -> Trial:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.frame.values import is_missing
 from analysis.stats.aggregate import NOTHING
 
 
@@ -36,6 +37,6 @@ def with_texts(df: pd.DataFrame) -> pd.DataFrame:
 
 def text(value: Any) -> str:
     """Return a value of a table as text, not escaped; "–" if it is missing."""
-    if pd.api.types.is_scalar(value) and pd.isna(value):
+    if is_missing(value):
         return NOTHING
     return f"{value:.4g}" if isinstance(value, float) else str(value)

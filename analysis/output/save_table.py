@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from analysis.frame.schema import HYPERPARAMETERS, METRICS
 from analysis.frame.suggest import unknown
+from analysis.frame.values import is_missing
+from analysis.loading.atomic import write_file
 from analysis.loading.remote import is_remote
 from analysis.output.tables import format_table, with_index_as_columns
 
@@ -70,21 +71,8 @@ def save(df: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         raise ValueError(unknown("suffix", target.suffix, list(WRITERS)))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"The folder {target.parent} does not exist. Create it first.")
-    _replace(target, WRITERS[suffix](df))
+    write_file(target.resolve(), WRITERS[suffix](df))  # a link stays a link
     return target
-
-
-def _replace(target: Path, content: bytes) -> None:
-    target = target.resolve()  # a link stays a link
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _parquet(df: pd.DataFrame) -> bytes:
@@ -158,7 +146,7 @@ def _of_one_type(column: pd.Series) -> pd.Series:
     dtype = column.dtype
     if pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_datetime64_dtype(dtype):
         return column
-    values = [None if _is_missing(value) else value for value in column]
+    values = [None if is_missing(value) else value for value in column]
     kinds = {pd.api.types.infer_dtype([value]) for value in values if value is not None}
     if kinds == {"integer", "floating"}:
         return pd.Series([math.nan if value is None else float(value) for value in values], index=column.index)
@@ -168,10 +156,6 @@ def _of_one_type(column: pd.Series) -> pd.Series:
     if kinds <= {"string"} or not is_kept:
         return pd.Series(texts, index=column.index, dtype="str")
     return pd.Series(texts, index=column.index).convert_dtypes()
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def _is_huge(value: object) -> bool:

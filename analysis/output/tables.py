@@ -10,7 +10,8 @@ from analysis.frame.checks import check_columns
 from analysis.frame.schema import hyperparameters, with_known_config
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
-from analysis.frame.values import sort_key
+from analysis.frame.values import is_missing, sort_key
+from analysis.frame.words import counted
 from analysis.stats.aggregate import LEFT_OUT, NOTHING, agg, format_mean
 
 # The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
@@ -99,7 +100,7 @@ def left_out(df: pd.DataFrame) -> str:
         'left out: 9 failed of 27 trials'
     """
     check_columns(df, ["status"])
-    total = f"{len(df)} trial{'s' if len(df) != 1 else ''}"
+    total = counted(len(df), "trial")
     counts = {"failed": (df["status"] == "error").sum(), "incomplete": (df["status"] == "incomplete").sum()}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     all_complete = f"all {total} are complete" if len(df) != 1 else f"the {total} is complete"
@@ -149,7 +150,7 @@ def _label(value: Any) -> Any:
     """Return the value as a label. A tuple becomes a string, because pandas would read it as several labels."""
     if isinstance(value, tuple):
         return str(value)
-    return None if pd.isna(value) else value
+    return None if is_missing(value) else value
 
 
 def _cell(group: dict[Any, Any], show_count: bool) -> str:
@@ -183,9 +184,8 @@ def _texts(column: pd.Series) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    is_missing = pd.api.types.is_scalar(value) and pd.isna(value)
     # A line break in a cell would end the row.
-    return NOTHING if is_missing else " ".join(str(value).split())
+    return NOTHING if is_missing(value) else " ".join(str(value).split())
 
 
 def _is_number(dtype: Any) -> bool:

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.frame.matching import cell_of_each, values_of, what_varies
 from analysis.frame.schema import varying, with_known_config
 from analysis.frame.series import Column, column_name, with_series
-from analysis.frame.values import sort_key
+from analysis.frame.values import is_missing, sort_key
 from analysis.stats.aggregate import has_value
 
 REST = "rest"
@@ -146,6 +146,5 @@ def _fix(
             if share < worst[0] and len(values) > 1:
                 worst = (share, i, value)
     _, i, value = worst
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
-    condition = f"df[{axes[i]!r}].notna()" if missing else f"df[{axes[i]!r}] != {value!r}"
+    condition = f"df[{axes[i]!r}].notna()" if is_missing(value) else f"df[{axes[i]!r}] != {value!r}"
     return f"filter the trials, starting with df[{condition}], or filter to the values that are complete"

@@ -67,7 +67,7 @@ def scale(column: pd.Series) -> Scale:
 
 def key_of(value: Any) -> tuple[Any, ...]:
     """Return the key by which values are compared and sorted; all missing values have the same."""
-    return (4,) if pd.api.types.is_scalar(value) and pd.isna(value) else sort_key(value)
+    return sort_key(value)
 
 
 def ticks(places: list[Any], texts: list[str]) -> dict[str, Any]:

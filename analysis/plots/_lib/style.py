@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.values import is_missing
 from analysis.stats.aggregate import NOTHING
 
 # The palette of Okabe and Ito, which is safe for colour-blind readers, without black and yellow: each colour can be
@@ -88,7 +89,7 @@ def short(text: object, longest: int = LONGEST) -> str:
 
 def label(value: Any) -> str:
     """Return a value as text; a missing one is "–"."""
-    if pd.api.types.is_scalar(value) and pd.isna(value):
+    if is_missing(value):
         return NOTHING
     return f"{value:.10g}" if isinstance(value, float) else " ".join(str(value).split())
 
