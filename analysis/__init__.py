@@ -19,14 +19,14 @@ from analysis.pruning.lottery import (
 from analysis.pruning.rows import first_training
 from analysis.pruning.sparsity import mean_sparsity_at_fall, sparsity_at_fall, sparsity_summary, sweeps
 from analysis.pruning.weight_vs_unit import kind_differences, where_kinds_differ
-from analysis.stats.aggregate import agg, failure_rates, mean_and_std, round_mean, stats
-from analysis.stats.correlate import correlation
-from analysis.stats.importances import importance
-from analysis.stats.learning_curves import curves, epochs_to
-from analysis.stats.pairwise import compare
-from analysis.stats.ranking import best, pareto
-from analysis.stats.survivors import survivorship
-from analysis.stats.variance import anova
+from analysis.statistics.aggregate import agg, failure_rates, mean_and_std, round_mean, stats
+from analysis.statistics.correlate import correlation
+from analysis.statistics.importances import importance
+from analysis.statistics.learning_curves import curves, epochs_to
+from analysis.statistics.pairwise import compare
+from analysis.statistics.ranking import best, pareto
+from analysis.statistics.survivors import survivorship
+from analysis.statistics.variance import anova
 
 __all__ = [
     "agg",

@@ -18,7 +18,7 @@ ROOMS = {
         "cli", "cluster", "export", "tune", "results", "training", "engines", "experiment", "grid", "planning",
         "studies", "pruning", "methods", "nn", "data", "ops", "io", "config", "random",
     ),
-    "analysis": ("output", "plots", "pruning", "stats", "loading", "frame"),
+    "analysis": ("output", "plots", "pruning", "statistics", "loading", "frame"),
 }  # fmt: skip
 
 

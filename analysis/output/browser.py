@@ -19,7 +19,7 @@ from analysis.loading.load import load_history
 from analysis.output.html import table, text, with_texts
 from analysis.output.tables import left_out, pivot
 from analysis.plots import plot_curves, plot_pivot
-from analysis.stats.ranking import best, is_better_low
+from analysis.statistics.ranking import best, is_better_low
 
 # A column with more values has no list to select from; search for it in the table.
 MOST_CHOICES = 40

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.frame.values import is_missing
-from analysis.stats.aggregate import NOTHING
+from analysis.statistics.aggregate import NOTHING
 
 
 def table(df: pd.DataFrame) -> str:

@@ -14,8 +14,8 @@ from analysis.frame.schema import varying
 from analysis.frame.series import Column, column_name, with_series
 from analysis.output import report_sections as sections
 from analysis.output.tables import left_out
-from analysis.stats.pairwise import MOST_VALUES
-from analysis.stats.ranking import is_better_low
+from analysis.statistics.pairwise import MOST_VALUES
+from analysis.statistics.ranking import is_better_low
 
 PAGE = Template(
     """<!DOCTYPE html>

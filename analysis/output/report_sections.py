@@ -24,12 +24,12 @@ from analysis.plots import (
     plot_pivot,
     plot_sparsity,
 )
-from analysis.stats.aggregate import agg, failure_rates
-from analysis.stats.importances import importance
-from analysis.stats.pairwise import compare
-from analysis.stats.ranking import best
-from analysis.stats.survivors import survivorship
-from analysis.stats.variance import anova
+from analysis.statistics.aggregate import agg, failure_rates
+from analysis.statistics.importances import importance
+from analysis.statistics.pairwise import compare
+from analysis.statistics.ranking import best
+from analysis.statistics.survivors import survivorship
+from analysis.statistics.variance import anova
 
 # Nobody reads a page of a hundred plots.
 SHOWN_AXES, SHOWN_TRIALS, SHOWN_FAILURES = 6, 10, 50

@@ -12,7 +12,7 @@ from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import is_missing, sort_key
 from analysis.frame.words import counted
-from analysis.stats.aggregate import LEFT_OUT, NOTHING, agg, format_mean
+from analysis.statistics.aggregate import LEFT_OUT, NOTHING, agg, format_mean
 
 # The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
 FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}

@@ -23,7 +23,7 @@ from analysis.plots._lib.groups import (
 from analysis.plots._lib.scales import Scale, scale
 from analysis.plots._lib.style import escape, new_figure, view
 from analysis.plots._lib.trials import averaged_over, describe, drawn, hover, with_finite
-from analysis.stats.aggregate import agg
+from analysis.statistics.aggregate import agg
 
 
 def plot_axis(

@@ -22,7 +22,7 @@ from analysis.plots._lib.groups import (
 )
 from analysis.plots._lib.scales import epoch_axis
 from analysis.plots._lib.style import escape, new_figure, view
-from analysis.stats.learning_curves import curves
+from analysis.statistics.learning_curves import curves
 
 
 def plot_curves(

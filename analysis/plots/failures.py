@@ -10,7 +10,7 @@ from analysis.frame.checks import check_columns
 from analysis.frame.series import Column, column_names, with_series
 from analysis.plots._lib.matrix import Cell, draw_matrix, matrix
 from analysis.plots._lib.style import escape, label
-from analysis.stats.aggregate import failure_rates, key_names
+from analysis.statistics.aggregate import failure_rates, key_names
 
 
 def plot_failures(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | Sequence[Column]) -> go.Figure:

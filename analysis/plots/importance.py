@@ -8,7 +8,7 @@ from analysis.frame.series import Column, column_name, with_series
 from analysis.plots._lib.scales import ticks
 from analysis.plots._lib.style import COLOURS, TEXT, new_figure
 from analysis.plots._lib.trials import describe, drawn, with_finite
-from analysis.stats.importances import importance
+from analysis.statistics.importances import importance
 
 BAR = 26
 

@@ -11,7 +11,7 @@ from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.plots._lib.matrix import Cell, draw_matrix, matrix
 from analysis.plots._lib.style import escape, label, short
 from analysis.plots._lib.trials import averaged_over, describe, drawn, with_finite
-from analysis.stats.aggregate import LEFT_OUT, NOTHING, agg, key_names
+from analysis.statistics.aggregate import LEFT_OUT, NOTHING, agg, key_names
 
 
 def plot_pivot(

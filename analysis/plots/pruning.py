@@ -14,8 +14,8 @@ from analysis.plots._lib.style import view
 from analysis.plots._lib.trials import averaged_over
 from analysis.plots.sparsity import sparsity_ticks
 from analysis.pruning.rows import first_training
-from analysis.stats.aggregate import agg, in_order
-from analysis.stats.learning_curves import curves
+from analysis.statistics.aggregate import agg, in_order
+from analysis.statistics.learning_curves import curves
 
 MEASURED_ON = ("train", "val", "test")
 

@@ -14,8 +14,8 @@ from analysis.plots._lib.scales import NEAREST, Scale, scale, ticks
 from analysis.plots._lib.style import TEXT, escape, label, new_figure, short
 from analysis.plots._lib.trials import averaged_over, describe, with_finite
 from analysis.plots.axis import best_groups, draw_means
-from analysis.stats.aggregate import agg
-from analysis.stats.ranking import pareto
+from analysis.statistics.aggregate import agg
+from analysis.statistics.ranking import pareto
 
 
 def plot_sparsity(

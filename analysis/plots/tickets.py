@@ -16,7 +16,7 @@ from analysis.plots._lib.trials import averaged_over
 from analysis.plots.pruning import check_drawn
 from analysis.plots.sparsity import sparsity_ticks
 from analysis.pruning.lottery import ALGORITHM, pruned_fractions
-from analysis.stats.aggregate import agg
+from analysis.statistics.aggregate import agg
 
 ROUNDING = 1e-12
 

@@ -10,9 +10,9 @@ from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import varying, with_schema
 from analysis.loading.columns import summarise
 from analysis.pruning.rows import TRIAL, in_full, of_study, of_trial, settings
-from analysis.stats.aggregate import agg, has_value, in_order
-from analysis.stats.correlate import correlation
-from analysis.stats.importances import importance
+from analysis.statistics.aggregate import agg, has_value, in_order
+from analysis.statistics.correlate import correlation
+from analysis.statistics.importances import importance
 
 OWN = ["round", "pruned_wanted"]
 AXES = ["prune_ratio", "prune_iter"]

@@ -20,7 +20,7 @@ from analysis.pruning.rows import (
     on_test_set,
     settings,
 )
-from analysis.stats.aggregate import agg, has_value
+from analysis.statistics.aggregate import agg, has_value
 
 AXES = ["pruning", "sparsity"]
 # Accuracies are counts over some thousand examples: a smaller difference is a rounding error.

@@ -11,9 +11,9 @@ import pandas as pd
 from analysis.frame.checks import check_columns
 from analysis.frame.matching import values_of
 from analysis.pruning.rows import TRIAL, default_groups
-from analysis.stats.aggregate import has_value, in_order, with_t_interval
-from analysis.stats.paired_tests import holm
-from analysis.stats.sentences import LEVEL
+from analysis.statistics.aggregate import has_value, in_order, with_t_interval
+from analysis.statistics.paired_tests import holm
+from analysis.statistics.sentences import LEVEL
 
 COLUMNS = ["pairs", "mean_a", "mean_b", "difference", "std", "low", "high", "p", "p_holm"]
 

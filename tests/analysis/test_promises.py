@@ -1,11 +1,14 @@
 """What importing and loading must not do."""
 
+import importlib
+import inspect
 import pickle
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.import_graph import modules
 from support.trial_folders import write_trial
 
 import analysis
@@ -61,3 +64,15 @@ def test_nothing_is_unpickled(tmp_path: Path, name: str, protocol: int) -> None:
     assert len(analysis.load(experiment)) == 2
     assert 0.2 in set(analysis.load_history(experiment)["on_perc"])
     assert not trap.exists()
+
+
+def test_no_module_is_shadowed_by_a_function_of_the_same_name() -> None:
+    """Otherwise `analysis.x` would be the function, while `import analysis.x.y` needs the module."""
+    shadowed = []
+    for module in modules(ROOT, "analysis"):
+        parent, _, name = module.rpartition(".")
+        if parent:
+            importlib.import_module(module)
+            if not inspect.ismodule(getattr(importlib.import_module(parent), name)):
+                shadowed.append(module)
+    assert not shadowed

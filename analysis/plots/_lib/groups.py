@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from analysis.frame.series import Column, column_names
 from analysis.plots._lib.scales import key_of
 from analysis.plots._lib.style import COLOURS, DASHES, escape, faded, labels, look, short
-from analysis.stats.aggregate import key_names
+from analysis.statistics.aggregate import key_names
 
 # By default no colour is repeated. A caller may ask for as many groups as there are pairs of a colour and a dash.
 SHOWN = len(COLOURS)

@@ -12,7 +12,7 @@ from plotly.colors import sample_colorscale
 from analysis.plots._lib.groups import names_of
 from analysis.plots._lib.scales import key_of, ticks
 from analysis.plots._lib.style import CELL_SCALE, CHARACTER, LINE, TEXT, escape, new_figure, short
-from analysis.stats.aggregate import NOTHING
+from analysis.statistics.aggregate import NOTHING
 
 TEXT_SIZE = 11
 NARROWEST = 56

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.frame.values import is_missing
-from analysis.stats.aggregate import NOTHING
+from analysis.statistics.aggregate import NOTHING
 
 # The palette of Okabe and Ito, which is safe for colour-blind readers, without black and yellow: each colour can be
 # seen on white and on black. After the last colour the first comes again, with other dashes.

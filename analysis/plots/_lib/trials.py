@@ -9,7 +9,7 @@ from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import varying
 from analysis.frame.words import counted
 from analysis.plots._lib.style import escape, label, short
-from analysis.stats.aggregate import has_value
+from analysis.statistics.aggregate import has_value
 
 HOVERED = 15
 

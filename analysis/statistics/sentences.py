@@ -5,7 +5,7 @@ from typing import Any
 from analysis.frame.matching import listed
 from analysis.frame.values import is_missing
 from analysis.frame.words import counted
-from analysis.stats.paired_tests import FEWEST
+from analysis.statistics.paired_tests import FEWEST
 
 LEVEL = 0.05
 # Shares of failed trials that differ by more than this make the groups unlike.

@@ -6,7 +6,7 @@ from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.matching import cell_of_each
 from analysis.frame.schema import varying
 from analysis.frame.series import Column, column_name, with_series
-from analysis.stats.aggregate import has_value
+from analysis.statistics.aggregate import has_value
 
 
 def best(df: pd.DataFrame, metric: Column, n: int = 5, lowest: bool = False) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.stats.aggregate import CONFIDENCE
+from analysis.statistics.aggregate import CONFIDENCE
 
 Numbers = NDArray[np.float64]
 

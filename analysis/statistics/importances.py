@@ -10,7 +10,7 @@ from analysis.frame.matching import cell_of_each, values_of, what_varies
 from analysis.frame.schema import varying
 from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import sort_key
-from analysis.stats.aggregate import has_value
+from analysis.statistics.aggregate import has_value
 
 TREES = 200
 

@@ -12,7 +12,7 @@ from analysis.frame.checks import check_columns
 from analysis.frame.matching import what_varies
 from analysis.frame.schema import varying
 from analysis.frame.series import Column, column_name, with_series
-from analysis.stats.aggregate import CONFIDENCE, has_value
+from analysis.statistics.aggregate import CONFIDENCE, has_value
 
 COLUMNS = ["axis", "n", "pearson", "low", "high", "p", "spearman", "spearman_low", "spearman_high", "spearman_p"]
 

@@ -13,7 +13,7 @@ from support.grids import fail, grid, noisy, shuffled
 
 import analysis
 from analysis import compare
-from analysis.stats.paired_tests import FEWEST, MOST_EXACT, effect, holm, interval, p_value
+from analysis.statistics.paired_tests import FEWEST, MOST_EXACT, effect, holm, interval, p_value
 
 METRIC = "val_acc_max"
 COLUMNS = ["axis", "a", "b", "pairs", "mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "effect"]

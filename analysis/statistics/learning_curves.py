@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import hyperparameters
 from analysis.frame.series import Column, column_name, column_names, with_series
-from analysis.stats.aggregate import in_order, key_names, with_t_interval
+from analysis.statistics.aggregate import in_order, key_names, with_t_interval
 
 CURVE = ["mean", "std", "low", "high", "count"]
 TRIAL = ["trial_id", "trial_dir"]

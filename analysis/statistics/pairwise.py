@@ -12,9 +12,9 @@ from analysis.frame.matching import cell_of_each, check_axis, others, values_of
 from analysis.frame.schema import with_known_config
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
-from analysis.stats.aggregate import has_value
-from analysis.stats.paired_tests import effect, holm, interval, p_value
-from analysis.stats.sentences import conclusion
+from analysis.statistics.aggregate import has_value
+from analysis.statistics.paired_tests import effect, holm, interval, p_value
+from analysis.statistics.sentences import conclusion
 
 # 190 comparisons. An axis with more is one that was drawn, not a grid.
 MOST_VALUES = 20

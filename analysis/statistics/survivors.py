@@ -6,7 +6,7 @@ import pandas as pd
 from analysis.frame.matching import cell_of_each, check_axis, others, values_of
 from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import sort_key
-from analysis.stats.aggregate import has_value, in_order, key_names
+from analysis.statistics.aggregate import has_value, in_order, key_names
 
 TREATMENTS = ["complete", "balanced", "failed_as_worst"]
 COLUMNS = ["n", "failed", "mean_complete", "mean_balanced", "n_balanced", "mean_failed_as_worst"]
