@@ -19,6 +19,7 @@ from dynsparse.engines.base import (
     initial_parameters,
     matmul_precision,
 )
+from dynsparse.engines.nested import map_tensors
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import batch_norm, k_winners, linear, updated_duty
 from dynsparse.ops import masks
@@ -173,9 +174,9 @@ class TorchEngine:
         if self._needs_gradient:
             self.gradient = list(gradients[: len(self.weights)])
         if self.gradient_momentum:
-            keep = torch.as_tensor(self.plan.method.smoothing).to(self.weights[0]).view(-1, 1, 1)
+            smoothing = torch.as_tensor(self.plan.method.smoothing).to(self.weights[0]).view(-1, 1, 1)
             for mean, gradient in zip(self.gradient_momentum, gradients, strict=False):
-                mean.mul_(keep).add_(gradient * (1 - keep))
+                mean.mul_(smoothing).add_(gradient * (1 - smoothing))
 
     def _step(self, parameters: list[Tensor], gradients: tuple[Tensor, ...]) -> None:
         masked = not self.plan.method.moves_inactive
@@ -241,16 +242,5 @@ class TorchEngine:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict` of any engine."""
         for name in self.STATE:
-            setattr(self, name, _on_device(state[name], self.plan.device))
+            setattr(self, name, map_tensors(lambda tensor: tensor.to(self.plan.device, copy=True), state[name]))
         self._active = [mask.float() for mask in self.masks]
-
-
-def _on_device(value: Any, device: str) -> Any:
-    """Copy tensors nested in lists and dicts to a device."""
-    if isinstance(value, Tensor):
-        return value.to(device, copy=True)
-    if isinstance(value, list):
-        return [_on_device(each, device) for each in value]
-    if isinstance(value, dict):
-        return {name: _on_device(each, device) for name, each in value.items()}
-    return value

@@ -22,6 +22,7 @@ from dynsparse.engines.base import (
     initial_parameters,
     matmul_precision,
 )
+from dynsparse.engines.nested import copy_, map_tensors
 from dynsparse.engines.packed.backprop import (
     ForwardPass,
     InactiveUnits,
@@ -88,9 +89,9 @@ class PackedEngine:
         self._gradients, self._bias_gradients = self._split(self._views("gradient"))
         self._active, _ = self._split(self._views("active"))
         weights, biases, active = parameters
-        _copy_(self.weights, weights)
-        _copy_(self.biases, biases)
-        _copy_(self._active, active)
+        copy_(self.weights, weights)
+        copy_(self.biases, biases)
+        copy_(self._active, active)
         self.masks = [mask.clone() for mask in active]
         self.targets = [masks.count(mask) for mask in self.masks]
 
@@ -270,7 +271,7 @@ class PackedEngine:
         """Return what any engine of the same plan needs to resume after an epoch, in the format of `TorchEngine`."""
         tensors = {**self._tensors(), "masks": self.masks, "targets": self.targets}
         none: dict[str, Any] = {name: [] for name in ("gains", "shifts", "means", "variances")}
-        return {**_clone(tensors), **none, "n_steps": int(self._n_steps), "n_seen": int(self._n_seen)}
+        return {**map_tensors(_clone, tensors), **none, "n_steps": int(self._n_steps), "n_seen": int(self._n_seen)}
 
     def _tensors(self) -> dict[str, Any]:
         """Return the part of the state whose tensors keep their addresses."""
@@ -286,27 +287,13 @@ class PackedEngine:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict` of any engine."""
         for name, tensors in self._tensors().items():
-            _copy_(tensors, state[name])
+            copy_(tensors, state[name])
         self.masks = [mask.to(self._device, copy=True) for mask in state["masks"]]
         self.targets = [target.to(self._device, copy=True) for target in state["targets"]]
-        _copy_(self._active, self.masks)
+        copy_(self._active, self.masks)
         self._n_steps.fill_(state["n_steps"])
         self._n_seen.fill_(state["n_seen"])
 
 
-def _copy_(target: Any, source: Any) -> None:
-    """Copy tensors into other tensors. Both are nested in lists and dicts in the same way."""
-    if isinstance(target, Tensor):
-        target.copy_(source)
-        return
-    for name in target if isinstance(target, dict) else range(len(target)):
-        _copy_(target[name], source[name])
-
-
-def _clone(value: Any) -> Any:
-    """Copy tensors nested in lists and dicts."""
-    if isinstance(value, Tensor):
-        return value.clone(memory_format=torch.contiguous_format)
-    if isinstance(value, dict):
-        return {name: _clone(each) for name, each in value.items()}
-    return [_clone(each) for each in value]
+def _clone(tensor: Tensor) -> Tensor:
+    return tensor.clone(memory_format=torch.contiguous_format)

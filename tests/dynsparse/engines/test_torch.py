@@ -1,4 +1,4 @@
-"""The torch engine: its steps beside a plain network of torch.nn, what it counts, and what a mask update leaves."""
+"""Compare the torch engine with plain torch.nn networks; test its statistics and mask updates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dynsparse.planning.plan import plan
 
 N_BATCHES, BATCH = 20, 50
 BASE = {"dataset_name": "digits", "hidden_sizes": [24, 16], "learning_rate": 0.1}
-# Three trials that differ in all that a step depends on.
+# Three trials that differ in every key that a training step depends on.
 PACK: list[dict[str, Any]] = [
     {"seed": 1, "on_perc": 0.3, "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "percent_on": 0.3},
     {"seed": 2, "on_perc": 0.7, "learning_rate": 0.03, "momentum": 0.5, "weight_decay": 0.01, "percent_on": 0.5},
@@ -32,7 +32,7 @@ PACK: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Networks this small only wait for a second thread."""
+    """Use one thread: a second one only slows down networks this small."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -44,7 +44,7 @@ def pack(**values: Any) -> list[Config]:
 
 
 def engine(**values: Any) -> TorchEngine:
-    """Of a single trial."""
+    """Return the engine of a single trial."""
     return TorchEngine(plan([Config.of({**BASE, **values})]))
 
 

@@ -31,7 +31,7 @@ def network() -> tuple[list[Tensor], list[Tensor]]:
 
 
 def losers_of_two(layer: int, sums: Tensor) -> Tensor:
-    """All units but the two with the largest sums."""
+    """Return all units but the two with the largest sums."""
     return sums.argsort(-1).argsort(-1) < sums.shape[-1] - 2
 
 
@@ -75,7 +75,7 @@ def test_counts_are_those_of_one_example_after_the_other(n_groups: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)])
-def test_a_step_in_rows_is_that_of_torchs_optimiser_and_leaves_inactive_weights_zero(name: str, kind) -> None:
+def test_a_step_of_flat_parameters_equals_torchs_optimizer_and_leaves_inactive_weights_zero(name: str, kind) -> None:
     rates = [0.1, 0.02, 0.05]
     configs = [Config.of({"optim_alg": name, "learning_rate": rate, "weight_decay": 0.1}) for rate in rates]
     shapes = [(3, 5), (3,)]

@@ -66,7 +66,7 @@ def both(*trials: dict[str, Any], **values: Any) -> tuple[Trainer, Trainer]:
 
 
 def parted(ours: Trainer, theirs: Trainer) -> list[bool]:
-    """Which trials differ by more than rounding."""
+    """Return True for each trial whose parameters differ by more than rounding."""
     a, b = ours.parameters(), theirs.parameters()
     pairs = [*zip(a.weights, b.weights, strict=True), *zip(a.biases, b.biases, strict=True)]
     same_masks = [(x == y).all((-2, -1)) for x, y in zip(a.masks, b.masks, strict=True)]
@@ -99,7 +99,7 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_trial(value: Any, trial: int) -> Any:
-    """The share of one trial in a state."""
+    """Select one trial of a saved state."""
     if isinstance(value, torch.Tensor):
         return value[trial]
     if isinstance(value, list):
@@ -110,7 +110,7 @@ def of_trial(value: Any, trial: int) -> Any:
 
 
 def assert_same_bits(rows: list[Any], others: list[Any], state: dict[str, Any], other: dict[str, Any]) -> None:
-    # NaN is equal to nothing; its text is.
+    # NaN differs from itself, but its text does not.
     assert repr(rows) == repr(others)
     torch.testing.assert_close(state, other, rtol=0, atol=0, equal_nan=True)
 
@@ -129,7 +129,7 @@ def assert_same_bits(rows: list[Any], others: list[Any], state: dict[str, Any], 
 )
 def test_fifty_mask_updates_are_those_of_the_torch_engine(values: dict[str, Any]) -> None:
     # Each engine rounds in its own way; where the input of a ReLU is zero but for the last digits, or two units at the
-    # margin of k-winners are equal but for them, a trial parts from its twin, rightly so: see test_sparse_engine.py.
+    # margin of k-winners are equal but for them, a trial parts from its twin, rightly so: see sparse/test_engine.py.
     ours, theirs = both(*(ADAMS if "optim_alg" in values else PACK), **{**DIGITS, **values})
     n_updates, ever = 0, [False] * len(PACK)
     for epoch in range(1, 52):
@@ -140,11 +140,14 @@ def test_fifty_mask_updates_are_those_of_the_torch_engine(values: dict[str, Any]
         ever = [one or other for one, other in zip(ever, parted(ours, theirs), strict=True)]
         assert sum(ever) <= (0 if epoch <= 5 else 2), f"epoch {epoch}: which trials have parted: {ever}"
         n_updates += any(not torch.equal(a, b) for a, b in zip(before, theirs.engine.masks, strict=True))
-    assert n_updates == 0 if values["model"] in ("SparseModel", "Dense") else n_updates >= 48
+    if values["model"] in ("SparseModel", "Dense"):
+        assert n_updates == 0
+    else:
+        assert n_updates >= 48
 
 
 @pytest.mark.parametrize("optim_alg", ["SGD", "Adam"])
-def test_training_is_that_of_a_plain_network_with_autograd_and_torchs_optimisers(optim_alg: str) -> None:
+def test_training_is_that_of_a_plain_network_with_autograd_and_torchs_optimizers(optim_alg: str) -> None:
     trials = PACK if optim_alg == "SGD" else ADAMS
     configs = [
         Config.of({**DIGITS, "val_fraction": 0.0, "model": "SparseModel", "optim_alg": optim_alg, **t}) for t in trials
@@ -154,9 +157,9 @@ def test_training_is_that_of_a_plain_network_with_autograd_and_torchs_optimisers
         Plain(config, *([layer[trial] for layer in layers] for layers in (ours.weights, ours.biases, ours.masks)))
         for trial, config in enumerate(configs)
     ]
-    held, test = ours.prepare([digits.train], digits.train_y[None]), ours.prepare([digits.test], digits.test_y[None])
+    train, test = ours.prepare([digits.train], digits.train_y[None]), ours.prepare([digits.test], digits.test_y[None])
     for epoch in (1, 2, 3):
-        ours.train_epoch(held, torch.stack([epoch_order(1437, c.seed, epoch) for c in configs]), epoch=epoch)
+        ours.train_epoch(train, torch.stack([epoch_order(1437, c.seed, epoch) for c in configs]), epoch=epoch)
         sums = ours.evaluate(*test)
         for trial, network in enumerate(networks):
             network.train([epoch])
@@ -177,7 +180,7 @@ def test_batches_of_any_length_with_a_shorter_last_one(values: dict[str, Any], b
 
 @pytest.mark.parametrize("seeds", [(4,), (4, 4, 4), (1, 1, 2, 2), (1, 1, 1, 2), (1, 2, 1, 2), (1, 1, 2, 2, 1, 1)])
 def test_trials_of_one_seed_and_of_several_equally_many_or_not(seeds: tuple[int, ...]) -> None:
-    # What is held out and the noisy images are of each seed.
+    # Held-out examples and noisy images depend on the seed.
     values = {**DIGITS, "val_fraction": 0.4, "noise_level": 0.3, "kwinners": True, "k_inference_factor": 1.5}
     ours, theirs = both(*with_seeds(*seeds), **values)
     train_as_one(ours, theirs, 3)
@@ -211,12 +214,12 @@ def test_whatever_else_a_config_can_ask_of_it(values: dict[str, Any]) -> None:
 def test_an_evaluation_in_parts_counts_every_example_once(monkeypatch: pytest.MonkeyPatch) -> None:
     each = trainer(*with_seeds(1, 1, 2), **SMALL)
     digits = load_dataset("blobs")
-    held = each.engine.prepare([digits.test] * 3, digits.test_y.expand(3, -1))
-    assert len(held[0]) == 2, "one part for each seed, not for each trial"
-    whole = each.engine.evaluate(*held)
+    data = each.engine.prepare([digits.test] * 3, digits.test_y.expand(3, -1))
+    assert len(data[0]) == 2, "one part for each seed, not for each trial"
+    whole = each.engine.evaluate(*data)
     # Seven examples at a time, of 64.
     monkeypatch.setattr(packed_engine, "MAX_EVALUATION_VALUES", 7 * 3 * 32 + 1)
-    parts = each.engine.evaluate(*held)
+    parts = each.engine.evaluate(*data)
     assert torch.equal(whole.correct, parts.correct)
     torch.testing.assert_close(whole.loss, parts.loss, rtol=1e-6, atol=0)
 
@@ -267,7 +270,7 @@ def test_a_trial_that_diverges_changes_no_bit_of_the_others(values: dict[str, An
 
 
 @pytest.mark.parametrize("kwinners", [False, True])
-def test_a_hidden_unit_that_is_no_number_makes_the_loss_none_as_in_torch(kwinners: bool) -> None:
+def test_nan_in_a_hidden_unit_makes_the_loss_nan_as_in_torch(kwinners: bool) -> None:
     ours, theirs = both(**{**SMALL, "model": "Dense", "kwinners": kwinners})
     state = theirs.state_dict()
     state["engine"]["biases"][0][0, 3] = -math.nan
@@ -293,7 +296,7 @@ def test_save_load_and_continue_equals_continuing_bit_for_bit_after_any_epoch(va
         states.append(saved_and_loaded(undisturbed.state_dict()))
     for epoch, state in enumerate(states[:-1]):
         resumed = trainer(*trials, **values)
-        # It has trained before: what it had then is gone.
+        # It has trained before, so loading must replace that state.
         resumed.step()
         resumed.load_state_dict(state)
         others = [resumed.step() for _ in range(epoch, 6)]
@@ -313,7 +316,7 @@ def test_a_trial_goes_from_one_engine_to_another_and_back(values: dict[str, Any]
         travelling = trainer(*trials, **{**values, "engine": engine})
         travelling.step()
         travelling.load_state_dict(state)
-        # The same to the last bit, as long as nothing is computed with it.
+        # Loading and saving alone is bit-identical.
         torch.testing.assert_close(travelling.state_dict(), state, rtol=0, atol=0, equal_nan=True)
         train_as_one(travelling, steady, 2)
 
@@ -339,14 +342,14 @@ def planned(*trials: dict[str, Any], **values: Any) -> Plan:
     return plan([Config.of({**SMALL, **values, **trial}) for trial in trials or ({},)])
 
 
-CANNOT: list[tuple[dict[str, Any], str]] = [
+UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"batch_norm": True}, "batch_norm"),
     ({"batch_norm": True, "dropout": 0.1}, "batch_norm, dropout"),
     ({"rules": "legacy_2019"}, "rules='legacy_2019'"),
 ]
 
 
-@pytest.mark.parametrize(("values", "reason"), CANNOT)
+@pytest.mark.parametrize(("values", "reason"), UNSUPPORTED)
 def test_unsupported_options_use_the_torch_engine_and_give_the_reason(values: dict[str, Any], reason: str) -> None:
     assert choose(replace(planned(**values), device="cuda")) == EngineChoice("torch", reason)
     with pytest.raises(ValueError) as error:
@@ -370,8 +373,8 @@ def test_precision_is_read_on_a_gpu_only_and_at_its_default_no_part_of_what_a_tr
     assert identity(Config(engine="packed")) == identity(Config()) != identity(Config(precision="tf32"))
 
 
-def test_an_engine_goes_with_its_trainer() -> None:
-    """What held it longer would hold a GPU's memory, and a graph that ends in the midst of another's recording."""
+def test_an_engine_is_freed_with_its_trainer() -> None:
+    """A reference cycle would keep GPU memory, and free a CUDA graph while another one is being recorded."""
     trained = trainer(*PACK, **SMALL)
     trained.step()
     engine = weakref.ref(trained.engine)

@@ -1,4 +1,4 @@
-"""Selection with a count for each row: beside plain Python, at ties, at both ends, and in both ways of doing it."""
+"""Test the selection of the highest values, with a count per row, against plain Python: ties, extreme counts, NaN."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ N = 23
 
 
 def by_sorting(values: Tensor, number: Tensor) -> Tensor:
-    """As it is done on other devices than a CPU."""
+    """Select with the algorithm of other devices than the CPU."""
     order = values.argsort(dim=-1, descending=True, stable=True)
-    return masks._first_of(order, number)
+    return masks._first_positions(order, number)
 
 
 def by_hand(values: list[float], number: int) -> list[bool]:
@@ -28,7 +28,7 @@ def by_hand(values: list[float], number: int) -> list[bool]:
 
 
 def few_values(seed: int, *leading: int) -> Tensor:
-    """Nearly all of them tied, with infinities, both zeros and NaN of both signs."""
+    """Draw values with many ties, infinities, both zeros and NaN of both signs."""
     values = torch.tensor([0.0, -0.0, 1.0, -1.0, 0.5, math.inf, -math.inf, math.nan, -math.nan])
     generator = torch.Generator().manual_seed(seed)
     return values[torch.randint(len(values), (*leading, N), generator=generator)]
@@ -66,7 +66,7 @@ def test_masks_are_chosen_by_sorting_as_they_are_on_a_cpu(leading: tuple[int, ..
         noise = torch.randint(-3, 3, score.shape, generator=generator, dtype=torch.int32)
         levels = None if among is None else torch.randint(among, score.shape, generator=generator)
         number = torch.randint(4 * N + 2, leading, generator=generator)
-        order = masks._in_order(score, noise, levels)
+        order = masks._rank_order(score, noise, levels)
         assert torch.equal(
-            masks._first_of(order, number).view(score.shape), masks.highest(score, number, noise, levels)
+            masks._first_positions(order, number).view(score.shape), masks.highest(score, number, noise, levels)
         )
