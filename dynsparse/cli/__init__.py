@@ -1,4 +1,4 @@
-"""The command line. Each command imports what it needs, so that `dynsparse --help` answers at once."""
+"""The command line. Commands import heavy libraries when they run, so that `dynsparse --help` answers at once."""
 
 import click
 

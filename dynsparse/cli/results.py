@@ -17,13 +17,13 @@ from dynsparse.cli.parsing import Refusal, chosen, folder_argument, loaded, rows
 @click.option("--rows", required=True, help="Key, or keys with commas, for the rows.", metavar="KEY[,KEY]")
 @click.option("--columns", help="Key for the columns.", metavar="KEY")
 @click.option("--metric", required=True, help="Column of the results, for example val_acc_max.")
-@click.option("--where", help="Only trials for which this holds, as DataFrame.query takes it: 'on_perc == 0.1'.")
+@click.option("--where", help="Only trials for which this condition of DataFrame.query holds: 'on_perc == 0.1'.")
 @click.option(
     "--of",
     type=click.Choice(["trials", "sweeps", "rounds", "tickets"]),
     default="trials",
     show_default=True,
-    help="What there is a value of: each trial, each sparsity of a sweep, each round of a ticket, its last round.",
+    help="One value per trial, per sparsity of a sweep, per round of a ticket, or per ticket (its last round).",
 )
 @click.option(
     "--format",
@@ -33,9 +33,9 @@ from dynsparse.cli.parsing import Refusal, chosen, folder_argument, loaded, rows
     show_default=True,
 )
 def table(folder: str, rows: str, columns: str | None, metric: str, where: str | None, of: str, form: str) -> None:
-    """Pivot table of the results in DIR: mean ± standard deviation over trials.
+    """Print a pivot table of the results in DIR: mean ± standard deviation over trials.
 
-    With --format csv the same as numbers, one row for each cell.
+    With --format csv, print numbers, one row per cell.
     """
     import analysis
 
@@ -46,7 +46,6 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
     try:
         df = chosen(df, where)
         if form == "csv":
-            # For a program: numbers, one row for each cell.
             result = analysis.agg(df, [*keys, columns] if columns else keys, metric)
         else:
             result = analysis.pivot(df, keys, columns, metric)
@@ -78,12 +77,16 @@ def failures(folder: str) -> None:
 @folder_argument
 @click.option("-o", "--output", default="report.html", show_default=True, type=click.Path(), help="The file to write.")
 @click.option("--metric", default="val_acc_max", show_default=True, help="Column of the results.")
-@click.option("--lowest/--highest", default=None, help="Which values are better; without it low losses and errors are.")
+@click.option(
+    "--lowest/--highest",
+    default=None,
+    help="Which values are better. If not given: low values of losses and errors, high values otherwise.",
+)
 @click.option("--where", help="Only trials for which this holds: 'on_perc == 0.1'.")
 @click.option("--of", type=click.Choice(["trials", "tickets"]), default="trials", show_default=True,
-              help="What a value is of: a whole trial, or the last round of a lottery ticket.")  # fmt: skip
+              help="One value per trial, or per lottery ticket (its last round).")  # fmt: skip
 def report(folder: str, output: str, metric: str, lowest: bool | None, where: str | None, of: str) -> None:
-    """Write one HTML file about the results in DIR: comparisons, plots, failures. It opens without a network."""
+    """Write one HTML file about the results in DIR: comparisons, plots, failures. It opens offline."""
     import analysis
 
     df = loaded(folder, metric=metric)
@@ -108,7 +111,7 @@ def report(folder: str, output: str, metric: str, lowest: bool | None, where: st
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file as a whole; a device such as /dev/stdout is written to as it is."""
+    """Write a file atomically, or write to a device such as /dev/stdout."""
     from dynsparse.io.atomic import write_file
 
     if path.exists() and not path.is_file():
@@ -119,13 +122,13 @@ def _write(path: Path, text: str) -> None:
 
 @click.command()
 @folder_argument
-@click.option("--show/--no-show", default=True, help="Open it in JupyterLab, or only write it.")
+@click.option("--show/--no-show", default=True, help="Open the notebook in JupyterLab.")
 def browse(folder: str, show: bool) -> None:
     """Write a notebook that browses the results in DIR, and open it in JupyterLab."""
     loaded(folder)
     path = Path(f"browse_{Path(folder).name}.ipynb")
     if path.exists():
-        click.echo(f"{path} is there, and is left as it is")
+        click.echo(f"{path} exists and is not changed")
     else:
         try:
             from analysis.output import browse_notebook
@@ -135,5 +138,5 @@ def browse(folder: str, show: bool) -> None:
         click.echo(f"written: {path}")
     if show:
         if importlib.util.find_spec("jupyterlab") is None:
-            raise Refusal("JupyterLab is not installed: pip install dynsparse[jupyter]")
+            raise Refusal("JupyterLab is not installed. Install it: pip install 'dynsparse[jupyter]'.")
         os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(path)])

@@ -192,7 +192,7 @@ def test_browse_writes_a_notebook_and_never_over_one(results, tmp_path, monkeypa
     notebook = Path("browse_results.ipynb")
     assert results in notebook.read_text()
     notebook.write_text("mine")
-    assert invoke("browse", results, "--no-show").stdout == "browse_results.ipynb is there, and is left as it is\n"
+    assert invoke("browse", results, "--no-show").stdout == "browse_results.ipynb exists and is not changed\n"
     assert notebook.read_text() == "mine"
     assert invoke("browse", "nowhere", "--no-show").exit_code == 2
 
