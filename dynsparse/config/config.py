@@ -33,6 +33,10 @@ DATASETS = "dynsparse.data:DATASETS"
 CONFLICTS = "dynsparse.planning.conflicts:conflicts"
 
 
+# The default of weight_init for each value of rules.
+WEIGHT_INIT_OF = {"fixed": "he_uniform", "legacy_2019": "dense_uniform"}
+
+
 # The first key of each subject, in the order of the fields of `Config`.
 SUBJECTS = {
     "seed": "Trial",
@@ -49,7 +53,9 @@ class ConfigError(ValueError):
     """An error for a configuration that cannot be trained. The message lists every problem."""
 
 
-def key(default: Any, meaning: str, check: Check, *, per_trial: bool = False, later: bool = False) -> Any:
+def key(
+    default: Any, meaning: str, check: Check, *, per_trial: bool = False, later: bool = False, absent: Any = None
+) -> Any:
     """Declare a field of `Config`.
 
     Args:
@@ -57,11 +63,13 @@ def key(default: Any, meaning: str, check: Check, *, per_trial: bool = False, la
         meaning: One sentence for the list of keys.
         check: The values that are allowed.
         per_trial: True if trials that differ in this key can still be trained together as one pack.
-        later: True for every new key. At its default the key is not part of a trial's identity, so that trials that
-            were run before the key existed keep their identities. The default must therefore never change.
+        later: True for every new key.
+        absent: For a new key, the value that describes what trials did before the key existed; `default` if None. With
+            this value the key is not part of a trial's identity, so that older trials keep theirs. It must never
+            change.
     """
     about = {"meaning": meaning, "check": check, "per_trial": per_trial, "later": later}
-    return field(default=default, metadata=about)
+    return field(default=default, metadata={**about, "absent": default if absent is None else absent})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +180,15 @@ class Config:
     )
     hidden_sizes: tuple[int, ...] = key((100, 100, 100), "units of each hidden layer", Sizes())
     batch_norm: bool = key(False, "batch normalisation after each hidden linear layer", Flag())
+    weight_init: str = key(
+        None,
+        "initial weights, for n active inputs of a unit: he_uniform and he_normal have variance gain^2 / n; "
+        "active_uniform is U(-1/sqrt(n), 1/sqrt(n)); dense_uniform is the same with all inputs, active or not; follows "
+        "rules: he_uniform with fixed, dense_uniform with legacy_2019",
+        Optional(Choice("dynsparse.nn.init:WEIGHT_INITS")),
+        later=True,
+        absent="dense_uniform",
+    )
     dropout: float = key(0.0, "share of hidden units dropped in training", Number(0, 1, high_open=True), per_trial=True)
     kwinners: bool = key(False, "k-winners instead of ReLU", Flag())
     percent_on: float = key(0.3, "activation density of k-winners", Number(0, 1, low_open=True), per_trial=True)
@@ -263,6 +280,12 @@ class Config:
             raise ConfigError("\n".join(problems))
         return config
 
+    @classmethod
+    def saved(cls, values: Mapping[str, Any]) -> Config:
+        """Return the Config of a trial's params.json, which may lack keys that came later. Raises: ConfigError."""
+        later = {name: each.metadata["absent"] for name, each in keys().items() if each.metadata["later"]}
+        return cls.of({**later, **values})
+
     def values(self) -> dict[str, Any]:
         """Return all keys and values, as written to a trial's params.json."""
         return {name: getattr(self, name) for name in keys()}
@@ -281,9 +304,9 @@ def keys() -> Mapping[str, Field[Any]]:
     return MappingProxyType({each.name: each for each in fields(Config)})
 
 
-def is_later_default(name: str, value: Any) -> bool:
-    """Return True if a value is not part of a trial's identity: the default of a key declared with `later=True`."""
-    return bool(keys()[name].metadata["later"] and value == keys()[name].default)
+def is_as_if_absent(name: str, value: Any) -> bool:
+    """Return True if a trial with this value computes what trials computed before the key existed."""
+    return bool(keys()[name].metadata["later"] and value == keys()[name].metadata["absent"])
 
 
 def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -296,6 +319,10 @@ def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             problems.append(str(problem))
     if not problems:
         source = resolve(DATASETS)[read["dataset_name"]]
-        follow = {"input_size": source.input_size, "num_classes": source.num_classes}
+        follow = {
+            "input_size": source.input_size,
+            "num_classes": source.num_classes,
+            "weight_init": WEIGHT_INIT_OF[read["rules"]],
+        }
         read.update({name: size for name, size in follow.items() if read[name] is None})
     return read, problems

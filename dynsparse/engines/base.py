@@ -17,6 +17,7 @@ from torch import Tensor
 from dynsparse import random
 from dynsparse.data import Images
 from dynsparse.methods import MaskUpdate, update_mask
+from dynsparse.nn.init import centred_uniform, layer_gain
 from dynsparse.ops import masks
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import Plan
@@ -118,27 +119,38 @@ def matmul_precision(precision: str) -> Iterator[None]:
         setattr(matmul, name, before)
 
 
-def initial_parameters(plan: Plan, number: int = 0) -> Parameters:
-    """Draw initial weights, biases and masks.
+def initial_parameters(plan: Plan) -> Parameters:
+    """Draw initial weights, biases and masks."""
+    layers = range(len(plan.network.shapes))
+    return draw_parameters(plan, [_initial_mask(plan, layer) for layer in layers], number=0)
 
-    Weights and biases are U(-b, b) with b = 1 / sqrt(n_in), torch's default for linear layers.
+
+def draw_parameters(plan: Plan, active: Sequence[Tensor], number: int) -> Parameters:
+    """Draw weights, as `weight_init` says, and biases for given masks.
+
+    Biases are U(-b, b) with b = 1 / sqrt(n_in), torch's default for a dense layer, for all initializations: so a unit
+    without active inputs still differs from the others, and the signal of deep layers comes from the weights.
 
     Args:
         plan: The trials.
-        number: The draw. Each number gives other weights and biases and the same masks; trials start with draw 0.
+        active: The mask of each layer. Shapes: (trials, out, in), bool.
+        number: The draw. Each number gives other weights and biases; trials start with draw 0.
     """
-    layers = range(len(plan.network.shapes))
-    active = [_initial_mask(plan, layer) for layer in layers]
-    weights = [_uniform(plan, layer, Purpose.WEIGHT, number) * mask for layer, mask in zip(layers, active, strict=True)]
-    return Parameters(weights, [_uniform(plan, layer, Purpose.BIAS, number) for layer in layers], active)
+    weights, biases = [], []
+    for layer, mask in enumerate(active):
+        n_out, n_in = plan.network.shapes[layer]
+        scale = plan.weight_init.scale(mask, layer_gain(plan.network, layer)).float()
+        drawn = _draw(plan, (n_out, n_in), Purpose.WEIGHT, layer, number, plan.weight_init.draw)
+        weights.append(drawn * scale * mask)
+        biases.append(_draw(plan, (n_out,), Purpose.BIAS, layer, number, centred_uniform) * (1 / math.sqrt(n_in)))
+    return Parameters(weights, biases, list(active))
 
 
-def _uniform(plan: Plan, layer: int, purpose: Purpose, number: int) -> Tensor:
-    shape = plan.network.shapes[layer]
-    bound = 1 / math.sqrt(shape[1])
-    size = shape if purpose is Purpose.WEIGHT else shape[:1]
+def _draw(
+    plan: Plan, shape: tuple[int, ...], purpose: Purpose, layer: int, number: int, draw: Callable[[Tensor], Tensor]
+) -> Tensor:
     stream = {"layer": layer, "epoch": number}
-    return draw_per_seed(plan, lambda seed: (random.uniform(size, Stream(seed, purpose, **stream)) * 2 - 1) * bound)
+    return draw_per_seed(plan, lambda seed: draw(random.uniform(shape, Stream(seed, purpose, **stream))))
 
 
 def _initial_mask(plan: Plan, layer: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 
 from dynsparse.config import Config
 from dynsparse.methods import METHODS, Method
+from dynsparse.nn.init import WEIGHT_INITS, WeightInit
 from dynsparse.nn.mlp import NETWORKS, Network
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
@@ -56,6 +57,7 @@ class Plan:
 
     study: Study
     network: Network
+    weight_init: WeightInit
     method: Method
     optimizer: Optimizer
     sparse_type: str
@@ -116,6 +118,7 @@ def _plan(config: PackConfig) -> Plan:
     return Plan(
         study=STUDIES[config.study](config),
         network=network,
+        weight_init=WEIGHT_INITS[config.weight_init],
         method=method,
         optimizer=OPTIMIZERS[config.optim_alg](config),
         sparse_type=method.sparse_type or (config.sparse_type if is_sparse and not method.surplus else "exact"),

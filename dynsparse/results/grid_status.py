@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version as distribution_version
 from pathlib import Path
@@ -92,6 +92,12 @@ class GridStatus:
         lines = [f"{plural(len(self.trials), 'trial')}: {', '.join(parts)}"]
         if self.others:
             lines.append(f"{len(self.others)} more trials in the folder are not in the grid; they are left unchanged")
+            n_before = self._n_with_weight_init_of_0_1()
+            if n_before:
+                lines.append(
+                    f"{n_before} trials of the grid are in the folder with weight_init='dense_uniform', as version 0.1 "
+                    "trained them. To continue with them, add weight_init='dense_uniform' to the space."
+                )
         versions = {each.version for each in self.trials if each.version is not None}
         if versions - {version()}:
             lines.append(
@@ -100,6 +106,12 @@ class GridStatus:
             )
         lines += [f"damaged: {folder_name(each.config)}/{damage}" for each in self.trials for damage in each.damage]
         return "\n".join(lines)
+
+    def _n_with_weight_init_of_0_1(self) -> int:
+        """Return the number of trials to run that are in the folder with the weight initialization of version 0.1."""
+        others = set(self.others)
+        new = self.in_state(State.NEW)
+        return sum(folder_name(replace(config, weight_init="dense_uniform")) in others for config in new)
 
 
 def scan(folder: Folder, configs: Sequence[Config], previous: GridStatus | None = None) -> GridStatus:

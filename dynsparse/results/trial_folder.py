@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from dynsparse.config import Config, is_later_default, keys
+from dynsparse.config import Config, is_as_if_absent, keys
 from dynsparse.io.storage import Folder
 
 CHECKPOINTS_KEPT = 2
@@ -38,7 +38,7 @@ def identity(config: Config) -> str:
     values = {
         name: value
         for name, value in config.values().items()
-        if name not in NOT_IN_IDENTITY and not is_later_default(name, value)
+        if name not in NOT_IN_IDENTITY and not is_as_if_absent(name, value)
     }
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
@@ -94,7 +94,7 @@ class TrialFolder:
         """Return the trial's configuration; None if it cannot be read or this version does not accept it."""
         values = self._json("params.json")
         try:
-            return None if values is None else Config.of(values)
+            return None if values is None else Config.saved(values)
         except ValueError as error:
             self.damage.append(f"params.json: {error}")
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -34,7 +34,8 @@ class StepContext:
     # "early": the network at the study's `rewind_step`; "trained": the one that the last step with `keep` evaluated.
     kept: Mapping[str, NetworkState]
     noise: Callable[[int], list[Tensor]]  # a number -> noise for each weight, to break ties; different for each number
-    draw: Callable[[int], Parameters]  # a number -> newly drawn initial weights and biases
+    # Masks and a number -> newly drawn initial weights and biases for them; different for each number.
+    draw: Callable[[Sequence[Tensor], int], Parameters]
 
 
 # Returns the network that a step starts with. The optimizer state is reset.

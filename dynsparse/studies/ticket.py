@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -39,10 +39,11 @@ def ticket(config: StudySettings) -> Study:
     return Study(steps, rewind_step, shares_training=True, owns_masks=True)
 
 
-# Returns the network from which a round takes the surviving weights; the int is the number of the round.
-INITS: dict[str, Callable[[StepContext, int], NetworkState]] = {
-    "original": lambda context, number: context.kept["early"],
-    "reinit": lambda context, number: NetworkState(context.draw(number), units={}),
+# Returns the network from which a round takes the surviving weights, for the new masks and the number of the round.
+Initialize = Callable[[StepContext, Sequence[Tensor], int], NetworkState]
+INITS: dict[str, Initialize] = {
+    "original": lambda context, masks, number: context.kept["early"],
+    "reinit": lambda context, masks, number: NetworkState(context.draw(masks, number), units={}),
 }
 CRITERIA = ("l1", "random")
 
@@ -52,12 +53,12 @@ def _next(
     fraction: float | Tensor,
     last_layer_rate: float | Tensor,
     criterion: str,
-    initialize: Callable[[StepContext, int], NetworkState],
+    initialize: Initialize,
     context: StepContext,
 ) -> NetworkState:
     """Return the network that a round starts with."""
     now = context.now.parameters
     scores = [weight.abs() for weight in now.weights] if criterion == "l1" else None
     masks = next_masks(now.masks, scores, fraction, context.noise(number), last_layer_rate)
-    start, units = initialize(context, number)
+    start, units = initialize(context, masks, number)
     return NetworkState(Parameters(rewound(start.weights, masks), start.biases, masks), units)

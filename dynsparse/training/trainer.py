@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from dynsparse import engines
 from dynsparse.config import Config
-from dynsparse.engines.base import Sums, UpdateContext, initial_parameters, tie_noise
+from dynsparse.engines.base import Sums, UpdateContext, draw_parameters, tie_noise
 from dynsparse.methods import MaskUpdate
 from dynsparse.planning.plan import plan
 from dynsparse.random import Purpose
@@ -238,5 +239,5 @@ class Trainer:
             now=self._network(),
             kept=self._kept,
             noise=lambda number: [tie_noise(self.plan, Purpose.PRUNE_TRAINED, layer, number) for layer in layers],
-            draw=lambda number: initial_parameters(self.plan, number),
+            draw=partial(draw_parameters, self.plan),
         )

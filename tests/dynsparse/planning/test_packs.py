@@ -304,7 +304,8 @@ STATES = pytest.mark.parametrize(
     "values",
     [
         {"model": "SNFS", "kwinners": True, "batch_norm": True, "val_fraction": 0.2},
-        {"model": "SET", "optim_alg": "Adam", "learning_rate": 0.005, "pruning_es": True, "pruning_es_window_size": 2},
+        {"model": "SET", "optim_alg": "Adam", "learning_rate": 0.005, "pruning_es": True, "pruning_es_window_size": 2,
+         "pruning_es_threshold": 0.0},
         {"model": "SET", "engine": "sparse", "dropout": 0.0, "kwinners": True},
         {"model": "Dense", "network": "MLP", "study": "sweep", "sparsities": [0.5, 0.9], "prune_kinds": ["weight"],
          "epochs": 4, "retrain_epochs": 1},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
@@ -242,12 +241,3 @@ def test_legacy_draws_each_weight_by_itself_and_keeps_the_number_that_came() -> 
         # 200 draws of a binomial number: their sum is one, and their variance n * 0.1 * 0.9.
         assert stats.binomtest(int(drawn.sum()), 200 * n, 0.1).pvalue > 0.001
         assert 0.7 < drawn.double().var() / (n * 0.1 * 0.9) < 1.4
-
-
-def test_weights_and_biases_start_uniform_within_one_over_the_root_of_the_inputs() -> None:
-    engine = TorchEngine(planned(model="Dense", hidden_sizes=[100, 50]))
-    for weight, bias, (_, n_in) in zip(engine.weights, engine.biases, engine.shapes, strict=True):
-        bound = 1 / math.sqrt(n_in)
-        for values in (weight, bias):
-            assert values.abs().max() <= bound
-            assert stats.kstest(values.flatten().numpy(), stats.uniform(-bound, 2 * bound).cdf).pvalue > 0.001

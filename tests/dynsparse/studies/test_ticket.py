@@ -196,10 +196,13 @@ def test_reinitialised_weights_are_new_ones_in_every_round(engine: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(rounds[0].weights, original.weights, strict=True))
     for network in rounds:
         for weight, bias, mask in zip(*network, strict=True):
-            bound = weight.shape[1] ** -0.5
-            assert weight.abs().max() <= bound and bias.abs().max() <= bound
-            assert weight[mask].abs().mean() == pytest.approx(bound / 2, rel=0.35)
+            assert bias.abs().max() <= weight.shape[1] ** -0.5
             assert not weight[~mask].any()
+            # U(-1, 1) times the square root of 3 gain^2 / n for the n active inputs of the new mask.
+            gain = 1.0 if weight is network.weights[0] else 2**0.5
+            relative = (weight / (gain * (3 / mask.sum(1, keepdim=True).clamp(min=1)).sqrt()))[mask]
+            assert relative.abs().max() <= 1 + 1e-6
+            assert relative.square().mean() == pytest.approx(1 / 3, rel=0.35)
 
 
 @ENGINES
