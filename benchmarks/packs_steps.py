@@ -41,7 +41,8 @@ def step_milliseconds(engine: PackedEngine, n_steps: int, repeats: int) -> float
     held = engine.prepare([dataset.train], dataset.train_y[None])
     n_there = len(dataset.train_y) // BATCH
     order = epoch_order(len(dataset.train_y), 0, 1)[None, : min(n_steps, n_there) * BATCH].to(device)
-    taken = milliseconds(lambda: engine.train_epoch(held, order, epoch=1), device, repeats)
+    rates = engine.plan.learning_rates(0, min(n_steps, n_there), n_there)
+    taken = milliseconds(lambda: engine.train_epoch(held, order, epoch=1, rates=rates), device, repeats)
     return taken / min(n_steps, n_there)
 
 
@@ -99,6 +100,7 @@ def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str
     images, index = dataset.train_x.to(device), epoch_order(len(dataset.train_y), 0, 1)[None, :BATCH].to(device)
     labels = expand_to_trials(dataset.train_y.to(device)[index], width)
     steps = torch.ones((), dtype=torch.float64, device=device)
+    rate = want.learning_rates(0, 1, 1)[0].float().to(device)
 
     def non_winners(layer: int, sums: torch.Tensor) -> torch.Tensor:
         boosted = sums * torch.exp(-boost[:, None] * duty[layer])[:, None]
@@ -130,7 +132,7 @@ def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str
 
     def update() -> None:
         for each in rows:
-            each.step_(steps)
+            each.step_(steps, rate)
 
     return {
         "images": lambda: images[index],

@@ -242,10 +242,35 @@ class Config:
     pruning_es_window_size: int = key(6, "mask updates over which survival is averaged", Whole(1))
     pruning_es_threshold: float = key(0.02, "survival below it is low", FRACTION)
 
-    # The optimiser
-    optim_alg: str = key("SGD", "optimiser", Choice("dynsparse.nn.optimizers:OPTIMIZERS"))
+    # The optimizer
+    optim_alg: str = key("SGD", "optimizer", Choice("dynsparse.nn.optimizers:OPTIMIZERS"))
     batch_size: int = key(128, "examples per step", Whole(1))
     learning_rate: float = key(0.1, "step size of the optimizer", Number(0), per_trial=True)
+    lr_schedule: str = key(
+        "constant",
+        "how the learning rate changes: multistep falls at lr_milestones, cosine and linear fall to lr_final",
+        Choice("dynsparse.nn.lr_schedules:LR_SCHEDULES"),
+        per_trial=True,
+        later=True,
+    )
+    lr_milestones: tuple[int, ...] = key(
+        (),
+        "multistep: epochs after which the learning rate is multiplied by lr_gamma",
+        Sizes(),
+        per_trial=True,
+        later=True,
+    )
+    lr_gamma: float = key(0.1, "multistep: factor of the learning rate", Number(0, 1), per_trial=True, later=True)
+    lr_final: float = key(
+        0.0,
+        "cosine, linear: learning rate at the end, as a share of learning_rate",
+        FRACTION,
+        per_trial=True,
+        later=True,
+    )
+    warmup_epochs: float = key(
+        0.0, "epochs over which the learning rate rises from 0 to its full value", Number(0), per_trial=True, later=True
+    )
     momentum: float = key(0.9, "momentum of SGD", Number(0, 1, high_open=True), per_trial=True)
     weight_decay: float = key(1e-4, "L2 penalty on weights and biases", Number(0), per_trial=True)
 

@@ -65,13 +65,14 @@ class Engine(Protocol):
             labels: (parts, examples).
         """
 
-    def train_epoch(self, data: EngineData, order: Tensor, *, epoch: int) -> Sums:
+    def train_epoch(self, data: EngineData, order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
         """Train for one pass over the examples, with one optimizer step per batch.
 
         Args:
             data: From `prepare`, with a single part.
             order: (trials or 1, examples), the order of the examples; one row is shared by all trials.
             epoch: Counted from 1.
+            rates: (batches, trials), the learning rate of each optimizer step; float64.
         """
 
     def evaluate(self, x: Any, y: Tensor) -> Sums:

@@ -127,22 +127,26 @@ class TorchEngine:
         x = torch.stack([part.normalised for part in parts]) if len(parts) > 1 else parts[0].normalised[None]
         return x.to(self.plan.device), labels.to(self.plan.device)
 
-    def train_epoch(self, data: tuple[Tensor, Tensor], order: Tensor, *, epoch: int) -> Sums:
+    def train_epoch(self, data: tuple[Tensor, Tensor], order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
         """Train for one pass over the examples, with one optimizer step per batch.
 
-        Shapes: order (trials or 1, examples); `data` has one part.
+        Shapes: order (trials or 1, examples); rates (batches, trials); `data` has one part.
         """
         (x,), (y,) = data
         batches = order.to(self.plan.device).split(self.plan.batch_size, dim=1)
         with matmul_precision(self.plan.precision):
-            sums = [self.train_batch(x[index], y[index], epoch=epoch) for index in batches]
+            sums = [
+                self.train_batch(x[index], y[index], epoch=epoch, rate=rate)
+                for index, rate in zip(batches, rates, strict=True)
+            ]
         # Sum along the last dimension: along the first, the order of additions would depend on the number of trials.
         return Sums(*(torch.stack(each, dim=1).sum(1) for each in zip(*sums, strict=True)))
 
-    def train_batch(self, x: Tensor, y: Tensor, *, epoch: int) -> Sums:
+    def train_batch(self, x: Tensor, y: Tensor, *, epoch: int, rate: Tensor) -> Sums:
         """Do one optimizer step on one batch.
 
-        Shapes: x (trials or 1, batch, inputs), y (trials or 1, batch); a first dimension of 1 is shared by all trials.
+        Shapes: x (trials or 1, batch, inputs), y (trials or 1, batch); a first dimension of 1 is shared by all trials;
+        rate (trials,), the learning rates.
         """
         n_trials = len(self.plan.seeds)
         x, y = x.expand(n_trials, -1, -1), y.expand(n_trials, -1)
@@ -159,7 +163,7 @@ class TorchEngine:
             parameter.requires_grad_(False)
         self._count_coactivations(activations)
         self._keep_gradients(gradients)
-        self._step(parameters, gradients)
+        self._step(parameters, gradients, rate.to(self.weights[0]))
         return Sums(losses.detach().double().sum(1), (logits.detach().argmax(-1) == y).sum(1))
 
     def _count_coactivations(self, activations: list[Tensor]) -> None:
@@ -178,13 +182,13 @@ class TorchEngine:
             for mean, gradient in zip(self.gradient_momentum, gradients, strict=False):
                 mean.mul_(smoothing).add_(gradient * (1 - smoothing))
 
-    def _step(self, parameters: list[Tensor], gradients: tuple[Tensor, ...]) -> None:
+    def _step(self, parameters: list[Tensor], gradients: tuple[Tensor, ...], rate: Tensor) -> None:
         masked = not self.plan.method.moves_inactive
         for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
             active = self._active[i] if i < len(self._active) else None
             if active is not None and masked:
                 gradient = gradient * active
-            self.plan.optimizer.step_(parameter, gradient, self.optimizer[i], self.n_steps)
+            self.plan.optimizer.step_(parameter, gradient, self.optimizer[i], self.n_steps, rate)
             if active is not None and not masked:
                 parameter.mul_(active)
 

@@ -18,18 +18,20 @@ class Optimizer:
     """An optimizer: `init(parameter)` returns its state, and `step_` updates a parameter and its state in place.
 
     A weight of zero whose state is zero stays zero as long as its gradient is zero. Sparse training therefore only has
-    to mask the gradient. In `step_(parameter, gradient, state, t)`, t counts steps from 1. It is a float64 tensor if
-    the step is recorded as a CUDA graph, so that replays see it change.
+    to mask the gradient. In `step_(parameter, gradient, state, t, rate)`, t counts steps from 1. It is a float64
+    tensor if the step is recorded as a CUDA graph, so that replays see it change. The rate is the learning rate of the
+    step, float32.
 
     Engines that implement the step themselves read `name` and `values`.
 
-    Shapes: parameter, gradient and each entry of the state are (trials, ...); each of `values` is () or (trials,).
+    Shapes: parameter, gradient and each entry of the state are (trials, ...); the rate and each of `values` are ()
+    or (trials,).
     """
 
     name: str
     values: Mapping[str, Tensor]
     init: Callable[[Tensor], State]
-    step_: Callable[[Tensor, Tensor, State, int | Tensor], None]
+    step_: Callable[[Tensor, Tensor, State, int | Tensor, Tensor], None]
 
 
 def per_trial(value: float | Tensor) -> Tensor:
@@ -44,14 +46,14 @@ def along(value: Tensor, parameter: Tensor) -> Tensor:
 
 def sgd(config: OptimizerSettings) -> Optimizer:
     """Build SGD with momentum as `torch.optim.SGD`: v = momentum v + g + decay w; w -= rate v."""
-    rate, momentum, decay = map(per_trial, (config.learning_rate, config.momentum, config.weight_decay))
+    momentum, decay = map(per_trial, (config.momentum, config.weight_decay))
 
-    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor) -> None:
+    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor, rate: Tensor) -> None:
         velocity = state["velocity"].mul_(along(momentum, parameter)).add_(gradient)
         velocity.addcmul_(parameter, along(decay, parameter))
         parameter.addcmul_(velocity, along(rate, parameter), value=-1)
 
-    values = {"rate": rate, "momentum": momentum, "decay": decay}
+    values = {"momentum": momentum, "decay": decay}
     return Optimizer("SGD", values, lambda parameter: {"velocity": torch.zeros_like(parameter)}, step_)
 
 
@@ -60,9 +62,9 @@ def adam(config: OptimizerSettings) -> Optimizer:
 
     Reference: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2014, https://arxiv.org/abs/1412.6980
     """
-    rate, decay = map(per_trial, (config.learning_rate, config.weight_decay))
+    decay = per_trial(config.weight_decay)
 
-    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor) -> None:
+    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor, rate: Tensor) -> None:
         gradient = gradient.addcmul(parameter, along(decay, parameter))
         mean = state["mean"].lerp_(gradient, 0.1)
         square = state["square"].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
@@ -72,7 +74,7 @@ def adam(config: OptimizerSettings) -> Optimizer:
     def init(parameter: Tensor) -> State:
         return {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
 
-    return Optimizer("Adam", {"rate": rate, "decay": decay}, init, step_)
+    return Optimizer("Adam", {"decay": decay}, init, step_)
 
 
 OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {"SGD": sgd, "Adam": adam}

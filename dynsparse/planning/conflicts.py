@@ -26,6 +26,7 @@ def conflicts(config: Config) -> list[str]:
         *problems,
         *_k_winners(config, network),
         *_masks(config, network, method),
+        *_learning_rate(config),
         *_study(config, network, method, study),
     ]
 
@@ -68,6 +69,19 @@ def _masks(config: Config, network: Network, method: Method) -> Iterator[str]:
             if round(density * n_out * n_in) < 1:
                 shape = f"{n_out} x {n_in}"
                 yield f"A density of {density:.3g} leaves no active weight in a layer of {shape}. Raise on_perc."
+
+
+def _learning_rate(config: Config) -> Iterator[str]:
+    if config.lr_schedule == "multistep" and not config.lr_milestones:
+        yield (
+            "lr_milestones must name at least one epoch with lr_schedule='multistep', got (). Set lr_milestones, such "
+            "as [30, 60], or lr_schedule='constant'."
+        )
+    if config.warmup_epochs > config.epochs:
+        yield (
+            f"warmup_epochs must be at most epochs={config.epochs}, got {config.warmup_epochs:g}. Lower warmup_epochs "
+            "or raise epochs."
+        )
 
 
 def _study(config: Config, network: Network, method: Method, study: Study) -> Iterator[str]:

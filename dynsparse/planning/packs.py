@@ -48,8 +48,27 @@ class PackConfig:
             self.keys_read.add(name)
         if name not in PER_TRIAL or values[0] is None:
             return values[0]
+        return self._stack(values)
+
+    def trials(self) -> list[Trial]:
+        """Return the trials of the pack, for what is built for each of them. What they read counts as read here."""
+        return [Trial(config, self.keys_read) for config in self._configs]
+
+    def _stack(self, values: list[Any]) -> Tensor:
         dtypes = {float: torch.float64, int: torch.int64, bool: torch.bool}
         return torch.tensor(values, dtype=dtypes[type(values[0])], device=self._device)
+
+
+class Trial:
+    """The config of one trial of a pack, which records the keys that have been read."""
+
+    def __init__(self, config: Config, keys_read: set[str]) -> None:
+        self._config = config
+        self._keys_read = keys_read
+
+    def __getattr__(self, name: str) -> Any:
+        self._keys_read.add(name)
+        return getattr(self._config, name)
 
 
 def _check_one_pack(configs: Sequence[Config]) -> None:

@@ -10,6 +10,7 @@ import torch
 from dynsparse.config import Config
 from dynsparse.methods import METHODS, Method
 from dynsparse.nn.init import WEIGHT_INITS, WeightInit
+from dynsparse.nn.lr_schedules import LearningRates, learning_rates, learning_rates_of_pack
 from dynsparse.nn.mlp import NETWORKS, Network
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
@@ -60,6 +61,7 @@ class Plan:
     weight_init: WeightInit
     method: Method
     optimizer: Optimizer
+    learning_rates: LearningRates
     sparse_type: str
     densities: list[list[float]]  # per trial and layer
     updates: Updates | None  # None: the masks stay as they are
@@ -121,6 +123,7 @@ def _plan(config: PackConfig) -> Plan:
         weight_init=WEIGHT_INITS[config.weight_init],
         method=method,
         optimizer=OPTIMIZERS[config.optim_alg](config),
+        learning_rates=learning_rates_of_pack([learning_rates(trial) for trial in config.trials()]),
         sparse_type=method.sparse_type or (config.sparse_type if is_sparse and not method.surplus else "exact"),
         densities=densities,
         updates=updates,

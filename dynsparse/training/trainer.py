@@ -88,7 +88,8 @@ class Trainer:
         The Trainer cannot be used for training afterwards.
         """
         batch = self.splits.unshuffled()[:, : self.plan.batch_size]
-        self.engine.train_epoch(self.splits.train, batch, epoch=1)
+        rates = self.plan.learning_rates(0, 1, self.splits.n_batches)
+        self.engine.train_epoch(self.splits.train, batch, epoch=1, rates=rates)
         for split in (self.splits.test, self.splits.val, self.splits.noise):
             if split is not None:
                 self.engine.evaluate(*split)
@@ -170,15 +171,18 @@ class Trainer:
 
     def _train_epoch(self) -> Sums:
         """Train on all training examples once, in the order given by seed and epoch."""
-        order, rewind_step = self.splits.order(self.epoch), self.plan.study.rewind_step
-        if rewind_step is None or rewind_step // self.splits.n_batches != self.epoch - 1:
-            return self.engine.train_epoch(self.splits.train, order, epoch=self.epoch)
+        order, n_batches = self.splits.order(self.epoch), self.splits.n_batches
+        rewind_step = self.plan.study.rewind_step
+        rates = self.plan.learning_rates((self.epoch - 1) * n_batches, n_batches, n_batches)
+        train = partial(self.engine.train_epoch, self.splits.train, epoch=self.epoch)
+        if rewind_step is None or rewind_step // n_batches != self.epoch - 1:
+            return train(order, rates=rates)
         # The epoch is split between two batches, to keep the network in between. The numbers do not change.
-        n_before = rewind_step % self.splits.n_batches * self.plan.batch_size
-        parts = [order[:, :n_before]] if n_before else []
-        sums = [self.engine.train_epoch(self.splits.train, part, epoch=self.epoch) for part in parts]
+        n_steps = rewind_step % n_batches
+        n_examples = n_steps * self.plan.batch_size
+        sums = [train(order[:, :n_examples], rates=rates[:n_steps])] if n_steps else []
         self._kept["early"] = self._network()
-        sums.append(self.engine.train_epoch(self.splits.train, order[:, n_before:], epoch=self.epoch))
+        sums.append(train(order[:, n_examples:], rates=rates[n_steps:]))
         return Sums(*(torch.stack(each).sum(0) for each in zip(*sums, strict=True)))
 
     def _evaluate(self) -> dict[str, Tensor]:

@@ -6,13 +6,15 @@ It shares no code with the engines: the mask is a factor in the forward pass, th
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim import lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 from dynsparse.config import Config
 from dynsparse.data import epoch_order, load_dataset
@@ -33,6 +35,7 @@ class Plain:
         options = {"momentum": config.momentum} if config.optim_alg == "SGD" else {}
         parameters = [*self.weights, *self.biases]
         self._optimizer = kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, **options)
+        self._scheduler = plain_scheduler(self._optimizer, config, -(-len(self.data.train_y) // config.batch_size))
 
     def logits(self, x: Tensor) -> Tensor:
         return plain_logits(x, [w * m for w, m in zip(self.weights, self.masks, strict=True)], self.biases)
@@ -48,6 +51,7 @@ class Plain:
                 self._optimizer.zero_grad()
                 F.cross_entropy(self.logits(self.data.train_x[batch]), self.data.train_y[batch]).backward()
                 self._optimizer.step()
+                self._scheduler.step()
 
     def accuracy(self) -> float:
         return plain_test(self.data.test_x, self.data.test_y, *self.parameters[:2])[1]
@@ -56,6 +60,23 @@ class Plain:
     def parameters(self) -> Parameters:
         weights = [(w * m).detach() for w, m in zip(self.weights, self.masks, strict=True)]
         return Parameters(weights, [b.detach() for b in self.biases], self.masks)
+
+
+def plain_scheduler(optimizer: torch.optim.Optimizer, config: Config, n_batches: int) -> LRScheduler:
+    """Torch's scheduler of a config, for a call of `step` after each batch."""
+    n_warmup, n_steps = round(config.warmup_epochs * n_batches), config.epochs * n_batches
+    after_warmup = [epoch * n_batches - n_warmup for epoch in config.lr_milestones]
+    final = config.lr_final
+    main: dict[str, Callable[[], LRScheduler]] = {
+        "constant": lambda: lr_scheduler.ConstantLR(optimizer, factor=1.0),
+        "multistep": lambda: lr_scheduler.MultiStepLR(optimizer, after_warmup, config.lr_gamma),
+        "cosine": lambda: lr_scheduler.CosineAnnealingLR(optimizer, n_steps - n_warmup, final * config.learning_rate),
+        "linear": lambda: lr_scheduler.LinearLR(optimizer, 1.0, final, n_steps - n_warmup),
+    }
+    if n_warmup == 0:
+        return main[config.lr_schedule]()
+    rise = lr_scheduler.LinearLR(optimizer, 1 / n_warmup, 1.0, max(n_warmup - 1, 1))
+    return lr_scheduler.SequentialLR(optimizer, [rise, main[config.lr_schedule]()], [n_warmup])
 
 
 def plain_logits(x: Tensor, weights: Layers, biases: Layers) -> Tensor:

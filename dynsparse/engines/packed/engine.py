@@ -123,6 +123,7 @@ class PackedEngine:
         # On the device, so that a recorded step counts too.
         self._n_steps = torch.zeros((), dtype=torch.float64, device=device)
         self._n_seen = torch.zeros((), dtype=torch.int64, device=device)
+        self._rate = torch.zeros(n_trials, device=device)  # the learning rates of the step
         self._loss = torch.zeros(n_trials, dtype=torch.float64, device=device)
         self._correct = torch.zeros(n_trials, dtype=torch.int64, device=device)
 
@@ -156,10 +157,10 @@ class PackedEngine:
         x = torch.stack([part.normalised for part in parts]) if len(parts) > 1 else parts[0].normalised[None]
         return x.to(self._device), labels.to(self._device)
 
-    def train_epoch(self, data: tuple[Tensor, Tensor], order: Tensor, *, epoch: int) -> Sums:
+    def train_epoch(self, data: tuple[Tensor, Tensor], order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
         """Train for one pass over the examples, with one optimizer step per batch.
 
-        Shapes: order (trials or 1, examples); `data` has one part.
+        Shapes: order (trials or 1, examples); rates (batches, trials); `data` has one part.
         """
         (x,), (y,) = data
         if self._recorded_data is not data[0]:
@@ -167,7 +168,9 @@ class PackedEngine:
         step = partial(self._train_batch, x, y)
         group_order = order[self._firsts] if len(order) > 1 else order
         with matmul_precision(self.plan.precision):
-            for index in group_order.to(self._device).split(self.plan.batch_size, dim=1):
+            batches = group_order.to(self._device).split(self.plan.batch_size, dim=1)
+            for index, rate in zip(batches, rates.to(self._rate), strict=True):
+                self._rate.copy_(rate)
                 self._run(step, index)
         sums = Sums(self._loss.clone(), self._correct.clone())
         self._loss.zero_()
@@ -188,7 +191,7 @@ class PackedEngine:
         for mean, gradient in zip(self._gradient_momentum, self._gradients, strict=False):
             mean.mul_(self._smoothing).add_(gradient * (1 - self._smoothing))
         for flat in self._flat:
-            flat.step_(self._n_steps)
+            flat.step_(self._n_steps, self._rate)
 
     def _inactive_units(self, *, training: bool) -> InactiveUnits:
         return partial(self._non_winners, self._winners[training]) if self._kwinners else relu_inactive

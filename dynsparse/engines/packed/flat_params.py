@@ -48,6 +48,9 @@ class FlatParameters:
         pairs = zip(parts, self._shapes, strict=True)
         return [part[:, : math.prod(shape)].view(-1, *shape) for part, shape in pairs]
 
-    def step_(self, t: Tensor) -> None:
-        """Do the t-th optimizer step (t counts from 1, shape ()). Inactive weights stay at zero."""
-        self._optimizer.step_(self.values, self.gradient * self.active, self.state, t)
+    def step_(self, t: Tensor, rate: Tensor) -> None:
+        """Do the t-th optimizer step. Inactive weights stay at zero.
+
+        Shapes: t (), counted from 1; rate (trials,), the learning rates.
+        """
+        self._optimizer.step_(self.values, self.gradient * self.active, self.state, t, rate)

@@ -92,10 +92,10 @@ class SparseEngine:
             parts = [replace(part, pixels=np.pad(part.pixels, [(0, 0), (0, n_missing)])) for part in parts]
         return list(parts), labels
 
-    def train_epoch(self, data: tuple[list[Images], Tensor], order: Tensor, *, epoch: int) -> Sums:
+    def train_epoch(self, data: tuple[list[Images], Tensor], order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
         """Train for one pass over the examples, with one optimizer step per batch.
 
-        Shapes: order (trials or 1, examples); `data` has one part.
+        Shapes: order (trials or 1, examples); rates (batches, trials); `data` has one part.
         """
         (images,), (labels,) = data
         classes, orders = labels.numpy(), order.numpy()
@@ -105,13 +105,14 @@ class SparseEngine:
         n_blocks = -(-n // size) * self._blocks_per_batch
         for network in self._networks:
             network.begin_epoch(n_blocks + -n_blocks % 8 if self._needs_coactivation else 0)
-        for first in range(0, n, size):
+        for first, rates_of_step in zip(range(0, n, size), rates.numpy().astype(np.float32), strict=True):
             self.n_steps += 1
             self.n_seen += min(size, n - first)
             for trial, index in enumerate(orders[:, first : first + size]):
                 kernels.load_batch(images.pixels, index, mean, scale, self._buffers.x)
-                for network in self._networks if len(orders) == 1 else [self._networks[trial]]:
-                    network.train_batch(self._buffers, classes[index], self.n_steps, self.n_seen)
+                for each in range(len(self._networks)) if len(orders) == 1 else [trial]:
+                    network, rate = self._networks[each], rates_of_step[each]
+                    network.train_batch(self._buffers, classes[index], self.n_steps, self.n_seen, rate)
                     if self._needs_gradient and first + size >= n:
                         network.compute_dense_gradient(self._buffers, len(index))
         return _as_sums([(network.loss, network.n_correct) for network in self._networks])

@@ -116,7 +116,7 @@ class SparseNetwork:
         of_weights, of_biases = np.split(self._parameter_gradient, [-self._n_units])
         self._results = BatchResults(of_weights, of_biases, self._n_active, self._activity)
 
-    def train_batch(self, buffers: Buffers, labels: Array, n_steps: int, n_seen: int) -> None:
+    def train_batch(self, buffers: Buffers, labels: Array, n_steps: int, n_seen: int, rate: np.float32) -> None:
         """Do one optimizer step on the batch whose images are in the buffers.
 
         Args:
@@ -124,27 +124,28 @@ class SparseNetwork:
             labels: (batch,), int64.
             n_steps: The number of optimizer steps, this one included.
             n_seen: The number of examples so far, this batch included.
+            rate: The learning rate of the step.
         """
         n_batch = len(labels)
         loss, n_correct = train_batch(self._arrays[True], buffers, self._results, labels, n_steps, self._n_blocks_done)
         self.loss += loss
         self.n_correct += n_correct
         self._n_blocks_done += -(-n_batch // LANES)
-        self._optimizer_step(n_steps)
+        self._optimizer_step(n_steps, rate)
         if self._duty_cycle_period is not None:
             # If the batch is longer than the period, the old duty cycle would get a negative weight.
             period = max(min(self._duty_cycle_period, n_seen), n_batch)
             per_unit = [each[self._hidden] for each in (self.duty, self._unit_boost, self._n_active)]
             update_duty_cycles(*per_unit, n_batch, period, self.boost_strength)
 
-    def _optimizer_step(self, n_steps: int) -> None:
+    def _optimizer_step(self, n_steps: int, rate: np.float32) -> None:
         """Update the parameters, and set their gradients to zero."""
         values, *state = self._parameters.values()
         if self._optimizer == "SGD":
-            sgd_step(values, self._parameter_gradient, *state, *self._hyperparameters)
+            sgd_step(values, self._parameter_gradient, *state, rate, *self._hyperparameters)
         else:
             corrections = np.float32(1 - 0.9**n_steps), np.float32(1 - 0.999**n_steps)
-            adam_step(values, self._parameter_gradient, *state, *self._hyperparameters, *corrections)
+            adam_step(values, self._parameter_gradient, *state, rate, *self._hyperparameters, *corrections)
 
     def compute_dense_gradient(self, buffers: Buffers, n_batch: int) -> None:
         """Set `gradient` to that of the batch that has been trained on. Shapes: (out, in) for each layer."""

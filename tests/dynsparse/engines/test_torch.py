@@ -48,6 +48,11 @@ def engine(**values: Any) -> TorchEngine:
     return TorchEngine(plan([Config.of({**BASE, **values})]))
 
 
+def full_rate(ours: TorchEngine) -> Tensor:
+    """Return the learning rates of the trials in the first step. Shapes: (trials,)."""
+    return ours.plan.learning_rates(0, 1, 1)[0]
+
+
 def batches() -> list[tuple[Tensor, Tensor]]:
     digits = load_dataset("digits")
     return list(zip(digits.train_x.split(BATCH), digits.train_y.split(BATCH), strict=True))[:N_BATCHES]
@@ -116,7 +121,7 @@ def test_training_is_that_of_a_plain_network_whose_weights_are_multiplied_by_mas
         for network, config in zip(plain, configs, strict=True)
     ]
     for step, (x, y) in enumerate(batches()):
-        sums = ours.train_batch(x[None], y[None], epoch=1)
+        sums = ours.train_batch(x[None], y[None], epoch=1, rate=full_rate(ours))
         for trial, (network, optimizer) in enumerate(zip(plain, optimizers, strict=True)):
             logits = network(x)
             loss = F.cross_entropy(logits, y)
@@ -161,7 +166,7 @@ def test_evaluation_in_parts_counts_every_example_once(monkeypatch: pytest.Monke
 def test_evaluation_changes_nothing_that_is_saved() -> None:
     ours = engine(kwinners=True, batch_norm=True, dropout=0.5)
     x, y = batches()[0]
-    ours.train_batch(x[None], y[None], epoch=1)
+    ours.train_batch(x[None], y[None], epoch=1, rate=full_rate(ours))
     before = copy.deepcopy(ours.state_dict())
     ours.evaluate(x[None], y[None])
     torch.testing.assert_close(ours.state_dict(), before, rtol=0, atol=0)
@@ -194,7 +199,7 @@ def test_inactive_weights_and_their_state_are_zero_after_every_step_and_update(m
     none = torch.zeros(3, dtype=torch.bool)
     for epoch in (1, 2, 3):
         for x, y in batches()[:4]:
-            ours.train_batch(x[None], y[None], epoch=epoch)
+            ours.train_batch(x[None], y[None], epoch=epoch, rate=full_rate(ours))
             assert_zero_where_inactive(ours)
         if ours.plan.updates is not None:
             ours.update_masks(UpdateContext(epoch, progress=epoch / 3, drop_scale=1.0, stopped=none))
@@ -231,7 +236,7 @@ def test_coactivation_counts_examples_one_by_one_in_tests_too_only_under_legacy(
 
     for x, y in batches()[:3]:
         count(x)
-        ours.train_batch(x[None], y[None], epoch=1)
+        ours.train_batch(x[None], y[None], epoch=1, rate=full_rate(ours))
     test_x, test_y = batches()[4]
     if rules == "legacy_2019":
         count(test_x)
@@ -257,7 +262,7 @@ def test_momentum_of_inactive_positions_integrates_the_dense_gradient_under_lega
             assert torch.equal(linear.weight, ours.weights[layer][0])
         F.cross_entropy(network(x), y).backward()
         velocity = [0.8 * v + linear.weight.grad for v, linear in zip(velocity, network[::2], strict=True)]
-        ours.train_batch(x[None], y[None], epoch=1)
+        ours.train_batch(x[None], y[None], epoch=1, rate=full_rate(ours))
     for layer, (v, mask) in enumerate(zip(velocity, ours.masks, strict=True)):
         state = ours.optimizer[layer]["velocity"]
         torch.testing.assert_close(state[0], v, rtol=1e-4, atol=1e-6)
@@ -268,7 +273,7 @@ def test_momentum_of_inactive_positions_integrates_the_dense_gradient_under_lega
     updates, _ = ours.update_masks(UpdateContext(1, progress=0.5, drop_scale=1.0, stopped=torch.tensor([False])))
     torch.testing.assert_close(ours.optimizer, before, rtol=0, atol=0)
     x, y = batches()[5]
-    ours.train_batch(x[None], y[None], epoch=2)
+    ours.train_batch(x[None], y[None], epoch=2, rate=full_rate(ours))
     for weight, update, state in zip(ours.weights, updates, ours.optimizer, strict=False):
         assert update.grown.any()
         # A new weight jumps at its first step by all the momentum that has built up.
@@ -279,7 +284,7 @@ def test_momentum_of_inactive_positions_integrates_the_dense_gradient_under_lega
 def test_a_mask_update_zeroes_the_state_of_what_it_drops_and_grows_and_no_other(optim_alg: str) -> None:
     ours = TorchEngine(plan(pack(model="SET", optim_alg=optim_alg, learning_rate=0.01)))
     for x, y in batches()[:4]:
-        ours.train_batch(x[None], y[None], epoch=1)
+        ours.train_batch(x[None], y[None], epoch=1, rate=full_rate(ours))
     before = copy.deepcopy((ours.masks, ours.weights, ours.optimizer))
     stopped = torch.tensor([False, True, False])
     updates, failed = ours.update_masks(UpdateContext(1, progress=0.1, drop_scale=1.0, stopped=stopped))

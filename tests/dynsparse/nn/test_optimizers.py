@@ -35,6 +35,11 @@ def optimizer(name: str) -> Optimizer:
     return OPTIMIZERS[name](PackConfig([Config.of({"optim_alg": name, **rates}) for rates in RATES[name]]))
 
 
+def rate(name: str) -> Tensor:
+    """Return the learning rates of the three trials."""
+    return torch.tensor([rates["learning_rate"] for rates in RATES[name]])
+
+
 def starts_and_slopes(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Where the three trials start; and a part of the gradient for each step, of very different sizes."""
     generator = torch.Generator().manual_seed(0)
@@ -60,7 +65,7 @@ def test_each_trial_of_a_stack_takes_the_steps_of_torchs(name: str, shape: tuple
         for own, rates in zip(theirs, RATES[name], strict=True)
     ]
     for t in range(N_STEPS):
-        ours.step_(parameter, gradient(parameter, slopes[t]), state, t + 1)
+        ours.step_(parameter, gradient(parameter, slopes[t]), state, t + 1, rate(name))
         for trial, (own, step) in enumerate(zip(theirs, optimizers, strict=True)):
             own.grad = gradient(own.detach(), slopes[t, trial])
             step.step()
@@ -78,8 +83,8 @@ def test_masked_positions_and_their_state_stay_exactly_zero(name: str) -> None:
     dense_state, state = ours.init(dense), ours.init(sparse)
     for t in range(N_STEPS):
         slope = slopes[t]
-        ours.step_(sparse, gradient(sparse, slope) * mask, state, t + 1)
-        ours.step_(dense, gradient(dense, slope), dense_state, t + 1)
+        ours.step_(sparse, gradient(sparse, slope) * mask, state, t + 1, rate(name))
+        ours.step_(dense, gradient(dense, slope), dense_state, t + 1, rate(name))
         for each in (sparse, *state.values()):
             assert (each[~mask] == 0).all()
     # Active positions do not notice the mask, and unmasked ones would have moved.
@@ -99,6 +104,6 @@ def test_the_state_starts_at_zero_and_has_the_shape_of_the_parameter(name: str) 
 def test_a_step_leaves_the_gradient_as_it_was(name: str) -> None:
     ours, parameter, slope = optimizer(name), torch.ones(3, 4, 5), torch.full((3, 4, 5), 0.3)
     state = ours.init(parameter)
-    ours.step_(parameter, slope, state, 1)
-    ours.step_(parameter, slope, state, 2)
+    ours.step_(parameter, slope, state, 1, rate(name))
+    ours.step_(parameter, slope, state, 2, rate(name))
     assert (slope == 0.3).all()

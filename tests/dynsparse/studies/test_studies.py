@@ -37,7 +37,8 @@ LATER: dict[str, Any] = {
     "prune_biases": False, "prune_last_layer": True, "retrain_epochs": 1, "prune_iteratively": True,
     "prune_ratio": 0.7, "prune_iter": 2, "criterion": "random", "init": "reinit", "rewind_step": 1,
     "last_layer_rate": 1.0, "pixels": "unit", "precision": "tf32",
-    "weight_init": "he_normal",
+    "weight_init": "he_normal", "lr_schedule": "cosine", "lr_milestones": [2], "lr_gamma": 0.5, "lr_final": 0.5,
+    "warmup_epochs": 1,
 }  # fmt: skip
 
 

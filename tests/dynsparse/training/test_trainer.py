@@ -199,9 +199,9 @@ def test_every_example_is_trained_on_once_an_epoch_in_another_order_each_time() 
     each, x, orders = trainer({"seed": 1}, {"seed": 2}, engine="torch"), load_dataset("blobs").train_x, []
     train_batch, batches = each.engine.train_batch, []
 
-    def watched(x: Tensor, y: Tensor, *, epoch: int) -> Any:
+    def watched(x: Tensor, y: Tensor, *, epoch: int, rate: Tensor) -> Any:
         batches.append(x)
-        return train_batch(x, y, epoch=epoch)
+        return train_batch(x, y, epoch=epoch, rate=rate)
 
     each.engine.train_batch = watched  # type: ignore[method-assign]
     for _ in range(2):

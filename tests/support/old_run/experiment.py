@@ -15,6 +15,8 @@ experiment = Experiment(
         seed=tune.grid_search([0, 1]),
         optim_alg="Adam",
         learning_rate=0.01,
+        # As all trials of version 0.1. Without it these would be other trials.
+        weight_init="dense_uniform",
     ),
     epochs=6,
 )

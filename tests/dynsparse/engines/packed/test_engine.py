@@ -159,7 +159,9 @@ def test_training_is_that_of_a_plain_network_with_autograd_and_torchs_optimizers
     ]
     train, test = ours.prepare([digits.train], digits.train_y[None]), ours.prepare([digits.test], digits.test_y[None])
     for epoch in (1, 2, 3):
-        ours.train_epoch(train, torch.stack([epoch_order(1437, c.seed, epoch) for c in configs]), epoch=epoch)
+        orders = torch.stack([epoch_order(1437, c.seed, epoch) for c in configs])
+        n_steps = -(-1437 // ours.plan.batch_size)
+        ours.train_epoch(train, orders, epoch=epoch, rates=ours.plan.learning_rates(0, n_steps, n_steps))
         sums = ours.evaluate(*test)
         for trial, network in enumerate(networks):
             network.train([epoch])
@@ -169,7 +171,11 @@ def test_training_is_that_of_a_plain_network_with_autograd_and_torchs_optimizers
 
 
 @pytest.mark.parametrize("batch_size", [16, 100, 1436, 5000])
-@pytest.mark.parametrize("values", [{"kwinners": True}, {"model": "RigL"}, {"model": "SET", **ADAM}], ids=str)
+# Adam moves all weights that one update grew by the same amount in a first step: after an epoch of one step, rounding
+# decides which of them the next update drops.
+@pytest.mark.parametrize(
+    "values", [{"kwinners": True}, {"model": "RigL"}, {"model": "SET", **ADAM, "pruning_interval": 2}], ids=str
+)
 def test_batches_of_any_length_with_a_shorter_last_one(values: dict[str, Any], batch_size: int) -> None:
     # Of 1437 examples, the last batch has 13, 37, 1 and all of them.
     common = {"epochs": 3, "val_fraction": 0.0, "on_perc": 0.2, "learning_rate": 0.05, "batch_size": batch_size}
