@@ -1,4 +1,4 @@
-"""Models, networks and studies that read a key, found by planning trials of each."""
+"""Models, networks, studies, optimizers and schedules that read a key, found by planning trials of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from dynsparse.config import Config
 from dynsparse.methods import METHODS
+from dynsparse.nn.lr_schedules import LR_SCHEDULES
 from dynsparse.nn.mlp import NETWORKS
+from dynsparse.nn.optimizers import OPTIMIZERS
 from dynsparse.planning.plan import keys_read
 from dynsparse.studies import STUDIES
 
@@ -18,18 +20,20 @@ CHOICES: dict[str, tuple[Iterable[str], Mapping[str, Any]]] = {
     "model": (METHODS, {}),
     "network": (NETWORKS, {"kwinners": True}),
     "study": (STUDIES, {"model": "SparseModel", "kwinners": False}),
+    "optim_alg": (OPTIMIZERS, {}),
+    "lr_schedule": (LR_SCHEDULES, {"lr_milestones": (1,)}),
 }
 
 
 @cache
 def keys_by_value(choice: str) -> dict[str, frozenset[str]]:
-    """Return the keys that a trial reads, for each value of `model`, `network` or `study`."""
+    """Return the keys that a trial reads, for each value of a choice in CHOICES."""
     values, others = CHOICES[choice]
     return {value: keys_read(Config(**{**others, choice: value, "pruning_es": True})) for value in values}
 
 
 def readers(key: str) -> dict[str, list[str]]:
-    """Return the values of `model`, `network` and `study` that read a key. A choice is left out if all or none read it.
+    """Return the values of each choice in CHOICES that read a key. A choice is left out if all or none read it.
 
     Example:
         >>> from dynsparse.planning.readers import readers
@@ -37,6 +41,8 @@ def readers(key: str) -> dict[str, list[str]]:
         {'model': ['DSNNMixedHeb']}
         >>> readers("percent_on")
         {'network': ['MLPHeb']}
+        >>> readers("lr_final")
+        {'lr_schedule': ['cosine', 'linear']}
         >>> readers("learning_rate")
         {}
     """

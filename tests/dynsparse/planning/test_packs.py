@@ -193,12 +193,12 @@ def test_a_fraction_that_no_trial_has_is_none() -> None:
     assert PackConfig(configs).weight_prune_perc is None
 
 
-def test_trials_may_differ_in_seed_and_density_and_rates_and_in_no_name_or_shape_and_one_flag() -> None:
+def test_trials_may_differ_in_numbers_and_learning_rate_schedules_but_not_in_methods_or_shapes() -> None:
     assert set(PACK[0]) <= PER_TRIAL
     different = {
         name for name, each in keys().items() if isinstance(each.default, bool | str | tuple) and name in PER_TRIAL
     }
-    assert different == {"hebbian_grow"}
+    assert different == {"hebbian_grow", "lr_schedule", "lr_milestones"}
     assert len({pack_key(config) for config in pack()}) == 1
 
 

@@ -28,13 +28,16 @@ OTHER = {
     "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2, "sparsities": [0.3, 0.7],
     "prune_kinds": ["unit"], "prune_scope": "global", "prune_biases": False, "prune_last_layer": True,
     "retrain_epochs": 1, "prune_iteratively": True, "prune_ratio": 0.6, "prune_iter": 3, "criterion": "random",
-    "init": "reinit", "rewind_step": 3, "last_layer_rate": 1.0, "precision": "tf32",
+    "init": "reinit", "rewind_step": 3, "last_layer_rate": 1.0, "precision": "tf32", "lr_milestones": [3],
+    "lr_gamma": 0.5, "lr_final": 0.3,
 }  # fmt: skip
 TRIALS = [
     *({"model": model} for model in METHODS),
     {"model": "DSNNMixedHeb", "rules": "legacy_2019", "on_perc": 0.5},
     {"model": "SET", "network": "MLP", "test_noise": False},
     {"model": "SNFS", "optim_alg": "Adam", "kwinners": True, "pruning_es": True},
+    {"model": "SET", "lr_schedule": "multistep", "lr_milestones": [2]},
+    {"model": "SparseModel", "lr_schedule": "cosine", "warmup_epochs": 2},
     {"model": "Dense", "study": "sweep", "epochs": 2},
     {"model": "Dense", "study": "sweep", "epochs": 2, "retrain_epochs": 2, "prune_kinds": ["weight"]},
     {"model": "Dense", "study": "ticket", "epochs": 2},

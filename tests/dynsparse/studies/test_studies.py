@@ -191,7 +191,8 @@ def test_each_trial_of_a_pack_gives_what_it_gives_alone(
 def test_what_may_differ_within_a_pack() -> None:
     usual = Config.of(BASE)
     may = {name for name in LATER if pack_key(Config.of({**BASE, name: LATER[name]})) == pack_key(usual)}
-    assert may == {"prune_ratio", "last_layer_rate"}
+    schedules = {"lr_schedule", "lr_milestones", "lr_gamma", "lr_final", "warmup_epochs"}
+    assert may == {"prune_ratio", "last_layer_rate", *schedules}
 
 
 # Keys

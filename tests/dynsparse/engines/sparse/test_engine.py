@@ -125,7 +125,11 @@ def test_fifty_mask_updates_are_those_of_the_torch_engine(values: dict[str, Any]
 
 
 @pytest.mark.parametrize("batch_size", [16, 64, 100, 128, 150, 1436, 5000])
-@pytest.mark.parametrize("values", [{"kwinners": True}, {"model": "RigL"}, {"model": "SET", **ADAM}], ids=str)
+# Adam moves all weights that one update grew by the same amount in a first step: after an epoch of one step, rounding
+# decides which of them the next update drops.
+@pytest.mark.parametrize(
+    "values", [{"kwinners": True}, {"model": "RigL"}, {"model": "SET", **ADAM, "pruning_interval": 2}], ids=str
+)
 def test_batches_of_any_length_with_a_shorter_last_one(values: dict[str, Any], batch_size: int) -> None:
     # Of 1437 examples, the last batch has 13, 29, 37, 29, 87, 1 and 1437.
     ours, theirs = both(**{**DIGITS, "epochs": 3, "batch_size": batch_size, **values})
