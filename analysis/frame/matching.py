@@ -32,16 +32,16 @@ def check_axis(df: pd.DataFrame, axis: str, metric: str) -> None:
     check_columns(df, [axis, metric, "status"])
     check_numbers(df, metric)
     if axis in (metric, "status"):
-        raise ValueError(f"axis must be a hyperparameter, got {axis!r}; {what_varies(df, metric)}")
+        raise ValueError(f"axis must be a hyperparameter, got {axis!r}. {what_varies(df, metric)}")
     values = values_of(df[axis])
     if len(values) < 2:
-        has = f"has the one value {values[0]!r}" if values else "has no value, because there is no trial"
-        raise ValueError(f"{axis} {has}: nothing to compare; {what_varies(df, metric)}")
+        has = f"only the value {values[0]!r}" if values else "no value, because there is no trial"
+        raise ValueError(f"{axis} must have several values to compare, but has {has}. {what_varies(df, metric)}")
 
 
 def what_varies(df: pd.DataFrame, metric: str) -> str:
-    """Return the part of an error message that lists the hyperparameters with several values."""
-    return f"hyperparameters that vary: {', '.join(varying(df, besides=[metric])) or 'none'}"
+    """Return the sentence of an error message that lists the hyperparameters with several values."""
+    return f"Hyperparameters that vary: {', '.join(varying(df, besides=[metric])) or 'none'}."
 
 
 def listed(names: Iterable[object]) -> str:

@@ -98,7 +98,7 @@ def as_trials(df: pd.DataFrame, hyperparameters: Sequence[str], metrics: Sequenc
     measured = _still_there(df, METRICS) if metrics is None else metrics
     for kind, names in (("hyperparameters", hyperparameters), ("metrics", measured)):
         if isinstance(names, str):
-            raise ValueError(f"{kind} must be a list of columns, got {names!r}; write [{names!r}].")
+            raise ValueError(f"{kind} must be a list of columns, got {names!r}. Write [{names!r}].")
     check_columns(df, [*hyperparameters, *measured])
     both = sorted(set(hyperparameters) & set(measured))
     if both:

@@ -1,4 +1,4 @@
-"""Error messages for unknown names, with near matches."""
+"""The error message for an unknown name: near matches and available names."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -8,8 +8,14 @@ SHOWN = 20
 
 
 def unknown(kind: str, name: object, choices: Sequence[str]) -> str:
-    """Return the message for an unknown name, as in `no column 'on_prec'; choose from ... (on_perc?)`."""
+    """Return the error message for an unknown name.
+
+    Example:
+        >>> from analysis.frame.suggest import unknown
+        >>> unknown("column", "on_prec", ["model", "on_perc"])
+        "Unknown column 'on_prec'. Did you mean 'on_perc'? Available: model, on_perc."
+    """
     near = get_close_matches(str(name), choices, n=3)
-    hint = f" ({', '.join(near)}?)" if near else ""
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     shown = ", ".join(choices[:SHOWN]) + (f", ... ({len(choices) - SHOWN} more)" if len(choices) > SHOWN else "")
-    return f"no {kind} {name!r}; choose from {shown or 'nothing'}{hint}"
+    return f"Unknown {kind} {name!r}.{hint} Available: {shown or 'none'}."

@@ -193,10 +193,10 @@ def issues(df: pd.DataFrame) -> pd.DataFrame:
 def _read_all(paths: Iterable[PathName]) -> tuple[Contents, list[str]]:
     """Return the contents of all experiments together, and for each trial the path of its experiment."""
     if isinstance(paths, (str, os.PathLike)):
-        raise ValueError(f"paths is a list of folders, got {paths!r}; load takes a single one")
+        raise ValueError(f"paths must be a list of folders, got {paths!r}. Use load for a single folder.")
     names = [os.fspath(path) for path in paths]
     if not names:
-        raise ValueError("paths is empty; give at least one experiment folder")
+        raise ValueError("paths must hold at least one experiment folder, got none.")
     parts = [read_experiment(name) for name in names]
     contents = Contents(
         [trial for part in parts for trial in part.trials],
@@ -237,11 +237,11 @@ def _chosen_metrics(history: History, metrics: Sequence[str] | None, is_default:
     if metrics is None:
         return [name for name in choices if is_default(name)]
     if isinstance(metrics, str):
-        raise ValueError(f"metrics is a list of names, got {metrics!r}; write [{metrics!r}]")
+        raise ValueError(f"metrics must be a list of names, got {metrics!r}. Write [{metrics!r}].")
     # If every row is lost there is nothing to choose from, and that is not the caller's mistake.
     wrong = [name for name in metrics if choices and name not in choices]
     if wrong:
-        raise ValueError("; ".join(unknown("metric", name, choices) for name in wrong))
+        raise ValueError(" ".join(unknown("metric", name, choices) for name in wrong))
     return list(dict.fromkeys(metrics))
 
 

@@ -40,12 +40,12 @@ def fetched(uri: str, of_experiment: Sequence[str], of_trial: Sequence[str]) -> 
     found = filesystem.get_file_info(fs.FileSelector(inside, recursive=True, allow_not_found=True))
     names = [info.path.removeprefix(inside).lstrip("/") for info in found if info.type == fs.FileType.File]
     if not names:
-        raise FileNotFoundError(f"no folder {uri}, or nothing in it")
+        raise FileNotFoundError(f"The folder {uri} does not exist or is empty.")
     patterns = [*of_experiment, *(f"*/{pattern}" for pattern in of_trial)]
     # Not deeper than a trial's own folder: a star also matches "/".
     wanted = [name for name in names if any(fnmatch(name, p) and name.count("/") == p.count("/") for p in patterns)]
     if not any("/" in name for name in wanted):
-        raise ValueError(f"{uri} holds no trial; load the folder of an experiment, in which each trial has a folder")
+        raise ValueError(f"{uri} has no trial. Load the folder of an experiment, in which each trial has a folder.")
 
     with tempfile.TemporaryDirectory() as folder:
 

@@ -120,19 +120,19 @@ def _size_and_time(entry: os.DirEntry[str] | Path) -> list[int]:
 
 def _no_folder(path: Path) -> Exception:
     if path.exists():
-        return ValueError(f"{path} is a file; load the folder of the experiment, such as {path.parent}")
+        return ValueError(f"{path} is a file. Load the folder of the experiment, such as {path.parent}")
     inside = sorted(entry.name for entry in path.parent.iterdir() if entry.is_dir()) if path.parent.is_dir() else []
-    hint = f"; {path.parent} holds {_first(inside)}" if inside else f"; {path.parent} holds no folder either"
-    return FileNotFoundError(f"no folder {path}{hint}")
+    found = _first(inside) if inside else "no folder either."
+    return FileNotFoundError(f"The folder {path} does not exist. {path.parent} has {found}")
 
 
 def _no_experiment(path: Path) -> ValueError:
     if stamp(path).keys() & set(TRIAL_FILES):
-        return ValueError(f"{path} is the folder of a single trial; load its experiment: {path.parent}")
+        return ValueError(f"{path} is the folder of a single trial. Load its experiment: {path.parent}")
     experiments = [str(entry) for entry in sorted(path.iterdir()) if entry.is_dir() and _holds_trials(entry)]
     if experiments:
-        return ValueError(f"{path} is no experiment but holds some; load one of them: {_first(experiments)}")
-    return ValueError(f"{path} holds no trial: no folder in it has any of {', '.join(TRIAL_FILES)}")
+        return ValueError(f"{path} is not an experiment, but has some in it. Load one of them: {_first(experiments)}")
+    return ValueError(f"{path} has no trial: no folder in it has any of {', '.join(TRIAL_FILES)}.")
 
 
 def _holds_trials(folder: Path) -> bool:

@@ -199,11 +199,13 @@ def ticket_correlations(tickets: pd.DataFrame, up_to: float | None = None, metri
     for limit in [1.0] if up_to is None else [1.0, up_to]:
         chosen = tickets[tickets["prune_ratio"] <= limit]
         if chosen.empty:
-            raise ValueError(f"up_to={limit} leaves no trial; the lowest prune_ratio is {tickets['prune_ratio'].min()}")
+            raise ValueError(
+                f"up_to must be at least {tickets['prune_ratio'].min()}, the lowest prune_ratio, got {limit}."
+            )
         for (criterion, init), part in chosen.groupby(ALGORITHM):
             axes = [name for name in AXES if name in varying(part)]
             if not axes:
-                raise ValueError(f"neither prune_ratio nor prune_iter varies for {criterion}, {init} up to {limit}")
+                raise ValueError(f"Neither prune_ratio nor prune_iter varies for {criterion}, {init} up to {limit}.")
             table = correlation(part, metric, axes)
             shares = importance(part, metric).set_index("parameter")["importance"]
             of_part: dict[str, Any] = {"criterion": criterion, "init": init, "up_to": limit}
@@ -297,7 +299,7 @@ def matching_rounds(rounds: pd.DataFrame, metric: str = "val_acc_max", margin: f
         5     2    reinit  0.920               0            0.000        False
     """
     if not margin >= 0:
-        raise ValueError(f"margin must be at least 0, got {margin}; it is what a ticket may be worse")
+        raise ValueError(f"margin must be at least 0, got {margin}.")
     check_columns(rounds, ["round", "pruned", *TRIAL])
     check_numbers(rounds, metric)
     level = dense(rounds, metric)

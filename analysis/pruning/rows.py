@@ -22,14 +22,16 @@ def of_study(history: pd.DataFrame, study: str, columns: Sequence[str]) -> pd.Da
     """
     check_columns(history, [*TRIAL, "epoch", "study"])
     if not has_schema(history):
-        raise ValueError("it is not known which columns were measured: take the history as load_history gives it")
+        raise ValueError(
+            "The history has lost its schema: its metrics are unknown. Pass it as load_history returns it."
+        )
     rows = history[history["study"] == study].reset_index(drop=True)
     if rows.empty:
         found = sorted(map(str, history["study"].unique()))
-        raise ValueError(f"no trial has study={study!r}; the studies of this history: {', '.join(found) or 'none'}")
+        raise ValueError(f"No trial has study={study!r}. Studies in this history: {', '.join(found) or 'none'}.")
     missing = [name for name in columns if name not in rows]
     if missing:
-        raise ValueError(f"no row has {', '.join(missing)} yet: no trial with study={study!r} has come so far")
+        raise ValueError(f"No trial with study={study!r} has logged {', '.join(missing)} yet. Load it again later.")
     return rows
 
 

@@ -62,7 +62,7 @@ def sweeps(history: pd.DataFrame, retrained: int | None = None) -> pd.DataFrame:
     rows = of_study(history, "sweep", [*AXES, "retrained"])
     most = int(rows["retrain_epochs"].max())
     if retrained is not None and not 0 <= retrained <= most:
-        raise ValueError(f"retrained must be from 0 to {most}, the epochs that trials retrain for, got {retrained}")
+        raise ValueError(f"retrained must be from 0 to {most}, the epochs that trials retrain for, got {retrained}.")
     names = settings(rows)
     wanted = rows["retrain_epochs"] if retrained is None else retrained
     is_pruned = rows["pruning"].notna()
@@ -156,7 +156,7 @@ def sparsity_at_fall(sweeps: pd.DataFrame, points: float = 0.01, metric: str = "
         3     1    unit    0.975             0.076       False
     """
     if not points > 0:
-        raise ValueError(f"points must be above 0, got {points}; 0.01 is one point of accuracy")
+        raise ValueError(f"points must be above 0, such as 0.01 for one point of accuracy, got {points}.")
     check_columns(sweeps, [*AXES, *TRIAL, "status", metric, f"{metric}_trained"])
     check_numbers(sweeps, metric)
     found = []

@@ -63,7 +63,9 @@ def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] | None
     kinds = values_of(sweeps["pruning"])
     if len(kinds) < 2:
         raise ValueError(
-            f"pruning has the one value {kinds[0]!r}: nothing to compare" if kinds else "there is no trial"
+            f"pruning must have two values to compare, but has only {kinds[0]!r}."
+            if kinds
+            else "There is no trial to compare."
         )
     rows = []
     for values, group in used.groupby(keys, dropna=False, sort=False):

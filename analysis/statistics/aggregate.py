@@ -187,10 +187,10 @@ def key_names(df: pd.DataFrame, by: str | Sequence[str], taken: Sequence[str]) -
     names = [by] if isinstance(by, str) else list(by)
     check_columns(df, names)
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"group keys must be at least one column, each named once, got {names}")
+        raise ValueError(f"Group keys must be at least one column, each named once, got {names}.")
     clash = [name for name in names if name in taken]
     if clash:
-        raise ValueError(f"group keys {clash} are called like columns of the result; rename them first")
+        raise ValueError(f"Group keys {clash} have the names of columns of the result. Rename them first.")
     return names
 
 

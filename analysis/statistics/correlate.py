@@ -60,7 +60,7 @@ def correlation(
     from scipy.stats import pearsonr, spearmanr
 
     if isinstance(axes, str):
-        raise ValueError(f"axes is a list of names, got {axes!r}; write [{axes!r}]")
+        raise ValueError(f"axes must be a list of names, got {axes!r}. Write [{axes!r}].")
     df, metric = with_series(df, metric), column_name(metric)
     used = df[has_value(df, metric)]
     if where is not None:
@@ -82,14 +82,14 @@ def _axes(used: pd.DataFrame, metric: str, axes: Sequence[str] | None) -> list[s
     if axes is None:
         names = [name for name in varying(used, besides=[metric, "seed"]) if _is_numeric(used[name])]
         if not names:
-            raise ValueError(f"no axis of numbers varies among the {len(used)} trials; {what_varies(used, metric)}")
+            raise ValueError(f"No numeric axis varies among the {len(used)} trials. {what_varies(used, metric)}")
         return names
     check_columns(used, axes)
     for name in axes:
         if not _is_numeric(used[name]):
-            raise ValueError(f"{name} holds no numbers, so that it has no correlation; see compare or importance")
+            raise ValueError(f"axes must be columns of numbers, got {name!r}. Use compare or importance for it.")
         if used[name].nunique() < 2:
-            raise ValueError(f"{name} has a single value among the {len(used)} trials; {what_varies(used, metric)}")
+            raise ValueError(f"{name} has a single value among the {len(used)} trials. {what_varies(used, metric)}")
     return list(axes)
 
 
@@ -112,9 +112,9 @@ def _holds(df: pd.DataFrame, where: str) -> pd.Series:
     try:
         holds: Any = df.eval(where)
     except Exception as error:  # whatever the expression made pandas raise
-        raise ValueError(f"where {where!r} does not work: {error}") from error
+        raise ValueError(f"where {where!r} cannot be evaluated: {error}") from error
     if str(getattr(holds, "dtype", None)) not in ("bool", "boolean"):
-        raise ValueError(f"where {where!r} is no condition; write one, such as 'on_perc <= 0.1'")
+        raise ValueError(f"where must be a condition, such as 'on_perc <= 0.1', got {where!r}.")
     if not holds.any():
-        raise ValueError(f"where {where!r} leaves no complete trial of {len(df)}")
+        raise ValueError(f"where {where!r} leaves no trial of {len(df)} complete ones. Relax the condition.")
     return pd.Series(holds)

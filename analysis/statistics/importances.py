@@ -58,7 +58,7 @@ def importance(df: pd.DataFrame, metric: Column) -> pd.DataFrame:
     used = df[has_value(df, metric)]
     names = list(varying(used, besides=[metric]))
     if not names:
-        raise ValueError(f"no hyperparameter varies among the {len(used)} complete trials; {what_varies(df, metric)}")
+        raise ValueError(f"No hyperparameter varies among the {len(used)} complete trials. {what_varies(df, metric)}")
     target = used[metric].to_numpy(float)
     # The forest draws rows by their position: in one order, it gives one result.
     rows = sorted(zip(cell_of_each(used, names), target, range(len(used)), strict=True))

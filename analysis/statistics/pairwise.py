@@ -79,14 +79,14 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
     df = with_series(df, axis, metric)
     axes, metric = column_names(axis), column_name(metric)
     if not axes or len(set(axes)) < len(axes):
-        raise ValueError(f"axis must be at least one hyperparameter, each named once, got {axes}")
+        raise ValueError(f"axis must be at least one hyperparameter, each named once, got {axes}.")
     df = with_known_config(df)
     for name in axes:
         check_axis(df, name, metric)
         n_values = len(values_of(df[name]))
         if n_values > MOST_VALUES:
-            hint = f"filter the trials, or see correlation(df, {metric!r}) for an axis of numbers"
-            raise ValueError(f"{name} has {n_values} values, more than the {MOST_VALUES} that are compared; {hint}")
+            hint = f"Filter the trials, or use correlation(df, {metric!r}) for an axis of numbers."
+            raise ValueError(f"{name} must have at most {MOST_VALUES} values, but has {n_values}. {hint}")
     rows = [row for name in axes for row in _rows(df, name, metric, seed)]
     for row, p_holm in zip(rows, holm(np.array([row["p"] for row in rows])), strict=True):
         row["p_holm"] = float(p_holm)

@@ -36,7 +36,7 @@ def best(df: pd.DataFrame, metric: Column, n: int = 5, lowest: bool = False) -> 
         2        0.953     2   SET      0.1  trial_b267a3f151e5
     """
     if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
+        raise ValueError(f"n must be at least 1, got {n}.")
     df, metric = with_series(df, metric), column_name(metric)
     check_columns(df, ["trial_dir"])
     names = list(varying(df, besides=[metric]))
@@ -75,7 +75,7 @@ def pareto(df: pd.DataFrame, metric: Column, cost: Column, lowest: bool = False)
     metric, cost = column_name(metric), column_name(cost)
     check_columns(df, ["trial_dir"])
     if metric == cost:
-        raise ValueError(f"metric and cost must be two columns, got {metric!r} twice")
+        raise ValueError(f"metric and cost must be different columns, got {metric!r} for both.")
     check_numbers(df, cost)
     names = list(varying(df, besides=[metric, cost]))
     used = _in_order(df[has_value(df, metric) & has_value(df, cost)], names)

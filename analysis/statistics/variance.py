@@ -60,7 +60,7 @@ def anova(df: pd.DataFrame, metric: Column) -> pd.DataFrame:
     # Of all trials: a value with which every trial failed is missing, too.
     axes = list(varying(df, besides=[metric, "seed"]))
     if not axes:
-        raise ValueError(f"no axis varies but seed: there is nothing to divide; {what_varies(df, metric)}")
+        raise ValueError(f"No hyperparameter varies except seed. {what_varies(df, metric)}")
     levels = [values_of(df[name]) for name in axes]
     shape = tuple(map(len, levels))
     cells = cell_of_each(used, axes)
@@ -123,10 +123,10 @@ def _not_full(
     key = tuple(map(sort_key, first))
     settings = ", ".join(f"{name}={value!r}" for name, value in zip(axes, first, strict=True))
     others = sum(cell == key for cell in cell_of_each(df, axes)) - counts[key]
-    failed = f" ({others} failed, unfinished or without a value)" if others else ""
+    failed = f" ({others} failed, incomplete or without a value)" if others else ""
     has = f"{settings} has {counts[key]} of {n_each} complete trials{failed}"
     short = f"{n_short} of {n_combinations} combinations lack trials"
-    return f"anova needs a full grid, and {short}: {has}; {_fix(df, axes, levels, counts, n_each)}"
+    return f"anova needs a full grid, but {short}: {has}. {_fix(df, axes, levels, counts, n_each)}"
 
 
 def _fix(
@@ -136,7 +136,7 @@ def _fix(
     tried = set(cell_of_each(df, axes))
     for a, b in itertools.permutations(range(len(axes)), 2):
         if len({(cell[a], cell[b]) for cell in tried}) == len(levels[a]):
-            return f"{axes[b]} follows from {axes[a]}: leave it out with df.drop(columns=[{axes[b]!r}])"
+            return f"{axes[b]} follows from {axes[a]}. Leave it out with df.drop(columns=[{axes[b]!r}])."
     # The value whose combinations lack the largest share of their trials.
     worst = (1.0, 0, None)
     for i, values in enumerate(levels):
@@ -147,4 +147,4 @@ def _fix(
                 worst = (share, i, value)
     _, i, value = worst
     condition = f"df[{axes[i]!r}].notna()" if is_missing(value) else f"df[{axes[i]!r}] != {value!r}"
-    return f"filter the trials, starting with df[{condition}], or filter to the values that are complete"
+    return f"Filter the trials, starting with df[{condition}], or keep only the values without missing trials."

@@ -161,7 +161,7 @@ def chosen(df: Any, where: str | None) -> Any:
     try:
         holds = df.eval(where)
     except Exception as error:  # pandas raises many kinds
-        raise ValueError(f"--where {where!r} does not work: {error}") from error
+        raise ValueError(f"--where {where!r} cannot be evaluated: {error}") from error
     if str(getattr(holds, "dtype", None)) not in ("bool", "boolean"):
         raise ValueError(f"--where {where!r} is not a condition. Write one such as 'on_perc == 0.1'.")
     if not holds.any():

@@ -66,7 +66,7 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
         click.echo(f"\n{plural(spare, 'trial')} would repeat the training of another trial:")
         for name, group in {", ".join(axes(group)): group for group in groups}.items():
             alike = [g for g in groups if ", ".join(axes(g)) == name]
-            click.echo(f"  {plural(len(alike), 'group')} differ only in {name}, which they do not read, for example")
+            click.echo(f"  {plural(len(alike), 'group')} of trials that differ only in {name}, which they do not read:")
             click.echo(f"    {', '.join(f'{k}={getattr(group[0], k)}' for k in varying if k not in axes(group))}")
 
 

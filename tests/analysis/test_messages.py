@@ -27,27 +27,29 @@ def test_a_path_that_does_not_exist(read: Callable[[Path], pd.DataFrame], runs: 
     names = ", ".join(f"run{n}" for n in range(5))
     with pytest.raises(FileNotFoundError) as caught:
         read(runs / "rum0")
-    assert str(caught.value) == f"no folder {runs / 'rum0'}; {runs} holds {names}, ..."
+    assert str(caught.value) == f"The folder {runs / 'rum0'} does not exist. {runs} has {names}, ..."
 
 
 def test_a_path_far_from_anything(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         analysis.load(tmp_path / "a" / "b")
-    assert str(caught.value) == f"no folder {tmp_path / 'a' / 'b'}; {tmp_path / 'a'} holds no folder either"
+    assert (
+        str(caught.value) == f"The folder {tmp_path / 'a' / 'b'} does not exist. {tmp_path / 'a'} has no folder either."
+    )
 
 
 def test_a_single_trial(runs: Path) -> None:
     path = runs / "run0" / "T_0"
     with pytest.raises(ValueError) as caught:
         analysis.load(path)
-    assert str(caught.value) == f"{path} is the folder of a single trial; load its experiment: {runs / 'run0'}"
+    assert str(caught.value) == f"{path} is the folder of a single trial. Load its experiment: {runs / 'run0'}"
 
 
 def test_the_parent_of_experiments(runs: Path) -> None:
     with pytest.raises(ValueError) as caught:
         analysis.load(runs)
     some = ", ".join(str(runs / f"run{n}") for n in range(5))
-    assert str(caught.value) == f"{runs} is no experiment but holds some; load one of them: {some}, ..."
+    assert str(caught.value) == f"{runs} is not an experiment, but has some in it. Load one of them: {some}, ..."
 
 
 def test_a_folder_without_trials(tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_a_folder_without_trials(tmp_path: Path) -> None:
     with pytest.raises(ValueError) as caught:
         analysis.load(tmp_path / "empty")
     files = "params.json, result.json, progress.csv, error.txt"
-    assert str(caught.value) == f"{tmp_path / 'empty'} holds no trial: no folder in it has any of {files}"
+    assert str(caught.value) == f"{tmp_path / 'empty'} has no trial: no folder in it has any of {files}."
 
 
 def test_a_file(runs: Path) -> None:
@@ -63,21 +65,21 @@ def test_a_file(runs: Path) -> None:
     path.write_text("{}")
     with pytest.raises(ValueError) as caught:
         analysis.load(path)
-    assert str(caught.value) == f"{path} is a file; load the folder of the experiment, such as {runs / 'run0'}"
+    assert str(caught.value) == f"{path} is a file. Load the folder of the experiment, such as {runs / 'run0'}"
 
 
 def test_load_many_of_nothing_or_of_one_text(runs: Path) -> None:
-    with pytest.raises(ValueError, match="paths is empty; give at least one experiment folder"):
+    with pytest.raises(ValueError, match="paths must hold at least one experiment folder, got none"):
         analysis.load_many([])
-    with pytest.raises(ValueError, match="paths is a list of folders, got 'runs'; load takes a single one"):
+    with pytest.raises(ValueError, match=r"paths must be a list of folders, got 'runs'\. Use load for a single folder"):
         analysis.load_many("runs")
 
 
 def test_a_metric_that_nobody_logged(runs: Path) -> None:
     with pytest.raises(ValueError) as caught:
         analysis.load(runs / "run0", metrics=["vall_acc"])
-    assert str(caught.value) == "no metric 'vall_acc'; choose from val_acc (val_acc?)"
-    with pytest.raises(ValueError, match=r"metrics is a list of names, got 'val_acc'; write \['val_acc'\]"):
+    assert str(caught.value) == "Unknown metric 'vall_acc'. Did you mean 'val_acc'? Available: val_acc."
+    with pytest.raises(ValueError, match=r"metrics must be a list of names, got 'val_acc'\. Write \['val_acc'\]\."):
         analysis.load(runs / "run0", metrics="val_acc")
 
 
@@ -91,17 +93,19 @@ def test_a_column_that_does_not_exist(df: pd.DataFrame) -> None:
     for call in calls:
         with pytest.raises(ValueError) as caught:
             call()
-        assert str(caught.value) == f"no column 'on_prec'; choose from {', '.join(df.columns)} (on_perc?)"
-    with pytest.raises(ValueError, match=r"no column 'val_acc'; choose from .*val_acc_m"):
+        assert str(caught.value) == (
+            f"Unknown column 'on_prec'. Did you mean 'on_perc'? Available: {', '.join(df.columns)}."
+        )
+    with pytest.raises(ValueError, match=r"Unknown column 'val_acc'\. Did you mean 'val_acc_m"):
         analysis.agg(df, "on_perc", "val_acc")
 
 
 def test_a_frame_that_was_not_loaded() -> None:
     other = pd.DataFrame({"a": [1], "b": [2.0]})
     for call in (lambda: analysis.agg(other, "a", "b"), lambda: analysis.left_out(other)):
-        with pytest.raises(ValueError, match="no column 'status'; choose from a, b"):
+        with pytest.raises(ValueError, match=r"Unknown column 'status'\. Available: a, b\."):
             call()
-    with pytest.raises(ValueError, match="no column 'epochs'; choose from a, b; no column 'status'"):
+    with pytest.raises(ValueError, match=r"Unknown column 'epochs'\. Available: a, b\. Unknown column 'status'"):
         analysis.failures(other)
 
 
@@ -112,16 +116,19 @@ def test_a_metric_of_text(df: pd.DataFrame) -> None:
 
 
 def test_group_keys(df: pd.DataFrame) -> None:
-    message = r"group keys must be at least one column, each named once, got \['on_perc', 'on_perc'\]"
+    message = r"Group keys must be at least one column, each named once, got \['on_perc', 'on_perc'\]"
     with pytest.raises(ValueError, match=message):
         analysis.pivot(df, "on_perc", "on_perc", "val_acc_max")
-    with pytest.raises(ValueError, match=r"group keys must be at least one column, each named once, got \[\]"):
+    with pytest.raises(ValueError, match=r"Group keys must be at least one column, each named once, got \[\]"):
         analysis.agg(df, [], "val_acc_max")
-    with pytest.raises(ValueError, match=r"group keys \['std'\] are called like columns of the result; rename"):
+    with pytest.raises(ValueError, match=r"Group keys \['std'\] have the names of columns of the result\. Rename"):
         analysis.agg(df.assign(std=1), "std", "val_acc_max")
 
 
 def test_an_unknown_format(df: pd.DataFrame) -> None:
     with pytest.raises(ValueError) as caught:
         analysis.format_table(df, "markdwon")
-    assert str(caught.value) == "no format 'markdwon'; choose from text, markdown, latex, csv (markdown?)"
+    assert (
+        str(caught.value)
+        == "Unknown format 'markdwon'. Did you mean 'markdown'? Available: text, markdown, latex, csv."
+    )

@@ -51,9 +51,9 @@ def test_a_single_group_differs_from_nothing(tmp_path: Path) -> None:
 
 
 def test_a_column_that_does_not_exist(two: pd.DataFrame) -> None:
-    with pytest.raises(ValueError, match=r"no column 'trial_dirr'.*trial_dir"):
+    with pytest.raises(ValueError, match=r"Unknown column 'trial_dirr'.*trial_dir"):
         differences(two, by="trial_dirr")
-    with pytest.raises(ValueError, match=r"no column 'modl'.*model"):
+    with pytest.raises(ValueError, match=r"Unknown column 'modl'.*model"):
         without_constant(two, keep=["modl"])
 
 

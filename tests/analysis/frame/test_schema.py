@@ -162,7 +162,7 @@ def test_lists_of_ones_own_become_tuples() -> None:
 
 def test_errors_of_as_trials() -> None:
     own = pd.DataFrame({"width": [1], "note": ["x"]})
-    with pytest.raises(ValueError, match=r"hyperparameters must be a list of columns, got 'width'; write \['width'\]"):
+    with pytest.raises(ValueError, match=r"hyperparameters must be a list of columns, got 'width'\. Write \['width'\]"):
         analysis.as_trials(own, "width")
     with pytest.raises(ValueError, match=r"widht.*width"):
         analysis.as_trials(own, ["widht"])

@@ -52,7 +52,9 @@ def test_metrics_are_passed_on() -> None:
 def test_an_unknown_name(read) -> None:
     with pytest.raises(ValueError) as caught:
         read("quikstart")
-    assert str(caught.value) == f"no example 'quikstart'; choose from {', '.join(NAMES)} (quickstart?)"
+    assert str(caught.value) == (
+        f"Unknown example 'quikstart'. Did you mean 'quickstart'? Available: {', '.join(NAMES)}."
+    )
 
 
 def test_the_docstring_lists_the_examples() -> None:

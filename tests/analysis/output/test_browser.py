@@ -155,7 +155,7 @@ def test_a_page_without_a_kernel_shows_tables(browser: Browser, experiment: Path
 
 def test_errors_name_what_is_missing(experiment: Path) -> None:
     df = load(experiment)
-    with pytest.raises(ValueError, match=r"no column 'val_ac'.*val_acc"):
+    with pytest.raises(ValueError, match=r"Unknown column 'val_ac'.*val_acc"):
         browse(df, metric="val_ac")
     with pytest.raises(ValueError, match="The DataFrame has no metric"):
         browse(df[["model", "status", "trial_dir", "seed"]])

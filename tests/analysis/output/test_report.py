@@ -104,7 +104,7 @@ def test_low_losses_are_best(experiment: Path) -> None:
 
 def test_bad_metrics(experiment: Path) -> None:
     df = load(experiment)
-    with pytest.raises(ValueError, match=r"no column 'val_ac_max'.*val_acc_max"):
+    with pytest.raises(ValueError, match=r"Unknown column 'val_ac_max'.*val_acc_max"):
         report(df, "val_ac_max")
     with pytest.raises(ValueError, match="numbers"):
         report(df, "model")

@@ -172,8 +172,10 @@ def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     df = pd.DataFrame({"a": [1]})
     with pytest.raises(ValueError) as error:
         save(df, tmp_path / "t.xls")
-    assert str(error.value) == "no suffix '.xls'; choose from .parquet, .csv, .xlsx, .tex, .md (.xlsx?)"
-    with pytest.raises(ValueError, match=r"no suffix ''; choose from \.parquet"):
+    assert str(error.value) == (
+        "Unknown suffix '.xls'. Did you mean '.xlsx'? Available: .parquet, .csv, .xlsx, .tex, .md."
+    )
+    with pytest.raises(ValueError, match=r"Unknown suffix ''\. Available: \.parquet"):
         save(df, tmp_path / "t")
     with pytest.raises(FileNotFoundError, match=r"The folder .*/none does not exist\. Create it first\."):
         save(df, tmp_path / "none" / "t.csv")

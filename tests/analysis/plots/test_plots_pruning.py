@@ -217,9 +217,9 @@ def test_nothing_to_draw(sweep: pd.DataFrame, ticket: pd.DataFrame) -> None:
     frame, df = sweeps(sweep), tickets(ticket)
     for call, message in [
         (lambda: plot_sweeps(frame.assign(status="incomplete")), "no complete row has a value of val_acc, val_loss"),
-        (lambda: plot_sweeps(frame, metrics=["val_accuracy"]), r"no column 'val_accuracy'"),
+        (lambda: plot_sweeps(frame, metrics=["val_accuracy"]), r"Unknown column 'val_accuracy'"),
         (lambda: plot_tickets(df.assign(status="incomplete")), "no complete row has a value of val_acc_max"),
-        (lambda: plot_rounds(rounds(ticket), "val_loss"), "no column 'val_loss'"),
+        (lambda: plot_rounds(rounds(ticket), "val_loss"), "Unknown column 'val_loss'"),
         (lambda: plot_learning(sweep.drop(columns=["train_acc", "val_acc"])), "no complete row has a value of acc"),
     ]:
         with pytest.raises(ValueError, match=message):

@@ -188,15 +188,15 @@ def test_trials_that_are_not_complete_have_no_end(tmp_path: Path) -> None:
 def test_errors(grid: pd.DataFrame) -> None:
     df, frame = tickets(grid), rounds(grid)
     for call, message in [
-        (lambda: ticket_correlations(df, up_to=0.4), r"up_to=0.4 leaves no trial; the lowest prune_ratio is 0.5"),
+        (lambda: ticket_correlations(df, up_to=0.4), r"up_to must be at least 0\.5, the lowest prune_ratio, got 0.4"),
         (
             lambda: ticket_correlations(df[(df["prune_ratio"] == 0.5) & (df["prune_iter"] == 1)]),
-            r"neither prune_ratio nor prune_iter varies for l1, original up to 1.0",
+            r"Neither prune_ratio nor prune_iter varies for l1, original up to 1.0",
         ),
         (lambda: matching_rounds(frame, margin=-0.1), r"margin must be at least 0, got -0.1"),
-        (lambda: matching_rounds(frame, "val_acc"), r"no column 'val_acc'; choose from .*val_acc_max"),
-        (lambda: pruned_fractions(df), r"no column 'round'"),
-        (lambda: sparsity_summary(df), r"no column 'pruning'"),
+        (lambda: matching_rounds(frame, "val_acc"), r"Unknown column 'val_acc'\. Did you mean 'val_acc_max'"),
+        (lambda: pruned_fractions(df), r"Unknown column 'round'"),
+        (lambda: sparsity_summary(df), r"Unknown column 'pruning'"),
     ]:
         with pytest.raises(ValueError, match=message):
             call()

@@ -74,16 +74,16 @@ def test_order_of_rows_does_not_matter_and_arguments_stay(df: pd.DataFrame) -> N
 def test_errors(df: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         best(df, METRIC, 0)
-    with pytest.raises(ValueError, match=r"no column 'val_acc'; choose from .*\(val_acc_max\?\)"):
+    with pytest.raises(ValueError, match=r"Unknown column 'val_acc'\. Did you mean 'val_acc_max'"):
         best(df, "val_acc")
-    with pytest.raises(ValueError, match=r"no column 'trial_tme'; choose from .*\(trial_time,"):
+    with pytest.raises(ValueError, match=r"Unknown column 'trial_tme'\. Did you mean 'trial_time'"):
         pareto(df, METRIC, "trial_tme")
     with pytest.raises(ValueError, match="metric must be a column of numbers, got 'trial_dir'"):
         pareto(df, METRIC, "trial_dir")
-    with pytest.raises(ValueError, match="metric and cost must be two columns, got 'val_acc_max' twice"):
+    with pytest.raises(ValueError, match="metric and cost must be different columns, got 'val_acc_max' for both"):
         pareto(df, METRIC, METRIC)
     for call in (lambda df: best(df, METRIC), lambda df: pareto(df, METRIC, "trial_time")):
-        with pytest.raises(ValueError, match="no column 'status'"):
+        with pytest.raises(ValueError, match="Unknown column 'status'"):
             call(df.drop(columns="status"))
-        with pytest.raises(ValueError, match="no column 'trial_dir'"):
+        with pytest.raises(ValueError, match="Unknown column 'trial_dir'"):
             call(df.drop(columns="trial_dir"))

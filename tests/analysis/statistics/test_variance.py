@@ -85,9 +85,9 @@ def test_a_grid_with_failures() -> None:
     df = grid(noisy(0), on_perc=[0.05, 0.1, 0.2], model=["a", "b"], seed=range(3))
     failed = fail(df, (df["on_perc"] == 0.05) & ((df["model"] == "b") | (df["seed"] == 0)))
     assert message(failed) == (
-        "anova needs a full grid, and 2 of 6 combinations lack trials: on_perc=0.05, model='a' has 2 of 3 complete "
-        "trials (1 failed, unfinished or without a value); filter the trials, starting with "
-        "df[df['on_perc'] != 0.05], or filter to the values that are complete"
+        "anova needs a full grid, but 2 of 6 combinations lack trials: on_perc=0.05, model='a' has 2 of 3 complete "
+        "trials (1 failed, incomplete or without a value). Filter the trials, starting with "
+        "df[df['on_perc'] != 0.05], or keep only the values without missing trials."
     )
     assert anova(failed[failed["on_perc"] != 0.05], METRIC)["df"].tolist() == [1, 1, 1, 8]
     always = message(fail(df, df["model"] == "b"))
@@ -98,13 +98,13 @@ def test_a_grid_with_failures() -> None:
 def test_a_grid_with_a_hole_or_a_missing_value() -> None:
     df = grid(noisy(0), sizes=[None, (3,), (3, 1)], on=[True, False])
     text = message(df.drop(index=0))
-    assert "1 of 6 combinations lack trials: sizes=None, on=True has 0 of 1 complete trials; filter" in text
+    assert "1 of 6 combinations lack trials: sizes=None, on=True has 0 of 1 complete trials. Filter" in text
     assert "df[df['sizes'].notna()]" in text
 
 
 def test_an_axis_that_follows_from_another() -> None:
     df = grid(noisy(0), model=["a", "b"], seed=range(3)).assign(decay=lambda df: (df["model"] == "a") * 0.5)
-    assert "decay follows from model: leave it out with df.drop(columns=['decay'])" in message(df)
+    assert "decay follows from model. Leave it out with df.drop(columns=['decay'])." in message(df)
 
 
 def test_drawn_values_are_refused_at_once() -> None:
@@ -116,9 +116,9 @@ def test_drawn_values_are_refused_at_once() -> None:
 
 def test_other_errors() -> None:
     df = grid(noisy(0), on=[True, False], seed=range(3))
-    assert "no column 'val_acc'" in message(df, "val_acc")
+    assert "Unknown column 'val_acc'" in message(df, "val_acc")
     text = df["trial_dir"].dtype
-    assert message(df, "trial_dir") == f"metric must be a column of numbers, got 'trial_dir' of type {text}"
-    only_seed = "no axis varies but seed: there is nothing to divide; hyperparameters that vary: seed"
+    assert message(df, "trial_dir") == f"metric must be a column of numbers, got 'trial_dir' of type {text}."
+    only_seed = "No hyperparameter varies except seed. Hyperparameters that vary: seed."
     assert message(df[df["on"]]) == only_seed
     assert "lack trials" in message(fail(df, df["on"] | True))

@@ -72,7 +72,7 @@ def test_show_counts_trials_and_lists_axes(grid):
 def test_show_says_which_trials_train_the_same(grid):
     output = invoke("show", grid).output
     assert "1 trial would repeat the training of another trial:" in output
-    assert "1 group differ only in percent_on, which they do not read, for example\n    kwinners=False" in output
+    assert "1 group of trials that differ only in percent_on, which they do not read:\n    kwinners=False" in output
 
 
 def test_show_starts_no_ray_and_writes_nothing(grid, tmp_path):
@@ -140,8 +140,8 @@ def test_table_chooses_trials_and_format(results):
     ("arguments", "message"),
     [
         (["--rows", "modle", "--metric", "val_acc_max"], "modle"),
-        (["--rows", "model", "--metric", "val_ac_max"], "val_ac'; choose from val_acc (val_acc?)"),
-        (["--rows", "model", "--metric", "val_acc_max", "--where", "seed =="], "--where 'seed ==' does not work"),
+        (["--rows", "model", "--metric", "val_ac_max"], "val_ac'. Did you mean 'val_acc'? Available: val_acc."),
+        (["--rows", "model", "--metric", "val_acc_max", "--where", "seed =="], "--where 'seed ==' cannot be evaluated"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "seed > 9"], "leaves no trial of 4"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "1"], "--where '1' is not a condition"),
     ],
@@ -172,7 +172,7 @@ def test_report_writes_one_page(results, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--metric", "val_ac_max"], "val_ac'; choose from val_acc (val_acc?)"),
+        (["--metric", "val_ac_max"], "val_ac'. Did you mean 'val_acc'? Available: val_acc."),
         (["--where", "seed > 9"], "leaves no trial of 4"),
         (["-o", "no/such/folder/page.html"], "no/such/folder/page.html cannot be written"),
     ],
