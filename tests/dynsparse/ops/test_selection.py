@@ -66,7 +66,7 @@ def test_masks_are_chosen_by_sorting_as_they_are_on_a_cpu(leading: tuple[int, ..
         noise = torch.randint(-3, 3, score.shape, generator=generator, dtype=torch.int32)
         levels = None if among is None else torch.randint(among, score.shape, generator=generator)
         number = torch.randint(4 * N + 2, leading, generator=generator)
-        order = masks._rank_order(score, noise, levels)
+        order = masks.rank_order(score, noise, levels)
         assert torch.equal(
             masks._first_positions(order, number).view(score.shape), masks.highest(score, number, noise, levels)
         )
