@@ -272,7 +272,10 @@ class Config:
         0.0, "epochs over which the learning rate rises from 0 to its full value", Number(0), per_trial=True, later=True
     )
     momentum: float = key(0.9, "momentum of SGD", Number(0, 1, high_open=True), per_trial=True)
-    weight_decay: float = key(1e-4, "L2 penalty on weights and biases", Number(0), per_trial=True)
+    nesterov: bool = key(False, "SGD: Nesterov momentum instead of heavy-ball momentum", Flag(), later=True)
+    weight_decay: float = key(
+        1e-4, "L2 penalty on weights and biases; AdamW subtracts it apart from the gradient", Number(0), per_trial=True
+    )
 
     # What is logged beside accuracies and losses
     debug_weights: bool = key(True, "mean and standard deviation of each layer's weights", Flag())

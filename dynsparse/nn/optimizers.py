@@ -45,7 +45,12 @@ def along(value: Tensor, parameter: Tensor) -> Tensor:
 
 
 def sgd(config: OptimizerSettings) -> Optimizer:
-    """Build SGD with momentum as `torch.optim.SGD`: v = momentum v + g + decay w; w -= rate v."""
+    """Build SGD as `torch.optim.SGD`: with heavy-ball momentum, or Nesterov's if `nesterov` is set."""
+    return nesterov(config) if config.nesterov else heavy_ball(config)
+
+
+def heavy_ball(config: OptimizerSettings) -> Optimizer:
+    """Build SGD with momentum: v = momentum v + g + decay w; w -= rate v."""
     momentum, decay = map(per_trial, (config.momentum, config.weight_decay))
 
     def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor, rate: Tensor) -> None:
@@ -53,8 +58,29 @@ def sgd(config: OptimizerSettings) -> Optimizer:
         velocity.addcmul_(parameter, along(decay, parameter))
         parameter.addcmul_(velocity, along(rate, parameter), value=-1)
 
-    values = {"momentum": momentum, "decay": decay}
-    return Optimizer("SGD", values, lambda parameter: {"velocity": torch.zeros_like(parameter)}, step_)
+    return Optimizer("SGD", {"momentum": momentum, "decay": decay}, zero_velocity, step_)
+
+
+def nesterov(config: OptimizerSettings) -> Optimizer:
+    """Build SGD with Nesterov momentum: g' = g + decay w; v = momentum v + g'; w -= rate (g' + momentum v).
+
+    Reference: Ilya Sutskever, James Martens, George Dahl and Geoffrey Hinton, On the Importance of Initialization and
+    Momentum in Deep Learning, 2013, https://proceedings.mlr.press/v28/sutskever13.html
+    """
+    momentum, decay = map(per_trial, (config.momentum, config.weight_decay))
+
+    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor, rate: Tensor) -> None:
+        gradient = gradient.addcmul(parameter, along(decay, parameter))
+        velocity = state["velocity"].mul_(along(momentum, parameter)).add_(gradient)
+        step = gradient.addcmul_(velocity, along(momentum, parameter))
+        parameter.addcmul_(step, along(rate, parameter), value=-1)
+
+    return Optimizer("Nesterov", {"momentum": momentum, "decay": decay}, zero_velocity, step_)
+
+
+def zero_velocity(parameter: Tensor) -> State:
+    """Return the initial state of SGD."""
+    return {"velocity": torch.zeros_like(parameter)}
 
 
 def adam(config: OptimizerSettings) -> Optimizer:
@@ -65,16 +91,37 @@ def adam(config: OptimizerSettings) -> Optimizer:
     decay = per_trial(config.weight_decay)
 
     def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor, rate: Tensor) -> None:
-        gradient = gradient.addcmul(parameter, along(decay, parameter))
-        mean = state["mean"].lerp_(gradient, 0.1)
-        square = state["square"].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-        scale = (square / (1 - 0.999**t)).sqrt_().add_(1e-8)
-        parameter.addcdiv_(mean * (along(rate, parameter) / (1 - 0.9**t)), scale, value=-1)
+        adam_step_(parameter, gradient.addcmul(parameter, along(decay, parameter)), state, t, rate)
 
-    def init(parameter: Tensor) -> State:
-        return {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
-
-    return Optimizer("Adam", {"decay": decay}, init, step_)
+    return Optimizer("Adam", {"decay": decay}, zero_moments, step_)
 
 
-OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {"SGD": sgd, "Adam": adam}
+def adamw(config: OptimizerSettings) -> Optimizer:
+    """Build AdamW as `torch.optim.AdamW`: w -= rate decay w, then a step of Adam without weight decay.
+
+    Reference: Ilya Loshchilov and Frank Hutter, Decoupled Weight Decay Regularization, 2019,
+    https://arxiv.org/abs/1711.05101
+    """
+    decay = per_trial(config.weight_decay)
+
+    def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor, rate: Tensor) -> None:
+        parameter.mul_(along(1 - rate * decay, parameter))
+        adam_step_(parameter, gradient, state, t, rate)
+
+    return Optimizer("AdamW", {"decay": decay}, zero_moments, step_)
+
+
+def adam_step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor, rate: Tensor) -> None:
+    """Do a step of Adam without weight decay. See `Optimizer` for the arguments."""
+    mean = state["mean"].lerp_(gradient, 0.1)
+    square = state["square"].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+    scale = (square / (1 - 0.999**t)).sqrt_().add_(1e-8)
+    parameter.addcdiv_(mean * (along(rate, parameter) / (1 - 0.9**t)), scale, value=-1)
+
+
+def zero_moments(parameter: Tensor) -> State:
+    """Return the initial state of Adam: running means of the gradient and of its square."""
+    return {"mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
+
+
+OPTIMIZERS: dict[str, Callable[[OptimizerSettings], Optimizer]] = {"SGD": sgd, "Adam": adam, "AdamW": adamw}

@@ -31,8 +31,9 @@ class Plain:
         self.weights = [(w * m).detach().clone().requires_grad_() for w, m in zip(weights, masks, strict=True)]
         self.biases = [b.detach().clone().requires_grad_() for b in biases]
         self.masks = masks
-        kind = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}[config.optim_alg]
-        options = {"momentum": config.momentum} if config.optim_alg == "SGD" else {}
+        kind = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[config.optim_alg]
+        is_sgd = config.optim_alg == "SGD"
+        options = {"momentum": config.momentum, "nesterov": config.nesterov} if is_sgd else {}
         parameters = [*self.weights, *self.biases]
         self._optimizer = kind(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, **options)
         self._scheduler = plain_scheduler(self._optimizer, config, -(-len(self.data.train_y) // config.batch_size))

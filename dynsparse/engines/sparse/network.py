@@ -12,7 +12,7 @@ from dynsparse.engines.sparse.activity import count_coactivations
 from dynsparse.engines.sparse.arrays import LANES, Array, BatchResults, Buffers, NetworkArrays
 from dynsparse.engines.sparse.k_winners import update_duty_cycles
 from dynsparse.engines.sparse.kernels import train_batch
-from dynsparse.engines.sparse.optimizer_steps import adam_step, sgd_step
+from dynsparse.engines.sparse.optimizer_steps import CORRECTED_STEPS, STEPS
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -141,11 +141,12 @@ class SparseNetwork:
     def _optimizer_step(self, n_steps: int, rate: np.float32) -> None:
         """Update the parameters, and set their gradients to zero."""
         values, *state = self._parameters.values()
-        if self._optimizer == "SGD":
-            sgd_step(values, self._parameter_gradient, *state, rate, *self._hyperparameters)
+        arguments = values, self._parameter_gradient, *state, rate, *self._hyperparameters
+        if self._optimizer in STEPS:
+            STEPS[self._optimizer](*arguments)
         else:
             corrections = np.float32(1 - 0.9**n_steps), np.float32(1 - 0.999**n_steps)
-            adam_step(values, self._parameter_gradient, *state, rate, *self._hyperparameters, *corrections)
+            CORRECTED_STEPS[self._optimizer](*arguments, *corrections)
 
     def compute_dense_gradient(self, buffers: Buffers, n_batch: int) -> None:
         """Set `gradient` to that of the batch that has been trained on. Shapes: (out, in) for each layer."""

@@ -19,6 +19,16 @@ def sgd_step(parameter, gradient, velocity, rate, momentum, decay):  # type: ign
 
 
 @kernel
+def nesterov_step(parameter, gradient, velocity, rate, momentum, decay):  # type: ignore[no-untyped-def]
+    """Do a step of SGD with Nesterov momentum, and set the gradient to zero. Shapes: all (n,)."""
+    for i in range(len(parameter)):
+        g = gradient[i] + parameter[i] * decay
+        velocity[i] = velocity[i] * momentum + g
+        parameter[i] -= (g + velocity[i] * momentum) * rate
+        gradient[i] = 0
+
+
+@kernel
 def adam_step(parameter, gradient, mean, square, rate, decay, mean_correction, square_correction):  # type: ignore[no-untyped-def]
     """Do a step of Adam with betas 0.9 and 0.999 and epsilon 1e-8, and set the gradient to zero.
 
@@ -33,3 +43,21 @@ def adam_step(parameter, gradient, mean, square, rate, decay, mean_correction, s
         scale = np.float32(math.sqrt(square[i] / square_correction)) + np.float32(1e-8)
         parameter[i] -= mean[i] / mean_correction / scale * rate
         gradient[i] = 0
+
+
+@kernel
+def adamw_step(parameter, gradient, mean, square, rate, decay, mean_correction, square_correction):  # type: ignore[no-untyped-def]
+    """Do a step of AdamW, which lowers each parameter by the share rate * decay first. See `adam_step`."""
+    for i in range(len(parameter)):
+        g = gradient[i]
+        mean[i] += (g - mean[i]) * np.float32(0.1)
+        square[i] = square[i] * np.float32(0.999) + g * g * np.float32(0.001)
+        scale = np.float32(math.sqrt(square[i] / square_correction)) + np.float32(1e-8)
+        parameter[i] *= np.float32(1) - rate * decay
+        parameter[i] -= mean[i] / mean_correction / scale * rate
+        gradient[i] = 0
+
+
+# The optimizers whose steps need the bias corrections of their running means, and those that do not.
+STEPS = {"SGD": sgd_step, "Nesterov": nesterov_step}
+CORRECTED_STEPS = {"Adam": adam_step, "AdamW": adamw_step}

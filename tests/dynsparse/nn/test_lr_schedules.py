@@ -57,10 +57,14 @@ DIGITS = {
 
 
 @pytest.mark.parametrize("engine", ["sparse", "torch", "packed"])
-@pytest.mark.parametrize("optim_alg", ["SGD", "Adam"])
-def test_training_is_that_of_plain_torch_with_torchs_scheduler(engine: str, optim_alg: str) -> None:
+@pytest.mark.parametrize(
+    "optimizer",
+    [{"optim_alg": "SGD"}, {"optim_alg": "SGD", "nesterov": True}, {"optim_alg": "Adam"}, {"optim_alg": "AdamW"}],
+    ids=str,
+)
+def test_training_is_that_of_plain_torch_with_torchs_scheduler(engine: str, optimizer: dict[str, Any]) -> None:
     some = [SCHEDULES[i] for i in (0, 3, 5, 6)]
-    configs = [Config.of({**DIGITS, "engine": engine, "optim_alg": optim_alg, **values}) for values in some]
+    configs = [Config.of({**DIGITS, "engine": engine, **optimizer, "weight_decay": 0.01, **values}) for values in some]
     together = Trainer(configs)
     plain = [Plain(config, *of_first_trial(Trainer([config]).parameters())) for config in configs]
     for epoch in range(1, 5):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,19 +21,31 @@ RATES: dict[str, list[dict[str, float]]] = {
         {"learning_rate": 0.02, "momentum": 0.0, "weight_decay": 0.5},
         {"learning_rate": 0.05, "momentum": 0.5, "weight_decay": 0.0},
     ],
+    "Nesterov": [
+        {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
+        {"learning_rate": 0.02, "momentum": 0.2, "weight_decay": 0.5},
+        {"learning_rate": 0.05, "momentum": 0.5, "weight_decay": 0.0},
+    ],
     "Adam": [
         {"learning_rate": 0.1, "weight_decay": 1e-4},
         {"learning_rate": 0.001, "weight_decay": 0.5},
         {"learning_rate": 0.02, "weight_decay": 0.0},
     ],
 }
-TORCHS: dict[str, Any] = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam}
+RATES["AdamW"] = RATES["Adam"]
+TORCHS: dict[str, Any] = {
+    "SGD": torch.optim.SGD,
+    "Nesterov": partial(torch.optim.SGD, nesterov=True),
+    "Adam": torch.optim.Adam,
+    "AdamW": torch.optim.AdamW,
+}
 SHAPES = [(4, 5), (4,)]  # a weight and a bias
 
 
 def optimizer(name: str) -> Optimizer:
     """The optimiser of a pack of three trials."""
-    return OPTIMIZERS[name](PackConfig([Config.of({"optim_alg": name, **rates}) for rates in RATES[name]]))
+    values: dict[str, Any] = {"optim_alg": "SGD", "nesterov": True} if name == "Nesterov" else {"optim_alg": name}
+    return OPTIMIZERS[values["optim_alg"]](PackConfig([Config.of({**values, **rates}) for rates in RATES[name]]))
 
 
 def rate(name: str) -> Tensor:

@@ -29,7 +29,7 @@ OTHER = {
     "prune_kinds": ["unit"], "prune_scope": "global", "prune_biases": False, "prune_last_layer": True,
     "retrain_epochs": 1, "prune_iteratively": True, "prune_ratio": 0.6, "prune_iter": 3, "criterion": "random",
     "init": "reinit", "rewind_step": 3, "last_layer_rate": 1.0, "precision": "tf32", "lr_milestones": [3],
-    "lr_gamma": 0.5, "lr_final": 0.3,
+    "lr_gamma": 0.5, "lr_final": 0.3, "nesterov": True,
 }  # fmt: skip
 TRIALS = [
     *({"model": model} for model in METHODS),

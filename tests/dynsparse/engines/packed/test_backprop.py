@@ -74,7 +74,9 @@ def test_counts_are_those_of_one_example_after_the_other(n_groups: int) -> None:
                 assert total[trial, i, j] == 2 + sum(both)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("SGD", torch.optim.SGD), ("Adam", torch.optim.Adam), ("AdamW", torch.optim.AdamW)]
+)
 def test_a_step_of_flat_parameters_equals_torchs_optimizer_and_leaves_inactive_weights_zero(name: str, kind) -> None:
     rates = [0.1, 0.02, 0.05]
     configs = [Config.of({"optim_alg": name, "learning_rate": rate, "weight_decay": 0.1}) for rate in rates]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,25 +16,30 @@ optimizer_steps = pytest.importorskip("dynsparse.engines.sparse.optimizer_steps"
 Array = np.ndarray[Any, Any]
 
 
-def make_sgd(rate: float, decay: float) -> tuple[Callable[..., None], torch.optim.Optimizer, Tensor]:
+Made = tuple[Callable[..., None], torch.optim.Optimizer, Tensor]
+
+
+def make_sgd(rate: float, decay: float, name: str = "SGD") -> Made:
     theirs = initial_parameter()
     velocity = np.zeros(1000, np.float32)
 
     def step(parameter: Array, gradient: Array, t: int) -> None:
-        optimizer_steps.sgd_step(parameter, gradient, velocity, np.float32(rate), np.float32(0.9), np.float32(decay))
+        hyperparameters = np.float32(rate), np.float32(0.9), np.float32(decay)
+        optimizer_steps.STEPS[name](parameter, gradient, velocity, *hyperparameters)
 
-    return step, torch.optim.SGD([theirs], rate, 0.9, weight_decay=decay), theirs
+    return step, torch.optim.SGD([theirs], rate, 0.9, weight_decay=decay, nesterov=name == "Nesterov"), theirs
 
 
-def make_adam(rate: float, decay: float) -> tuple[Callable[..., None], torch.optim.Optimizer, Tensor]:
+def make_adam(rate: float, decay: float, name: str = "Adam") -> Made:
     theirs = initial_parameter()
     mean, square = np.zeros(1000, np.float32), np.zeros(1000, np.float32)
 
     def step(parameter: Array, gradient: Array, t: int) -> None:
-        corrections = np.float32(1 - 0.9**t), np.float32(1 - 0.999**t)
-        optimizer_steps.adam_step(parameter, gradient, mean, square, np.float32(rate), np.float32(decay), *corrections)
+        hyperparameters = np.float32(rate), np.float32(decay), np.float32(1 - 0.9**t), np.float32(1 - 0.999**t)
+        optimizer_steps.CORRECTED_STEPS[name](parameter, gradient, mean, square, *hyperparameters)
 
-    return step, torch.optim.Adam([theirs], rate, weight_decay=decay), theirs
+    kind = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[name]
+    return step, kind([theirs], rate, weight_decay=decay), theirs
 
 
 def initial_parameter() -> Tensor:
@@ -41,7 +47,11 @@ def initial_parameter() -> Tensor:
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.05])
-@pytest.mark.parametrize("make", [make_sgd, make_adam])
+@pytest.mark.parametrize(
+    "make",
+    [make_sgd, partial(make_sgd, name="Nesterov"), make_adam, partial(make_adam, name="AdamW")],
+    ids=["SGD", "Nesterov", "Adam", "AdamW"],
+)
 def test_steps_equal_those_of_torchs_optimizers_and_set_the_gradient_to_zero(make: Any, decay: float) -> None:
     step, optimizer, theirs = make(0.03, decay)
     parameter = theirs.detach().numpy().astype(np.float32)
