@@ -90,7 +90,7 @@ def measured(on_perc, repeats):
         "pixels to rows": (load_batch, ends[0] * (LANES + ROW)),
         "forward, without choosing winners": (lambda: forward(with_relu), n_weights * ROW),
         "choosing winners, three layers": (lambda: forward(without_weights), None),
-        "loss": (lambda: kernels.cross_entropy(x, dx, ends[-2], ends[-1], some_labels, LANES), None),
+        "loss": (lambda: kernels.cross_entropy(x, dx, ends[-2], ends[-1], some_labels, LANES, np.float32(0)), None),
         "backward": (lambda: kernels.backward(network, buffers, 0, results), (n_weights + 2 * n_behind) * ROW),
         "activity as bits": (lambda: activity.record_activity(x, LANES, bits, 0), len(x) * ROW),
     }

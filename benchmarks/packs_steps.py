@@ -132,7 +132,7 @@ def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str
 
     def update() -> None:
         for each in rows:
-            each.step_(steps, rate)
+            each.step_(each.masked_gradient(), steps, rate)
 
     return {
         "images": lambda: images[index],

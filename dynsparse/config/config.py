@@ -276,6 +276,21 @@ class Config:
     weight_decay: float = key(
         1e-4, "L2 penalty on weights and biases; AdamW subtracts it apart from the gradient", Number(0), per_trial=True
     )
+    clip_norm: float | None = key(
+        None,
+        "largest norm of the gradient in a step, over all parameters of the network; a larger gradient is scaled down "
+        "to it; None: no limit",
+        Optional(Number(0, low_open=True)),
+        per_trial=True,
+        later=True,
+    )
+    label_smoothing: float = key(
+        0.0,
+        "share of the target probability that is spread evenly over all classes, in training",
+        Number(0, 1, high_open=True),
+        per_trial=True,
+        later=True,
+    )
 
     # What is logged beside accuracies and losses
     debug_weights: bool = key(True, "mean and standard deviation of each layer's weights", Flag())

@@ -21,7 +21,8 @@ from dynsparse.engines.base import (
 )
 from dynsparse.engines.nested import map_tensors
 from dynsparse.methods import MaskUpdate
-from dynsparse.nn.functional import batch_norm, k_winners, linear, updated_duty
+from dynsparse.nn.functional import batch_norm, clip_factor, k_winners, linear, smoothed, updated_duty
+from dynsparse.nn.optimizers import along
 from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
@@ -73,6 +74,8 @@ class TorchEngine:
         self.gradient_momentum = [torch.zeros_like(w) for w in self.weights] if "gradient_momentum" in needs else []
         self.gradient: list[Tensor] | None = None
         self._needs_gradient = "gradient" in needs
+        smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(device)
+        self._smoothing = smoothing if bool(smoothing.any()) else None
         self.optimizer = [plan.optimizer.init(parameter) for parameter in self._parameters()]
         self.n_steps = 0
         self.n_seen = 0
@@ -157,6 +160,8 @@ class TorchEngine:
             parameter.requires_grad_(True)
         logits, activations = self.forward(x, epoch=epoch, training=True)
         losses = F.cross_entropy(logits.mT, y, reduction="none")
+        if self._smoothing is not None:
+            losses = smoothed(losses, logits.log_softmax(-1), self._smoothing)
         # The sum of each trial's mean. A mean over trials would divide gradients by the width of the pack.
         gradients = torch.autograd.grad(losses.mean(1).sum(), parameters)
         for parameter in parameters:
@@ -183,14 +188,18 @@ class TorchEngine:
                 mean.mul_(smoothing).add_(gradient * (1 - smoothing))
 
     def _step(self, parameters: list[Tensor], gradients: tuple[Tensor, ...], rate: Tensor) -> None:
-        masked = not self.plan.method.moves_inactive
+        n_layers, masked = len(self._active), not self.plan.method.moves_inactive
+        if masked:
+            pairs = zip(gradients, self._active, strict=False)
+            gradients = (*(gradient * active for gradient, active in pairs), *gradients[n_layers:])
+        if self.plan.clip_norm is not None:
+            squares = torch.stack([each.flatten(1).double().square().sum(1) for each in gradients], dim=1).sum(1)
+            factor = clip_factor(squares, self.plan.clip_norm).float()
+            gradients = tuple(each * along(factor, each) for each in gradients)
         for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
-            active = self._active[i] if i < len(self._active) else None
-            if active is not None and masked:
-                gradient = gradient * active
             self.plan.optimizer.step_(parameter, gradient, self.optimizer[i], self.n_steps, rate)
-            if active is not None and not masked:
-                parameter.mul_(active)
+            if i < n_layers and not masked:
+                parameter.mul_(self._active[i])
 
     @torch.no_grad()
     def evaluate(self, x: Tensor, y: Tensor) -> Sums:

@@ -11,6 +11,26 @@ import torch
 from torch import Tensor
 
 
+def clip_factor(squares: Tensor, clip_norm: float | Tensor) -> Tensor:
+    """Return the factor that limits the norm of each trial's gradient, as `torch.nn.utils.clip_grad_norm_`.
+
+    Shapes: squares (trials,), the sum of the squared gradients of all parameters; clip_norm () or (trials,); result
+    (trials,), at most 1.
+    """
+    limit = torch.as_tensor(clip_norm).to(squares)
+    return (limit / (squares.sqrt() + 1e-6)).clamp(max=1)
+
+
+def smoothed(losses: Tensor, log_probabilities: Tensor, smoothing: Tensor) -> Tensor:
+    """Return the cross-entropy with smoothed labels, as `torch.nn.functional.cross_entropy`.
+
+    Shapes: losses (trials, batch), without smoothing; log_probabilities (trials, batch, classes); smoothing
+    (trials or 1,).
+    """
+    share = smoothing[:, None]
+    return (1 - share) * losses - share * log_probabilities.mean(-1)
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute x @ weight^T + bias for each trial. Shapes: (trials, batch, in) to (trials, batch, out)."""
     return torch.baddbmm(bias[:, None], x, weight.mT)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from dynsparse.config import Config
 from dynsparse.methods import METHODS, Method
@@ -62,6 +63,8 @@ class Plan:
     method: Method
     optimizer: Optimizer
     learning_rates: LearningRates
+    clip_norm: float | Tensor | None  # None: gradients are not scaled
+    label_smoothing: float | Tensor
     sparse_type: str
     densities: list[list[float]]  # per trial and layer
     updates: Updates | None  # None: the masks stay as they are
@@ -124,6 +127,8 @@ def _plan(config: PackConfig) -> Plan:
         method=method,
         optimizer=OPTIMIZERS[config.optim_alg](config),
         learning_rates=learning_rates_of_pack([learning_rates(trial) for trial in config.trials()]),
+        clip_norm=config.clip_norm,
+        label_smoothing=config.label_smoothing,
         sparse_type=method.sparse_type or (config.sparse_type if is_sparse and not method.surplus else "exact"),
         densities=densities,
         updates=updates,

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -50,7 +50,11 @@ class Plain:
                     return
                 n_steps -= 1
                 self._optimizer.zero_grad()
-                F.cross_entropy(self.logits(self.data.train_x[batch]), self.data.train_y[batch]).backward()
+                logits = self.logits(self.data.train_x[batch])
+                smoothing = self.config.label_smoothing
+                F.cross_entropy(logits, self.data.train_y[batch], label_smoothing=smoothing).backward()
+                if self.config.clip_norm is not None:
+                    nn.utils.clip_grad_norm_([*self.weights, *self.biases], self.config.clip_norm)
                 self._optimizer.step()
                 self._scheduler.step()
 

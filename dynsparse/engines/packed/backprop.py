@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dynsparse.engines.packed.matmul import linear, weight_gradient_
+from dynsparse.nn.functional import smoothed
 
 # An activation function: from the index of a hidden layer and its pre-activations, (trials, batch, units), to the units
 # that it sets to zero, bool of the same shape.
@@ -59,13 +60,21 @@ def forward(
     return ForwardPass(inputs, inactive, linear(inputs[-1], weights[-1], biases[-1]))
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Loss:
-    """Compute the loss of each example. Shapes: logits (trials, batch, classes), labels (trials, batch)."""
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor | None = None) -> Loss:
+    """Compute the loss of each example.
+
+    Shapes: logits (trials, batch, classes), labels (trials, batch), smoothing (trials or 1,): the share of the target
+    probability that is spread over all classes.
+    """
     log_p = logits.log_softmax(-1)
     losses = log_p.gather(-1, labels[..., None])[..., 0].neg()
     is_label = labels[..., None] == torch.arange(logits.shape[-1], device=logits.device)
     # The mean over the examples of each trial. A mean over trials would divide gradients by the width of the pack.
-    gradient = (log_p.exp() - is_label.float()).div_(logits.shape[1])
+    target = is_label.float()
+    if smoothing is not None:
+        losses = smoothed(losses, log_p, smoothing)
+        target = target * (1 - smoothing[:, None, None]) + smoothing[:, None, None] / logits.shape[-1]
+    gradient = (log_p.exp() - target).div_(logits.shape[1])
     return Loss(losses, logits.argmax(-1) == labels, gradient)
 
 

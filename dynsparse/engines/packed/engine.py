@@ -35,6 +35,7 @@ from dynsparse.engines.packed.cuda_graph import make_step_runner
 from dynsparse.engines.packed.flat_params import FlatParameters
 from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials
 from dynsparse.methods import MaskUpdate
+from dynsparse.nn.functional import clip_factor
 from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
@@ -123,6 +124,10 @@ class PackedEngine:
         # On the device, so that a recorded step counts too.
         self._n_steps = torch.zeros((), dtype=torch.float64, device=device)
         self._n_seen = torch.zeros((), dtype=torch.int64, device=device)
+        label_smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(device)
+        self._label_smoothing = label_smoothing if bool(label_smoothing.any()) else None
+        # On the device from the start: a recorded step cannot copy it there.
+        self._clip_norm = None if plan.clip_norm is None else torch.as_tensor(plan.clip_norm).double().to(device)
         self._rate = torch.zeros(n_trials, device=device)  # the learning rates of the step
         self._loss = torch.zeros(n_trials, dtype=torch.float64, device=device)
         self._correct = torch.zeros(n_trials, dtype=torch.int64, device=device)
@@ -182,7 +187,7 @@ class PackedEngine:
         self._n_steps.add_(1)
         self._n_seen.add_(index.shape[1])
         forward_pass = forward(x[index], self.weights, self.biases, self._inactive_units(training=True))
-        loss = cross_entropy(forward_pass.logits, expand_to_trials(y[index], len(self.boost)))
+        loss = cross_entropy(forward_pass.logits, expand_to_trials(y[index], len(self.boost)), self._label_smoothing)
         self._loss.add_(loss.losses.double().sum(1))
         self._correct.add_(loss.correct.sum(1))
         self._count_winners(forward_pass)
@@ -190,8 +195,13 @@ class PackedEngine:
         backward_(loss.gradient, forward_pass, self.weights, self._gradients, self._bias_gradients)
         for mean, gradient in zip(self._gradient_momentum, self._gradients, strict=False):
             mean.mul_(self._smoothing).add_(gradient * (1 - self._smoothing))
-        for flat in self._flat:
-            flat.step_(self._n_steps, self._rate)
+        gradients = [flat.masked_gradient() for flat in self._flat]
+        if self._clip_norm is not None:
+            squares = torch.stack([each.double().square().sum(1) for each in gradients], dim=1).sum(1)
+            factor = clip_factor(squares, self._clip_norm).float()
+            gradients = [each * factor[:, None] for each in gradients]
+        for flat, gradient in zip(self._flat, gradients, strict=True):
+            flat.step_(gradient, self._n_steps, self._rate)
 
     def _inactive_units(self, *, training: bool) -> InactiveUnits:
         return partial(self._non_winners, self._winners[training]) if self._kwinners else relu_inactive

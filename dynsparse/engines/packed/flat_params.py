@@ -48,9 +48,13 @@ class FlatParameters:
         pairs = zip(parts, self._shapes, strict=True)
         return [part[:, : math.prod(shape)].view(-1, *shape) for part, shape in pairs]
 
-    def step_(self, t: Tensor, rate: Tensor) -> None:
-        """Do the t-th optimizer step. Inactive weights stay at zero.
+    def masked_gradient(self) -> Tensor:
+        """Return the gradient, with zeros for inactive weights. Shapes: (trials, columns)."""
+        return self.gradient * self.active
 
-        Shapes: t (), counted from 1; rate (trials,), the learning rates.
+    def step_(self, gradient: Tensor, t: Tensor, rate: Tensor) -> None:
+        """Do the t-th optimizer step with a masked gradient. Inactive weights stay at zero.
+
+        Shapes: gradient (trials, columns); t (), counted from 1; rate (trials,), the learning rates.
         """
-        self._optimizer.step_(self.values, self.gradient * self.active, self.state, t, rate)
+        self._optimizer.step_(self.values, gradient, self.state, t, rate)

@@ -26,6 +26,8 @@ class NetworkArrays(NamedTuple):
     layer_ends: Array  # (1 + layers,), int64: index after the last input, and after the last unit of each layer
     k: Array  # (hidden layers,), int64: number of winners; 0 means ReLU
     unit_boost: Array  # (units,), float32: factor of a unit when winners are chosen
+    # Share of the target probability that is spread over all classes; 0 in evaluation.
+    label_smoothing: np.float32 = np.float32(0)
 
 
 class Buffers(NamedTuple):

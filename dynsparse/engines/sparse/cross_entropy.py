@@ -11,11 +11,13 @@ from dynsparse.engines.sparse.compiler import inlined, inlined_in_order
 
 
 @inlined
-def cross_entropy(x, dx, first, last, labels, n_batch):  # type: ignore[no-untyped-def]
+def cross_entropy(x, dx, first, last, labels, n_batch, smoothing):  # type: ignore[no-untyped-def]
     """Compute the losses of a block, and the gradient of the batch's mean loss with respect to the logits.
 
     The logits are the rows [first, last) of x; the gradient is written to the same rows of dx. It is zero in lanes
     without an example.
+
+    `smoothing`, a float32, is the share of the target probability that is spread evenly over all classes.
 
     Shapes: x, dx (units, 64); labels (examples of the block,).
 
@@ -36,15 +38,21 @@ def cross_entropy(x, dx, first, last, labels, n_batch):  # type: ignore[no-untyp
     loss, n_correct = 0.0, 0
     for lane in range(n):
         label = first + labels[lane]
-        loss += math.log(total_exp[lane]) - (x[label, lane] - highest[lane])
+        log_total = math.log(total_exp[lane])
+        loss += (1 - smoothing) * (log_total - (x[label, lane] - highest[lane]))
+        if smoothing > 0:
+            for unit in range(first, last):
+                loss += smoothing / (last - first) * (log_total - (x[unit, lane] - highest[lane]))
         n_correct += best[lane] == label
+    everywhere = smoothing / np.float32((last - first) * n_batch)
     for unit in range(first, last):
         for lane in range(LANES):
             dx[unit, lane] /= total_exp[lane] * np.float32(n_batch)
+            dx[unit, lane] -= everywhere
         for lane in range(n, LANES):
             dx[unit, lane] = 0
     for lane in range(n):
-        dx[first + labels[lane], lane] -= np.float32(1) / np.float32(n_batch)
+        dx[first + labels[lane], lane] -= (np.float32(1) - smoothing) / np.float32(n_batch)
     return loss, n_correct
 
 

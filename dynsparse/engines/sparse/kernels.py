@@ -120,7 +120,9 @@ def _train_batch(network, buffers, results, labels, tie_offset, n_previous):  # 
         x, first = buffers.x[block], block * LANES
         n = min(LANES, n_batch - first)
         forward(network, buffers, block, tie_offset)
-        loss, correct = cross_entropy(x, buffers.dx[block], ends[-2], ends[-1], labels[first : first + n], n_batch)
+        loss, correct = cross_entropy(
+            x, buffers.dx[block], ends[-2], ends[-1], labels[first : first + n], n_batch, network.label_smoothing
+        )
         backward(network, buffers, block, results)
         total, n_correct = total + loss, n_correct + correct
         for unit in range(ends[0], ends[-2]):
@@ -142,6 +144,8 @@ def evaluate(network, buffers, images, mean, scale, labels):  # type: ignore[no-
         last = min(first + LANES, len(labels))
         load_batch(images, np.arange(first, last), mean, scale, buffers.x)
         forward(network, buffers, 0, first // LANES)
-        loss, correct = cross_entropy(x, dx, ends[-2], ends[-1], labels[first:last], last - first)
+        loss, correct = cross_entropy(
+            x, dx, ends[-2], ends[-1], labels[first:last], last - first, network.label_smoothing
+        )
         total, n_correct = total + loss, n_correct + correct
     return total, n_correct

@@ -12,7 +12,7 @@ from dynsparse.engines.sparse.activity import count_coactivations
 from dynsparse.engines.sparse.arrays import LANES, Array, BatchResults, Buffers, NetworkArrays
 from dynsparse.engines.sparse.k_winners import update_duty_cycles
 from dynsparse.engines.sparse.kernels import train_batch
-from dynsparse.engines.sparse.optimizer_steps import CORRECTED_STEPS, STEPS
+from dynsparse.engines.sparse.optimizer_steps import CORRECTED_STEPS, STEPS, clip_gradient
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -34,6 +34,8 @@ class SparseNetwork:
         self._hyperparameters = [
             np.float32(value.expand(len(plan.seeds))[trial]) for value in plan.optimizer.values.values()
         ]
+        self._label_smoothing = np.float32(_of_trial(plan.label_smoothing, trial))
+        self._clip_norm = None if plan.clip_norm is None else _of_trial(plan.clip_norm, trial)
         # For the parameters themselves, "value", and for each part of their optimizer state one array: first the active
         # weights, then the biases of all units. So one call of a kernel updates them all.
         state_names = list(plan.optimizer.init(torch.zeros(1, 1)))
@@ -96,7 +98,14 @@ class SparseNetwork:
         self._parameter_gradient = np.zeros_like(self._parameters["value"])
         self._arrays = {
             training: NetworkArrays(
-                indptr, indices, self.weights("value"), self.biases("value"), self._layer_ends, k, self._unit_boost
+                indptr=indptr,
+                indices=indices,
+                weight=self.weights("value"),
+                bias=self.biases("value"),
+                layer_ends=self._layer_ends,
+                k=k,
+                unit_boost=self._unit_boost,
+                label_smoothing=self._label_smoothing if training else np.float32(0),
             )
             for training, k in self._k.items()
         }
@@ -141,6 +150,8 @@ class SparseNetwork:
     def _optimizer_step(self, n_steps: int, rate: np.float32) -> None:
         """Update the parameters, and set their gradients to zero."""
         values, *state = self._parameters.values()
+        if self._clip_norm is not None:
+            clip_gradient(self._parameter_gradient, self._clip_norm)
         arguments = values, self._parameter_gradient, *state, rate, *self._hyperparameters
         if self._optimizer in STEPS:
             STEPS[self._optimizer](*arguments)
@@ -173,3 +184,8 @@ class SparseNetwork:
         """Set the boost strength, and the boost of each unit that follows from it and the duty cycles."""
         self.boost_strength = strength
         self._unit_boost[:] = np.exp(-np.float32(strength) * self.duty)
+
+
+def _of_trial(value: float | Tensor, trial: int) -> float:
+    """Return a trial's value of a hyperparameter: of a tensor (trials,), or of a number that all trials share."""
+    return float(torch.as_tensor(value, dtype=torch.float64).reshape(-1)[trial if torch.is_tensor(value) else 0])

@@ -58,6 +58,17 @@ def adamw_step(parameter, gradient, mean, square, rate, decay, mean_correction, 
         gradient[i] = 0
 
 
+@kernel
+def clip_gradient(gradient, clip_norm):  # type: ignore[no-untyped-def]
+    """Scale a gradient down to the norm `clip_norm` if its norm is larger. Shapes: gradient (n,)."""
+    squares = 0.0
+    for i in range(len(gradient)):
+        squares += np.float64(gradient[i]) * np.float64(gradient[i])
+    factor = np.float32(min(clip_norm / (math.sqrt(squares) + 1e-6), 1.0))
+    for i in range(len(gradient)):
+        gradient[i] *= factor
+
+
 # The optimizers whose steps need the bias corrections of their running means, and those that do not.
 STEPS = {"SGD": sgd_step, "Nesterov": nesterov_step}
 CORRECTED_STEPS = {"Adam": adam_step, "AdamW": adamw_step}

@@ -74,6 +74,8 @@ class TestByHand:
         assert masks.density(mask).tolist() == [0.75, 0, 1]
         assert masks.count(mask[0]).item() == 3
         assert masks.density(mask[0]).dtype is torch.float64
+        # A layer of three units with two inputs.
+        assert masks.density(torch.tensor([[True, True], [True, False], [False, False]])).item() == 0.5
 
     def test_share_rounds_halves_to_even(self):
         assert masks.round_share(0.5, torch.tensor([1, 3, 5, 7])).tolist() == [0, 2, 2, 4]

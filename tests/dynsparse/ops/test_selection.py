@@ -70,3 +70,14 @@ def test_masks_are_chosen_by_sorting_as_they_are_on_a_cpu(leading: tuple[int, ..
         assert torch.equal(
             masks._first_positions(order, number).view(score.shape), masks.highest(score, number, noise, levels)
         )
+
+
+def test_none_are_selected_where_the_largest_value_is_unique() -> None:
+    values = torch.tensor([[3.0, 1.0, 2.0], [1.0, 2.0, 3.0]])
+    assert masks.select_highest(values, torch.tensor([0, 1])).tolist() == [[False] * 3, [False, False, True]]
+
+
+def test_scores_far_below_one_are_distinguished() -> None:
+    score, noise = torch.tensor([[1e-30, 3e-30], [2e-30, 4e-30]]), torch.zeros(2, 2, dtype=torch.int32)
+    assert masks.highest(score, 2, noise).tolist() == [[False, True], [False, True]]
+    assert masks.select_highest(score, torch.tensor([1, 1])).tolist() == [[False, True], [False, True]]

@@ -93,7 +93,7 @@ def test_a_step_of_flat_parameters_equals_torchs_optimizer_and_leaves_inactive_w
     for step in range(1, 21):
         for number, gradient in enumerate(gradients):
             gradient.copy_(random(*gradient.shape, seed=100 * step + number))
-        rows.step_(torch.tensor(step, dtype=torch.float64), torch.tensor(rates))
+        rows.step_(rows.masked_gradient(), torch.tensor(step, dtype=torch.float64), torch.tensor(rates))
         for trial, optimizer in enumerate(optimizers):
             for own, gradient, mask in zip(theirs[trial], gradients, active, strict=True):
                 own.grad = gradient[trial] * mask[trial]

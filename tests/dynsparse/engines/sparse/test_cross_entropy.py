@@ -19,7 +19,7 @@ def test_loss_and_gradient_equal_those_of_torch_even_for_huge_logits(scale: floa
     logits, labels = examples(LANES, n_inputs=6, n_classes=6)
     logits *= np.float32(scale)
     x[2:8] = logits.T
-    loss, n_correct = cross_entropy(x, dx, 2, 8, labels[:n], n_batch)
+    loss, n_correct = cross_entropy(x, dx, 2, 8, labels[:n], n_batch, np.float32(0))
     theirs = torch.tensor(logits[:n], dtype=torch.float64, requires_grad=True)
     expected = F.cross_entropy(theirs, torch.tensor(labels[:n]), reduction="sum")
     (gradient,) = torch.autograd.grad(expected / n_batch, theirs)

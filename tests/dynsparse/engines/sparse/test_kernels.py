@@ -86,7 +86,7 @@ def test_backward_adds_the_gradients_of_active_weights_and_biases(k: tuple[int, 
     results = new_results(arrays)
     kernels.forward(arrays, buffers, 0, 0)
     for times in (1, 2):
-        kernels.cross_entropy(buffers.x[0], buffers.dx[0], *network.ends[-2:], labels, n)
+        kernels.cross_entropy(buffers.x[0], buffers.dx[0], *network.ends[-2:], labels, n, np.float32(0))
         kernels.backward(arrays, buffers, 0, results)
         of_weights, of_biases = network.gradients(inputs, labels, k)
         np.testing.assert_allclose(results.weight_gradient, times * of_weights, rtol=1e-5, atol=1e-7)
