@@ -1,4 +1,8 @@
-"""Trial folders of Ray Tune as DataFrames, and the tables that are made of them."""
+"""Trial folders of Ray Tune as DataFrames, and the tables that are made of them.
+
+`load` returns one row per trial, `load_history` one row per trial and epoch. All other functions take such a DataFrame
+and return a new one. Neither torch nor Ray is needed, and no file of a trial is executed.
+"""
 
 from analysis.frame.config_diff import differences, without_constant
 from analysis.frame.schema import as_trials, hyperparameters, logged, metrics, varying
@@ -6,16 +10,8 @@ from analysis.loading.examples import example_folder, load_example, load_example
 from analysis.loading.load import issues, load, load_history, load_many
 from analysis.output.save_table import save
 from analysis.output.tables import failures, format_table, left_out, pivot
-from analysis.pruning.lottery import (
-    matching_rounds,
-    mean_matching_pruned,
-    pruned_fractions,
-    round_differences,
-    rounds,
-    ticket_correlations,
-    tickets,
-    with_last_rounds,
-)
+from analysis.pruning.dense_comparison import matching_rounds, mean_matching_pruned, round_differences
+from analysis.pruning.lottery import pruned_fractions, rounds, ticket_correlations, tickets, with_last_rounds
 from analysis.pruning.rows import first_training
 from analysis.pruning.sparsity import mean_sparsity_at_fall, sparsity_at_fall, sparsity_summary, sweeps
 from analysis.pruning.weight_vs_unit import kind_differences, where_kinds_differ

@@ -108,7 +108,7 @@ class Results:
         names = names or [folder_name(config) for config in configs]
         self._folders = [TrialFolder(open_folder(path).sub(name)) for name in names]
         self._rows: list[list[dict[str, Any]]] = [[] for _ in configs]
-        at_once(lambda folder, config: folder.begin(config, {}), self._folders, configs)
+        at_once(lambda folder, config: folder.create(config, {}), self._folders, configs)
 
     def append(self, rows: Sequence[Row | None]) -> None:
         """Write a row of each trial."""

@@ -95,7 +95,7 @@ def on_paper(n_trials, folder):
 
 def write_complete(trial, config):
     """What a trial of two epochs leaves behind, but for its checkpoint."""
-    trial.begin(config, {"version": "scale", "engine": "sparse"})
+    trial.create(config, {"version": "scale", "engine": "sparse"})
     rows = [
         {
             **{f"{part}_{what}": 0.5 for part in ("train", "val") for what in ("loss", "acc")},

@@ -11,7 +11,7 @@ from itables import to_html_datatable
 
 from analysis.frame.schema import MACHINE_COLUMNS, SUMMARIES, hyperparameters, varying
 from analysis.frame.values import sort_key
-from analysis.frame.words import counted
+from analysis.frame.words import plural
 from analysis.loading.load import issues
 from analysis.output.html import folded, table, text, with_texts
 from analysis.output.tables import failures, pivot
@@ -65,7 +65,7 @@ def comparisons(df: pd.DataFrame, axes: list[str], metric: str) -> str:
     if not axes:
         return ""
     compared = compare(df, axes, metric)
-    n = counted(len(compared), "comparison")
+    n = plural(len(compared), "comparison")
     parts = [_note(f"Trials are compared in pairs that differ in one hyperparameter only; corrected for {n}.")]
     for axis in axes:
         rows = compared[compared["axis"] == axis]

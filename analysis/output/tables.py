@@ -11,7 +11,7 @@ from analysis.frame.schema import hyperparameters, with_known_config
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import is_missing, sort_key
-from analysis.frame.words import counted
+from analysis.frame.words import plural
 from analysis.statistics.aggregate import LEFT_OUT, NOTHING, agg, format_mean
 
 # The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
@@ -100,7 +100,7 @@ def left_out(df: pd.DataFrame) -> str:
         'left out: 9 failed of 27 trials'
     """
     check_columns(df, ["status"])
-    total = counted(len(df), "trial")
+    total = plural(len(df), "trial")
     counts = {"failed": (df["status"] == "error").sum(), "incomplete": (df["status"] == "incomplete").sum()}
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     all_complete = f"all {total} are complete" if len(df) != 1 else f"the {total} is complete"

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.series import Column, column_name, with_series
-from analysis.frame.words import counted
+from analysis.frame.words import plural
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import (
     add_legend,
@@ -94,7 +94,7 @@ def _describe(history: pd.DataFrame, keys: list[str], metric: str, shown: list[s
         "in groups that are not shown": len(with_value - drawn),
     }
     reasons = ", ".join(f"{n} {reason}" for reason, n in parts.items() if n)
-    total = counted(len(all_trials), "trial")
+    total = plural(len(all_trials), "trial")
     return f"{len(drawn)} of {total} shown; left out: {reasons}" if reasons else f"all {total} shown"
 
 

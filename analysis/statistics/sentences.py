@@ -4,7 +4,7 @@ from typing import Any
 
 from analysis.frame.matching import listed
 from analysis.frame.values import is_missing
-from analysis.frame.words import counted
+from analysis.frame.words import plural
 from analysis.statistics.paired_tests import FEWEST
 
 LEVEL = 0.05
@@ -30,7 +30,7 @@ def _finding(row: dict[str, Any], metric: str, n_rows: int) -> str:
         return f"{found}: the axis has no effect on it, or nobody reads it."
     if pairs < FEWEST:
         found = f"{metric} with {axis}={b} minus that with {a} is {difference:+.3g} on average"
-        found = f"{found} over {counted(pairs, 'pair')}"
+        found = f"{found} over {plural(pairs, 'pair')}"
         return f"{found}: too few pairs to tell, since fewer than {FEWEST} cannot give p < {LEVEL}."
     after = " after Holm's correction" if n_rows > 1 else ""
     p = f"{_p(row['p_holm'])}{after}"
@@ -53,7 +53,7 @@ def _why_no_pair(row: dict[str, Any]) -> str:
     axis = row["axis"]
     for side in "ab":
         if row[f"left_out_{side}"] == row[f"total_{side}"]:
-            return f"none of the {counted(row[f'total_{side}'], 'trial')} with {axis}={_text(row[side])} has a value"
+            return f"none of the {plural(row[f'total_{side}'], 'trial')} with {axis}={_text(row[side])} has a value"
     along = row["along"]
     if along:
         together = f"df.drop(columns={listed(along)}) compares them together"
@@ -73,7 +73,7 @@ def _cautions(row: dict[str, Any]) -> list[str]:
             f"Yet it is higher with {axis}={winner} in {share:.0%} of the pairs: a few large differences decide."
         )
     if row["unpaired"]:
-        found.append(f"{counted(row['unpaired'], 'complete trial')} without a partner took no part.")
+        found.append(f"{plural(row['unpaired'], 'complete trial')} without a partner took no part.")
     left_a, left_b, total_a, total_b = (row[name] for name in ("left_out_a", "left_out_b", "total_a", "total_b"))
     if abs(left_a / total_a - left_b / total_b) > UNLIKE:
         verb = "failed" if row["only_failures"] else "failed or gave no value"

@@ -93,7 +93,7 @@ set_option = click.option(
 )
 
 
-def checked(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Experiment, list[Config]]:
+def load_grid(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Experiment, list[Config]]:
     """Return the experiment of a file and its trials. Raises: Refusal."""
     from dynsparse.experiment import load_experiment
 
@@ -108,7 +108,7 @@ def checked(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Exper
         raise Refusal(str(error)) from error
 
 
-def loaded(folder: str, *, metric: str | None = None) -> Any:
+def load_results(folder: str, *, metric: str | None = None) -> Any:
     """Return the DataFrame of a results folder, and print its damaged files. Raises: Refusal.
 
     Args:
@@ -154,7 +154,7 @@ def warn_of_studies(df: Any, of: str) -> None:
             click.echo(f"note: {note}; use dynsparse table --of {rows} to see them separately", err=True)
 
 
-def chosen(df: Any, where: str | None) -> Any:
+def filter_rows(df: Any, where: str | None) -> Any:
     """Return the rows for which an expression is true. Raises: ValueError that names the expression."""
     if where is None:
         return df

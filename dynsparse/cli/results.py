@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from dynsparse.cli.parsing import Refusal, chosen, folder_argument, loaded, rows_of, warn_of_studies
+from dynsparse.cli.parsing import Refusal, filter_rows, folder_argument, load_results, rows_of, warn_of_studies
 
 
 @click.command()
@@ -40,11 +40,11 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
     import analysis
 
     keys = [key.strip() for key in rows.split(",")]
-    trials = loaded(folder, metric=metric if of == "trials" else None)
+    trials = load_results(folder, metric=metric if of == "trials" else None)
     warn_of_studies(trials, of)
     df = trials if of == "trials" else rows_of(folder, of)
     try:
-        df = chosen(df, where)
+        df = filter_rows(df, where)
         if form == "csv":
             result = analysis.agg(df, [*keys, columns] if columns else keys, metric)
         else:
@@ -66,7 +66,7 @@ def failures(folder: str) -> None:
     """List the trials in DIR that failed or did not finish, and the files that are damaged."""
     import analysis
 
-    df = loaded(folder)
+    df = load_results(folder)
     failed = analysis.failures(df)
     if len(failed):
         click.echo(analysis.format_table(failed, "text"))
@@ -89,12 +89,12 @@ def report(folder: str, output: str, metric: str, lowest: bool | None, where: st
     """Write one HTML file about the results in DIR: comparisons, plots, failures. It opens offline."""
     import analysis
 
-    df = loaded(folder, metric=metric)
+    df = load_results(folder, metric=metric)
     warn_of_studies(df, of)
     try:
         from analysis.output import report as page
 
-        df = chosen(df, where)
+        df = filter_rows(df, where)
         history = analysis.load_history(folder if "://" in folder else Path(folder).expanduser())
         if of == "tickets":
             df = analysis.with_last_rounds(df, history)
@@ -125,7 +125,7 @@ def _write(path: Path, text: str) -> None:
 @click.option("--show/--no-show", default=True, help="Open the notebook in JupyterLab.")
 def browse(folder: str, show: bool) -> None:
     """Write a notebook that browses the results in DIR, and open it in JupyterLab."""
-    loaded(folder)
+    load_results(folder)
     path = Path(f"browse_{Path(folder).name}.ipynb")
     if path.exists():
         click.echo(f"{path} exists and is not changed")

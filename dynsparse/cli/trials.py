@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynsparse.cli.parsing import Refusal, checked, file_argument, folder_argument, set_option
+from dynsparse.cli.parsing import Refusal, file_argument, folder_argument, load_grid, set_option
 from dynsparse.results.progress import plural
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
     from dynsparse.experiment import axes, same_trials
     from dynsparse.planning.plan import keys_read
 
-    experiment, configs = checked(file, settings)
+    experiment, configs = load_grid(file, settings)
     varying = axes(configs)
     click.echo(f"{experiment.name}: {experiment.question}\n")
     steps = ", ".join(dict.fromkeys(trial_length(config) for config in configs))
@@ -106,7 +106,7 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
 
     Exit code: 0 if all trials of the grid are complete, 1 if not, 2 for bad input, 130 or 143 if the run was stopped.
     """
-    experiment, configs = checked(file, settings)
+    experiment, configs = load_grid(file, settings)
     from dynsparse import tune
     from dynsparse.data.download import DataError
     from dynsparse.results.lock import LockedError
@@ -118,13 +118,13 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
         raise Refusal(str(error)) from error
     show_outcome(outcome, configs, experiment.metric)
     if outcome.n_unfinished and outcome.stopped_by is not None:
-        click.echo(f"stopped; to go on, type the same again:  {again(file)}")
+        click.echo(f"stopped; to resume, rerun:  {resume_command(file)}")
         raise click.exceptions.Exit(128 + outcome.stopped_by)
     if outcome.failures or outcome.n_unfinished:
         raise click.exceptions.Exit(1)
 
 
-def again(file: str) -> str:
+def resume_command(file: str) -> str:
     """Return the command that resumes this run: the typed command without --fresh."""
     words = [word for word in sys.argv[1:] if word != "--fresh"]
     # An experiment file that is run as a script is typed without "run" and its own name.

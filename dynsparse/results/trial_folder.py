@@ -59,7 +59,7 @@ class TrialFolder:
         self._folder = folder
         self.damage: list[str] = []
 
-    def begin(self, config: Config, about: Mapping[str, Any]) -> None:
+    def create(self, config: Config, about: Mapping[str, Any]) -> None:
         """Write the configuration and other facts about the trial, if they are missing or incomplete."""
         written = self._json("params.json")
         if written is None or keys().keys() - written.keys():
@@ -68,8 +68,8 @@ class TrialFolder:
         if self._json("about.json") is None:
             self._folder.replace("about.json", _encode(about, indent=2))
 
-    def has_begun(self) -> bool:
-        """Return True if `begin` has been called. It is False on a machine that does not mount the storage."""
+    def exists(self) -> bool:
+        """Return True if `create` has been called. It is False on a machine that does not mount the storage."""
         return self._folder.read("params.json") is not None
 
     def check_other_files(self) -> None:
@@ -87,7 +87,7 @@ class TrialFolder:
 
     def repair(self, config: Config) -> None:
         """Write the files of a complete trial other than its rows again. The version that started it may be lost."""
-        self.begin(config, {"version": "unknown"})
+        self.create(config, {"version": "unknown"})
         self.write_csv(self.rows())
 
     def config(self) -> Config | None:
@@ -100,7 +100,7 @@ class TrialFolder:
             return None
 
     def about(self) -> dict[str, Any]:
-        """Return the facts about the trial that `begin` has written."""
+        """Return the facts about the trial that `create` has written."""
         return self._json("about.json") or {}
 
     # Rows

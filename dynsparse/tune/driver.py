@@ -159,7 +159,7 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
 
     def begin(config: Config) -> None:
         trial = TrialFolder(folder.sub(folder_name(config)))
-        trial.begin(config, {"version": version(), "engine": choose_for_config(config).name})
+        trial.create(config, {"version": version(), "engine": choose_for_config(config).name})
         trial.clear_failure()
 
     try:

@@ -56,9 +56,9 @@ class PackedTrial:
         self.n_steps = len(steps(config))
         self._seconds = self.rows[-1]["time_total_s"] if self.rows else 0.0
 
-    def has_begun(self) -> bool:
+    def exists(self) -> bool:
         """Return True if the trial folder exists; the driver creates it before the run."""
-        return self._folder.has_begun()
+        return self._folder.exists()
 
     def has_failed(self) -> bool:
         """Return True if the trial has failed in this run, before its pack was retried."""

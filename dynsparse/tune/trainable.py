@@ -35,7 +35,7 @@ class SparseTrial(tune.Trainable):
         configs = trial_configs(config, options.axis_names)
         trials = map_in_threads(lambda each: PackedTrial(each, options), configs.values())
         self._options, self._indices = options, dict(zip(trials, configs, strict=True))
-        self._sees_storage = all(map_in_threads(PackedTrial.has_begun, trials))
+        self._sees_storage = all(map_in_threads(PackedTrial.exists, trials))
         if not self._sees_storage:
             # The node joined after the nodes were checked. An exception would make Tune retry on this same idle node.
             self._groups = []

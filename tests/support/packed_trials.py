@@ -37,7 +37,7 @@ def pack_config(configs: Sequence[Config], indices: list[int], axis_names: Colle
 def begin(path: Path, config: dict[str, Any], axis_names: Collection[str] = ()) -> None:
     """Write what a run writes before Tune gives a trial, or a pack, to a process."""
     for trial in trial_configs(config, axis_names).values():
-        folder_of(path, trial).begin(trial, {"version": "1"})
+        folder_of(path, trial).create(trial, {"version": "1"})
 
 
 def assert_as_alone(path: Path, config: Config, tolerance: float = 1e-5) -> None:

@@ -20,7 +20,7 @@ def train(root: Path, *, n_rows: int | None = None, **values: Any) -> Path:
     config = Config(**{**SMALL, **values})
     path = root / folder_name(config)
     trainer, trial = Trainer([config]), TrialFolder(open_folder(str(path)))
-    trial.begin(config, {"version": "1"})
+    trial.create(config, {"version": "1"})
     while not trainer.is_done and trainer.n_rows != n_rows:
         [row] = trainer.step()
         assert row is not None

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import varying
-from analysis.frame.words import counted
+from analysis.frame.words import plural
 from analysis.plots._lib.style import escape, label, short
 from analysis.statistics.aggregate import has_value
 
@@ -62,7 +62,7 @@ def describe(df: pd.DataFrame, metric: str, n_other: int = 0) -> str:
     n_shown = int(has_value(df, metric).sum())
     other = f"{n_other} in groups that are not shown" if n_other else ""
     reasons = ", ".join(part for part in (count_left_out(df, metric), other) if part)
-    trials = counted(total, "trial")
+    trials = plural(total, "trial")
     return f"{n_shown} of {trials} shown; left out: {reasons}" if reasons else f"all {trials} shown"
 
 

@@ -34,7 +34,7 @@ def jobs(address: str) -> None:
     from tabulate import tabulate
 
     with refusing():
-        cluster = connected(address)
+        cluster = connect(address)
         found = cluster.jobs()
         from dynsparse.cluster.jobs import FOLDER, exit_code
 
@@ -59,7 +59,7 @@ def jobs(address: str) -> None:
 def logs(job: str, address: str, follow: bool) -> None:
     """Show the output of a JOB."""
     with refusing():
-        cluster = connected(address)
+        cluster = connect(address)
         cluster.job(job)
         if not follow:
             click.echo(cluster.logs(job), nl=False)
@@ -73,7 +73,7 @@ def logs(job: str, address: str, follow: bool) -> None:
 def stop(job: str, address: str) -> None:
     """Stop a JOB. It writes its results first, which takes some seconds. Submit it again to resume."""
     with refusing():
-        cluster = connected(address)
+        cluster = connect(address)
         info = cluster.job(job)
         if info.status.is_terminal():
             click.echo(f"{job} has already ended: {info.status.value.lower()}")
@@ -85,7 +85,7 @@ def stop(job: str, address: str) -> None:
     show_rerun_command(info)
 
 
-def connected(address: str) -> Cluster:
+def connect(address: str) -> Cluster:
     """Return the cluster at an address.
 
     Raises:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from dynsparse.cli import trials
-from dynsparse.cli.parsing import Grouped, Refusal, Setting, checked
+from dynsparse.cli.parsing import Grouped, Refusal, Setting, load_grid
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
@@ -60,7 +60,7 @@ def requested_run(context: click.Context) -> RequestedRun:
     # The experiment file may print. Keep that out of a cluster file on stdout.
     with redirect_stdout(sys.stderr):
         settings = [Setting().convert(text, None, None) for text in parameters["settings"]]
-        experiment, configs = checked(parameters["file"], settings)
+        experiment, configs = load_grid(parameters["file"], settings)
     for config in configs:
         if config.data_dir and "://" not in config.data_dir and not Path(config.data_dir).is_absolute():
             raise Refusal(f"data_dir must be an absolute path or a URL on a cluster, got {config.data_dir!r}.")
@@ -68,11 +68,11 @@ def requested_run(context: click.Context) -> RequestedRun:
         name = experiment.name if parameters["name"] is None else parameters["name"]
         check_name(name)
     words = [word for text in parameters["settings"] for word in ("--set", text)]
-    words += [word for option in run_options for word in typed(context, option)]
+    words += [word for option in run_options for word in typed_words(context, option)]
     return RequestedRun(experiment, configs, name, words)
 
 
-def typed(context: click.Context, option: click.Parameter) -> list[str]:
+def typed_words(context: click.Context, option: click.Parameter) -> list[str]:
     """Return the words with which an option was typed, none if it was not."""
     if context.get_parameter_source(str(option.name)) is not ParameterSource.COMMANDLINE:
         return []

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.frame.values import is_missing, sort_key
-from analysis.frame.words import counted
+from analysis.frame.words import plural
 
 
 @pytest.mark.parametrize("value", [None, math.nan, np.float32("nan"), np.float64("nan"), pd.NA, pd.NaT])
@@ -24,4 +24,4 @@ def test_values_that_are_there(value: object) -> None:
 
 
 def test_a_number_with_its_noun() -> None:
-    assert [counted(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
+    assert [plural(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]

@@ -171,7 +171,7 @@ def test_where_winning_tickets_end(tmp_path: Path) -> None:
     assert means["never_ended"].tolist() == [1, 0] and means["count"].tolist() == [3, 3]
     text = means.loc["original", "conclusion"]
     assert text.startswith("l1, original: up to 0.792 pruned accuracy is not below the dense (95% interval 0.6")
-    assert text.endswith("3 trials). In 1 of them the last round still is not: the end lies further on.")
+    assert text.endswith("3 trials). In 1 of them the last round still matches, so the ticket ends beyond it.")
     row = compare(table, "init", "matching_pruned").iloc[0]
     assert (row["pairs"], row["difference"]) == (3, pytest.approx(0.5 / 3 - 2.375 / 3))
 

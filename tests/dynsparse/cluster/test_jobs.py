@@ -290,7 +290,7 @@ def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
 
     code, output, messages = typed(cluster, "stop", job)
     assert code == 0 and f"{job} has ended: stopped" in messages, output + messages
-    assert f"stopped; to go on, type the same again:  dynsparse submit {file} --address" in output
+    assert f"stopped; to resume, rerun:  dynsparse submit {file} --address" in output
     assert f"to resume, rerun:  dynsparse submit {file} --address" in messages
     assert typed(cluster, "stop", job)[:2] == (0, f"{job} has already ended: stopped\n")
     assert typed(cluster, "logs", job, "--follow")[0] == 143

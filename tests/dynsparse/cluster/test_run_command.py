@@ -278,6 +278,6 @@ def test_submit_names_the_command_that_replaces_an_old_flag(file, system):
 
 def test_a_run_in_a_job_tells_what_its_sender_types(monkeypatch):
     monkeypatch.setattr("sys.argv", ["dynsparse", "run", "experiment/first.py", "--fresh", "--address", "auto"])
-    assert trials.again("experiment/first.py") == "dynsparse run experiment/first.py --address auto"
+    assert trials.resume_command("experiment/first.py") == "dynsparse run experiment/first.py --address auto"
     monkeypatch.setenv(trials.RERUN_COMMAND, "dynsparse submit first.py --storage /shared")
-    assert trials.again("experiment/first.py") == "dynsparse submit first.py --storage /shared"
+    assert trials.resume_command("experiment/first.py") == "dynsparse submit first.py --storage /shared"

@@ -283,7 +283,7 @@ def test_what_was_cancelled_does_not_come_back(slurm, n_nodes, politely):
     slurm("scancel", *politely, job)
     done = slurm.ended(job, 100)
     assert (done["JobState"], done["Restarts"]) == ("FAILED" if politely else "CANCELLED", "0")
-    wait(lambda: f"type the same again:  sbatch {slurm.root}/job.sbatch" in slurm.output(job), 60)
+    wait(lambda: f"to resume, rerun:  sbatch {slurm.root}/job.sbatch" in slurm.output(job), 60)
     wait(lambda: processes_of(job) == [], 60)
     # Two nodes on one machine have one /tmp.
     wait(lambda: not list(slurm.root.glob("ray-*.log")) and not Path(f"/tmp/dynsparse-{job}").exists(), 60)

@@ -26,7 +26,7 @@ def trials(tmp_path):
     """Four trials: two complete, one started, one new."""
     trials = [TrialFolder(open_folder(str(tmp_path / folder_name(config)))) for config in CONFIGS]
     for trial, config in zip(trials[:3], CONFIGS, strict=False):
-        trial.begin(config, {"version": "1", "engine": "sparse"})
+        trial.create(config, {"version": "1", "engine": "sparse"})
     complete(trials[0]), complete(trials[1])
     trials[2].append({**ROW, "done": False}, rows_before=0)
     return trials

@@ -23,7 +23,7 @@ def path(tmp_path):
 def trial(path):
     """A trial of three rows, complete."""
     trial = TrialFolder(open_folder(str(path)))
-    trial.begin(CONFIG, {"version": "1"})
+    trial.create(CONFIG, {"version": "1"})
     for epoch in (1, 2, 3):
         trial.append(row(epoch), rows_before=epoch - 1)
         trial.save_checkpoint(epoch, {"n_rows": epoch, "weights": [torch.full((2, 2), float(epoch))]})
@@ -64,7 +64,7 @@ def test_a_trial_comes_back_as_it_was_written(trial, path):
 def test_states(path):
     trial = reopened(path)
     assert trial.state() is State.NEW
-    trial.begin(CONFIG, {})
+    trial.create(CONFIG, {})
     assert trial.state() is State.NEW
     trial.append(row(1), rows_before=0)
     assert trial.state() is State.STARTED

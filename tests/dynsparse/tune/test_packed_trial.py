@@ -116,14 +116,14 @@ def test_trials_that_end_early_leave_the_pack_which_gets_narrower_and_the_others
 
 @pytest.mark.parametrize("values", [{}, dict(kwinners=True, batch_norm=True, model="RigL", engine="torch")], ids=str)
 @pytest.mark.parametrize("n_rows", [1, 3, 4])
-def test_what_a_pack_has_begun_goes_on_alone_and_the_other_way_round(tmp_path, n_rows, values):
+def test_a_trial_started_in_a_pack_can_be_resumed_alone_and_vice_versa(tmp_path, n_rows, values):
     configs = five(**values)
     begun = pack_of(tmp_path, configs)
     for _ in range(n_rows):
         begun.train()
     before = [(tmp_path / folder_name(config) / "result.json").read_bytes() for config in configs]
     to_the_end(pack_of(tmp_path, configs, [3]))
-    # The last is farther than the others when they go on as a pack.
+    # The last is farther than the others when they are resumed as a pack.
     later = pack_of(tmp_path, configs, [4])
     if not later.train()["done"]:
         later.train()
