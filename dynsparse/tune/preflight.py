@@ -105,7 +105,7 @@ def check_first_trial(configs: Sequence[Config]) -> None:
     # The driver's machine may have no GPU. The engines for GPUs run on CPUs, too.
     if first.device != "cpu":
         first = replace(first, device="cpu", engine=engines.choose_for_config(first).name)
-    message = "checking the first trial; on its first use on a machine the sparse engine is compiled, for about 20 s"
+    message = "checking the first trial; compiling the sparse engine takes about 20 s, once on each machine"
     timer = Timer(PATIENCE_SECONDS, lambda: print(message, file=sys.stderr))
     timer.start()
     try:
