@@ -9,6 +9,9 @@ from typing import Any
 from dynsparse.config import Config, ConfigError, keys, unknown
 from dynsparse.planning.plan import keys_read
 
+# Keys whose value decides whether a trial reads other keys.
+DECIDING_KEYS = ("model", "network", "kwinners", "study", "rules", "optim_alg", "lr_schedule", "test_noise")
+
 
 class ExperimentError(ValueError):
     """An experiment that cannot be run. The message says what to change."""
@@ -114,13 +117,19 @@ def check_axes(configs: Sequence[Config], inert: Sequence[str]) -> None:
     problems = [unknown("key in inert", name, keys()) for name in inert if name not in keys()]
     for name in axes_without_effect(configs):
         if name not in inert:
-            readers = ", ".join(sorted({f"model={c.model!r}, network={c.network!r}" for c in configs}))
             problems.append(
-                f"The axis {name} has no effect: no trial reads it ({readers}, rules={configs[0].rules!r}). "
+                f"The axis {name} has no effect: no trial reads it ({_deciding_settings(configs, name)}). "
                 f"Give {name} a single value, or list it in the experiment's `inert`."
             )
     if problems:
         raise ExperimentError("\n".join(problems))
+
+
+def _deciding_settings(configs: Sequence[Config], axis: str) -> str:
+    """Return the values of DECIDING_KEYS, without the axis itself, such as "model='SET' or 'RigL', kwinners=False"."""
+    names = [name for name in DECIDING_KEYS if name != axis]
+    values = {name: list(dict.fromkeys(getattr(config, name) for config in configs)) for name in names}
+    return ", ".join(f"{name}={' or '.join(map(repr, each))}" for name, each in values.items())
 
 
 def axes_without_effect(configs: Sequence[Config]) -> list[str]:

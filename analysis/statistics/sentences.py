@@ -43,10 +43,8 @@ def _finding(row: dict[str, Any], metric: str, n_rows: int) -> str:
         alone = f"{difference:+.3g}, {pairs} pairs, {_p(row['p'])} where it is the only question"
         found = f"{metric} with {axis}={b} and with {a}: no difference that stands among {n_rows} comparisons"
         return f"{found} ({alone}, {p}); asked alone it lies {between}."
-    found = (
-        f"{metric} with {axis}={b} and with {a}: no evidence of a difference ({difference:+.3g}, {pairs} pairs, {p})"
-    )
-    return f"{found}; if there is one, it most likely lies {between}."
+    found = f"{metric} with {axis}={b} minus that with {a}: {difference:+.3g}, no clear difference"
+    return f"{found} (95% interval {row['low']:.3g} to {row['high']:.3g}, {pairs} pairs, {p})."
 
 
 def _why_no_pair(row: dict[str, Any]) -> str:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     help="All weights, zeros too, or the active ones and their places: smaller below a density of 1/2 (onnx: 1/3).",
 )
 @click.option("--prune", "kind", type=click.Choice(["weight", "unit"]), help="Prune the network first.")
-@click.option("--sparsity", type=float, help="Share of the weights or units that --prune prunes, in [0, 1].")
+@click.option(
+    "--sparsity", type=float, help="Share of all weights, inactive ones too, or of all units to prune, in [0, 1]."
+)
 @click.option("--compress", is_flag=True, help="Leave out units that do nothing: a smaller network, of ReLU only.")
 @click.option("-o", "--output", type=click.Path(), help="The file to write.  [default: TRIAL_DIR's name, here]")
 @click.option("--overwrite", is_flag=True, help="Replace the file, and the card beside it, if they are there.")
@@ -81,7 +83,18 @@ def _network(trial_dir: str, kind: str | None, sparsity: float | None, compress:
     except OSError as error:
         raise Refusal(f"{trial_dir} cannot be read: {error.strerror or error}") from error
     if kind is not None and sparsity is not None:
+        before = trained.masks
         trained = pruned(trained, kind, sparsity)
+        if (
+            kind == "weight"
+            and sparsity > 0
+            and all(after.equal(mask) for after, mask in zip(trained.masks, before, strict=True))
+        ):
+            sparsities = ", ".join(f"{1 - float(mask.double().mean()):.3g}" for mask in before)
+            raise Refusal(
+                f"--sparsity must be above that of the network's layers ({sparsities}), got {sparsity:g}: it counts "
+                "inactive weights too, so no weight would be pruned. Raise --sparsity."
+            )
     return compressed(trained) if compress else trained
 
 

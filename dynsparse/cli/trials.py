@@ -151,6 +151,8 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
         if len(outcome.failures) > SHOWN_FAILURES:
             click.echo(f"  ... and {len(outcome.failures) - SHOWN_FAILURES} more")
         click.echo(f"all of them:  dynsparse failures {path}")
+    if not outcome.n_complete:
+        return
     varying = [name for name in axes(configs) if name != "seed"]
     # If a trial prunes after its training, its best epoch does not answer the question.
     of = {"sweep": " --of sweeps", "ticket": " --of tickets"}.get(configs[0].study, "")

@@ -100,7 +100,8 @@ def test_an_axis_that_nobody_reads_is_refused():
     with pytest.raises(ExperimentError) as raised:
         experiment(network="MLP", kwinners=tune.grid_search([True, False])).configs()
     assert str(raised.value) == (
-        "The axis kwinners has no effect: no trial reads it (model='DSNNMixedHeb', network='MLP', rules='fixed'). "
+        "The axis kwinners has no effect: no trial reads it (model='DSNNMixedHeb', network='MLP', "
+        "study='train', rules='fixed', optim_alg='SGD', lr_schedule='constant', test_noise=True). "
         "Give kwinners a single value, or list it in the experiment's `inert`."
     )
 

@@ -32,13 +32,13 @@ def test_equal() -> None:
     assert sentence(pairs([0.0] * 5)) == f"val_acc_max with on=False and with True is equal in all 5 pairs: {few}"
 
 
-def test_no_evidence() -> None:
+def test_no_clear_difference() -> None:
     df = grid(noisy(0), on=[False, True], seed=range(12))
     row = compare(df, "on", METRIC).iloc[0]
     assert row["p"] > 0.05
     assert row["conclusion"] == (
-        f"val_acc_max with on=True and with False: no evidence of a difference ({row['difference']:+.3g}, 12 pairs, "
-        f"p = {row['p']:.2g}); if there is one, it most likely lies between {row['low']:.3g} and {row['high']:.3g}."
+        f"val_acc_max with on=True minus that with False: {row['difference']:+.3g}, no clear difference (95% interval "
+        f"{row['low']:.3g} to {row['high']:.3g}, 12 pairs, p = {row['p']:.2g})."
     )
 
 
