@@ -40,7 +40,12 @@ def with_series(df: pd.DataFrame, *given: Column | Sequence[Column] | None) -> p
                 f"Compute it from this DataFrame: {len(df)} rows, the Series has {len(column)}."
             )
         found[name] = column.array
-    return df.assign(**found) if found else df
+    if not found:
+        return df
+    result = df.copy(deep=False)
+    for name, values in found.items():
+        result[name] = values
+    return result
 
 
 def column_name(column: Column) -> str:
@@ -50,9 +55,11 @@ def column_name(column: Column) -> str:
         ValueError: if a Series has no name.
     """
     if isinstance(column, pd.Series):
-        if not isinstance(column.name, str):
+        if not isinstance(column.name, str) or not column.name:
             raise ValueError(f"A Series must have a name, got one named {column.name!r}. {_RENAME}")
         return column.name
+    if not isinstance(column, str):
+        raise ValueError(f"A column must be a name or a Series, got {type(column).__name__}: {column!r}.")
     return column
 
 

@@ -120,7 +120,7 @@ def scan(folder: Folder, configs: Sequence[Config], previous: GridStatus | None 
     Args:
         folder: the experiment's folder.
         configs: the trials of the grid.
-        previous: an earlier scan of this folder. Its complete trials are not read again if their mark and rows exist.
+        previous: an earlier scan of this folder. Of its complete trials only the rows and the mark are read again.
     """
     complete = {each.config: each for each in previous.trials if each.state is State.COMPLETE} if previous else {}
     present = {name for name in folder.names() if name.startswith("trial_")}
@@ -130,9 +130,10 @@ def scan(folder: Folder, configs: Sequence[Config], previous: GridStatus | None 
         if name not in present:
             return TrialStatus(config, State.NEW, None, None, [])
         trial = TrialFolder(folder.sub(name))
-        if config in complete and trial.has_mark():
+        state = trial.state()
+        if config in complete and state is State.COMPLETE:
             return complete[config]
-        state, error, about = trial.state(), trial.error(), trial.about()
+        error, about = trial.error(), trial.about()
         if state is State.COMPLETE:
             trial.check_other_files()
         return TrialStatus(config, state, error, about.get("version"), list(dict.fromkeys(trial.damage)))

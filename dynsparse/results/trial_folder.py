@@ -199,13 +199,6 @@ class TrialFolder:
         """Return the last line of the error with which the trial failed; None if it has not failed."""
         return str((self._json("failed.json") or {}).get("error", "")) or None
 
-    def has_mark(self) -> bool:
-        """Return True if the mark of completion and the rows exist, whatever their content."""
-        try:
-            return {"complete.json", "result.json"} <= set(self._folder.names())
-        except NotADirectoryError:
-            return False
-
     def state(self) -> State:
         """Return the state of the trial. A completion mark that does not match the rows is ignored."""
         mark = self._json("complete.json")

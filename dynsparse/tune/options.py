@@ -12,9 +12,12 @@ from ray import tune
 from dynsparse.experiment import ExperimentError, check_name
 from dynsparse.planning.packs import parse_pack
 
-# Options that are whole numbers, with their smallest value, and options that are numbers larger than 0.
+# Options that are whole numbers, with their smallest value, and options that are numbers larger than 0, with their
+# largest value. In OPTIONAL are those of them that may be None.
 COUNTS = {"limit": 1, "max_failures": 0, "checkpoint_epochs": 1}
-POSITIVE = ("cpus_per_trial", "epoch_seconds", "trial_seconds")
+POSITIVE = {"cpus_per_trial": 1e6, "epoch_seconds": 1e9, "trial_seconds": 1e9}
+OPTIONAL = ("limit", *POSITIVE)
+FLAGS = ("fresh", "retry_failed", "tensorboard")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,17 +65,29 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.name is not None:
             check_name(self.name)
+        if not isinstance(self.storage, str | Path) or not str(self.storage) or "\0" in str(self.storage):
+            raise ExperimentError(
+                f"storage must be a folder or a URI such as s3://bucket/folder, got {self.storage!r}."
+            )
+        for name in FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise ExperimentError(f"{name} must be True or False, got {getattr(self, name)!r}.")
         for name, lowest in COUNTS.items():
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, Integral) and int(value) >= lowest):
+            if value is None and name in OPTIONAL:
+                continue
+            if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < lowest:
                 raise ExperimentError(f"{name} must be a whole number of at least {lowest}, got {value!r}.")
-        for name in POSITIVE:
+        for name, highest in POSITIVE.items():
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, Real) and float(value) > 0):
-                raise ExperimentError(f"{name} must be a number larger than 0, got {value!r}.")
+            if value is not None and not (_is_number(value) and 0 < value <= highest):
+                raise ExperimentError(f"{name} must be a number larger than 0 and at most {highest:g}, got {value!r}.")
         gpus = self.gpus_per_trial
-        if gpus is not None and not (isinstance(gpus, Real) and gpus >= 0):
-            raise ExperimentError(f"gpus_per_trial must be a number of at least 0, got {gpus!r}.")
+        if gpus is not None and not (_is_number(gpus) and 0 <= gpus <= 1e6):
+            raise ExperimentError(f"gpus_per_trial must be a number from 0 to 1e+06, got {gpus!r}.")
+        callbacks = self.callbacks
+        if not isinstance(callbacks, Sequence) or not all(isinstance(each, tune.Callback) for each in callbacks):
+            raise ExperimentError(f"callbacks must be a list of ray.tune.Callback objects, got {callbacks!r}.")
         try:
             size = parse_pack(self.pack)
         except ValueError as error:
@@ -82,3 +97,7 @@ class RunOptions:
                 f"tensorboard=True is only possible if each trial is trained alone, got pack={size}. Use pack='off', "
                 "or leave tensorboard out."
             )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

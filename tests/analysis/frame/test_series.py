@@ -36,3 +36,17 @@ def test_messages(df: pd.DataFrame) -> None:
     for other in (df["a"].reset_index(drop=True), df["a"].head(2)):
         with pytest.raises(ValueError, match="must have the index of the DataFrame, got 'a' with another one"):
             with_series(df, other)
+
+
+def test_a_series_may_have_any_name_but_an_empty_one() -> None:
+    df = pd.DataFrame({"x": [1.0, 2.0]})
+    assert with_series(df, df["x"].rename("self"))["self"].tolist() == [1.0, 2.0]
+    assert list(df.columns) == ["x"]
+    with pytest.raises(ValueError, match="A Series must have a name, got one named ''"):
+        with_series(df, df["x"].rename(""))
+
+
+@pytest.mark.parametrize("given", [[[1.0, 2.0]], [pd.DataFrame({"x": [1.0]})]], ids=["list", "DataFrame"])
+def test_what_is_neither_a_name_nor_a_series_is_refused(given: list[object]) -> None:
+    with pytest.raises(ValueError, match="A column must be a name or a Series, got "):
+        with_series(pd.DataFrame({"x": [1.0, 2.0]}), given)  # type: ignore[arg-type]

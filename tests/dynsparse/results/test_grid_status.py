@@ -61,6 +61,19 @@ def test_a_complete_trial_that_was_deleted_meanwhile_is_not_complete(tmp_path, t
     assert states(again) == [State.COMPLETE, state, State.STARTED, State.NEW]
 
 
+@pytest.mark.parametrize("damage", [b"", b"{}", None], ids=["empty", "empty object", "one bit"])
+@pytest.mark.parametrize("name", ["result.json", "complete.json"])
+def test_a_complete_trial_that_was_damaged_meanwhile_is_not_complete(tmp_path, trials, name, damage):
+    folder = open_folder(str(tmp_path))
+    first = scan(folder, CONFIGS)
+    path = tmp_path / folder_name(CONFIGS[1]) / name
+    content = path.read_bytes()
+    path.write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:] if damage is None else damage)
+    again = scan(folder, CONFIGS, previous=first)
+    assert states(again)[1] is not State.COMPLETE
+    assert states(again) == states(scan(folder, CONFIGS))
+
+
 def test_a_file_in_the_place_of_a_complete_trial_is_not_complete(tmp_path, trials):
     folder = open_folder(str(tmp_path))
     first = scan(folder, CONFIGS)

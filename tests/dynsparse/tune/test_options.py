@@ -17,10 +17,17 @@ from dynsparse.tune import RunOptions, run
         ("limit", 2.5, "limit must be a whole number of at least 1, got 2.5."),
         ("max_failures", -1, "max_failures must be a whole number of at least 0, got -1."),
         ("checkpoint_epochs", 0, "checkpoint_epochs must be a whole number of at least 1, got 0."),
-        ("cpus_per_trial", 0, "cpus_per_trial must be a number larger than 0, got 0."),
-        ("gpus_per_trial", -0.5, "gpus_per_trial must be a number of at least 0, got -0.5."),
-        ("epoch_seconds", "10", "epoch_seconds must be a number larger than 0, got '10'."),
-        ("trial_seconds", float("nan"), "trial_seconds must be a number larger than 0, got nan."),
+        ("cpus_per_trial", 0, "cpus_per_trial must be a number larger than 0 and at most 1e+06, got 0."),
+        ("gpus_per_trial", -0.5, "gpus_per_trial must be a number from 0 to 1e+06, got -0.5."),
+        ("epoch_seconds", "10", "epoch_seconds must be a number larger than 0 and at most 1e+09, got '10'."),
+        ("trial_seconds", float("nan"), "trial_seconds must be a number larger than 0 and at most 1e+09, got nan."),
+        ("epoch_seconds", 1e300, "epoch_seconds must be a number larger than 0 and at most 1e+09, got 1e+300."),
+        ("max_failures", None, "max_failures must be a whole number of at least 0, got None."),
+        ("checkpoint_epochs", None, "checkpoint_epochs must be a whole number of at least 1, got None."),
+        ("limit", True, "limit must be a whole number of at least 1, got True."),
+        ("fresh", "no", "fresh must be True or False, got 'no'."),
+        ("callbacks", ["x"], "callbacks must be a list of ray.tune.Callback objects, got ['x']."),
+        ("callbacks", None, "callbacks must be a list of ray.tune.Callback objects, got None."),
         ("name", "a/b", "name must be a valid folder name (no / or \\, no leading dot), got 'a/b'."),
         ("pack", "many", "pack must be 'auto', 'off' or a number of trials from 1 to 512, got many."),
     ],
@@ -31,6 +38,12 @@ def test_a_value_that_is_not_allowed_is_named(tmp_path, name, value, message):
     assert str(caught.value) == message
     with pytest.raises(ExperimentError):
         run(tmp_path / "not_even_read.py", tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize("storage", ["", None, b"results", "a\0b"])
+def test_a_storage_that_is_no_folder_is_refused(storage):
+    with pytest.raises(ExperimentError, match=r"^storage must be a folder or a URI such as s3://bucket/folder, got "):
+        RunOptions(storage=storage)
 
 
 def test_numbers_of_numpy_are_numbers():
