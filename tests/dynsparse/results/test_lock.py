@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -80,3 +81,18 @@ def test_a_damaged_lock_file_is_ignored(content, tmp_path):
     (tmp_path / lock.FILE).write_bytes(content)
     with Lock(open_folder(str(tmp_path))):
         pass
+
+
+def test_of_two_that_find_it_free_the_one_that_reads_the_other_refuses(tmp_path):
+    def write_after_it():
+        while not (tmp_path / lock.FILE).exists():
+            time.sleep(0.001)
+        mine = json.loads((tmp_path / lock.FILE).read_text())
+        open_folder(str(tmp_path)).replace(lock.FILE, json.dumps({**mine, "pid": 1}).encode())
+
+    other = threading.Thread(target=write_after_it)
+    other.start()
+    with pytest.raises(LockedError, match="is in use by process 1 on "), Lock(open_folder(str(tmp_path))):
+        pass
+    other.join()
+    assert read_owner(open_folder(str(tmp_path)))["pid"] == 1, "the lock of the other stays"

@@ -58,7 +58,26 @@ def test_a_trial_comes_back_as_it_was_written(trial, path):
     assert later.about() == {"version": "1"}
     assert later.rows() == [row(1), row(2), row(3)]
     assert later.load_checkpoint(3)["weights"][0].tolist() == [[3.0, 3.0], [3.0, 3.0]]
+    assert json.loads((path / "complete.json").read_text())["rows"] == 3
+    assert len(path.name) == len("trial_") + 12
     assert later.damage == []
+
+
+def test_a_failed_trial_that_runs_again_has_no_trace_of_its_failure(path):
+    trial = TrialFolder(open_folder(str(path)))
+    trial.create(CONFIG, {"version": "1"})
+    trial.fail("Traceback\nValueError: no\n\n")
+    assert (path / "error.txt").read_text() == "Traceback\nValueError: no\n"
+    assert (reopened(path).state(), reopened(path).error()) == (State.FAILED, "ValueError: no")
+    trial.clear_failure()
+    assert {each.name for each in path.iterdir()} == {"params.json", "about.json"}
+    assert reopened(path).state() is State.NEW
+
+
+def test_a_repaired_trial_says_that_its_version_is_unknown(trial, path):
+    (path / "about.json").unlink()
+    trial.repair(CONFIG)
+    assert reopened(path).about() == {"version": "unknown"}
 
 
 def test_states(path):
