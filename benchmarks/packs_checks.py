@@ -62,7 +62,8 @@ def train(engine: PackedEngine | TorchEngine, n_epochs: int, n_steps: int) -> No
     for epoch in range(1, n_epochs + 1):
         orders = [epoch_order(len(dataset.train_y), seed, epoch)[: n_steps * BATCH + 40] for seed in seeds]
         order = torch.stack(orders if len(set(seeds)) > 1 else orders[:1])
-        engine.train_epoch(held, order, epoch=epoch, rates=engine.plan.learning_rates(0, n_steps + 1, n_steps + 1))
+        n_batches = -(-order.shape[1] // BATCH)
+        engine.train_epoch(held, order, epoch=epoch, rates=engine.plan.learning_rates(0, n_batches, n_batches))
         engine.update_masks(UpdateContext(epoch, epoch / n_epochs, 1.0, stopped))
         engine.end_epoch()
 

@@ -149,7 +149,7 @@ def test_experiments_are_listed_with_their_number_of_trials() -> None:
 
 def test_methods_are_listed() -> None:
     text = PAGES["docs/reference/words.md"] + "\n"
-    [paragraph] = re.findall(r"^Methods \(`model`\): (.*?)\n\n", text, flags=re.M | re.S)
+    [paragraph] = re.findall(r"^\[Methods\]\(methods.md\) \(`model`\): (.*?)\n\n", text, flags=re.M | re.S)
     assert set(re.findall(r"`(\w+)`", paragraph.split(". ")[0])) == set(METHODS)
 
 

@@ -197,7 +197,9 @@ def test_more_cpus_than_there_are(local_ray, tmp_path):
 
 def test_a_first_trial_that_cannot_be_built(tmp_path, monkeypatch):
     monkeypatch.setattr(ray_session, "start_ray", lambda address: pytest.fail("Ray was started"))
-    with pytest.raises(ExperimentError, match=r"val_fraction must leave examples for training and for validation, got 0.99999"):
+    with pytest.raises(
+        ExperimentError, match=r"val_fraction must leave examples for training and for validation, got 0.99999"
+    ):
         tune.run(Experiment("e", "?", dict(SMALL, val_fraction=0.99999)), tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -8,6 +8,7 @@ import os
 import pytest
 import torch
 from click.testing import CliRunner
+from ray.tune import Callback
 from support.packed_trials import FATES, LEGACY, SMALL, assert_as_alone, begin, folder_of, pack_config
 
 from dynsparse.cli import main
@@ -305,9 +306,9 @@ def test_auto_packs_where_all_trials_are_on_a_gpu_and_nobody_follows_them_one_by
     assert largest("auto", "cuda", "cuda") == 512
     assert largest("auto", "cpu") == largest("auto", "cpu", "cuda") == largest("off", "cuda") == 1
     assert capsys.readouterr().err == ""
-    assert largest("auto", "cuda", tensorboard=True) == largest("auto", "cuda", callbacks=[object()]) == 1
+    assert largest("auto", "cuda", tensorboard=True) == largest("auto", "cuda", callbacks=[Callback()]) == 1
     assert "training each trial alone: callbacks of Tune see packs, not trials" in capsys.readouterr().err
-    assert largest(4, "cpu") == largest("4", "cuda", callbacks=[object()]) == 4
+    assert largest(4, "cpu") == largest("4", "cuda", callbacks=[Callback()]) == 4
     with pytest.raises(ExperimentError, match=r"pack must be 'auto', 'off' or a number of trials .* got many"):
         largest("many", "cpu")
 
