@@ -117,14 +117,13 @@ def print_file(context: click.Context, write: Callable[..., str]) -> None:
         Refusal: if the run or the file is not possible.
     """
     from dynsparse.cluster.run_command import RunCommand, shared_storage
-    from dynsparse.tune import RunOptions
     from dynsparse.tune.pack_size import gpus_per_pack, largest_pack
 
     options = context.params
     run = requested_run(context)
     not_own = {each.name for each in (*arguments, *run_options)}
     with refusing():
-        largest = largest_pack(RunOptions(pack=options["pack"], tensorboard=options["tensorboard"]), run.configs)
+        largest = largest_pack(run.options, run.configs)
         cpus, gpus = options["cpus_per_trial"], options["gpus_per_trial"]
         command = RunCommand(
             Path(options["file"]),

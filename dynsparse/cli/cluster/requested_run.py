@@ -18,6 +18,7 @@ from dynsparse.cli.parsing import Grouped, Refusal, Setting, load_grid
 if TYPE_CHECKING:
     from dynsparse.config import Config
     from dynsparse.experiment import Experiment
+    from dynsparse.tune import RunOptions
 
 # The options of `run`, without those that are different on a cluster.
 run_options = [each for each in trials.run.params if each.name not in ("file", "settings", "storage", "address")]
@@ -40,12 +41,17 @@ class RunElsewhere(Grouped):
 
 @dataclass(frozen=True)
 class RequestedRun:
-    """An experiment, its trials, its folder's name, and the words of the command line after FILE and --storage."""
+    """An experiment, its trials, the options of `run`, and the words of the command line after FILE and --storage."""
 
     experiment: Experiment
     configs: list[Config]
-    name: str
+    options: RunOptions
     words: list[str]
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment's folder."""
+        return self.experiment.name if self.options.name is None else self.options.name
 
 
 def requested_run(context: click.Context) -> RequestedRun:
@@ -54,8 +60,6 @@ def requested_run(context: click.Context) -> RequestedRun:
     Raises:
         Refusal: if `run` would refuse it, or the nodes would not find its data.
     """
-    from dynsparse.experiment import check_name
-
     parameters = context.params
     # The experiment file may print. Keep that out of a cluster file on stdout.
     with redirect_stdout(sys.stderr):
@@ -65,11 +69,13 @@ def requested_run(context: click.Context) -> RequestedRun:
         if config.data_dir and "://" not in config.data_dir and not Path(config.data_dir).is_absolute():
             raise Refusal(f"data_dir must be an absolute path or a URL on a cluster, got {config.data_dir!r}.")
     with refusing():
-        name = experiment.name if parameters["name"] is None else parameters["name"]
-        check_name(name)
+        from dynsparse.tune import RunOptions
+
+        of_run = {str(each.name): parameters[str(each.name)] for each in run_options}
+        options = RunOptions(storage=parameters["storage"], **of_run)
     words = [word for text in parameters["settings"] for word in ("--set", text)]
     words += [word for option in run_options for word in typed_words(context, option)]
-    return RequestedRun(experiment, configs, name, words)
+    return RequestedRun(experiment, configs, options, words)
 
 
 def typed_words(context: click.Context, option: click.Parameter) -> list[str]:

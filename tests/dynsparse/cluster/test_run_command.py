@@ -281,3 +281,10 @@ def test_a_run_in_a_job_tells_what_its_sender_types(monkeypatch):
     assert trials.resume_command("experiment/first.py") == "dynsparse run experiment/first.py --address auto"
     monkeypatch.setenv(trials.RERUN_COMMAND, "dynsparse submit first.py --storage /shared")
     assert trials.resume_command("experiment/first.py") == "dynsparse submit first.py --storage /shared"
+
+
+@pytest.mark.parametrize("option", ["--cpus-per-trial", "--gpus-per-trial", "--epoch-seconds", "--trial-seconds"])
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_an_option_that_run_would_refuse_on_the_cluster_is_refused_here(file, option, number):
+    name = option.strip("-").replace("-", "_")
+    assert f"{name} must be a number" in refused(file, *SLURM, option, number)
