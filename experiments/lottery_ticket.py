@@ -4,6 +4,8 @@ This is the grid of the report on lottery tickets: three algorithms over the fra
 The algorithms differ in which weights they prune, and in the values to which the other weights are reset.
 `analysis.rounds` returns the accuracy of each round.
 
+The figures are those of version 0.1, which had another initialization: `--set weight_init=dense_uniform`.
+
 Answer: winning tickets (l1, original) improve with the fraction pruned, up to 90%. Random pruning gets worse. With new
 values accuracy hardly changes up to 85%, and falls beyond that. The number of rounds matters only at the highest
 fractions. The table shows Pearson correlations with val_acc_max, their 95% intervals, and the report's correlations for

@@ -3,6 +3,8 @@
 432 trials on MNIST. In the notebook's own run `kwinners` was read by nobody, and three mistakes in the mask update
 killed 89 trials (experiments/mlp_heb_legacy.py runs that).
 
+The figures are those of version 0.1, which had another initialization: `--set weight_init=dense_uniform`.
+
 Answer: none of the 432 failed. Density and magnitude pruning help; Hebbian growth and Hebbian pruning harm; k-winners
 make no difference worth having. val_acc_max, differences over pairs of trials that differ in nothing else, one seed:
 

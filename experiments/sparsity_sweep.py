@@ -3,6 +3,8 @@
 The network and its training are those of the blog on Optimal Brain Damage. Each trial trains once, for a data set and a
 seed, and then prunes weights and units to ten sparsities. `analysis.sweeps` returns one row for each.
 
+The figures are those of version 0.1, which had another initialization: `--set weight_init=dense_uniform`.
+
 Answer: half of the units, or two thirds of the weights, can be pruned without loss. The table shows at which sparsity
 one point of accuracy is lost, as mean and 95% interval over 5 seeds:
 

@@ -4,6 +4,8 @@ This is the experiment of Frankle and Carbin on 784-300-100-10. Each round prune
 the last layer. The other weights are reset to their initial or to new values. One trial is a ticket of 20 rounds,
 down to 1% of the weights. `analysis.matching_rounds` returns the rounds that still match the dense network's accuracy.
 
+The figures are those of version 0.1, which had another initialization: `--set weight_init=dense_uniform`.
+
 Answer: yes. Tickets with their initial weights are better than the dense network down to 4.5% of the weights. They
 match it down to 3.3% (1 - 0.967; 95% interval 2.1% to 4.5%; Frankle and Carbin report 3.6%). With new values they match
 it down to 17%, and are worse below. The table shows the difference of val_acc_max from the dense network of the same
