@@ -269,7 +269,11 @@ class Config:
         later=True,
     )
     warmup_epochs: float = key(
-        0.0, "epochs over which the learning rate rises from 0 to its full value", Number(0), per_trial=True, later=True
+        0.0,
+        "epochs over which the learning rate rises from 0 to its full value, also after each pruning of a study",
+        Number(0),
+        per_trial=True,
+        later=True,
     )
     momentum: float = key(0.9, "momentum of SGD", Number(0, 1, high_open=True), per_trial=True)
     nesterov: bool = key(False, "SGD: Nesterov momentum instead of heavy-ball momentum", Flag(), later=True)

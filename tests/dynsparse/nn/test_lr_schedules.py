@@ -90,6 +90,21 @@ def test_a_trial_resumes_bit_for_bit_in_the_middle_of_a_schedule(engine: str) ->
     assert rows
 
 
+@pytest.mark.parametrize(
+    "study", [{"study": "ticket"}, {"study": "sweep", "sparsities": [0.5], "retrain_epochs": 1}], ids=str
+)
+def test_a_schedule_starts_anew_after_each_pruning(study: dict[str, Any]) -> None:
+    values = {**DIGITS, "model": "Dense", "network": "MLP", "epochs": 2, "lr_schedule": "cosine", **study}
+    trainer = Trainer([Config.of(values)])
+    networks = [trainer.parameters()]
+    while not trainer.is_done:
+        trainer.step()
+        networks.append(trainer.parameters())
+    # At the final rate of 0 a surviving weight would keep the value that it had before the training, or after it.
+    mask, last = networks[-1].masks[0], networks[-1].weights[0]
+    assert all((last - before.weights[0])[mask].abs().max() > 1e-3 for before in (networks[0], networks[2]))
+
+
 def test_a_schedule_reads_its_keys_and_no_others() -> None:
     own = {"lr_milestones", "lr_gamma", "lr_final"}
     for name, read in [("constant", set()), ("multistep", {"lr_milestones", "lr_gamma"}), ("cosine", {"lr_final"})]:
