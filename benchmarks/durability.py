@@ -1,4 +1,4 @@
-"""What it costs that nothing is lost: milliseconds for an epoch of a small trial with its folder, and without.
+"""Measure the cost of durability: milliseconds for an epoch of a small trial with its folder, and without.
 
 Without: the Trainer alone. With: what a trial does in a run, which writes a row to the disk after each epoch and a
 checkpoint after every fifth. The two take turns. Epochs of digits are as short as they get: the cost is the same for

@@ -1,8 +1,8 @@
-"""What a run of many trials takes of its driver: memory, time of its processor, seconds for a trial.
+"""Measure the driver of a run of many trials: memory, CPU time, and seconds per trial.
 
 The trials are as short as they get, two epochs of a tiny network on digits, so that nothing is measured but what
 surrounds them. Each size is run in a process of its own. With --paper no trial is trained: the folders of complete
-trials are written, and what each command does with so many of them is timed.
+trials are written, and each command is timed on them.
 """
 
 import argparse
@@ -29,7 +29,7 @@ EPOCHS = 2
 
 
 class Clock(tune.Callback):
-    """When trials end, and what the driver has taken until then."""
+    """Records when trials end, and the memory and CPU time of the driver until then."""
 
     def __init__(self):
         self.started, self.ends = time.monotonic(), []
@@ -94,7 +94,7 @@ def on_paper(n_trials, folder):
 
 
 def write_complete(trial, config):
-    """What a trial of two epochs leaves behind, but for its checkpoint."""
+    """Write the folder of a complete trial of two epochs, without its checkpoint."""
     trial.create(config, {"version": "scale", "engine": "sparse"})
     rows = [
         {

@@ -46,7 +46,7 @@ def export(
     output: str | None,
     overwrite: bool,
 ) -> None:
-    """Write the trained network of the trial in TRIAL_DIR to a file, and a model card (.md) beside it.
+    """Write the trained network of the trial in TRIAL_DIR to a file, and a model card (.md) in the same folder.
 
     Then the file is read again, and its logits are compared with the network's.
 

@@ -79,10 +79,10 @@ class GridStatus:
         ]
 
     def summary(self, *, retry_failed: bool) -> str:
-        """Return a text like "12 trials: 5 complete, 2 to continue, 5 to run", and warnings on further lines."""
+        """Return a text like "12 trials: 5 complete, 2 to resume, 5 to run", and warnings on further lines."""
         counts = {
             "complete": len(self.in_state(State.COMPLETE)),
-            "to continue": len(self.in_state(State.STARTED)),
+            "to resume": len(self.in_state(State.STARTED)),
             "failed, to run again" if retry_failed else "failed (--retry-failed runs them again)": len(
                 self.in_state(State.FAILED)
             ),

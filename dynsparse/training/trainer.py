@@ -173,7 +173,7 @@ class Trainer:
         """Train on all training examples once, in the order given by seed and epoch."""
         order, n_batches = self.splits.order(self.epoch), self.splits.n_batches
         rewind_step = self.plan.study.rewind_step
-        # Each round of a ticket, and each retraining of a sweep, starts the schedule anew.
+        # Each round of a ticket, and each retraining of a sweep, restarts the schedule.
         first_step = (self.epoch - 1) % self.plan.epochs * n_batches
         rates = self.plan.learning_rates(first_step, n_batches, n_batches)
         train = partial(self.engine.train_epoch, self.splits.train, epoch=self.epoch)

@@ -20,6 +20,8 @@ from dynsparse.tune.compat import LOCAL_RAY_ENVIRONMENT, TUNE_ENVIRONMENT, TUNE_
 PROBE_SECONDS, PROBES = 5.0, 4
 # How often the start of a local Ray is tried.
 START_ATTEMPTS = 3
+# Seconds after which the user is told that Ray is being started.
+PATIENCE_SECONDS = 3.0
 
 
 @contextmanager
@@ -57,6 +59,16 @@ def start_ray(address: str | None) -> None:
 
 def _start_local() -> None:
     """Start a local Ray; each attempt has 30 s. Raises: ExperimentError if Ray does not start."""
+    message = "starting Ray; on a busy machine it takes up to a minute"
+    timer = threading.Timer(PATIENCE_SECONDS, lambda: print(message, file=sys.stderr))
+    timer.start()
+    try:
+        _try_to_start_local()
+    finally:
+        timer.cancel()
+
+
+def _try_to_start_local() -> None:
     for attempts_left in reversed(range(START_ATTEMPTS)):
         try:
             ray.init("local", include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)

@@ -87,7 +87,7 @@ def test_the_head_of_a_job_is_lost(bed, reference, cluster):
     first.end()
     run = submit(bed, cluster())
     assert run.wait(600) == 0, run.text
-    assert "to continue" in run.text
+    assert "to resume" in run.text
     check_all(bed, reference, interruptions=1)
 
 

@@ -28,10 +28,9 @@ class Submit(RunElsewhere):
             Refusal: for a flag of version 0.1.0.
         """
         for flag in OLD_FLAGS.keys() & set(args):
-            words = shlex.join(word for word in args if word != flag)
             raise Refusal(
-                f"submit sends a job and has no option {flag}. To print a file, use: "
-                f"dynsparse {OLD_FLAGS[flag]} {words}"
+                f"submit sends a job and has no option {flag}. To print a file, use dynsparse {OLD_FLAGS[flag]} FILE; "
+                f"dynsparse {OLD_FLAGS[flag]} --help lists its options."
             )
         return super().parse_args(ctx, args)
 

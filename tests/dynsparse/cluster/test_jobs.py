@@ -299,7 +299,7 @@ def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
     job = sent(cluster, file, options)
     wait_for(lambda: n_rows(results) > before)
     assert typed(cluster, "stop", job)[0] == 0
-    assert "2 to continue" in typed(cluster, "logs", job)[1]
+    assert "2 to resume" in typed(cluster, "logs", job)[1]
     for path in results.glob("trial_*/result.json"):
         epochs = [json.loads(line)["training_iteration"] for line in path.read_text().splitlines()]
         assert epochs == list(range(1, len(epochs) + 1))

@@ -272,8 +272,11 @@ def test_the_help_shows_own_options_first_and_those_of_run_below():
 @pytest.mark.parametrize("system", ["slurm", "kuberay", "ray-up"])
 def test_submit_names_the_command_that_replaces_an_old_flag(file, system):
     said = message(submit(file, "--storage", "/shared/my results", f"--{system}", "--nodes", 4))
-    new = f"dynsparse cluster-file {system} {file} --storage '/shared/my results' --nodes 4\n"
-    assert said == f"Error: submit sends a job and has no option --{system}. To print a file, use: {new}"
+    new = f"dynsparse cluster-file {system}"
+    assert said == (
+        f"Error: submit sends a job and has no option --{system}. To print a file, use {new} FILE; "
+        f"{new} --help lists its options.\n"
+    )
 
 
 def test_a_run_in_a_job_tells_what_its_sender_types(monkeypatch):

@@ -13,7 +13,7 @@ import ray
 from ray import tune
 from ray._private import node as ray_node
 
-from dynsparse.tune import compat
+from dynsparse.tune import compat, ray_session
 from dynsparse.tune.ray_session import quiet_tune, start_ray
 
 pytestmark = pytest.mark.ray
@@ -185,8 +185,10 @@ def full_memory(monkeypatch):
     ray.shutdown()
 
 
-def test_a_local_ray_has_no_memory_monitor(full_memory):
+def test_a_local_ray_has_no_memory_monitor_and_its_start_is_announced(full_memory, monkeypatch, capsys):
+    monkeypatch.setattr(ray_session, "PATIENCE_SECONDS", 0.0)
     start_ray("local")
+    assert "starting Ray" in capsys.readouterr().err
     assert ray.get(Holder.options(max_restarts=0).remote().hold.remote(3)) == "alive"
 
 

@@ -134,7 +134,7 @@ def test_a_run_in_packs_that_is_stopped_goes_on_without_packs(local_ray, tmp_pat
     assert all(3 <= len(rows) < 30 for rows in before.values())
     assert tune.run(experiment, tmp_path, limit=1).n_complete == 1
     assert tune.run(experiment, tmp_path, pack=2).n_complete == 3
-    assert "3 trials: 1 complete, 2 to continue" in capsys.readouterr().err
+    assert "3 trials: 1 complete, 2 to resume" in capsys.readouterr().err
     after = rows_of(tmp_path / "stops")
     assert all(repr(after[name][: len(rows)]) == repr(rows) for name, rows in before.items())
     for config in experiment.configs():
