@@ -167,7 +167,7 @@ def measure_epoch(width: int, device: torch.device, options: Any) -> dict[str, f
     noisy = Images(noise_images(dataset.test.normalise(), 0.15, 0).numpy())
     noise = engine.prepare([noisy], dataset.test_y[None])
     when = UpdateContext(
-        epoch=1, progress=0.5, drop_scale=1.0, stopped=torch.zeros(width, dtype=torch.bool, device=device)
+        epoch=1, share_done=0.5, drop_scale=1.0, stopped=torch.zeros(width, dtype=torch.bool, device=device)
     )
     by_the_wall = partial(milliseconds_by_the_wall, repeats=options.repeats)
     columns = [torch.rand(width, dtype=torch.float64, device=device) for _ in range(N_COLUMNS)]

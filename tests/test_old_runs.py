@@ -15,7 +15,8 @@ import analysis
 from analysis.loading import cache, experiment
 from dynsparse import tune
 from dynsparse.config import Config
-from dynsparse.results.trial_folder import identity
+from dynsparse.io.storage import open_folder
+from dynsparse.results.trial_folder import TrialFolder, identity
 
 OLD_RUN = Path(__file__).parent / "support" / "old_run"
 COMPLETE, INTERRUPTED, NOT_STARTED = ["94ee377a3b35", "b2f88cacedfa"], "7bbf13ab08e0", "289eabb12395"
@@ -162,6 +163,24 @@ def tolerance(name: str) -> dict[str, float]:
 )  # fmt: skip
 def test_trials_keep_their_identity(values: dict[str, Any], expected: str) -> None:
     assert identity(Config.saved(values)) == expected
+
+
+def test_the_cosine_decay_of_an_old_trial_keeps_its_meaning_and_the_identity(tmp_path: Path) -> None:
+    # As version 0.1.0 computed it.
+    old, expected = {"model": "RigL", "prune_decay": "cosine", "seed": 3}, "18b3a7e808d0"
+    config = Config.saved(old)
+    assert config.prune_decay == "cosine_0.1"
+    assert identity(config) == expected
+    of_today = {**old, "weight_init": "dense_uniform"}
+    assert Config.saved(of_today).prune_decay == "cosine"
+    assert identity(Config.of(of_today)) != expected
+    assert identity(Config.of({**of_today, "prune_decay": "cosine_0.1"})) == expected
+    # Once the keys that came later are filled in, the value says what it means.
+    (tmp_path / "params.json").write_text(json.dumps(old))
+    folder = TrialFolder(open_folder(str(tmp_path)))
+    folder.create(config, {"version": "0.1.0"})
+    assert json.loads((tmp_path / "params.json").read_text())["prune_decay"] == "cosine_0.1"
+    assert folder.config() == config
 
 
 def test_folders_of_an_old_run_are_named_after_their_identity() -> None:

@@ -4,7 +4,24 @@
 once, when it is created, and all its problems are reported together.
 """
 
-from dynsparse.config.config import SUBJECTS, Config, ConfigError, check_of, is_as_if_absent, keys
+from dynsparse.config.config import (
+    SUBJECTS,
+    Config,
+    ConfigError,
+    check_of,
+    identity_values,
+    in_current_terms,
+    keys,
+)
 from dynsparse.config.suggest import unknown
 
-__all__ = ["SUBJECTS", "Config", "ConfigError", "check_of", "is_as_if_absent", "keys", "unknown"]
+__all__ = [
+    "SUBJECTS",
+    "Config",
+    "ConfigError",
+    "check_of",
+    "identity_values",
+    "in_current_terms",
+    "keys",
+    "unknown",
+]

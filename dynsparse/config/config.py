@@ -33,6 +33,12 @@ DATASETS = "dynsparse.data:DATASETS"
 CONFLICTS = "dynsparse.planning.conflicts:conflicts"
 
 
+# Values that mean something else since version 0.1: the name that 0.1 wrote, and the name of what it did.
+RENAMED_SINCE_0_1 = {"prune_decay": ("cosine", "cosine_0.1")}
+# A trial keeps the identity that 0.1 gave it: there the value has its name of 0.1, and the new meaning of that name
+# another one. These names must never change.
+IDENTITY_NAMES = {"prune_decay": {"cosine_0.1": "cosine", "cosine": "cosine_after_0.1"}}
+
 # The default of weight_init for each value of rules.
 WEIGHT_INIT_OF = {"fixed": "he_uniform", "legacy_2019": "dense_uniform"}
 
@@ -235,7 +241,10 @@ class Config:
     pruning_interval: int = key(1, "epochs from one mask update to the next", Whole(1))
     pruning_end: float = key(1.0, "share of the epochs after which mask updates end", FRACTION)
     prune_decay: str = key(
-        "constant", "how the drop fraction falls until pruning_end", Choice("dynsparse.ops.schedules:DECAYS")
+        "constant",
+        "how the drop fraction falls: constant: not; cosine: along half a cosine, to 0 after the last mask update; "
+        "cosine_0.1: as in version 0.1, to 0 at the last mask update, which drops nothing",
+        Choice("dynsparse.ops.schedules:DECAYS"),
     )
     pruning_es: bool = key(False, "end mask updates once grown weights no longer survive", Flag())
     pruning_es_patience: int = key(0, "times that survival may be low before that", Whole(0))
@@ -329,9 +338,8 @@ class Config:
 
     @classmethod
     def saved(cls, values: Mapping[str, Any]) -> Config:
-        """Return the Config of a trial's params.json, which may lack keys that came later. Raises: ConfigError."""
-        later = {name: each.metadata["absent"] for name, each in keys().items() if each.metadata["later"]}
-        return cls.of({**later, **values})
+        """Return the Config of a trial's params.json, which an older version may have written. Raises: ConfigError."""
+        return cls.of(in_current_terms(values))
 
     def values(self) -> dict[str, Any]:
         """Return all keys and values, as written to a trial's params.json."""
@@ -351,9 +359,28 @@ def keys() -> Mapping[str, Field[Any]]:
     return MappingProxyType({each.name: each for each in fields(Config)})
 
 
-def is_as_if_absent(name: str, value: Any) -> bool:
-    """Return True if a trial with this value computes what trials computed before the key existed."""
-    return bool(keys()[name].metadata["later"] and value == keys()[name].metadata["absent"])
+def in_current_terms(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a params.json in the terms of this version.
+
+    Keys that came later get the values that describe what the trial did before they existed, and values that have been
+    renamed their new names.
+    """
+    later = {name: each.metadata["absent"] for name, each in keys().items() if each.metadata["later"]}
+    is_of_0_1 = "weight_init" not in values
+    renamed = {name: new for name, (old, new) in RENAMED_SINCE_0_1.items() if is_of_0_1 and values.get(name) == old}
+    return {**later, **values, **renamed}
+
+
+def identity_values(config: Config) -> dict[str, Any]:
+    """Return the values that identify what a trial computes, in the terms of the version that first had them.
+
+    A key with the value that describes what trials did before the key existed is left out.
+    """
+    return {
+        name: IDENTITY_NAMES.get(name, {}).get(value, value)
+        for name, value in config.values().items()
+        if not (keys()[name].metadata["later"] and value == keys()[name].metadata["absent"])
+    }
 
 
 def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -39,7 +39,7 @@ class UpdateContext(NamedTuple):
     """The time of a mask update, and the trials that it skips."""
 
     epoch: int
-    progress: float  # share of the mask updates done so far, in [0, 1]
+    share_done: float  # share of the mask updates that are done with this one, in (0, 1]
     drop_scale: float  # factor of the drop fractions
     stopped: Tensor  # (trials,), bool: True for trials whose masks no longer change
 
@@ -156,7 +156,7 @@ def _draw(
 
 def _initial_mask(plan: Plan, layer: int) -> Tensor:
     """Draw the mask of a layer. Shapes: (trials, out, in), bool."""
-    n_active = target_counts(plan, layer, progress=0.0)
+    n_active = target_counts(plan, layer, share_done=0.0)
     return masks.DRAWS[plan.sparse_type](tie_noise(plan, Purpose.MASK, layer, epoch=0), n_active)
 
 
@@ -166,16 +166,16 @@ def tie_noise(plan: Plan, purpose: Purpose, layer: int, epoch: int) -> Tensor:
     return draw_per_seed(plan, lambda seed: random.noise(shape, Stream(seed, purpose, layer=layer, epoch=epoch)))
 
 
-def target_counts(plan: Plan, layer: int, progress: float) -> Tensor:
+def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
     """Return the planned number of active weights of a layer. Shapes: (trials,), int64.
 
     Args:
         plan: The trials.
         layer: Index of the layer.
-        progress: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls (GMP).
+        share_done: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls (GMP).
     """
     n = math.prod(plan.network.shapes[layer])
-    surplus = plan.method.surplus(progress) if plan.method.surplus else 0.0
+    surplus = plan.method.surplus(share_done) if plan.method.surplus else 0.0
     final = [round(densities[layer] * n) for densities in plan.densities]
     return torch.tensor([each + round(surplus * (n - each)) for each in final], device=plan.device)
 
@@ -207,7 +207,7 @@ def compute_mask_updates(
         layer = Layer(
             weight=weight,
             mask=mask,
-            target=target_counts(plan, i, when.progress) if method.surplus else targets[i],
+            target=target_counts(plan, i, when.share_done) if method.surplus else targets[i],
             prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch),
             grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch),
             drop_scale=when.drop_scale,

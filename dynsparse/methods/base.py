@@ -32,7 +32,8 @@ class Method:
     prune_decays: bool = True  # the prune rule reads `drop_scale`
     needs: frozenset[str] = frozenset()  # fields of Layer: coactivation, gradient, gradient_momentum
     smoothing: float | Tensor = 0.0  # of gradient_momentum: mean = smoothing * mean + (1 - smoothing) * gradient
-    # Share of the weights beyond `density` that is active at a progress in [0, 1]; None: the density is constant.
+    # Share of the weights beyond `density` that is active after a share, in [0, 1], of the mask updates; None: the
+    # density is constant.
     surplus: Schedule | None = None
 
     # Deviations of the 2019 notebook.

@@ -14,8 +14,8 @@ from dynsparse.ops.scores import Layer, magnitude
 def gmp(config: MethodSettings) -> Method:
     """Start dense and prune the smallest weights on a cubic schedule until the density is on_perc.
 
-    Prune: the smallest |w|, until the density is on_perc + (1 - on_perc) * (1 - progress)^3. Progress is 0 at the start
-    and 1 at the last mask update.
+    Prune: the smallest |w|, until the density is on_perc + (1 - on_perc) * (1 - p)^3, where p is the share of the mask
+    updates that are done: 0 at the start and 1 at the last one.
     Grow: nothing.
 
     Keys:

@@ -18,7 +18,8 @@ def rigl(config: MethodSettings) -> Method:
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
 
     Differences from the paper: the paper decays the drop fraction (set prune_decay="cosine") and stops at three
-    quarters of the training (set pruning_end=0.75). It lets a weight grow again in the update that drops it; here it
+    quarters of the training (set pruning_end=0.75). Its decay is 0 at that point; here it is 0 one interval after the
+    last update, so that no update is wasted. The paper lets a weight grow again in the update that drops it; here it
     cannot, unless the layer is nearly dense. Mask updates are counted in epochs, not in steps.
 
     Reference:

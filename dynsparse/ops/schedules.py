@@ -1,14 +1,12 @@
-"""Schedules: functions of progress, which runs from 0 at the start to 1 at the last mask update."""
+"""Schedules: how the drop fraction decays over the mask updates, and how the density of GMP falls."""
 
 import math
 from collections.abc import Callable
 
+# A factor, given the progress from 0 at the start to 1 at the end.
 Schedule = Callable[[float], float]
-
-
-def constant(progress: float) -> float:
-    """Return 1 at all times."""
-    return 1.0
+# The factor of the drop fraction, given the number of the mask update, counted from 1, and the number of all updates.
+Decay = Callable[[int, int], float]
 
 
 def cosine(progress: float) -> float:
@@ -27,5 +25,24 @@ def cubic(progress: float) -> float:
     return (1 - progress) ** 3
 
 
-# Schedules of the drop fraction over the mask updates, by the name that `prune_decay` gives.
-DECAYS: dict[str, Schedule] = {"constant": constant, "cosine": cosine}
+def constant_decay(update: int, n_updates: int) -> float:
+    """Return 1: every update drops the same fraction."""
+    return 1.0
+
+
+def cosine_decay(update: int, n_updates: int) -> float:
+    """Return the factor that falls along half a cosine and would be 0 one interval after the last update."""
+    return cosine(update / (n_updates + 1))
+
+
+def cosine_decay_of_0_1(update: int, n_updates: int) -> float:
+    """Return the factor of version 0.1, which is 0 at the last update, so that this update drops nothing."""
+    return cosine(update / n_updates)
+
+
+# Decays of the drop fraction, by the name that `prune_decay` gives.
+DECAYS: dict[str, Decay] = {
+    "constant": constant_decay,
+    "cosine": cosine_decay,
+    "cosine_0.1": cosine_decay_of_0_1,
+}

@@ -15,7 +15,7 @@ from dynsparse.nn.lr_schedules import LearningRates, learning_rates, learning_ra
 from dynsparse.nn.mlp import NETWORKS, Network
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
-from dynsparse.ops.schedules import DECAYS, Schedule, constant
+from dynsparse.ops.schedules import DECAYS, Decay, constant_decay
 from dynsparse.planning.packs import PackConfig
 from dynsparse.studies import STUDIES, Step, Study
 
@@ -40,17 +40,24 @@ class Updates:
 
     interval: int  # epochs
     end: int  # no update after this epoch, counted from 1; 0: no updates
-    decay: Schedule  # factor of the drop fractions
+    decay: Decay  # factor of the drop fractions
     early_stop: EarlyStop | None
 
     def due(self, epoch: int) -> bool:
         """Return True if a mask update follows this epoch, counted from 1."""
         return epoch <= self.end and epoch % self.interval == 0
 
-    def progress(self, epoch: int) -> float:
-        """Return the progress of the updates after this epoch, in [0, 1]; 1 at the last update."""
-        last = self.end - self.end % self.interval
-        return min(epoch / last, 1.0) if last else 1.0
+    def share_done(self, epoch: int) -> float:
+        """Return the share of the updates that are done with the update after this epoch; 1 at the last update."""
+        return self._number(epoch) / self._number(self.end)
+
+    def drop_scale(self, epoch: int) -> float:
+        """Return the factor of the drop fractions in the update after this epoch."""
+        return self.decay(self._number(epoch), self._number(self.end))
+
+    def _number(self, epoch: int) -> int:
+        """Return the number of updates up to the end of an epoch."""
+        return epoch // self.interval
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,7 @@ def mask_updates(config: Config | PackConfig, method: Method) -> Updates | None:
     if method.grow is not None and config.pruning_es:
         early_stop = EarlyStop(config.pruning_es_threshold, config.pruning_es_window_size, config.pruning_es_patience)
     end = min(round(config.pruning_end * config.epochs), last)
-    decay = DECAYS[config.prune_decay] if method.prune_decays else constant
+    decay = DECAYS[config.prune_decay] if method.prune_decays else constant_decay
     if end < config.pruning_interval:
         return None
     return Updates(config.pruning_interval, end, decay, early_stop)

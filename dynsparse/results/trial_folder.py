@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from dynsparse.config import Config, is_as_if_absent, keys
+from dynsparse.config import Config, identity_values, in_current_terms, keys
 from dynsparse.io.storage import Folder
 
 CHECKPOINTS_KEPT = 2
@@ -35,11 +35,7 @@ class State(Enum):
 
 def identity(config: Config) -> str:
     """Return a hash of what a trial computes, 12 hexadecimal digits. It is the same in every run on every machine."""
-    values = {
-        name: value
-        for name, value in config.values().items()
-        if name not in NOT_IN_IDENTITY and not is_as_if_absent(name, value)
-    }
+    values = {name: value for name, value in identity_values(config).items() if name not in NOT_IN_IDENTITY}
     canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -63,8 +59,9 @@ class TrialFolder:
         """Write the configuration and other facts about the trial, if they are missing or incomplete."""
         written = self._json("params.json")
         if written is None or keys().keys() - written.keys():
-            # A key that is newer than the trial gets its default, with which the identity stays the same.
-            self._folder.replace("params.json", _encode({**config.values(), **(written or {})}, indent=2))
+            # With the values that describe what an older version did, the identity stays the same.
+            values = {**config.values(), **(in_current_terms(written) if written else {})}
+            self._folder.replace("params.json", _encode(values, indent=2))
         if self._json("about.json") is None:
             self._folder.replace("about.json", _encode(about, indent=2))
 

@@ -210,9 +210,9 @@ class Trainer:
         updates = self.plan.updates
         if updates is None:
             return None, None
-        progress = updates.progress(epoch)
         stopped = self._survival.stopped.to(self.plan.device)
-        return self.engine.update_masks(UpdateContext(epoch, progress, updates.decay(progress), stopped))
+        when = UpdateContext(epoch, updates.share_done(epoch), updates.drop_scale(epoch), stopped)
+        return self.engine.update_masks(when)
 
     def _rows(self, columns: dict[str, Tensor], of_step: Columns, failed: Tensor | None) -> list[Row | None]:
         """Return one row per trial, None for one that has ended; note in `errors` the trials that end now."""

@@ -202,7 +202,7 @@ def test_inactive_weights_and_their_state_are_zero_after_every_step_and_update(m
             ours.train_batch(x[None], y[None], epoch=epoch, rate=full_rate(ours))
             assert_zero_where_inactive(ours)
         if ours.plan.updates is not None:
-            ours.update_masks(UpdateContext(epoch, progress=epoch / 3, drop_scale=1.0, stopped=none))
+            ours.update_masks(UpdateContext(epoch, share_done=epoch / 3, drop_scale=1.0, stopped=none))
             assert_zero_where_inactive(ours)
         ours.end_epoch()
     if model != "GMP":
@@ -270,7 +270,7 @@ def test_momentum_of_inactive_positions_integrates_the_dense_gradient_under_lega
         assert (ours.weights[layer][~mask] == 0).all()
 
     before = copy.deepcopy(ours.optimizer)
-    updates, _ = ours.update_masks(UpdateContext(1, progress=0.5, drop_scale=1.0, stopped=torch.tensor([False])))
+    updates, _ = ours.update_masks(UpdateContext(1, share_done=0.5, drop_scale=1.0, stopped=torch.tensor([False])))
     torch.testing.assert_close(ours.optimizer, before, rtol=0, atol=0)
     x, y = batches()[5]
     ours.train_batch(x[None], y[None], epoch=2, rate=full_rate(ours))
@@ -287,7 +287,7 @@ def test_a_mask_update_zeroes_the_state_of_what_it_drops_and_grows_and_no_other(
         ours.train_batch(x[None], y[None], epoch=1, rate=full_rate(ours))
     before = copy.deepcopy((ours.masks, ours.weights, ours.optimizer))
     stopped = torch.tensor([False, True, False])
-    updates, failed = ours.update_masks(UpdateContext(1, progress=0.1, drop_scale=1.0, stopped=stopped))
+    updates, failed = ours.update_masks(UpdateContext(1, share_done=0.1, drop_scale=1.0, stopped=stopped))
     assert not failed.any()
     for layer, update in enumerate(updates):
         mask, weight, state = (each[layer] for each in before)

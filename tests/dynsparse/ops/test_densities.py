@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 
 from dynsparse.ops.densities import SPREADS, erdos_renyi, uniform
-from dynsparse.ops.schedules import DECAYS, constant, cosine, cubic
+from dynsparse.ops.schedules import DECAYS, cosine, cubic
 
 SHAPES = [
     [(100, 784), (100, 100), (100, 100), (10, 100)],
@@ -107,7 +107,6 @@ def test_the_table_of_spreads():
     ("schedule", "values"),
     [
         # At 0, a third, a half and 1. The cosine of 60 degrees is a half.
-        (constant, [1, 1, 1, 1]),
         (cosine, [1, 0.75, 0.5, 0]),
         (cubic, [1, 8 / 27, 0.125, 0]),
     ],
@@ -118,5 +117,15 @@ def test_schedules(schedule, values):
     assert (schedule(0), schedule(1)) == (values[0], values[-1])
 
 
-def test_the_table_of_decays():
-    assert [DECAYS["constant"], DECAYS["cosine"]] == [constant, cosine]
+@pytest.mark.parametrize(
+    ("name", "factors"),
+    [
+        # In all of the updates, from the first to the last. The cosines of 45, 60 and 90 degrees are 0.7071, 0.5 and 0.
+        ("constant", {1: [1], 2: [1, 1], 3: [1, 1, 1]}),
+        ("cosine", {1: [0.5], 2: [0.75, 0.25], 3: [0.85355339, 0.5, 0.14644661]}),
+        ("cosine_0.1", {1: [0], 2: [0.5, 0], 3: [0.75, 0.25, 0]}),
+    ],
+)
+def test_decays(name, factors):
+    for n, wanted in factors.items():
+        assert [DECAYS[name](update, n) for update in range(1, n + 1)] == pytest.approx(wanted, abs=1e-8)

@@ -185,10 +185,33 @@ def test_updates_end_after_their_share_of_the_epochs() -> None:
     assert due(model="SparseModel") == []
 
 
-def test_progress_ends_at_one_with_the_last_update() -> None:
+def test_all_updates_are_done_with_the_last_one() -> None:
     updates = planned(epochs=10, pruning_interval=2, pruning_end=0.7).updates
     assert updates is not None
-    assert [updates.progress(epoch) for epoch in (2, 4, 6)] == [1 / 3, 2 / 3, 1]
+    assert [updates.share_done(epoch) for epoch in (2, 4, 6)] == [1 / 3, 2 / 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "factors"),
+    [
+        # The factor is (1 + cos(pi e / E)) / 2 after epoch e; E is one interval after the last update.
+        ({"epochs": 4}, {1: 0.85355339, 2: 0.5, 3: 0.14644661}),
+        ({"epochs": 7, "pruning_interval": 3}, {3: 0.75, 6: 0.25}),
+        ({"epochs": 2}, {1: 0.5}),
+        ({"epochs": 10, "pruning_end": 0.2}, {1: 0.75, 2: 0.25}),
+        ({"epochs": 10, "pruning_end": 0.5, "pruning_interval": 3}, {3: 0.5}),
+        ({"epochs": 7, "pruning_interval": 3, "prune_decay": "cosine_0.1"}, {3: 0.5, 6: 0}),
+        ({"epochs": 2, "prune_decay": "cosine_0.1"}, {1: 0}),
+    ],
+    ids=str,
+)
+def test_the_drop_fraction_decays_to_zero_after_the_last_update(
+    values: dict[str, Any], factors: dict[int, float]
+) -> None:
+    updates = planned(**{"prune_decay": "cosine", **values}).updates
+    assert updates is not None
+    assert due(**values) == list(factors)
+    assert {epoch: updates.drop_scale(epoch) for epoch in factors} == pytest.approx(factors, abs=1e-8)
 
 
 def test_early_stop_is_that_of_the_configuration() -> None:

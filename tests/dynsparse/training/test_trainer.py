@@ -257,8 +257,18 @@ def test_prune_decay_is_what_the_drop_fraction_is_multiplied_by() -> None:
     each = trainer(model="RigL", prune_decay="cosine", weight_prune_perc=0.5, pruning_end=0.5)
     n, active = 32 * 24, round(0.3 * 32 * 24)
     for update in (1, 2, 3, 4):
-        wanted = 0.5 * (1 + math.cos(math.pi * update / 4)) / 2
+        wanted = 0.5 * (1 + math.cos(math.pi * update / 5)) / 2
         assert only(each.step())["added_synapses_l0"] == round(wanted * active) / n
+
+
+@pytest.mark.parametrize("interval", [1, 2, 3])
+@pytest.mark.parametrize("epochs", [2, 4, 7])
+def test_no_update_of_a_cosine_decay_drops_nothing(epochs: int, interval: int) -> None:
+    due = [epoch for epoch in range(1, epochs) if epoch % interval == 0]
+    values = {"epochs": epochs, "pruning_interval": interval, "weight_prune_perc": 0.3}
+    assert changes(trainer(model="RigL", prune_decay="cosine", **values), epochs) == due
+    # In version 0.1 the last one did.
+    assert changes(trainer(model="RigL", prune_decay="cosine_0.1", **values), epochs) == due[:-1]
 
 
 def test_the_density_of_gmp_falls_on_its_cubic_schedule_and_is_on_perc_before_the_last_epoch() -> None:
