@@ -65,7 +65,7 @@ def without_constant(df: pd.DataFrame, keep: Sequence[str] = ()) -> pd.DataFrame
         >>> from analysis import load_example, without_constant
         >>> df = load_example("quickstart")
         >>> df.shape[1], without_constant(df).shape[1]
-        (84, 19)
+        (85, 20)
         >>> without_constant(df[["model", "on_perc", "network", "study"]], keep=["study"]).columns.tolist()
         ['model', 'on_perc', 'study']
     """

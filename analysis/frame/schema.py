@@ -15,7 +15,7 @@ from analysis.frame.values import hashable
 # The bookkeeping columns of `load`, and what is computed of each metric.
 FIRST_COLUMNS = ["Experiment Name"]
 RUN_COLUMNS = ["epochs", "experiment_file_name", "trial_time", "mean_epoch_time"]
-LAST_COLUMNS = ["status", "error", "diverged", "trial_id", "trial_dir"]
+LAST_COLUMNS = ["status", "error", "diverged", "at_chance", "trial_id", "trial_dir"]
 SUMMARIES = ["_max", "_max_epoch", "_min", "_min_epoch", "_median", "_last"]
 # Hyperparameters that say where files are and what computes a trial: results do not depend on them.
 MACHINE_COLUMNS = ("data_dir", "device", "engine")

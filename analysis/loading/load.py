@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.frame.schema import FIRST_COLUMNS, LAST_COLUMNS, RUN_COLUMNS, SUMMARIES, with_schema
 from analysis.frame.suggest import unknown
 from analysis.frame.values import as_number, sort_key
+from analysis.loading.chance import is_accuracy, never_left_chance
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise
 from analysis.loading.contents import Contents
 from analysis.loading.experiment import read_experiment
@@ -62,6 +63,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     - `status`: "complete", "error" or "incomplete".
     - `error`: the last line of the error; missing if there was none.
     - `diverged`: True if a loss is NaN or infinite in the last row.
+    - `at_chance`: True if the trial never left chance level: no accuracy in any row has odds more than 1.25 times those
+      of a guess, which means above 0.122 for 10 classes. False if there is no accuracy, or no key `num_classes`.
     - `trial_id`; `trial_dir`, the name of the trial's folder.
 
     Args:
@@ -82,7 +85,7 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     contents, experiments = _read_all(paths)
     trials, history = contents.trials, contents.history
     configs = _config_columns(trials)
-    chosen = _chosen_metrics(history, metrics, lambda name: "acc" in name and is_numeric(history.columns[name]))
+    chosen = _chosen_metrics(history, metrics, lambda name: is_accuracy(name, history.columns[name]))
     of_metrics = {
         f"{name}{summary}": values
         for name in chosen
@@ -101,6 +104,7 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         "status": [trial.status for trial in trials],
         "error": [trial.error for trial in trials],
         "diverged": [trial.diverged for trial in trials],
+        "at_chance": never_left_chance(trials, history),
         "trial_id": [trial.trial_id for trial in trials],
         "trial_dir": [trial.trial_dir for trial in trials],
     }

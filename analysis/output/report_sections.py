@@ -25,6 +25,7 @@ from analysis.plots import (
     plot_sparsity,
 )
 from analysis.statistics.aggregate import agg, failure_rates
+from analysis.statistics.chance import is_at_chance, settings_at_chance
 from analysis.statistics.importances import importance
 from analysis.statistics.pairwise import compare
 from analysis.statistics.ranking import best
@@ -126,7 +127,7 @@ def best_trials(df: pd.DataFrame, metric: str, lowest: bool) -> str:
 
 
 def failed_trials(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool) -> str:
-    """Return tables and a plot of the trials that failed or did not finish, and of damaged files."""
+    """Return tables and a plot of the trials that failed, did not finish or never left chance level, and damage."""
     parts = []
     failed = failures(df)
     if len(failed):
@@ -139,6 +140,12 @@ def failed_trials(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool
             parts.append(f"<h3>Failures by {html.escape(axis)}</h3>" + table(failure_rates(df, axis)))
             effect = table(survivorship(df, axis, metric, lowest=lowest))
             parts.append(folded("how leaving out the failed trials changes a comparison", effect))
+    n_at_chance = int(is_at_chance(df).sum())
+    if n_at_chance:
+        of = f"{n_at_chance} of {plural(int((df['status'] == 'complete').sum()), 'complete trial')}"
+        note = f"{of} never left chance level. All numbers on this page include them. They have these settings:"
+        items = "".join(f"<li>{html.escape(str(setting))}</li>" for setting in settings_at_chance(df))
+        parts.append(f"<h3>Trials at chance level</h3><p>{note}</p><ul>{items}</ul>")
     damage = issues(df)
     if len(damage):
         parts.append(f"<h3>Damaged files</h3>{table(damage.head(SHOWN_FAILURES))}")

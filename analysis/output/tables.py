@@ -12,7 +12,8 @@ from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import is_missing, sort_key
 from analysis.frame.words import plural
-from analysis.statistics.aggregate import LEFT_OUT, NOTHING, agg, format_mean
+from analysis.statistics.aggregate import LEFT_OUT, NOTED, NOTHING, agg, format_mean
+from analysis.statistics.chance import chance_note
 
 # The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
 FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
@@ -22,7 +23,8 @@ def pivot(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | N
     """Return mean and standard deviation for each combination of values, as "0.971 ± 0.003 (n=9, 3 failed)".
 
     Only complete trials count; a cell says how many others it has. If the number of complete trials differs between
-    cells, or a trial is left out, each cell says how many it averages. A cell without a value is "–".
+    cells, or a trial is left out, each cell says how many it averages. It also says how many of these never left chance
+    level. A cell without a value is "–".
 
     Args:
         df: one row for each trial, as returned by `load`.
@@ -36,11 +38,11 @@ def pivot(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | N
     Example:
         >>> from analysis import format_table, load_example, pivot
         >>> print(format_table(pivot(load_example("quickstart"), "model", "on_perc", "val_acc_max")))
-        model        on_perc=0.02    on_perc=0.05    on_perc=0.1
-        -----------  --------------  --------------  -------------
-        RigL         0.650 ± 0.214   0.911 ± 0.006   0.954 ± 0.010
-        SET          0.169 ± 0.073   0.819 ± 0.039   0.941 ± 0.011
-        SparseModel  0.194 ± 0.079   0.622 ± 0.087   0.923 ± 0.024
+        model        on_perc=0.02                 on_perc=0.05    on_perc=0.1
+        -----------  ---------------------------  --------------  -------------
+        RigL         0.650 ± 0.214                0.911 ± 0.006   0.954 ± 0.010
+        SET          0.169 ± 0.073 (1 at chance)  0.819 ± 0.039   0.941 ± 0.011
+        SparseModel  0.194 ± 0.079 (1 at chance)  0.622 ± 0.087   0.923 ± 0.024
     """
     df = with_series(df, rows, columns, metric)
     row_keys, metric = column_names(rows), column_name(metric)
@@ -87,7 +89,8 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
 def left_out(df: pd.DataFrame) -> str:
     """Return a note on the trials that statistics leave out, as "left out: 3 failed, 1 incomplete of 48 trials".
 
-    It also counts trials without hyperparameters, and complete trials that diverged: statistics include both.
+    It also counts trials that statistics include: those without hyperparameters, and complete trials that diverged or
+    never left chance level, with the settings in which most of these stand.
 
     Raises:
         ValueError: if there is no column `status`.
@@ -95,6 +98,9 @@ def left_out(df: pd.DataFrame) -> str:
     Example:
         >>> from analysis import left_out, load_example
         >>> df = load_example("quickstart")
+        >>> left_out(df[df["model"] == "SET"]).split("; ")
+        ['all 9 trials are complete',
+         '1 of 9 complete trials never left chance level and is counted: on_perc=0.02 (1 of 3)']
         >>> df.loc[df["seed"] == 0, "status"] = "error"
         >>> left_out(df)
         'left out: 9 failed of 27 trials'
@@ -108,7 +114,8 @@ def left_out(df: pd.DataFrame) -> str:
     lost = len(df) - len(with_known_config(df))
     text += f"; {lost} without hyperparameters, because params.json is lost" if lost else ""
     diverged = int((df["diverged"] & (df["status"] == "complete")).sum()) if "diverged" in df else 0
-    return f"{text}; {diverged} complete and counted, but diverged (column `diverged`)" if diverged else text
+    text += f"; {diverged} complete and counted, but diverged (column `diverged`)" if diverged else ""
+    return "; ".join(part for part in (text, chance_note(df)) if part)
 
 
 def format_table(df: pd.DataFrame, format: str = "text") -> str:
@@ -156,7 +163,7 @@ def _label(value: Any) -> Any:
 def _cell(group: dict[Any, Any], show_count: bool) -> str:
     count = group["count"]
     notes = [f"n={count}"] if count == 1 or (count and show_count) else []
-    notes += [f"{group[name]} {name.replace('_', ' ')}" for name in LEFT_OUT if group[name]]
+    notes += [f"{group[name]} {name.replace('_', ' ')}" for name in NOTED if group[name]]
     return format_mean(group["mean"], group["std"], count, notes)
 
 

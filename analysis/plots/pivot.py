@@ -11,7 +11,7 @@ from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.plots._lib.matrix import Cell, draw_matrix, matrix
 from analysis.plots._lib.style import escape, label, short
 from analysis.plots._lib.trials import averaged_over, describe, drawn, with_finite
-from analysis.statistics.aggregate import LEFT_OUT, NOTHING, agg, key_names
+from analysis.statistics.aggregate import NOTED, NOTHING, agg, key_names
 
 
 def plot_pivot(
@@ -19,7 +19,8 @@ def plot_pivot(
 ) -> go.Figure:
     """Plot a heat map of the mean of a metric for each combination of values.
 
-    Each cell shows the mean, the number of trials, and how many trials failed or are incomplete. A cell without a
+    Each cell shows the mean, the number of trials, and how many trials failed, are incomplete
+    or never left chance level. A cell without a
     value has no colour and shows "–". The means are those of `agg`. The size of the figure follows from its cells.
 
     Args:
@@ -61,7 +62,7 @@ def plot_pivot(
 
 def _lines(group: dict[Any, Any], number: str) -> list[str]:
     mean = number.format(group["mean"]) if group["count"] else NOTHING
-    left_out = [f"{group[name]} {name.replace('_', ' ')}" for name in LEFT_OUT if group[name]]
+    left_out = [f"{group[name]} {name.replace('_', ' ')}" for name in NOTED if group[name]]
     return [mean, *([f"n={group['count']}"] if group["count"] else []), *left_out]
 
 
@@ -69,5 +70,5 @@ def _hover(group: dict[Any, Any], keys: list[str], metric: str) -> str:
     values = [f"{escape(key)}: {escape(label(group[key]))}" for key in keys]
     mean = NOTHING if group["count"] == 0 else f"{group['mean']:.5g}"
     mean += f" ± {group['std']:.2g}" if group["count"] > 1 else ""
-    counts = ", ".join(f"{group[name]} {name.replace('_', ' ')}" for name in ("count", *LEFT_OUT))
+    counts = ", ".join(f"{group[name]} {name.replace('_', ' ')}" for name in ("count", *NOTED))
     return "<br>".join([*values, f"{escape(metric)}: {mean}", counts])

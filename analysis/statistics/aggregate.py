@@ -10,10 +10,13 @@ import pandas as pd
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
+from analysis.statistics.chance import is_at_chance
 
 NOTHING = "–"
 LEFT_OUT = ["failed", "incomplete", "without_value"]
-STATISTICS = ["mean", "std", "low", "high", "min", "max", "count", *LEFT_OUT]
+# What a cell of a table or a heat map notes beside its mean.
+NOTED = [*LEFT_OUT, "at_chance"]
+STATISTICS = ["mean", "std", "low", "high", "min", "max", "count", *NOTED]
 RATES = ["failed", "total", "rate", "low", "high"]
 # Of every interval of this package.
 CONFIDENCE = 0.95
@@ -95,6 +98,7 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
     - `min`, `max`, `count`.
     - `failed` (status "error"), `incomplete` (unfinished), `without_value` (complete, but the value is missing or
       infinite): trials that were left out. With `count` they add up to the size of the group.
+    - `at_chance`: of the `count` trials, those that never left chance level.
 
     The interval assumes that the trials of a group are independent draws. If they differ in more than the seed, it
     shows how well the mean over such settings is known, not how well that of one setting is.
@@ -138,6 +142,7 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
     result = with_t_interval(result)
     for name, is_left_out in left_out.items():
         result[name] = is_left_out.groupby(keys, dropna=False, sort=False).sum()
+    result["at_chance"] = (is_at_chance(df) & values.notna()).groupby(keys, dropna=False, sort=False).sum()
     return in_order(result.reset_index(), by)
 
 

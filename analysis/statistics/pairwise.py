@@ -13,6 +13,7 @@ from analysis.frame.schema import with_known_config
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
 from analysis.statistics.aggregate import has_value
+from analysis.statistics.chance import chance_note, is_at_chance
 from analysis.statistics.paired_tests import effect, holm, interval, p_value
 from analysis.statistics.sentences import conclusion
 
@@ -37,6 +38,7 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
     - `b_wins`: share of the pairs in which b is higher; a tie counts half.
     - `unpaired`: complete trials without a partner.
     - `left_out_a`, `left_out_b`: trials with that value that failed, are unfinished, or have a NaN or infinite metric.
+    - `at_chance_a`, `at_chance_b`: complete trials with that value that never left chance level. They are compared.
     - `conclusion`: the result in a sentence.
 
     The test assumes independent pairs. Its null hypothesis is that the axis has no effect in any setting of this grid.
@@ -67,7 +69,8 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
         2   SET  SparseModel      9      -0.063 -0.159  0.017  0.148   0.148
         >>> print(textwrap.fill(table["conclusion"][1], width=100))
         val_acc_max is lower with model=SparseModel than with RigL: -0.258 (95% interval -0.413 to -0.111, 9
-        pairs, p = 0.012 after Holm's correction).
+        pairs, p = 0.012 after Holm's correction). With model=SparseModel, 1 of 9 complete trials never left
+        chance level and is counted: on_perc=0.02 (1 of 3).
 
         A Series can be the metric. One with the name of a hyperparameter takes its place:
 
@@ -92,7 +95,7 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
         row["p_holm"] = float(p_holm)
         row["conclusion"] = conclusion(row, metric, n_rows=len(rows))
     columns = ["axis", "a", "b", "pairs", "mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "effect"]
-    columns += ["b_wins", "unpaired", "left_out_a", "left_out_b", "conclusion"]
+    columns += ["b_wins", "unpaired", "left_out_a", "left_out_b", "at_chance_a", "at_chance_b", "conclusion"]
     # Values of different kinds stay what they are: pandas would turn [1, 0.5] into two floats.
     return pd.DataFrame(rows, columns=columns).astype({"a": object, "b": object})
 
@@ -109,6 +112,10 @@ def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str,
             sides[sort_key(value)].append((cell, float(number)))
         fates[sort_key(value)].append("complete" if is_used else str(status))
     rows = []
+    used = df[has_value(df, metric)]
+    places = [sort_key(value) for value in used[axis]]
+    of_value = {key: used[[place == key for place in places]] for key in sides}
+    notes = {key: chance_note(trials, besides=[axis, metric]) for key, trials in of_value.items()}
     for a, b in itertools.combinations(values, 2):
         side_a, side_b = sides[sort_key(a)], sides[sort_key(b)]
         in_a, in_b = _means(side_a), _means(side_b)
@@ -135,12 +142,16 @@ def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str,
                 "unpaired": sum((cell in in_a) != (cell in in_b) for cell, _ in side_a + side_b),
                 "left_out_a": len(fates_a) - len(side_a),
                 "left_out_b": len(fates_b) - len(side_b),
+                "at_chance_a": int(is_at_chance(of_value[sort_key(a)]).sum()),
+                "at_chance_b": int(is_at_chance(of_value[sort_key(b)]).sum()),
                 # For the conclusion only.
                 "total_a": len(fates_a),
                 "total_b": len(fates_b),
                 "only_failures": {*fates_a, *fates_b} <= {"complete", "error"},
                 "are_equal": bool(len(shared)) and not differences.any(),
                 "others": names,
+                "chance_note_a": notes[sort_key(a)],
+                "chance_note_b": notes[sort_key(b)],
                 "along": [] if shared else _along(df, axis, a, b, names),
             }
         )

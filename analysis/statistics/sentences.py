@@ -72,6 +72,9 @@ def _cautions(row: dict[str, Any]) -> list[str]:
         )
     if row["unpaired"]:
         found.append(f"{plural(row['unpaired'], 'complete trial')} without a partner took no part.")
+    for side, value in (("a", a), ("b", b)):
+        if row[f"chance_note_{side}"]:
+            found.append(f"With {axis}={value}, {row[f'chance_note_{side}']}.")
     left_a, left_b, total_a, total_b = (row[name] for name in ("left_out_a", "left_out_b", "total_a", "total_b"))
     if abs(left_a / total_a - left_b / total_b) > UNLIKE:
         verb = "failed" if row["only_failures"] else "failed or gave no value"

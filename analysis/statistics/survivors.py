@@ -7,9 +7,10 @@ from analysis.frame.matching import cell_of_each, check_axis, others, values_of
 from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import sort_key
 from analysis.statistics.aggregate import has_value, in_order, key_names
+from analysis.statistics.chance import is_at_chance
 
 TREATMENTS = ["complete", "balanced", "failed_as_worst"]
-COLUMNS = ["n", "failed", "mean_complete", "mean_balanced", "n_balanced", "mean_failed_as_worst"]
+COLUMNS = ["n", "failed", "at_chance", "mean_complete", "mean_balanced", "n_balanced", "mean_failed_as_worst"]
 RANKS = [f"rank_{name}" for name in TREATMENTS]
 
 
@@ -19,7 +20,8 @@ def survivorship(df: pd.DataFrame, axis: Column, metric: Column, *, lowest: bool
     If trials with one value fail in settings where all values do badly, the mean over its survivors is too good. The
     result has one row for each value, in order, with these columns:
     - the axis.
-    - `n`, trials with a finite metric; `failed`, trials with status "error" or with a NaN or infinite metric.
+    - `n`, trials with a finite metric; `failed`, trials with status "error" or with a NaN or infinite metric;
+      `at_chance`, of the n trials those that never left chance level.
     - `mean_complete`: mean over the n trials.
     - `mean_balanced`: mean over the `n_balanced` trials in balanced combinations of the other hyperparameters, `seed`
       included. A combination is balanced if every value of the axis was tried and every trial has a finite metric.
@@ -76,6 +78,7 @@ def survivorship(df: pd.DataFrame, axis: Column, metric: Column, *, lowest: bool
                 axis: value,
                 "n": int((here & is_used).sum()),
                 "failed": int((here & has_failed).sum()),
+                "at_chance": int((here & is_used & is_at_chance(df)).sum()),
                 "mean_complete": values[here & is_used].mean(),
                 "mean_balanced": values[here & is_balanced].mean(),
                 "n_balanced": int((here & is_balanced).sum()),

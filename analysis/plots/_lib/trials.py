@@ -10,6 +10,7 @@ from analysis.frame.schema import varying
 from analysis.frame.words import plural
 from analysis.plots._lib.style import escape, label, short
 from analysis.statistics.aggregate import has_value
+from analysis.statistics.chance import is_at_chance
 
 HOVERED = 15
 
@@ -51,7 +52,7 @@ def count_left_out(df: pd.DataFrame, metric: str) -> str:
 
 
 def describe(df: pd.DataFrame, metric: str, n_other: int = 0) -> str:
-    """Return the note under a title: "389 of 432 trials shown; left out: 40 failed, 3 incomplete".
+    """Return the note under a title: "389 of 432 trials shown, 5 of them at chance level; left out: 40 failed".
 
     Args:
         df: the trials of the groups that are shown.
@@ -59,11 +60,14 @@ def describe(df: pd.DataFrame, metric: str, n_other: int = 0) -> str:
         n_other: the number of trials in groups that are not shown.
     """
     total = len(df) + n_other
-    n_shown = int(has_value(df, metric).sum())
+    is_shown = has_value(df, metric)
+    n_shown, n_at_chance = int(is_shown.sum()), int((is_shown & is_at_chance(df)).sum())
     other = f"{n_other} in groups that are not shown" if n_other else ""
     reasons = ", ".join(part for part in (count_left_out(df, metric), other) if part)
     trials = plural(total, "trial")
-    return f"{n_shown} of {trials} shown; left out: {reasons}" if reasons else f"all {trials} shown"
+    shown = f"{n_shown} of {trials} shown" if reasons else f"all {trials} shown"
+    shown += f", {n_at_chance} of them at chance level" if n_at_chance else ""
+    return f"{shown}; left out: {reasons}" if reasons else shown
 
 
 def averaged_over(df: pd.DataFrame, besides: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ def test_the_notebooks_43_columns_come_in_its_order(notebook_run: Path) -> None:
     expected += ["debug_weights", "debug_sparse"]
     assert len(expected) == 43
     df = analysis.load(notebook_run)
-    assert list(df.columns) == [*expected, "seed", "status", "error", "diverged", "trial_id", "trial_dir"]
+    assert list(df.columns) == [*expected, "seed", "status", "error", "diverged", "at_chance", "trial_id", "trial_dir"]
     assert len(df) == 72
     assert df["seed"].isna().all()
 
@@ -62,6 +62,7 @@ def test_a_small_trial_by_eye(tmp_path: Path) -> None:
         "lr": 0.1,
         "status": "complete",
         "diverged": False,
+        "at_chance": False,
         "trial_id": "a",
         "trial_dir": "T_a",
     }
@@ -330,7 +331,7 @@ def test_the_layout_of_ray_0_7(tmp_path: Path) -> None:
     df = analysis.load(experiment)
     assert df["Experiment Name"].tolist() == [tag]
     assert df["hidden_sizes"].tolist() == [(100, 100, 100)]
-    assert len(df.columns) == 49
+    assert len(df.columns) == 50
 
 
 def test_issues_survive_filters_and_concat_does_not_crash(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from support.browser import chromium, needs_chromium, settled
 from support.trial_folders import write_trial
 
-from analysis import compare, load, load_history
+from analysis import compare, load, load_example, load_history
 
 pytest.importorskip("plotly")
 pytest.importorskip("itables")
@@ -80,6 +80,13 @@ def test_nothing_is_fetched_and_texts_are_escaped(page: str) -> None:
     assert HOSTILE not in page
     assert "<script>window.hacked" not in page
     assert "<img src=x" not in page
+
+
+def test_it_says_which_trials_never_left_chance_level(page: str) -> None:
+    assert "chance level" not in page
+    section = report(load_example("quickstart"), "val_acc_max").split('<h2 id="failures-and-damaged-files">')[1]
+    assert "2 of 27 complete trials never left chance level." in section
+    assert "<li>on_perc=0.02 (2 of 9)</li>" in section
 
 
 def test_a_plot_that_is_left_out_has_a_reason() -> None:

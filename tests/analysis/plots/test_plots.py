@@ -108,6 +108,9 @@ def test_axis_draws_the_means_their_intervals_and_every_trial() -> None:
 
 def test_titles_say_how_many_trials_are_shown_and_why_others_are_left_out() -> None:
     df = grid()
+    # Of the 9 trials with seed 0, one is incomplete, and one is infinite.
+    at_chance = plot_axis(df.assign(at_chance=df["seed"] == 0), "model", "val_acc_max").layout.title.text
+    assert "22 of 27 trials shown, 7 of them at chance level; left out: 3 failed" in at_chance
     counts = "22 of 27 trials shown; left out: 3 failed, 1 incomplete, 1 without a finite val_acc_max"
     for fig in (
         plot_axis(df, "on_perc", "val_acc_max"),

@@ -22,10 +22,10 @@ def flattered() -> pd.DataFrame:
 
 def test_failures_that_decide_the_order(flattered: pd.DataFrame) -> None:
     table = survivorship(flattered, "model", METRIC)
-    counts = ["n", "failed", "mean_complete", "mean_balanced", "n_balanced", "mean_failed_as_worst"]
+    counts = ["n", "failed", "at_chance", "mean_complete", "mean_balanced", "n_balanced", "mean_failed_as_worst"]
     assert list(table.columns) == ["model", *counts, *RANKS]
-    assert table.iloc[0, :6].tolist() == ["a", 2, 0, pytest.approx(0.6), 0.9, 1]
-    assert table.iloc[1, :6].tolist() == ["b", 1, 1, pytest.approx(0.8), 0.8, 1]
+    assert table.iloc[0, :7].tolist() == ["a", 2, 0, 0, pytest.approx(0.6), 0.9, 1]
+    assert table.iloc[1, :7].tolist() == ["b", 1, 1, 0, pytest.approx(0.8), 0.8, 1]
     # The worst value seen is 0.3, that of a; what the failed trial had got to does not count.
     assert table["mean_failed_as_worst"].tolist() == pytest.approx([0.6, (0.8 + 0.3) / 2])
     assert table[RANKS].values.tolist() == [[2, 1, 1], [1, 2, 2]]
