@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 from ray.tune import Callback
@@ -120,6 +121,15 @@ def test_an_old_run_resumes_with_the_numbers_that_the_old_version_gives(old_run:
             assert numbers.keys() <= row.keys()
             for name, number in numbers.items():
                 assert row[name] == pytest.approx(number, **tolerance(name), nan_ok=True), name
+    # What the old version did not count of a trial stays unknown; what the network has now is known.
+    history = analysis.load_history(old_run, metrics=["flops_inference", "flops_train", "explored"])
+    for seed, counted, known in ((0, [False] * 6, [False] * 4 + [True] * 2), (1, [True] * 6, [True] * 6)):
+        rows = history[(history["model"] == "RigL") & (history["seed"] == seed)]
+        assert rows["flops_train"].notna().tolist() == rows["explored"].notna().tolist() == counted
+        assert rows["flops_inference"].notna().tolist() == known
+    table = pd.read_csv(old_run / f"trial_{INTERRUPTED}" / "progress.csv")
+    assert table["flops_inference"].notna().tolist() == [False] * 4 + [True] * 2
+    assert analysis.issues(analysis.load(old_run)).empty
 
 
 def tolerance(name: str) -> dict[str, float]:

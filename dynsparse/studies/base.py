@@ -54,7 +54,7 @@ class Step:
     begin: Change | None = None
     train: bool = True
     keep: bool = False  # keep the network that this step evaluates as "trained", for later steps
-    epoch: int | None = None  # set the epoch counter to this first; None: leave it
+    epoch: int | None = None  # `begin` goes back to "trained", after this epoch; None: it does not
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ from dynsparse.random import Purpose
 from dynsparse.studies import Columns, NetworkState, Parameters, StepContext
 from dynsparse.studies.base import Step
 from dynsparse.training import first_training_cache
+from dynsparse.training.exploration import Exploration
 from dynsparse.training.first_training_cache import FirstTraining
+from dynsparse.training.flops import TrainingFlops, inference_metrics
 from dynsparse.training.metrics import Row, loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
 from dynsparse.training.splits import TrialError, load_splits
 from dynsparse.training.survival import Survival
@@ -55,6 +57,9 @@ class Trainer:
         self.splits = load_splits(self.plan, self.engine.prepare)
         self._kept: dict[str, NetworkState] = {}  # networks that later steps of the study need
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
+        self._flops = TrainingFlops(self.plan)
+        self._exploration = Exploration(self.engine.masks)
+        self._counts_when_kept: dict[str, Any] = {}  # of the network that is kept as "trained"
         shares_training = self.plan.study.shares_training
         self._cache_key = first_training_cache.cache_key(configs, self.plan) if shares_training else None
         self._first_rows: list[list[Row | None]] = []
@@ -112,6 +117,8 @@ class Trainer:
             "errors": list(self.errors),
             "engine": self.engine.state_dict(),
             "survival": self._survival.state_dict(),
+            "counts": self._counts(),
+            "counts_when_kept": self._counts_when_kept,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -128,6 +135,16 @@ class Trainer:
         self.errors = list(state["errors"])
         self.engine.load_state_dict(state["engine"])
         self._survival.load_state_dict(state["survival"])
+        self._load_counts(state["counts"])
+        self._counts_when_kept = state["counts_when_kept"]
+
+    def _counts(self) -> dict[str, Any]:
+        """Return what the trials' training has added up to so far."""
+        return {"flops": self._flops.state_dict(), "exploration": self._exploration.state_dict()}
+
+    def _load_counts(self, counts: dict[str, Any]) -> None:
+        self._flops.load_state_dict(counts["flops"])
+        self._exploration.load_state_dict(counts["exploration"])
 
     # The first training, shared by several trials
 
@@ -151,7 +168,9 @@ class Trainer:
         if step.begin is not None:
             self._replace_network(step.begin(self._step_context()))
         if step.epoch is not None:
+            # Back to the trained network, and to what its training took.
             self.epoch = step.epoch
+            self._load_counts(self._counts_when_kept)
         columns: dict[str, Tensor] = {}
         if step.train:
             self.epoch += 1
@@ -160,9 +179,11 @@ class Trainer:
         if step.keep:
             # As it was evaluated, before its masks change and boosting fades.
             self._kept["trained"] = self._network()
+            self._counts_when_kept = self._counts()
         updates, failed = self._update_masks_if_due() if step.train else (None, None)
         # Survival is followed even where nobody logs it, because it may end the mask updates.
         survivors = self._survival.update(updates) if updates else self._survival.unknown(len(self.engine.masks))
+        columns |= self._flops.metrics()
         if self.plan.debug_sparse:
             columns |= mask_update_metrics(self.engine.masks, updates, survivors)
         if step.train:
@@ -176,22 +197,30 @@ class Trainer:
         # Each round of a ticket, and each retraining of a sweep, restarts the schedule.
         first_step = (self.epoch - 1) % self.plan.epochs * n_batches
         rates = self.plan.learning_rates(first_step, n_batches, n_batches)
-        train = partial(self.engine.train_epoch, self.splits.train, epoch=self.epoch)
         if rewind_step is None or rewind_step // n_batches != self.epoch - 1:
-            return train(order, rates=rates)
+            return self._train(order, rates)
         # The epoch is split between two batches, to keep the network in between. The numbers do not change.
         n_steps = rewind_step % n_batches
         n_examples = n_steps * self.plan.batch_size
-        sums = [train(order[:, :n_examples], rates=rates[:n_steps])] if n_steps else []
+        sums = [self._train(order[:, :n_examples], rates[:n_steps])] if n_steps else []
         self._kept["early"] = self._network()
-        sums.append(train(order[:, n_examples:], rates=rates[n_steps:]))
+        sums.append(self._train(order[:, n_examples:], rates[n_steps:]))
         return Sums(*(torch.stack(each).sum(0) for each in zip(*sums, strict=True)))
+
+    def _train(self, order: Tensor, rates: Tensor) -> Sums:
+        """Train on the examples of `order`, with the masks as they are. Shapes: as in `Engine.train_epoch`."""
+        updates = self.plan.updates
+        has_ended = updates is None or updates.share_done(self.epoch - 1) >= 1
+        self._flops.add_steps(self.engine.masks, order.shape[1], updated_later=~(self._survival.stopped | has_ended))
+        self._exploration.add(self.engine.masks)
+        return self.engine.train_epoch(self.splits.train, order, epoch=self.epoch, rates=rates)
 
     def _evaluate(self) -> dict[str, Tensor]:
         """Return the metrics of the network as it is."""
         columns: dict[str, Tensor] = {}
         for name, (x, labels) in self.splits.evaluated().items():
             columns |= loss_and_accuracy(name, self.engine.evaluate(x, labels), labels.shape[1])
+        columns |= inference_metrics(self.engine.masks) | self._exploration.metrics()
         return columns | weight_metrics(
             self.engine.weights,
             self.engine.masks,
@@ -211,6 +240,7 @@ class Trainer:
         if updates is None:
             return None, None
         stopped = self._survival.stopped.to(self.plan.device)
+        self._flops.add_mask_update(~stopped)
         when = UpdateContext(epoch, updates.share_done(epoch), updates.drop_scale(epoch), stopped)
         return self.engine.update_masks(when)
 

@@ -16,6 +16,7 @@ from dynsparse.config import Config
 from dynsparse.io.storage import open_folder
 from dynsparse.planning.plan import steps
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
+from dynsparse.training.old_states import with_later_entries
 from dynsparse.training.trainer import Row
 from dynsparse.tune.param_space import experiment_tag
 from dynsparse.tune.reports import TrialReport
@@ -70,7 +71,8 @@ class PackedTrial:
         Args:
             n_rows: number of rows; None: all rows of the trial.
         """
-        return self._folder.load_checkpoint(len(self.rows) if n_rows is None else n_rows)
+        state = self._folder.load_checkpoint(len(self.rows) if n_rows is None else n_rows)
+        return None if state is None else with_later_entries(state)
 
     def advance(self, numbers: Row, n_rows: int, seconds: float, state: Mapping[str, Any] | None) -> TrialReport:
         """Write the row of a step and return the trial's report. Rows written before a resume are not rewritten.
