@@ -17,6 +17,8 @@ FIRST_COLUMNS = ["Experiment Name"]
 RUN_COLUMNS = ["epochs", "experiment_file_name", "trial_time", "mean_epoch_time"]
 LAST_COLUMNS = ["status", "error", "diverged", "at_chance", "trial_id", "trial_dir"]
 SUMMARIES = ["_max", "_max_epoch", "_min", "_min_epoch", "_median", "_last"]
+# Logged costs of a trial, each a column with the value of its last row. Lower is better.
+COSTS = ("flops_inference", "flops_inference_ratio", "flops_train", "flops_train_ratio")
 # Hyperparameters that say where files are and what computes a trial: results do not depend on them.
 MACHINE_COLUMNS = ("data_dir", "device", "engine")
 # The entries of `attrs` that hold the schema.
@@ -46,7 +48,7 @@ def hyperparameters(df: pd.DataFrame) -> list[str]:
 def metrics(df: pd.DataFrame) -> list[str]:
     """Return the columns that are metrics: of `load` the summaries such as `val_acc_max`, of a history what was logged.
 
-    Without a schema they are the summaries of `load`, known by their names.
+    Without a schema they are the summaries and costs of `load`, known by their names.
 
     Example:
         >>> import pandas as pd
@@ -56,7 +58,7 @@ def metrics(df: pd.DataFrame) -> list[str]:
     """
     if METRICS in df.attrs:
         return _still_there(df, METRICS)
-    summaries = {f"{name}{summary}" for name in logged(df) for summary in SUMMARIES}
+    summaries = {*COSTS, *(f"{name}{summary}" for name in logged(df) for summary in SUMMARIES)}
     return [name for name in df.columns if name in summaries]
 
 

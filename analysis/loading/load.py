@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frame.schema import FIRST_COLUMNS, LAST_COLUMNS, RUN_COLUMNS, SUMMARIES, with_schema
+from analysis.frame.schema import COSTS, FIRST_COLUMNS, LAST_COLUMNS, RUN_COLUMNS, SUMMARIES, with_schema
 from analysis.frame.suggest import unknown
 from analysis.frame.values import as_number, sort_key
 from analysis.loading.chance import is_accuracy, never_left_chance
@@ -55,6 +55,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     - `Experiment Name`: the trial's tag, or the name of its folder if it has none.
     - for each metric `_max`, `_max_epoch` (the row, counted from 0), `_min`, `_min_epoch`, `_median` and `_last`.
       Missing values are left out, except in `_last`, which is the value of the last row.
+    - `flops_inference`, `flops_train`, `flops_inference_ratio`, `flops_train_ratio`, if any trial logged them: the
+      values of the last row. They are metrics, and lower is better.
     - `epochs`, the last training_iteration.
     - `experiment_file_name`, the path as given, which distinguishes experiments.
     - `trial_time`, `mean_epoch_time`: in minutes.
@@ -91,8 +93,11 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         for name in chosen
         for summary, values in zip(SUMMARIES, summarise(_numbers(history, name), history.starts), strict=True)
     }
-    names = _column_names(configs, {*FIRST_COLUMNS, *of_metrics, *RUN_COLUMNS, *LAST_COLUMNS})
     first, last = history.starts[:-1], history.starts[1:] - 1
+    for name in COSTS:
+        if name in history.columns and is_numeric(history.columns[name]):
+            of_metrics[name] = np.where(first <= last, _numbers(history, name)[last], math.nan)
+    names = _column_names(configs, {*FIRST_COLUMNS, *of_metrics, *RUN_COLUMNS, *LAST_COLUMNS})
     epochs = _epochs(history)
     columns = {
         FIRST_COLUMNS[0]: [trial.name for trial in trials],

@@ -17,6 +17,7 @@ from analysis.plots.curves import plot_curves
 from analysis.plots.failures import plot_failures
 from analysis.plots.importance import plot_importance
 from analysis.plots.parallel import plot_parallel
+from analysis.plots.pareto import plot_pareto
 from analysis.plots.pivot import plot_pivot
 from analysis.plots.pruning import plot_learning, plot_sweeps
 from analysis.plots.sparsity import plot_sparsity
@@ -31,6 +32,7 @@ __all__ = [
     "plot_learning",
     "plot_networks",
     "plot_parallel",
+    "plot_pareto",
     "plot_pivot",
     "plot_pruned_fractions",
     "plot_rounds",

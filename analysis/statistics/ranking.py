@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.matching import cell_of_each
-from analysis.frame.schema import varying
+from analysis.frame.schema import COSTS, varying
 from analysis.frame.series import Column, column_name, with_series
 from analysis.statistics.aggregate import has_value
 
@@ -45,11 +45,11 @@ def best(df: pd.DataFrame, metric: Column, n: int = 5, lowest: bool = False) -> 
     return ranked[[metric, *names, "trial_dir"]].head(n).reset_index(drop=True)
 
 
-def pareto(df: pd.DataFrame, metric: Column, cost: Column, lowest: bool = False) -> pd.DataFrame:
+def pareto(df: pd.DataFrame, metric: Column, cost: Column, lowest: bool | None = None) -> pd.DataFrame:
     """Return the Pareto front: complete trials of which no other is better in metric or cost and as good in both.
 
-    Rows are ordered by cost, and the metric improves from row to row. Trials that are equal in both are all kept. The
-    result has these columns:
+    Trials without a finite value of both are left out; `plot_pareto` counts them. Rows are ordered by cost, and the
+    metric improves from row to row. Trials that are equal in both are all kept. The result has these columns:
     - the cost, the metric.
     - the hyperparameters that vary in `df`.
     - `trial_dir`.
@@ -57,8 +57,9 @@ def pareto(df: pd.DataFrame, metric: Column, cost: Column, lowest: bool = False)
     Args:
         df: the trials.
         metric: the name of a column of numbers, or a Series of the same rows.
-        cost: likewise; lower values are better: `trial_time`, `on_perc`, ...
-        lowest: True if lower values of the metric are better.
+        cost: likewise; lower values are better: `flops_train`, `flops_inference`, `trial_time`, `on_perc`, ...
+        lowest: True if lower values of the metric are better; None decides by the name: low is better for a loss, an
+            error or FLOPs.
 
     Raises:
         ValueError: if a column does not exist or holds no numbers, or if `metric` and `cost` are the same.
@@ -74,9 +75,8 @@ def pareto(df: pd.DataFrame, metric: Column, cost: Column, lowest: bool = False)
     df = with_series(df, metric, cost)
     metric, cost = column_name(metric), column_name(cost)
     check_columns(df, ["trial_dir"])
-    if metric == cost:
-        raise ValueError(f"metric and cost must be different columns, got {metric!r} for both.")
-    check_numbers(df, cost)
+    check_cost(df, metric, cost)
+    lowest = is_better_low(metric) if lowest is None else lowest
     names = list(varying(df, besides=[metric, cost]))
     used = _in_order(df[has_value(df, metric) & has_value(df, cost)], names)
     gain = -used[metric].astype(float) if lowest else used[metric].astype(float)
@@ -88,6 +88,18 @@ def pareto(df: pd.DataFrame, metric: Column, cost: Column, lowest: bool = False)
     return front.sort_values(cost, kind="stable")[columns].reset_index(drop=True)
 
 
+def check_cost(df: pd.DataFrame, metric: str, cost: str) -> None:
+    """Raise a ValueError if the cost is the metric, does not exist, or holds no numbers."""
+    if metric == cost:
+        raise ValueError(f"metric and cost must be different columns, got {metric!r} for both.")
+    if cost in COSTS and cost not in df:
+        raise ValueError(
+            f"No trial has logged {cost!r}: version 0.1 of dynsparse and other programs do not count operations. "
+            "Run the trials again, or take another cost, such as on_perc or trial_time."
+        )
+    check_numbers(df, cost)
+
+
 def _in_order(df: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Sort the trials by their hyperparameters, then by folder."""
     cells = cell_of_each(df, [*names, "trial_dir"])
@@ -96,4 +108,4 @@ def _in_order(df: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 def is_better_low(metric: str) -> bool:
     """Return True if the name of a metric says that lower values are better."""
-    return "loss" in metric or "error" in metric
+    return "loss" in metric or "error" in metric or metric in COSTS

@@ -16,6 +16,7 @@ from analysis.plots import (  # noqa: E402
     plot_importance,
     plot_learning,
     plot_parallel,
+    plot_pareto,
     plot_pivot,
     plot_rounds,
     plot_sparsity,
@@ -54,6 +55,7 @@ TRIALS: dict[str, Call] = {
     "failures": lambda df, given: plot_failures(df, given(df, "model"), [given(df, "on_perc"), given(df, "seed")]),
     "importance": lambda df, given: plot_importance(df, given(df, "val_acc_max")),
     "parallel": lambda df, given: plot_parallel(df, given(df, "val_acc_max"), [given(df, "model")]),
+    "pareto": lambda df, given: plot_pareto(df, given(df, "val_acc_max"), given(df, "on_perc"), given(df, "model")),
     "pivot": lambda df, given: plot_pivot(df, given(df, "model"), given(df, "on_perc"), given(df, "val_acc_max")),
     "sparsity": lambda df, given: plot_sparsity(df, given(df, "val_acc_max"), given(df, "model"), given(df, "on_perc")),
 }

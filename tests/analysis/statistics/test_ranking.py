@@ -63,6 +63,17 @@ def test_pareto_is_what_no_other_beats(lowest: bool) -> None:
     assert table["on_perc"].is_monotonic_increasing and list(table.columns).count("on_perc") == 1
 
 
+def test_a_low_loss_and_few_flops_are_better_without_being_told(df: pd.DataFrame) -> None:
+    df = df.assign(val_loss_min=df[METRIC], flops_train=df["trial_time"])
+    pd.testing.assert_frame_equal(
+        pareto(df, "val_loss_min", "flops_train"), pareto(df, "val_loss_min", "flops_train", lowest=True)
+    )
+    assert pareto(df, "flops_train", METRIC)["trial_dir"].tolist() == ["T_00001", "T_00004"]
+    # A trial of version 0.1 among new ones has no value.
+    df.loc[4, "flops_train"] = math.nan
+    assert pareto(df, METRIC, "flops_train")["trial_dir"].tolist() == ["T_00002", "T_00000"]
+
+
 def test_order_of_rows_does_not_matter_and_arguments_stay(df: pd.DataFrame) -> None:
     before = df.copy()
     tables = best(df, METRIC, 4), pareto(df, METRIC, "trial_time")
@@ -78,6 +89,10 @@ def test_errors(df: pd.DataFrame) -> None:
         best(df, "val_acc")
     with pytest.raises(ValueError, match=r"Unknown column 'trial_tme'\. Did you mean 'trial_time'"):
         pareto(df, METRIC, "trial_tme")
+    with pytest.raises(
+        ValueError, match=r"No trial has logged 'flops_train': version 0\.1 .* Run the trials again, or"
+    ):
+        pareto(df, METRIC, "flops_train")
     with pytest.raises(ValueError, match="metric must be a column of numbers, got 'trial_dir'"):
         pareto(df, METRIC, "trial_dir")
     with pytest.raises(ValueError, match="metric and cost must be different columns, got 'val_acc_max' for both"):
