@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from scipy import stats
+from support.plain_modules import MaskedLinear, PlainKWinners, reference
 from torch import Tensor, nn
 
 from dynsparse.config import Config
@@ -56,50 +56,6 @@ def full_rate(ours: TorchEngine) -> Tensor:
 def batches() -> list[tuple[Tensor, Tensor]]:
     digits = load_dataset("digits")
     return list(zip(digits.train_x.split(BATCH), digits.train_y.split(BATCH), strict=True))[:N_BATCHES]
-
-
-class MaskedLinear(nn.Linear):
-    """The usual way to train under a mask: the weight is multiplied by it in each forward pass."""
-
-    mask: Tensor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight * self.mask, self.bias)
-
-
-class PlainKWinners(nn.Module):
-    """k-winners of one trial with the formulas as they are in the paper."""
-
-    def __init__(self, n_units: int, config: Config) -> None:
-        super().__init__()
-        self.k = round(n_units * config.percent_on)
-        self.boost, self.factor = config.boost_strength, config.boost_strength_factor
-        self.period, self.n_seen, self.duty = config.duty_cycle_period, 0, torch.zeros(n_units)
-
-    def forward(self, x: Tensor) -> Tensor:
-        boosted = x * torch.exp(self.boost * (self.k / x.shape[1] - self.duty))
-        winners = boosted.argsort(1, descending=True)[:, : self.k]
-        out = x * torch.zeros_like(x).scatter(1, winners, 1.0)
-        if self.training:
-            self.n_seen += len(x)
-            period = min(self.period, self.n_seen)
-            self.duty = (self.duty * (period - len(x)) + (out > 0).sum(0)) / period
-        return out
-
-
-def reference(engine: TorchEngine, trial: int, config: Config) -> nn.Sequential:
-    """A plain network with the weights and masks of one trial of an engine."""
-    layers: list[nn.Module] = []
-    for layer, (n_in, n_out) in enumerate(pairwise(engine.plan.network.sizes)):
-        linear = MaskedLinear(n_in, n_out)
-        linear.weight.data.copy_(engine.weights[layer][trial])
-        linear.bias.data.copy_(engine.biases[layer][trial])
-        linear.mask = engine.masks[layer][trial]
-        layers.append(linear)
-        if layer < len(config.hidden_sizes):
-            layers += [nn.BatchNorm1d(n_out)] if config.batch_norm else []
-            layers.append(PlainKWinners(n_out, config) if config.kwinners else nn.ReLU())
-    return nn.Sequential(*layers)
 
 
 @pytest.mark.parametrize(
