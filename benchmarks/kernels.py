@@ -65,7 +65,12 @@ def measured(on_perc, repeats):
     network, buffers = engine._networks[0].arrays(training=True), engine._buffers
     x, dx, ends = buffers.x[0], buffers.dx[0], network.layer_ends
     results = BatchResults(
-        *map(np.zeros_like, (network.weight, network.bias, network.bias)), np.zeros((0, 0), np.uint64)
+        weight_gradient=np.zeros_like(network.weight),
+        bias_gradient=np.zeros_like(network.bias),
+        gain_gradient=np.zeros_like(network.gain),
+        shift_gradient=np.zeros_like(network.shift),
+        n_active=np.zeros_like(network.bias),
+        activity=np.zeros((0, 0), np.uint64),
     )
     # Without winners: ReLU. Without weights: the winners are all that is left.
     with_relu = network._replace(k=np.zeros_like(network.k))
@@ -82,7 +87,10 @@ def measured(on_perc, repeats):
         kernels.load_batch(images.pixels, order[begin : begin + LANES], np.float32(33), np.float32(0.013), buffers.x)
 
     def forward(network=network):
-        kernels.forward(network, buffers, 0, 0)
+        kernels.forward(network, buffers, 0, 1, LANES, 0)
+
+    def backward():
+        kernels.backward(network, buffers, 0, 1, LANES, results)
 
     load_batch()
     forward()
@@ -91,7 +99,7 @@ def measured(on_perc, repeats):
         "forward, without choosing winners": (lambda: forward(with_relu), n_weights * ROW),
         "choosing winners, three layers": (lambda: forward(without_weights), None),
         "loss": (lambda: kernels.cross_entropy(x, dx, ends[-2], ends[-1], some_labels, LANES, np.float32(0)), None),
-        "backward": (lambda: kernels.backward(network, buffers, 0, results), (n_weights + 2 * n_behind) * ROW),
+        "backward": (backward, (n_weights + 2 * n_behind) * ROW),
         "activity as bits": (lambda: activity.record_activity(x, LANES, bits, 0), len(x) * ROW),
     }
     rows = []

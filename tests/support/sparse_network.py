@@ -84,7 +84,10 @@ def new_buffers(n_units: int = sum(SIZES), n_blocks: int = 1) -> Buffers:
         x=np.full((n_blocks, n_units, LANES), np.nan, np.float32),
         dx=np.full((n_blocks, n_units, LANES), np.nan, np.float32),
         boosted=np.full((n_units, LANES), 12345, np.float32),
-        passing=np.full(n_units, UNTOUCHED, np.uint64),
+        passing=np.full((n_blocks, n_units), UNTOUCHED, np.uint64),
+        normalised=np.full((n_blocks, n_units, LANES), np.nan, np.float32),
+        mean=np.full(n_units, np.nan, np.float32),
+        variance=np.full(n_units, np.nan, np.float32),
     )
 
 
@@ -94,6 +97,8 @@ def new_results(network: NetworkArrays, n_blocks: int = 0) -> BatchResults:
     return BatchResults(
         weight_gradient=np.zeros(len(network.weight), np.float32),
         bias_gradient=np.zeros(n_units, np.float32),
+        gain_gradient=np.zeros(len(network.gain), np.float32),
+        shift_gradient=np.zeros(len(network.gain), np.float32),
         n_active=np.full(n_units, np.nan, np.float32),
         activity=np.full((n_units, n_blocks), 7, np.uint64),
     )

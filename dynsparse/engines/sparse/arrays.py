@@ -28,6 +28,9 @@ class NetworkArrays(NamedTuple):
     unit_boost: Array  # (units,), float32: factor of a unit when winners are chosen
     # Share of the target probability that is spread over all classes; 0 in evaluation.
     label_smoothing: np.float32 = np.float32(0)
+    # Of batch norm: (units,), float32, of which only those of hidden units are used; (0,) without batch norm.
+    gain: Array = np.zeros(0, np.float32)
+    shift: Array = np.zeros(0, np.float32)
 
 
 class Buffers(NamedTuple):
@@ -36,7 +39,10 @@ class Buffers(NamedTuple):
     x: Array  # (blocks, units, 64), float32: activations
     dx: Array  # (blocks, units, 64), float32: gradient of the loss with respect to the activations
     boosted: Array  # (units, 64), float32: activations times boost
-    passing: Array  # (units,), uint64: one bit per lane, set if the activation function passes the unit
+    passing: Array  # (blocks, units), uint64: one bit per lane, set if the activation function passes the unit
+    normalised: Array  # (blocks, units, 64), float32: hidden units after batch norm, without gain and shift
+    mean: Array  # (units,), float32: of hidden units before batch norm
+    variance: Array  # (units,), float32: the same
 
 
 class BatchResults(NamedTuple):
@@ -44,6 +50,8 @@ class BatchResults(NamedTuple):
 
     weight_gradient: Array  # (active weights,), float32; each batch adds to it
     bias_gradient: Array  # (units,), float32; each batch adds to it
+    gain_gradient: Array  # (units,) or (0,) without batch norm, float32; each batch adds to it
+    shift_gradient: Array  # the same
     n_active: Array  # (units,), float32: examples for which a hidden unit is positive, in the last batch
     activity: Array  # (units, blocks of an epoch or 0), uint64: one bit per lane, set if the unit is positive
 
@@ -62,5 +70,8 @@ def allocate_buffers(n_blocks: int, n_units: int) -> Buffers:
         x=aligned_zeros(n_blocks, max(n_units, LANES)),
         dx=aligned_zeros(n_blocks, n_units),
         boosted=aligned_zeros(1, n_units)[0],
-        passing=np.zeros(n_units, np.uint64),
+        passing=np.zeros((n_blocks, n_units), np.uint64),
+        normalised=aligned_zeros(n_blocks, n_units),
+        mean=np.zeros(n_units, np.float32),
+        variance=np.zeros(n_units, np.float32),
     )

@@ -26,7 +26,6 @@ def unsupported(plan: Plan) -> str | None:
     method, needs = plan.method, plan.method.needs if plan.updates else frozenset()
     options = {
         f"device={plan.device!r}": plan.device != "cpu",
-        "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
         "a gradient of all weights at every step": "gradient_momentum" in needs,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
@@ -64,7 +63,7 @@ class SparseEngine:
     @property
     def biases(self) -> list[Tensor]:
         """Biases of each layer. Shapes: (trials, out)."""
-        return self._biases("value")
+        return self._unit_parameters("value")["biases"]
 
     def _dense(self, name: str) -> list[Tensor]:
         """Return `SparseNetwork.weights` in dense form, zero where the mask is False. Shapes: (trials, out, in)."""
@@ -76,9 +75,12 @@ class SparseEngine:
                 layer[trial][mask[trial]] = part
         return result
 
-    def _biases(self, name: str) -> list[Tensor]:
-        """Return `SparseNetwork.biases` for each layer. Shapes: (trials, out)."""
-        return self._per_layer([network.biases(name) for network in self._networks])
+    def _unit_parameters(self, name: str) -> dict[str, list[Tensor]]:
+        """Return `SparseNetwork.of_units` for each layer that uses them. Shapes: (trials, out)."""
+        parts = [network.of_units(name) for network in self._networks]
+        layers = {kind: self._per_layer([part[kind] for part in parts]) for kind in parts[0]}
+        # The last layer has no batch norm.
+        return {kind: each if kind == "biases" else each[:-1] for kind, each in layers.items()}
 
     def _per_layer(self, arrays: list[np.ndarray[Any, Any]]) -> list[Tensor]:
         """Split an array of all units by layer. Shapes: (units,) for each trial to (trials, out) for each layer."""
@@ -158,18 +160,25 @@ class SparseEngine:
     def state_dict(self) -> dict[str, Any]:
         """Return what any engine of the same plan needs to resume after an epoch, in the format of `TorchEngine`."""
         names = self._networks[0].state_names
-        tables = {name: self._dense(name) for name in names}, {name: self._biases(name) for name in names}
-        n_layers = len(self.masks)
-        duty = self._per_layer([network.duty for network in self._networks])[:-1]
+        values = {"weights": self.weights, **self._unit_parameters("value")}
+        optimizer = {name: {"weights": self._dense(name), **self._unit_parameters(name)} for name in names}
+        duty, means, variances = (
+            self._per_layer([getattr(network, name) for network in self._networks])[:-1]
+            for name in ("duty", "means", "variances")
+        )
+        has_batch_norm = self.plan.network.batch_norm
         return {
-            "weights": self.weights,
-            "biases": self.biases,
+            **{name: [] for name in ("gains", "shifts", "gradient_momentum")},
+            **values,
             "masks": self.masks,
             "targets": self.targets,
-            **{name: [] for name in ("gains", "shifts", "means", "variances", "gradient_momentum")},
+            "means": means if has_batch_norm else [],
+            "variances": variances if has_batch_norm else [],
             "duty": duty if self.plan.network.kwinners else [],
             "boost": torch.tensor([network.boost_strength for network in self._networks]),
-            "optimizer": [{name: each[name][i] for name in names} for each in tables for i in range(n_layers)],
+            "optimizer": [
+                {name: optimizer[name][kind][i] for name in names} for kind in values for i in range(len(values[kind]))
+            ],
             "n_steps": self.n_steps,
             "n_seen": self.n_seen,
         }
@@ -179,16 +188,20 @@ class SparseEngine:
         self.masks = [mask.clone() for mask in state["masks"]]
         self.targets = [target.clone() for target in state["targets"]]
         self.n_steps, self.n_seen = state["n_steps"], state["n_seen"]
-        n_layers = len(self.masks)
-        of_weights, of_biases = state["optimizer"][:n_layers], state["optimizer"][n_layers:]
+        # By name, "value" or a part of the optimizer state, and by kind of parameter: the tensors of each layer.
+        kinds, of_optimizer = ["weights", *self._networks[0].unit_parameters], iter(state["optimizer"])
+        optimizer = {kind: [next(of_optimizer) for _ in state[kind]] for kind in kinds}
+        tables = {"value": {kind: state[kind] for kind in kinds}}
+        for name in self._networks[0].state_names:
+            tables[name] = {kind: [layer[name] for layer in optimizer[kind]] for kind in kinds}
         for trial, network in enumerate(self._networks):
-            dense = {"value": [layer[trial] for layer in state["weights"]]}
-            dense |= {name: [layer[name][trial] for layer in of_weights] for name in of_weights[0]}
-            network.compress([mask[trial] for mask in self.masks], dense)
-            network.set_units(network.biases("value"), [layer[trial] for layer in state["biases"]])
-            for name in of_biases[0]:
-                network.set_units(network.biases(name), [layer[name][trial] for layer in of_biases])
-            network.set_units(network.duty, [layer[trial] for layer in state["duty"]])
+            weights = {name: [layer[trial] for layer in table["weights"]] for name, table in tables.items()}
+            network.compress([mask[trial] for mask in self.masks], weights)
+            for name, table in tables.items():
+                for kind, target in network.of_units(name).items():
+                    network.set_units(target, [layer[trial] for layer in table[kind]])
+            for name in ("duty", "means", "variances"):
+                network.set_units(getattr(network, name), [layer[trial] for layer in state[name]])
             network.set_boost_strength(float(state["boost"][trial]))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from dynsparse.engines.sparse.activity import record_activity, valid_lanes
 from dynsparse.engines.sparse.arrays import LANES, Array, BatchResults, Buffers, NetworkArrays
+from dynsparse.engines.sparse.batch_norm import normalise, normalise_backward
 from dynsparse.engines.sparse.compiler import inlined, kernel
 from dynsparse.engines.sparse.cross_entropy import cross_entropy
 from dynsparse.engines.sparse.k_winners import choose_winners
@@ -44,50 +45,73 @@ def load_batch(images, index, mean, scale, x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def forward(network, buffers, block, tie_offset):  # type: ignore[no-untyped-def]
-    """Compute the activations of all units in a block from those of the inputs, and which of them pass the gradient.
+def forward(network, buffers, first_block, last_block, n_batch, tie_offset):  # type: ignore[no-untyped-def]
+    """Compute the activations of all units in blocks [first_block, last_block) from those of the inputs.
 
-    See `choose_winners` for `tie_offset`.
+    With batch norm, these must be all blocks of the batch. See `choose_winners` for `tie_offset`.
     """
-    x, passing = buffers.x[block], buffers.passing
     indptr, indices, weight, bias, ends = (
         network.indptr, network.indices, network.weight, network.bias, network.layer_ends,
     )  # fmt: skip
     for layer in range(len(ends) - 1):
         first, last = ends[layer], ends[layer + 1]
-        for unit in range(first, last):
-            weighted_sum(x, unit, bias[unit], indices, weight, indptr[unit], indptr[unit + 1])
+        for block in range(first_block, last_block):
+            for unit in range(first, last):
+                weighted_sum(buffers.x[block], unit, bias[unit], indices, weight, indptr[unit], indptr[unit + 1])
         if layer == len(ends) - 2:
             return
-        if network.k[layer] > 0:
-            choose_winners(network, layer, x, buffers.boosted, passing, tie_offset)
-        else:
+        if len(network.gain) > 0:
             for unit in range(first, last):
-                # NaN is passed on, so that the loss becomes NaN too, as in torch.
-                passing[unit] = positive_or_nan_lanes(x, unit)
-        for unit in range(first, last):
-            zero_other_lanes(x, unit, passing[unit])
+                normalise(network, buffers, unit, n_batch)
+        for block in range(first_block, last_block):
+            activate(network, buffers, layer, block, tie_offset)
 
 
 @inlined
-def backward(network, buffers, block, results):  # type: ignore[no-untyped-def]
-    """Add the gradients of the active weights and biases over a block. `dx` holds the gradient of the logits."""
-    x, dx, passing = buffers.x[block], buffers.dx[block], buffers.passing
+def activate(network, buffers, layer, block, tie_offset):  # type: ignore[no-untyped-def]
+    """Apply the activation function to a hidden layer, and set which units pass the gradient."""
+    first, last = network.layer_ends[layer], network.layer_ends[layer + 1]
+    x, passing = buffers.x[block], buffers.passing[block]
+    if network.k[layer] > 0:
+        choose_winners(network, layer, x, buffers.boosted, passing, tie_offset)
+    else:
+        for unit in range(first, last):
+            # NaN is passed on, so that the loss becomes NaN too, as in torch.
+            passing[unit] = positive_or_nan_lanes(x, unit)
+    for unit in range(first, last):
+        zero_other_lanes(x, unit, passing[unit])
+
+
+@inlined
+def backward(network, buffers, first_block, last_block, n_batch, results):  # type: ignore[no-untyped-def]
+    """Add the gradients of the parameters over blocks [first_block, last_block).
+
+    `dx` holds the gradient of the logits. Then it holds that of each unit before batch norm and activation function.
+    """
     indptr, indices, weight, ends = network.indptr, network.indices, network.weight, network.layer_ends
     weight_gradient, bias_gradient = results.weight_gradient, results.bias_gradient
     n_layers = len(ends) - 1
-    for unit in range(ends[0], ends[n_layers - 1]):
-        for lane in range(LANES):
-            dx[unit, lane] = 0
+    for block in range(first_block, last_block):
+        for unit in range(ends[0], ends[n_layers - 1]):
+            for lane in range(LANES):
+                buffers.dx[block, unit, lane] = 0
     for layer in range(n_layers - 1, -1, -1):
-        for unit in range(ends[layer], ends[layer + 1]):
-            if layer < n_layers - 1:
-                zero_other_lanes(dx, unit, passing[unit])
-            bias_gradient[unit] += row_sum(dx, unit)
-            add_dot_products(weight_gradient, dx, unit, x, indices, indptr[unit], indptr[unit + 1])
-            # The inputs need no gradient.
-            if layer > 0:
-                add_scaled_row(dx, indices, weight, unit, indptr[unit], indptr[unit + 1])
+        first, last = ends[layer], ends[layer + 1]
+        if layer < n_layers - 1:
+            for block in range(first_block, last_block):
+                for unit in range(first, last):
+                    zero_other_lanes(buffers.dx[block], unit, buffers.passing[block, unit])
+            if len(network.gain) > 0:
+                for unit in range(first, last):
+                    normalise_backward(network, buffers, unit, n_batch, results)
+        for block in range(first_block, last_block):
+            x, dx = buffers.x[block], buffers.dx[block]
+            for unit in range(first, last):
+                bias_gradient[unit] += row_sum(dx, unit)
+                add_dot_products(weight_gradient, dx, unit, x, indices, indptr[unit], indptr[unit + 1])
+                # The inputs need no gradient.
+                if layer > 0:
+                    add_scaled_row(dx, indices, weight, unit, indptr[unit], indptr[unit + 1])
 
 
 def train_batch(
@@ -116,25 +140,34 @@ def _train_batch(network, buffers, results, labels, tie_offset, n_previous):  # 
     total, n_correct, n_batch = 0.0, 0, len(labels)
     ends, n_active, activity = network.layer_ends, results.n_active, results.activity
     n_active[:] = 0
-    for block in range((n_batch + LANES - 1) // LANES):
-        x, first = buffers.x[block], block * LANES
-        n = min(LANES, n_batch - first)
-        forward(network, buffers, block, tie_offset)
-        loss, correct = cross_entropy(
-            x, buffers.dx[block], ends[-2], ends[-1], labels[first : first + n], n_batch, network.label_smoothing
-        )
-        backward(network, buffers, block, results)
-        total, n_correct = total + loss, n_correct + correct
-        for unit in range(ends[0], ends[-2]):
-            n_active[unit] += np.float32(count_bits(positive_lanes(x, unit) & valid_lanes(n)))
-        if activity.shape[1] > 0:
-            record_activity(x, n, activity, n_previous + block)
+    n_blocks = (n_batch + LANES - 1) // LANES
+    # Batch norm needs all blocks at each layer. Without it, one block is computed at a time, and stays in the cache.
+    n_together = n_blocks if len(network.gain) > 0 else 1
+    for first_block in range(0, n_blocks, n_together):
+        last_block = first_block + n_together
+        forward(network, buffers, first_block, last_block, n_batch, tie_offset)
+        for block in range(first_block, last_block):
+            first, last = block * LANES, min((block + 1) * LANES, n_batch)
+            loss, correct = cross_entropy(
+                buffers.x[block], buffers.dx[block], ends[-2], ends[-1], labels[first:last], n_batch,
+                network.label_smoothing,
+            )  # fmt: skip
+            total, n_correct = total + loss, n_correct + correct
+        backward(network, buffers, first_block, last_block, n_batch, results)
+        for block in range(first_block, last_block):
+            x, n = buffers.x[block], min(LANES, n_batch - block * LANES)
+            for unit in range(ends[0], ends[-2]):
+                n_active[unit] += np.float32(count_bits(positive_lanes(x, unit) & valid_lanes(n)))
+            if activity.shape[1] > 0:
+                record_activity(x, n, activity, n_previous + block)
     return total, n_correct
 
 
 @kernel
 def evaluate(network, buffers, images, mean, scale, labels):  # type: ignore[no-untyped-def]
     """Compute the sum of the losses over images, and the number of correctly classified ones.
+
+    The network must be one without batch norm: see `batch_norm.fold`.
 
     Shapes: images (examples, inputs), as for `load_batch`; labels (examples,), int64.
     """
@@ -143,7 +176,7 @@ def evaluate(network, buffers, images, mean, scale, labels):  # type: ignore[no-
     for first in range(0, len(labels), LANES):
         last = min(first + LANES, len(labels))
         load_batch(images, np.arange(first, last), mean, scale, buffers.x)
-        forward(network, buffers, 0, first // LANES)
+        forward(network, buffers, 0, 1, last - first, first // LANES)
         loss, correct = cross_entropy(
             x, dx, ends[-2], ends[-1], labels[first:last], last - first, network.label_smoothing
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dynsparse.engines.sparse.activity import count_coactivations
 from dynsparse.engines.sparse.arrays import LANES, Array, BatchResults, Buffers, NetworkArrays
+from dynsparse.engines.sparse.batch_norm import fold, update_running_moments
 from dynsparse.engines.sparse.k_winners import update_duty_cycles
 from dynsparse.engines.sparse.kernels import train_batch
 from dynsparse.engines.sparse.optimizer_steps import CORRECTED_STEPS, STEPS, clip_gradient
@@ -29,20 +30,30 @@ class SparseNetwork:
     def __init__(self, plan: Plan, trial: int, parameters: Parameters) -> None:
         self._layer_ends = np.cumsum(plan.network.sizes)
         self._n_units = int(self._layer_ends[-1])
+        self._hidden = slice(self._layer_ends[0], self._layer_ends[-2])
         self._init_kwinners(plan, trial)
+        self._has_batch_norm = plan.network.batch_norm
+        # The running means and variances of hidden units, for evaluation.
+        self.means, self.variances = self._per_unit_zeros(), self._per_unit_zeros() + 1
         self._optimizer = plan.optimizer.name
         self._hyperparameters = [
             np.float32(value.expand(len(plan.seeds))[trial]) for value in plan.optimizer.values.values()
         ]
         self._label_smoothing = np.float32(_of_trial(plan.label_smoothing, trial))
         self._clip_norm = None if plan.clip_norm is None else _of_trial(plan.clip_norm, trial)
+        # The parameters that each unit has, besides its weights. Gains and shifts are used for hidden units only.
+        self.unit_parameters = ["biases", *(["gains", "shifts"] if self._has_batch_norm else [])]
         # For the parameters themselves, "value", and for each part of their optimizer state one array: first the active
-        # weights, then the biases of all units. So one call of a kernel updates them all.
+        # weights, then each of the unit parameters, for all units. So one call of a kernel updates them all.
         state_names = list(plan.optimizer.init(torch.zeros(1, 1)))
-        self._parameters = {name: self._per_unit_zeros() for name in ["value", *state_names]}
+        self._parameters = {
+            name: np.zeros(len(self.unit_parameters) * self._n_units, np.float32) for name in ["value", *state_names]
+        }
         state = {name: [torch.zeros_like(weight) for weight in parameters.weights] for name in state_names}
         self.compress(parameters.masks, {"value": parameters.weights, **state})
-        self.set_units(self.biases("value"), parameters.biases)
+        self.set_units(self.of_units("value")["biases"], parameters.biases)
+        if self._has_batch_norm:
+            self.of_units("value")["gains"][self._hidden] = 1
         self.gradient: list[Tensor] = []  # of every weight, active or not, on the last batch of the epoch
         self.begin_epoch(0)
 
@@ -50,7 +61,6 @@ class SparseNetwork:
         sizes, kwinners = plan.network.sizes, plan.network.kwinners
         self.duty, self._unit_boost = self._per_unit_zeros(), self._per_unit_zeros() + 1
         self._n_active = self._per_unit_zeros()
-        self._hidden = slice(self._layer_ends[0], self._layer_ends[-2])
         self.boost_strength = 0.0
         self._duty_cycle_period = kwinners.period if kwinners else None
         self._k = {training: np.zeros(len(sizes) - 2, np.int64) for training in (True, False)}
@@ -75,11 +85,15 @@ class SparseNetwork:
 
     def weights(self, name: str) -> Array:
         """Return the values of the active weights ("value"), or a part of their optimizer state. It is a view."""
-        return self._parameters[name][: -self._n_units]
+        return self._parameters[name][: -len(self.unit_parameters) * self._n_units]
 
-    def biases(self, name: str) -> Array:
-        """Return the same for the biases of all units. It is a view."""
-        return self._parameters[name][-self._n_units :]
+    def of_units(self, name: str) -> dict[str, Array]:
+        """Return the same for each of `unit_parameters`, as arrays of all units. They are views."""
+        return self._split(self._parameters[name])
+
+    def _split(self, parameters: Array) -> dict[str, Array]:
+        parts = parameters[-len(self.unit_parameters) * self._n_units :].reshape(-1, self._n_units)
+        return dict(zip(self.unit_parameters, parts, strict=True))
 
     def set_units(self, target: Array, values: Sequence[Tensor]) -> None:
         """Copy the values of each layer's units into an array of all units. Shapes: values (out,) for each layer."""
@@ -94,25 +108,30 @@ class SparseNetwork:
         indptr, indices = np.concatenate([[0], row_lengths.cumsum()]), np.concatenate(columns).astype(np.uint32)
         for name, layers in dense.items():
             values = [layer.numpy()[each] for layer, each in zip(layers, active, strict=True)]
-            self._parameters[name] = np.concatenate([*values, self.biases(name)])
+            self._parameters[name] = np.concatenate([*values, *self.of_units(name).values()])
         self._parameter_gradient = np.zeros_like(self._parameters["value"])
+        of_units, none = self.of_units("value"), np.zeros(0, np.float32)
         self._arrays = {
             training: NetworkArrays(
                 indptr=indptr,
                 indices=indices,
                 weight=self.weights("value"),
-                bias=self.biases("value"),
+                bias=of_units["biases"],
                 layer_ends=self._layer_ends,
                 k=k,
                 unit_boost=self._unit_boost,
                 label_smoothing=self._label_smoothing if training else np.float32(0),
+                gain=of_units.get("gains", none),
+                shift=of_units.get("shifts", none),
             )
             for training, k in self._k.items()
         }
 
     def arrays(self, *, training: bool) -> NetworkArrays:
-        """Return the network for a kernel, with the number of winners of training or of evaluation."""
-        return self._arrays[training]
+        """Return the network for a kernel, as it is in training or in evaluation."""
+        if training or not self._has_batch_norm:
+            return self._arrays[training]
+        return fold(self._arrays[False], self._hidden, self.means, self.variances)
 
     def begin_epoch(self, n_blocks: int) -> None:
         """Reset the sums of an epoch.
@@ -122,8 +141,15 @@ class SparseNetwork:
         """
         self.loss, self.n_correct, self._n_blocks_done = 0.0, 0, 0
         self._activity = np.zeros((self._n_units, n_blocks), np.uint64)
-        of_weights, of_biases = np.split(self._parameter_gradient, [-self._n_units])
-        self._results = BatchResults(of_weights, of_biases, self._n_active, self._activity)
+        of_units, none = self._split(self._parameter_gradient), np.zeros(0, np.float32)
+        self._results = BatchResults(
+            weight_gradient=self._parameter_gradient[: len(self.weights("value"))],
+            bias_gradient=of_units["biases"],
+            gain_gradient=of_units.get("gains", none),
+            shift_gradient=of_units.get("shifts", none),
+            n_active=self._n_active,
+            activity=self._activity,
+        )
 
     def train_batch(self, buffers: Buffers, labels: Array, n_steps: int, n_seen: int, rate: np.float32) -> None:
         """Do one optimizer step on the batch whose images are in the buffers.
@@ -141,6 +167,9 @@ class SparseNetwork:
         self.n_correct += n_correct
         self._n_blocks_done += -(-n_batch // LANES)
         self._optimizer_step(n_steps, rate)
+        if self._has_batch_norm:
+            moments = self.means, self.variances, buffers.mean, buffers.variance
+            update_running_moments(*(each[self._hidden] for each in moments), n_batch)
         if self._duty_cycle_period is not None:
             # If the batch is longer than the period, the old duty cycle would get a negative weight.
             period = max(min(self._duty_cycle_period, n_seen), n_batch)

@@ -55,10 +55,10 @@ def test_forward_equals_dense_matrices(k: tuple[int, ...]) -> None:
     network, buffers = DenseNetwork(), new_buffers()
     inputs, _ = examples(LANES)
     copy_to_blocks(inputs, buffers.x)
-    kernels.forward(network.arrays(k), buffers, 0, 0)
+    kernels.forward(network.arrays(k), buffers, 0, 1, LANES, 0)
     activations = network.forward(inputs, k)
     np.testing.assert_allclose(buffers.x[0].T, torch.cat(activations, 1), rtol=1e-5, atol=2e-6)
-    passing = bits(buffers.passing)
+    passing = bits(buffers.passing[0])
     for layer, (first, last) in enumerate(pairwise(network.ends[:-1])):
         np.testing.assert_array_equal(passing[first:last].T, activations[layer + 1] != 0)
         if k[layer]:
@@ -71,7 +71,7 @@ def test_a_network_without_hidden_layers_is_one_matrix() -> None:
     network, buffers = DenseNetwork((12, 5)), new_buffers(17)
     inputs, _ = examples(LANES)
     copy_to_blocks(inputs, buffers.x)
-    kernels.forward(network.arrays(()), buffers, 0, 0)
+    kernels.forward(network.arrays(()), buffers, 0, 1, LANES, 0)
     np.testing.assert_allclose(buffers.x[0][12:].T, network.forward(inputs, ())[-1], rtol=1e-5, atol=1e-6)
     assert (buffers.passing == UNTOUCHED).all()
 
@@ -84,10 +84,10 @@ def test_backward_adds_the_gradients_of_active_weights_and_biases(k: tuple[int, 
     copy_to_blocks(inputs, buffers.x)
     arrays = network.arrays(k)
     results = new_results(arrays)
-    kernels.forward(arrays, buffers, 0, 0)
+    kernels.forward(arrays, buffers, 0, 1, n, 0)
     for times in (1, 2):
         kernels.cross_entropy(buffers.x[0], buffers.dx[0], *network.ends[-2:], labels, n, np.float32(0))
-        kernels.backward(arrays, buffers, 0, results)
+        kernels.backward(arrays, buffers, 0, 1, n, results)
         of_weights, of_biases = network.gradients(inputs, labels, k)
         np.testing.assert_allclose(results.weight_gradient, times * of_weights, rtol=1e-5, atol=1e-7)
         np.testing.assert_allclose(results.bias_gradient, times * of_biases, rtol=1e-5, atol=1e-7)
