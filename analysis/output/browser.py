@@ -157,7 +157,7 @@ class Browser(widgets.VBox):
         history = self._history[self._history["trial_dir"].isin(self._names(chosen))]
         by = "trial_dir" if len(chosen) < len(self.shown) and len(chosen) <= MOST_CURVES else self.curves_by.value
         lowest = is_better_low(self.metric.value)
-        return plot_curves(history, by, metric or self.metric.value, top=MOST_CURVES, lowest=lowest)
+        return plot_curves(history, metric or self.metric.value, by, top=MOST_CURVES, lowest=lowest)
 
     def _read_history(self) -> pd.DataFrame:
         paths = dict.fromkeys(self.df["experiment_file_name"])

@@ -118,7 +118,7 @@ def learning_curves(history: pd.DataFrame | None, ranked: list[str], metric: str
     logged = next((name for name in names if name in history), None)
     if logged is None:
         return ""
-    return "\n".join(_plot(partial(plot_curves, history, by, logged, lowest=lowest)) for by in ranked[:2])
+    return "\n".join(_plot(partial(plot_curves, history, logged, by, lowest=lowest)) for by in ranked[:2])
 
 
 def best_trials(df: pd.DataFrame, metric: str, lowest: bool) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.schema import hyperparameters, metrics
 from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.words import plural
 from analysis.plots._lib.groups import SHOWN as TOP
@@ -27,8 +28,8 @@ from analysis.statistics.learning_curves import curves
 
 def plot_curves(
     history: pd.DataFrame,
-    by: Column | Sequence[Column] | None,
     metric: Column,
+    by: Column | Sequence[Column] | None = None,
     top: int = TOP,
     lowest: bool = False,
 ) -> go.Figure:
@@ -39,21 +40,23 @@ def plot_curves(
 
     Args:
         history: one row for each trial and epoch, as returned by `load_history`.
-        by: one or more columns; each combination of their values is a group. None draws one curve for all trials.
         metric: the column on the vertical axis.
+        by: one or more columns; each combination of their values is a group. None draws one curve for all trials.
         top: the largest number of groups to show: those with the best mean in their last epoch.
         lowest: True if low values are better.
 
     Raises:
-        ValueError: if a column does not exist, `metric` holds no numbers, or all its values are missing.
+        ValueError: if a column does not exist, `metric` holds no numbers, all its values are missing, or the metric is
+            given as `by`.
 
     Example:
         >>> from analysis import load_example_history
         >>> from analysis.plots import plot_curves
-        >>> fig = plot_curves(load_example_history("quickstart"), "on_perc", "val_acc")
+        >>> fig = plot_curves(load_example_history("quickstart"), "val_acc", "on_perc")
         >>> [trace.name for trace in fig.data if trace.showlegend]
         ['0.02', '0.05', '0.1']
     """
+    _check_order(history, metric, by)
     history = with_series(history, by, metric)
     metric = column_name(metric)
     check_columns(history, ["epoch", "trial_id", metric])
@@ -82,6 +85,21 @@ def plot_curves(
     fig.update_yaxes(title_text=escape(metric), **view(rows["mean"], rows))
     add_legend(fig, keys)
     return fig
+
+
+def _check_order(history: pd.DataFrame, metric: object, by: object) -> None:
+    """Raise a ValueError if the groups stand before the metric, as in version 0.1."""
+    are_swapped = (
+        isinstance(metric, str)
+        and isinstance(by, str)
+        and metric in hyperparameters(history)
+        and by in metrics(history)
+    )
+    if metric is None or isinstance(metric, list | tuple) or are_swapped:
+        raise ValueError(
+            f"metric must be a logged column and comes before by, got metric={metric!r} and by={by!r}. "
+            f"Write plot_curves(history, {by!r}, {metric!r})."
+        )
 
 
 def _describe(history: pd.DataFrame, keys: list[str], metric: str, shown: list[str]) -> str:

@@ -55,7 +55,7 @@ def plot_pareto(
         >>> fig = plot_pareto(load_example("quickstart"), "val_acc_max", "on_perc", by="model")
         >>> [trace.name for trace in fig.data if trace.showlegend]
         ['RigL', 'SET', 'SparseModel', 'Pareto front']
-        >>> fig.data[-1].x.tolist()
+        >>> fig.data[-1].x.round(3).tolist()
         [0.02, 0.05, 0.1]
     """
     df = with_series(df, metric, cost, by)

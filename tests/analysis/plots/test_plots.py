@@ -12,7 +12,7 @@ import pytest
 
 go = pytest.importorskip("plotly.graph_objects")
 
-from analysis import agg, failure_rates, importance  # noqa: E402
+from analysis import agg, failure_rates, importance, load_example_history  # noqa: E402
 from analysis.plots import (  # noqa: E402
     plot_axis,
     plot_curves,
@@ -190,9 +190,9 @@ def test_the_mean_of_a_category_stands_on_its_trials() -> None:
 
 
 def test_epochs_have_whole_numbers() -> None:
-    assert plot_curves(history(), "model", "val_acc").layout.xaxis.dtick == 1
+    assert plot_curves(history(), "val_acc", "model").layout.xaxis.dtick == 1
     many = pd.concat([history().assign(epoch=lambda df, n=n: df["epoch"] + 4 * n) for n in range(10)])
-    assert plot_curves(many, "model", "val_acc").layout.xaxis.dtick is None
+    assert plot_curves(many, "val_acc", "model").layout.xaxis.dtick is None
 
 
 def test_ticks_that_would_overlap_are_left_to_plotly() -> None:
@@ -342,7 +342,7 @@ def test_importance_beside_correlation() -> None:
 
 def test_curves_draw_the_mean_of_each_epoch() -> None:
     df = history()
-    fig = plot_curves(df, ["model", "on"], "val_acc")
+    fig = plot_curves(df, "val_acc", ["model", "on"])
     assert [trace.legendgroup for trace in traces(fig, "means")] == ["a, 0.1", "a, 0.2", "b, 0.1", "b, 0.2"]
     expected = df[(df["model"] == "b") & (df["on"] == 0.1)].groupby("epoch")["val_acc"].agg(["mean", "std", "count"])
     (line,), (band,) = traces(fig, "means", "b, 0.1"), traces(fig, "band", "b, 0.1")
@@ -356,9 +356,21 @@ def test_curves_draw_the_mean_of_each_epoch() -> None:
 
 def test_one_curve_of_all_trials() -> None:
     df = history()
-    (band, line) = plot_curves(df, None, "val_acc").data
+    (band, line) = plot_curves(df, "val_acc").data
     assert numbers(line.y) == pytest.approx(df.groupby("epoch")["val_acc"].mean().tolist())
     assert not line.showlegend and band.fillcolor == "rgba(0, 114, 178, 0.22)"
+
+
+def test_the_old_order_of_arguments_is_an_error_that_shows_the_new_one() -> None:
+    df = load_example_history("quickstart")
+    with pytest.raises(
+        ValueError, match=r"got metric='on_perc' and by='val_acc'. Write plot_curves\(history, 'val_acc', 'o"
+    ):
+        plot_curves(df, "on_perc", "val_acc")
+    with pytest.raises(ValueError, match=r"Write plot_curves\(history, 'val_acc', \['model', 'on_perc'\]\)"):
+        plot_curves(df, ["model", "on_perc"], "val_acc")
+    with pytest.raises(ValueError, match=r"Write plot_curves\(history, 'val_acc', None\)"):
+        plot_curves(df, None, "val_acc")
 
 
 def test_curves_show_the_best_groups() -> None:
@@ -366,7 +378,7 @@ def test_curves_show_the_best_groups() -> None:
     df.loc[df["trial_id"] == "a0.10", "val_acc"] = np.nan
     last = df[df["epoch"] == 4].groupby(["model", "on"])["val_acc"].mean()
     for lowest in (False, True):
-        fig = plot_curves(df, ["model", "on"], "val_acc", top=2, lowest=lowest)
+        fig = plot_curves(df, "val_acc", ["model", "on"], top=2, lowest=lowest)
         shown = {f"{model}, {on}" for model, on in last.sort_values(ascending=lowest).index[:2]}
         assert {trace.legendgroup for trace in fig.data} == shown
         assert "2 of 4 groups by model, on shown: those with the best last val_acc" in fig.layout.title.text
@@ -379,7 +391,7 @@ def test_backgrounds_are_clear_and_a_template_changes_them() -> None:
     df = grid()
     for fig in (
         plot_axis(df, "on_perc", "val_acc_max"),
-        plot_curves(history(), "model", "val_acc"),
+        plot_curves(history(), "val_acc", "model"),
         plot_failures(df, "model", "on_perc"),
         plot_importance(df, "val_acc_max"),
         plot_parallel(df, "val_acc_max"),
@@ -466,12 +478,12 @@ def test_an_interval_that_is_too_long_does_not_flatten_the_rest() -> None:
             r"plot_parallel\(df, metric, parameters=",
         ),
         (lambda df: plot_importance(df, "val_acc_mx"), r"Unknown column 'val_acc_mx'\. Did you mean 'val_acc_max'"),
-        (lambda df: plot_curves(history(), "modle", "val_acc"), r"Unknown column 'modle'\. Did you mean 'model'"),
-        (lambda df: plot_curves(df, "model", "val_acc_max"), "Unknown column 'epoch'"),
-        (lambda df: plot_curves(history(), "model", "val_ac"), r"Unknown column 'val_ac'\. Did you mean 'val_acc'"),
-        (lambda df: plot_curves(history(), "model", "val_acc", top=29), "top must be from 1 to 28"),
+        (lambda df: plot_curves(history(), "val_acc", "modle"), r"Unknown column 'modle'\. Did you mean 'model'"),
+        (lambda df: plot_curves(df, "val_acc_max", "model"), "Unknown column 'epoch'"),
+        (lambda df: plot_curves(history(), "val_ac", "model"), r"Unknown column 'val_ac'\. Did you mean 'val_acc'"),
+        (lambda df: plot_curves(history(), "val_acc", "model", top=29), "top must be from 1 to 28"),
         (
-            lambda df: plot_curves(history().assign(val_acc=np.nan), "model", "val_acc"),
+            lambda df: plot_curves(history().assign(val_acc=np.nan), "val_acc", "model"),
             "the column 'val_acc' has no finite value",
         ),
     ],

@@ -60,7 +60,7 @@ TRIALS: dict[str, Call] = {
     "sparsity": lambda df, given: plot_sparsity(df, given(df, "val_acc_max"), given(df, "model"), given(df, "on_perc")),
 }
 HISTORY: dict[str, Call] = {
-    "curves": lambda df, given: plot_curves(df, given(df, "model"), given(df, "val_acc")),
+    "curves": lambda df, given: plot_curves(df, given(df, "val_acc"), given(df, "model")),
     "learning": lambda df, given: plot_learning(df, given(df, "model")),
     "rounds": lambda df, given: plot_rounds(df, given(df, "val_acc"), given(df, "model")),
 }
