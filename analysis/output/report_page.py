@@ -93,7 +93,7 @@ def report(
     ranked = sections.by_importance(df, metric, axes)
     contents = {
         "Hyperparameters": sections.parameters(df),
-        "Comparisons": sections.comparisons(df, axes, metric),
+        "Comparisons": sections.comparisons(df, axes, ranked, metric, lowest),
         "Importance": sections.importances(df, ranked, metric, lowest),
         "Effect of each hyperparameter": sections.effects(df, ranked, metric, lowest),
         "Learning curves": sections.learning_curves(history, ranked, metric, lowest),

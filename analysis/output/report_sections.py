@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from itables import to_html_datatable
 
+from analysis.frame.matching import values_of
 from analysis.frame.schema import MACHINE_COLUMNS, SUMMARIES, hyperparameters, varying
 from analysis.frame.values import sort_key
 from analysis.frame.words import plural
 from analysis.loading.load import issues
 from analysis.output.html import folded, table, text, with_texts
-from analysis.output.tables import failures, pivot
+from analysis.output.tables import failures, pivot, with_index_as_columns
 from analysis.plots import (
     plot_axis,
     plot_curves,
@@ -61,8 +62,8 @@ def parameters(df: pd.DataFrame) -> str:
     return asked + folded(f"{len(fixed)} hyperparameters are the same in all trials", table(pd.DataFrame(fixed)))
 
 
-def comparisons(df: pd.DataFrame, axes: list[str], metric: str) -> str:
-    """Return the conclusions of `compare` for each axis, and its numbers in a folded table."""
+def comparisons(df: pd.DataFrame, axes: list[str], ranked: list[str], metric: str, lowest: bool) -> str:
+    """Return the conclusions of `compare` for each axis, its means within another axis, and all numbers, folded."""
     if not axes:
         return ""
     compared = compare(df, axes, metric)
@@ -79,7 +80,27 @@ def comparisons(df: pd.DataFrame, axes: list[str], metric: str) -> str:
             widest = int(np.nan_to_num(rows["difference"].abs().to_numpy(), nan=-1).argmax())
             parts.append(f"<ul>{sentences[widest]}</ul>")
             parts.append(folded(f"all {len(sentences)} pairs of values", f"<ul>{''.join(sentences)}</ul>"))
+        strongest = next((name for name in ranked if name != axis), None)
+        if strongest:
+            parts.append(_within(df, axis, strongest, metric, lowest))
     return "\n".join(parts) + folded("all numbers", table(compared.drop(columns="conclusion")))
+
+
+def _within(df: pd.DataFrame, axis: str, other: str, metric: str, lowest: bool) -> str:
+    """Return the means of an axis within each value of another one, and which value is best where, if that differs.
+
+    A comparison over all trials hides that an axis may help at one value of the other and harm at another.
+    """
+    means = agg(df, [other, axis], metric).dropna(subset="mean").sort_values("mean", ascending=lowest, kind="stable")
+    best_of: dict[str, list[str]] = {}
+    for value in values_of(means[other]):
+        first = means[[sort_key(each) == sort_key(value) for each in means[other]]].iloc[0]
+        best_of.setdefault(text(first[axis]), []).append(text(value))
+    note = f"The comparison is over all trials. Within each {other}:"
+    if len(best_of) > 1:
+        where = ", ".join(f"{winner} at {' and '.join(values)}" for winner, values in best_of.items())
+        note = f"The comparison is over all trials, but the {axis} with the best mean depends on {other}: {where}."
+    return _note(note) + table(with_index_as_columns(pivot(df, axis, other, metric)))
 
 
 def importances(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool) -> str:

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from support.browser import chromium, needs_chromium, settled
+from support.grids import grid
 from support.trial_folders import write_trial
 
-from analysis import compare, load, load_example, load_history
+from analysis import as_trials, compare, load, load_example, load_history
 
 pytest.importorskip("plotly")
 pytest.importorskip("itables")
@@ -87,6 +88,26 @@ def test_it_says_which_trials_never_left_chance_level(page: str) -> None:
     section = report(load_example("quickstart"), "val_acc_max").split('<h2 id="failures-and-damaged-files">')[1]
     assert "2 of 27 complete trials never left chance level." in section
     assert "<li>on_perc=0.02 (2 of 9)</li>" in section
+
+
+def test_comparisons_show_the_means_within_the_strongest_other_axis() -> None:
+    # On average a is better by 0.05. At density 0.1 it is worse, by 0.1.
+    value = {("a", 0.1): 0.7, ("b", 0.1): 0.8, ("a", 0.5): 0.9, ("b", 0.5): 0.7}
+    df = grid(
+        lambda model, on_perc, seed: value[model, on_perc] + seed / 1000, model="ab", on_perc=[0.1, 0.5], seed=[0, 1]
+    )
+    df = as_trials(df.assign(epochs=1, error=None), ["model", "on_perc", "seed"], ["val_acc_max"])
+    section = report(df, "val_acc_max").split('<h2 id="importance">')[0].split('<h2 id="comparisons">')[1]
+    assert "the model with the best mean depends on on_perc: b at 0.1, a at 0.5." in section
+    assert "<th>model</th><th>on_perc=0.1</th><th>on_perc=0.5</th>" in section
+    means = df.groupby(["model", "on_perc"])["val_acc_max"].mean()
+    for model in "ab":
+        cells = re.search(f"<tr><td>{model}</td>(.*?)</tr>", section)
+        assert cells and [cell[:5] for cell in re.findall("<td>([^<]+)", cells[1])] == [
+            f"{m:.3f}" for m in means[model]
+        ]
+    same = report(df.assign(val_acc_max=df["val_acc_max"] + (df["model"] == "a")), "val_acc_max")
+    assert "model with the best mean depends on" not in same and "The comparison is over all trials. Within each on_perc:" in same
 
 
 def test_a_plot_that_is_left_out_has_a_reason() -> None:
