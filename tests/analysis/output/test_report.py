@@ -107,7 +107,10 @@ def test_comparisons_show_the_means_within_the_strongest_other_axis() -> None:
             f"{m:.3f}" for m in means[model]
         ]
     same = report(df.assign(val_acc_max=df["val_acc_max"] + (df["model"] == "a")), "val_acc_max")
-    assert "model with the best mean depends on" not in same and "The comparison is over all trials. Within each on_perc:" in same
+    assert (
+        "model with the best mean depends on" not in same
+        and "The comparison is over all trials. Within each on_perc:" in same
+    )
 
 
 def test_a_plot_that_is_left_out_has_a_reason() -> None:
