@@ -92,6 +92,9 @@ def measured(on_perc, repeats):
     def backward():
         kernels.backward(network, buffers, 0, 1, LANES, results)
 
+    def record_activity():
+        activity.record_activity(x, buffers.positive[0], ends[0], ends[-2], LANES, bits, 0)
+
     load_batch()
     forward()
     steps = {
@@ -100,7 +103,7 @@ def measured(on_perc, repeats):
         "choosing winners, three layers": (lambda: forward(without_weights), None),
         "loss": (lambda: kernels.cross_entropy(x, dx, ends[-2], ends[-1], some_labels, LANES, np.float32(0)), None),
         "backward": (backward, (n_weights + 2 * n_behind) * ROW),
-        "activity as bits": (lambda: activity.record_activity(x, LANES, bits, 0), len(x) * ROW),
+        "activity as bits": (record_activity, len(x) * ROW),
     }
     rows = []
     for name, (step, n_bytes) in steps.items():

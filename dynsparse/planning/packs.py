@@ -91,7 +91,7 @@ def group_into_packs(configs: Sequence[Config], width: int) -> list[list[int]]:
     """
     kinds: dict[Hashable, dict[int, list[int]]] = {}
     for place, config in enumerate(configs):
-        # If one trial uses dropout, the pack needs an engine that supports it, which on a CPU may be a different one.
+        # If one trial uses dropout, the pack needs an engine that supports it, which on a GPU is a different one.
         kind = (pack_key(config), config.dropout > 0)
         kinds.setdefault(kind, {}).setdefault(config.seed, []).append(place)
     return [pack for seeds in kinds.values() for pack in _split_seeds(list(seeds.values()), width)]

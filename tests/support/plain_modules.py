@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynsparse import random
 from dynsparse.config import Config
 from dynsparse.engines.base import Engine
+from dynsparse.random import Purpose, Stream
 
 
 class MaskedLinear(nn.Linear):
@@ -41,6 +43,21 @@ class PlainKWinners(nn.Module):
         return out
 
 
+class PlainDropout(nn.Module):
+    """Dropout with the random numbers of a layer; `step` is that of the training."""
+
+    def __init__(self, config: Config, layer: int) -> None:
+        super().__init__()
+        self.share, self.seed, self.layer, self.step = config.dropout, config.seed, layer, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        self.step += 1
+        uniform = random.uniform(x.shape, Stream(self.seed, Purpose.DROPOUT, epoch=1, layer=self.layer, step=self.step))
+        return torch.where(uniform < self.share, 0.0, x / (1 - self.share))
+
+
 def reference(engine: Engine, trial: int, config: Config) -> nn.Sequential:
     """A plain network with the weights and masks of one trial of an engine."""
     layers: list[nn.Module] = []
@@ -53,4 +70,5 @@ def reference(engine: Engine, trial: int, config: Config) -> nn.Sequential:
         if layer < len(config.hidden_sizes):
             layers += [nn.BatchNorm1d(n_out)] if config.batch_norm else []
             layers.append(PlainKWinners(n_out, config) if config.kwinners else nn.ReLU())
+            layers += [PlainDropout(config, layer)] if config.dropout else []
     return nn.Sequential(*layers)

@@ -85,6 +85,8 @@ def new_buffers(n_units: int = sum(SIZES), n_blocks: int = 1) -> Buffers:
         dx=np.full((n_blocks, n_units, LANES), np.nan, np.float32),
         boosted=np.full((n_units, LANES), 12345, np.float32),
         passing=np.full((n_blocks, n_units), UNTOUCHED, np.uint64),
+        positive=np.full((n_blocks, n_units), UNTOUCHED, np.uint64),
+        kept=np.full((n_blocks, n_units), UNTOUCHED, np.uint64),
         normalised=np.full((n_blocks, n_units, LANES), np.nan, np.float32),
         mean=np.full(n_units, np.nan, np.float32),
         variance=np.full(n_units, np.nan, np.float32),

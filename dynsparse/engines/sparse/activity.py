@@ -13,14 +13,17 @@ TILE = 64
 
 
 @inlined
-def record_activity(x, n, activity, block):  # type: ignore[no-untyped-def]
+def record_activity(x, positive, first_hidden, last_hidden, n, activity, block):  # type: ignore[no-untyped-def]
     """Set activity[unit, block] to the lanes in which a unit is positive, for a block of n examples.
 
-    Shapes: x (units, 64); activity (units, blocks), uint64.
+    For the hidden units [first_hidden, last_hidden) these lanes are given in `positive`.
+
+    Shapes: x (units, 64); positive (units,), uint64; activity (units, blocks), uint64.
     """
     valid = valid_lanes(n)
     for unit in range(len(activity)):
-        activity[unit, block] = positive_lanes(x, unit) & valid
+        is_hidden = first_hidden <= unit < last_hidden
+        activity[unit, block] = (positive[unit] if is_hidden else positive_lanes(x, unit)) & valid
 
 
 @inlined

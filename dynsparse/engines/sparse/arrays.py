@@ -31,6 +31,7 @@ class NetworkArrays(NamedTuple):
     # Of batch norm: (units,), float32, of which only those of hidden units are used; (0,) without batch norm.
     gain: Array = np.zeros(0, np.float32)
     shift: Array = np.zeros(0, np.float32)
+    dropout: np.float32 = np.float32(0)  # share of hidden units that are dropped; 0 in evaluation
 
 
 class Buffers(NamedTuple):
@@ -40,6 +41,8 @@ class Buffers(NamedTuple):
     dx: Array  # (blocks, units, 64), float32: gradient of the loss with respect to the activations
     boosted: Array  # (units, 64), float32: activations times boost
     passing: Array  # (blocks, units), uint64: one bit per lane, set if the activation function passes the unit
+    positive: Array  # (blocks, units), uint64: one bit per lane, set if a hidden unit is positive before dropout
+    kept: Array  # (blocks, units), uint64: one bit per lane, set if dropout keeps the unit
     normalised: Array  # (blocks, units, 64), float32: hidden units after batch norm, without gain and shift
     mean: Array  # (units,), float32: of hidden units before batch norm
     variance: Array  # (units,), float32: the same
@@ -71,6 +74,8 @@ def allocate_buffers(n_blocks: int, n_units: int) -> Buffers:
         dx=aligned_zeros(n_blocks, n_units),
         boosted=aligned_zeros(1, n_units)[0],
         passing=np.zeros((n_blocks, n_units), np.uint64),
+        positive=np.zeros((n_blocks, n_units), np.uint64),
+        kept=np.zeros((n_blocks, n_units), np.uint64),
         normalised=aligned_zeros(n_blocks, n_units),
         mean=np.zeros(n_units, np.float32),
         variance=np.zeros(n_units, np.float32),

@@ -26,7 +26,6 @@ def unsupported(plan: Plan) -> str | None:
     method, needs = plan.method, plan.method.needs if plan.updates else frozenset()
     options = {
         f"device={plan.device!r}": plan.device != "cpu",
-        "dropout": plan.network.has_dropout,
         "a gradient of all weights at every step": "gradient_momentum" in needs,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
     }
@@ -114,7 +113,9 @@ class SparseEngine:
                 kernels.load_batch(images.pixels, index, mean, scale, self._buffers.x)
                 for each in range(len(self._networks)) if len(orders) == 1 else [trial]:
                     network, rate = self._networks[each], rates_of_step[each]
-                    network.train_batch(self._buffers, classes[index], self.n_steps, self.n_seen, rate)
+                    network.train_batch(
+                        self._buffers, classes[index], epoch=epoch, n_steps=self.n_steps, n_seen=self.n_seen, rate=rate
+                    )
                     if self._needs_gradient and first + size >= n:
                         network.compute_dense_gradient(self._buffers, len(index))
         return _as_sums([(network.loss, network.n_correct) for network in self._networks])

@@ -20,6 +20,7 @@ from dynsparse.engines.sparse.simd import (
     positive_lanes,
     positive_or_nan_lanes,
     row_sum,
+    scale_lanes,
     transpose_tile,
     weighted_sum,
     zero_other_lanes,
@@ -65,13 +66,16 @@ def forward(network, buffers, first_block, last_block, n_batch, tie_offset):  # 
                 normalise(network, buffers, unit, n_batch)
         for block in range(first_block, last_block):
             activate(network, buffers, layer, block, tie_offset)
+            if network.dropout > 0:
+                for unit in range(first, last):
+                    drop_lanes(network, buffers.x[block], unit, buffers.kept[block, unit])
 
 
 @inlined
 def activate(network, buffers, layer, block, tie_offset):  # type: ignore[no-untyped-def]
-    """Apply the activation function to a hidden layer, and set which units pass the gradient."""
+    """Apply the activation function to a hidden layer, and set which units pass the gradient and which are positive."""
     first, last = network.layer_ends[layer], network.layer_ends[layer + 1]
-    x, passing = buffers.x[block], buffers.passing[block]
+    x, passing, positive = buffers.x[block], buffers.passing[block], buffers.positive[block]
     if network.k[layer] > 0:
         choose_winners(network, layer, x, buffers.boosted, passing, tie_offset)
     else:
@@ -80,6 +84,13 @@ def activate(network, buffers, layer, block, tie_offset):  # type: ignore[no-unt
             passing[unit] = positive_or_nan_lanes(x, unit)
     for unit in range(first, last):
         zero_other_lanes(x, unit, passing[unit])
+        positive[unit] = positive_lanes(x, unit)
+
+
+@inlined
+def drop_lanes(network, x, unit, kept):  # type: ignore[no-untyped-def]
+    """Apply dropout to the activations of a unit, or to their gradient."""
+    scale_lanes(x, unit, kept, np.float32(1) / (np.float32(1) - network.dropout))
 
 
 @inlined
@@ -100,6 +111,8 @@ def backward(network, buffers, first_block, last_block, n_batch, results):  # ty
         if layer < n_layers - 1:
             for block in range(first_block, last_block):
                 for unit in range(first, last):
+                    if network.dropout > 0:
+                        drop_lanes(network, buffers.dx[block], unit, buffers.kept[block, unit])
                     zero_other_lanes(buffers.dx[block], unit, buffers.passing[block, unit])
             if len(network.gain) > 0:
                 for unit in range(first, last):
@@ -119,8 +132,9 @@ def train_batch(
 ) -> tuple[float, int]:
     """Compute forward pass, loss and backward pass of a batch whose images are in `buffers.x`.
 
-    The gradients are those of the mean loss. If `results.activity` has columns, each block writes one: the first is
-    column `n_previous`, the number of blocks that the epoch has had before. See `choose_winners` for `tie_offset`.
+    The units that dropout keeps are in `buffers.kept`. The gradients are those of the mean loss. If `results.activity`
+    has columns, each block writes one: the first is column `n_previous`, the number of blocks that the epoch has had
+    before. See `choose_winners` for `tie_offset`.
 
     Shapes: labels (batch,), int64.
 
@@ -155,11 +169,11 @@ def _train_batch(network, buffers, results, labels, tie_offset, n_previous):  # 
             total, n_correct = total + loss, n_correct + correct
         backward(network, buffers, first_block, last_block, n_batch, results)
         for block in range(first_block, last_block):
-            x, n = buffers.x[block], min(LANES, n_batch - block * LANES)
+            n, positive = min(LANES, n_batch - block * LANES), buffers.positive[block]
             for unit in range(ends[0], ends[-2]):
-                n_active[unit] += np.float32(count_bits(positive_lanes(x, unit) & valid_lanes(n)))
+                n_active[unit] += np.float32(count_bits(positive[unit] & valid_lanes(n)))
             if activity.shape[1] > 0:
-                record_activity(x, n, activity, n_previous + block)
+                record_activity(buffers.x[block], positive, ends[0], ends[-2], n, activity, n_previous + block)
     return total, n_correct
 
 

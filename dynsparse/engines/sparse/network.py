@@ -11,6 +11,7 @@ from torch import Tensor
 from dynsparse.engines.sparse.activity import count_coactivations
 from dynsparse.engines.sparse.arrays import LANES, Array, BatchResults, Buffers, NetworkArrays
 from dynsparse.engines.sparse.batch_norm import fold, update_running_moments
+from dynsparse.engines.sparse.dropout import draw_kept_units
 from dynsparse.engines.sparse.k_winners import update_duty_cycles
 from dynsparse.engines.sparse.kernels import train_batch
 from dynsparse.engines.sparse.optimizer_steps import CORRECTED_STEPS, STEPS, clip_gradient
@@ -32,6 +33,8 @@ class SparseNetwork:
         self._n_units = int(self._layer_ends[-1])
         self._hidden = slice(self._layer_ends[0], self._layer_ends[-2])
         self._init_kwinners(plan, trial)
+        self._seed = plan.seeds[trial]
+        self._dropout = np.float32(_of_trial(plan.network.dropout, trial))
         self._has_batch_norm = plan.network.batch_norm
         # The running means and variances of hidden units, for evaluation.
         self.means, self.variances = self._per_unit_zeros(), self._per_unit_zeros() + 1
@@ -123,6 +126,7 @@ class SparseNetwork:
                 label_smoothing=self._label_smoothing if training else np.float32(0),
                 gain=of_units.get("gains", none),
                 shift=of_units.get("shifts", none),
+                dropout=self._dropout if training else np.float32(0),
             )
             for training, k in self._k.items()
         }
@@ -151,17 +155,22 @@ class SparseNetwork:
             activity=self._activity,
         )
 
-    def train_batch(self, buffers: Buffers, labels: Array, n_steps: int, n_seen: int, rate: np.float32) -> None:
+    def train_batch(
+        self, buffers: Buffers, labels: Array, *, epoch: int, n_steps: int, n_seen: int, rate: np.float32
+    ) -> None:
         """Do one optimizer step on the batch whose images are in the buffers.
 
         Args:
             buffers: Images of the batch in `x`.
             labels: (batch,), int64.
+            epoch: Counted from 1.
             n_steps: The number of optimizer steps, this one included.
             n_seen: The number of examples so far, this batch included.
             rate: The learning rate of the step.
         """
         n_batch = len(labels)
+        if self._dropout > 0:
+            draw_kept_units(buffers.kept, self._layer_ends, n_batch, self._dropout, self._seed, epoch, n_steps)
         loss, n_correct = train_batch(self._arrays[True], buffers, self._results, labels, n_steps, self._n_blocks_done)
         self.loss += loss
         self.n_correct += n_correct

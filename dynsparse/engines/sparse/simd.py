@@ -239,6 +239,19 @@ def zero_other_lanes(typingctx: Any, x: Any, row: Any, lanes: Any) -> Any:
 
 
 @intrinsic
+def scale_lanes(typingctx: Any, x: Any, row: Any, lanes: Any, factor: Any) -> Any:
+    """Multiply x[row] by `factor` in the given lanes, and by 0 in the others."""
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        address = row_of(b, data_of(context, b, signature, args, 0), args[1])
+        factors = b.select(b.bitcast(args[2], BITS), splat(b, args[3]), ir.Constant(FLOATS, None))
+        b.store(b.fmul(b.load(address, align=4), factors), address, align=4)
+        return context.get_dummy_value()
+
+    return types.void(x, types.intp, types.uint64, types.float32), code
+
+
+@intrinsic
 def count_bits(typingctx: Any, bits: Any) -> Any:
     """Return the number of bits that are set in an integer."""
 

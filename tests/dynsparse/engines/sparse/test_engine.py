@@ -96,6 +96,8 @@ METHODS = [
         # gradient that is a rounding error, and grown ones its sign.
         *({**METHODS[i], "batch_norm": True} for i in (0, 5)),
         {"model": "DSNNMixedHeb", "batch_norm": True, "kwinners": True},
+        {"model": "SET", "dropout": 0.2},
+        {"model": "DSNNMixedHeb", "batch_norm": True, "kwinners": True, "dropout": 0.3},
     ],
     ids=lambda values: " ".join(str(value) for value in values.values()),
 )
@@ -132,7 +134,9 @@ def test_fifty_mask_updates_are_those_of_the_torch_engine(values: dict[str, Any]
 # Adam moves all weights that one update grew by the same amount in a first step: after an epoch of one step, rounding
 # decides which of them the next update drops.
 @pytest.mark.parametrize(
-    "values", [{"kwinners": True}, {"model": "RigL"}, {"model": "SET", **ADAM, "pruning_interval": 2}], ids=str
+    "values",
+    [{"kwinners": True}, {"model": "RigL"}, {"model": "SET", **ADAM, "pruning_interval": 2}, {"dropout": 0.3}],
+    ids=str,
 )
 def test_batches_of_any_length_with_a_shorter_last_one(values: dict[str, Any], batch_size: int) -> None:
     # Of 1437 examples, the last batch has 13, 29, 37, 29, 87, 1 and 1437.
@@ -143,9 +147,9 @@ def test_batches_of_any_length_with_a_shorter_last_one(values: dict[str, Any], b
 
 @pytest.mark.parametrize("batch_size", [16, 64, 100, 128, 150, 5000])
 @pytest.mark.parametrize("kwinners", [False, True])
-def test_batch_norm_of_batches_of_any_length_with_a_shorter_last_one(kwinners: bool, batch_size: int) -> None:
+def test_batch_norm_and_dropout_in_batches_of_any_length(kwinners: bool, batch_size: int) -> None:
     values = {"batch_norm": True, "kwinners": kwinners, "batch_size": batch_size, "epochs": 3}
-    train_as_one(*both(**{**DIGITS, **values}), 2)
+    train_as_one(*both({"seed": 0}, {"seed": 1, "dropout": 0.4}, **{**DIGITS, **values}), 2)
 
 
 def test_a_batch_of_one_example() -> None:
@@ -237,6 +241,8 @@ def of_trial(value: Any, trial: int) -> Any:
         {"model": "RigL", "val_fraction": 0.2},
         {"model": "GMP", "optim_alg": "Adam"},
         {"kwinners": True, "batch_norm": True},
+        {"model": "SET", "dropouts": (0.2, 0.0, 0.5, 0.2)},
+        {"kwinners": True, "batch_norm": True, "dropouts": (0.2, 0.0, 0.5, 0.3)},
     ],
     ids=lambda values: " ".join(str(value) for value in values.values()),
 )
@@ -244,6 +250,8 @@ def test_each_trial_of_a_pack_gives_bit_for_bit_what_it_gives_alone(values: dict
     # 37 is not a multiple of any vector length, and leaves 12 examples for the last batch.
     values = {**SMALL, "hidden_sizes": [23, 17], "batch_size": 37, "engine": "sparse", **values}
     trials = [{**trial, "seed": 3} for trial in PACK] if one_seed else PACK
+    dropouts = values.pop("dropouts", [0.0] * len(PACK))
+    trials = [{**trial, "dropout": dropout} for trial, dropout in zip(trials, dropouts, strict=True)]
     together = trainer(*trials, **values)
     rows = [together.step() for _ in range(6)]
     assert len({row["train_loss"] for row in rows[-1] if row is not None}) == len(PACK)
@@ -264,6 +272,8 @@ STATES = [
     {"model": "GMP", **ADAM},
     {"hebbian_grow": False, "batch_size": 37},
     {"kwinners": True, "batch_norm": True, "batch_size": 37},
+    {"model": "SET", "dropout": 0.3, **ADAM},
+    {"kwinners": True, "batch_norm": True, "dropout": 0.3},
 ]
 
 
@@ -331,8 +341,6 @@ def planned(*trials: dict[str, Any], **values: Any) -> Plan:
 
 
 UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
-    ({"dropout": 0.1}, "dropout"),
-    ({"model": "SNFS", "dropout": 0.1}, "dropout, a gradient of all weights at every step"),
     ({"model": "SNFS"}, "a gradient of all weights at every step"),
     ({"rules": "legacy_2019"}, "rules='legacy_2019'"),
 ]
@@ -349,11 +357,6 @@ def test_unsupported_options_use_the_torch_engine_and_give_the_reason(values: di
         assert str(error.value) == message
 
 
-def test_a_pack_of_which_one_trial_has_dropout_goes_to_torch() -> None:
-    assert choose(planned({"dropout": 0.0}, {"dropout": 0.2})) == EngineChoice("torch", "dropout")
-    assert choose(planned({"dropout": 0.0}, {"dropout": 0.0})) == EngineChoice("sparse")
-
-
 def test_other_devices_than_the_cpu_are_not_for_the_sparse_engine() -> None:
     on_cuda = replace(planned(), device="cuda")
     assert choose(on_cuda) == EngineChoice("packed")
@@ -368,7 +371,7 @@ def test_without_numba_it_is_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         choose(planned(engine="sparse"))
 
 
-@pytest.mark.parametrize("values", [*METHODS, {"kwinners": True}, ADAM, {"batch_norm": True}], ids=str)
+@pytest.mark.parametrize("values", [*METHODS, {"kwinners": True}, ADAM, {"batch_norm": True, "dropout": 0.1}], ids=str)
 def test_auto_is_the_sparse_engine_for_what_it_can_do(values: dict[str, Any]) -> None:
     for engine, name in [("auto", "sparse"), ("sparse", "sparse"), ("torch", "torch")]:
         assert choose(planned(engine=engine, **values)) == EngineChoice(name)
@@ -404,7 +407,7 @@ def test_training_that_diverges_continues_with_non_finite_losses(model: str, kwi
         assert [int(mask.sum()) for mask in each.engine.masks] == counts
 
 
-@pytest.mark.parametrize("values", [{}, {"kwinners": True}, {"batch_norm": True}], ids=str)
+@pytest.mark.parametrize("values", [{}, {"kwinners": True}, {"batch_norm": True}, {"dropout": 0.5}], ids=str)
 def test_nan_in_a_hidden_unit_makes_the_loss_nan_as_in_torch(values: dict[str, Any]) -> None:
     ours, theirs = both(**{**SMALL, "model": "Dense", **values})
     state = theirs.state_dict()

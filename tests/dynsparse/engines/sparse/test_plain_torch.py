@@ -1,4 +1,4 @@
-"""Compare batch norm in the sparse engine with plain torch, step by step: nn.BatchNorm1d, torch.optim, autograd."""
+"""Compare batch norm and dropout in the sparse engine with plain torch, step by step."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ def plain_optimizer(config: Config, parameters: list[Tensor]) -> torch.optim.Opt
         {"optim_alg": "Adam", "learning_rate": 0.002},
         {"optim_alg": "AdamW", "learning_rate": 0.002, "clip_norm": 0.3},
         {"kwinners": True, "boost_strength": 0.0, "label_smoothing": 0.1},
+        {"dropout": 0.3, "batch_norm": False},
+        {"dropout": 0.3, "kwinners": True, "boost_strength": 2.0},
     ],
     ids=str,
 )
@@ -99,7 +101,7 @@ def compare(engine: Any, network: nn.Sequential) -> None:
         "means": [each.running_mean for each in norms],
         "variances": [each.running_var for each in norms],
     }
-    if engine.plan.optimizer.name.startswith("Adam"):
+    if norms and engine.plan.optimizer.name.startswith("Adam"):
         for layers in (state, expected):
             layers["biases"] = layers["biases"][-1:]
             del layers["means"]
