@@ -35,6 +35,17 @@ class Sums(NamedTuple):
     correct: Tensor  # number of correctly classified examples, int64
 
 
+class Evaluation(NamedTuple):
+    """Results of each trial over one pass over a data set, without training. Its first fields are those of `Sums`."""
+
+    loss: Tensor  # sum of the examples' cross-entropies, float64. Shapes: (trials,)
+    correct: Tensor  # number of correctly classified examples, int64. Shapes: (trials,)
+    # For each interval of confidence, the sum of 1 - confidence over its correctly classified examples, and of
+    # -confidence over the others: see `calibration_gaps`. Shapes: (trials, 15), float64
+    calibration: Tensor
+    active: list[Tensor]  # for each hidden layer (trials, units), bool: True for units positive for any example
+
+
 class UpdateContext(NamedTuple):
     """The time of a mask update, and the trials that it skips."""
 
@@ -75,8 +86,8 @@ class Engine(Protocol):
             rates: (batches, trials), the learning rate of each optimizer step; float64.
         """
 
-    def evaluate(self, x: Any, y: Tensor) -> Sums:
-        """Compute loss and correct examples on data from `prepare`, without training."""
+    def evaluate(self, x: Any, y: Tensor) -> Evaluation:
+        """Compute loss, correct examples, calibration and active units on data from `prepare`, without training."""
 
     def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:
         """Prune and grow every layer.

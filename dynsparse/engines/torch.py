@@ -12,6 +12,7 @@ from torch import Tensor
 from dynsparse import random
 from dynsparse.data import Images
 from dynsparse.engines.base import (
+    Evaluation,
     Sums,
     UpdateContext,
     compute_mask_updates,
@@ -21,7 +22,7 @@ from dynsparse.engines.base import (
 )
 from dynsparse.engines.nested import map_tensors
 from dynsparse.methods import MaskUpdate
-from dynsparse.nn.functional import batch_norm, clip_factor, k_winners, linear, smoothed, updated_duty
+from dynsparse.nn.functional import batch_norm, calibration_gaps, clip_factor, k_winners, linear, smoothed, updated_duty
 from dynsparse.nn.optimizers import along
 from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
@@ -202,14 +203,15 @@ class TorchEngine:
                 parameter.mul_(self._active[i])
 
     @torch.no_grad()
-    def evaluate(self, x: Tensor, y: Tensor) -> Sums:
-        """Compute loss and correct examples without training.
+    def evaluate(self, x: Tensor, y: Tensor) -> Evaluation:
+        """Compute loss, correct examples, calibration and active units without training.
 
         Shapes: x (trials or 1, examples, inputs), y (trials or 1, examples).
         """
         n_trials = len(self.plan.seeds)
         loss = torch.zeros(n_trials, dtype=torch.float64, device=x.device)
-        correct = torch.zeros(n_trials, dtype=torch.int64, device=x.device)
+        active = [torch.zeros_like(bias, dtype=torch.bool) for bias in self.biases[:-1]]
+        correct, confidence = [], []
         for start in range(0, x.shape[1], EVALUATION_BATCH):
             part = x[:, start : start + EVALUATION_BATCH].expand(n_trials, -1, -1)
             target = y[:, start : start + EVALUATION_BATCH].expand(n_trials, -1)
@@ -218,8 +220,11 @@ class TorchEngine:
             if self.plan.method.counts_evaluation:
                 self._count_coactivations(activations)
             loss += F.cross_entropy(logits.mT, target, reduction="none").double().sum(1)
-            correct += (logits.argmax(-1) == target).sum(1)
-        return Sums(loss, correct)
+            correct.append(logits.argmax(-1) == target)
+            confidence.append(logits.softmax(-1).amax(-1))
+            active = [each | (a > 0).any(1) for each, a in zip(active, activations[1:-1], strict=True)]
+        is_correct = torch.cat(correct, dim=1)
+        return Evaluation(loss, is_correct.sum(1), calibration_gaps(torch.cat(confidence, dim=1), is_correct), active)
 
     @torch.no_grad()
     def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+# Intervals of equal width into which confidences are sorted.
+CONFIDENCE_BINS = 15
+
 
 def clip_factor(squares: Tensor, clip_norm: float | Tensor) -> Tensor:
     """Return the factor that limits the norm of each trial's gradient, as `torch.nn.utils.clip_grad_norm_`.
@@ -90,3 +93,21 @@ def batch_norm(x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: T
     else:
         centred, batch_variance = x - mean[:, None], variance
     return torch.addcmul(shift[:, None], centred, (gain * (batch_variance + 1e-5).rsqrt())[:, None])
+
+
+def calibration_gaps(confidence: Tensor, correct: Tensor) -> Tensor:
+    """Sum correct - confidence over the examples of each interval of confidence: (0, 1/15], (1/15, 2/15], ...
+
+    The sum of the absolute values over the number of examples is the expected calibration error. A NaN counts in the
+    first interval.
+
+    Shapes: confidence, the highest probability of a class, and correct, bool (..., examples); the result (..., 15),
+    float64.
+
+    Reference:
+        Chuan Guo, Geoff Pleiss, Yu Sun and Kilian Weinberger, On Calibration of Modern Neural Networks, 2017,
+        https://arxiv.org/abs/1706.04599
+    """
+    place = (confidence * CONFIDENCE_BINS).ceil().nan_to_num(1).clamp(1, CONFIDENCE_BINS) - 1
+    gap = correct.double() - confidence.double()
+    return torch.stack([torch.where(place == each, gap, 0).sum(-1) for each in range(CONFIDENCE_BINS)], dim=-1)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dynsparse.engines.base import Sums
+from dynsparse.engines.base import Evaluation, Sums
 from dynsparse.methods import MaskUpdate
 from dynsparse.ops import masks
 from dynsparse.training.survival import Survivors
@@ -15,9 +15,30 @@ from dynsparse.training.survival import Survivors
 Row = dict[str, float | str]
 
 
-def loss_and_accuracy(split: str, sums: Sums, n: int) -> dict[str, Tensor]:
+def loss_and_accuracy(split: str, sums: Sums | Evaluation, n: int) -> dict[str, Tensor]:
     """Return the mean loss and the accuracy over the `n` examples of a split."""
     return {f"{split}_loss": sums.loss / n, f"{split}_acc": sums.correct.double() / n}
+
+
+def calibration_error(evaluation: Evaluation, n: int) -> Tensor:
+    """Return the expected calibration error over `n` examples, in [0, 1]. Shapes: (trials,)."""
+    return evaluation.calibration.abs().sum(1) / n
+
+
+def dead_units(evaluation: Evaluation) -> dict[str, Tensor]:
+    """Return for each hidden layer the share of its units that are not positive for any example."""
+    return {f"dead_units_l{i}": (~active).double().mean(1) for i, active in enumerate(evaluation.active)}
+
+
+def is_connected(active: Sequence[Tensor]) -> Tensor:
+    """Return True for trials with a path of active weights from any input to any output.
+
+    Shapes: active (trials, out, in), bool, for each layer; the result (trials,), bool.
+    """
+    reached = torch.ones_like(active[0][:, 0])
+    for mask in active:
+        reached = (mask & reached[:, None]).any(-1)
+    return reached.any(-1)
 
 
 def weight_metrics(

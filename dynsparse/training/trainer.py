@@ -22,7 +22,16 @@ from dynsparse.training import first_training_cache
 from dynsparse.training.exploration import Exploration
 from dynsparse.training.first_training_cache import FirstTraining
 from dynsparse.training.flops import TrainingFlops, inference_metrics
-from dynsparse.training.metrics import Row, loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
+from dynsparse.training.metrics import (
+    Row,
+    calibration_error,
+    dead_units,
+    is_connected,
+    loss_and_accuracy,
+    mask_update_metrics,
+    to_rows,
+    weight_metrics,
+)
 from dynsparse.training.splits import TrialError, load_splits
 from dynsparse.training.survival import Survival
 
@@ -218,9 +227,16 @@ class Trainer:
     def _evaluate(self) -> dict[str, Tensor]:
         """Return the metrics of the network as it is."""
         columns: dict[str, Tensor] = {}
+        test = "val" if self.splits.val is None else "test"
         for name, (x, labels) in self.splits.evaluated().items():
-            columns |= loss_and_accuracy(name, self.engine.evaluate(x, labels), labels.shape[1])
+            result, n_examples = self.engine.evaluate(x, labels), labels.shape[1]
+            columns |= loss_and_accuracy(name, result, n_examples)
+            if name != "noise":
+                columns[f"{name}_ece"] = calibration_error(result, n_examples)
+            if name == test and self.plan.debug_sparse:
+                columns |= dead_units(result)
         columns |= inference_metrics(self.engine.masks) | self._exploration.metrics()
+        columns["is_connected"] = is_connected(self.engine.masks)
         return columns | weight_metrics(
             self.engine.weights,
             self.engine.masks,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dynsparse.data import Images
 from dynsparse.engines.base import (
+    Evaluation,
     Sums,
     UpdateContext,
     compute_mask_updates,
@@ -35,7 +36,7 @@ from dynsparse.engines.packed.cuda_graph import make_step_runner
 from dynsparse.engines.packed.flat_params import FlatParameters
 from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials
 from dynsparse.methods import MaskUpdate
-from dynsparse.nn.functional import clip_factor
+from dynsparse.nn.functional import calibration_gaps, clip_factor
 from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
@@ -230,24 +231,29 @@ class PackedEngine:
             for total, of_inputs, of_units in zip(self._coactivation, active, active[1:], strict=False):
                 add_coactivation_counts_(total, of_units, of_inputs)
 
-    def evaluate(self, x: Tensor, y: Tensor) -> Sums:
-        """Compute loss and correct examples without training, in parts that MAX_EVALUATION_VALUES allows.
+    def evaluate(self, x: Tensor, y: Tensor) -> Evaluation:
+        """Compute what `Evaluation` has without training, in parts that MAX_EVALUATION_VALUES allows.
 
         Shapes: x (seeds or 1, examples, inputs), y (seeds or 1, examples), from `prepare`.
         """
         n_trials, inactive_units = len(self.boost), self._inactive_units(training=False)
-        loss, correct = torch.zeros_like(self._loss), torch.zeros_like(self._correct)
+        loss = torch.zeros_like(self._loss)
+        active = [torch.zeros_like(bias, dtype=torch.bool) for bias in self.biases[:-1]]
+        correct, confidence = [], []
         # The images need little memory: they are shared by all trials, or by the trials of a seed.
         n_at_once = max(MAX_EVALUATION_VALUES // (n_trials * max(self.plan.network.sizes[1:])), 1)
         with matmul_precision(self.plan.precision):
             for images, labels in zip(x.split(n_at_once, dim=1), y.split(n_at_once, dim=1), strict=True):
                 if len(x) > 1:
                     images, labels = images[self._seed_of_group], labels[self._seed_of_group]
-                logits = forward(images, self.weights, self.biases, inactive_units).logits
-                result = cross_entropy(logits, expand_to_trials(labels, n_trials))
+                forward_pass = forward(images, self.weights, self.biases, inactive_units)
+                result = cross_entropy(forward_pass.logits, expand_to_trials(labels, n_trials))
                 loss += result.losses.double().sum(1)
-                correct += result.correct.sum(1)
-        return Sums(loss, correct)
+                correct.append(result.correct)
+                confidence.append(forward_pass.logits.softmax(-1).amax(-1))
+                active = [each | (x > 0).any(1) for each, x in zip(active, forward_pass.inputs[1:], strict=True)]
+        is_correct = torch.cat(correct, dim=1)
+        return Evaluation(loss, is_correct.sum(1), calibration_gaps(torch.cat(confidence, dim=1), is_correct), active)
 
     def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:
         """Prune and grow every layer: see `Engine.update_masks`."""

@@ -25,16 +25,7 @@ def cross_entropy(x, dx, first, last, labels, n_batch, smoothing):  # type: igno
         The sum of the losses, and the number of correctly classified examples.
     """
     n = len(labels)
-    best, highest, total_exp = np.full(LANES, first), x[first].copy(), np.zeros(LANES, np.float32)
-    for unit in range(first + 1, last):
-        for lane in range(LANES):
-            is_higher = x[unit, lane] > highest[lane]
-            best[lane] = unit if is_higher else best[lane]
-            highest[lane] = x[unit, lane] if is_higher else highest[lane]
-    for unit in range(first, last):
-        for lane in range(LANES):
-            dx[unit, lane] = exp_of_nonpositive(x[unit, lane] - highest[lane])
-            total_exp[lane] += dx[unit, lane]
+    best, highest, total_exp = exponentials(x, dx, first, last)
     loss, n_correct = 0.0, 0
     for lane in range(n):
         label = first + labels[lane]
@@ -54,6 +45,53 @@ def cross_entropy(x, dx, first, last, labels, n_batch, smoothing):  # type: igno
     for lane in range(n):
         dx[first + labels[lane], lane] -= (np.float32(1) - smoothing) / np.float32(n_batch)
     return loss, n_correct
+
+
+@inlined
+def score(x, dx, first, last, labels, calibration):  # type: ignore[no-untyped-def]
+    """Compute the losses of a block without label smoothing, and add its examples to the calibration.
+
+    The logits are the rows [first, last) of x; the same rows of dx are overwritten. See `nn.functional` for
+    `calibration_gaps`; the confidence of an example is exp(0) over the sum of the exponentials.
+
+    Shapes: x, dx (units, 64); labels (examples of the block,); calibration (bins,), float64.
+
+    Returns:
+        The sum of the losses, and the number of correctly classified examples.
+    """
+    best, highest, total_exp = exponentials(x, dx, first, last)
+    loss, n_correct, n_bins = 0.0, 0, len(calibration)
+    for lane in range(len(labels)):
+        label = first + labels[lane]
+        loss += math.log(total_exp[lane]) - (x[label, lane] - highest[lane])
+        n_correct += best[lane] == label
+        confidence = np.float32(1) / total_exp[lane]
+        place = 0
+        # NaN counts in the first interval.
+        if confidence > 0:
+            place = min(math.ceil(confidence * np.float32(n_bins)), n_bins) - 1
+        calibration[place] += np.float64(best[lane] == label) - np.float64(confidence)
+    return loss, n_correct
+
+
+@inlined
+def exponentials(x, dx, first, last):  # type: ignore[no-untyped-def]
+    """Set dx to the exponential of each logit minus the highest one of its lane, for the rows [first, last).
+
+    Returns:
+        The row of the highest logit, the highest logit and the sum of the exponentials. Shapes: (64,).
+    """
+    best, highest, total_exp = np.full(LANES, first), x[first].copy(), np.zeros(LANES, np.float32)
+    for unit in range(first + 1, last):
+        for lane in range(LANES):
+            is_higher = x[unit, lane] > highest[lane]
+            best[lane] = unit if is_higher else best[lane]
+            highest[lane] = x[unit, lane] if is_higher else highest[lane]
+    for unit in range(first, last):
+        for lane in range(LANES):
+            dx[unit, lane] = exp_of_nonpositive(x[unit, lane] - highest[lane])
+            total_exp[lane] += dx[unit, lane]
+    return best, highest, total_exp
 
 
 @inlined_in_order

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from dynsparse.data import Images
-from dynsparse.engines.base import Sums, UpdateContext, compute_mask_updates, initial_parameters
+from dynsparse.engines.base import Evaluation, Sums, UpdateContext, compute_mask_updates, initial_parameters
 from dynsparse.engines.sparse import kernels
 from dynsparse.engines.sparse.arrays import LANES, allocate_buffers
 from dynsparse.engines.sparse.network import SparseNetwork
 from dynsparse.methods import MaskUpdate
+from dynsparse.nn.functional import CONFIDENCE_BINS
 from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
@@ -120,16 +121,22 @@ class SparseEngine:
                         network.compute_dense_gradient(self._buffers, len(index))
         return _as_sums([(network.loss, network.n_correct) for network in self._networks])
 
-    def evaluate(self, x: list[Images], y: Tensor) -> Sums:
-        """Compute loss and correct examples without training. Shapes: y (trials or 1, examples)."""
-        sums = []
+    def evaluate(self, x: list[Images], y: Tensor) -> Evaluation:
+        """Compute what `Evaluation` has without training. Shapes: y (trials or 1, examples)."""
+        sums, calibrations, active = [], [], []
         for trial, network in enumerate(self._networks):
             part = trial if len(x) > 1 else 0
             images, labels = x[part], y[part].numpy()
             mean, scale = np.float32(images.mean), np.float32(images.scale)
             arrays = network.arrays(training=False)
-            sums.append(kernels.evaluate(arrays, self._buffers, images.pixels, mean, scale, labels))
-        return _as_sums(sums)
+            calibrations.append(np.zeros(CONFIDENCE_BINS))
+            active.append(np.zeros(len(arrays.bias), np.bool_))
+            sums.append(
+                kernels.evaluate(
+                    arrays, self._buffers, images.pixels, mean, scale, labels, calibrations[-1], active[-1]
+                )
+            )
+        return Evaluation(*_as_sums(sums), torch.from_numpy(np.stack(calibrations)), self._per_layer(active)[:-1])
 
     def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:
         """Prune and grow every layer: see `Engine.update_masks`."""

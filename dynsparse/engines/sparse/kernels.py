@@ -11,7 +11,7 @@ from dynsparse.engines.sparse.activity import record_activity, valid_lanes
 from dynsparse.engines.sparse.arrays import LANES, Array, BatchResults, Buffers, NetworkArrays
 from dynsparse.engines.sparse.batch_norm import normalise, normalise_backward
 from dynsparse.engines.sparse.compiler import inlined, kernel
-from dynsparse.engines.sparse.cross_entropy import cross_entropy
+from dynsparse.engines.sparse.cross_entropy import cross_entropy, score
 from dynsparse.engines.sparse.k_winners import choose_winners
 from dynsparse.engines.sparse.simd import (
     add_dot_products,
@@ -178,12 +178,14 @@ def _train_batch(network, buffers, results, labels, tie_offset, n_previous):  # 
 
 
 @kernel
-def evaluate(network, buffers, images, mean, scale, labels):  # type: ignore[no-untyped-def]
+def evaluate(network, buffers, images, mean, scale, labels, calibration, active):  # type: ignore[no-untyped-def]
     """Compute the sum of the losses over images, and the number of correctly classified ones.
 
+    The images are added to `calibration`, and hidden units that are positive for any of them become True in `active`.
     The network must be one without batch norm: see `batch_norm.fold`.
 
-    Shapes: images (examples, inputs), as for `load_batch`; labels (examples,), int64.
+    Shapes: images (examples, inputs), as for `load_batch`; labels (examples,), int64; calibration (bins,), float64, see
+    `nn.functional.calibration_gaps`; active (units,), bool.
     """
     total, n_correct, ends = 0.0, 0, network.layer_ends
     x, dx = buffers.x[0], buffers.dx[0]
@@ -191,8 +193,9 @@ def evaluate(network, buffers, images, mean, scale, labels):  # type: ignore[no-
         last = min(first + LANES, len(labels))
         load_batch(images, np.arange(first, last), mean, scale, buffers.x)
         forward(network, buffers, 0, 1, last - first, first // LANES)
-        loss, correct = cross_entropy(
-            x, dx, ends[-2], ends[-1], labels[first:last], last - first, network.label_smoothing
-        )
+        loss, correct = score(x, dx, ends[-2], ends[-1], labels[first:last], calibration)
         total, n_correct = total + loss, n_correct + correct
+        for unit in range(ends[0], ends[-2]):
+            # Lanes without an image have a copy of one of this block.
+            active[unit] |= positive_lanes(x, unit) != 0
     return total, n_correct

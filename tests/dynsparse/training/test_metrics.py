@@ -2,11 +2,12 @@
 
 import math
 
+import pytest
 import torch
 
 from dynsparse.engines.base import Sums
 from dynsparse.methods import MaskUpdate
-from dynsparse.training.metrics import loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
+from dynsparse.training.metrics import is_connected, loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
 from dynsparse.training.survival import Survivors
 
 MASK = torch.tensor([[[1, 1, 1, 0], [1, 0, 0, 0]], [[1, 1, 0, 0], [0, 0, 0, 0]]], dtype=torch.bool)
@@ -22,6 +23,33 @@ def test_loss_and_accuracy_are_means_over_the_examples() -> None:
         "val_loss": [0.75, 1.5],
         "val_acc": [0.25, 1.0],
     }
+
+
+def test_a_network_is_connected_if_a_path_leads_from_an_input_to_an_output() -> None:
+    # Two inputs, three hidden units, two outputs. All trials have the weight from input 0 to hidden unit 1.
+    first = torch.zeros(4, 3, 2, dtype=torch.bool)
+    first[:, 1, 0] = True
+    last = torch.zeros(4, 2, 3, dtype=torch.bool)
+    last[0, 1, 1] = True  # it goes on to output 1
+    last[1, :, [0, 2]] = True  # all weights but those of hidden unit 1
+    last[2] = True  # all weights
+    assert is_connected([first, last]).tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize("n_active", [1, 2, 4, 8])
+def test_connection_agrees_with_the_number_of_paths(n_active: int) -> None:
+    # The product of the masks as matrices has the number of paths between each input and each output.
+    generator = torch.Generator().manual_seed(n_active)
+    shapes = [(5, 6), (4, 5), (5, 4), (3, 5)]
+    layers = [torch.rand(50, *shape, generator=generator) for shape in shapes]
+    layers = [each.flatten(1).argsort(1).argsort(1).view(each.shape) < n_active for each in layers]
+    paths = layers[0].double()
+    for mask in layers[1:]:
+        paths = mask.double() @ paths
+    found = is_connected(layers)
+    assert found.tolist() == (paths > 0).flatten(1).any(1).tolist()
+    assert n_active == 8 or not found.all()
+    assert n_active == 1 or found.any()
 
 
 def test_weight_metrics() -> None:

@@ -22,7 +22,9 @@ OF_A_LAYER = [
     "linear_{}_mean", "linear_{}_std", "density_l{}", "sparse_level_l{}", "weight_keep_mask_l{}", "missing_weights_l{}",
     "added_synapses_l{}", "mask_sizes_l{}", "surviving_synapses_l{}",
 ]  # fmt: skip
-OF_THE_MASKS = ["flops_inference", "flops_inference_ratio", "flops_train", "flops_train_ratio", "explored"]
+OF_THE_MASKS = [
+    "flops_inference", "flops_inference_ratio", "flops_train", "flops_train_ratio", "explored", "is_connected",
+]  # fmt: skip
 
 
 pytestmark = pytest.mark.usefixtures("one_thread", "blobs")
@@ -117,13 +119,14 @@ def test_the_loss_falls(model: str, kwinners: bool) -> None:
 
 def test_the_names_of_the_numbers() -> None:
     layers = [name.format(layer) for name in OF_A_LAYER for layer in range(3)]
-    accuracies = ["train_loss", "train_acc", "val_loss", "val_acc"]
+    accuracies = ["train_loss", "train_acc", "val_loss", "val_acc", "val_ece"]
+    layers += ["dead_units_l0", "dead_units_l1"]
     whole = ["density", *OF_THE_MASKS, "surviving_synapses", "surviving_synapses_avg"]
     assert set(only(trainer().step())) == {*accuracies, "noise_loss", "noise_acc", *whole, *layers}
 
     held_out = only(trainer(val_fraction=0.2, test_noise=False, debug_sparse=False).step())
     linear = [name for name in layers if name.startswith("linear")]
-    assert set(held_out) == {*accuracies, "test_loss", "test_acc", "density", *OF_THE_MASKS, *linear}
+    assert set(held_out) == {*accuracies, "test_loss", "test_acc", "test_ece", "density", *OF_THE_MASKS, *linear}
     bare = only(trainer(debug_weights=False, debug_sparse=False, test_noise=False).step())
     assert set(bare) == {*accuracies, "density", *OF_THE_MASKS}
 

@@ -128,7 +128,14 @@ def test_evaluation_counts_every_image_once(n: int, k: tuple[int, ...], dtype: t
     mean, scale = np.float32(99.5), np.float32(1 / 60.25)
     # Images that are mapped from a file are read-only. Noisy ones are not.
     images.flags.writeable = dtype is np.float32
-    loss, n_correct = kernels.evaluate(network.arrays(k), buffers, images, mean, scale, labels)
-    logits, classes = network.forward((images.astype(np.float64) - mean) * scale, k)[-1], torch.tensor(labels)
+    calibration, active = np.zeros(15), np.zeros(len(network.arrays(k).bias), np.bool_)
+    loss, n_correct = kernels.evaluate(network.arrays(k), buffers, images, mean, scale, labels, calibration, active)
+    *hidden, logits = network.forward((images.astype(np.float64) - mean) * scale, k)
+    classes = torch.tensor(labels)
     assert loss == pytest.approx(F.cross_entropy(logits, classes, reduction="sum").item(), rel=1e-6)
     assert n_correct == (logits.argmax(1) == classes).sum()
+    confidence, is_correct = logits.softmax(1).amax(1), logits.argmax(1) == classes
+    assert calibration.sum() == pytest.approx((is_correct.double() - confidence).sum().item(), rel=1e-5, abs=1e-5)
+    ever_positive = np.concatenate([(np.asarray(each) > 0).any(0) for each in hidden[-2:]])
+    assert active[70 : -SIZES[-1]].tolist() == ever_positive.tolist()
+    assert not active[:70].any() and not active[-SIZES[-1] :].any()
