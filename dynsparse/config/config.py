@@ -239,7 +239,20 @@ class Config:
     )
     pruning_active: bool = key(True, "False: no mask updates", Flag())
     pruning_interval: int = key(1, "epochs from one mask update to the next", Whole(1))
-    pruning_end: float = key(1.0, "share of the epochs after which mask updates end", FRACTION)
+    pruning_interval_steps: int | None = key(
+        None,
+        "optimizer steps from one mask update to the next, in place of pruning_interval; None: intervals are epochs",
+        Optional(Whole(1)),
+        later=True,
+    )
+    pruning_end: float = key(1.0, "share of the training after which mask updates end", FRACTION)
+    pruning_end_step: int | None = key(
+        None,
+        "with pruning_interval_steps: optimizer step after which mask updates end, in place of pruning_end; None: "
+        "pruning_end says it",
+        Optional(Whole(1)),
+        later=True,
+    )
     prune_decay: str = key(
         "constant",
         "how the drop fraction falls: constant: not; cosine: along half a cosine, to 0 after the last mask update; "

@@ -53,6 +53,7 @@ class UpdateContext(NamedTuple):
     share_done: float  # share of the mask updates that are done with this one, in (0, 1]
     drop_scale: float  # factor of the drop fractions
     stopped: Tensor  # (trials,), bool: True for trials whose masks no longer change
+    step: int = 0  # the update follows this step of the epoch, counted from 1; 0: it follows the epoch
 
 
 class Engine(Protocol):
@@ -77,7 +78,7 @@ class Engine(Protocol):
         """
 
     def train_epoch(self, data: EngineData, order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
-        """Train for one pass over the examples, with one optimizer step per batch.
+        """Train for one pass over the examples, of an epoch or a part of it, with one optimizer step per batch.
 
         Args:
             data: From `prepare`, with a single part.
@@ -90,7 +91,7 @@ class Engine(Protocol):
         """Compute loss, correct examples, calibration and active units on data from `prepare`, without training."""
 
     def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:
-        """Prune and grow every layer.
+        """Prune and grow every layer, with the gradient of the last step.
 
         Returns:
             The update of each layer; and (trials,), bool, True for each trial that rules="legacy_2019" ends here with
@@ -98,7 +99,11 @@ class Engine(Protocol):
         """
 
     def end_epoch(self) -> None:
-        """Finish an epoch, after its mask update if it has one: decay boosting and reset epoch statistics."""
+        """Finish an epoch, after the mask update at its end if there is one: decay boosting.
+
+        It also resets the coactivation counts, unless mask updates are counted in steps: then they go on until the
+        next update.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """Return what any engine of the same plan needs to resume after an epoch."""
@@ -171,10 +176,15 @@ def _initial_mask(plan: Plan, layer: int) -> Tensor:
     return masks.DRAWS[plan.sparse_type](tie_noise(plan, Purpose.MASK, layer, epoch=0), n_active)
 
 
-def tie_noise(plan: Plan, purpose: Purpose, layer: int, epoch: int) -> Tensor:
+def tie_noise(plan: Plan, purpose: Purpose, layer: int, epoch: int, step: int = 0) -> Tensor:
     """Draw the noise that breaks ties between the weights of a layer. Shapes: (trials, out, in), int32."""
-    shape = plan.network.shapes[layer]
-    return draw_per_seed(plan, lambda seed: random.noise(shape, Stream(seed, purpose, layer=layer, epoch=epoch)))
+    shape, stream = plan.network.shapes[layer], {"layer": layer, "epoch": epoch, "step": step}
+    return draw_per_seed(plan, lambda seed: random.noise(shape, Stream(seed, purpose, **stream)))
+
+
+def counts_over_epochs(plan: Plan) -> bool:
+    """Return True if coactivation is counted from one mask update to the next, not in each epoch anew."""
+    return plan.updates is not None and plan.updates.in_steps and "coactivation" in plan.method.needs
 
 
 def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
@@ -219,8 +229,8 @@ def compute_mask_updates(
             weight=weight,
             mask=mask,
             target=target_counts(plan, i, when.share_done) if method.surplus else targets[i],
-            prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch),
-            grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch),
+            prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step),
+            grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch, when.step),
             drop_scale=when.drop_scale,
             **{name: values[i] for name, values in statistics.items()},
         )

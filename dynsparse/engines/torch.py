@@ -16,6 +16,7 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     compute_mask_updates,
+    counts_over_epochs,
     draw_per_seed,
     initial_parameters,
     matmul_precision,
@@ -43,9 +44,12 @@ class TorchEngine:
         "weights", "biases", "masks", "targets", "gains", "shifts", "means", "variances", "duty", "boost",
         "gradient_momentum", "optimizer", "n_steps", "n_seen",
     )  # fmt: skip
+    # In addition, if coactivation is counted from one mask update to the next: `coactivation`.
 
     def __init__(self, plan: Plan, parameters: Parameters | None = None) -> None:
         self.plan = plan
+        self._counts_over_epochs = counts_over_epochs(plan)
+        self._state_names = (*self.STATE, "coactivation") if self._counts_over_epochs else self.STATE
         self.shapes = plan.network.shapes
         n_trials, device = len(plan.seeds), torch.device(plan.device)
         # Copies, because training changes them in place.
@@ -244,21 +248,26 @@ class TorchEngine:
                     state.mul_(update.mask & self.masks[i])
             self.masks[i] = update.mask
             self._active[i] = update.mask.float()
+        self._reset_coactivation()
         return updates, failed
 
-    def end_epoch(self) -> None:
-        """Reset the coactivation counts and decay the boost strength."""
+    def _reset_coactivation(self) -> None:
         for total in self.coactivation or []:
             total.zero_()
+
+    def end_epoch(self) -> None:
+        """Decay the boost strength, and reset what is counted in each epoch anew: see `Engine.end_epoch`."""
+        if not self._counts_over_epochs:
+            self._reset_coactivation()
         if self.plan.network.kwinners is not None:
             self.boost *= torch.as_tensor(self.plan.network.kwinners.boost_factor).to(self.boost)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what any engine of the same plan needs to resume after an epoch; this one resumes bit-identically."""
-        return {name: getattr(self, name) for name in self.STATE}
+        return {name: getattr(self, name) for name in self._state_names}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict` of any engine."""
-        for name in self.STATE:
+        for name in self._state_names:
             setattr(self, name, map_tensors(lambda tensor: tensor.to(self.plan.device, copy=True), state[name]))
         self._active = [mask.float() for mask in self.masks]

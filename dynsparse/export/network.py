@@ -137,7 +137,7 @@ def _from_state(config: Config, rows: Sequence[Any], state: Mapping[str, Any], d
     kwinners = want.network.kwinners
     parameters: Sequence[list[Tensor]] = [engine[name] for name in Parameters._fields]
     units: Mapping[str, Any] = engine
-    remarks = [*damage, *_remarks(config, want, n_rows, state["epoch"])]
+    remarks = [*damage, *_remarks(config, want, n_rows, state["epoch"], engine["n_steps"])]
     boost = _boost_at_test(config, float(engine["boost"][0]), n_rows)
     kept_at = [number for number, step in enumerate(steps(config)[:n_rows], start=1) if step.keep]
     if kept_at:
@@ -177,11 +177,12 @@ def _boost_at_test(config: Config, boost: float, n_rows: int) -> float:
     return config.boost_strength if is_first else 0.0
 
 
-def _remarks(config: Config, want: Plan, n_rows: int, epoch: int) -> list[str]:
+def _remarks(config: Config, want: Plan, n_rows: int, epoch: int, n_steps: int) -> list[str]:
     remarks, n_all = [], len(steps(config))
     if n_rows < n_all:
         remarks.append(f"The trial was not complete: this is its network after row {n_rows} of {n_all}.")
-    if want.updates is not None and want.updates.due(epoch):
+    # Masks are updated in the first training only, in which each row is an epoch.
+    if want.updates is not None and 0 < epoch == n_rows and want.updates.steps(n_steps // epoch).due(n_steps):
         remarks.append("A mask update came after the results were measured: weights were pruned, and others grown.")
     return remarks
 

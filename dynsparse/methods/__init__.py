@@ -2,8 +2,9 @@
 
 Each method is a function in its own file, from a configuration to a `Method`. Its docstring gives the rules. In them, n
 is the number of active weights of a layer, and s, in [0, 1], is the factor from `prune_decay`. Ties are broken at
-random. All methods with mask updates also read `pruning_active`, `pruning_interval` (epochs) and `pruning_end` (share
-of the epochs). Those that grow weights also read `pruning_es` and its keys.
+random. All methods with mask updates also read `pruning_active`, the interval between updates (`pruning_interval`, in
+epochs, or `pruning_interval_steps`) and their end (`pruning_end`, a share of the training, or `pruning_end_step`).
+Those that grow weights also read `pruning_es` and its keys.
 """
 
 from __future__ import annotations

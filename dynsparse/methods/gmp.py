@@ -21,8 +21,8 @@ def gmp(config: MethodSettings) -> Method:
     Keys:
         on_perc: density at the end, in (0, 1].
 
-    Differences from the paper: mask updates are counted in epochs (`pruning_interval`), not in steps, and pruning
-    starts with the first interval.
+    Differences from the paper: mask updates are counted in epochs (`pruning_interval`) unless
+    `pruning_interval_steps` is set, and pruning starts with the first interval.
 
     Reference:
         Michael Zhu and Suyog Gupta, To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression,

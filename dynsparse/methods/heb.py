@@ -12,7 +12,8 @@ def heb(config: MethodSettings) -> Method:
 
     Prune: the round(weight_prune_perc * s * n) active weights with the smallest |w|.
     Grow: as many inactive positions, those with the highest coactivation. Coactivation is the number of training
-    examples of the epoch for which both units of a connection are positive.
+    examples of the epoch for which both units of a connection are positive; with `pruning_interval_steps`, of the
+    examples since the previous mask update.
 
     Keys:
         on_perc: density, in (0, 1].

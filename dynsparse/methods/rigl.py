@@ -11,16 +11,17 @@ def rigl(config: MethodSettings) -> Method:
     """Prune the smallest weights; grow where the gradient of the loss is largest.
 
     Prune: the round(weight_prune_perc * s * n) active weights with the smallest |w|.
-    Grow: as many inactive positions, those with the largest |dL/dw| on the last batch of the epoch.
+    Grow: as many inactive positions, those with the largest |dL/dw| on the last batch before the update.
 
     Keys:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
 
-    Differences from the paper: the paper decays the drop fraction (set prune_decay="cosine") and stops at three
-    quarters of the training (set pruning_end=0.75). Its decay is 0 at that point; here it is 0 one interval after the
-    last update, so that no update is wasted. The paper lets a weight grow again in the update that drops it; here it
-    cannot, unless the layer is nearly dense. Mask updates are counted in epochs, not in steps.
+    Differences from the paper: the paper updates the masks every 100 steps (set pruning_interval_steps=100), decays the
+    drop fraction (set prune_decay="cosine") and stops at three quarters of the training (set pruning_end=0.75). Its
+    decay is 0 at that point; here it is 0 one interval after the last update, so that no update is wasted. There an
+    update takes the place of an optimizer step; here it follows one, and uses the gradient of that step. The paper lets
+    a weight grow again in the update that drops it; here it cannot, unless the layer is nearly dense.
 
     Reference:
         Utku Evci, Trevor Gale, Jacob Menick, Pablo Samuel Castro and Erich Elsen, Rigging the Lottery: Making All

@@ -11,7 +11,8 @@ def weighted_mag(config: MethodSettings) -> Method:
     """Prune the weights with the smallest magnitude times coactivation; grow at random.
 
     Prune: the round(weight_prune_perc * s * n) active weights with the smallest |w| * coactivation. Coactivation is the
-    number of training examples of the epoch for which both units of a connection are positive.
+    number of training examples of the epoch for which both units of a connection are positive; with
+    `pruning_interval_steps`, of the examples since the previous mask update.
     Grow: as many inactive positions, drawn uniformly.
 
     Keys:

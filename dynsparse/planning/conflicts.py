@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dynsparse.config import Config
+from dynsparse.config import Config, keys
 from dynsparse.data import DATASETS
 from dynsparse.methods import METHODS, Method
 from dynsparse.nn.mlp import NETWORKS, Network
@@ -25,6 +25,7 @@ def conflicts(config: Config) -> list[str]:
     return [
         *problems,
         *_k_winners(config, network),
+        *_mask_updates(config),
         *_masks(config, network, method),
         *_learning_rate(config),
         *_study(config, network, method, study),
@@ -53,6 +54,27 @@ def _k_winners(config: Config, network: Network) -> Iterator[str]:
     smallest = min(config.hidden_sizes, default=None)
     if network.kwinners is not None and smallest is not None and round(config.percent_on * smallest) < 1:
         yield f"percent_on={config.percent_on:g} leaves no winner in a layer of {smallest} units. Raise percent_on."
+
+
+def _mask_updates(config: Config) -> Iterator[str]:
+    interval, end = (keys()[name].default for name in ("pruning_interval", "pruning_end"))
+    if config.pruning_interval_steps is None:
+        return
+    if config.pruning_interval != interval:
+        yield (
+            f"pruning_interval must be left out with pruning_interval_steps={config.pruning_interval_steps}, got "
+            f"{config.pruning_interval}. Leave out one of them."
+        )
+    if config.pruning_end_step is not None and config.pruning_end != end:
+        yield (
+            f"pruning_end must be left out with pruning_end_step={config.pruning_end_step}, got "
+            f"{config.pruning_end:g}. Leave out one of them."
+        )
+    if config.rules == "legacy_2019":
+        yield (
+            "pruning_interval_steps must be left out with rules='legacy_2019', which updated masks after epochs, got "
+            f"{config.pruning_interval_steps}. Set pruning_interval or rules='fixed'."
+        )
 
 
 def _masks(config: Config, network: Network, method: Method) -> Iterator[str]:

@@ -35,29 +35,50 @@ class EarlyStop:
 
 
 @dataclass(frozen=True)
-class Updates:
-    """Schedule of the mask updates and of the drop fraction."""
+class UpdateSteps:
+    """The optimizer steps, counted from 1, that a mask update follows, and the drop fraction in each update."""
 
-    interval: int  # epochs
-    end: int  # no update after this epoch, counted from 1; 0: no updates
+    interval: int  # steps from one update to the next, and to the first
+    n_updates: int
     decay: Decay  # factor of the drop fractions
+
+    @property
+    def last(self) -> int:
+        """The step that the last update follows; 0 if there is none."""
+        return self.interval * self.n_updates
+
+    def due(self, step: int) -> bool:
+        """Return True if a mask update follows this step."""
+        return step % self.interval == 0 and 0 < step <= self.last
+
+    def share_done(self, step: int) -> float:
+        """Return the share of the updates that are done with the update after this step; 1 at the last update."""
+        return step // self.interval / self.n_updates
+
+    def drop_scale(self, step: int) -> float:
+        """Return the factor of the drop fractions in the update after this step."""
+        return self.decay(step // self.interval, self.n_updates)
+
+
+@dataclass(frozen=True)
+class Updates:
+    """Schedule of the mask updates, in its unit of time: epochs or optimizer steps."""
+
+    in_steps: bool  # the unit is optimizer steps, not epochs
+    interval: int  # units from one update to the next
+    end: float | int  # no update after this share of the training (float), or after this unit of time (int)
+    after_last: bool  # an update may follow the last unit of the training
+    n_epochs: int
+    decay: Decay
     early_stop: EarlyStop | None
 
-    def due(self, epoch: int) -> bool:
-        """Return True if a mask update follows this epoch, counted from 1."""
-        return epoch <= self.end and epoch % self.interval == 0
-
-    def share_done(self, epoch: int) -> float:
-        """Return the share of the updates that are done with the update after this epoch; 1 at the last update."""
-        return self._number(epoch) / self._number(self.end)
-
-    def drop_scale(self, epoch: int) -> float:
-        """Return the factor of the drop fractions in the update after this epoch."""
-        return self.decay(self._number(epoch), self._number(self.end))
-
-    def _number(self, epoch: int) -> int:
-        """Return the number of updates up to the end of an epoch."""
-        return epoch // self.interval
+    def steps(self, steps_per_epoch: int) -> UpdateSteps:
+        """Return the steps that updates follow, for the number of steps that an epoch has."""
+        steps_per_unit = 1 if self.in_steps else steps_per_epoch
+        n_units = self.n_epochs * steps_per_epoch // steps_per_unit
+        end = round(self.end * n_units) if isinstance(self.end, float) else self.end
+        n_updates = min(end, n_units if self.after_last else n_units - 1) // self.interval
+        return UpdateSteps(self.interval * steps_per_unit, n_updates, self.decay)
 
 
 @dataclass(frozen=True)
@@ -170,13 +191,20 @@ def mask_updates(config: Config | PackConfig, method: Method) -> Updates | None:
     """Return the schedule of the mask updates; None if there are no updates."""
     if method.prune is None or not config.pruning_active:
         return None
-    # Weights that are grown after the last epoch are never trained, so such an update would only harm the network.
-    last = config.epochs if method.updates_after_last_epoch else config.epochs - 1
     early_stop = None
     if method.grow is not None and config.pruning_es:
         early_stop = EarlyStop(config.pruning_es_threshold, config.pruning_es_window_size, config.pruning_es_patience)
-    end = min(round(config.pruning_end * config.epochs), last)
-    decay = DECAYS[config.prune_decay] if method.prune_decays else constant_decay
-    if end < config.pruning_interval:
-        return None
-    return Updates(config.pruning_interval, end, decay, early_stop)
+    in_steps = config.pruning_interval_steps is not None
+    end_step = config.pruning_end_step if in_steps else None
+    updates = Updates(
+        in_steps=in_steps,
+        interval=config.pruning_interval_steps or config.pruning_interval,
+        end=config.pruning_end if end_step is None else end_step,
+        # Weights that are grown after the last step are never trained, so such an update would only harm the network.
+        after_last=method.updates_after_last_epoch,
+        n_epochs=config.epochs,
+        decay=DECAYS[config.prune_decay] if method.prune_decays else constant_decay,
+        early_stop=early_stop,
+    )
+    # How many steps there are is not known before the data are loaded.
+    return updates if in_steps or updates.steps(1).n_updates else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -13,9 +14,10 @@ from dynsparse.ops import masks
 from dynsparse.training.survival import Survivors
 
 Row = dict[str, float | str]
+Metrics = dict[str, Tensor]
 
 
-def loss_and_accuracy(split: str, sums: Sums | Evaluation, n: int) -> dict[str, Tensor]:
+def loss_and_accuracy(split: str, sums: Sums | Evaluation, n: int) -> Metrics:
     """Return the mean loss and the accuracy over the `n` examples of a split."""
     return {f"{split}_loss": sums.loss / n, f"{split}_acc": sums.correct.double() / n}
 
@@ -25,7 +27,7 @@ def calibration_error(evaluation: Evaluation, n: int) -> Tensor:
     return evaluation.calibration.abs().sum(1) / n
 
 
-def dead_units(evaluation: Evaluation) -> dict[str, Tensor]:
+def dead_units(evaluation: Evaluation) -> Metrics:
     """Return for each hidden layer the share of its units that are not positive for any example."""
     return {f"dead_units_l{i}": (~active).double().mean(1) for i, active in enumerate(evaluation.active)}
 
@@ -43,7 +45,7 @@ def is_connected(active: Sequence[Tensor]) -> Tensor:
 
 def weight_metrics(
     weights: Sequence[Tensor], active: Sequence[Tensor], *, debug_weights: bool, debug_sparse: bool
-) -> dict[str, Tensor]:
+) -> Metrics:
     """Return the density of the networks; on request also metrics of each layer.
 
     Args:
@@ -66,7 +68,7 @@ def weight_metrics(
 
 def mask_update_metrics(
     active: Sequence[Tensor], updates: Sequence[MaskUpdate] | None, survivors: Survivors
-) -> dict[str, Tensor]:
+) -> Metrics:
     """Return the metrics of a mask update, as fractions of all positions.
 
     Args:
@@ -74,7 +76,7 @@ def mask_update_metrics(
         updates: the update of each layer; None after an epoch without one, which keeps and adds nothing new.
         survivors: NaN where nothing had grown before.
     """
-    columns: dict[str, Tensor] = {}
+    columns: Metrics = {}
     for i, mask in enumerate(active):
         update = updates[i] if updates else None
         nothing = torch.zeros(mask.shape[0], dtype=torch.float64, device=mask.device)
@@ -87,6 +89,32 @@ def mask_update_metrics(
     columns["surviving_synapses_avg"] = survivors.average
     columns["surviving_synapses"] = survivors.overall
     return columns
+
+
+def combine_mask_updates(updates: Sequence[Metrics]) -> Metrics:
+    """Return the metrics of an epoch with several mask updates, from those of each update in order.
+
+    `added_synapses` and `missing_weights` are sums over the updates, `weight_keep_mask` is the smallest share that an
+    update kept, survival is the mean over the updates that followed grown weights, and `mask_sizes` is that after the
+    last update.
+    """
+    last = updates[-1]
+    return {name: _combine(name, [each[name] for each in updates]) for name in last}
+
+
+def _combine(name: str, values: Sequence[Tensor]) -> Tensor:
+    if name.startswith("mask_sizes"):
+        return values[-1]
+    if name.startswith("weight_keep_mask"):
+        return torch.stack(list(values)).amin(0)
+    # Added one by one: trials whose updates have ended have more terms in a pack than alone, all of them zero or NaN.
+    if name.startswith("surviving_synapses"):
+        return _add([each.nan_to_num(0) for each in values]) / _add([(~each.isnan()).double() for each in values])
+    return _add(values)
+
+
+def _add(values: Sequence[Tensor]) -> Tensor:
+    return reduce(torch.add, values)
 
 
 def to_rows(columns: dict[str, Tensor], failed: Tensor) -> tuple[list[Row], list[bool]]:

@@ -104,7 +104,14 @@ def _check_sizes(plan: Plan, n_examples: int, n_train: int) -> None:
             f"batch_norm needs at least 2 examples in a batch, but the last of {n_train} examples is alone in its "
             f"batch with batch_size={plan.batch_size}. Change batch_size."
         )
-    n_steps = -(-n_train // plan.batch_size) * plan.epochs
+    steps_per_epoch = -(-n_train // plan.batch_size)
+    n_steps = steps_per_epoch * plan.epochs
+    if plan.method.surplus is not None and plan.updates and not plan.updates.steps(steps_per_epoch).n_updates:
+        raise TrialError(
+            f"A method that prunes gradually must have a mask update, but none is due in the {n_steps} steps of the "
+            f"training with pruning_interval_steps={plan.updates.interval}. Lower pruning_interval_steps, or raise "
+            "epochs, pruning_end or pruning_end_step."
+        )
     if (plan.study.rewind_step or 0) >= n_steps:
         raise TrialError(
             f"rewind_step must be below {n_steps}, the number of steps of the first training (epochs={plan.epochs} of "

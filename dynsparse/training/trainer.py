@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,8 +14,7 @@ from torch import Tensor
 from dynsparse import engines
 from dynsparse.config import Config
 from dynsparse.engines.base import Sums, UpdateContext, draw_parameters, tie_noise
-from dynsparse.methods import MaskUpdate
-from dynsparse.planning.plan import plan
+from dynsparse.planning.plan import UpdateSteps, plan
 from dynsparse.random import Purpose
 from dynsparse.studies import Columns, NetworkState, Parameters, StepContext
 from dynsparse.studies.base import Step
@@ -23,8 +23,10 @@ from dynsparse.training.exploration import Exploration
 from dynsparse.training.first_training_cache import FirstTraining
 from dynsparse.training.flops import TrainingFlops, inference_metrics
 from dynsparse.training.metrics import (
+    Metrics,
     Row,
     calibration_error,
+    combine_mask_updates,
     dead_units,
     is_connected,
     loss_and_accuracy,
@@ -64,6 +66,7 @@ class Trainer:
         self.n_rows = self.epoch = 0
         self.engine = engines.start(self.plan)
         self.splits = load_splits(self.plan, self.engine.prepare)
+        self._update_steps = self.plan.updates.steps(self.splits.n_batches) if self.plan.updates else None
         self._kept: dict[str, NetworkState] = {}  # networks that later steps of the study need
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
         self._flops = TrainingFlops(self.plan)
@@ -107,7 +110,8 @@ class Trainer:
         for split in (self.splits.test, self.splits.val, self.splits.noise):
             if split is not None:
                 self.engine.evaluate(*split)
-        self._update_masks(1)
+        if self._update_steps is not None and self._update_steps.n_updates:
+            self._update_masks(self._update_steps, self._update_steps.interval)
         self.engine.end_epoch()
 
     def parameters(self) -> Parameters:
@@ -180,53 +184,74 @@ class Trainer:
             # Back to the trained network, and to what its training took.
             self.epoch = step.epoch
             self._load_counts(self._counts_when_kept)
-        columns: dict[str, Tensor] = {}
+        columns: Metrics = {}
+        updates: list[Metrics] = []
+        failed = None
         if step.train:
             self.epoch += 1
-            columns |= loss_and_accuracy("train", self._train_epoch(), self.splits.n_train)
+            sums, updates = self._train_epoch()
+            columns |= loss_and_accuracy("train", sums, self.splits.n_train)
         columns |= self._evaluate()
         if step.keep:
             # As it was evaluated, before its masks change and boosting fades.
             self._kept["trained"] = self._network()
             self._counts_when_kept = self._counts()
-        updates, failed = self._update_masks_if_due() if step.train else (None, None)
-        # Survival is followed even where nobody logs it, because it may end the mask updates.
-        survivors = self._survival.update(updates) if updates else self._survival.unknown(len(self.engine.masks))
+        if step.train:
+            # The update after the last step of an epoch follows the evaluation.
+            more, failed = self._update_masks_if_due(self.epoch * self.splits.n_batches)
+            updates += more
+            self.engine.end_epoch()
         columns |= self._flops.metrics()
         if self.plan.debug_sparse:
-            columns |= mask_update_metrics(self.engine.masks, updates, survivors)
-        if step.train:
-            self.engine.end_epoch()
+            no_update = mask_update_metrics(self.engine.masks, None, self._survival.unknown(len(self.engine.masks)))
+            columns |= combine_mask_updates(updates or [no_update])
         return self._rows(columns, step.columns, failed)
 
-    def _train_epoch(self) -> Sums:
-        """Train on all training examples once, in the order given by seed and epoch."""
-        order, n_batches = self.splits.order(self.epoch), self.splits.n_batches
-        rewind_step = self.plan.study.rewind_step
+    def _train_epoch(self) -> tuple[Sums, list[Metrics]]:
+        """Train on all training examples once, in the order given by seed and epoch.
+
+        Returns: The sums over all examples; and the metrics of each mask update between two steps of the epoch.
+        """
+        order, n_batches, size = self.splits.order(self.epoch), self.splits.n_batches, self.plan.batch_size
         # Each round of a ticket, and each retraining of a sweep, restarts the schedule.
         first_step = (self.epoch - 1) % self.plan.epochs * n_batches
         rates = self.plan.learning_rates(first_step, n_batches, n_batches)
-        if rewind_step is None or rewind_step // n_batches != self.epoch - 1:
-            return self._train(order, rates)
-        # The epoch is split between two batches, to keep the network in between. The numbers do not change.
-        n_steps = rewind_step % n_batches
-        n_examples = n_steps * self.plan.batch_size
-        sums = [self._train(order[:, :n_examples], rates[:n_steps])] if n_steps else []
-        self._kept["early"] = self._network()
-        sums.append(self._train(order[:, n_examples:], rates[n_steps:]))
-        return Sums(*(torch.stack(each).sum(0) for each in zip(*sums, strict=True)))
+        sums, updates = [], []
+        for begin, end in pairwise(self._bounds_of_parts()):
+            steps_done = (self.epoch - 1) * n_batches + begin
+            if steps_done == self.plan.study.rewind_step:
+                self._kept["early"] = self._network()
+            if begin > 0:
+                # No update fails here: those of rules="legacy_2019" follow whole epochs.
+                updates += self._update_masks_if_due(steps_done)[0]
+            sums.append(self._train(order[:, begin * size : end * size], rates[begin:end], steps_done))
+        # Sum along the last dimension: along the first, the order of additions would depend on the number of trials.
+        return Sums(*(torch.stack(each, dim=1).sum(1) for each in zip(*sums, strict=True))), updates
 
-    def _train(self, order: Tensor, rates: Tensor) -> Sums:
+    def _train(self, order: Tensor, rates: Tensor, steps_done: int) -> Sums:
         """Train on the examples of `order`, with the masks as they are. Shapes: as in `Engine.train_epoch`."""
-        updates = self.plan.updates
-        has_ended = updates is None or updates.share_done(self.epoch - 1) >= 1
+        has_ended = self._update_steps is None or steps_done >= self._update_steps.last
         self._flops.add_steps(self.engine.masks, order.shape[1], updated_later=~(self._survival.stopped | has_ended))
         self._exploration.add(self.engine.masks)
         return self.engine.train_epoch(self.splits.train, order, epoch=self.epoch, rates=rates)
 
-    def _evaluate(self) -> dict[str, Tensor]:
+    def _bounds_of_parts(self) -> list[int]:
+        """Return the steps of the epoch, from 0, between which it is trained in one go.
+
+        Between two parts the masks are updated, or the network is kept to rewind to.
+        """
+        n_batches = self.splits.n_batches
+        steps_before = range((self.epoch - 1) * n_batches, self.epoch * n_batches)
+        inner = [
+            number
+            for number, before in enumerate(steps_before)
+            if before == self.plan.study.rewind_step or (self._update_steps and self._update_steps.due(before))
+        ]
+        return sorted({0, *inner, n_batches})
+
+    def _evaluate(self) -> Metrics:
         """Return the metrics of the network as it is."""
-        columns: dict[str, Tensor] = {}
+        columns: Metrics = {}
         test = "val" if self.splits.val is None else "test"
         for name, (x, labels) in self.splits.evaluated().items():
             result, n_examples = self.engine.evaluate(x, labels), labels.shape[1]
@@ -244,23 +269,33 @@ class Trainer:
             debug_sparse=self.plan.debug_sparse,
         )
 
-    def _update_masks_if_due(self) -> tuple[list[MaskUpdate] | None, Tensor | None]:
-        updates = self.plan.updates
-        if updates is None or not updates.due(self.epoch) or bool(self._survival.stopped.all()):
-            return None, None
-        return self._update_masks(self.epoch)
+    def _update_masks_if_due(self, step: int) -> tuple[list[Metrics], Tensor | None]:
+        """Update the masks if an update follows this step of the training, counted from 1.
 
-    def _update_masks(self, epoch: int) -> tuple[list[MaskUpdate] | None, Tensor | None]:
-        """Return the mask update of each layer, and (trials,) True for trials that it ends."""
-        updates = self.plan.updates
-        if updates is None:
-            return None, None
+        Returns: The metrics of the update, if there is one; and (trials,) True for trials that it ends.
+        """
+        steps = self._update_steps
+        if steps is None or not steps.due(step) or bool(self._survival.stopped.all()):
+            return [], None
+        metrics, failed = self._update_masks(steps, step)
+        return [metrics], failed
+
+    def _update_masks(self, steps: UpdateSteps, step: int) -> tuple[Metrics, Tensor]:
         stopped = self._survival.stopped.to(self.plan.device)
         self._flops.add_mask_update(~stopped)
-        when = UpdateContext(epoch, updates.share_done(epoch), updates.drop_scale(epoch), stopped)
-        return self.engine.update_masks(when)
+        when = UpdateContext(
+            epoch=self.epoch,
+            share_done=steps.share_done(step),
+            drop_scale=steps.drop_scale(step),
+            stopped=stopped,
+            step=step % self.splits.n_batches,
+        )
+        updates, failed = self.engine.update_masks(when)
+        # Survival is followed even where nobody logs it, because it may end the mask updates.
+        survivors = self._survival.update(updates)
+        return mask_update_metrics(self.engine.masks, updates, survivors), failed
 
-    def _rows(self, columns: dict[str, Tensor], of_step: Columns, failed: Tensor | None) -> list[Row | None]:
+    def _rows(self, columns: Metrics, of_step: Columns, failed: Tensor | None) -> list[Row | None]:
         """Return one row per trial, None for one that has ended; note in `errors` the trials that end now."""
         per_trial = {name: value for name, value in of_step.items() if isinstance(value, Tensor)}
         same_for_all = {name: value for name, value in of_step.items() if not isinstance(value, Tensor)}

@@ -20,6 +20,7 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     compute_mask_updates,
+    counts_over_epochs,
     initial_parameters,
     matmul_precision,
 )
@@ -119,6 +120,7 @@ class PackedEngine:
             return [torch.zeros(shape, device=device) for shape in shapes] if name in needs else []
 
         self._coactivation, self._gradient_momentum = zeros("coactivation"), zeros("gradient_momentum")
+        self._counts_over_epochs = counts_over_epochs(plan)
         self._needs_gradient = "gradient" in needs
         self._smoothing = torch.as_tensor(plan.method.smoothing).to(self.boost).view(-1, 1, 1)
 
@@ -271,7 +273,12 @@ class PackedEngine:
                 state.mul_(update.mask & self.masks[layer])
             self.masks[layer] = update.mask
             self._active[layer].copy_(update.mask)
+        self._reset_coactivation()
         return updates, failed
+
+    def _reset_coactivation(self) -> None:
+        for total in self._coactivation:
+            total.zero_()
 
     def _optimizer(self) -> list[dict[str, Tensor]]:
         """Return the optimizer state of each parameter, in the order of `_views`."""
@@ -280,9 +287,9 @@ class PackedEngine:
         return [dict(zip(by_name, each, strict=True)) for each in zip(*by_name.values(), strict=True)]
 
     def end_epoch(self) -> None:
-        """Reset the coactivation counts and decay the boost strength."""
-        for total in self._coactivation:
-            total.zero_()
+        """Decay the boost strength, and reset what is counted in each epoch anew: see `Engine.end_epoch`."""
+        if not self._counts_over_epochs:
+            self._reset_coactivation()
         if self._kwinners is not None:
             self.boost *= torch.as_tensor(self._kwinners.boost_factor).to(self.boost)
 
@@ -301,6 +308,7 @@ class PackedEngine:
             "boost": self.boost,
             "gradient_momentum": self._gradient_momentum,
             "optimizer": self._optimizer(),
+            **({"coactivation": self._coactivation} if self._counts_over_epochs else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from dynsparse.data import Images
-from dynsparse.engines.base import Evaluation, Sums, UpdateContext, compute_mask_updates, initial_parameters
+from dynsparse.engines.base import (
+    Evaluation,
+    Sums,
+    UpdateContext,
+    compute_mask_updates,
+    counts_over_epochs,
+    initial_parameters,
+)
 from dynsparse.engines.sparse import kernels
 from dynsparse.engines.sparse.arrays import LANES, allocate_buffers
 from dynsparse.engines.sparse.network import SparseNetwork
@@ -50,6 +57,7 @@ class SparseEngine:
         ]
         needs = plan.method.needs if plan.updates else frozenset()
         self._needs_coactivation, self._needs_gradient = "coactivation" in needs, "gradient" in needs
+        self._counts_over_epochs = counts_over_epochs(plan)
         self.n_steps = 0
         self.n_seen = 0
         self._blocks_per_batch = -(-plan.batch_size // LANES)
@@ -87,6 +95,10 @@ class SparseEngine:
         stacked = torch.stack([torch.from_numpy(each) for each in arrays])
         return [stacked[:, middle:last].clone() for _, middle, last in self._networks[0].layers()]
 
+    def _coactivation(self) -> list[Tensor]:
+        """Return the coactivation counts of each layer. Shapes: (trials, out, in)."""
+        return _stack_trials([network.coactivation() for network in self._networks])
+
     def prepare(self, parts: Sequence[Images], labels: Tensor) -> tuple[list[Images], Tensor]:
         """Return images and labels as they are stored, with at least 64 pixels. Shapes: labels (parts, examples)."""
         n_missing = max(LANES - parts[0].pixels.shape[1], 0)
@@ -106,7 +118,7 @@ class SparseEngine:
         # Each batch begins with a new block, and the kernel that counts coactivations needs a multiple of 8 blocks.
         n_blocks = -(-n // size) * self._blocks_per_batch
         for network in self._networks:
-            network.begin_epoch(n_blocks + -n_blocks % 8 if self._needs_coactivation else 0)
+            network.begin_pass(n_blocks + -n_blocks % 8 if self._needs_coactivation else 0)
         for first, rates_of_step in zip(range(0, n, size), rates.numpy().astype(np.float32), strict=True):
             self.n_steps += 1
             self.n_seen += min(size, n - first)
@@ -142,7 +154,7 @@ class SparseEngine:
         """Prune and grow every layer: see `Engine.update_masks`."""
         statistics: dict[str, list[Tensor]] = {}
         if self._needs_coactivation:
-            statistics["coactivation"] = _stack_trials([network.coactivation() for network in self._networks])
+            statistics["coactivation"] = self._coactivation()
         if self._needs_gradient:
             statistics["gradient"] = _stack_trials([network.gradient for network in self._networks])
         dense = {name: self._dense(name) for name in ["value", *self._networks[0].state_names]}
@@ -156,10 +168,14 @@ class SparseEngine:
                 for name, layers in dense.items()
             }
             network.compress([mask[trial] for mask in self.masks], values)
+            network.reset_coactivation()
         return updates, failed
 
     def end_epoch(self) -> None:
-        """Decay the boost strength."""
+        """Decay the boost strength, and reset what is counted in each epoch anew: see `Engine.end_epoch`."""
+        if not self._counts_over_epochs:
+            for network in self._networks:
+                network.reset_coactivation()
         if self.plan.network.kwinners is not None:
             factors = torch.as_tensor(self.plan.network.kwinners.boost_factor).float().expand(len(self._networks))
             for network, factor in zip(self._networks, factors.tolist(), strict=True):
@@ -189,6 +205,7 @@ class SparseEngine:
             ],
             "n_steps": self.n_steps,
             "n_seen": self.n_seen,
+            **({"coactivation": self._coactivation()} if self._counts_over_epochs else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -211,6 +228,8 @@ class SparseEngine:
             for name in ("duty", "means", "variances"):
                 network.set_units(getattr(network, name), [layer[trial] for layer in state[name]])
             network.set_boost_strength(float(state["boost"][trial]))
+            if self._counts_over_epochs:
+                network.reset_coactivation([layer[trial].clone() for layer in state["coactivation"]])
 
 
 def _as_sums(results: Sequence[tuple[float, int]]) -> Sums:

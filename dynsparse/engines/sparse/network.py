@@ -57,8 +57,10 @@ class SparseNetwork:
         self.set_units(self.of_units("value")["biases"], parameters.biases)
         if self._has_batch_norm:
             self.of_units("value")["gains"][self._hidden] = 1
-        self.gradient: list[Tensor] = []  # of every weight, active or not, on the last batch of the epoch
-        self.begin_epoch(0)
+        self.gradient: list[Tensor] = []  # of every weight, active or not, on the last batch of the pass
+        self._counts_before: list[Tensor] = []  # coactivations of earlier passes
+        self._activity: Array = np.zeros((self._n_units, 0), np.uint64)  # of this pass
+        self.begin_pass(0)
 
     def _init_kwinners(self, plan: Plan, trial: int) -> None:
         sizes, kwinners = plan.network.sizes, plan.network.kwinners
@@ -137,12 +139,14 @@ class SparseNetwork:
             return self._arrays[training]
         return fold(self._arrays[False], self._hidden, self.means, self.variances)
 
-    def begin_epoch(self, n_blocks: int) -> None:
-        """Reset the sums of an epoch.
+    def begin_pass(self, n_blocks: int) -> None:
+        """Reset the sums of a pass over examples, of an epoch or a part of it.
 
         Args:
             n_blocks: The number of blocks for which to record the activity of units; 0: do not record it.
         """
+        if self._activity.size:
+            self._counts_before = self.coactivation()
         self.loss, self.n_correct, self._n_blocks_done = 0.0, 0, 0
         self._activity = np.zeros((self._n_units, n_blocks), np.uint64)
         of_units, none = self._split(self._parameter_gradient), np.zeros(0, np.float32)
@@ -207,16 +211,24 @@ class SparseNetwork:
         ]
 
     def coactivation(self) -> list[Tensor]:
-        """Count for each position the examples of the epoch for which both units were positive.
+        """Count for each position the examples, since `reset_coactivation`, for which both units were positive.
 
         Shapes: (out, in) for each layer.
         """
         counts = []
         for first, middle, last in self.layers():
-            total = np.empty((last - middle, middle - first), np.float32)
-            count_coactivations(self._activity, first, middle, last, total)
+            total = np.zeros((last - middle, middle - first), np.float32)
+            if self._activity.size:
+                count_coactivations(self._activity, first, middle, last, total)
             counts.append(torch.from_numpy(total))
+        if self._counts_before:
+            counts = [now + before for now, before in zip(counts, self._counts_before, strict=True)]
         return counts
+
+    def reset_coactivation(self, counts: Sequence[Tensor] = ()) -> None:
+        """Count coactivations from now on, starting with `counts`, or with zero."""
+        self._counts_before = list(counts)
+        self._activity = np.zeros((self._n_units, 0), np.uint64)
 
     def set_boost_strength(self, strength: float) -> None:
         """Set the boost strength, and the boost of each unit that follows from it and the duty cycles."""

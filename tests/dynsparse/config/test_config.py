@@ -96,6 +96,19 @@ def test_legacy_rules_are_those_of_one_model():
     ]
 
 
+def test_mask_updates_are_counted_in_epochs_or_in_steps():
+    assert problems(pruning_interval=2, pruning_interval_steps=100, pruning_end=0.5, pruning_end_step=300) == [
+        "pruning_interval must be left out with pruning_interval_steps=100, got 2. Leave out one of them.",
+        "pruning_end must be left out with pruning_end_step=300, got 0.5. Leave out one of them.",
+    ]
+    assert problems(rules="legacy_2019", pruning_interval_steps=100) == [
+        "pruning_interval_steps must be left out with rules='legacy_2019', which updated masks after epochs, got 100. "
+        "Set pruning_interval or rules='fixed'."
+    ]
+    assert problems(pruning_interval_steps=0) == ["pruning_interval_steps must be an integer of at least 1, got 0."]
+    assert Config(pruning_interval=1, pruning_interval_steps=100, pruning_end_step=300)
+
+
 def test_k_winners_need_a_winner():
     assert problems(kwinners=True, percent_on=0.01, hidden_sizes=[100, 30]) == [
         "percent_on=0.01 leaves no winner in a layer of 30 units. Raise percent_on."

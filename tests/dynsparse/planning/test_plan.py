@@ -17,7 +17,7 @@ from dynsparse.training.trainer import Trainer
 BASE = {"dataset_name": "blobs", "hidden_sizes": [16, 12], "batch_size": 30, "epochs": 8}
 KWINNERS = {"percent_on", "k_inference_factor", "boost_strength", "boost_strength_factor", "duty_cycle_period"}
 EARLY_STOP = {"pruning_es_patience", "pruning_es_window_size", "pruning_es_threshold"}
-UPDATES = {"pruning_interval", "pruning_end", "prune_decay", "pruning_es"}
+UPDATES = {"pruning_interval", "pruning_interval_steps", "pruning_end", "prune_decay", "pruning_es"}
 # Another value for every key that some trial does not read.
 OTHER = {
     "noise_level": 0.4, "kwinners": True, "percent_on": 0.6, "k_inference_factor": 1.5, "boost_strength": 0.2,
@@ -29,7 +29,7 @@ OTHER = {
     "prune_kinds": ["unit"], "prune_scope": "global", "prune_biases": False, "prune_last_layer": True,
     "retrain_epochs": 1, "prune_iteratively": True, "prune_ratio": 0.6, "prune_iter": 3, "criterion": "random",
     "init": "reinit", "rewind_step": 3, "last_layer_rate": 1.0, "precision": "tf32", "lr_milestones": [3],
-    "lr_gamma": 0.5, "lr_final": 0.3, "nesterov": True,
+    "lr_gamma": 0.5, "lr_final": 0.3, "nesterov": True, "pruning_interval_steps": 3, "pruning_end_step": 4,
 }  # fmt: skip
 TRIALS = [
     *({"model": model} for model in METHODS),
@@ -37,6 +37,7 @@ TRIALS = [
     {"model": "SET", "network": "MLP", "test_noise": False},
     {"model": "SNFS", "optim_alg": "Adam", "kwinners": True, "pruning_es": True},
     {"model": "SET", "lr_schedule": "multistep", "lr_milestones": [2]},
+    {"model": "DSNNHeb", "pruning_interval_steps": 4},
     {"model": "SparseModel", "lr_schedule": "cosine", "warmup_epochs": 2},
     {"model": "Dense", "study": "sweep", "epochs": 2},
     {"model": "Dense", "study": "sweep", "epochs": 2, "retrain_epochs": 2, "prune_kinds": ["weight"]},
@@ -69,7 +70,9 @@ def test_a_key_has_an_effect_if_and_only_if_it_is_read(values: dict[str, Any]) -
     unread = {name: value for name, value in OTHER.items() if name not in is_read}
     # Only DSNNMixedHeb has other rules.
     assert keys().keys() - is_read - {"rules"} == unread.keys()
-    assert numbers(**{**values, **unread}) == usual
+    # These two may not be combined with their counterparts in steps.
+    together = {name: value for name, value in unread.items() if name not in ("pruning_interval", "pruning_end")}
+    assert numbers(**{**values, **together}) == usual
     # The rule that ends updates early has a test of its own.
     spared = {"pruning_es", *EARLY_STOP}
     for name in (is_read & OTHER.keys()) - spared:
@@ -161,8 +164,9 @@ def test_a_dense_network_does_not_read_how_its_mask_is_drawn() -> None:
 
 
 def due(**values: Any) -> list[int]:
+    """The epochs with an update after them, or the steps where an epoch has one step."""
     updates = planned(**{"epochs": 10, **values}).updates
-    return [epoch for epoch in range(1, 11) if updates is not None and updates.due(epoch)]
+    return [epoch for epoch in range(1, 11) if updates is not None and updates.steps(1).due(epoch)]
 
 
 def test_updates_come_after_every_interval_but_not_after_the_last_epoch() -> None:
@@ -188,7 +192,10 @@ def test_updates_end_after_their_share_of_the_epochs() -> None:
 def test_all_updates_are_done_with_the_last_one() -> None:
     updates = planned(epochs=10, pruning_interval=2, pruning_end=0.7).updates
     assert updates is not None
-    assert [updates.share_done(epoch) for epoch in (2, 4, 6)] == [1 / 3, 2 / 3, 1]
+    assert [updates.steps(1).share_done(epoch) for epoch in (2, 4, 6)] == [1 / 3, 2 / 3, 1]
+    # An epoch of 5 steps: they follow steps 10, 20 and 30.
+    assert [step for step in range(51) if updates.steps(5).due(step)] == [10, 20, 30]
+    assert [updates.steps(5).share_done(step) for step in (10, 20, 30)] == [1 / 3, 2 / 3, 1]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +218,38 @@ def test_the_drop_fraction_decays_to_zero_after_the_last_update(
     updates = planned(**{"prune_decay": "cosine", **values}).updates
     assert updates is not None
     assert due(**values) == list(factors)
-    assert {epoch: updates.drop_scale(epoch) for epoch in factors} == pytest.approx(factors, abs=1e-8)
+    assert {epoch: updates.steps(1).drop_scale(epoch) for epoch in factors} == pytest.approx(factors, abs=1e-8)
+    assert {epoch: updates.steps(7).drop_scale(7 * epoch) for epoch in factors} == pytest.approx(factors, abs=1e-8)
+
+
+def due_steps(steps_per_epoch: int, **values: Any) -> dict[int, float]:
+    """The steps that updates follow, and the factor of the drop fraction in each."""
+    updates = planned(**{"epochs": 3, "prune_decay": "cosine", **values}).updates
+    assert updates is not None
+    steps = updates.steps(steps_per_epoch)
+    return {step: steps.drop_scale(step) for step in range(3 * steps_per_epoch + 2) if steps.due(step)}
+
+
+def test_updates_counted_in_steps_do_not_care_where_epochs_end() -> None:
+    # Three epochs of 10 steps. The factors are those of 1, 2 and 3 updates of a cosine decay.
+    assert list(due_steps(10, pruning_interval_steps=4)) == [4, 8, 12, 16, 20, 24, 28]
+    assert list(due_steps(10, pruning_interval_steps=1)) == list(range(1, 30)), "none after the last step"
+    assert list(due_steps(10, pruning_interval_steps=10)) == [10, 20]
+    assert due_steps(10, pruning_interval_steps=4, pruning_end=0.5) == pytest.approx(
+        {4: 0.85355339, 8: 0.5, 12: 0.14644661}
+    )
+    assert due_steps(10, pruning_interval_steps=4, pruning_end_step=8) == pytest.approx({4: 0.75, 8: 0.25})
+    assert due_steps(10, pruning_interval_steps=25) == pytest.approx({25: 0.5})
+    assert due_steps(10, pruning_interval_steps=30) == due_steps(10, pruning_interval_steps=7, pruning_end_step=6) == {}
+
+
+def test_a_trial_reads_the_keys_of_its_unit_of_time_only() -> None:
+    assert {"pruning_interval", "pruning_interval_steps"} <= read()
+    assert "pruning_end_step" not in read()
+    in_steps = read(pruning_interval_steps=5)
+    assert {"pruning_interval_steps", "pruning_end", "pruning_end_step"} <= in_steps
+    assert "pruning_interval" not in in_steps
+    assert "pruning_end" not in read(pruning_interval_steps=5, pruning_end_step=50)
 
 
 def test_early_stop_is_that_of_the_configuration() -> None:

@@ -95,7 +95,7 @@ def test_coactivations_are_counted_exactly() -> None:
     for device in ("cuda", "cpu"):
         each = trainer(device=device, engine="packed", learning_rate=0.0, weight_decay=0.0)
         # Without learning the network is the same for all batches; `end_epoch` would forget the counts.
-        each._train()
+        each._train_epoch()
         assert isinstance(each.engine, PackedEngine)
         counts.append([total.cpu() for total in each.engine._coactivation])
     first_gpu, first_cpu = counts[0][0], counts[1][0]
