@@ -109,13 +109,15 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
     experiment, configs = load_grid(file, settings)
     from dynsparse import tune
     from dynsparse.data.download import DataError
-    from dynsparse.results.lock import LockedError
+    from dynsparse.results.lock import LockedError, LockLostError
 
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
     try:
         outcome = tune.run_grid(experiment, configs, tune.RunOptions(storage=storage, **options))
     except (ValueError, OSError, DataError, LockedError) as error:
         raise Refusal(str(error)) from error
+    except LockLostError as error:
+        raise click.ClickException(str(error)) from error
     show_outcome(outcome, configs, experiment.metric)
     if outcome.n_unfinished and outcome.stopped_by is not None:
         click.echo(f"stopped; to resume, rerun:  {resume_command(file)}")

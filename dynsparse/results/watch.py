@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dynsparse.io.storage import Folder, open_folder
-from dynsparse.results.lock import is_alive, read_owner
+from dynsparse.results.lock import OwnerWatch, read_owner
 
 STATUS_FILE = "status.json"
 LOOK_SECONDS = 2.0
@@ -32,11 +32,11 @@ def follow(path: str, *, once: bool = False) -> Iterator[str]:
 
     Raises: ValueError if `once` is given and there is no run.
     """
-    folder = open_folder(path)
+    folder, watch = open_folder(path), OwnerWatch()
     shown = None
     while True:
         status, owner = read_status(folder), read_owner(folder)
-        is_running = owner is not None and is_alive(owner)
+        is_running = owner is not None and watch.is_alive(owner)
         if status is None and not is_running:
             if once:
                 raise ValueError(

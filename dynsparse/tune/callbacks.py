@@ -15,6 +15,7 @@ from ray import tune
 from dynsparse.config import Config
 from dynsparse.io.storage import Folder
 from dynsparse.planning.plan import steps
+from dynsparse.results.lock import LockLostError
 from dynsparse.results.progress import Display, Progress
 from dynsparse.results.trial_folder import TrialFolder, folder_name
 from dynsparse.results.watch import STATUS_FILE
@@ -172,8 +173,8 @@ class RecordFailures(tune.Callback):
         """Mark a trial as failed."""
         try:
             TrialFolder(self._folder.sub(self._names[index])).fail(text)
-        except OSError:
-            # The storage fails. The trial stays unfinished and runs again with the next command.
+        except (OSError, LockLostError):
+            # The storage fails, or is another run's. The trial stays unfinished and runs again with the next command.
             return
 
     def trials_of(self, actor: str) -> list[int]:

@@ -16,11 +16,12 @@ from dynsparse.config import Config
 from dynsparse.engines import choose_for_config
 from dynsparse.experiment import Experiment, load_experiment
 from dynsparse.io.storage import Folder
+from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import Failure, GridStatus, scan, version
 from dynsparse.results.lock import Lock, LockedError, check_unlocked
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import node_checks, preflight
-from dynsparse.tune.compat import TUNER_FILE
+from dynsparse.tune.compat import TUNER_FILE, stop_tune
 from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import even_pack_size
@@ -75,6 +76,7 @@ def run(
     Raises:
         ConfigError, ExperimentError, DataError: If a check fails, before any trial starts.
         LockedError: If another process runs the experiment.
+        LockLostError: If another process took over the experiment while this one was stopped.
 
     Example:
         >>> import tempfile
@@ -122,7 +124,10 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
 
 
 def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None:
-    """Start Ray and train the trials that are not complete. Raises: ExperimentError, DataError, LockedError."""
+    """Start Ray and train the trials that are not complete.
+
+    Raises: ExperimentError, DataError, LockedError, LockLostError.
+    """
     options, folder = run.options, run.folder
     trials = status.todo(retry_failed=options.retry_failed)
     preflight.check_first_trial(trials)
@@ -131,14 +136,15 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
         print(explanation, file=sys.stderr)
     interrupts.check()
     # The lock is taken when all checks have passed. Looking at it now spares the user the start of Ray.
-    check_unlocked(folder)
+    dead = check_unlocked(folder)
     with ray_session(options.address), quiet_tune():
         # Ray has set a handler for SIGTERM that would end the process at once.
         interrupts.listen()
         interrupts.check()
         node_checks.check_resources(run.cpus, run.gpus, options.address)
         node_checks.check_nodes(folder, run.configs)
-        with Lock(folder):
+        with Lock(folder, dead, on_loss=stop_tune) as lock:
+            folder = fenced(folder, lock.token)
             # Another run may have ended since the first scan.
             status = scan(folder, run.configs, previous=status)
             status.repair(folder)
@@ -151,7 +157,7 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
                     len(trials), ray.cluster_resources().get("GPU", 0), run.gpus, run.largest_pack
                 )
             n_complete = len(status.in_state(State.COMPLETE))
-            PackRunner(run, interrupts).train(trials, pack_size, n_complete)
+            PackRunner(run, lock.token, interrupts).train(trials, pack_size, n_complete)
 
 
 def _begin(folder: Folder, configs: Sequence[Config]) -> None:

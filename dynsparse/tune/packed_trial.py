@@ -13,8 +13,9 @@ from typing import Any
 import ray
 
 from dynsparse.config import Config
-from dynsparse.io.storage import open_folder
+from dynsparse.io.storage import Folder, open_folder
 from dynsparse.planning.plan import steps
+from dynsparse.results.fence import fenced
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
 from dynsparse.training.old_states import with_later_entries
 from dynsparse.training.trainer import Row
@@ -28,6 +29,7 @@ class WorkerOptions:
 
     Args:
         path: path or URI of the experiment's folder.
+        token: the token of the run's lock; None: writes are not checked against the lock.
         checkpoint_epochs: number of rows between two checkpoints of a trial.
         epoch_seconds: a step that takes longer is considered hung, and its process is killed; None: no limit.
         trial_seconds: a trial that takes longer fails; None: no limit.
@@ -35,6 +37,7 @@ class WorkerOptions:
     """
 
     path: str
+    token: str | None = None
     checkpoint_epochs: int = 5
     epoch_seconds: float | None = None
     trial_seconds: float | None = None
@@ -42,7 +45,9 @@ class WorkerOptions:
 
 
 class PackedTrial:
-    """Reads and writes the folder of one trial. Every method raises OSError where the storage fails.
+    """Reads and writes the folder of one trial.
+
+    Every method raises OSError if the storage fails. Those that write raise LockLostError if the run has lost its lock.
 
     Times are shares: `time_this_iter_s` is the time of the pack's step divided by the number of its trials. The sum
     over all trials is the time of the worker.
@@ -52,7 +57,7 @@ class PackedTrial:
         self.config, self._options = config, options
         self.name = folder_name(config)
         self._identity, self._tag = identity(config), experiment_tag(config, options.axis_names) or self.name
-        self._folder = TrialFolder(open_folder(options.path).sub(self.name))
+        self._folder = TrialFolder(_experiment_folder(options.path, options.token).sub(self.name))
         self.rows = self._folder.rows()
         self.n_steps = len(steps(config))
         self._seconds = self.rows[-1]["time_total_s"] if self.rows else 0.0
@@ -143,6 +148,12 @@ def missing_storage(path: str) -> str:
         f"The node {host['node_ip']} ({host['hostname']}) does not see the storage {path}. Remove the node, mount the "
         "storage on it, or pass a --storage that all nodes share, such as s3://bucket/folder."
     )
+
+
+@cache
+def _experiment_folder(path: str, token: str | None) -> Folder:
+    """Return the folder in which this process writes the trials of a run, which share one fence."""
+    return fenced(open_folder(path), token)
 
 
 @cache

@@ -14,6 +14,7 @@ import torch
 from ray import tune
 
 from dynsparse.data import DataError
+from dynsparse.results.lock import LockLostError
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.packed_trial import PackedTrial, WorkerOptions, missing_storage
 from dynsparse.tune.param_space import trial_configs
@@ -75,17 +76,25 @@ class SparseTrial(tune.Trainable):
         try:
             if self._groups:
                 reports, split_reason = self._step_group(self._groups[0])
+        except LockLostError as error:
+            reports = self._interrupt_all(str(error))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             # Tune would retry in new processes for minutes, and then mark the trials as failed.
-            reason = f"the disk is full: {error}"
-            for group in self._groups:
-                reports |= self._interrupt(group.trials, group.n_rows, reason)
-            self._groups = []
+            reports = self._interrupt_all(f"the disk is full: {error}")
         self._groups = [group for group in self._groups if group.trials]
         by_index = {self._indices[trial]: report for trial, report in reports.items()}
         return PackReport(by_index, not self._groups, split_reason).to_result(is_single=self._is_single)
+
+    def _interrupt_all(self, reason: str) -> dict[PackedTrial, TrialReport]:
+        """End the trials of all groups without a failure, and return their reports."""
+        groups, self._groups = self._groups, []
+        return {
+            trial: report
+            for group in groups
+            for trial, report in self._interrupt(group.trials, group.n_rows, reason).items()
+        }
 
     def _interrupt(self, trials: list[PackedTrial], n_rows: int, reason: str) -> dict[PackedTrial, TrialReport]:
         return {trial: TrialReport(n_rows, done=True, interruption=reason) for trial in trials}
@@ -94,7 +103,7 @@ class SparseTrial(tune.Trainable):
         """Train one step of a group. Return the reports of its trials, and why the group is split, if it is."""
         try:
             return group.step(), None
-        except (OSError, DataError):
+        except (OSError, DataError, LockLostError):
             # Not the fault of any trial.
             raise
         except Exception as error:

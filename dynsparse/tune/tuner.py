@@ -14,6 +14,7 @@ from ray.tune.logger import TBXLoggerCallback
 from dynsparse.config import Config
 from dynsparse.experiment import axes
 from dynsparse.planning.packs import group_into_packs
+from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import scan
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import State, folder_name
@@ -33,8 +34,8 @@ PACKS_FOLDER = ".packs"
 class PackRunner:
     """Trains trials in packs, and again in smaller packs after a pack was lost."""
 
-    def __init__(self, run: CheckedRun, interrupts: Interrupts) -> None:
-        self._run, self._interrupts = run, interrupts
+    def __init__(self, run: CheckedRun, token: str, interrupts: Interrupts) -> None:
+        self._run, self._token, self._interrupts = run, token, interrupts
         self._memory_kills: Counter[str] = Counter()  # of each trial, by the name of its folder
 
     def train(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> None:
@@ -63,7 +64,7 @@ class PackRunner:
         """Run Tune once. Return the packs that were lost if trials are left to train, or None if the run has ended."""
         folder = self._run.folder
         progress = ShowProgress(folder, trials, n_complete)
-        failures = RecordFailures(folder, trials, self._run.options.epoch_seconds)
+        failures = RecordFailures(fenced(folder, self._token), trials, self._run.options.epoch_seconds)
         try:
             self._tuner(trials, pack_size, [progress, failures]).fit()
         except OSError as error:
@@ -112,7 +113,12 @@ class PackRunner:
             print(f"in {plural(len(packs), 'pack')} of up to {max(map(len, packs))} trials", file=sys.stderr)
         axis_names = tuple(axes(trials))
         worker_options = WorkerOptions(
-            run.folder.path, options.checkpoint_epochs, options.epoch_seconds, options.trial_seconds, axis_names
+            path=run.folder.path,
+            token=self._token,
+            checkpoint_epochs=options.checkpoint_epochs,
+            epoch_seconds=options.epoch_seconds,
+            trial_seconds=options.trial_seconds,
+            axis_names=axis_names,
         )
         dirnames = [_dirname([trials[index] for index in pack]) for pack in packs]
         tensorboard = [TBXLoggerCallback()] if options.tensorboard else []

@@ -1,12 +1,16 @@
-"""Fault 13: two drivers, and four readers."""
+"""Faults 13 and 16: two drivers and four readers; a driver that is stopped and continues."""
 
+import json
+import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from support.fault_bed import check_all
+from support.fault_bed import check_all, held
 
 pytestmark = pytest.mark.ray
 
@@ -57,3 +61,42 @@ def test_a_second_driver_that_comes_later_is_refused(bed, reference):
     assert f"process {run.process.pid} on {socket.gethostname()}" in second.text
     assert run.wait() == 0, run.text
     check_all(bed, reference)
+
+
+@pytest.mark.faults
+def test_a_stopped_driver_keeps_its_experiment(bed, reference):
+    run = bed.start()
+    bed.wait_for(lambda events: len(events) > 20)
+    run.kill(signal.SIGSTOP)
+    # Longer than an owner elsewhere may be silent.
+    time.sleep(40)
+    second = bed.start()
+    assert second.wait() == 2, second.text
+    assert f"process {run.process.pid} on {socket.gethostname()}" in second.text
+    run.kill(signal.SIGCONT)
+    assert run.wait() == 0, run.text
+    check_all(bed, reference)
+
+
+@pytest.mark.faults
+def test_a_stopped_run_that_was_replaced_writes_nothing_when_it_continues(bed, reference):
+    run = bed.start()
+    bed.wait_for(lambda events: len(events) > 20)
+    stopped = list(run.survivors())
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    # To the second run, the first one is on another machine, where it seems to have died.
+    lease = bed.folder / "lease.json"
+    lease.write_text(json.dumps({**json.loads(lease.read_text()), "machine": "another"}))
+    second = bed.start()
+    assert second.wait(240) == 0, second.text
+    assert f"was in use by process {run.process.pid}" in second.text
+    rows = {path: path.read_bytes() for path in bed.folder.glob("trial_*/*")}
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    assert run.wait() == 1, run.text
+    assert "was taken over by process" in run.text and "Traceback" not in run.text
+    assert {path: path.read_bytes() for path in bed.folder.glob("trial_*/*")} == rows
+    # The worker that continued has computed an epoch that it could not write.
+    check_all(bed, reference, interruptions=2)
+    held("I8")

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from dynsparse.results.processes import machine, start_time
 from dynsparse.results.watch import follow
 
 
@@ -20,13 +21,12 @@ def write(folder, alive=None, **status):
         (folder / "status.json").write_text(json.dumps(status))
     (folder / "lease.json").unlink(missing_ok=True)
     if alive is not None:
-        pid = os.getpid()
+        process = {"machine": machine(), "pid": os.getpid(), "process_started": start_time(os.getpid())}
         if not alive:
             ended = subprocess.Popen([sys.executable, "-c", ""])
+            process |= {"pid": ended.pid, "process_started": start_time(ended.pid) or "0"}
             ended.wait()
-            pid = ended.pid
-        now = time.time()
-        owner = {"host": socket.gethostname(), "pid": pid, "started": now, "heartbeat": now}
+        owner = {"token": "t", "host": socket.gethostname(), **process, "heartbeat": time.time()}
         (folder / "lease.json").write_text(json.dumps(owner))
 
 
