@@ -89,7 +89,7 @@ def load_network(trial_dir: str | Path) -> Trained:
         >>> with tempfile.TemporaryDirectory() as folder:  # `dynsparse run` writes such folders
         ...     trainer, trial = Trainer([config]), TrialFolder(open_folder(folder))
         ...     trial.create(config, {})
-        ...     trial.append({"training_iteration": 1, **trainer.step()[0]}, rows_before=0)
+        ...     trial.append({"training_iteration": 1, **trainer.step()[0]})
         ...     trial.save_checkpoint(1, trainer.state_dict())
         ...     load_network(folder).sizes
         [64, 8, 10]

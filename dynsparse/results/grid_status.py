@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 
 SCAN_THREADS = 32
+# Where the files of trials go whose rows cannot be believed. Readers of results do not look into it.
+ASIDE_FOLDER = ".aside"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class TrialStatus:
     error: str | None
     version: str | None  # of the code that started it
     damage: list[str]
+    mistrust: str | None = None  # why the rows in the folder cannot be believed
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,21 @@ class GridStatus:
         for each in self.trials:
             if each.state is State.COMPLETE and each.damage:
                 TrialFolder(folder.sub(folder_name(each.config))).repair(each.config)
+
+    def set_aside(self, folder: Folder) -> bool:
+        """Recover the trials whose rows cannot be believed, or move their files to a folder of their own.
+
+        Returns: True if there was such a trial, so that the folder must be scanned again.
+
+        Raises: OSError if the storage fails.
+        """
+        mistrusted = [each.config for each in self.trials if each.mistrust is not None]
+        for config in mistrusted:
+            name = folder_name(config)
+            trial = TrialFolder(folder.sub(name))
+            if not trial.recover_rows(config):
+                trial.set_aside(folder.sub(ASIDE_FOLDER).sub(f"{name}-{time.time_ns()}"))
+        return bool(mistrusted)
 
     def failures(self) -> list[Failure]:
         """Return the trials that failed."""
@@ -130,13 +149,14 @@ def scan(folder: Folder, configs: Sequence[Config], previous: GridStatus | None 
         if name not in present:
             return TrialStatus(config, State.NEW, None, None, [])
         trial = TrialFolder(folder.sub(name))
-        state = trial.state()
+        state = trial.state(config)
         if config in complete and state is State.COMPLETE:
             return complete[config]
         error, about = trial.error(), trial.about()
         if state is State.COMPLETE:
             trial.check_other_files()
-        return TrialStatus(config, state, error, about.get("version"), list(dict.fromkeys(trial.damage)))
+        damage = list(dict.fromkeys(trial.damage))
+        return TrialStatus(config, state, error, about.get("version"), damage, trial.mistrust)
 
     # An object store is slow per request, but serves many requests at once.
     with ThreadPoolExecutor(SCAN_THREADS) as threads:

@@ -46,14 +46,22 @@ def folder_name(config: Config) -> str:
 
 
 class TrialFolder:
-    """Reader and writer of the folder of one trial. `damage` lists the damage found while reading.
+    """Reader and writer of the folder of one trial.
+
+    `damage` lists the damage found while reading. `mistrust` says why the rows cannot be believed, if they cannot: the
+    mark of completion does not fit them, or the folder is that of another trial.
+
+    The object remembers the rows that it has read or written. If somebody deletes or changes them meanwhile, the next
+    write restores them.
 
     All methods raise OSError if the storage fails.
     """
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
+        self._lines: list[bytes] = []  # of result.json, as far as it is intact
         self.damage: list[str] = []
+        self.mistrust: str | None = None
 
     def create(self, config: Config, about: Mapping[str, Any]) -> None:
         """Write the configuration and other facts about the trial, if they are missing or incomplete."""
@@ -105,27 +113,32 @@ class TrialFolder:
     def rows(self) -> list[dict[str, Any]]:
         """Return the complete rows, one for each step from 1. A damaged row ends them and is added to `damage`."""
         rows: list[dict[str, Any]] = []
+        self._lines = []
         for number, line in enumerate((self._folder.read("result.json") or b"").splitlines(), start=1):
             row = _decode(line)
             if row is None or row.get("training_iteration") != len(rows) + 1:
                 self.damage.append(f"result.json: line {number} is damaged; only the rows before it are used")
                 break
             rows.append(row)
+            self._lines.append(line + b"\n")
         return rows
 
-    def append(self, row: Mapping[str, Any], rows_before: int) -> None:
-        """Append the row of a step. Rows that a reader may have seen are never rewritten.
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Append the row of a step to those that `rows` has read and this object has written."""
+        line = _encode(row) + b"\n"
+        self._restore_rows()
+        self._folder.append("result.json", line)
+        self._lines.append(line)
 
-        Args:
-            row: the metrics of the step.
-            rows_before: the number of complete rows in the file.
-        """
-        content = self._folder.read("result.json") or b""
-        complete = b"".join(content.splitlines(keepends=True)[:rows_before])
-        if len(complete) < len(content):
-            # A crash has left an incomplete row at the end.
-            self._folder.replace("result.json", complete)
-        self._folder.append("result.json", _encode(row) + b"\n")
+    def _restore_rows(self) -> None:
+        """Write the rows again if the file has others: after a crash, or because somebody deleted or changed it."""
+        before, content = b"".join(self._lines), self._folder.read("result.json") or b""
+        if content == before:
+            return
+        # A crash leaves a part of a row at the end.
+        if not content.startswith(before):
+            self.damage.append("result.json: it was deleted or changed while the trial ran; its rows are written again")
+        self._folder.replace("result.json", before)
 
     def write_csv(self, rows: list[dict[str, Any]]) -> None:
         """Write progress.csv as a whole, so that a metric that first appears later gets a column in every row."""
@@ -174,11 +187,15 @@ class TrialFolder:
 
     # The end
 
-    def complete(self, n_rows: int) -> None:
-        """Mark the trial as complete, in its last write, and delete all but the newest checkpoint."""
-        checksum = hashlib.sha256(self._folder.read("result.json") or b"").hexdigest()
+    def complete(self) -> None:
+        """Mark the trial as complete, in its last write, and delete all but the newest checkpoint.
+
+        The mark vouches for the rows that `rows` has read and this object has written.
+        """
+        self._restore_rows()
+        checksum = hashlib.sha256(b"".join(self._lines)).hexdigest()
         self.clear_failure()
-        self._folder.replace("complete.json", _encode({"rows": n_rows, "sha256": checksum}))
+        self._folder.replace("complete.json", _encode({"rows": len(self._lines), "sha256": checksum}))
         for name in self._checkpoint_names()[1:]:
             self._folder.delete(name)
 
@@ -196,19 +213,78 @@ class TrialFolder:
         """Return the last line of the error with which the trial failed; None if it has not failed."""
         return str((self._json("failed.json") or {}).get("error", "")) or None
 
-    def state(self) -> State:
-        """Return the state of the trial. A completion mark that does not match the rows is ignored."""
-        mark = self._json("complete.json")
-        if mark is not None:
-            content = self._folder.read("result.json") or b""
-            if mark.get("sha256") == hashlib.sha256(content).hexdigest():
-                return State.COMPLETE
-            self.damage.append(
-                "result.json: the checksum in complete.json does not match; the trial continues from its rows"
-            )
+    def state(self, config: Config | None = None) -> State:
+        """Return the state of the trial, and set `mistrust`.
+
+        Args:
+            config: the trial that the folder should have; None: this is not checked.
+        """
+        mark, rows = self._folder.read("complete.json"), self._folder.read("result.json") or b""
+        problem = None if mark is None else self._problem_of_mark(mark, rows)
+        if problem is None and config is not None:
+            problem = self._problem_of_identity(rows, config)
+        self.mistrust = problem
+        if problem is not None:
+            self.damage.append(f"{problem}; the trial is set aside and computed again")
+            return State.STARTED
+        if mark is not None and _decode(mark) is not None:
+            return State.COMPLETE
         if self.error() is not None:
             return State.FAILED
-        return State.STARTED if self._folder.read("result.json") or self.has_checkpoint() else State.NEW
+        return State.STARTED if rows or self.has_checkpoint() else State.NEW
+
+    def _problem_of_mark(self, content: bytes, rows: bytes) -> str | None:
+        """Return why the mark of completion does not fit the rows; None if it does."""
+        mark = _decode(content)
+        if mark is None:
+            # The rows have a second copy. If both agree, the trial only needs a new mark.
+            is_copied = self._folder.read("progress.csv") == _csv(self.rows())
+            return None if is_copied else "complete.json: it is damaged, and progress.csv does not match result.json"
+        if mark.get("sha256") != hashlib.sha256(rows).hexdigest():
+            return "result.json: the checksum in complete.json does not match"
+        n_rows = rows.count(b"\n")
+        if mark.get("rows") != n_rows:
+            return f"result.json: complete.json vouches for {mark.get('rows')!s:.20} rows, but there are {n_rows}"
+        return None
+
+    def _problem_of_identity(self, rows: bytes, config: Config) -> str | None:
+        """Return why the folder is that of another trial; None if it is not."""
+        written = self._json("params.json")
+        if written is not None and not _is_same_trial(written, config):
+            return "params.json: it is that of another trial"
+        lines = rows.splitlines()
+        for line in {*lines[:1], *lines[-1:]}:
+            trial = (_decode(line) or {}).get("trial_id", identity(config))
+            if trial != identity(config):
+                return f"result.json: its rows are those of trial {trial!s:.20}"
+        return None
+
+    # Folders that cannot be trusted
+
+    def recover_rows(self, config: Config) -> bool:
+        """Write result.json again from progress.csv if the mark of completion vouches for its rows.
+
+        Args:
+            config: the trial that the folder should have.
+
+        Returns: True if the trial is complete again.
+        """
+        rows = _read_csv(self._folder.read("progress.csv") or b"")
+        content = b"".join(_encode(row) + b"\n" for row in rows)
+        mark = self._folder.read("complete.json") or b""
+        if _decode(mark) is None or self._problem_of_mark(mark, content) or self._problem_of_identity(content, config):
+            return False
+        self._folder.replace("result.json", content)
+        return True
+
+    def set_aside(self, place: Folder) -> None:
+        """Move all files to another folder, so that the trial begins again and nothing is lost."""
+        for name in self._folder.names():
+            content = self._folder.read(name)
+            if content is not None:
+                place.replace(name, content)
+                self._folder.delete(name)
+        self._lines = []
 
     def _json(self, name: str) -> dict[str, Any] | None:
         content = self._folder.read(name)
@@ -226,6 +302,41 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     writer.writeheader()
     writer.writerows([_plain(row) for row in rows])
     return text.getvalue().encode()
+
+
+def _read_csv(content: bytes) -> list[dict[str, Any]]:
+    """Return the rows of a text that `_csv` has written; a cell is empty where a row lacks the metric."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(content.decode())))
+    except (UnicodeDecodeError, csv.Error):
+        return []
+    return [{name: _value(text) for name, text in row.items() if name and text} for row in rows]
+
+
+def _value(text: Any) -> Any:
+    """Return the value that Python writes as this text."""
+    if text in ("True", "False"):
+        return text == "True"
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except (ValueError, TypeError):
+            continue
+        # "007" and "1_000" are texts.
+        if str(value) == text:
+            return value
+    return text
+
+
+def _is_same_trial(written: Mapping[str, Any], config: Config) -> bool:
+    """Return True if these values of a params.json describe the trial with this config."""
+    # Nearly always they are equal, and comparing them is much faster than checking them.
+    if written == json.loads(_encode(config.values())):
+        return True
+    try:
+        return identity(Config.saved(written)) == identity(config)
+    except ValueError:
+        return False
 
 
 def _checkpoint_name(n_rows: int) -> str:

@@ -147,6 +147,8 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
             folder = fenced(folder, lock.token)
             # Another run may have ended since the first scan.
             status = scan(folder, run.configs, previous=status)
+            if status.set_aside(folder):
+                status = scan(folder, run.configs)
             status.repair(folder)
             trials = status.todo(retry_failed=options.retry_failed)
             _begin(folder, trials)

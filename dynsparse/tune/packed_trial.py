@@ -13,9 +13,11 @@ from typing import Any
 import ray
 
 from dynsparse.config import Config
+from dynsparse.engines import choose_for_config
 from dynsparse.io.storage import Folder, open_folder
 from dynsparse.planning.plan import steps
 from dynsparse.results.fence import fenced
+from dynsparse.results.grid_status import version
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
 from dynsparse.training.old_states import with_later_entries
 from dynsparse.training.trainer import Row
@@ -102,7 +104,10 @@ class PackedTrial:
 
     def complete(self) -> TrialReport:
         """Mark the trial as complete and return its report."""
-        self._folder.complete(len(self.rows))
+        if not self._folder.exists():
+            # Somebody has deleted the folder while the trial ran.
+            self._folder.create(self.config, {"version": version(), "engine": choose_for_config(self.config).name})
+        self._folder.complete()
         return self._report(self.n_steps)
 
     def fail(self, text: str, n_rows: int) -> TrialReport:
@@ -137,7 +142,7 @@ class PackedTrial:
             "pid": os.getpid(),
             **_host(),
         }
-        self._folder.append(row, rows_before=len(self.rows))
+        self._folder.append(row)
         self.rows.append(row)
 
 

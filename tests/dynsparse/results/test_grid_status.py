@@ -16,9 +16,9 @@ ROW = {"val_acc": 0.5, "training_iteration": 1, "done": True}
 
 
 def complete(trial):
-    trial.append(ROW, rows_before=0)
+    trial.append(ROW)
     trial.write_csv([ROW])
-    trial.complete(1)
+    trial.complete()
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def trials(tmp_path):
     for trial, config in zip(trials[:3], CONFIGS, strict=False):
         trial.create(config, {"version": "1", "engine": "sparse"})
     complete(trials[0]), complete(trials[1])
-    trials[2].append({**ROW, "done": False}, rows_before=0)
+    trials[2].append({**ROW, "done": False})
     return trials
 
 
@@ -50,7 +50,7 @@ def test_what_was_not_complete_is_read_again(tmp_path, trials):
 
 
 @pytest.mark.parametrize(
-    ("name", "state"), [("", State.NEW), ("complete.json", State.STARTED), ("result.json", State.NEW)]
+    ("name", "state"), [("", State.NEW), ("complete.json", State.STARTED), ("result.json", State.STARTED)]
 )
 def test_a_complete_trial_that_was_deleted_meanwhile_is_not_complete(tmp_path, trials, name, state):
     folder = open_folder(str(tmp_path))
@@ -72,6 +72,35 @@ def test_a_complete_trial_that_was_damaged_meanwhile_is_not_complete(tmp_path, t
     again = scan(folder, CONFIGS, previous=first)
     assert states(again)[1] is not State.COMPLETE
     assert states(again) == states(scan(folder, CONFIGS))
+
+
+@pytest.mark.parametrize("harm", ["digit", "both files", "copy of another trial", "params"])
+def test_a_complete_trial_that_was_tampered_with_is_set_aside_or_recovered(tmp_path, trials, harm):
+    folder, path = open_folder(str(tmp_path)), tmp_path / folder_name(CONFIGS[1])
+    other = tmp_path / folder_name(CONFIGS[0])
+    true_rows = (path / "result.json").read_bytes()
+    if harm in ("digit", "both files"):
+        (path / "result.json").write_bytes(true_rows.replace(b"0.5", b"0.9"))
+    if harm == "both files":
+        (path / "progress.csv").write_text((path / "progress.csv").read_text().replace("0.5", "0.9"))
+    if harm == "copy of another trial":
+        shutil.rmtree(path)
+        shutil.copytree(other, path)
+    if harm == "params":
+        (path / "params.json").write_bytes((other / "params.json").read_bytes())
+    found = {each.name: each.read_bytes() for each in path.iterdir()}
+    status = scan(folder, CONFIGS)
+    assert states(status) == [State.COMPLETE, State.STARTED, State.STARTED, State.NEW]
+    assert "the trial is set aside and computed again" in status.summary(retry_failed=False)
+    assert status.set_aside(folder)
+    again = scan(folder, CONFIGS)
+    if harm == "digit":
+        assert states(again)[1] is State.COMPLETE and (path / "result.json").read_bytes() == true_rows
+    else:
+        assert states(again)[1] is State.NEW
+        [aside] = (tmp_path / ".aside").iterdir()
+        assert {each.name: each.read_bytes() for each in aside.iterdir()} == found
+    assert not again.set_aside(folder)
 
 
 def test_a_file_in_the_place_of_a_complete_trial_is_not_complete(tmp_path, trials):

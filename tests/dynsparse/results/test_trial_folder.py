@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -25,9 +26,9 @@ def trial(path):
     trial = TrialFolder(open_folder(str(path)))
     trial.create(CONFIG, {"version": "1"})
     for epoch in (1, 2, 3):
-        trial.append(row(epoch), rows_before=epoch - 1)
+        trial.append(row(epoch))
         trial.save_checkpoint(epoch, {"n_rows": epoch, "weights": [torch.full((2, 2), float(epoch))]})
-    trial.complete(3)
+    trial.complete()
     return trial
 
 
@@ -85,21 +86,21 @@ def test_states(path):
     assert trial.state() is State.NEW
     trial.create(CONFIG, {})
     assert trial.state() is State.NEW
-    trial.append(row(1), rows_before=0)
+    trial.append(row(1))
     assert trial.state() is State.STARTED
     trial.fail("Traceback\nValueError: no")
     assert (trial.state(), trial.error()) == (State.FAILED, "ValueError: no")
     assert (path / "error.txt").read_text() == "Traceback\nValueError: no\n"
     trial.clear_failure()
     assert (trial.state(), trial.error()) == (State.STARTED, None)
-    trial.complete(1)
+    trial.complete()
     assert trial.state() is State.COMPLETE
 
 
 def test_numbers_stay_numbers(path):
     trial = reopened(path)
     numbers = {"a": np.float32(0.5), "b": torch.tensor(2), "c": math.nan, "d": np.float64("nan"), "e/f": np.int64(3)}
-    trial.append({**numbers, "training_iteration": 1}, rows_before=0)
+    trial.append({**numbers, "training_iteration": 1})
     text = (path / "result.json").read_text()
     assert text == '{"a": 0.5, "b": 2, "c": NaN, "d": NaN, "e/f": 3, "training_iteration": 1}\n'
 
@@ -110,7 +111,7 @@ def test_a_torn_row_is_left_out_then_written_again(trial, path):
     later = reopened(path)
     assert later.rows() == [row(1), row(2)]
     assert later.damage == ["result.json: line 3 is damaged; only the rows before it are used"]
-    later.append(row(3), rows_before=2)
+    later.append(row(3))
     assert (path / "result.json").read_bytes() == content
 
 
@@ -128,16 +129,101 @@ def test_a_completion_mark_that_does_not_fit_is_not_believed(trial, path):
         later = reopened(path)
         assert later.state() is State.STARTED
         assert later.damage == [
-            "result.json: the checksum in complete.json does not match; the trial continues from its rows"
+            "result.json: the checksum in complete.json does not match; the trial is set aside and computed again"
         ]
+
+
+def test_a_mark_that_vouches_for_other_rows_is_not_believed(trial, path):
+    mark = json.loads((path / "complete.json").read_text())
+    for damaged in ({**mark, "rows": 8}, {**mark, "rows": None}, {**mark, "sha256": 3}, {}):
+        (path / "complete.json").write_text(json.dumps(damaged))
+        assert reopened(path).state() is State.STARTED
+
+
+def test_with_a_damaged_mark_the_second_copy_of_the_rows_decides(trial, path):
+    (path / "complete.json").write_bytes(b"{torn")
+    assert reopened(path).mistrust is None
+    later = reopened(path)
+    assert later.state() is State.STARTED and "complete.json: it is damaged" in later.mistrust
+    trial.write_csv([row(1), row(2), row(3)])
+    later = reopened(path)
+    assert later.state() is State.STARTED and later.mistrust is None
+
+
+def test_the_folder_of_another_trial_is_not_believed(trial, path, tmp_path):
+    other = Config.of({**CONFIG.values(), "seed": 1})
+    assert reopened(path).state(CONFIG) is State.COMPLETE
+    later = reopened(path)
+    assert later.state(other) is State.STARTED
+    assert later.mistrust == "params.json: it is that of another trial"
+    mixed = TrialFolder(open_folder(str(tmp_path / "mixed")))
+    mixed.create(other, {})
+    mixed.append({**row(1), "trial_id": identity(CONFIG)})
+    assert mixed.state(other) is State.STARTED
+    assert mixed.mistrust == f"result.json: its rows are those of trial {identity(CONFIG)}"
+
+
+@pytest.mark.parametrize("harm", ["delete", "cut", "change", "delete the folder"])
+def test_rows_that_are_harmed_while_the_trial_runs_are_written_again(path, harm):
+    trial = reopened(path)
+    trial.create(CONFIG, {})
+    trial.append(row(1)), trial.append(row(2))
+    content = (path / "result.json").read_bytes()
+    {
+        "delete": (path / "result.json").unlink,
+        "cut": lambda: (path / "result.json").write_bytes(content[:30]),
+        "change": lambda: (path / "result.json").write_bytes(content.replace(b"0.1", b"0.9")),
+        "delete the folder": lambda: shutil.rmtree(path),
+    }[harm]()
+    trial.append(row(3))
+    assert trial.damage == ["result.json: it was deleted or changed while the trial ran; its rows are written again"]
+    trial.complete()
+    assert reopened(path).rows() == [row(1), row(2), row(3)]
+    assert reopened(path).state() is State.COMPLETE
+
+
+def test_a_mark_is_never_over_missing_rows(path):
+    trial = reopened(path)
+    trial.append(row(1)), trial.append(row(2)), trial.append(row(3))
+    (path / "result.json").unlink()
+    trial.complete()
+    assert reopened(path).rows() == [row(1), row(2), row(3)]
+    assert reopened(path).state() is State.COMPLETE
+
+
+def test_rows_are_recovered_from_the_csv_only_if_the_mark_vouches_for_them(path):
+    rows = [
+        {"a": 0.1, "n": 1, "flag": True, "text": "007", "nan": math.nan, "big": 1e300, "training_iteration": 1},
+        {"a": 1 / 3, "n": -2, "flag": False, "text": "x,y", "nan": -math.inf, "big": 1.0, "training_iteration": 2},
+    ]
+    trial = reopened(path)
+    for each in rows:
+        trial.append(each)
+    trial.write_csv(rows)
+    trial.complete()
+    content = (path / "result.json").read_bytes()
+    (path / "result.json").unlink()
+    assert reopened(path).recover_rows(CONFIG)
+    assert (path / "result.json").read_bytes() == content
+    (path / "progress.csv").write_text((path / "progress.csv").read_text().replace("0.1", "0.2"))
+    (path / "result.json").unlink()
+    assert not reopened(path).recover_rows(CONFIG)
+
+
+def test_a_trial_that_is_set_aside_loses_nothing_and_begins_again(trial, path, tmp_path):
+    before = {each.name: each.read_bytes() for each in path.iterdir()}
+    trial.set_aside(open_folder(str(tmp_path / "aside")))
+    assert {each.name: each.read_bytes() for each in (tmp_path / "aside").iterdir()} == before
+    assert reopened(path).state(CONFIG) is State.NEW
 
 
 def test_two_checkpoints_are_kept_until_the_end_and_one_after_it(path):
     trial = reopened(path)
     for epoch in (1, 2, 3, 4):
+        trial.append(row(epoch))
         trial.save_checkpoint(epoch, {"n_rows": epoch})
     assert [name.name for name in sorted(path.glob("checkpoint*"))] == ["checkpoint_000003.pt", "checkpoint_000004.pt"]
-    trial.complete(4)
+    trial.complete()
     assert [name.name for name in sorted(path.glob("checkpoint*"))] == ["checkpoint_000004.pt"]
 
 

@@ -238,10 +238,10 @@ def test_each_trial_has_its_own_limit_of_time(tmp_path):
 def test_a_full_disk_cuts_all_off_and_nothing_has_failed(tmp_path, monkeypatch):
     configs, append = five(), TrialFolder.append
 
-    def full(self, row, rows_before):
-        if rows_before == 2 and row["trial_id"] in folder_name(configs[3]):
+    def full(self, row):
+        if row["training_iteration"] == 3 and row["trial_id"] in folder_name(configs[3]):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "here")
-        append(self, row, rows_before)
+        append(self, row)
 
     monkeypatch.setattr(TrialFolder, "append", full)
     results = to_the_end(pack_of(tmp_path, configs))
