@@ -18,6 +18,7 @@ from analysis.loading.trial_dir import (
     STATE_FILES,
     TRIAL_FILES,
     Issue,
+    lost_folders,
     read_states,
     read_trial,
     stamp_of_states,
@@ -45,9 +46,10 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-@_no_collection()
 def read_experiment(path: str | os.PathLike[str]) -> Contents:
     """Return the trials, rows and damage of an experiment. The folder may be a URI (s3://...), which has no cache.
+
+    A copy of a trial in the same experiment is left out and named as an issue, and so is a folder without a trial.
 
     In a local folder only changed trials are read; the rest comes from its cache, `.analysis.arrow`. A trial is taken
     from the cache only if the sizes and times of its files are unchanged.
@@ -56,25 +58,36 @@ def read_experiment(path: str | os.PathLike[str]) -> Contents:
         FileNotFoundError: if there is no such folder.
         ValueError: if it holds no trial folder.
     """
+    contents, lost = _read_folders(path)
+    contents = without_copies(contents)
+    # Tune's own record may have named the folder already.
+    named = {issue.trial_dir for issue in contents.issues}
+    return contents._replace(issues=_in_order(contents.issues + [each for each in lost if each.trial_dir not in named]))
+
+
+@_no_collection()
+def _read_folders(path: str | os.PathLike[str]) -> tuple[Contents, list[Issue]]:
+    """Return the contents of an experiment, copies included, and an issue for each folder without a trial."""
     if is_remote(path):
         with fetched(os.fspath(path), [STATE_FILES], [*TRIAL_FILES, *OUR_FILES]) as copy:
             there = trial_folders(copy)
-            return _read(copy, there, there)
+            return _read(copy, there, there), []
     folder = Path(path)
     there, of_states = trial_folders(folder), stamp_of_states(folder)
+    lost = lost_folders(folder, there)
     now = time.time()
     cached = cache.read(folder)
     # If Tune's own record has changed, it may have changed for any trial.
     known = cached.stamps if cached and cached.of_states == of_states else {}
     unchanged = {name for name, stamp in there.items() if known.get(name) == stamp}
     if cached and len(unchanged) == len(there) == len(known):
-        return cached.contents
+        return cached.contents, lost
     new = _read(folder, [name for name in there if name not in unchanged], there)
     result = _merged(cached.contents, unchanged, new) if cached else new
     if len(new.trials) >= CHANGED * len(there) and _size(result.history) >= TOO_SMALL:
         settled = {name: stamp for name, stamp in there.items() if _changed_at(stamp) < now - SETTLED_AFTER_SECONDS}
         cache.write(folder, cache.Cached(of_states, settled, result))
-    return result
+    return result, lost
 
 
 def _read(folder: Path, names: Collection[str], there: Collection[str]) -> Contents:
@@ -101,6 +114,47 @@ def _merged(old: Contents, kept: Collection[str], new: Contents) -> Contents:
         joined([old.history.take(stay), new.history]).take(order),
         _in_order([*(issue for issue in old.issues if issue.trial_dir in kept), *new.issues]),
     )
+
+
+def without_copies(contents: Contents) -> Contents:
+    """Leave out each trial that has the id, the number of rows and the last row of another; the issues name it."""
+    history, kept, issues = contents.history, list[int](), list[Issue]()
+    by_id: dict[str, list[int]] = {}
+    for place, trial in enumerate(contents.trials):
+        by_id.setdefault(trial.trial_id, []).append(place)
+    for places in by_id.values():
+        # The folder that is named after the id is the original.
+        places = sorted(
+            places, key=lambda place: contents.trials[place].trial_id not in contents.trials[place].trial_dir
+        )
+        originals: list[int] = []
+        for place in places:
+            original = next((each for each in originals if _has_same_end(history, place, each)), None)
+            if original is None:
+                originals.append(place)
+                continue
+            of = contents.trials[original].trial_dir
+            issues.append(Issue(contents.trials[place].trial_dir, "", f"a copy of {of}; it is left out"))
+        kept += originals
+    if not issues:
+        return contents
+    kept.sort()
+    return Contents([contents.trials[place] for place in kept], history.take(kept), contents.issues + issues)
+
+
+def _has_same_end(history: History, one: int, other: int) -> bool:
+    """Return True if two trials have equally many rows, and equal last rows."""
+    (first, end), (other_first, other_end) = history.starts[one : one + 2], history.starts[other : other + 2]
+    if end - first != other_end - other_first:
+        return False
+    if end == first:
+        return True
+    return all(_is_same(column[end - 1], column[other_end - 1]) for column in history.columns.values())
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    # NaN does not equal itself.
+    return bool(one == other) or (one != one and other != other)
 
 
 def _in_order(issues: list[Issue]) -> list[Issue]:

@@ -3,14 +3,14 @@
 import json
 import math
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from analysis.frame.values import as_number, flatten, is_true
 from analysis.loading.parse import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
+from analysis.loading.proof import contradictions, id_in_name
 
 STATE_FILES = "experiment_state*.json"
 TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
@@ -92,6 +92,24 @@ def trial_folders(folder: Path) -> dict[str, Stamp]:
     if not found:
         raise _no_experiment(folder)
     return found
+
+
+def lost_folders(folder: Path, found: Collection[str]) -> list[Issue]:
+    """Return an issue for each folder that is empty, or cannot be read, and so is none of the trial folders `found`."""
+    issues = []
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    for name in names:
+        if name in found:
+            continue
+        try:
+            is_lost = not os.listdir(folder / name) or id_in_name(name) is not None
+            problem = "the folder has none of the files of a trial"
+        except OSError as error:
+            is_lost, problem = True, f"the folder cannot be read: {error.strerror}"
+        if is_lost:
+            issues.append(Issue(name, "", problem))
+    return issues
 
 
 def stamp(folder: str | os.PathLike[str]) -> Stamp:
@@ -196,12 +214,19 @@ def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict
         has_failed, error = False, None
     error = _first_text(ended.get("error"), error or "") or None
     last = rows[-1] if rows else {}
+    is_ours = (folder / "about.json").exists()
+    doubts = contradictions(folder, last) if is_ours else []
+    status = _status(last, has_failed, state)
+    # The mark is the last file that dynsparse writes.
+    if status == "complete" and is_ours and (doubts or not (folder / "complete.json").exists()):
+        status = "incomplete"
+    problems += [(file, f"{problem}; the trial counts as incomplete") for file, problem in doubts]
     trial = Trial(
         trial_dir=folder.name,
-        trial_id=_first_text(last.get("trial_id"), _id_in_name(folder.name), state.get("trial_id"), folder.name),
+        trial_id=_first_text(last.get("trial_id"), id_in_name(folder.name), state.get("trial_id"), folder.name),
         name=_first_text(last.get("experiment_tag"), state.get("experiment_tag"), folder.name),
         config=flatten(config),
-        status=_status(last, has_failed, state),
+        status=status,
         error=error,
         diverged=_has_diverged(flatten(last)),
     )
@@ -267,12 +292,6 @@ def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         iteration = row.get("training_iteration")
         unique[("row", position) if iteration is None else str(iteration)] = row
     return list(unique.values())
-
-
-def _id_in_name(name: str) -> str | None:
-    """Return the id in the name of a folder of dynsparse, which is the trial's id in every run."""
-    found = re.fullmatch(r"trial_([0-9a-f]{12})", name)
-    return found[1] if found else None
 
 
 def _first_text(*candidates: Any) -> str:

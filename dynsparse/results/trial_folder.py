@@ -70,6 +70,7 @@ class TrialFolder:
             # With the values that describe what an older version did, the identity stays the same.
             values = {**config.values(), **(in_current_terms(written) if written else {})}
             self._folder.replace("params.json", _encode(values, indent=2))
+            self._sign_params()
         if self._json("about.json") is None:
             self._folder.replace("about.json", _encode(about, indent=2))
 
@@ -87,12 +88,16 @@ class TrialFolder:
         for name in ("params.json", "about.json"):
             if self._json(name) is None and not any(each.startswith(name) for each in self.damage):
                 self.damage.append(f"{name}: missing")
+        mark = self._json("complete.json") or {}
+        if mark.get("params_sha256") not in (None, self._params_checksum()):
+            self.damage.append("params.json: it was changed after the trial was completed, but not in what it computes")
         if self._folder.read("progress.csv") != _csv(self.rows()):
             self.damage.append("progress.csv: the rows do not match result.json")
 
     def repair(self, config: Config) -> None:
         """Write the files of a complete trial other than its rows again. The version that started it may be lost."""
         self.create(config, {"version": "unknown"})
+        self._sign_params()
         self.write_csv(self.rows())
 
     def config(self) -> Config | None:
@@ -193,11 +198,24 @@ class TrialFolder:
         The mark vouches for the rows that `rows` has read and this object has written.
         """
         self._restore_rows()
-        checksum = hashlib.sha256(b"".join(self._lines)).hexdigest()
         self.clear_failure()
-        self._folder.replace("complete.json", _encode({"rows": len(self._lines), "sha256": checksum}))
+        mark = {
+            "rows": len(self._lines),
+            "sha256": _checksum(b"".join(self._lines)),
+            "params_sha256": self._params_checksum(),
+        }
+        self._folder.replace("complete.json", _encode(mark))
         for name in self._checkpoint_names()[1:]:
             self._folder.delete(name)
+
+    def _params_checksum(self) -> str:
+        return _checksum(self._folder.read("params.json") or b"")
+
+    def _sign_params(self) -> None:
+        """Let the mark of completion, if there is one, vouch for params.json as it is now."""
+        mark = self._json("complete.json")
+        if mark is not None and mark.get("params_sha256") != self._params_checksum():
+            self._folder.replace("complete.json", _encode({**mark, "params_sha256": self._params_checksum()}))
 
     def fail(self, text: str) -> None:
         """Mark the trial as failed. Tune also writes error.txt, at every failure, so failed.json is the mark."""
@@ -240,7 +258,7 @@ class TrialFolder:
             # The rows have a second copy. If both agree, the trial only needs a new mark.
             is_copied = self._folder.read("progress.csv") == _csv(self.rows())
             return None if is_copied else "complete.json: it is damaged, and progress.csv does not match result.json"
-        if mark.get("sha256") != hashlib.sha256(rows).hexdigest():
+        if mark.get("sha256") != _checksum(rows):
             return "result.json: the checksum in complete.json does not match"
         n_rows = rows.count(b"\n")
         if mark.get("rows") != n_rows:
@@ -294,6 +312,10 @@ class TrialFolder:
         if value is None:
             self.damage.append(f"{name}: not a JSON object")
         return value
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:
