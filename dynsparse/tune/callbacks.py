@@ -19,7 +19,7 @@ from dynsparse.results.lock import LockLostError
 from dynsparse.results.progress import Display, Progress
 from dynsparse.results.trial_folder import TrialFolder, folder_name
 from dynsparse.results.watch import STATUS_FILE
-from dynsparse.tune.compat import actor_id, error_text, is_process_death
+from dynsparse.tune.compat import actor_id, error_text, is_process_death, stop_tune
 from dynsparse.tune.param_space import INDICES
 from dynsparse.tune.reports import PackReport
 from dynsparse.tune.trainable import DeviceLostError
@@ -67,6 +67,8 @@ class ShowProgress(tune.Callback):
                 print(f"\n{name} was interrupted: {report.interruption}", file=sys.stderr)
             if report.done:
                 self._end(index, failed=not report.is_complete)
+            if report.ends_run:
+                stop_tune()
         if pack.split_reason is not None:
             print(f"\nsplitting a pack into halves to find the failing trial: {pack.split_reason}", file=sys.stderr)
         self._update()

@@ -26,6 +26,7 @@ class TrialReport:
         error: last line of the error with which the trial failed.
         interruption: why the trial ended although it has not failed; the same command resumes it.
         damage: files that were found damaged when the trial was resumed.
+        ends_run: True for an interruption that every other trial would meet too.
     """
 
     n_rows: int
@@ -34,6 +35,7 @@ class TrialReport:
     error: str | None = None
     interruption: str | None = None
     damage: Sequence[str] = ()
+    ends_run: bool = False
 
     @property
     def is_complete(self) -> bool:

@@ -21,6 +21,9 @@ from dynsparse.tune.param_space import trial_configs
 from dynsparse.tune.reports import PackReport, TrialReport
 from dynsparse.tune.trial_group import TrialGroup, group_trials, map_in_threads
 
+# Errors of a storage that retries do not cure: it is full, or read-only.
+LASTING_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
 
 class DeviceLostError(RuntimeError):
     """The device no longer works in this process; a new process may be able to use it."""
@@ -66,8 +69,8 @@ class SparseTrial(tune.Trainable):
         failing trial is alone: it fails, and the others continue.
 
         Raises:
-            OSError, DataError, DeviceLostError: If the storage fails (unless the disk is full), the data or the device.
-                Tune then retries from `setup`.
+            OSError, DataError, DeviceLostError: If the storage fails (unless it is full or read-only), the data or the
+                device. Tune then retries from `setup`.
             Exception: Any other error of a single trial.
         """
         reports, split_reason = dict[PackedTrial, TrialReport](), None
@@ -77,23 +80,23 @@ class SparseTrial(tune.Trainable):
             if self._groups:
                 reports, split_reason = self._step_group(self._groups[0])
         except LockLostError as error:
-            reports = self._interrupt_all(str(error))
+            reports = self._end_all(str(error))
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in LASTING_ERRORS:
                 raise
             # Tune would retry in new processes for minutes, and then mark the trials as failed.
-            reports = self._interrupt_all(f"the disk is full: {error}")
+            reports = self._end_all(f"the storage cannot be written: {error}")
         self._groups = [group for group in self._groups if group.trials]
         by_index = {self._indices[trial]: report for trial, report in reports.items()}
         return PackReport(by_index, not self._groups, split_reason).to_result(is_single=self._is_single)
 
-    def _interrupt_all(self, reason: str) -> dict[PackedTrial, TrialReport]:
-        """End the trials of all groups without a failure, and return their reports."""
+    def _end_all(self, reason: str) -> dict[PackedTrial, TrialReport]:
+        """End the trials of all groups, and with them the run, for a reason that holds for every trial."""
         groups, self._groups = self._groups, []
         return {
-            trial: report
+            trial: TrialReport(group.n_rows, done=True, interruption=reason, ends_run=True)
             for group in groups
-            for trial, report in self._interrupt(group.trials, group.n_rows, reason).items()
+            for trial in group.trials
         }
 
     def _interrupt(self, trials: list[PackedTrial], n_rows: int, reason: str) -> dict[PackedTrial, TrialReport]:

@@ -1,4 +1,4 @@
-"""Faults 9 and 10: the disk of the storage, or Ray's temporary disk, is full for a while."""
+"""Faults 9, 10 and 20: the disk of the storage, or Ray's temporary disk, is full or read-only for a while."""
 
 import os
 import shutil
@@ -68,6 +68,21 @@ def test_the_storage_is_full(bed, reference, tmpfs):
     (bed.storage / "ballast").unlink()
     run = bed.start("--retry-failed") if "failed" in run.text else bed.start()
     assert run.wait() == 0, run.text
+    check_all(bed, reference, interruptions=N_EPOCHS)
+
+
+def test_the_storage_turns_read_only(bed, reference, tmpfs):
+    tmpfs(bed.storage, 60)
+    run = bed.start()
+    bed.wait_for(lambda events: sum(event["epoch"] == 4 for event in events) >= 3)
+    subprocess.run(["mount", "-o", "remount,ro", str(bed.storage)], check=True)
+    assert run.wait() == 1, run.text
+    assert "Traceback" not in run.text
+    assert "Read-only file system" in run.text and str(bed.folder) in run.text
+    assert "not finished" in run.text and "failed" not in run.text
+    check_no_survivors(bed)
+    subprocess.run(["mount", "-o", "remount,rw", str(bed.storage)], check=True)
+    assert bed.start().wait() == 0, bed.runs[-1].text
     check_all(bed, reference, interruptions=N_EPOCHS)
 
 

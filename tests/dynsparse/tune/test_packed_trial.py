@@ -235,12 +235,13 @@ def test_each_trial_has_its_own_limit_of_time(tmp_path):
         assert_as_alone(tmp_path, config)
 
 
-def test_a_full_disk_cuts_all_off_and_nothing_has_failed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS], ids=["full", "read-only"])
+def test_a_storage_that_cannot_be_written_interrupts_all_trials_and_fails_none(tmp_path, monkeypatch, number):
     configs, append = five(), TrialFolder.append
 
     def full(self, row):
         if row["training_iteration"] == 3 and row["trial_id"] in folder_name(configs[3]):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "here")
+            raise OSError(number, os.strerror(number), "here")
         append(self, row)
 
     monkeypatch.setattr(TrialFolder, "append", full)
@@ -248,7 +249,8 @@ def test_a_full_disk_cuts_all_off_and_nothing_has_failed(tmp_path, monkeypatch):
     assert len(results) == 3
     last = report_of(results[-1])
     assert last.done and len(last.trials) == 5
-    assert all("the disk is full" in each.interruption for each in last.trials.values())
+    assert all("the storage cannot be written" in each.interruption for each in last.trials.values())
+    assert all(each.ends_run for each in last.trials.values())
     assert {folder_of(tmp_path, config).state() for config in configs} == {State.STARTED}
     monkeypatch.undo()
     to_the_end(pack_of(tmp_path, configs))
