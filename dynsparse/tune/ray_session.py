@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import ray
 
 from dynsparse.experiment import ExperimentError
+from dynsparse.results.processes import children
 from dynsparse.tune.compat import LOCAL_RAY_ENVIRONMENT, TUNE_ENVIRONMENT, TUNE_LOGGERS, is_start_timeout
 
 # Seconds between two connections to the head of the cluster, and the failures in a row after which it counts as lost.
@@ -70,11 +72,14 @@ def _start_local() -> None:
 
 def _try_to_start_local() -> None:
     for attempts_left in reversed(range(START_ATTEMPTS)):
+        before = children(os.getpid())
         try:
             ray.init("local", include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
             return
         except Exception as error:
             ray.shutdown()
+            # Ray leaves the processes that have started already. They would slow the next attempt down.
+            _kill(children(os.getpid()) - before)
             if not is_start_timeout(error):
                 raise
             if not attempts_left:
@@ -83,6 +88,12 @@ def _try_to_start_local() -> None:
                     "little memory. Rerun the command when it has free resources."
                 ) from error
             print("Ray did not start within 30 s; trying again", file=sys.stderr)
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _connect(address: str) -> None:

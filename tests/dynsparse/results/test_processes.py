@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dynsparse.results.processes import machine, start_time
+from dynsparse.results.processes import children, machine, start_time
 
 
 def test_a_process_has_one_start_time_until_it_ends():
@@ -54,3 +54,12 @@ def test_processes_of_one_machine_see_the_same_machine():
     code = "from dynsparse.results.processes import machine; print(machine())"
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert child == machine()
+
+
+def test_the_children_of_a_process_are_those_that_run():
+    before = children(os.getpid())
+    processes = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(2)]
+    assert children(os.getpid()) - before == {each.pid for each in processes}
+    for each in processes:
+        each.communicate(b"\n")
+    assert not children(os.getpid()) - before

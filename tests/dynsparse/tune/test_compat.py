@@ -1,18 +1,24 @@
 """Private API and messages of Ray that we use. After an update of Ray, a failing test here names what broke."""
 
 import ast
+import contextlib
 import inspect
 import logging
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import pytest
 import ray
 from ray import tune
 from ray._private import node as ray_node
 
+from dynsparse.experiment import ExperimentError
+from dynsparse.results.processes import children
 from dynsparse.tune import compat, ray_session
 from dynsparse.tune.ray_session import quiet_tune, start_ray
 
@@ -210,3 +216,29 @@ def test_the_actor_that_rays_memory_monitor_killed_and_its_memory(full_memory, m
 def test_no_other_error_is_taken_for_a_memory_kill():
     assert compat.largest_memory_kill(RuntimeError("Selected to kill: (Actor(0123) ... no kill")) is None
     assert compat.largest_memory_kill(None) is None
+
+
+@pytest.mark.faults
+def test_a_start_that_fails_leaves_no_process(monkeypatch):
+    """A raylet that is stopped at once is not ready within Ray's 30 s."""
+    ray.shutdown()
+    monkeypatch.setattr(ray_session, "START_ATTEMPTS", 1)
+    before, end = children(os.getpid()), threading.Event()
+
+    def stop_raylet():
+        while not end.wait(0.01):
+            for pid in children(os.getpid()) - before:
+                with contextlib.suppress(OSError):
+                    if b"raylet/raylet" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                        os.kill(pid, signal.SIGSTOP)
+                        return
+
+    stopper = threading.Thread(target=stop_raylet)
+    stopper.start()
+    try:
+        with pytest.raises(ExperimentError, match="Ray did not start in 1 attempts of 30 s"):
+            start_ray("local")
+    finally:
+        end.set()
+        stopper.join()
+    assert not children(os.getpid()) - before
