@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dynsparse.config import Config
 from dynsparse.data import epoch_order, load_dataset
-from dynsparse.engines.base import tie_noise
+from dynsparse.engines.base import UpdateContext, tie_noise
 from dynsparse.random import Purpose, Stream, noise
 from dynsparse.studies import Parameters
 from dynsparse.training.trainer import Row, Trainer, TrialError
@@ -289,6 +289,19 @@ def test_updates_end_within_an_epoch_once_grown_weights_no_longer_survive() -> N
     rows = rest(each)
     assert len(seen) == 2
     assert [row["added_synapses_l0"] > 0 for row in rows] == [True, False, False, False]
+
+
+def test_an_update_is_named_by_its_epoch_and_step_and_one_at_the_end_of_an_epoch_by_the_epoch() -> None:
+    each, seen = trainer(model="SET", epochs=2, pruning_interval_steps=1), []
+    update_masks = each.engine.update_masks
+
+    def watched(when: UpdateContext) -> Any:
+        seen.append((when.epoch, when.step))
+        return update_masks(when)
+
+    each.engine.update_masks = watched  # type: ignore[method-assign]
+    rest(each)
+    assert seen == [(1, 1), (1, 2), (1, 3), (1, 4), (1, 0), (2, 1), (2, 2), (2, 3), (2, 4)]
 
 
 def test_updates_of_one_epoch_draw_different_noise_and_one_after_an_epoch_draws_what_it_drew() -> None:
