@@ -15,6 +15,7 @@ from dynsparse.results.progress import plural
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
+    from dynsparse.engines import EngineChoice
     from dynsparse.tune import Outcome
 
 SHOWN_FAILURES = 10
@@ -60,6 +61,9 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
         if name in read:
             click.echo(f"  {name:<24} {value}")
     click.echo(f"\nread by no trial: {', '.join(name for name in fixed if name not in read)}")
+    click.echo("\nengine")
+    for name, text in engine_lines(configs):
+        click.echo(f"  {name:<24} {text}")
     groups = same_trials(configs)
     if groups:
         spare = sum(len(group) - 1 for group in groups)
@@ -192,6 +196,31 @@ def keys() -> None:
         click.echo(f"{name} = {each.default!r}\n    {each.metadata['meaning']}; {check_of(each)}")
         for choice, values in readers(name).items():
             click.echo(f"    read by {choice}: {', '.join(values)}")
+
+
+def engine_lines(configs: Sequence[Config]) -> list[tuple[str, str]]:
+    """Return each engine that trials will use, with their number and, if a faster engine cannot train them, the reason.
+
+    Raises: Refusal if a trial names an engine that does not support it.
+    """
+    from dynsparse.engines import TORCH_SLOWDOWN, choose_for_configs
+
+    try:
+        choices = choose_for_configs(configs)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    groups: dict[tuple[EngineChoice, bool], list[Config]] = {}
+    for choice, config in zip(choices, configs, strict=True):
+        groups.setdefault((choice, config.device == "cpu"), []).append(config)
+    lines = []
+    for (choice, on_cpu), group in groups.items():
+        text = plural(len(group), "trial")
+        if choice.reason:
+            models = ", ".join(dict.fromkeys(config.model for config in group))
+            text += f" of {models}: the {'sparse' if on_cpu else 'packed'} engine does not support {choice.reason}"
+            text += f". An epoch takes {TORCH_SLOWDOWN} as long" if on_cpu else ""
+        lines.append((choice.name, text))
+    return lines
 
 
 def trial_length(config: Config) -> str:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -13,9 +14,14 @@ from typing import NamedTuple
 from dynsparse.config import Config
 from dynsparse.engines.base import Engine
 from dynsparse.engines.packed import engine as packed
+from dynsparse.engines.sparse import support as sparse
 from dynsparse.engines.torch import TorchEngine
+from dynsparse.planning.packs import pack_kind
 from dynsparse.planning.plan import Plan, plan
 from dynsparse.studies import Parameters
+
+# The time of an epoch in the torch engine, in those of the sparse engine: benchmarks/engines.py measures it.
+TORCH_SLOWDOWN = "7 to 14 times"
 
 
 class EngineChoice(NamedTuple):
@@ -55,12 +61,21 @@ def choose_for_config(config: Config) -> EngineChoice:
     return choose(replace(plan([replace(config, device="cpu")]), device=config.device))
 
 
+def choose_for_configs(configs: Sequence[Config]) -> list[EngineChoice]:
+    """Return the engine of each trial of a grid, with one plan for all trials that could be one pack.
+
+    Raises:
+        ValueError: As `choose`.
+    """
+    kinds = [pack_kind(config) for config in configs]
+    choices = {kind: choose_for_config(config) for kind, config in dict(zip(kinds, configs, strict=True)).items()}
+    return [choices[kind] for kind in kinds]
+
+
 def _unsupported_by_sparse(plan: Plan) -> str | None:
     if find_spec("numba") is None:
         return "this Python environment: the package numba is not installed"
-    from dynsparse.engines.sparse.engine import unsupported
-
-    return unsupported(plan)
+    return sparse.unsupported(plan)
 
 
 def start(plan: Plan, parameters: Parameters | None = None) -> Engine:

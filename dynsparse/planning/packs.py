@@ -27,6 +27,12 @@ def pack_key(config: Config) -> tuple[tuple[str, Hashable], ...]:
     return tuple((name, v is None if name in PER_TRIAL else v) for name, v in config.values().items())
 
 
+def pack_kind(config: Config) -> Hashable:
+    """Return a key that is equal for trials that can be one pack, and that have the same engine."""
+    # If one trial uses dropout, the pack needs an engine that supports it, which on a GPU is a different one.
+    return pack_key(config), config.dropout > 0
+
+
 class PackConfig:
     """The configs of a pack combined into one; the keys in PER_TRIAL are tensors of shape (trials,).
 
@@ -91,9 +97,7 @@ def group_into_packs(configs: Sequence[Config], width: int) -> list[list[int]]:
     """
     kinds: dict[Hashable, dict[int, list[int]]] = {}
     for place, config in enumerate(configs):
-        # If one trial uses dropout, the pack needs an engine that supports it, which on a GPU is a different one.
-        kind = (pack_key(config), config.dropout > 0)
-        kinds.setdefault(kind, {}).setdefault(config.seed, []).append(place)
+        kinds.setdefault(pack_kind(config), {}).setdefault(config.seed, []).append(place)
     return [pack for seeds in kinds.values() for pack in _split_seeds(list(seeds.values()), width)]
 
 

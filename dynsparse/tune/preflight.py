@@ -15,7 +15,6 @@ from dynsparse.data import load_dataset
 from dynsparse.data.download import requested_data_dir
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder, open_folder
-from dynsparse.planning.plan import plan
 from dynsparse.results.trial_folder import identity
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.options import RunOptions
@@ -118,11 +117,8 @@ def check_first_trial(configs: Sequence[Config]) -> None:
 
 def explain_slow_engine(configs: Sequence[Config]) -> str | None:
     """Return why trials on a CPU use the slower torch engine; None if none do, or the user has chosen it."""
-    reasons = Counter(
-        choice.reason
-        for config in configs
-        if config.device == "cpu" and (choice := engines.choose(plan([config]))).reason
-    )
+    on_cpu = [config for config in configs if config.device == "cpu"]
+    reasons = Counter(choice.reason for choice in engines.choose_for_configs(on_cpu) if choice.reason)
     if not reasons:
         return None
     counts = "; ".join(f"{count} of {len(configs)} trials: {reason}" for reason, count in reasons.items())

@@ -29,17 +29,6 @@ from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
 
-def unsupported(plan: Plan) -> str | None:
-    """Return the options of a plan that this engine does not support, or None if it supports them all."""
-    method, needs = plan.method, plan.method.needs if plan.updates else frozenset()
-    options = {
-        f"device={plan.device!r}": plan.device != "cpu",
-        "a gradient of all weights at every step": "gradient_momentum" in needs,
-        "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
-    }
-    return ", ".join(name for name, is_used in options.items() if is_used) or None
-
-
 class SparseEngine:
     """The networks of a pack on a CPU. It reads and writes the same saved states as `TorchEngine`.
 

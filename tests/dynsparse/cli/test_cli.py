@@ -75,11 +75,27 @@ def test_show_says_which_trials_train_the_same(grid):
     assert "1 group of trials that differ only in percent_on, which they do not read:\n    kwinners=False" in output
 
 
+def test_show_says_which_engine_trains_how_many_trials_and_why(grid):
+    assert re.search(r"^engine\n  sparse +4 trials$", invoke("show", grid).output, re.MULTILINE)
+    output = invoke("show", grid, "--set", "model=SET,SNFS", "--set", "batch_norm=True,False").output
+    assert re.search(r"^engine\n  sparse +8 trials$", output, re.MULTILINE)
+    reason = "the sparse engine does not support a gradient of all weights at every step. An epoch takes .* as long"
+    assert re.search(f"^  torch +8 trials of SNFS: {reason}$", output, re.MULTILINE)
+    output = invoke("show", grid, "--set", "device=cuda", "--set", "dropout=0,0.5").output
+    assert re.search(r"^  packed +4 trials$", output, re.MULTILINE)
+    assert re.search(
+        r"^  torch +4 trials of DSNNMixedHeb: the packed engine does not support dropout$", output, re.MULTILINE
+    )
+    result = invoke("show", grid, "--set", "engine=sparse", "--set", "model=SNFS")
+    assert result.exit_code == 2
+    assert "engine='sparse' does not support a gradient of all weights at every step." in result.output
+
+
 def test_show_starts_no_ray_and_writes_nothing(grid, tmp_path):
     code = (
         "import sys; from dynsparse.cli import main\n"
         f"main(['show', {grid!r}], standalone_mode=False)\n"
-        "import ray; assert not ray.is_initialized(); assert 'dynsparse.tune' not in sys.modules"
+        "import ray; assert not ray.is_initialized(); assert not {'dynsparse.tune', 'numba'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
     assert {path.name for path in tmp_path.iterdir()} == {"grid.py"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -383,6 +384,19 @@ def test_the_gradient_at_every_step_is_asked_for_only_where_masks_are_updated() 
     # The only update would come after the last epoch.
     assert choose(planned(model="SNFS", epochs=1)) == EngineChoice("sparse")
     assert choose(planned(model="SNFS", epochs=2)).name == "torch"
+
+
+def test_the_engines_of_a_grid_are_those_of_its_trials() -> None:
+    methods = [{"model": "SET"}, {"model": "SNFS"}, {"model": "DSNNMixedHeb", "rules": "legacy_2019"}]
+    axes = {
+        "device": ["cpu", "cuda"], "epochs": [1, 3], "dropout": [0.0, 0.1, 0.2], "batch_norm": [False, True],
+        "seed": [0, 1], "pruning_active": [True, False],
+    }  # fmt: skip
+    grid = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    configs = [Config.of({**SMALL, **values, **method}) for values in grid for method in methods]
+    choices = engines.choose_for_configs(configs)
+    assert choices == [engines.choose_for_config(config) for config in configs]
+    assert len(set(choices)) > 6
 
 
 def test_the_engine_is_not_part_of_a_trials_identity() -> None:
