@@ -161,7 +161,10 @@ def filter_rows(df: Any, where: str | None) -> Any:
     try:
         holds = df.eval(where)
     except Exception as error:  # pandas raises many kinds
-        raise ValueError(f"--where {where!r} cannot be evaluated: {error}") from error
+        hint = (
+            "" if "@" not in where or "`" in where else " Put names with @ in backticks: '`noise_acc@0.3_max` > 0.9'."
+        )
+        raise ValueError(f"--where {where!r} cannot be evaluated: {str(error).rstrip('.')}.{hint}") from error
     if str(getattr(holds, "dtype", None)) not in ("bool", "boolean"):
         raise ValueError(f"--where {where!r} is not a condition. Write one such as 'on_perc == 0.1'.")
     if not holds.any():

@@ -171,9 +171,10 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Several:
-    """A non-empty list of distinct values that another check accepts."""
+    """A list of at least `least` distinct values that another check accepts."""
 
     check: Check
+    least: int = 1
 
     def read(self, name: str, value: Any) -> tuple[Any, ...]:
         """Return the values as a tuple."""
@@ -184,7 +185,7 @@ class Several:
             values = tuple(self.check.read(name, each) for each in value)
         except TypeError as error:
             raise ValueError(f"{name} must be {self}, got {value!r}.") from error
-        if not values or len(set(values)) < len(values):
+        if len(values) < self.least or len(set(values)) < len(values):
             raise ValueError(f"{name} must be {self}, got {value!r}.")
         return values
 

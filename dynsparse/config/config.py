@@ -177,6 +177,12 @@ class Config:
     )
     test_noise: bool = key(True, "also evaluate on noisy test images (noise_*)", Flag())
     noise_level: float = key(0.15, "share of the pixels that noise overwrites", FRACTION)
+    noise_levels: tuple[float, ...] = key(
+        (),
+        "further shares of the pixels; each, such as 0.3, adds noise_acc@0.3 and noise_loss@0.3, and one evaluation",
+        Several(FRACTION, least=0),
+        later=True,
+    )
 
     # The network
     network: str = key(

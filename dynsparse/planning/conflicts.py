@@ -48,6 +48,11 @@ def _legacy_rules(config: Config) -> Iterator[str]:
             f"rules='legacy_2019' reproduces a notebook that trained model='DSNNMixedHeb' only, got {config.model!r}. "
             "Set model='DSNNMixedHeb' or rules='fixed'."
         )
+    if config.rules == "legacy_2019" and config.test_noise and config.noise_levels:
+        yield (
+            "noise_levels must be empty with rules='legacy_2019', whose coactivation counts every noisy image too, got "
+            f"{config.noise_levels}. Leave noise_levels out or set rules='fixed'."
+        )
 
 
 def _k_winners(config: Config, network: Network) -> Iterator[str]:

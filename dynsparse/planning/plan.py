@@ -103,7 +103,7 @@ class Plan:
     pixels: str
     data_dir: str | None
     val_fraction: float
-    noise_level: float | None  # None: no noisy test images
+    noise: dict[str, float]  # name of each noisy version of the test images -> share of the pixels overwritten
     debug_weights: bool
     debug_sparse: bool
     device: str
@@ -167,7 +167,7 @@ def _plan(config: PackConfig) -> Plan:
         pixels=config.pixels,
         data_dir=config.data_dir,
         val_fraction=config.val_fraction,
-        noise_level=config.noise_level if config.test_noise else None,
+        noise=_noise(config) if config.test_noise else {},
         debug_weights=config.debug_weights,
         debug_sparse=config.debug_sparse,
         device=config.device,
@@ -175,6 +175,10 @@ def _plan(config: PackConfig) -> Plan:
         # CPUs have no tf32.
         precision="float32" if config.device == "cpu" else config.precision,
     )
+
+
+def _noise(config: PackConfig) -> dict[str, float]:
+    return {"noise": config.noise_level, **{f"noise@{level}": level for level in config.noise_levels}}
 
 
 def layer_densities(config: Config | PackConfig, network: Network, density: float) -> list[float]:

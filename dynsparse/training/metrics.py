@@ -18,8 +18,9 @@ Metrics = dict[str, Tensor]
 
 
 def loss_and_accuracy(split: str, sums: Sums | Evaluation, n: int) -> Metrics:
-    """Return the mean loss and the accuracy over the `n` examples of a split."""
-    return {f"{split}_loss": sums.loss / n, f"{split}_acc": sums.correct.double() / n}
+    """Return the mean loss and the accuracy over the `n` examples of a split; of "noise@0.3" as noise_acc@0.3."""
+    name, at, level = split.partition("@")
+    return {f"{name}_loss{at}{level}": sums.loss / n, f"{name}_acc{at}{level}": sums.correct.double() / n}
 
 
 def calibration_error(evaluation: Evaluation, n: int) -> Tensor:

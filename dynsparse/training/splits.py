@@ -25,7 +25,7 @@ class Splits:
         train: all training examples, those held out included; `order` selects from them.
         test: the test examples.
         val: the examples held out for validation; None if there are none.
-        noise: the test examples with noise; None if the plan asks for none.
+        noise: the test examples with noise, for each name in the plan's `noise`.
         n_train: the number of examples trained on in an epoch.
         n_batches: the number of steps in an epoch.
     """
@@ -33,7 +33,7 @@ class Splits:
     train: EngineData
     test: EngineData
     val: EngineData | None
-    noise: EngineData | None
+    noise: dict[str, EngineData]
     n_train: int
     n_batches: int
     _seeds: Sequence[int]  # of the trials; one entry if all are equal
@@ -50,8 +50,8 @@ class Splits:
 
     def evaluated(self) -> dict[str, EngineData]:
         """Return the splits that each step evaluates. The test set is the validation set where none is held out."""
-        splits = {"val": self.test} if self.val is None else {"val": self.val, "test": self.test}
-        return splits if self.noise is None else {**splits, "noise": self.noise}
+        clean = {"val": self.test} if self.val is None else {"val": self.val, "test": self.test}
+        return {**clean, **self.noise}
 
 
 def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], EngineData]) -> Splits:
@@ -71,20 +71,20 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
     n_train = len(train_index[seeds[0]])
     _check_sizes(plan, len(dataset.train_y), n_train)
 
-    val = noise = None
+    val = None
     if plan.val_fraction > 0:
         parts = {seed: dataset.train.select(held_out) for seed, (_, held_out) in indices.items()}
         labels = torch.stack([dataset.train_y[indices[seed][1]] for seed in seeds])
         val = prepare([parts[seed] for seed in seeds], labels)
-    if plan.noise_level is not None:
-        test_x = dataset.test.normalise
-        noisy = {seed: Images(noise_images(test_x(), plan.noise_level, seed).numpy()) for seed in indices}
-        noise = prepare([noisy[seed] for seed in seeds], dataset.test_y.expand(len(seeds), -1))
+    noisy: dict[float, EngineData] = {}
+    for level in set(plan.noise.values()):
+        images = {seed: Images(noise_images(dataset.test.normalise(), level, seed).numpy()) for seed in indices}
+        noisy[level] = prepare([images[seed] for seed in seeds], dataset.test_y.expand(len(seeds), -1))
     return Splits(
         train=prepare([dataset.train], dataset.train_y[None]),
         test=prepare([dataset.test], dataset.test_y[None]),
         val=val,
-        noise=noise,
+        noise={name: noisy[level] for name, level in plan.noise.items()},
         n_train=n_train,
         n_batches=-(-n_train // plan.batch_size),
         _seeds=seeds,

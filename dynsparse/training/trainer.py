@@ -107,9 +107,8 @@ class Trainer:
         batch = self.splits.unshuffled()[:, : self.plan.batch_size]
         rates = self.plan.learning_rates(0, 1, self.splits.n_batches)
         self.engine.train_epoch(self.splits.train, batch, epoch=1, rates=rates)
-        for split in (self.splits.test, self.splits.val, self.splits.noise):
-            if split is not None:
-                self.engine.evaluate(*split)
+        for split in self.splits.evaluated().values():
+            self.engine.evaluate(*split)
         if self._update_steps is not None and self._update_steps.n_updates:
             self._update_masks(self._update_steps, self._update_steps.interval)
         self.engine.end_epoch()
@@ -256,7 +255,7 @@ class Trainer:
         for name, (x, labels) in self.splits.evaluated().items():
             result, n_examples = self.engine.evaluate(x, labels), labels.shape[1]
             columns |= loss_and_accuracy(name, result, n_examples)
-            if name != "noise":
+            if name in ("val", "test"):
                 columns[f"{name}_ece"] = calibration_error(result, n_examples)
             if name == test and self.plan.debug_sparse:
                 columns |= dead_units(result)

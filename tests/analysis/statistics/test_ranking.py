@@ -74,6 +74,12 @@ def test_a_low_loss_and_few_flops_are_better_without_being_told(df: pd.DataFrame
     assert pareto(df, METRIC, "flops_train")["trial_dir"].tolist() == ["T_00002", "T_00000"]
 
 
+@pytest.mark.parametrize("metric", ["val_loss_min", "val_ece_last", "dead_units_l0_last", "noise_loss@0.3_min"])
+def test_names_of_metrics_that_are_better_low(metric: str, df: pd.DataFrame) -> None:
+    frame = df.rename(columns={METRIC: metric})
+    assert pareto(frame, metric, "trial_time")["trial_dir"].tolist() == ["T_00004", "T_00001"]
+
+
 def test_order_of_rows_does_not_matter_and_arguments_stay(df: pd.DataFrame) -> None:
     before = df.copy()
     tables = best(df, METRIC, 4), pareto(df, METRIC, "trial_time")

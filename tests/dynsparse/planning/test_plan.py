@@ -20,7 +20,8 @@ EARLY_STOP = {"pruning_es_patience", "pruning_es_window_size", "pruning_es_thres
 UPDATES = {"pruning_interval", "pruning_interval_steps", "pruning_end", "prune_decay", "pruning_es"}
 # Another value for every key that some trial does not read.
 OTHER = {
-    "noise_level": 0.4, "kwinners": True, "percent_on": 0.6, "k_inference_factor": 1.5, "boost_strength": 0.2,
+    "noise_level": 0.4, "noise_levels": [0.2],
+    "kwinners": True, "percent_on": 0.6, "k_inference_factor": 1.5, "boost_strength": 0.2,
     "boost_strength_factor": 0.1, "duty_cycle_period": 30, "on_perc": 0.6, "sparse_type": "bernoulli",
     "layer_densities": "erdos_renyi", "first_layer_dense": True, "last_layer_dense": True, "weight_prune_perc": 0.6,
     "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "pruning_active": False,
@@ -120,8 +121,8 @@ def test_a_network_without_k_winners_does_not_read_kwinners(values: dict[str, An
 
 
 def test_noise_level_is_read_with_noise_only() -> None:
-    assert "noise_level" in read()
-    assert "noise_level" not in read(test_noise=False)
+    assert {"noise_level", "noise_levels"} <= read()
+    assert not {"noise_level", "noise_levels"} & read(test_noise=False)
 
 
 def test_momentum_is_not_adams() -> None:

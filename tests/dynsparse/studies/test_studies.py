@@ -39,7 +39,7 @@ LATER: dict[str, Any] = {
     "last_layer_rate": 1.0, "pixels": "unit", "precision": "tf32",
     "weight_init": "he_normal", "lr_schedule": "cosine", "lr_milestones": [2], "lr_gamma": 0.5, "lr_final": 0.5,
     "warmup_epochs": 1, "nesterov": True, "clip_norm": 1.0, "label_smoothing": 0.1, "pruning_interval_steps": 3,
-    "pruning_end_step": 9,
+    "pruning_end_step": 9, "noise_levels": [0.3],
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ def test_loss_and_accuracy_are_means_over_the_examples() -> None:
         "val_loss": [0.75, 1.5],
         "val_acc": [0.25, 1.0],
     }
+    assert list(loss_and_accuracy("noise@0.3", Sums(NAN, NAN), n=4)) == ["noise_loss@0.3", "noise_acc@0.3"]
 
 
 def test_a_network_is_connected_if_a_path_leads_from_an_input_to_an_output() -> None:
