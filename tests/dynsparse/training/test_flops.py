@@ -71,6 +71,12 @@ def test_rigl_needs_a_dense_gradient_at_each_update() -> None:
     assert training(rows)[1::2] == pytest.approx([paper] * 3 + [(3 * paper + 3 * F_S) / 4], rel=1e-12)
 
 
+def test_each_update_between_two_steps_of_an_epoch_counts() -> None:
+    # After every second of the 5 steps of an epoch: 2, 4, ...; after 10 steps, 5 periods of the paper's dT + 1 = 2.
+    [rows] = train(model="RigL", pruning_interval_steps=2)
+    assert training(rows)[1] == pytest.approx((3 * F_S + 2 * F_S + F_D) / 2, rel=1e-12)
+
+
 def test_the_dense_gradient_is_that_of_the_last_batch_which_may_be_shorter() -> None:
     # Batches of 50, 50, 50 and 10 examples.
     [rows] = train(model="RigL", batch_size=50)

@@ -64,6 +64,8 @@ def train_as_one(ours: Trainer, theirs: Trainer, n_epochs: int) -> None:
             assert row is not None
             assert expected is not None
             assert accuracies(row) == accuracies(expected)
+            # The confidences of all examples round apart, and one at the end of an interval may move to the next one.
+            assert row.pop("val_ece") == pytest.approx(expected.pop("val_ece"), abs=0.01)
             assert row == pytest.approx(expected, rel=1e-5, abs=1e-6, nan_ok=True)
         assert_same(ours, theirs)
 
