@@ -212,9 +212,9 @@ class TrialFolder:
         return _checksum(self._folder.read("params.json") or b"")
 
     def _sign_params(self) -> None:
-        """Let the mark of completion, if there is one, vouch for params.json as it is now."""
-        mark = self._json("complete.json")
-        if mark is not None and mark.get("params_sha256") != self._params_checksum():
+        """Let the mark of completion vouch for params.json as it is now. Marks of version 0.1 do not vouch for it."""
+        mark = self._json("complete.json") or {}
+        if mark.get("params_sha256") not in (None, self._params_checksum()):
             self._folder.replace("complete.json", _encode({**mark, "params_sha256": self._params_checksum()}))
 
     def fail(self, text: str) -> None:
