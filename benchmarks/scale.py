@@ -107,10 +107,10 @@ def write_complete(trial, config):
         }
         for epoch in range(1, EPOCHS + 1)
     ]
-    for number, row in enumerate(rows):
-        trial.append(row, rows_before=number)
+    for row in rows:
+        trial.append(row)
     trial.write_csv(rows)
-    trial.complete(len(rows))
+    trial.complete()
 
 
 def main():

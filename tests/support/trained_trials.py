@@ -25,10 +25,10 @@ def train(root: Path, *, n_rows: int | None = None, **values: Any) -> Path:
         [row] = trainer.step()
         assert row is not None
         place = {"training_iteration": trainer.n_rows, "hostname": "machine-7", "done": trainer.is_done}
-        trial.append({**row, **place}, rows_before=trainer.n_rows - 1)
+        trial.append({**row, **place})
     trial.save_checkpoint(trainer.n_rows, trainer.state_dict())
     if trainer.is_done:
-        trial.complete(trainer.n_rows)
+        trial.complete()
     return path
 
 
