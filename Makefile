@@ -64,6 +64,8 @@ $(VENV)/installed: setup.cfg pyproject.toml
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(VENV)/bin/python -m pip install --editable ".[test]"
+	# JupyterLab brings it. Each process of Ray would compile its grammar, which takes longer than everything else in it.
+	$(VENV)/bin/python -m pip uninstall --yes --quiet rfc3987-syntax
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed

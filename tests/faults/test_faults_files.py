@@ -48,7 +48,10 @@ def test_damaged_files(undisturbed, reference, tmp_path, how):
 
     df = analysis.load(bed.folder).set_index("trial_dir")
     assert set(df.index) == set(trials)
-    assert set(df["status"].drop([trial for trial, file in damaged.items() if file == "result.json"])) == {"complete"}
+    # The mark of completion must be whole, and vouches for rows and configuration.
+    doubtful = [trial for trial, file in damaged.items() if file in ("result.json", "params.json", "complete.json")]
+    assert set(df["status"].drop(doubtful)) == {"complete"}
+    assert set(df.loc[doubtful, "status"]) == {"incomplete"}
     history = analysis.load_history(bed.folder)
     rows = history.groupby("trial_dir").size()
     named = set(map(tuple, analysis.issues(df)[["trial_dir", "file"]].itertuples(index=False)))
