@@ -118,7 +118,7 @@ class Results:
         assert numbers is not None, f"the trial {self._configs[i]} has ended early"
         before = len(self._rows[i])
         row = {**numbers, "training_iteration": before + 1, "trial_id": identity(self._configs[i])}
-        self._folders[i].append(row, before)
+        self._folders[i].append(row)
         self._rows[i].append(row)
 
     def save_checkpoints(self, n_rows: int, state: Mapping[str, Any], places: Sequence[int]) -> None:
@@ -132,7 +132,7 @@ class Results:
 
     def complete(self) -> None:
         """Mark each trial as complete."""
-        at_once(lambda folder, rows: folder.complete(len(rows)), self._folders, self._rows)
+        at_once(TrialFolder.complete, self._folders)
 
 
 class Pack(NamedTuple):
