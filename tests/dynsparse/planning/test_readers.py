@@ -35,5 +35,6 @@ def test_models_that_prune_by_a_fraction_read_it():
 
 def test_every_key_is_read_by_some_trial():
     read = frozenset().union(*(names for choice in CHOICES for names in keys_by_value(choice).values()))
-    # The first is read on a GPU, the second where a sweep trains again after pruning.
-    assert set(keys()) - read == {"precision", "prune_iteratively"}
+    # The first is read on a GPU, the second where a sweep trains again after pruning, the third with
+    # pruning_interval_steps.
+    assert set(keys()) - read == {"precision", "prune_iteratively", "pruning_end_step"}
