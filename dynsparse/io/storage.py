@@ -18,6 +18,8 @@ from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponen
 
 from dynsparse.io.atomic import write_file
 
+# Where files and folders go that cannot be used, but may be somebody's. Readers of results do not look into it.
+ASIDE_FOLDER = ".aside"
 # A request to an object store is retried after 0.5, 1, 2, 4, 8 and 16 seconds, which is half a minute in total.
 ATTEMPTS = 7
 FIRST_WAIT_SECONDS = 0.5
@@ -177,6 +179,8 @@ class RemoteFolder(Folder):
 
 
 def _move_aside(path: Path) -> None:
-    """Rename a folder that has the name of a file. It is not deleted, because its content is unknown."""
+    """Move a folder that has the name of a file away. It is not deleted, because its content is unknown."""
     if path.is_dir():
-        path.rename(path.with_name(f"{path.name}.aside-{time.time_ns()}"))
+        place = path.with_name(ASIDE_FOLDER)
+        place.mkdir(exist_ok=True)
+        path.rename(place / f"{path.name}-{time.time_ns()}")

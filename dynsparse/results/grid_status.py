@@ -14,13 +14,11 @@ from typing import Any
 
 from dynsparse.config import Config
 from dynsparse.experiment import axes
-from dynsparse.io.storage import Folder
+from dynsparse.io.storage import ASIDE_FOLDER, Folder
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 
 SCAN_THREADS = 32
-# Where the files of trials go whose rows cannot be believed. Readers of results do not look into it.
-ASIDE_FOLDER = ".aside"
 
 
 @dataclass(frozen=True)

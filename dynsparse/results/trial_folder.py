@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from dynsparse.config import Config, identity_values, in_current_terms, keys
-from dynsparse.io.storage import Folder
+from dynsparse.io.storage import ASIDE_FOLDER, Folder
 
 CHECKPOINTS_KEPT = 2
 # Keys for where a trial runs and what it logs, which do not change what it computes.
@@ -298,7 +298,7 @@ class TrialFolder:
     def set_aside(self, place: Folder) -> None:
         """Move all files to another folder, so that the trial begins again and nothing is lost."""
         for name in self._folder.names():
-            content = self._folder.read(name)
+            content = None if name == ASIDE_FOLDER else self._folder.read(name)
             if content is not None:
                 place.replace(name, content)
                 self._folder.delete(name)

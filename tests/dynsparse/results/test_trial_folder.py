@@ -212,6 +212,7 @@ def test_rows_are_recovered_from_the_csv_only_if_the_mark_vouches_for_them(path)
 
 def test_a_trial_that_is_set_aside_loses_nothing_and_begins_again(trial, path, tmp_path):
     before = {each.name: each.read_bytes() for each in path.iterdir()}
+    (path / ".aside" / "error.txt-1").mkdir(parents=True)
     trial.set_aside(open_folder(str(tmp_path / "aside")))
     assert {each.name: each.read_bytes() for each in (tmp_path / "aside").iterdir()} == before
     assert reopened(path).state(CONFIG) is State.NEW

@@ -19,7 +19,7 @@ import numpy as np
 from dynsparse.engines.sparse.activity import record_activity
 x, activity = np.ones((2, 64), np.float32), np.zeros((2, 8), np.uint64)
 x[1] = -1
-record_activity(x, 64, activity, 0)
+record_activity(x, np.zeros(2, np.uint64), 0, 0, 64, activity, 0)
 print(activity[:, 0].astype(bool).tolist(), len(record_activity.stats.cache_misses))
 """
 

@@ -27,10 +27,11 @@ def winners(x: Array, k: int, boost: Array | None = None, tie_offset: int = 0) -
     ends = np.cumsum([n_inputs, n_units, n_classes])
     buffers, unchanged = new_buffers(len(x)), x.copy()
     network = arrays._replace(layer_ends=ends, unit_boost=unit_boost)
-    k_winners.choose_winners(network, 0, x, buffers.boosted, buffers.passing, tie_offset)
+    [passing] = buffers.passing
+    k_winners.choose_winners(network, 0, x, buffers.boosted, passing, tie_offset)
     np.testing.assert_array_equal(x, unchanged)
-    assert (np.delete(buffers.passing, np.s_[n_inputs : n_inputs + n_units]) == UNTOUCHED).all()
-    return bits(buffers.passing[n_inputs : n_inputs + n_units])
+    assert (np.delete(passing, np.s_[n_inputs : n_inputs + n_units]) == UNTOUCHED).all()
+    return bits(passing[n_inputs : n_inputs + n_units])
 
 
 def largest(x: Array, k: int) -> Array:
