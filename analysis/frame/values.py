@@ -1,5 +1,6 @@
 """Values of a config or a row: conversion to numbers and to hashable values, and their order."""
 
+import ast
 import json
 import math
 import re
@@ -9,14 +10,22 @@ import pandas as pd
 
 # The types of JSON that contain other values.
 NESTED = {dict, list}
-# The text of a torch scalar in Tune's rows.
-TENSOR = re.compile(r"tensor\(([^,()]+)(,.*)?\)")
+# The text of a tensor with a single value: of torch, JAX, MLX and numpy; of TensorFlow; of Paddle; of MXNet.
+ITEM = r"([^\s,()\[\]<>]+)"
+TENSOR = re.compile(
+    rf"(?:parameter containing:\s*)?(?:tensor|tf\.tensor|(?:device)?array|np\.\w+)\((?:{ITEM}|\[{ITEM}\])(?:,.*)?\)"
+    rf"|<tf\.\w+:? .*numpy={ITEM}>"
+    rf"|tensor\(shape=.*\s\[?{ITEM}\]?\)"
+    rf"|\[{ITEM}\]\s*<ndarray .*>",
+    re.DOTALL,
+)
+BOOLS = {"true": True, "false": False}
 
 
 def as_number(value: object) -> float | int | None:
     """Return a logged value as a number; NaN if it is missing, None if it is not a number.
 
-    Tune writes numpy's nan as the text "null" and a torch scalar as "tensor(0.5000)". A bool is 0 or 1.
+    Tune writes numpy's nan as the text "null" and a tensor as its text, "tensor(0.5000)". A bool is 0 or 1.
     """
     if isinstance(value, float):
         return value
@@ -30,9 +39,37 @@ def as_number(value: object) -> float | int | None:
     return None
 
 
-def _text_as_number(text: str) -> float | int | None:
+def from_text(text: str) -> Any:
+    """Return the value that a text in a row stands for: a bool, a number, a list as a tuple; else the text itself.
+
+    A CSV file has all values as text, and Tune writes values that JSON does not have, such as tensors, as text.
+    """
+    stripped = text.strip()
+    item = _item(stripped.lower())
+    if item in BOOLS:
+        return BOOLS[item]
+    if item in ("", "none"):
+        return text
+    number = _text_as_number(item)
+    if number is not None:
+        return number
+    if stripped[0] not in "[(":
+        return text
+    try:
+        found = ast.literal_eval(stripped)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
+    return hashable(found) if isinstance(found, (list, tuple)) else text
+
+
+def _item(text: str) -> str:
+    """Return the text of the single value in the text of a tensor; other text as it is."""
     tensor = TENSOR.fullmatch(text)
-    text = tensor[1].strip() if tensor else text
+    return next(item for item in tensor.groups() if item is not None) if tensor else text
+
+
+def _text_as_number(text: str) -> float | int | None:
+    text = _item(text)
     if text in ("", "null", "none"):
         return math.nan
     if "_" in text:  # Python would read 1_000 as a number; in a log it is a name
@@ -54,7 +91,7 @@ def is_number(value: object) -> bool:
 
 def is_true(value: object) -> bool:
     """Return True if a logged value is true, in JSON or as the text of a CSV file."""
-    return value is True or (isinstance(value, str) and value.strip().lower() == "true")
+    return value is True or (isinstance(value, str) and from_text(value) is True)
 
 
 def is_missing(value: Any) -> bool:
@@ -69,7 +106,7 @@ def is_missing(value: Any) -> bool:
 
 def hashable(value: Any) -> Any:
     """Return a hashable value to group by: a list becomes a tuple, a dict its JSON text."""
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return tuple(hashable(item) for item in value)
     if isinstance(value, dict):
         return json.dumps(value, sort_keys=True)

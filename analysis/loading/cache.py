@@ -24,7 +24,7 @@ from analysis.loading.trial_dir import Issue, Stamp, Trial
 
 NAME = ".analysis.arrow"
 # Increase it whenever the same files are read differently.
-VERSION = 4
+VERSION = 5
 
 
 class Cached(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.frame.values import NESTED, as_number, flatten, is_number
+from analysis.frame.values import NESTED, as_number, flatten, from_text, is_number
 
 Array = np.ndarray[Any, Any]
 
@@ -85,8 +85,11 @@ def _joined_column(parts: Sequence[Array | None], lengths: Sequence[int]) -> Arr
 
 
 def column(values: Sequence[Any]) -> Array:
-    """Return an array of numbers if all values are numbers, else one of the unchanged objects."""
+    """Return an array of numbers if all values are numbers, else one of objects. Texts become what they stand for."""
     kinds = set(map(type, values))
+    if str in kinds:
+        values = [from_text(value) if type(value) is str else value for value in values]
+        kinds = set(map(type, values))
     if kinds == {float}:
         return np.array(values)
     if not NESTED.isdisjoint(kinds):

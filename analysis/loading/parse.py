@@ -1,5 +1,6 @@
 """Readers of the files of a trial. They never raise: each returns the undamaged part, and the problem or None."""
 
+import codecs
 import csv
 import io
 import json
@@ -13,6 +14,10 @@ import orjson
 ROW_MARKS = {"training_iteration", "trial_id", "time_this_iter_s", "done"}
 # Ray colours the text of an error for the terminal.
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# Windows programs mark the encoding of a text at its beginning.
+BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# The cells of a CSV file without a value.
+NO_VALUE = ("", "None")
 EMPTY = "empty"
 MISSING = "missing"
 
@@ -38,7 +43,7 @@ def read_json_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
 
 
 def read_csv_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
-    """Return every whole row of a CSV file with a header, values as text; and the file's problem or None."""
+    """Return every whole row of a CSV file with a header, values as text or None; and the file's problem or None."""
     content, problem = _read_bytes(path)
     if problem:
         return [], problem
@@ -50,12 +55,17 @@ def read_csv_rows(path: Path) -> tuple[list[dict[str, Any]], str | None]:
     if not lines or not ROW_MARKS & set(lines[0]):
         return [], "without the header of Tune's rows"
     header, *rows = lines
+    # Of two columns with one name none may hide the other: the second gets the name that pandas.read_csv gives it.
+    if len(set(header)) < len(header):
+        seen = [header[:place].count(name) for place, name in enumerate(header)]
+        header = [f"{name}.{n}" if n else name for name, n in zip(header, seen, strict=True)]
     # A last line without a line end may have lost digits of its last value, which would give another number.
     is_torn = [len(row) != len(header) for row in rows]
     if rows and not text.endswith("\n"):
         is_torn[-1] = True
     damaged = [number for number, torn in enumerate(is_torn, start=2) if torn]
-    whole = [dict(zip(header, row, strict=True)) for row, torn in zip(rows, is_torn, strict=True) if not torn]
+    values = [[None if cell in NO_VALUE else cell for cell in row] for row in rows]
+    whole = [dict(zip(header, row, strict=True)) for row, torn in zip(values, is_torn, strict=True) if not torn]
     return whole, _describe(damaged, len(rows), "a whole row")
 
 
@@ -81,6 +91,10 @@ def _read_bytes(path: Path) -> tuple[bytes, str | None]:
         return b"", "a folder, not a file"
     except OSError as error:
         return b"", f"unreadable: {error.strerror}"
+    for mark, encoding in BYTE_ORDER_MARKS.items():
+        if content.startswith(mark):
+            # The mark is no part of the text.
+            content = content.decode(encoding, errors="replace").encode()
     return content, None if content.strip() else EMPTY
 
 

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 from analysis.frame.values import as_number, flatten, is_true
@@ -171,10 +171,16 @@ def read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
     for path in sorted(folder.glob(STATE_FILES)):
         content, problem = read_object(path)
         trials = [trial for entry in _state_entries(content) if (trial := _state_of(entry))]
-        states |= {PurePosixPath(trial["logdir"]).name: trial for trial in trials}
+        states |= {_folder_name(trial["logdir"], folder): trial for trial in trials}
         if problem:
             issues.append(Issue(None, path.name, problem))
     return states, issues
+
+
+def _folder_name(logdir: str, experiment: Path) -> str:
+    """Return the last part of a trial's path in Tune's record, which a run on Windows has written with backslashes."""
+    name = PurePosixPath(logdir).name
+    return PureWindowsPath(logdir).name if "\\" in name and not (experiment / name).exists() else name
 
 
 def _state_entries(content: dict[str, Any]) -> list[tuple[Any, bool]]:

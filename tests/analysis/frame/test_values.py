@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.frame.values import is_missing, sort_key
+from analysis.frame.values import from_text, is_missing, sort_key
 from analysis.frame.words import plural
 
 
@@ -21,6 +21,43 @@ def test_missing_values(value: object) -> None:
 )
 def test_values_that_are_there(value: object) -> None:
     assert is_missing(value) is False
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("True", True),
+        ("FALSE", False),
+        ("tensor(True)", True),
+        ("5", 5),
+        (" -1e-3 ", -0.001),
+        ("inf", math.inf),
+        ("tensor(0.5000)", 0.5),
+        ("tensor(0.5, device='cuda:0', grad_fn=<NllLossBackward0>)", 0.5),
+        ("tensor([0.5])", 0.5),
+        ("Parameter containing:\ntensor(0.5, requires_grad=True)", 0.5),
+        ("tf.Tensor(0.5, shape=(), dtype=float32)", 0.5),
+        ("<tf.Tensor: shape=(), dtype=float32, numpy=0.5>", 0.5),
+        ("<tf.Variable 'v:0' shape=() dtype=float32, numpy=0.5>", 0.5),
+        ("Array(0.5, dtype=float32)", 0.5),
+        ("DeviceArray(0.5, dtype=float32, weak_type=True)", 0.5),
+        ("np.float32(0.5)", 0.5),
+        ("Tensor(shape=[1], dtype=float32, place=CPUPlace, stop_gradient=True,\n       [0.50000000])", 0.5),
+        ("Tensor(shape=[], dtype=float32, place=Place(cpu), stop_gradient=True,\n       0.5)", 0.5),
+        ("\n[0.5]\n<NDArray 1 @cpu(0)>", 0.5),
+        ("[300, 100]", (300, 100)),
+        ("[(1, [2]), None]", ((1, (2,)), None)),
+    ],
+)
+def test_texts_that_stand_for_other_values(text: str, value: object) -> None:
+    assert from_text(text) == value and type(from_text(text)) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "none", "relu(0.1)", "tensor([1., 2.])", "[1 2 3]", "1_000", "(" * 10_000, "{}", "cpu", "0x10"]
+)
+def test_other_texts_stay_texts(text: str) -> None:
+    assert from_text(text) == text
 
 
 def test_a_number_with_its_noun() -> None:

@@ -40,6 +40,26 @@ def test_whole_numbers_stay_whole_and_bools_stay_bools(tmp_path: Path) -> None:
     assert df["stopped"].tolist() == [False, True] and df["stopped"].dtype == bool
 
 
+def test_values_of_progress_csv_have_the_types_of_result_json(tmp_path: Path) -> None:
+    metrics = {
+        "val_acc": [0.4, 0.8],
+        "converged": [False, True],
+        "n": [3, 4],
+        "note": [None, "x"],
+        "mask": [[1, 2], [3, 4]],
+        "loss": ["tensor(0.5)", "tf.Tensor(0.25, shape=(), dtype=float32)"],
+    }
+    write_trial(tmp_path / "T_0", {"lr": 1}, metrics)
+    expected = analysis.load_history(tmp_path)
+    assert expected["loss"].tolist() == [0.5, 0.25]
+    (tmp_path / "T_0" / "result.json").unlink()
+    pd.testing.assert_frame_equal(analysis.load_history(tmp_path), expected)
+    write_trial(tmp_path / "T_1", {"lr": 2}, metrics)
+    df = analysis.load_history(tmp_path)
+    assert df["converged"].tolist() == [False, True] * 2
+    assert df.groupby("converged").size().to_dict() == {False: 2, True: 2}
+
+
 def test_a_logged_epoch_does_not_hide_tunes(tmp_path: Path) -> None:
     write_trial(tmp_path / "T_0", {"epoch": 9}, {"epoch": [0, 1]})
     df = analysis.load_history(tmp_path)

@@ -219,6 +219,28 @@ def test_rows_come_from_progress_csv_when_result_json_has_none(how: str, tmp_pat
     assert analysis.issues(df).values.tolist() == [["T_0", "result.json", problem]]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["params.json", "result.json", "progress.csv"])
+def test_a_byte_order_mark_is_no_part_of_a_file(name: str, encoding: str, tmp_path: Path) -> None:
+    folder = write_trial(tmp_path / "T_0", {"lr": 1}, {"val_acc": [0.5, 0.9]})
+    expected = analysis.load(tmp_path)
+    if name == "progress.csv":
+        (folder / "result.json").unlink()
+    (folder / name).write_bytes((folder / name).read_text().encode(encoding))
+    df = analysis.load(tmp_path)
+    pd.testing.assert_frame_equal(df, expected)
+    assert name == "progress.csv" or analysis.issues(df).empty
+
+
+def test_of_two_csv_columns_with_one_name_none_is_lost(tmp_path: Path) -> None:
+    folder = tmp_path / "T_0"
+    folder.mkdir()
+    (folder / "params.json").write_text("{}")
+    (folder / "progress.csv").write_text("val_acc,val_acc,training_iteration,done\n0.5,0.7,1,True\n")
+    df = analysis.load(tmp_path)
+    assert (df["val_acc_max"][0], df["val_acc.1_max"][0]) == (0.5, 0.7)
+
+
 def test_the_config_is_that_inside_the_folder(tmp_path: Path) -> None:
     folder = write_trial(tmp_path / "T_0_lr=0.5", {"lr": 0.1}, {"val_acc": [0.5]})
     assert analysis.load(tmp_path)["lr"].tolist() == [0.1]
@@ -317,6 +339,21 @@ def test_terminated_completes_only_what_never_writes_done(
     write_trial(tmp_path / "T_0", {}, {"val_acc": [0.5]}, done=False, **row)
     write_state(tmp_path, [{"logdir": "T_0", "status": "TERMINATED"}], layout)
     assert analysis.load(tmp_path)["status"].tolist() == [expected]
+
+
+@pytest.mark.parametrize("logdir", ["C:\\Users\\me\\exp\\train_1_lr=0.1", "C:/Users/me\\exp\\train_1_lr=0.1\\"])
+def test_a_run_on_windows_matches_its_record(logdir: str, tmp_path: Path) -> None:
+    write_trial(tmp_path / "train_1_lr=0.1", {"lr": 0.1}, {"val_acc": [0.5]}, done=False)
+    write_state(tmp_path, [{"logdir": logdir, "status": "TERMINATED"}], "1")
+    df = analysis.load(tmp_path)
+    assert df["status"].tolist() == ["complete"] and analysis.issues(df).empty
+
+
+def test_a_backslash_may_be_part_of_a_folders_name(tmp_path: Path) -> None:
+    write_trial(tmp_path / "train_1_path=a\\b", {"path": "a\\b"}, {"val_acc": [0.5]}, done=False)
+    write_state(tmp_path, [{"logdir": "/home/me/exp/train_1_path=a\\b", "status": "TERMINATED"}], "1")
+    df = analysis.load(tmp_path)
+    assert df["status"].tolist() == ["complete"] and analysis.issues(df).empty
 
 
 def test_the_layout_of_ray_0_7(tmp_path: Path) -> None:
