@@ -24,7 +24,7 @@ from analysis.loading.trial_dir import Issue, Stamp, Trial
 
 NAME = ".analysis.arrow"
 # Increase it whenever the same files are read differently.
-VERSION = 5
+VERSION = 6
 
 
 class Cached(NamedTuple):
@@ -90,7 +90,8 @@ def write(folder: Path, cached: Cached) -> None:
 
 def _trial(keys: list[list[str]], place: int, saved: dict[str, Any]) -> Trial:
     values = [hashable(value) if type(value) is list else value for value in saved["config"]]
-    return Trial(**{**saved, "config": dict(zip(keys[place], values, strict=True))})
+    changed = {key: [hashable(value) for value in values] for key, values in saved["config_by_row"].items()}
+    return Trial(**{**saved, "config": dict(zip(keys[place], values, strict=True)), "config_by_row": changed})
 
 
 def _arrow(column: np.ndarray[Any, Any]) -> pa.Array:

@@ -9,23 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from analysis.loading import cache
-from analysis.loading.columns import History, history_of, joined
+from analysis.loading.columns import History, joined
 from analysis.loading.contents import Contents
 from analysis.loading.remote import fetched, is_remote
+from analysis.loading.states import read_states
 from analysis.loading.trial_dir import (
-    BOOKKEEPING,
     OUR_FILES,
     STATE_FILES,
     TRIAL_FILES,
     Issue,
     lost_folders,
-    read_states,
     read_trial,
     stamp_of_states,
     trial_folders,
 )
 
-SKIPPED = {*BOOKKEEPING, "config"} - {"training_iteration", "time_this_iter_s"}
 # A file that was changed less than this before it was read may change again and keep the same time.
 SETTLED_AFTER_SECONDS = 2.0
 # With fewer numbers, an experiment is read quickly without a cache.
@@ -96,10 +94,9 @@ def _read(folder: Path, names: Collection[str], there: Collection[str]) -> Conte
     issues += [Issue(name, "", "the trial's folder is missing or empty") for name in sorted(states.keys() - there)]
     trials, histories = [], []
     for name in names:
-        trial, rows, damage = read_trial(folder / name, states.get(name, {}))
+        trial, history, damage = read_trial(folder / name, states.get(name, {}))
         trials.append(trial)
-        # Columns take a tenth of the memory of rows.
-        histories.append(history_of(rows, SKIPPED))
+        histories.append(history)
         issues += damage
     return Contents(trials, joined(histories), _in_order(issues))
 

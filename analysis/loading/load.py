@@ -61,10 +61,11 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     - `experiment_file_name`, the path as given, which distinguishes experiments.
     - `trial_time`, `mean_epoch_time`: in minutes.
     - every hyperparameter under its own name. Inner dicts are flattened with "/", lists are tuples. A hyperparameter
-      with the name of another column is called `config/<name>`. `seed` always exists.
+      with the name of another column is called `config/<name>`. `seed` always exists. Of one that changed within the
+      trial it is the last value.
     - `status`: "complete", "error" or "incomplete".
     - `error`: the last line of the error; missing if there was none.
-    - `diverged`: True if a loss is NaN or infinite in the last row.
+    - `diverged`: True if a loss is NaN or infinite where it was last logged. A loss has "loss" in its name.
     - `at_chance`: True if the trial never left chance level: no accuracy in any row has odds more than 1.25 times those
       of a guess, which means above 0.122 for 10 classes. False if there is no accuracy, or no key `num_classes`.
     - `trial_id`; `trial_dir`, the name of the trial's folder.
@@ -124,7 +125,8 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
     - `trial_id`, `trial_dir`; `epoch`, the training_iteration.
     - every logged value except Tune's own bookkeeping, numbers as numbers. A value with the name of one of the first
       three columns is called `result/<name>`.
-    - the hyperparameters as in `load`.
+    - the hyperparameters as in `load`. One that changed within the trial, as population based training does, has the
+      value of each row, if the rows have their config.
 
     Args:
         path: the folder, or its URI (s3://...).
@@ -165,7 +167,7 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
             called[name]: _numbers(history, name) if name in numeric else history.columns[name].tolist()
             for name in chosen
         },
-        **{str(name): repeated[name].array for name in repeated},
+        **{names[key]: _in_each_row(repeated[names[key]], key, trials, history.starts) for key in names},
     }
     df = _table(
         columns,
@@ -220,6 +222,17 @@ def _config_columns(trials: Sequence[Trial]) -> dict[str, list[Any]]:
     # Trials of one experiment mostly have the same keys: each different list of keys is looked at once.
     keys = dict.fromkeys(key for several in dict.fromkeys(tuple(trial.config) for trial in trials) for key in several)
     return {key: [trial.config.get(key, math.nan) for trial in trials] for key in keys}
+
+
+def _in_each_row(repeated: pd.Series, key: str, trials: Sequence[Trial], starts: Array) -> Any:
+    """Return the values of a hyperparameter in all rows, from those of the trials; some changed within a trial."""
+    changed = [place for place, trial in enumerate(trials) if key in trial.config_by_row]
+    if not changed:
+        return repeated.array
+    values = repeated.tolist()
+    for place in changed:
+        values[starts[place] : starts[place + 1]] = trials[place].config_by_row[key]
+    return values
 
 
 def _order(trials: Sequence[Trial], configs: Mapping[str, list[Any]], experiments: Sequence[str]) -> list[int]:

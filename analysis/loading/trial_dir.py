@@ -1,16 +1,16 @@
 """Trial folders: finding those of a Tune experiment, and reading each as a `Trial`, damaged or not."""
 
-import json
-import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.frame.values import as_number, flatten, is_true
+from analysis.frame.values import flatten, is_true
+from analysis.loading.columns import History, history_of
 from analysis.loading.parse import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
 from analysis.loading.proof import contradictions, id_in_name
+from analysis.loading.rows import config_by_row, has_diverged, straight_run
 
 STATE_FILES = "experiment_state*.json"
 TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
@@ -43,7 +43,8 @@ BOOKKEEPING = {
     "trial_log_path",
     "warmup_time",
 }
-
+# Of these, a history has two, and it has the config of each row as that of its trial.
+SKIPPED = {*BOOKKEEPING, "config"} - {"training_iteration", "time_this_iter_s"}
 
 FILES = {*TRIAL_FILES, *OUR_FILES}
 
@@ -63,17 +64,19 @@ class Issue(NamedTuple):
 class Trial:
     """The contents of one trial folder, without its rows.
 
-    `config` is flat. `status` is "complete", "error" or "incomplete". `error` is the last line of the last error, even
-    if the trial has recovered from it.
+    `config` is flat. `config_by_row` has the keys whose value changed within the trial, with the value of each row.
+    `status` is "complete", "error" or "incomplete". `error` is the last line of the last error, even if the trial has
+    recovered from it.
     """
 
     trial_dir: str
     trial_id: str
     name: str
     config: dict[str, Any]
+    config_by_row: dict[str, list[Any]]
     status: str
     error: str | None
-    diverged: bool  # a logged value with "loss" in its name is NaN or infinite in the last row
+    diverged: bool  # a logged value with "loss" in its name is NaN or infinite where it was last logged
 
 
 def trial_folders(folder: Path) -> dict[str, Stamp]:
@@ -161,52 +164,8 @@ def _first(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
-def read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
-    """Return the state of each trial in Tune's experiment_state files, by the name of its folder, and damaged files.
-
-    After a resume there are several files. Their names end in their time, and the newest file with a trial counts.
-    """
-    states: dict[str, dict[str, Any]] = {}
-    issues = []
-    for path in sorted(folder.glob(STATE_FILES)):
-        content, problem = read_object(path)
-        trials = [trial for entry in _state_entries(content) if (trial := _state_of(entry))]
-        states |= {_folder_name(trial["logdir"], folder): trial for trial in trials}
-        if problem:
-            issues.append(Issue(None, path.name, problem))
-    return states, issues
-
-
-def _folder_name(logdir: str, experiment: Path) -> str:
-    """Return the last part of a trial's path in Tune's record, which a run on Windows has written with backslashes."""
-    name = PurePosixPath(logdir).name
-    return PureWindowsPath(logdir).name if "\\" in name and not (experiment / name).exists() else name
-
-
-def _state_entries(content: dict[str, Any]) -> list[tuple[Any, bool]]:
-    """Return the entry of each trial, with True for the layout of an older Ray, a list of "checkpoints"."""
-    old, new = content.get("checkpoints"), content.get("trial_data")
-    entries = [(entry, True) for entry in old] if isinstance(old, list) else []
-    # In Ray 2 an entry is a pair of JSON texts: the trial, and its progress.
-    pairs = new if isinstance(new, list) else []
-    return entries + [(pair[0], False) for pair in pairs if isinstance(pair, list) and pair]
-
-
-def _state_of(entry: tuple[Any, bool]) -> dict[str, Any] | None:
-    trial, is_old = entry
-    if isinstance(trial, str):
-        try:
-            trial = json.loads(trial)
-        except (ValueError, RecursionError):
-            return None
-    if not isinstance(trial, dict):
-        return None
-    logdir = trial.get("relative_logdir") or trial.get("logdir")
-    return {**trial, "logdir": logdir, "is_old": is_old} if isinstance(logdir, str) else None
-
-
-def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict[str, Any]], list[Issue]]:
-    """Return a trial, its rows as they were logged, and its damaged files."""
+def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, History, list[Issue]]:
+    """Return a trial, its rows, and its damaged files."""
     rows, problems = _read_rows(folder, state)
     config, config_problems = _read_config(folder, rows, state)
     error, error_problem = read_last_line(folder / "error.txt")
@@ -227,16 +186,20 @@ def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, list[dict
     if status == "complete" and is_ours and (doubts or not (folder / "complete.json").exists()):
         status = "incomplete"
     problems += [(file, f"{problem}; the trial counts as incomplete") for file, problem in doubts]
+    rows = straight_run(rows)
+    # Columns take a tenth of the memory of rows.
+    history, changed = history_of(rows, SKIPPED), config_by_row(rows)
     trial = Trial(
         trial_dir=folder.name,
         trial_id=_first_text(last.get("trial_id"), id_in_name(folder.name), state.get("trial_id"), folder.name),
         name=_first_text(last.get("experiment_tag"), state.get("experiment_tag"), folder.name),
-        config=flatten(config),
+        config={key: values[-1] for key, values in changed.items()} | flatten(config),
+        config_by_row=changed,
         status=status,
         error=error,
-        diverged=_has_diverged(flatten(last)),
+        diverged=has_diverged(history),
     )
-    return trial, _without_repeats(rows), [Issue(folder.name, *problem) for problem in problems + config_problems]
+    return trial, history, [Issue(folder.name, *problem) for problem in problems + config_problems]
 
 
 def _read_rows(folder: Path, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
@@ -284,20 +247,6 @@ def _status(last: dict[str, Any], has_error: bool, state: Mapping[str, Any]) -> 
     if may_lack_done and state.get("status") == "TERMINATED":
         return "complete"
     return "error" if has_error else "incomplete"
-
-
-def _has_diverged(last: dict[str, Any]) -> bool:
-    losses = [as_number(value) for name, value in last.items() if "loss" in name and value not in (None, "")]
-    return any(loss is not None and not math.isfinite(loss) for loss in losses)
-
-
-def _without_repeats(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keep one row for each training_iteration: after a resume the later row, in the place of the first."""
-    unique: dict[Any, dict[str, Any]] = {}
-    for position, row in enumerate(rows):
-        iteration = row.get("training_iteration")
-        unique[("row", position) if iteration is None else str(iteration)] = row
-    return list(unique.values())
 
 
 def _first_text(*candidates: Any) -> str:

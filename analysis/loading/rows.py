@@ -1,0 +1,70 @@
+"""The rows of a trial: one straight run, the config of each row, and whether the trial diverged."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.frame.values import as_number, flatten, sort_key
+from analysis.loading.columns import Array, History
+
+Row = dict[str, Any]
+
+
+def straight_run(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows of the trial's last attempt, and those before the point from which it was restored.
+
+    Tune appends the rows of a new attempt. Those of an earlier one past the restore point belong to weights that were
+    thrown away. So a row drops all earlier rows that have its training_iteration or a later one.
+    """
+    kept: list[tuple[float, Row]] = []
+    last = -math.inf
+    for row in rows:
+        number = as_number(row.get("training_iteration"))
+        # A row without the number belongs to the row before it.
+        iteration = last if number is None or math.isnan(number) else number
+        if number is not None and iteration <= last:
+            first = next((place for place, (earlier, _) in enumerate(kept) if earlier >= number), len(kept))
+            del kept[first:]
+        kept.append((iteration, row))
+        last = iteration
+    return [row for _, row in kept]
+
+
+def config_by_row(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """Return the hyperparameters that changed within the trial, with their value in each row.
+
+    Population based training changes them when it restores a trial. Some versions of Tune write the config in each row.
+    """
+    written, config = None, dict[str, Any]()
+    configs, of_row = [], []
+    since = math.inf
+    for row in rows:
+        before, since = since, _rows_since_restore(row)
+        # Nearly all rows continue the row before: comparing the configs of all would take a tenth of the loading time.
+        if not since > before and isinstance(row.get("config"), dict) and row["config"] != written:
+            written = row["config"]
+            config = flatten(written)
+            configs.append(config)
+        of_row.append(config)
+    keys = dict.fromkeys(key for each in configs for key in each) if len(configs) > 1 else {}
+    changed = [key for key in keys if len({sort_key(each.get(key)) for each in configs}) > 1]
+    return {key: [each.get(key) for each in of_row] for key in changed}
+
+
+def _rows_since_restore(row: Row) -> float:
+    number = as_number(row.get("iterations_since_restore"))
+    return -math.inf if number is None or math.isnan(number) else number
+
+
+def has_diverged(history: History) -> bool:
+    """Return True if a loss of the trial is NaN or infinite where it was last logged. A loss has "loss" in its name."""
+    losses = [_last_number(values) for name, values in history.columns.items() if "loss" in name]
+    return any(loss is not None and not math.isfinite(loss) for loss in losses)
+
+
+def _last_number(values: Array) -> float | None:
+    """Return the last value that was logged; None if there is none, or it is not a number."""
+    for value in values[::-1].tolist():
+        if value not in (None, ""):
+            return as_number(value)
+    return None
