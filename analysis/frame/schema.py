@@ -5,7 +5,7 @@ through filters, sorting, `assign`, `copy` and `query`; `merge` and `concat` kee
 same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import pandas as pd
 
@@ -160,6 +160,28 @@ def with_known_config(df: pd.DataFrame) -> pd.DataFrame:
     """Return the trials with any hyperparameter: one that lost its params.json would add a value to every axis."""
     names = hyperparameters(df)
     return df[df[names].notna().any(axis="columns")] if names else df
+
+
+def distinct_names(names: Iterable[str], taken: Collection[str], prefix: str) -> dict[str, str]:
+    """Return a column for each name: the name itself or, if that column is taken, the name after the prefix.
+
+    A column that has been given to another name is taken, too; the prefix is then repeated.
+
+    Example:
+        >>> from analysis.frame.schema import distinct_names
+        >>> distinct_names(["epochs", "lr", "config/epochs"], taken=["epochs"], prefix="config/")
+        {'epochs': 'config/config/epochs', 'lr': 'lr', 'config/epochs': 'config/epochs'}
+    """
+    names = list(dict.fromkeys(names))
+    used = {*taken, *names}
+    columns = {}
+    for name in names:
+        column = name
+        while column in taken or (column != name and column in used):
+            column = prefix + column
+        used.add(column)
+        columns[name] = column
+    return columns
 
 
 def _still_there(df: pd.DataFrame, entry: str) -> list[str]:

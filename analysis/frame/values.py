@@ -4,6 +4,8 @@ import ast
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -113,17 +115,33 @@ def hashable(value: Any) -> Any:
     return value
 
 
-def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the dict with inner dicts flattened, their keys joined by "/", and hashable values; itself if flat."""
-    if not prefix and NESTED.isdisjoint(map(type, nested.values())):
+def flatten(nested: dict[str, Any]) -> dict[str, Any]:
+    """Return the dict with inner dicts flattened, their keys joined by "/", and hashable values; itself if flat.
+
+    Where a key that contains "/" gives the name of an inner key, the former is put in quotes: {"a/b": 1, "a": {"b": 2}}
+    becomes {"'a/b'": 1, "a/b": 2}.
+    """
+    if NESTED.isdisjoint(map(type, nested.values())):
         return nested
-    flat: dict[str, Any] = {}
+    leaves = list(_leaves(nested, ()))
+    flat = {"/".join(keys): value for keys, value in leaves}
+    if len(flat) == len(leaves):
+        return flat
+    counts = Counter("/".join(keys) for keys, _ in leaves)
+    return {"/".join(_quoted(keys) if counts["/".join(keys)] > 1 else keys): value for keys, value in leaves}
+
+
+def _leaves(nested: dict[str, Any], outer: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the keys that lead to each value that is not a dict, and the value."""
     for key, value in nested.items():
         if isinstance(value, dict) and value:
-            flat |= flatten(value, f"{prefix}{key}/")
+            yield from _leaves(value, (*outer, key))
         else:
-            flat[prefix + key] = hashable(value) if isinstance(value, (list, dict)) else value
-    return flat
+            yield (*outer, key), hashable(value) if isinstance(value, (list, dict)) else value
+
+
+def _quoted(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"'{key}'" if "/" in key else key for key in keys)
 
 
 def sort_key(value: Any) -> tuple[Any, ...]:

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frame.schema import COSTS, FIRST_COLUMNS, LAST_COLUMNS, RUN_COLUMNS, SUMMARIES, with_schema
+from analysis.frame.schema import (
+    COSTS,
+    FIRST_COLUMNS,
+    LAST_COLUMNS,
+    RUN_COLUMNS,
+    SUMMARIES,
+    distinct_names,
+    with_schema,
+)
 from analysis.frame.suggest import unknown
 from analysis.frame.values import as_number, sort_key
 from analysis.loading.chance import is_accuracy, never_left_chance
@@ -61,8 +69,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     - `experiment_file_name`, the path as given, which distinguishes experiments.
     - `trial_time`, `mean_epoch_time`: in minutes.
     - every hyperparameter under its own name. Inner dicts are flattened with "/", lists are tuples. A hyperparameter
-      with the name of another column is called `config/<name>`. `seed` always exists. Of one that changed within the
-      trial it is the last value.
+      with the name of another column is called `config/<name>`, or `config/config/<name>` if there is one of that name.
+      `seed` always exists. Of one that changed within the trial it is the last value.
     - `status`: "complete", "error" or "incomplete".
     - `error`: the last line of the error; missing if there was none.
     - `diverged`: True if a loss is NaN or infinite where it was last logged. A loss has "loss" in its name.
@@ -98,7 +106,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     for name in COSTS:
         if name in history.columns and is_numeric(history.columns[name]):
             of_metrics[name] = np.where(first <= last, _numbers(history, name)[last], math.nan)
-    names = _column_names(configs, {*FIRST_COLUMNS, *of_metrics, *RUN_COLUMNS, *LAST_COLUMNS})
+    taken = {*FIRST_COLUMNS, *of_metrics, *RUN_COLUMNS, *LAST_COLUMNS}
+    names = distinct_names([*configs, "seed"], taken, "config/")
     epochs = _epochs(history)
     columns = {
         FIRST_COLUMNS[0]: [trial.name for trial in trials],
@@ -150,8 +159,8 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
     trials, history = contents.trials, contents.history
     configs = _config_columns(trials)
     chosen = _chosen_metrics(history, metrics, lambda name: True)
-    called = {name: f"result/{name}" if name in HISTORY_COLUMNS else name for name in chosen}
-    names = _column_names(configs, {*HISTORY_COLUMNS, *called.values()})
+    called = distinct_names(chosen, HISTORY_COLUMNS, "result/")
+    names = distinct_names([*configs, "seed"], {*HISTORY_COLUMNS, *called.values()}, "config/")
     numeric = [name for name in chosen if is_numeric(history.columns[name])]
     of_trials = {
         "trial_id": [trial.trial_id for trial in trials],
@@ -265,11 +274,6 @@ def _chosen_metrics(history: History, metrics: Sequence[str] | None, is_default:
     if wrong:
         raise ValueError(" ".join(unknown("metric", name, choices) for name in wrong))
     return list(dict.fromkeys(metrics))
-
-
-def _column_names(configs: Mapping[str, list[Any]], taken: set[str]) -> dict[str, str]:
-    """Return the column of each hyperparameter, including `seed`."""
-    return {key: f"config/{key}" if key in taken else key for key in dict.fromkeys([*configs, "seed"])}
 
 
 def _numbers(history: History, name: str) -> Array:

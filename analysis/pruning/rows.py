@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.frame.checks import check_columns
-from analysis.frame.schema import RUN_COLUMNS, has_schema, hyperparameters, varying, with_schema
+from analysis.frame.schema import RUN_COLUMNS, distinct_names, has_schema, hyperparameters, varying, with_schema
 
 # The columns that identify a trial. Trials of several experiments may share an id, but not a folder.
 TRIAL = ["trial_id", "trial_dir"]
@@ -71,7 +71,7 @@ def default_groups(frame: pd.DataFrame) -> list[str]:
 
 def settings(rows: pd.DataFrame) -> dict[str, str]:
     """Return the columns of a history that are hyperparameters, each with its name in `load`."""
-    return {name: f"config/{name}" if name in RUN_COLUMNS else name for name in hyperparameters(rows)}
+    return distinct_names(hyperparameters(rows), RUN_COLUMNS, "config/")
 
 
 def in_full(

@@ -68,6 +68,13 @@ def test_a_logged_epoch_does_not_hide_tunes(tmp_path: Path) -> None:
     assert df["config/epoch"].tolist() == [9, 9]
 
 
+def test_of_two_logged_values_with_one_name_both_are_shown(tmp_path: Path) -> None:
+    write_trial(tmp_path / "T_0", {}, {"epoch": [0], "result": [{"epoch": 5}], "a/b": [1], "a": [{"b": 2}]})
+    (row,) = analysis.load_history(tmp_path).to_dict("records")
+    assert (row["epoch"], row["result/result/epoch"], row["result/epoch"]) == (1, 0, 5)
+    assert (row["'a/b'"], row["a/b"]) == (1, 2)
+
+
 def test_metrics_chooses(notebook_run: Path) -> None:
     df = analysis.load_history(notebook_run, metrics=["val_loss"])
     assert list(df.columns[:4]) == ["trial_id", "trial_dir", "epoch", "val_loss"] and "val_acc" not in df

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -107,6 +108,25 @@ def test_hyperparameters_keep_their_values(tmp_path: Path) -> None:
     assert df["config/epochs"].tolist() == [30, 30] and df["epochs"].tolist() == [1, 1]
     assert df["config/status"].tolist() == ["x", "x"] and df["status"].tolist() == ["complete"] * 2
     assert df["drop"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("config", "columns"),
+    [
+        ({"epochs": 5, "config": {"epochs": 7}}, {"config/config/epochs": 5, "config/epochs": 7}),
+        ({"config": {"epochs": 7}, "epochs": 5}, {"config/config/epochs": 5, "config/epochs": 7}),
+        ({"a/b": 5, "a": {"b": 7}}, {"'a/b'": 5, "a/b": 7}),
+        ({"a": {"b": 7}, "a/b": 5}, {"'a/b'": 5, "a/b": 7}),
+        ({"a/b": {"c": 5}, "a": {"b/c": 7, "d": 0}}, {"'a/b'/c": 5, "a/'b/c'": 7, "a/d": 0}),
+        ({"a/b": 5, "a": {"c": 7}}, {"a/b": 5, "a/c": 7}),
+    ],
+)
+def test_of_two_hyperparameters_with_one_name_both_are_shown(config: Any, columns: Any, tmp_path: Path) -> None:
+    write_trial(tmp_path / "T_0", config, {"val_acc": [0.5]})
+    df = analysis.load(tmp_path)
+    assert sorted(analysis.hyperparameters(df)) == sorted([*columns, "seed"])
+    assert df[list(columns)].iloc[0].to_dict() == columns
+    assert df["epochs"].tolist() == [1]
 
 
 def test_a_list_of_dicts_can_be_grouped_by(tmp_path: Path) -> None:
