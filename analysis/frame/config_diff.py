@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.frame.checks import check_columns
 from analysis.frame.matching import cell_of_each, values_of
 from analysis.frame.schema import hyperparameters
+from analysis.frame.values import sort_key
 
 # A trial whose experiment knows no such key.
 ABSENT = math.nan
@@ -37,16 +38,15 @@ def differences(df: pd.DataFrame, by: str = "experiment_file_name") -> pd.DataFr
         1     model                SET               RigL               RigL
     """
     check_columns(df, [by])
-    groups = {value: df[df[by].map(lambda each, value=value: each == value)] for value in values_of(df[by])}
+    keys = [sort_key(value) for value in df[by]]
+    groups = {value: df[[key == sort_key(value) for key in keys]] for value in values_of(df[by])}
     rows = []
     for name in hyperparameters(df):
         if name == by:
             continue
         found = {group: values_of(part[name]) for group, part in groups.items()}
-        keys = [
-            cell_of_each(pd.DataFrame({name: pd.Series(values, dtype=object)}), [name]) for values in found.values()
-        ]
-        if any(key != keys[0] for key in keys):
+        of_groups = [[sort_key(value) for value in values] for values in found.values()]
+        if any(each != of_groups[0] for each in of_groups):
             rows.append({"parameter": name, **{group: _shown(values) for group, values in found.items()}})
     return pd.DataFrame(rows, columns=["parameter", *groups])
 

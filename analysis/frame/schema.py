@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
-from analysis.frame.values import hashable
+from analysis.frame.values import hashable, n_values
 
 # The bookkeeping columns of `load`, and what is computed of each metric.
 FIRST_COLUMNS = ["Experiment Name"]
@@ -152,7 +152,7 @@ def varying(df: pd.DataFrame, besides: Sequence[str] = ()) -> dict[str, int]:
         {'density': 2, 'seed': 2}
     """
     known = with_known_config(df)
-    counts = {name: int(known[name].nunique(dropna=False)) for name in hyperparameters(df) if name not in besides}
+    counts = {name: n_values(known[name]) for name in hyperparameters(df) if name not in besides}
     return {name: n for name, n in counts.items() if n > 1 and name not in MACHINE_COLUMNS}
 
 

@@ -106,13 +106,27 @@ def is_missing(value: Any) -> bool:
     return value is None or bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
+def n_values(column: pd.Series) -> int:
+    """Return the number of distinct values of a column; all missing ones, such as None and NaN, are one value."""
+    return int(column.nunique()) + bool(column.isna().any())
+
+
 def hashable(value: Any) -> Any:
     """Return a hashable value to group by: a list becomes a tuple, a dict its JSON text."""
     if isinstance(value, (list, tuple)):
         return tuple(hashable(item) for item in value)
     if isinstance(value, dict):
-        return json.dumps(value, sort_keys=True)
+        return json.dumps(_with_whole_numbers(value), sort_keys=True)
     return value
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """Return nested values with 1.0 as 1, so that equal dicts have the same text."""
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def flatten(nested: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from analysis.loading.chance import is_accuracy, never_left_chance
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise
 from analysis.loading.contents import Contents
 from analysis.loading.experiment import read_experiment
+from analysis.loading.settings import with_settings
 from analysis.loading.trial_dir import BOOKKEEPING, Issue, Trial
 
 PathName = str | os.PathLike[str]
@@ -70,7 +71,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     - `trial_time`, `mean_epoch_time`: in minutes.
     - every hyperparameter under its own name. Inner dicts are flattened with "/", lists are tuples. A hyperparameter
       with the name of another column is called `config/<name>`, or `config/config/<name>` if there is one of that name.
-      `seed` always exists. Of one that changed within the trial it is the last value.
+      `seed` always exists. Of one that changed within the trial it is the last value. The text of a function or another
+      object has no address: "<function reward>".
     - `status`: "complete", "error" or "incomplete".
     - `error`: the last line of the error; missing if there was none.
     - `diverged`: True if a loss is NaN or infinite where it was last logged. A loss has "loss" in its name.
@@ -218,10 +220,11 @@ def _read_all(paths: Iterable[PathName]) -> tuple[Contents, list[str]]:
     if not names:
         raise ValueError("paths must hold at least one experiment folder, got none.")
     parts = [read_experiment(name) for name in names]
+    trials, found = with_settings([trial for part in parts for trial in part.trials])
     contents = Contents(
-        [trial for part in parts for trial in part.trials],
+        trials,
         parts[0].history if len(parts) == 1 else joined([part.history for part in parts]),
-        [issue for part in parts for issue in part.issues],
+        [*found, *(issue for part in parts for issue in part.issues)],
     )
     return contents, [name for name, part in zip(names, parts, strict=True) for _ in part.trials]
 

@@ -14,7 +14,7 @@ from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.matching import values_of
 from analysis.frame.schema import SUMMARIES, logged, varying
 from analysis.frame.series import Column, column_name, with_series
-from analysis.frame.values import is_missing, sort_key
+from analysis.frame.values import is_missing, n_values, sort_key
 from analysis.loading.load import load_history
 from analysis.output.html import table, text, with_texts
 from analysis.output.tables import left_out, pivot
@@ -83,7 +83,7 @@ class Browser(widgets.VBox):
         self.filters = {
             name: _choices(name, values_of(df[name]))
             for name in [*several, "status"]
-            if df[name].nunique(dropna=False) <= MOST_CHOICES
+            if n_values(df[name]) <= MOST_CHOICES
         }
         keys = [name for name in several if name in self.filters]
         self.metric = _one_of("metric", list(dict.fromkeys([chosen, *usual])), chosen)

@@ -50,8 +50,7 @@ def parameters(df: pd.DataFrame) -> str:
     """Return a table of the hyperparameters that vary, and a folded one of the others."""
     several = varying(df)
     rows = [
-        {"parameter": name, "values": ", ".join(text(value) for value in sorted(set(df[name]), key=sort_key)[:20])}
-        for name in several
+        {"parameter": name, "values": ", ".join(text(value) for value in values_of(df[name])[:20])} for name in several
     ]
     fixed = [
         {"parameter": name, "value": text(df[name].iloc[0])}

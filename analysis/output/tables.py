@@ -10,7 +10,7 @@ from analysis.frame.checks import check_columns
 from analysis.frame.schema import hyperparameters, with_known_config
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
-from analysis.frame.values import is_missing, sort_key
+from analysis.frame.values import is_missing, n_values, sort_key
 from analysis.frame.words import plural
 from analysis.statistics.aggregate import LEFT_OUT, NOTED, NOTHING, agg, format_mean
 from analysis.statistics.chance import chance_note
@@ -82,7 +82,7 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
     """
     last = ["epochs", "status", "error", "trial_dir"]
     check_columns(df, last)
-    varying = [name for name in hyperparameters(df) if df[name].nunique(dropna=False) > 1]
+    varying = [name for name in hyperparameters(df) if n_values(df[name]) > 1]
     return df.loc[df["status"] != "complete", [*varying, *last]].reset_index(drop=True)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import hyperparameters
 from analysis.frame.series import Column, column_name, column_names, with_series
+from analysis.frame.values import n_values
 from analysis.statistics.aggregate import in_order, key_names, with_t_interval
 
 CURVE = ["mean", "std", "low", "high", "count"]
@@ -104,7 +105,7 @@ def epochs_to(history: pd.DataFrame, metric: Column, level: float, lowest: bool 
     trials = history.groupby(TRIAL, dropna=False, sort=False)
     rest = [name for name in hyperparameters(history) if name not in (*TRIAL, "epoch", metric, *REACHED)]
     fixed = [name for name in rest if (trials[name].nunique(dropna=False) <= 1).all()]
-    names = [name for name in fixed if history[name].nunique(dropna=False) > 1]
+    names = [name for name in fixed if n_values(history[name]) > 1]
     is_there = history[metric] <= level if lowest else history[metric] >= level
     table = history[[*TRIAL, *names]].drop_duplicates(TRIAL).set_index(TRIAL)
     keys = [history[name] for name in TRIAL]

@@ -1,6 +1,5 @@
 """Survivorship: the influence of failed trials on a comparison."""
 
-import numpy as np
 import pandas as pd
 
 from analysis.frame.matching import cell_of_each, check_axis, others, values_of
@@ -69,10 +68,10 @@ def survivorship(df: pd.DataFrame, axis: Column, metric: Column, *, lowest: bool
     values = df[metric].astype(float)
     is_balanced = is_used & _is_balanced(df, axis, metric, is_used)
     worst = values[is_used].max() if lowest else values[is_used].min()
-    places = np.array([str(sort_key(value)) for value in df[axis]])
+    places = [sort_key(value) for value in df[axis]]
     rows = []
     for value in values_of(df[axis]):
-        here = places == str(sort_key(value))
+        here = pd.Series([place == sort_key(value) for place in places], index=df.index)
         rows.append(
             {
                 axis: value,

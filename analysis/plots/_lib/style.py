@@ -95,11 +95,18 @@ def label(value: Any) -> str:
 
 
 def labels(values: Iterable[Any]) -> list[str]:
-    """Return each value as text. Strings are quoted if two values, such as 1 and "1", would read the same."""
+    """Return each value as text. If two values, such as 1 and "1", would read the same, all are written in full."""
+    values = list(values)
     found = [label(value) for value in values]
     if len(set(found)) == len(found):
         return found
-    return [repr(value) if isinstance(value, str) else text for value, text in zip(values, found, strict=True)]
+    return [_in_full(value) for value in values]
+
+
+def _in_full(value: Any) -> str:
+    if isinstance(value, float) and not is_missing(value):
+        return repr(float(value))
+    return repr(value) if isinstance(value, str) else label(value)
 
 
 def faded(colour: str, n_bands: int) -> str:

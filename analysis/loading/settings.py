@@ -1,0 +1,47 @@
+"""The configs of trials as settings: what says only how a value was written is removed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from analysis.frame.settings import ADDRESS, setting
+from analysis.frame.values import sort_key
+from analysis.loading.trial_dir import Issue, Trial
+
+
+def with_settings(trials: Sequence[Trial]) -> tuple[list[Trial], list[Issue]]:
+    """Return the trials with `setting` of each hyperparameter, and an issue if some differ in addresses only.
+
+    Two functions of one name, such as two lambdas, have the same text without their addresses.
+    """
+    result = list(trials)
+    originals: dict[object, list[Trial]] = {}  # of trials that are changed, by their settings
+    for place, trial in enumerate(trials):
+        config = {key: setting(value) for key, value in trial.config.items()}
+        if all(config[key] is value for key, value in trial.config.items()):
+            continue
+        by_row = {key: [setting(value) for value in values] for key, values in trial.config_by_row.items()}
+        result[place] = replace(trial, config=config, config_by_row=by_row)
+        key = frozenset((name, sort_key(value)) for name, value in config.items())
+        originals.setdefault(key, []).append(trial)
+    for group in originals.values():
+        # The first trial with each list of addresses.
+        by_address = {str(_addresses(trial)): trial for trial in reversed(group)}
+        if len(by_address) > 1:
+            *_, other, one = by_address.values()
+            return result, [Issue(None, "params.json", _problem(one, other))]
+    return result, []
+
+
+def _addresses(trial: Trial) -> dict[str, list[str]]:
+    """Return the addresses in each hyperparameter that has any."""
+    found = {key: ADDRESS.findall(str(value)) for key, value in trial.config.items()}
+    return {key: addresses for key, addresses in found.items() if addresses}
+
+
+def _problem(one: Trial, other: Trial) -> str:
+    of_one, of_other = _addresses(one), _addresses(other)
+    names = ", ".join(key for key in of_one if of_one[key] != of_other.get(key))
+    return (
+        f"trials such as {one.trial_dir} and {other.trial_dir} differ only in memory addresses in {names}; they count as "
+        "repeats of one setting"
+    )
