@@ -42,6 +42,6 @@ def _problem(one: Trial, other: Trial) -> str:
     of_one, of_other = _addresses(one), _addresses(other)
     names = ", ".join(key for key in of_one if of_one[key] != of_other.get(key))
     return (
-        f"trials such as {one.trial_dir} and {other.trial_dir} differ only in memory addresses in {names}; they count as "
-        "repeats of one setting"
+        f"trials such as {one.trial_dir} and {other.trial_dir} differ only in memory addresses in {names}; they count "
+        "as repeats of one setting"
     )
