@@ -1,7 +1,6 @@
 """Hyperparameters as settings: equal values that were written differently become one."""
 
 import ast
-import math
 import re
 from typing import Any
 
@@ -13,19 +12,19 @@ def setting(value: Any) -> Any:
     """Return a value of a config without what says only how it was written; the same object if there is nothing.
 
     Texts lose the addresses of objects, which differ after each restart, and the text of a set gets the order of its
-    values. -0.0 becomes 0.0.
+    values.
 
     Example:
         >>> from analysis.frame.settings import setting
-        >>> setting("<function reward at 0x7f3a50>"), setting("{'b', 'a'}"), setting((-0.0, "relu"))
-        ('<function reward>', "{'a', 'b'}", (0.0, 'relu'))
+        >>> setting("<function reward at 0x7f3a50>"), setting("{'b', 'a'}"), setting(0.1)
+        ('<function reward>', "{'a', 'b'}", 0.1)
     """
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, tuple):
         found = tuple(map(setting, value))
         return value if all(new is old for new, old in zip(found, value, strict=True)) else found
-    return 0.0 if isinstance(value, float) and value == 0 and math.copysign(1, value) < 0 else value
+    return value
 
 
 def _text(text: str) -> str:

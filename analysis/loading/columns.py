@@ -88,7 +88,8 @@ def column(values: Sequence[Any]) -> Array:
     """Return an array of numbers if all values are numbers, else one of objects. Texts become what they stand for."""
     kinds = set(map(type, values))
     if str in kinds:
-        values = [from_text(value) if type(value) is str else value for value in values]
+        meant = {text: from_text(text) for text in {value for value in values if type(value) is str}}
+        values = [meant[value] if type(value) is str else value for value in values]
         kinds = set(map(type, values))
     if kinds == {float}:
         return np.array(values)

@@ -16,6 +16,8 @@ def straight_run(rows: Sequence[Row]) -> list[Row]:
     Tune appends the rows of a new attempt. Those of an earlier one past the restore point belong to weights that were
     thrown away. So a row drops all earlier rows that have its training_iteration or a later one.
     """
+    if _counts_up([row.get("training_iteration") for row in rows]):
+        return list(rows)
     kept: list[tuple[float, Row]] = []
     last = -math.inf
     for row in rows:
@@ -35,12 +37,13 @@ def config_by_row(rows: Sequence[Row]) -> dict[str, list[Any]]:
 
     Population based training changes them when it restores a trial. Some versions of Tune write the config in each row.
     """
+    if _counts_up([row.get("iterations_since_restore") for row in rows]):
+        return {}
     written, config = None, dict[str, Any]()
     configs, of_row = [], []
     since = math.inf
     for row in rows:
         before, since = since, _rows_since_restore(row)
-        # Nearly all rows continue the row before: comparing the configs of all would take a tenth of the loading time.
         if not since > before and isinstance(row.get("config"), dict) and row["config"] != written:
             written = row["config"]
             config = flatten(written)
@@ -51,6 +54,11 @@ def config_by_row(rows: Sequence[Row]) -> dict[str, list[Any]]:
     return {key: [each.get(key) for each in of_row] for key in changed}
 
 
+def _counts_up(numbers: list[Any]) -> bool:
+    """Return True if each number is one more than the one before, as in nearly all trials."""
+    return not numbers or (type(numbers[0]) is int and numbers == list(range(numbers[0], numbers[0] + len(numbers))))
+
+
 def _rows_since_restore(row: Row) -> float:
     number = as_number(row.get("iterations_since_restore"))
     return -math.inf if number is None or math.isnan(number) else number
@@ -58,13 +66,12 @@ def _rows_since_restore(row: Row) -> float:
 
 def has_diverged(history: History) -> bool:
     """Return True if a loss of the trial is NaN or infinite where it was last logged. A loss has "loss" in its name."""
-    losses = [_last_number(values) for name, values in history.columns.items() if "loss" in name]
+    losses = [_last_number(values) for name, values in history.columns.items() if "loss" in name and len(values)]
     return any(loss is not None and not math.isfinite(loss) for loss in losses)
 
 
 def _last_number(values: Array) -> float | None:
     """Return the last value that was logged; None if there is none, or it is not a number."""
-    for value in values[::-1].tolist():
-        if value not in (None, ""):
-            return as_number(value)
-    return None
+    if values.dtype != object:
+        return float(values[-1])
+    return next((as_number(value) for value in reversed(values) if value not in (None, "")), None)

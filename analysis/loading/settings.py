@@ -1,11 +1,14 @@
 """The configs of trials as settings: what says only how a value was written is removed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from analysis.frame.settings import ADDRESS, setting
 from analysis.frame.values import sort_key
 from analysis.loading.trial_dir import Issue, Trial
+
+TEXTS = (str, tuple)
 
 
 def with_settings(trials: Sequence[Trial]) -> tuple[list[Trial], list[Issue]]:
@@ -13,13 +16,19 @@ def with_settings(trials: Sequence[Trial]) -> tuple[list[Trial], list[Issue]]:
 
     Two functions of one name, such as two lambdas, have the same text without their addresses.
     """
+    # A value is a text or a list of texts if it needs a change; most are numbers, and few are distinct.
+    values = {value for trial in trials for value in trial.config.values() if type(value) in TEXTS}
+    values |= {
+        value for trial in trials for each in trial.config_by_row.values() for value in each if type(value) in TEXTS
+    }
+    changed = {value: new for value in values if (new := setting(value)) is not value}
+    if not changed:
+        return list(trials), []
     result = list(trials)
-    originals: dict[object, list[Trial]] = {}  # of trials that are changed, by their settings
+    originals: dict[object, list[Trial]] = {}  # trials by their settings
     for place, trial in enumerate(trials):
-        config = {key: setting(value) for key, value in trial.config.items()}
-        if all(config[key] is value for key, value in trial.config.items()):
-            continue
-        by_row = {key: [setting(value) for value in values] for key, values in trial.config_by_row.items()}
+        config = {key: _replaced(value, changed) for key, value in trial.config.items()}
+        by_row = {key: [_replaced(value, changed) for value in each] for key, each in trial.config_by_row.items()}
         result[place] = replace(trial, config=config, config_by_row=by_row)
         key = frozenset((name, sort_key(value)) for name, value in config.items())
         originals.setdefault(key, []).append(trial)
@@ -30,6 +39,10 @@ def with_settings(trials: Sequence[Trial]) -> tuple[list[Trial], list[Issue]]:
             *_, other, one = by_address.values()
             return result, [Issue(None, "params.json", _problem(one, other))]
     return result, []
+
+
+def _replaced(value: Any, changed: Mapping[Any, Any]) -> Any:
+    return changed.get(value, value) if type(value) in TEXTS else value
 
 
 def _addresses(trial: Trial) -> dict[str, list[str]]:

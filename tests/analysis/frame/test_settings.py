@@ -36,11 +36,6 @@ def test_what_says_only_how_a_value_was_written_is_removed(written: Any, kept: A
     assert setting(kept) is kept
 
 
-def test_zero_has_no_sign() -> None:
-    assert math.copysign(1, setting(-0.0)) == 1
-    assert setting((1, -0.0))[1:] == (0.0,) and setting(False) is False
-
-
 @pytest.mark.parametrize(
     ("one", "other"),
     [
