@@ -19,7 +19,15 @@ from dynsparse.results.lock import LockLostError
 from dynsparse.results.progress import Display, Progress
 from dynsparse.results.trial_folder import TrialFolder, folder_name
 from dynsparse.results.watch import STATUS_FILE
-from dynsparse.tune.compat import actor_id, error_text, is_process_death, stop_tune
+from dynsparse.tune.compat import (
+    actor_id,
+    error_text,
+    failures,
+    is_infrastructure_failure,
+    is_process_death,
+    stop_tune,
+)
+from dynsparse.tune.options import RunOptions
 from dynsparse.tune.param_space import INDICES
 from dynsparse.tune.reports import PackReport
 from dynsparse.tune.trainable import DeviceLostError
@@ -79,9 +87,9 @@ class ShowProgress(tune.Callback):
         self._update()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Count the trials of the pack as failed, unless it continues in smaller packs."""
+        """Count the trials of the pack as failed, unless they run again."""
         self._running -= set(trial.config[INDICES])
-        if not must_be_split(trial):
+        if not must_be_split(trial) and not is_infrastructure_failure(failures(trial)[-1]):
             for index in trial.config[INDICES]:
                 self._end(index, failed=True)
         self._update()
@@ -118,18 +126,20 @@ class RecordFailures(tune.Callback):
     """Writes the error of a failed trial to its folder, because its worker may be dead.
 
     If the worker of a pack of several trials died, no trial has failed yet: `to_split` lists these packs, which
-    continue in smaller packs.
+    continue in smaller packs. If Ray lost a node or one of its own processes, no trial has failed either:
+    `lost_to_ray` counts these packs.
     """
 
-    def __init__(self, folder: Folder, configs: Sequence[Config], epoch_seconds: float | None = None) -> None:
+    def __init__(self, folder: Folder, configs: Sequence[Config], options: RunOptions) -> None:
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
-        self._epoch_seconds = epoch_seconds
+        self._options = options
         self._actors: dict[str, list[int]] = {}  # id of an actor to the indices of the trials that it trained last
         self._reported_at: dict[str, float] = {}  # id of a Tune trial to the time of its last sign of life
         self._memory_kills: dict[str, int] = {}  # id of a Tune trial to the memory kills before it started
         self._ended: set[int] = set()  # indices of trials
         self.to_split: list[list[int]] = []
+        self.lost_to_ray = 0
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Note the actor of the pack, also when the pack is resumed."""
@@ -140,20 +150,33 @@ class RecordFailures(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Note the time, and the trials that have ended."""
+        """Note the time and the trials that have ended, and write the errors that the worker could not write."""
         self._reported_at[trial.trial_id] = time.monotonic()
         pack = PackReport.from_result(result, trial.config[INDICES])
         self._ended |= {index for index, report in pack.trials.items() if report.done}
+        for index, report in pack.trials.items():
+            if report.unwritten_error is not None:
+                self.fail(index, report.unwritten_error)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Report that the worker died and the pack resumes."""
+        what = "was lost by Ray" if is_infrastructure_failure(failures(trial)[-1]) else "died"
+        print(
+            f"\n{self._name(trial)} {what} and resumes from its last checkpoint (retry {trial.num_failures})",
+            file=sys.stderr,
+        )
+
+    def _name(self, trial: Any) -> str:
         indices = trial.config[INDICES]
-        who = self._names[indices[0]] if len(indices) == 1 else f"a pack of {len(indices)} trials"
-        print(f"\n{who} died and resumes from its last checkpoint (retry {trial.num_failures})", file=sys.stderr)
+        return self._names[indices[0]] if len(indices) == 1 else f"a pack of {len(indices)} trials"
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Write error.txt and failed.json of each trial of the pack that has not ended."""
         left = [index for index in trial.config[INDICES] if index not in self._ended]
+        if is_lost_to_ray(trial, self._options.max_failures):
+            self.lost_to_ray += 1
+            print(f"\n{self._name(trial)} was interrupted: {failures(trial)[-1].splitlines()[0]}", file=sys.stderr)
+            return
         if must_be_split(trial):
             self.to_split.append(left)
             return
@@ -167,8 +190,9 @@ class RecordFailures(tune.Callback):
         if count_memory_kills() > self._memory_kills.get(trial_id, 0):
             return "OutOfMemoryError: the system killed the trial's process because the machine was out of memory"
         silence = time.monotonic() - self._reported_at.get(trial_id, time.monotonic())
-        if self._epoch_seconds is not None and silence >= self._epoch_seconds:
-            return f"EpochTimeout: an epoch took longer than the limit of {self._epoch_seconds:g} s"
+        limit = self._options.epoch_seconds
+        if limit is not None and silence >= limit:
+            return f"EpochTimeout: an epoch took longer than the limit of {limit:g} s"
         return "ProcessDied: the trial's process died, and no retry is left"
 
     def fail(self, index: int, text: str) -> None:
@@ -182,6 +206,13 @@ class RecordFailures(tune.Callback):
     def trials_of(self, actor: str) -> list[int]:
         """Return the indices of the unfinished trials that an actor trained last; empty if it is unknown."""
         return [index for index in self._actors.get(actor, []) if index not in self._ended]
+
+
+def is_lost_to_ray(trial: Any, max_failures: int) -> bool:
+    """Return True if a Tune trial ended because Ray failed: without these failures, retries would be left."""
+    texts = failures(trial)
+    n_own = sum(not is_infrastructure_failure(text) for text in texts)
+    return n_own < len(texts) and n_own <= max_failures
 
 
 def must_be_split(trial: Any) -> bool:

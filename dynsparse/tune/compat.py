@@ -32,6 +32,14 @@ TUNE_ENVIRONMENT = {
 }
 # Loggers that repeat what our callbacks report in one line.
 TUNE_LOGGERS = ("ray.tune", "ray.train")
+# Beginnings of the lines that say that Ray lost a node, a process of its own or an object.
+INFRASTRUCTURE_FAILURE = re.compile(
+    r"^(The actor \w+ is unavailable: |The actor died because its node has died|The task's local raylet died"
+    r"|The actor is dead because its owner has died|Failed to retrieve object "
+    r"|ray\.exceptions\.(ActorUnavailable|LocalRayletDied|NodeDied|OwnerDied|ObjectLost|ObjectFetchTimedOut"
+    r"|ObjectReconstructionFailed|RaySystem|Rpc)Error: )",
+    re.MULTILINE,
+)
 # Tune's own state in the experiment's folder. We never read it, but Tune fails if it is damaged.
 TUNER_FILE = "tuner.pkl"
 
@@ -63,6 +71,17 @@ def error_text(trial: Any) -> str:
 def is_process_death(text: str) -> bool:
     """Return True if the text of an error says that the worker process died, not that its code raised something."""
     return any(sign in text.lower() for sign in ("actor died", "actor is dead", "actordiederror", "actor_died"))
+
+
+def failures(trial: Any) -> list[str]:
+    """Return the texts of the errors of a Tune trial, at least one: one for each retry, and the last one."""
+    before, *texts = re.split("^Failure # .*\n", error_text(trial), flags=re.MULTILINE)
+    return texts or [before]
+
+
+def is_infrastructure_failure(text: str) -> bool:
+    """Return True if the text of an error says that Ray lost a node, a process of its own or an object."""
+    return INFRASTRUCTURE_FAILURE.search(text) is not None
 
 
 def largest_memory_kill(error: BaseException | None) -> tuple[str, float] | None:

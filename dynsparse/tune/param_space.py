@@ -43,9 +43,14 @@ def _value(configs: Sequence[Config], indices: Sequence[int], key: str) -> Any:
     return values[0] if len(indices) == 1 else values
 
 
+def indices_of(config: Mapping[str, Any]) -> list[int]:
+    """Return the indices of the trials of a pack, read from the config of a worker."""
+    return list(config.get(INDICES, [0]))
+
+
 def trial_configs(config: Mapping[str, Any], axis_names: Collection[str]) -> dict[int, Config]:
     """Return the trials of a pack by their index, read from the config of a worker. Raises: ConfigError."""
-    indices = config.get(INDICES, [0])
+    indices = indices_of(config)
     shared = {key: value for key, value in config.items() if key not in (PACK, INDICES)}
     if len(indices) == 1:
         return {indices[0]: Config.of(shared)}

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 import ray
@@ -17,6 +17,7 @@ import ray
 from dynsparse.experiment import ExperimentError
 from dynsparse.results.processes import children
 from dynsparse.tune.compat import LOCAL_RAY_ENVIRONMENT, TUNE_ENVIRONMENT, TUNE_LOGGERS, is_start_timeout
+from dynsparse.tune.sudden_end import explain_sudden_end
 
 # Seconds between two connections to the head of the cluster, and the failures in a row after which it counts as lost.
 PROBE_SECONDS, PROBES = 5.0, 4
@@ -32,12 +33,13 @@ def ray_session(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    start_ray(address)
-    try:
-        with _watched_head():
-            yield
-    finally:
-        ray.shutdown()
+    with explain_sudden_end() as cancel_explanation:
+        start_ray(address)
+        try:
+            with _watched_head(cancel_explanation):
+                yield
+        finally:
+            ray.shutdown()
 
 
 def start_ray(address: str | None) -> None:
@@ -103,7 +105,7 @@ def _connect(address: str) -> None:
 
 
 @contextmanager
-def _watched_head() -> Iterator[None]:
+def _watched_head(before_exit: Callable[[], None]) -> Iterator[None]:
     """End the process with a clear message if the head of the cluster is lost: Ray would end it without one."""
     address = ray.get_runtime_context().gcs_address
     end = threading.Event()
@@ -118,6 +120,7 @@ def _watched_head() -> Iterator[None]:
                 failures = 0
             except OSError:
                 failures += 1
+        before_exit()
         print(
             f"\nError: The Ray cluster at {address} no longer answers. Written results are kept. Rerun the same "
             "command, on this cluster or another.",

@@ -27,6 +27,7 @@ class TrialReport:
         interruption: why the trial ended although it has not failed; the same command resumes it.
         damage: files that were found damaged when the trial was resumed.
         ends_run: True for an interruption that every other trial would meet too.
+        unwritten_error: the error with which the trial failed, if the worker cannot write it to the trial's folder.
     """
 
     n_rows: int
@@ -36,11 +37,12 @@ class TrialReport:
     interruption: str | None = None
     damage: Sequence[str] = ()
     ends_run: bool = False
+    unwritten_error: str | None = None
 
     @property
     def is_complete(self) -> bool:
         """True if the trial has completed."""
-        return self.done and self.error is None and self.interruption is None
+        return self.done and self.error is None and self.interruption is None and self.unwritten_error is None
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import errno
 import gc
+import socket
 import traceback
 from typing import Any
 
 import torch
 from ray import tune
 
+from dynsparse.config import ConfigError
 from dynsparse.data import DataError
 from dynsparse.results.lock import LockLostError
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.packed_trial import PackedTrial, WorkerOptions, missing_storage
-from dynsparse.tune.param_space import trial_configs
+from dynsparse.tune.param_space import indices_of, trial_configs
 from dynsparse.tune.reports import PackReport, TrialReport
 from dynsparse.tune.trial_group import TrialGroup, group_trials, map_in_threads
 
 # Errors of a storage that retries do not cure: it is full, or read-only.
 LASTING_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+REFUSAL = (
+    "ConfigError: The process of the trial, on {host}, refuses the configuration that the driver accepted. Use one "
+    "version of dynsparse everywhere, and register methods, networks and data sets where workers import them. {error}"
+)
 
 
 class DeviceLostError(RuntimeError):
@@ -33,12 +41,20 @@ class SparseTrial(tune.Trainable):
     """Trains the trials of one pack. A step is one step of their study, usually an epoch."""
 
     def setup(self, config: dict[str, Any], options: WorkerOptions) -> None:  # type: ignore[override]  # by tune.with_parameters
-        """Resume the trials from their folders. Raises: ConfigError, DataError, TrialError, OSError."""
+        """Resume the trials from their folders. Raises: OSError."""
         # Ray sets OMP_NUM_THREADS too, but not if the user's environment sets it.
         torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
-        configs = trial_configs(config, options.axis_names)
+        self._refused: dict[int, TrialReport] = {}
+        try:
+            configs = trial_configs(config, options.axis_names)
+        except ConfigError as error:
+            # The driver has accepted them. Tune would retry an exception, and it would be raised again.
+            text = REFUSAL.format(host=socket.gethostname(), error=" ".join(str(error).split()))
+            configs = {}
+            self._refused = {index: TrialReport(0, done=True, unwritten_error=text) for index in indices_of(config)}
         trials = map_in_threads(lambda each: PackedTrial(each, options), configs.values())
         self._options, self._indices = options, dict(zip(trials, configs, strict=True))
+        self._is_single = len(indices_of(config)) == 1
         self._sees_storage = all(map_in_threads(PackedTrial.exists, trials))
         if not self._sees_storage:
             # The node joined after the nodes were checked. An exception would make Tune retry on this same idle node.
@@ -48,18 +64,11 @@ class SparseTrial(tune.Trainable):
             failed = map_in_threads(PackedTrial.has_failed, trials)
             trials = [trial for trial, has_failed in zip(trials, failed, strict=True) if not has_failed]
         self._groups = group_trials(trials, options)
-        if self._is_single:
-            # Tune reports what is raised here. In a pack, `step` finds the trial that raises it.
-            self._groups[0].start()
 
     @property
     def trainer(self) -> Trainer:
         """The Trainer that takes the next step."""
         return self._groups[0].start()
-
-    @property
-    def _is_single(self) -> bool:
-        return len(self._indices) == 1
 
     def step(self) -> dict[str, Any]:
         """Train one step of the first group of trials, and write the row of each trial to its folder.
@@ -71,8 +80,10 @@ class SparseTrial(tune.Trainable):
         Raises:
             OSError, DataError, DeviceLostError: If the storage fails (unless it is full or read-only), the data or the
                 device. Tune then retries from `setup`.
-            Exception: Any other error of a single trial.
+            MemoryError, torch.OutOfMemoryError: If a single trial finds too little memory, which others may take.
         """
+        if self._refused:
+            return PackReport(self._refused, done=True).to_result(is_single=self._is_single)
         reports, split_reason = dict[PackedTrial, TrialReport](), None
         if not self._sees_storage:
             reports = self._interrupt(list(self._indices), 0, missing_storage(self._options.path))
@@ -110,11 +121,10 @@ class SparseTrial(tune.Trainable):
             # Not the fault of any trial.
             raise
         except Exception as error:
-            is_own = isinstance(error, TrialError)
-            if self._is_single and not is_own:
+            if self._is_single and isinstance(error, MemoryError | torch.OutOfMemoryError):
                 raise
             summary = f"{type(error).__name__}: {error}"
-            text = summary if is_own else traceback.format_exc()
+            text = summary if isinstance(error, TrialError) else traceback.format_exc()
         # Outside the handler the traceback is gone, and the Trainer that it held in memory can be freed.
         trials, group.trials, group.trainer = group.trials, [], None
         free_memory(trials[0].config.device)

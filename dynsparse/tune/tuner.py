@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -31,12 +32,17 @@ from dynsparse.tune.trainable import SparseTrial
 PACKS_FOLDER = ".packs"
 
 
+# How long the run waits after Ray lost trials, before it starts them again.
+RAY_WAITS_SECONDS = (5, 30, 60)
+
+
 class PackRunner:
-    """Trains trials in packs, and again in smaller packs after a pack was lost."""
+    """Trains trials in packs, and again after packs were lost: in smaller packs if a pack may be the cause."""
 
     def __init__(self, run: CheckedRun, token: str, interrupts: Interrupts) -> None:
         self._run, self._token, self._interrupts = run, token, interrupts
         self._memory_kills: Counter[str] = Counter()  # of each trial, by the name of its folder
+        self._waits_for_ray = list(reversed(RAY_WAITS_SECONDS))
 
     def train(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> None:
         """Train trials until all have ended or the run is interrupted.
@@ -64,7 +70,7 @@ class PackRunner:
         """Run Tune once. Return the packs that were lost if trials are left to train, or None if the run has ended."""
         folder = self._run.folder
         progress = ShowProgress(folder, trials, n_complete)
-        failures = RecordFailures(fenced(folder, self._token), trials, self._run.options.epoch_seconds)
+        failures = RecordFailures(fenced(folder, self._token), trials, self._run.options)
         try:
             self._tuner(trials, pack_size, [progress, failures]).fit()
         except OSError as error:
@@ -74,10 +80,19 @@ class PackRunner:
             return None
         except RuntimeError as error:
             return self._lost_to_memory_monitor(error, trials, failures)
-        if not failures.to_split or self._interrupts.received() is not None:
+        if self._interrupts.received() is not None:
             return None
-        print("\nthe process of a pack died too often", file=sys.stderr)
-        return failures.to_split
+        if failures.to_split:
+            print("\nthe process of a pack died too often", file=sys.stderr)
+            return failures.to_split
+        if failures.lost_to_ray and self._waits_for_ray:
+            wait = self._waits_for_ray.pop()
+            print(f"\nRay lost a node or a process of its own; the trials resume in {wait} s", file=sys.stderr)
+            for _ in range(wait):
+                self._interrupts.check()
+                time.sleep(1)
+            return []
+        return None
 
     def _lost_to_memory_monitor(
         self, error: RuntimeError, trials: Sequence[Config], failures: RecordFailures

@@ -68,6 +68,7 @@ def test_a_trial_always_fails(bed, reference):
     assert run.wait() == 1, run.text
     check_one_failed(bed, reference, config, run)
     assert "ArithmeticError" in run.text and "the bed made this trial fail" in run.text
+    assert "retry" not in run.text, "the same error would be raised again"
     failed = analysis.failures(analysis.load(bed.folder))
     assert len(failed) == 1
     df = analysis.load(bed.folder).set_index("trial_dir")

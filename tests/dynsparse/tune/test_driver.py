@@ -3,6 +3,7 @@
 import doctest
 import json
 import math
+import socket
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from dynsparse import tune
 from dynsparse.config import Config
 from dynsparse.data.download import DataError
 from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.methods import METHODS
 from dynsparse.results.trial_folder import folder_name
 from dynsparse.training.trainer import Trainer
 from dynsparse.tune import ray_session
@@ -176,6 +178,18 @@ def test_a_failed_trial_runs_again_only_when_asked(local_ray, tmp_path):
     [third] = tune.run(experiment, tmp_path, retry_failed=True).failures
     assert (folder / "failed.json").stat().st_mtime_ns > written
     assert first == second == third
+
+
+def test_a_trial_that_only_the_driver_accepts_fails_without_a_retry(local_ray, tmp_path, capsys, monkeypatch):
+    # Workers do not see what only this process has registered.
+    monkeypatch.setitem(METHODS, "Mine", METHODS["SET"])
+    experiment = Experiment("mine", "?", dict(SMALL, model="Mine", seed=ray_tune.grid_search([0, 1])), epochs=1)
+    failures = tune.run(experiment, tmp_path).failures
+    assert len(failures) == 2
+    for failure in failures:
+        assert failure.error.startswith(f"ConfigError: The process of the trial, on {socket.gethostname()}, refuses")
+        assert "'Mine'" in failure.error
+    assert "retry" not in capsys.readouterr().err
 
 
 def test_two_trials_of_one_identity_are_refused(tmp_path):

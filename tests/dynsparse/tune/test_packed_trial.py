@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -182,7 +183,7 @@ def test_a_trial_whose_training_raises_is_found_and_fails_alone(tmp_path, monkey
                 raise ArithmeticError("not this share")
             return method.prune(layer)
 
-        return type(method)(**{**vars(method), "prune": prune})
+        return replace(method, prune=prune)
 
     monkeypatch.setitem(METHODS, "SET", raises)
     shares = [0.3, 0.2, 0.77, 0.4, 0.1]
@@ -197,11 +198,26 @@ def test_a_trial_whose_training_raises_is_found_and_fails_alone(tmp_path, monkey
     assert "in prune" in (tmp_path / folder_name(configs[2]) / "error.txt").read_text(), "the traceback is there"
     for config in configs[:2] + configs[3:]:
         assert_as_alone(tmp_path, config)
-    # Alone it is for Tune to try again.
-    alone = pack_of(tmp_path / "alone", configs, [2])
-    with pytest.raises(ArithmeticError):
-        to_the_end(alone)
-    assert folder_of(tmp_path / "alone", configs[2]).error() is None
+    # A retry would raise the same error, so Tune must not see it.
+    [result] = to_the_end(pack_of(tmp_path / "alone", configs, [2]))[-1:]
+    assert report_of(result, 2).trials[2].error == "ArithmeticError: not this share"
+    assert folder_of(tmp_path / "alone", configs[2]).state() is State.FAILED
+
+
+def test_a_single_trial_without_memory_is_for_tune_to_try_again(tmp_path, monkeypatch):
+    usual = METHODS["SET"]
+
+    def too_large(config):
+        def prune(layer):
+            raise MemoryError("other processes take it")
+
+        return replace(usual(config), prune=prune)
+
+    monkeypatch.setitem(METHODS, "SET", too_large)
+    configs = five(epochs=3)
+    with pytest.raises(MemoryError):
+        to_the_end(pack_of(tmp_path, configs, [2]))
+    assert folder_of(tmp_path, configs[2]).error() is None
 
 
 def test_a_pack_that_is_too_large_to_be_built_goes_on_as_halves(tmp_path, monkeypatch):

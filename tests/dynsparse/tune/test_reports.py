@@ -13,6 +13,7 @@ REPORTS = [
     TrialReport(3, done=True, row={**ROW, "done": True}, damage=["result.json: line 2 is damaged"]),
     TrialReport(2, done=True, error="TrialError: The trial took 9 s; its limit is 5 s."),
     TrialReport(0, done=True, interruption="the disk is full: here"),
+    TrialReport(0, done=True, unwritten_error="ConfigError: unknown"),
 ]
 
 
@@ -23,7 +24,7 @@ def sent(report, indices, **options):
     return PackReport.from_result({"config": {"seed": 1}, **result}, indices)
 
 
-@pytest.mark.parametrize("report", REPORTS, ids=["running", "complete", "failed", "interrupted"])
+@pytest.mark.parametrize("report", REPORTS, ids=["running", "complete", "failed", "interrupted", "refused"])
 def test_a_single_trial_reports_its_flat_row(report):
     pack = PackReport({7: report}, done=report.done)
     result = pack.to_result(is_single=True)
@@ -40,11 +41,13 @@ def test_a_single_trial_reports_its_flat_row(report):
 
 
 def test_a_pack_reports_each_trial_with_the_values_that_the_driver_shows():
-    pack = PackReport(dict(zip([4, 0, 9, 2], REPORTS, strict=True)), done=False, split_reason="MemoryError: too large")
-    found = sent(pack, [0, 2, 4, 9, 11], is_single=False)
-    assert (found.done, found.split_reason, list(found.trials)) == (False, "MemoryError: too large", [4, 0, 9, 2])
+    pack = PackReport(
+        dict(zip([4, 0, 9, 2, 3], REPORTS, strict=True)), done=False, split_reason="too little memory"
+    )
+    found = sent(pack, [0, 2, 3, 4, 9, 11], is_single=False)
+    assert (found.done, found.split_reason, list(found.trials)) == (False, "too little memory", [4, 0, 9, 2, 3])
     assert found.trials[4].row == {"train_loss": 0.25, "val_acc": 0.5}
-    assert [found.trials[index].is_complete for index in (4, 0, 9, 2)] == [False, True, False, False]
+    assert [found.trials[index].is_complete for index in (4, 0, 9, 2, 3)] == [False, True, False, False, False]
     assert found.trials[9].error == REPORTS[2].error and found.trials[2].interruption == REPORTS[3].interruption
     # Tune keeps statistics of each number in nested dicts, for each trial of the pack and each step.
     assert len(flatten_dict(pack.to_result(is_single=False))) == 3
