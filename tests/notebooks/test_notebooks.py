@@ -12,6 +12,7 @@ from dynsparse.experiment import load_experiment
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 
+pytestmark = pytest.mark.ray
 ROOT = Path(__file__).parents[2]
 
 
@@ -80,7 +81,6 @@ def test_quickstart(quickstart: Path) -> None:
     assert len(sentences.splitlines()) == 6, "four methods, two at a time"
 
 
-@pytest.mark.ray
 def test_mlp_heb(mlp_heb: Path) -> None:
     texts = executed("mlp_heb.ipynb", mlp_heb)
     assert "all 192 trials are complete" in texts[0]

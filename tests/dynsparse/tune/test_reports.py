@@ -41,9 +41,7 @@ def test_a_single_trial_reports_its_flat_row(report):
 
 
 def test_a_pack_reports_each_trial_with_the_values_that_the_driver_shows():
-    pack = PackReport(
-        dict(zip([4, 0, 9, 2, 3], REPORTS, strict=True)), done=False, split_reason="too little memory"
-    )
+    pack = PackReport(dict(zip([4, 0, 9, 2, 3], REPORTS, strict=True)), done=False, split_reason="too little memory")
     found = sent(pack, [0, 2, 3, 4, 9, 11], is_single=False)
     assert (found.done, found.split_reason, list(found.trials)) == (False, "too little memory", [4, 0, 9, 2, 3])
     assert found.trials[4].row == {"train_loss": 0.25, "val_acc": 0.5}
