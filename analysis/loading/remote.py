@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,11 @@ AT_ONCE = 32
 def is_remote(path: str | os.PathLike[str]) -> bool:
     """Return True if a path is a URI, such as s3://bucket/folder."""
     return "://" in os.fspath(path)
+
+
+def is_inside(name: str) -> bool:
+    """Return True if the name of an object leads to a path inside a folder, unlike "../params.json"."""
+    return not {"", ".", ".."} & set(name.split("/"))
 
 
 @contextlib.contextmanager
@@ -38,7 +44,8 @@ def fetched(uri: str, of_experiment: Sequence[str], of_trial: Sequence[str]) -> 
 
     filesystem, inside = fs.FileSystem.from_uri(uri)
     found = filesystem.get_file_info(fs.FileSelector(inside, recursive=True, allow_not_found=True))
-    names = [info.path.removeprefix(inside).lstrip("/") for info in found if info.type == fs.FileType.File]
+    paths = [info.path.removeprefix(inside).lstrip("/") for info in found if info.type == fs.FileType.File]
+    names = [path for path in paths if is_inside(path)]
     if not names:
         raise FileNotFoundError(f"The folder {uri} does not exist or is empty.")
     patterns = [*of_experiment, *(f"*/{pattern}" for pattern in of_trial)]
@@ -52,9 +59,14 @@ def fetched(uri: str, of_experiment: Sequence[str], of_trial: Sequence[str]) -> 
         def fetch(name: str) -> None:
             path = Path(folder, name)
             path.parent.mkdir(exist_ok=True)
-            # A file may have been deleted after it was listed.
-            with contextlib.suppress(FileNotFoundError), filesystem.open_input_stream(f"{inside}/{name}") as file:
-                path.write_bytes(file.read())
+            with (
+                # A file may have been deleted after it was listed.
+                contextlib.suppress(FileNotFoundError),
+                filesystem.open_input_stream(f"{inside}/{name}") as file,
+                path.open("xb") as copy,
+            ):
+                # In parts, because the files may be larger than the memory.
+                shutil.copyfileobj(file, copy)
 
         with ThreadPoolExecutor(AT_ONCE) as threads:
             list(threads.map(fetch, wanted))

@@ -38,7 +38,8 @@ def save(df: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     of other objects become strings, as `str` writes them; `ast.literal_eval` reads a tuple back. Integers among floats
     become floats. Missing values stay missing.
 
-    An existing file is replaced. The file is written under another name and then renamed, so it is never incomplete.
+    An existing file is replaced. The file is written under another name and then renamed, so it is never incomplete. A
+    link is replaced by the file, and what it leads to stays as it is.
 
     Args:
         df: the table.
@@ -71,7 +72,7 @@ def save(df: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         raise ValueError(unknown("suffix", target.suffix, list(WRITERS)))
     if not target.parent.is_dir():
         raise FileNotFoundError(f"The folder {target.parent} does not exist. Create it first.")
-    write_file(target.resolve(), WRITERS[suffix](df))  # a link stays a link
+    write_file(target, WRITERS[suffix](df))
     return target
 
 

@@ -111,13 +111,15 @@ def report(folder: str, output: str, metric: str, lowest: bool | None, where: st
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file atomically, or write to a device such as /dev/stdout."""
+    """Write a file atomically, or write to a device such as /dev/stdout. A link is replaced and not followed."""
     from dynsparse.io.atomic import write_file
 
-    if path.exists() and not path.is_file():
+    # /dev/shm holds files. Elsewhere a link may have been put there by somebody else.
+    folders = Path(os.path.abspath(path)).parts[1:-1]
+    if folders[:1] in (("dev",), ("proc",)) and folders[:2] != ("dev", "shm"):
         path.write_text(text, encoding="utf-8")
     else:
-        write_file(path.resolve(), text.encode())
+        write_file(path, text.encode())
 
 
 @click.command()
@@ -127,7 +129,7 @@ def browse(folder: str, show: bool) -> None:
     """Write a notebook that browses the results in DIR, and open it in JupyterLab."""
     load_results(folder)
     path = Path(f"browse_{Path(folder).name}.ipynb")
-    if path.exists():
+    if os.path.lexists(path):
         click.echo(f"{path} exists and is not changed")
     else:
         try:

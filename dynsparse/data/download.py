@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.client import HTTPException
@@ -91,11 +93,13 @@ def fetch_files(name: str, files: Sequence[str], data_dir: str, download: Callab
 def _download_whole(name: str, files: Sequence[str], folder: Path, download: Callable[[Path], object]) -> None:
     """Download into a temporary folder, then move each file: an incomplete download is never used."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{name}.download"
     with FileLock(folder / f".{name}.lock"):
         if not missing_files(files, folder):  # Another process had the lock and has downloaded them.
             return
-        shutil.rmtree(temporary, ignore_errors=True)  # A killed process may have left it.
+        for left in folder.glob(f".{glob.escape(name)}.download*"):  # A killed process may have left it.
+            shutil.rmtree(left, ignore_errors=True)
+        # A name that nobody can have put a link under.
+        temporary = Path(tempfile.mkdtemp(prefix=f".{name}.download-", dir=folder))
         try:
             download(temporary)
             for file in files:

@@ -2,6 +2,8 @@
 
 A file is replaced as a whole or not at all, and its content is on the disk when the call returns. A folder is given
 as a path or a URI; file names are relative to it, with "/".
+
+A folder of results may come from anybody. Nothing is written through a link in it, and only regular files are read.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import pyarrow.fs
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_exponential
 
 from dynsparse.io.atomic import write_file
+from dynsparse.io.regular_files import IrregularFileError, is_shared, open_to_append, read_file
 
 # Where files and folders go that cannot be used, but may be somebody's. Readers of results do not look into it.
 ASIDE_FOLDER = ".aside"
@@ -55,9 +58,9 @@ class Folder(ABC):
     def __init__(self, path: str) -> None:
         self.path = path
 
+    @abstractmethod
     def sub(self, name: str) -> Folder:
         """Return a folder inside this one."""
-        return open_folder(f"{self.path}/{name}")
 
     @abstractmethod
     def read(self, name: str) -> bytes | None:
@@ -81,31 +84,50 @@ class Folder(ABC):
 
 
 class LocalFolder(Folder):
-    """A folder on a disk."""
+    """A folder on a disk.
+
+    Args:
+        path: the folder.
+        base: the folder around it that the user has named, which may be a link. Inside it, no folder may be one.
+    """
+
+    def __init__(self, path: str, base: str | None = None) -> None:
+        super().__init__(path)
+        self._base = path if base is None else base
+
+    def sub(self, name: str) -> LocalFolder:
+        """See Folder."""
+        return LocalFolder(f"{self.path}/{name}", self._base)
 
     def read(self, name: str) -> bytes | None:
         """See Folder."""
         try:
-            return Path(self.path, name).read_bytes()
+            return read_file(Path(self.path, name))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except IsADirectoryError:
-            # A folder in place of the file is damage, not absence. The next write moves the folder aside.
+        except IrregularFileError:
+            # A folder or a pipe in place of the file is damage, not absence. The next write moves a folder aside, and
+            # replaces anything else.
             return b""
 
     def replace(self, name: str, content: bytes) -> None:
         """See Folder. A reader sees the old file or the new one, never a part of one."""
-        path = Path(self.path, name)
+        path = self._path_to_write(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         _move_aside(path)
         write_file(path, content)
 
     def append(self, name: str, content: bytes) -> None:
-        """See Folder. Uses one write call, so that a reader sees all of `content` or nothing, except after a crash."""
-        path = Path(self.path, name)
+        """See Folder. Uses one write call, so that a reader sees all of `content` or nothing, except after a crash.
+
+        A file that is a link, or has a second name, is replaced by one of its own: the other name keeps its content.
+        """
+        path = self._path_to_write(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        _move_aside(path)
-        with path.open("ab", buffering=0) as file:
+        if is_shared(path):
+            self.replace(name, (self.read(name) or b"") + content)
+            return
+        with open_to_append(path) as file:
             start = file.tell()
             try:
                 written = file.write(content)
@@ -120,7 +142,7 @@ class LocalFolder(Folder):
 
     def delete(self, name: str) -> None:
         """See Folder."""
-        path = Path(self.path, name)
+        path = self._path_to_write(name)
         _move_aside(path)
         # If a file has the name of the folder, there is nothing to delete.
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -132,6 +154,15 @@ class LocalFolder(Folder):
             return sorted(os.listdir(self.path))
         except FileNotFoundError:
             return []
+
+    def _path_to_write(self, name: str) -> Path:
+        """Return the path of a file. Raises: OSError if a folder between the base and the file is a link."""
+        path = Path(self.path, name)
+        for folder in path.parents:
+            if folder == Path(self._base):
+                break
+            _check_no_link(folder)
+        return path
 
 
 class RemoteFolder(Folder):
@@ -182,5 +213,13 @@ def _move_aside(path: Path) -> None:
     """Move a folder that has the name of a file away. It is not deleted, because its content is unknown."""
     if path.is_dir():
         place = path.with_name(ASIDE_FOLDER)
+        _check_no_link(place)
         place.mkdir(exist_ok=True)
         path.rename(place / f"{path.name}-{time.time_ns()}")
+
+
+def _check_no_link(folder: Path) -> None:
+    """Check that a folder is not a link, which could lead anywhere. Raises: OSError."""
+    if folder.is_symlink():
+        what = "a link, and nothing is written through a link among results; put the folder itself there"
+        raise OSError(errno.ELOOP, what, str(folder))

@@ -223,9 +223,9 @@ class TrialFolder:
         self._folder.replace("failed.json", _encode({"error": (text.strip().splitlines() or ["unknown"])[-1]}))
 
     def clear_failure(self) -> None:
-        """Remove the mark of a failure, so that the trial runs again."""
-        self._folder.delete("failed.json")
-        self._folder.delete("error.txt")
+        """Remove the mark of a failure and what Tune has written about it, so that the trial runs again."""
+        for name in ("failed.json", "error.txt", "error.pkl"):
+            self._folder.delete(name)
 
     def error(self) -> str | None:
         """Return the last line of the error with which the trial failed; None if it has not failed."""

@@ -40,8 +40,9 @@ INFRASTRUCTURE_FAILURE = re.compile(
     r"|ObjectReconstructionFailed|RaySystem|Rpc)Error: )",
     re.MULTILINE,
 )
-# Tune's own state in the experiment's folder. We never read it, but Tune fails if it is damaged.
-TUNER_FILE = "tuner.pkl"
+# Files that Tune writes into the experiment's folder, through a link if there is one. We never read them, but Tune
+# fails if the first is damaged.
+TUNE_FILES = ("tuner.pkl", ".validate_storage_marker")
 
 
 def is_start_timeout(error: BaseException) -> bool:

@@ -21,7 +21,7 @@ from dynsparse.results.grid_status import Failure, GridStatus, scan, version
 from dynsparse.results.lock import Lock, LockedError, check_unlocked
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import node_checks, preflight
-from dynsparse.tune.compat import TUNER_FILE, stop_tune
+from dynsparse.tune.compat import TUNE_FILES, stop_tune
 from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import even_pack_size
@@ -172,8 +172,9 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
 
     try:
         map_in_threads(begin, configs)
-        folder.delete(TUNER_FILE)
-        folder.sub(PACKS_FOLDER).delete(TUNER_FILE)
+        for name in TUNE_FILES:
+            folder.delete(name)
+            folder.sub(PACKS_FOLDER).delete(name)
     except OSError as error:
         raise preflight.write_error(folder, error) from error
 

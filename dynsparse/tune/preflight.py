@@ -144,7 +144,8 @@ def _unused_name(storage: str, name: str) -> str:
 def _open(storage: str, name: str) -> Folder:
     """Return the experiment's folder. Raises: ExperimentError if the storage cannot be read."""
     try:
-        folder = open_folder(storage).sub(name)
+        # Opened by its own path: the folder of an experiment may be a link.
+        folder = open_folder(open_folder(storage).sub(name).path)
         folder.names()
     except (OSError, ValueError) as error:
         fix = "Pass another --storage."

@@ -158,14 +158,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     assert path.read_text() == "a\n2\n" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_has_the_rights_of_any_new_file_and_a_link_stays_one(tmp_path: Path) -> None:
+def test_a_file_has_the_rights_of_any_new_file_and_no_link_is_followed(tmp_path: Path) -> None:
     path = save(pd.DataFrame({"a": [1]}), tmp_path / "t.csv")
     (tmp_path / "plain").write_text("")
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
     link = tmp_path / "link.csv"
     link.symlink_to(path)
     save(pd.DataFrame({"a": [5]}), link)
-    assert link.is_symlink() and path.read_text() == "a\n5\n"
+    assert not link.is_symlink() and link.read_text() == "a\n5\n" and path.read_text() == "a\n1\n"
 
 
 def test_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,6 +213,29 @@ def test_browse_writes_a_notebook_and_never_over_one(results, tmp_path, monkeypa
     assert invoke("browse", "nowhere", "--no-show").exit_code == 2
 
 
+def test_what_a_command_writes_replaces_a_link(results, tmp_path, monkeypatch):
+    pytest.importorskip("plotly")
+    monkeypatch.chdir(tmp_path)
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for name in ("browse_results.ipynb", "report.html"):
+        Path(name).symlink_to(victim)
+    assert invoke("report", results).exit_code == 0
+    assert invoke("browse", results, "--no-show").stdout == "browse_results.ipynb exists and is not changed\n"
+    Path("browse_results.ipynb").unlink()
+    Path("browse_results.ipynb").symlink_to(tmp_path / "nothing yet")
+    invoke("browse", results, "--no-show")
+    assert victim.read_text() == "precious" and not (tmp_path / "nothing yet").exists()
+    assert Path("report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_a_report_can_go_to_standard_output(results):
+    pytest.importorskip("plotly")
+    code = f"from dynsparse.cli import main; main(['report', {results!r}, '-o', '/dev/stdout'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("<!DOCTYPE html>") and "written: /dev/stdout" in done.stdout
+
+
 def test_damaged_files_are_named(results):
     (Path(results) / "trial_0" / "result.json").write_text("{torn")
     result = invoke("failures", results)

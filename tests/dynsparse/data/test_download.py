@@ -32,6 +32,25 @@ CLOSED_MIRROR = "http://127.0.0.1:9/"
 # Missing files
 
 
+def test_a_download_does_not_go_through_a_link_and_deletes_what_a_killed_one_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim, folder = tmp_path / "victim", tmp_path / "data"
+    for path in (victim, folder / ".KMNIST.download-killed"):
+        path.mkdir(parents=True)
+    (folder / ".KMNIST.download").symlink_to(victim)
+    made = []
+
+    def source(folder: Path) -> None:
+        made.append(folder)
+        write_idx(folder, "KMNIST")
+
+    download.fetch_files("KMNIST", KMNIST_FILES, str(folder), source)
+    assert not list(victim.iterdir()) and made[0].parent == folder
+    assert [path.name for path in folder.iterdir() if "download" in path.name] == [".KMNIST.download"]
+    assert not download.missing_files(KMNIST_FILES, folder)
+
+
 @pytest.mark.parametrize("present", [0, 3])
 def test_missing_files_without_a_network(present: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
