@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-from tabulate import tabulate
 
 from dynsparse.data import Dataset
 from dynsparse.export.evaluate import evaluate, find_dataset
+from dynsparse.export.markdown import code, escaped, literal, table
 from dynsparse.export.network import Trained, module
 from dynsparse.export.onnx_file import INPUT, OUTPUT
 from dynsparse.planning.plan import keys_read
@@ -23,7 +21,7 @@ import torch
 
 from dynsparse.export import load_exported
 {imports}
-model = load_exported("{name}")
+model = load_exported({name})
 pixels = torch.zeros(1, {n_in})  # put your images here, one per row, with pixels as in the data set
 with torch.inference_mode():
     logits = model({normalised})
@@ -34,7 +32,7 @@ ONNX = """\
 import numpy as np
 import onnxruntime
 {imports}
-session = onnxruntime.InferenceSession("{name}")
+session = onnxruntime.InferenceSession({name})
 pixels = np.zeros((1, {n_in}), np.float32)  # put your images here, one per row, with pixels as in the data set
 ({output},) = session.run(None, {{"{input}": {normalised}}})
 print({output}.argmax(1))
@@ -59,36 +57,32 @@ def card(trained: Trained, name: str, form: str) -> str:
     }
     keys = sorted(keys_read(config) - set(NOT_IN_IDENTITY))
     parts = [
-        f"# {name}",
+        f"# {escaped(name)}",
         "A multilayer perceptron that classifies images.",
-        _table(["", ""], facts.items()),
-        *(f"- {remark}" for remark in trained.remarks),
+        table(["", ""], [(key, escaped(value)) for key, value in facts.items()]),
+        *(f"- {escaped(remark)}" for remark in trained.remarks),
         "## Results",
         _results(trained, dataset),
         "## Load it",
         f"```python\n{_code(trained, name, dataset)}```",
         _input(trained, dataset),
         "## Layers",
-        _table(list(layers.columns), layers.astype(object).where(layers.notna(), "").to_numpy().tolist()),
+        table(list(layers.columns), layers.astype(object).where(layers.notna(), "").to_numpy().tolist()),
         "`bytes_dense` and `bytes_sparse` are the sizes of the tensors in memory, the latter in CSR format.",
         "## Configuration",
         "The keys that the trial read; `dynsparse keys` explains them.",
-        _table(["key", "value"], [(f"`{key}`", f"`{getattr(config, key)!r}`") for key in keys]),
+        table(["key", "value"], [(code(key), code(repr(getattr(config, key)))) for key in keys]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(headers: Sequence[str], rows: Any) -> str:
-    return tabulate(rows, headers, tablefmt="pipe", floatfmt=".4g", disable_numparse=[0])
-
-
 def _results(trained: Trained, dataset: Dataset | None) -> str:
     row, val_set = trained.row, "held-out training examples" if trained.config.val_fraction else "the test set"
-    metrics = [(name, row[name]) for name in row if name.endswith(("_acc", "_loss"))]
+    metrics = [(escaped(name), _shown(row[name])) for name in row if name.endswith(("_acc", "_loss"))]
     changed = ", before the changes in the remarks above" if trained.remarks else ""
     text = [
         f"Row {row['training_iteration']} of the trial{changed}; `val_*` is on {val_set}:",
-        _table(["result", "value"], metrics),
+        table(["result", "value"], metrics),
     ]
     if dataset is None:
         text.append("The data set was not on the machine that wrote this card, so the file itself was not evaluated.")
@@ -99,15 +93,21 @@ def _results(trained: Trained, dataset: Dataset | None) -> str:
     return "\n\n".join(text)
 
 
+def _shown(value: Any) -> Any:
+    """Return a value of a row for a table: a number, or a text that is escaped."""
+    return value if isinstance(value, int | float) else escaped(value)
+
+
 def _code(trained: Trained, name: str, dataset: Dataset | None) -> str:
     imports = "" if dataset else "from dynsparse.data import load_dataset\n"
     if dataset:
         normalised = f"(pixels - {dataset.train.mean!r}) * {dataset.train.scale!r}"
     else:
         normalised = "(pixels - images.mean) * images.scale"
-        imports += f'\nimages = load_dataset("{trained.config.dataset_name}", pixels="{trained.config.pixels}").train'
+        about = f"{literal(trained.config.dataset_name)}, pixels={literal(trained.config.pixels)}"
+        imports += f"\nimages = load_dataset({about}).train"
     template = ONNX if name.endswith(".onnx") else TORCH
-    values = {"imports": imports, "name": name, "n_in": trained.sizes[0], "input": INPUT, "output": OUTPUT}
+    values = {"imports": imports, "name": literal(name), "n_in": trained.sizes[0], "input": INPUT, "output": OUTPUT}
     return template.format(normalised=normalised, **values)
 
 
@@ -121,6 +121,6 @@ def _input(trained: Trained, dataset: Dataset | None) -> str:
         f"for each of {trained.sizes[-1]} classes."
     )
     if dataset is None:
-        return f"{text} `load_dataset` downloads {trained.config.dataset_name} if necessary."
+        return f"{text} `load_dataset` downloads {escaped(trained.config.dataset_name)} if necessary."
     moments = f"minus {dataset.train.mean:.6g}, divided by {1 / dataset.train.scale:.6g}"
-    return f"{text} In the unit of the pixels of {dataset.name}: {moments}."
+    return f"{text} In the unit of the pixels of {escaped(dataset.name)}: {moments}."

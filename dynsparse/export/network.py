@@ -19,7 +19,7 @@ from dynsparse.planning.plan import Plan, plan, steps
 from dynsparse.pruning import compress
 from dynsparse.pruning.validation import FRACTION
 from dynsparse.random import Purpose
-from dynsparse.results.trial_folder import TrialFolder
+from dynsparse.results.trial_folder import TrialFolder, state_check
 from dynsparse.studies import KINDS, Parameters
 
 TRIALS_NAMED = 10
@@ -83,7 +83,7 @@ def load_network(trial_dir: str | Path) -> Trained:
         >>> from dynsparse.config import Config
         >>> from dynsparse.export import load_network
         >>> from dynsparse.io.storage import open_folder
-        >>> from dynsparse.results.trial_folder import TrialFolder
+        >>> from dynsparse.results.trial_folder import TrialFolder, state_check
         >>> from dynsparse.training.trainer import Trainer
         >>> config = Config(dataset_name="digits", model="Dense", hidden_sizes=[8], epochs=1)
         >>> with tempfile.TemporaryDirectory() as folder:  # `dynsparse run` writes such folders
@@ -102,7 +102,7 @@ def load_network(trial_dir: str | Path) -> Trained:
     if config is None:
         raise ValueError(f"{path} has no configuration that this version can read: {'; '.join(trial.damage)}.")
     rows = trial.rows()
-    state = trial.load_checkpoint(len(rows))
+    state = trial.load_checkpoint(len(rows), state_check(config))
     if state is None or state["n_rows"] == 0:
         found = "; ".join([f"rows: {len(rows)}", *trial.damage])
         raise ValueError(

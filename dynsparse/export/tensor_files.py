@@ -12,6 +12,7 @@ import io
 import json
 import warnings
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from torch import Tensor
 
 from dynsparse.export.network import Trained, tensors
 from dynsparse.export.optional import optional
+from dynsparse.io.regular_files import read_file
+from dynsparse.results.checkpoints import load_saved
 
 # The name of the description in a file.
 ABOUT = "dynsparse"
@@ -70,8 +73,8 @@ def from_pt(path: Path) -> Content:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
             warnings.filterwarnings("ignore", "Validating sparse tensor invariants")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        return content["tensors"], content[ABOUT]
+            content = load_saved(read_file(path))
+        return _checked(content["tensors"], content[ABOUT])
     except OSError:
         raise
     except Exception as error:  # For other files, torch raises many types of errors.
@@ -94,12 +97,15 @@ def to_safetensors(trained: Trained, form: str) -> bytes:
 
 def from_safetensors(path: Path) -> Content:
     """Read a file of `to_safetensors`. Raises: ValueError, OSError; ImportError without the package."""
-    safetensors = optional("safetensors")
+    safetensors = optional("safetensors.torch")
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()[ABOUT])
-            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
-        return _join_parts(flat, about), about
+        # Read as a whole: a file that somebody shortens while it is mapped into memory ends the process.
+        content = read_file(path)
+        flat = safetensors.load(content)
+        # The header is JSON; its length stands before it.
+        header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+        about = json.loads(json.loads(header)["__metadata__"][ABOUT])
+        return _checked(_join_parts(flat, about), about)
     except OSError:
         raise
     except Exception as error:  # For other files, safetensors and json raise many types of errors.
@@ -117,3 +123,38 @@ def _join_parts(flat: Mapping[str, Tensor], about: Mapping[str, Any]) -> dict[st
         row_starts, columns, values = (flat[f"{name}.{part}"] for part in ("row_starts", "columns", "values"))
         found[name] = csr(row_starts, columns, values, (n_out, n_in))
     return found
+
+
+def _checked(found: Mapping[str, Tensor], about: Mapping[str, Any]) -> Content:
+    """Return the content of a file with only the tensors of its layers.
+
+    Raises: ValueError if a tensor has another shape or type than the description says, AttributeError and others if the
+        content has another form.
+    """
+    sizes, winners = about["sizes"], about["winners"]
+    hidden = sizes[1:-1]
+    if not all(type(n) is int and n >= 0 for n in sizes) or len(sizes) < 2:
+        raise ValueError(f"sizes must be two or more numbers of units, got {sizes}")
+    if winners and [type(k) is int and 0 < k <= n for k, n in zip(winners, hidden, strict=True)] != [True] * len(
+        hidden
+    ):
+        raise ValueError(f"winners must be a number of units for each hidden layer, got {winners}")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+        shapes |= {f"linear_{layer}.weight": (n_out, n_in), f"linear_{layer}.bias": (n_out,)}
+    for layer, n in enumerate(hidden):
+        if "norm_0.weight" in found:
+            shapes |= {f"norm_{layer}.{name}": (n,) for name in ("weight", "bias", "running_mean", "running_var")}
+        if winners:
+            shapes[f"winners_{layer}.factor"] = (n,)
+    tensors = {name: _intact(found[name]) for name in shapes}
+    if any(each.shape != shapes[name] or each.dtype != torch.float32 for name, each in tensors.items()):
+        raise ValueError("a tensor has another shape or type than the description says")
+    return tensors, {"sizes": sizes, "winners": winners}
+
+
+def _intact(tensor: Tensor) -> Tensor:
+    """Return a tensor. Raises: RuntimeError if it is sparse and its parts do not match."""
+    if tensor.layout is torch.strided:
+        return tensor
+    return csr(tensor.crow_indices(), tensor.col_indices(), tensor.values(), tensor.shape)

@@ -10,14 +10,14 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
-import torch
-
 from dynsparse.config import Config, identity_values, in_current_terms, keys
 from dynsparse.io.storage import ASIDE_FOLDER, Folder
+from dynsparse.results import checkpoints
+from dynsparse.training.saved_states import checked_state
 
 CHECKPOINTS_KEPT = 2
 # Keys for where a trial runs and what it logs, which do not change what it computes.
@@ -43,6 +43,21 @@ def identity(config: Config) -> str:
 def folder_name(config: Config) -> str:
     """Return the name of a trial's folder, which is the same in every run."""
     return f"trial_{identity(config)}"
+
+
+def state_check(config: Config) -> Callable[[Any], dict[str, Any]]:
+    """Return a function that returns the state in a checkpoint, or raises a ValueError if it is not that of the trial.
+
+    Checkpoints of version 0.1 do not name their trial.
+    """
+
+    def check(state: Any) -> dict[str, Any]:
+        named = state.get("trial_id") if isinstance(state, dict) else None
+        if named not in (None, identity(config)):
+            raise ValueError(f"it is that of trial {named!s:.20}")
+        return checked_state(state, config)
+
+    return check
 
 
 class TrialFolder:
@@ -153,26 +168,24 @@ class TrialFolder:
 
     def save_checkpoint(self, n_rows: int, state: Mapping[str, Any]) -> None:
         """Write the state from which to continue after `n_rows` rows, and delete all but the two newest checkpoints."""
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        content = buffer.getvalue()
-        checksum = hashlib.sha256(content).hexdigest().encode()
-        self._folder.replace(_checkpoint_name(n_rows), checksum + b"\n" + content)
+        self._folder.replace(_checkpoint_name(n_rows), checkpoints.encode(state))
         for name in self._checkpoint_names()[CHECKPOINTS_KEPT:]:
             self._folder.delete(name)
 
-    def load_checkpoint(self, n_rows: int) -> dict[str, Any] | None:
-        """Return the newest intact checkpoint of at most `n_rows` rows, or None. Damaged ones are added to `damage`."""
+    def load_checkpoint(self, n_rows: int, check: Callable[[Any], dict[str, Any]]) -> dict[str, Any] | None:
+        """Return the newest intact checkpoint of at most `n_rows` rows, or None. Damaged ones are added to `damage`.
+
+        Args:
+            n_rows: the number of rows.
+            check: returns the state in a checkpoint, or raises a ValueError if it is not that of the trial;
+                from `state_check`.
+        """
         for name in self._checkpoint_names():
-            checksum, _, content = (self._folder.read(name) or b"").partition(b"\n")
-            if hashlib.sha256(content).hexdigest().encode() != checksum:
-                self.damage.append(f"{name}: the checksum does not match; an older checkpoint is used")
+            try:
+                state = check(checkpoints.decode(self._folder.read(name) or b""))
+            except ValueError as error:
+                self.damage.append(f"{name}: {error}; an older checkpoint is used")
                 continue
-            # This machine may have no GPU, unlike the one that wrote it.
-            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if "n_rows" not in state:
-                # An old checkpoint, from before there were studies: each row was an epoch.
-                state |= {"n_rows": state["epoch"], "kept": {}}
             if state["n_rows"] <= n_rows:
                 return state
         return None

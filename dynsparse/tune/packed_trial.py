@@ -18,8 +18,7 @@ from dynsparse.io.storage import Folder, open_folder
 from dynsparse.planning.plan import steps
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import version
-from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
-from dynsparse.training.old_states import with_later_entries
+from dynsparse.results.trial_folder import TrialFolder, folder_name, identity, state_check
 from dynsparse.training.trainer import Row
 from dynsparse.tune.param_space import experiment_tag
 from dynsparse.tune.reports import TrialReport
@@ -78,8 +77,7 @@ class PackedTrial:
         Args:
             n_rows: number of rows; None: all rows of the trial.
         """
-        state = self._folder.load_checkpoint(len(self.rows) if n_rows is None else n_rows)
-        return None if state is None else with_later_entries(state)
+        return self._folder.load_checkpoint(len(self.rows) if n_rows is None else n_rows, state_check(self.config))
 
     def advance(self, numbers: Row, n_rows: int, seconds: float, state: Mapping[str, Any] | None) -> TrialReport:
         """Write the row of a step and return the trial's report. Rows written before a resume are not rewritten.
@@ -93,7 +91,7 @@ class PackedTrial:
         if n_rows > len(self.rows):
             self._write_row(numbers, seconds)
         if state is not None:
-            self._folder.save_checkpoint(n_rows, state)
+            self._folder.save_checkpoint(n_rows, {"trial_id": self._identity, **state})
             self._folder.write_csv(self.rows)
         if n_rows == self.n_steps:
             return self.complete()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import os
 import re
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import markdown_it
 import numpy as np
 import onnx
 import onnx.reference
@@ -208,7 +213,61 @@ def test_columns_that_are_not_there_are_refused_not_read(networks: dict[str, Tra
         load_exported(tmp_path / "a.safetensors")
 
 
+def rewritten(path: Path, about: dict[str, Any], tensors: dict[str, Any]) -> None:
+    """Write a file of the right format with a description and tensors of its own."""
+    if path.suffix == ".pt":
+        torch.save({"dynsparse": about, "tensors": tensors}, path)
+    else:
+        safetensors.torch.save_file(tensors, path, {"format": "pt", "dynsparse": json.dumps(about)})
+
+
+HOSTILE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "sizes of another network": ({"sizes": [64, 40, 10]}, {}),
+    "sizes that are no numbers": ({"sizes": ["64", None]}, {}),
+    "winners of more units than there are": ({"winners": [41, 30]}, {}),
+    "winners for too few layers": ({"winners": [3]}, {}),
+    "a weight of another shape": ({}, {"linear_1.weight": torch.zeros(40, 30)}),
+    "a weight of another type": ({}, {"linear_1.weight": torch.zeros(30, 40, dtype=torch.int32)}),
+    "half of batch norm": ({}, {"norm_0.weight": torch.ones(40)}),
+    "deep sizes": ({"sizes": [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}, {}),
+}
+
+
+@pytest.mark.parametrize("ending", [".pt", ".safetensors"])
+@pytest.mark.parametrize("change", HOSTILE)
+def test_a_file_whose_content_does_not_fit_its_description_is_named(
+    networks: dict[str, Trained], tmp_path: Path, ending: str, change: str
+) -> None:
+    path, (about, more) = tmp_path / f"a{ending}", HOSTILE[change]
+    tensors, right = module(networks["relu"]).state_dict(), {"sizes": [64, 40, 30, 10], "winners": [], "form": "dense"}
+    rewritten(path, right, dict(tensors))
+    load_exported(path)
+    rewritten(path, right | about, {**tensors, **more})
+    with pytest.raises(ValueError, match=rf"a\{ending} is not a \{ending} file from dynsparse export"):
+        load_exported(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    for ending in (".pt", ".safetensors"):
+        os.mkfifo(tmp_path / f"a{ending}")
+        with pytest.raises(OSError, match="not a regular file"):
+            load_exported(tmp_path / f"a{ending}")
+
+
 # Cards
+
+
+def test_a_card_shows_hostile_texts_as_they_are(networks: dict[str, Trained], tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=alert(1)> | [x](http://x)\n# x\x1b[2J_acc"
+    trained = networks["relu"]
+    row = {**trained.row, hostile: hostile, "val_acc": [1, "<b>"]}
+    card = export(replace(trained, row=row, remarks=(hostile,)), tmp_path / 'a"), print("<b>.pt').read_text()
+    page = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render(card)
+    shown = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    as_it_is = "&lt;img src=x onerror=alert(1)&gt; | [x](http://x) # x_acc"
+    assert shown.count(as_it_is) == 3, "its name and its value among the results, and the remark"
+    assert not re.search(r"<(img|b|a)\b", page) and page.count("<h1") == 1 and "\x1b" not in card
+    assert ast.parse(code_of(card)).body[2].value.args[0].value == 'a"), print("<b>.pt'  # type: ignore[attr-defined]
 
 
 def code_of(card: str) -> str:

@@ -179,7 +179,7 @@ def test_pruned_networks_are_those_of_the_sweep(sweep: Path) -> None:
     assert torch.equal(logits(pruned(trained, "unit", 0)), logits(trained))
 
     # The last one is the one that the sweep's engine has.
-    state = TrialFolder(open_folder(str(sweep))).load_checkpoint(9)
+    state = TrialFolder(open_folder(str(sweep))).load_checkpoint(9, dict)
     assert state is not None
     for name in ("weights", "biases", "masks"):
         assert all(torch.equal(a, b[0]) for a, b in zip(getattr(each, name), state["engine"][name], strict=True))

@@ -1,8 +1,13 @@
 """The folder of a trial: its identity, its rows, its checkpoints, its end, and what damage does to them."""
 
+import hashlib
+import io
 import json
 import math
+import os
+import pickle
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,7 +15,9 @@ import torch
 
 from dynsparse.config import Config
 from dynsparse.io.storage import open_folder
-from dynsparse.results.trial_folder import State, TrialFolder, folder_name, identity
+from dynsparse.results import checkpoints
+from dynsparse.results.trial_folder import State, TrialFolder, folder_name, identity, state_check
+from dynsparse.training.trainer import Trainer
 
 CONFIG = Config(dataset_name="digits", epochs=3, hidden_sizes=(20,))
 
@@ -58,7 +65,7 @@ def test_a_trial_comes_back_as_it_was_written(trial, path):
     assert later.config() == CONFIG
     assert later.about() == {"version": "1"}
     assert later.rows() == [row(1), row(2), row(3)]
-    assert later.load_checkpoint(3)["weights"][0].tolist() == [[3.0, 3.0], [3.0, 3.0]]
+    assert later.load_checkpoint(3, dict)["weights"][0].tolist() == [[3.0, 3.0], [3.0, 3.0]]
     assert json.loads((path / "complete.json").read_text())["rows"] == 3
     assert len(path.name) == len("trial_") + 12
     assert later.damage == []
@@ -243,25 +250,57 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(path, damage):
         "delete": newest.unlink,
     }[damage]()
     later = reopened(path)
-    assert later.load_checkpoint(4)["n_rows"] == 2
+    assert later.load_checkpoint(4, dict)["n_rows"] == 2
     named = ["checkpoint_000004.pt: the checksum does not match; an older checkpoint is used"]
     assert later.damage == ([] if damage == "delete" else named)
     (path / "checkpoint_000002.pt").write_bytes(b"x")
-    assert reopened(path).load_checkpoint(4) is None
+    assert reopened(path).load_checkpoint(4, dict) is None
 
 
 def test_a_checkpoint_beyond_the_rows_is_not_taken(path):
     trial = reopened(path)
     for epoch in (2, 4):
         trial.save_checkpoint(epoch, {"n_rows": epoch})
-    assert trial.load_checkpoint(3)["n_rows"] == 2
+    assert trial.load_checkpoint(3, dict)["n_rows"] == 2
+
+
+def signed(content):
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def compressed(state):
+    """A checkpoint of a few kilobytes that takes 4 megabytes of memory."""
+    content, source = io.BytesIO(), zipfile.ZipFile(io.BytesIO(checkpoints.encode(state).partition(b"\n")[2]))
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "it is not what torch.save writes (BadZipFile)"),
+        (b"PK\x05\x06" + bytes(18), "it is not what torch.save writes (UnpicklingError)"),
+        (compressed({"n_rows": 4, "weights": torch.zeros(10**6)}), "it is not what torch.save writes (ValueError)"),
+        (checkpoints.encode({"n_rows": 4, "trial_id": "another"}).partition(b"\n")[2], "it is that of trial another"),
+        (checkpoints.encode({"epoch": 4}).partition(b"\n")[2], "state.engine is missing"),
+    ],
+    ids=["empty", "archive of nothing", "compressed", "of another trial", "without an engine"],
+)
+def test_a_checkpoint_whose_checksum_fits_and_whose_content_does_not_falls_back_to_the_one_before(
+    path, content, problem
+):
+    trainer, trial = Trainer([CONFIG]), reopened(path)
+    trainer.step()
+    trial.save_checkpoint(1, trainer.state_dict())
+    (path / "checkpoint_000004.pt").write_bytes(signed(content))
+    later = reopened(path)
+    assert later.load_checkpoint(4, state_check(CONFIG))["n_rows"] == 1
+    assert later.damage == [f"checkpoint_000004.pt: {problem}; an older checkpoint is used"]
 
 
 def test_a_checkpoint_that_would_run_code_is_not_loaded(path):
-    import hashlib
-    import io
-    import pickle
-
     class Harmful:
         def __reduce__(self):
             return (path.mkdir, ())
@@ -271,19 +310,15 @@ def test_a_checkpoint_that_would_run_code_is_not_loaded(path):
     path.mkdir(parents=True)
     checksum = hashlib.sha256(buffer.getvalue()).hexdigest().encode()
     (path / "checkpoint_000001.pt").write_bytes(checksum + b"\n" + buffer.getvalue())
-    with pytest.raises(pickle.UnpicklingError):
-        reopened(path).load_checkpoint(1)
+    later = reopened(path)
+    assert later.load_checkpoint(1, dict) is None
+    damage = "checkpoint_000001.pt: it is not what torch.save writes (UnpicklingError); an older checkpoint is used"
+    assert later.damage == [damage] and os.listdir(path) == ["checkpoint_000001.pt"]
 
 
 def test_a_late_metric_has_its_column_in_the_csv(path):
     reopened(path).write_csv([{"a": 1}, {"a": 2, "late": 3}])
     assert (path / "progress.csv").read_text().splitlines() == ["a,late", "1,", "2,3"]
-
-
-def test_a_checkpoint_from_before_there_were_studies_continues(trial):
-    trial.save_checkpoint(2, {"epoch": 2, "errors": [None]})
-    assert trial.load_checkpoint(2) == {"epoch": 2, "errors": [None], "n_rows": 2, "kept": {}}
-    assert trial.load_checkpoint(1) is None
 
 
 def test_keys_that_came_after_a_trial_are_added_to_its_configuration(trial, path):

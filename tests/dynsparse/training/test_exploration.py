@@ -12,7 +12,7 @@ from torch import Tensor
 from dynsparse.config import Config
 from dynsparse.planning.packs import join_trials, select_trials
 from dynsparse.training.exploration import Exploration
-from dynsparse.training.old_states import with_later_entries
+from dynsparse.training.saved_states import checked_state
 from dynsparse.training.trainer import Trainer
 
 BASE = {"dataset_name": "blobs", "hidden_sizes": [24, 16], "batch_size": 32, "epochs": 6, "on_perc": 0.25}
@@ -68,7 +68,8 @@ def test_a_trial_of_an_older_version_does_not_know_its_positions_but_its_neighbo
         explored(each, 3)
     old = {name: value for name, value in apart[0].state_dict().items() if not name.startswith("counts")}
     resumed = trainer(*trials)
-    resumed.load_state_dict(join_trials([with_later_entries(old), with_later_entries(apart[1].state_dict())]))
+    saved = zip([old, apart[1].state_dict()], trials, strict=True)
+    resumed.load_state_dict(join_trials([checked_state(state, Config.of({**BASE, **trial})) for state, trial in saved]))
     rows = [resumed.step(), resumed.step()]
     for step, (first, second) in enumerate(rows, start=3):
         assert first is not None and second is not None

@@ -4,7 +4,9 @@ import errno
 import json
 import math
 import os
+import shutil
 from dataclasses import replace
+
 
 import pytest
 import torch
@@ -17,7 +19,8 @@ from dynsparse.config import Config
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import open_folder
 from dynsparse.methods import METHODS
-from dynsparse.results.trial_folder import State, TrialFolder, folder_name
+from dynsparse.results import checkpoints
+from dynsparse.results.trial_folder import State, TrialFolder, folder_name, identity
 from dynsparse.tune.driver import _begin
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import even_pack_size, gpus_per_pack, largest_pack
@@ -114,6 +117,27 @@ def test_trials_that_end_early_leave_the_pack_which_gets_narrower_and_the_others
     for config in configs:
         assert_as_alone(tmp_path, config)
     assert "epoch 2: a layer has no positive" in folder_of(tmp_path, configs[1]).error()
+
+
+@pytest.mark.parametrize("older", ["intact", "of another trial"])
+def test_a_checkpoint_that_does_not_fit_the_trial_is_named_and_the_trial_resumes_before_it(tmp_path, older):
+    configs = grid(dict(seed=1), dict(seed=2))
+    begun = pack_of(tmp_path, configs)
+    for _ in range(4):
+        begun.train()
+    names, first = ["checkpoint_000002.pt", "checkpoint_000004.pt"], tmp_path / folder_name(configs[0])
+    (first / names[1]).write_bytes(checkpoints.encode({"n_rows": 4, "epoch": 4, "engine": "none"}))
+    if older == "of another trial":
+        shutil.copy(tmp_path / folder_name(configs[1]) / names[0], first)
+    reports = [report_of(result, 0, 1).trials for result in to_the_end(pack_of(tmp_path, configs))]
+    damage = [damage for report in reports if 0 in report for damage in report[0].damage]
+    reasons = [
+        f"{names[1]}: state.engine must be of type dict, got str; an older checkpoint is used",
+        f"{names[0]}: it is that of trial {identity(configs[1])}; an older checkpoint is used",
+    ]
+    assert damage == reasons[: 1 if older == "intact" else 2]
+    for config in configs:
+        assert_as_alone(tmp_path, config)
 
 
 @pytest.mark.parametrize("values", [{}, dict(kwinners=True, batch_norm=True, model="RigL", engine="torch")], ids=str)
