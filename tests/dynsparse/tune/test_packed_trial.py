@@ -7,7 +7,6 @@ import os
 import shutil
 from dataclasses import replace
 
-
 import pytest
 import torch
 from click.testing import CliRunner
