@@ -13,7 +13,7 @@ import sys
 
 from ray import tune
 
-from dynsparse.experiment import Experiment
+from dynsparse import Experiment
 
 experiment = Experiment(
     name="lenet_300_100",

@@ -8,7 +8,7 @@ import sys
 
 from ray import tune
 
-from dynsparse.experiment import Experiment
+from dynsparse import Experiment
 
 experiment = Experiment(
     name="methods_by_density",

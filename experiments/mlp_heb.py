@@ -23,7 +23,7 @@ import sys
 
 from ray import tune
 
-from dynsparse.experiment import Experiment
+from dynsparse import Experiment
 
 experiment = Experiment(
     name="mlp_heb",

@@ -29,7 +29,7 @@ import sys
 
 from ray import tune
 
-from dynsparse.experiment import Experiment
+from dynsparse import Experiment
 
 ROUNDS = 20
 

@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 from support.import_graph import imports, modules
 
+import analysis
+import dynsparse
+from dynsparse import tune
+from dynsparse.config import Config
+from dynsparse.experiment import Experiment
+
 ROOT = Path(__file__).parents[1]
 # The rooms of each package from top to bottom: a room imports only rooms that come after it.
 ROOMS = {
@@ -133,6 +139,16 @@ def test_a_config_loads_neither_torchvision_nor_scikit_learn():
 
 def test_the_keys_can_be_listed_without_torch():
     assert "torch" not in modules_after("import dynsparse.config")
+
+
+def test_the_public_names_are_imported_when_they_are_used():
+    assert modules_after("import dynsparse; dynsparse.__version__") & {"torch", "ray", "pandas", "numpy"} == set()
+    assert "ray" not in modules_after("from dynsparse import Config, Experiment")
+    assert dynsparse.Config is Config and dynsparse.Experiment is Experiment
+    assert dynsparse.run is tune.run and dynsparse.load is analysis.load
+    assert set(dynsparse.__all__) <= set(dir(dynsparse))
+    with pytest.raises(AttributeError, match="module 'dynsparse' has no attribute 'Experimant'"):
+        _ = dynsparse.Experimant
 
 
 def test_importing_an_experiment_does_nothing(tmp_path):
