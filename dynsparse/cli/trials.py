@@ -101,6 +101,8 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
               help="Kill the process of an epoch that takes longer than S seconds.")  # fmt: skip
 @click.option("--trial-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
               help="Let a trial that takes longer than S seconds fail.")  # fmt: skip
+@click.option("--in-process", is_flag=True,
+              help="Train one trial after another in this process, without Ray: for small grids.")  # fmt: skip
 @click.option("--address", help="Address of a Ray cluster. Default: RAY_ADDRESS, or a local Ray.")
 @click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard.")
 def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **options: Any) -> None:

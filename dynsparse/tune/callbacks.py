@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,9 @@ from dynsparse.tune.compat import (
     stop_tune,
 )
 from dynsparse.tune.options import RunOptions
+from dynsparse.tune.pack_training import DeviceLostError
 from dynsparse.tune.param_space import INDICES
 from dynsparse.tune.reports import PackReport
-from dynsparse.tune.trainable import DeviceLostError
 
 STATUS_SECONDS = 2.0
 
@@ -54,14 +54,21 @@ class ShowProgress(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count the trials of the pack as running."""
-        self._running |= set(trial.config[INDICES])
+        self.start(trial.config[INDICES])
+
+    def start(self, indices: Iterable[int]) -> None:
+        """Count trials as running."""
+        self._running |= set(indices)
         self._update()
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        """Show the report of the pack."""
+        self.show(PackReport.from_result(result, trial.config[INDICES]))
+
+    def show(self, pack: PackReport) -> None:
         """Count a row of each trial, and the trials that have ended."""
-        pack = PackReport.from_result(result, trial.config[INDICES])
         for index, report in pack.trials.items():
             name = self._names[index]
             has_diverged = not math.isfinite(report.row.get("train_loss", 0.0))
@@ -75,8 +82,6 @@ class ShowProgress(tune.Callback):
                 print(f"\n{name} was interrupted: {report.interruption}", file=sys.stderr)
             if report.done:
                 self._end(index, failed=not report.is_complete)
-            if report.ends_run:
-                stop_tune()
         if pack.split_reason is not None:
             print(f"\nsplitting a pack into halves to find the failing trial: {pack.split_reason}", file=sys.stderr)
         self._update()
@@ -95,6 +100,10 @@ class ShowProgress(tune.Callback):
         self._update()
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """Show the last progress line."""
+        self.end()
+
+    def end(self) -> None:
         """Show the last progress line."""
         self._progress.running = 0
         self._display.show(last=True)
@@ -150,13 +159,15 @@ class RecordFailures(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """Note the time and the trials that have ended, and write the errors that the worker could not write."""
+        """Note the trials that have ended, write what the worker could not, and stop a run that cannot continue."""
         self._reported_at[trial.trial_id] = time.monotonic()
         pack = PackReport.from_result(result, trial.config[INDICES])
         self._ended |= {index for index, report in pack.trials.items() if report.done}
         for index, report in pack.trials.items():
             if report.unwritten_error is not None:
                 self.fail(index, report.unwritten_error)
+        if pack.ends_run:
+            stop_tune()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Report that the worker died and the pack resumes."""

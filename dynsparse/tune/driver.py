@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 
 from dynsparse.config import Config
 from dynsparse.engines import choose_for_config
@@ -22,6 +24,7 @@ from dynsparse.results.lock import Lock, LockedError, check_unlocked
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import node_checks, preflight
 from dynsparse.tune.compat import TUNE_FILES, stop_tune
+from dynsparse.tune.in_process import InProcessRunner
 from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import even_pack_size
@@ -137,6 +140,12 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
     interrupts.check()
     # The lock is taken when all checks have passed. Looking at it now spares the user the start of Ray.
     dead = check_unlocked(folder)
+    if options.in_process:
+        is_lost = threading.Event()
+        with Lock(folder, dead, on_loss=is_lost.set) as lock:
+            runner = InProcessRunner(run, lock.token, interrupts, is_lost)
+            _train(run, status, runner, lock.token, n_gpus=torch.cuda.device_count())
+        return
     with ray_session(options.address), quiet_tune():
         # Ray has set a handler for SIGTERM that would end the process at once.
         interrupts.listen()
@@ -144,22 +153,34 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
         node_checks.check_resources(run.cpus, run.gpus, options.address)
         node_checks.check_nodes(folder, run.configs)
         with Lock(folder, dead, on_loss=stop_tune) as lock:
-            folder = fenced(folder, lock.token)
-            # Another run may have ended since the first scan.
-            status = scan(folder, run.configs, previous=status)
-            if status.set_aside(folder):
-                status = scan(folder, run.configs)
-            status.repair(folder)
-            trials = status.todo(retry_failed=options.retry_failed)
-            _begin(folder, trials)
-            interrupts.check()
-            pack_size = run.largest_pack
-            if options.pack == "auto":
-                pack_size = even_pack_size(
-                    len(trials), ray.cluster_resources().get("GPU", 0), run.gpus, run.largest_pack
-                )
-            n_complete = len(status.in_state(State.COMPLETE))
-            PackRunner(run, lock.token, interrupts).train(trials, pack_size, n_complete)
+            runner = PackRunner(run, lock.token, interrupts)
+            _train(run, status, runner, lock.token, n_gpus=ray.cluster_resources().get("GPU", 0))
+
+
+def _train(
+    run: CheckedRun, status: GridStatus, runner: PackRunner | InProcessRunner, token: str, *, n_gpus: float
+) -> None:
+    """Train the trials that are not complete, with the lock held.
+
+    Args:
+        run: the run.
+        status: the status of the grid before the lock was taken.
+        runner: what trains them.
+        token: the token of the lock.
+        n_gpus: number of GPUs that there are.
+    """
+    folder = fenced(run.folder, token)
+    # Another run may have ended since the first scan.
+    status = scan(folder, run.configs, previous=status)
+    if status.set_aside(folder):
+        status = scan(folder, run.configs)
+    status.repair(folder)
+    trials = status.todo(retry_failed=run.options.retry_failed)
+    _begin(folder, trials)
+    pack_size = run.largest_pack
+    if run.options.pack == "auto":
+        pack_size = even_pack_size(len(trials), n_gpus, run.gpus, run.largest_pack)
+    runner.train(trials, pack_size, len(status.in_state(State.COMPLETE)))
 
 
 def _begin(folder: Folder, configs: Sequence[Config]) -> None:

@@ -17,7 +17,9 @@ from dynsparse.planning.packs import parse_pack
 COUNTS = {"limit": 1, "max_failures": 0, "checkpoint_epochs": 1}
 POSITIVE = {"cpus_per_trial": 1e6, "epoch_seconds": 1e9, "trial_seconds": 1e9}
 OPTIONAL = ("limit", *POSITIVE)
-FLAGS = ("fresh", "retry_failed", "tensorboard")
+FLAGS = ("fresh", "retry_failed", "in_process", "tensorboard")
+# Options that only Ray can follow.
+OF_RAY = ("address", "epoch_seconds", "tensorboard", "callbacks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,8 @@ class RunOptions:
         checkpoint_epochs: number of epochs between two checkpoints of a trial.
         epoch_seconds: an epoch that takes longer is considered hung, and its process is killed; None: no limit.
         trial_seconds: a trial that takes longer fails; None: no limit.
+        in_process: train the trials one after another in this process, without Ray: for small grids, login nodes and
+            debuggers.
         address: address of a Ray cluster; None: RAY_ADDRESS, or a local Ray that ends with the run.
         tensorboard: also write event files for TensorBoard. Not allowed with packs.
         callbacks: more callbacks for Tune. They see packs, not trials, so that with callbacks "auto" means "off".
@@ -58,6 +62,7 @@ class RunOptions:
     checkpoint_epochs: int = 5
     epoch_seconds: float | None = None
     trial_seconds: float | None = None
+    in_process: bool = False
     address: str | None = None
     tensorboard: bool = False
     callbacks: Sequence[tune.Callback] = ()
@@ -88,6 +93,11 @@ class RunOptions:
         callbacks = self.callbacks
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, tune.Callback) for each in callbacks):
             raise ExperimentError(f"callbacks must be a list of ray.tune.Callback objects, got {callbacks!r}.")
+        of_ray = [name for name in OF_RAY if getattr(self, name)]
+        if self.in_process and of_ray:
+            raise ExperimentError(
+                f"in_process=True trains without Ray, which {' and '.join(of_ray)} need. Leave out one or the other."
+            )
         try:
             size = parse_pack(self.pack)
         except ValueError as error:

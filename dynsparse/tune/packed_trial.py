@@ -14,6 +14,7 @@ import ray
 
 from dynsparse.config import Config
 from dynsparse.engines import choose_for_config
+from dynsparse.experiment import axes
 from dynsparse.io.storage import Folder, open_folder
 from dynsparse.planning.plan import steps
 from dynsparse.results.fence import fenced
@@ -21,6 +22,7 @@ from dynsparse.results.grid_status import version
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity, state_check
 from dynsparse.training.trainer import Row
 from dynsparse.tune.param_space import experiment_tag
+from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.reports import TrialReport
 
 
@@ -43,6 +45,18 @@ class WorkerOptions:
     epoch_seconds: float | None = None
     trial_seconds: float | None = None
     axis_names: Sequence[str] = ()
+
+    @classmethod
+    def of_run(cls, run: CheckedRun, token: str, trials: Sequence[Config]) -> WorkerOptions:
+        """Return the options of the trials of a run."""
+        return cls(
+            path=run.folder.path,
+            token=token,
+            checkpoint_epochs=run.options.checkpoint_epochs,
+            epoch_seconds=run.options.epoch_seconds,
+            trial_seconds=run.options.trial_seconds,
+            axis_names=tuple(axes(trials)),
+        )
 
 
 class PackedTrial:

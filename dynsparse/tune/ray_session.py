@@ -87,7 +87,8 @@ def _try_to_start_local() -> None:
             if not attempts_left:
                 raise ExperimentError(
                     f"Ray did not start in {START_ATTEMPTS} attempts of 30 s: the machine is too busy or has too "
-                    "little memory. Rerun the command when it has free resources."
+                    "little memory. Rerun the command when it has free resources, pass --in-process to train one trial "
+                    "after another without Ray, or --address to use a Ray that is running."
                 ) from error
             print("Ray did not start within 30 s; trying again", file=sys.stderr)
 

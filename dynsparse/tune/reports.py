@@ -59,6 +59,11 @@ class PackReport:
     done: bool
     split_reason: str | None = None
 
+    @property
+    def ends_run(self) -> bool:
+        """True if a trial was interrupted for a reason that every other trial would meet too."""
+        return any(report.ends_run for report in self.trials.values())
+
     def to_result(self, *, is_single: bool) -> dict[str, Any]:
         """Return the result for Tune.
 

@@ -1,31 +1,19 @@
-"""A pack of trials, often of a single one, as a trainable class for Ray Tune.
-
-Each trial resumes from its own folder and writes its results there.
-"""
+"""The trainable class that Ray Tune runs: a pack of trials, often of a single one."""
 
 from __future__ import annotations
 
-import errno
-import gc
 import socket
-import traceback
 from typing import Any
 
 import torch
 from ray import tune
 
 from dynsparse.config import ConfigError
-from dynsparse.data import DataError
-from dynsparse.results.lock import LockLostError
-from dynsparse.training.trainer import Trainer, TrialError
-from dynsparse.tune.packed_trial import PackedTrial, WorkerOptions, missing_storage
+from dynsparse.training.trainer import Trainer
+from dynsparse.tune.pack_training import PackTraining
+from dynsparse.tune.packed_trial import WorkerOptions
 from dynsparse.tune.param_space import indices_of, trial_configs
 from dynsparse.tune.reports import PackReport, TrialReport
-from dynsparse.tune.trial_group import TrialGroup, group_trials, map_in_threads
-
-# Errors of a storage that retries do not cure: it is full, or read-only.
-LASTING_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
 
 REFUSAL = (
     "ConfigError: The process of the trial, on {host}, refuses the configuration that the driver accepted. Use one "
@@ -33,107 +21,37 @@ REFUSAL = (
 )
 
 
-class DeviceLostError(RuntimeError):
-    """The device no longer works in this process; a new process may be able to use it."""
-
-
 class SparseTrial(tune.Trainable):
-    """Trains the trials of one pack. A step is one step of their study, usually an epoch."""
+    """Trains the trials of one pack in a process of Ray."""
 
     def setup(self, config: dict[str, Any], options: WorkerOptions) -> None:  # type: ignore[override]  # by tune.with_parameters
         """Resume the trials from their folders. Raises: OSError."""
         # Ray sets OMP_NUM_THREADS too, but not if the user's environment sets it.
         torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
-        self._refused: dict[int, TrialReport] = {}
+        # Free the old Trainers of a reused process first: two packs at once would take a fifth more memory.
+        self._pack: PackTraining | None = None
+        self._refusal: str | None = None
         try:
-            configs = trial_configs(config, options.axis_names)
+            self._pack = PackTraining(trial_configs(config, options.axis_names), options)
         except ConfigError as error:
             # The driver has accepted them. Tune would retry an exception, and it would be raised again.
-            text = REFUSAL.format(host=socket.gethostname(), error=" ".join(str(error).split()))
-            configs = {}
-            self._refused = {index: TrialReport(0, done=True, unwritten_error=text) for index in indices_of(config)}
-        trials = map_in_threads(lambda each: PackedTrial(each, options), configs.values())
-        self._options, self._indices = options, dict(zip(trials, configs, strict=True))
-        self._is_single = len(indices_of(config)) == 1
-        self._sees_storage = all(map_in_threads(PackedTrial.exists, trials))
-        if not self._sees_storage:
-            # The node joined after the nodes were checked. An exception would make Tune retry on this same idle node.
-            self._groups = []
-            return
-        if len(trials) > 1:
-            failed = map_in_threads(PackedTrial.has_failed, trials)
-            trials = [trial for trial, has_failed in zip(trials, failed, strict=True) if not has_failed]
-        self._groups = group_trials(trials, options)
+            self._refusal = REFUSAL.format(host=socket.gethostname(), error=" ".join(str(error).split()))
 
     @property
     def trainer(self) -> Trainer:
         """The Trainer that takes the next step."""
-        return self._groups[0].start()
+        assert self._pack is not None
+        return self._pack.trainer
 
     def step(self) -> dict[str, Any]:
-        """Train one step of the first group of trials, and write the row of each trial to its folder.
-
-        A trial that cannot continue fails here, because a retry would raise the same error. If training several trials
-        raises an error, the group is split into halves that resume from the last checkpoints. This repeats until the
-        failing trial is alone: it fails, and the others continue.
-
-        Raises:
-            OSError, DataError, DeviceLostError: If the storage fails (unless it is full or read-only), the data or the
-                device. Tune then retries from `setup`.
-            MemoryError, torch.OutOfMemoryError: If a single trial finds too little memory, which others may take.
-        """
-        if self._refused:
-            return PackReport(self._refused, done=True).to_result(is_single=self._is_single)
-        reports, split_reason = dict[PackedTrial, TrialReport](), None
-        if not self._sees_storage:
-            reports = self._interrupt(list(self._indices), 0, missing_storage(self._options.path))
-        try:
-            if self._groups:
-                reports, split_reason = self._step_group(self._groups[0])
-        except LockLostError as error:
-            reports = self._end_all(str(error))
-        except OSError as error:
-            if error.errno not in LASTING_ERRORS:
-                raise
-            # Tune would retry in new processes for minutes, and then mark the trials as failed.
-            reports = self._end_all(f"the storage cannot be written: {error}")
-        self._groups = [group for group in self._groups if group.trials]
-        by_index = {self._indices[trial]: report for trial, report in reports.items()}
-        return PackReport(by_index, not self._groups, split_reason).to_result(is_single=self._is_single)
-
-    def _end_all(self, reason: str) -> dict[PackedTrial, TrialReport]:
-        """End the trials of all groups, and with them the run, for a reason that holds for every trial."""
-        groups, self._groups = self._groups, []
-        return {
-            trial: TrialReport(group.n_rows, done=True, interruption=reason, ends_run=True)
-            for group in groups
-            for trial in group.trials
-        }
-
-    def _interrupt(self, trials: list[PackedTrial], n_rows: int, reason: str) -> dict[PackedTrial, TrialReport]:
-        return {trial: TrialReport(n_rows, done=True, interruption=reason) for trial in trials}
-
-    def _step_group(self, group: TrialGroup) -> tuple[dict[PackedTrial, TrialReport], str | None]:
-        """Train one step of a group. Return the reports of its trials, and why the group is split, if it is."""
-        try:
-            return group.step(), None
-        except (OSError, DataError, LockLostError):
-            # Not the fault of any trial.
-            raise
-        except Exception as error:
-            if self._is_single and isinstance(error, MemoryError | torch.OutOfMemoryError):
-                raise
-            summary = f"{type(error).__name__}: {error}"
-            text = summary if isinstance(error, TrialError) else traceback.format_exc()
-        # Outside the handler the traceback is gone, and the Trainer that it held in memory can be freed.
-        trials, group.trials, group.trainer = group.trials, [], None
-        free_memory(trials[0].config.device)
-        if len(trials) == 1:
-            return {trials[0]: trials[0].fail(text, group.n_rows)}, None
-        half = len(trials) // 2
-        halves = [each for part in (trials[:half], trials[half:]) for each in group_trials(part, self._options)]
-        self._groups = [*halves, *self._groups[1:]]
-        return {}, summary.splitlines()[0]
+        """Train one step of the pack. Raises: see `PackTraining.step`."""
+        indices = indices_of(self.config)
+        if self._pack is None:
+            refused = TrialReport(0, done=True, unwritten_error=self._refusal)
+            report = PackReport(dict.fromkeys(indices, refused), done=True)
+        else:
+            report = self._pack.step()
+        return report.to_result(is_single=len(indices) == 1)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Do nothing: each trial's own folder has its checkpoints."""
@@ -143,20 +61,5 @@ class SparseTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Become another pack. The process, torch and the data set are reused; everything else is rebuilt."""
-        # Free the old Trainers first: two packs at once would take a fifth more memory.
-        self._groups = []
         self.setup(new_config)  # type: ignore[call-arg]  # Tune adds `options`, as it does for a new actor
         return True
-
-
-def free_memory(device: str) -> None:
-    """Free the memory of Trainers that were deleted. Raises: DeviceLostError if the device no longer works."""
-    gc.collect()
-    if device == "cpu":
-        return
-    try:
-        torch.cuda.empty_cache()
-        torch.ones(1, device=device).item()
-    except RuntimeError as error:
-        # After some errors, every further use of the device fails, and all trials would seem to fail.
-        raise DeviceLostError(f"{device} no longer works in this process: {error}") from error

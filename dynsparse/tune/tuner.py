@@ -13,7 +13,6 @@ from ray import tune
 from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.config import Config
-from dynsparse.experiment import axes
 from dynsparse.planning.packs import group_into_packs
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import scan
@@ -126,22 +125,14 @@ class PackRunner:
         is_packed = any(len(pack) > 1 for pack in packs)
         if is_packed:
             print(f"in {plural(len(packs), 'pack')} of up to {max(map(len, packs))} trials", file=sys.stderr)
-        axis_names = tuple(axes(trials))
-        worker_options = WorkerOptions(
-            path=run.folder.path,
-            token=self._token,
-            checkpoint_epochs=options.checkpoint_epochs,
-            epoch_seconds=options.epoch_seconds,
-            trial_seconds=options.trial_seconds,
-            axis_names=axis_names,
-        )
+        worker_options = WorkerOptions.of_run(run, self._token, trials)
         dirnames = [_dirname([trials[index] for index in pack]) for pack in packs]
         tensorboard = [TBXLoggerCallback()] if options.tensorboard else []
         return tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(SparseTrial, options=worker_options), {"cpu": run.cpus, "gpu": run.gpus}
             ),
-            param_space=param_space(trials, packs, axis_names),
+            param_space=param_space(trials, packs, worker_options.axis_names),
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: dirnames[trial.config[PACK]],

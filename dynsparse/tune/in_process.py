@@ -1,0 +1,86 @@
+"""Train the trials of a run one after another in this process, without Ray."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+
+import torch
+
+from dynsparse.config import Config
+from dynsparse.data import DataError
+from dynsparse.planning.packs import group_into_packs
+from dynsparse.results.fence import fenced
+from dynsparse.tune.callbacks import RecordFailures, ShowProgress
+from dynsparse.tune.interrupts import Interrupts
+from dynsparse.tune.pack_training import DeviceLostError, PackTraining
+from dynsparse.tune.packed_trial import WorkerOptions
+from dynsparse.tune.preflight import CheckedRun
+from dynsparse.tune.reports import PackReport, TrialReport
+
+
+class InProcessRunner:
+    """Trains trials in this process.
+
+    Args:
+        run: the run.
+        token: the token of the run's lock.
+        interrupts: the signals to look for after each step.
+        is_lost: set if another run has taken the lock.
+    """
+
+    def __init__(self, run: CheckedRun, token: str, interrupts: Interrupts, is_lost: threading.Event) -> None:
+        self._run, self._token, self._interrupts, self._is_lost = run, token, interrupts, is_lost
+
+    def train(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> None:
+        """Train trials until all have ended or the run is interrupted.
+
+        An error of the data, the storage or the device ends the run, because the next trial would meet it too. The
+        trials that it interrupts stay unfinished.
+
+        Args:
+            trials: the trials to train; their folders exist.
+            pack_size: largest number of trials in a pack.
+            n_complete: number of other trials of the grid that are complete.
+        """
+        torch.set_num_threads(max(1, int(self._run.cpus)))
+        progress = ShowProgress(self._run.folder, trials, n_complete)
+        options = WorkerOptions.of_run(self._run, self._token, trials)
+        packs = group_into_packs(trials, pack_size) if pack_size > 1 else [[index] for index in range(len(trials))]
+        try:
+            for pack in packs:
+                progress.start(pack)
+                if not self._train_pack({index: trials[index] for index in pack}, options, progress):
+                    return
+        except (OSError, DataError, DeviceLostError) as error:
+            print(f"\nthe run ends: {error}. Written results are kept.", file=sys.stderr)
+        finally:
+            progress.end()
+
+    def _train_pack(self, configs: dict[int, Config], options: WorkerOptions, progress: ShowProgress) -> bool:
+        """Train the trials of a pack to their end. Return False if the run must end."""
+        try:
+            pack = PackTraining(configs, options)
+            while True:
+                report = pack.step()
+                progress.show(report)
+                if report.ends_run or self._interrupts.received() is not None or self._is_lost.is_set():
+                    return False
+                if report.done:
+                    return True
+        except (OSError, DataError, DeviceLostError):
+            raise
+        except Exception:
+            # In a process of its own, such a trial would end alone.
+            self._fail(configs, traceback.format_exc(), progress)
+            return True
+
+    def _fail(self, configs: dict[int, Config], text: str, progress: ShowProgress) -> None:
+        trials = [configs[index] for index in configs]
+        failures = RecordFailures(fenced(self._run.folder, self._token), trials, self._run.options)
+        for index in range(len(trials)):
+            failures.fail(index, text)
+        error = text.strip().splitlines()[-1]
+        progress.show(PackReport({index: TrialReport(0, done=True, error=error) for index in configs}, done=True))
