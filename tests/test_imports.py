@@ -147,8 +147,8 @@ def test_the_public_names_are_imported_when_they_are_used():
     assert dynsparse.Config is Config and dynsparse.Experiment is Experiment
     assert dynsparse.run is tune.run and dynsparse.load is analysis.load
     assert set(dynsparse.__all__) <= set(dir(dynsparse))
-    with pytest.raises(AttributeError, match="module 'dynsparse' has no attribute 'Experimant'"):
-        _ = dynsparse.Experimant
+    with pytest.raises(AttributeError, match="module 'dynsparse' has no attribute 'Experiments'"):
+        _ = dynsparse.Experiments
 
 
 def test_importing_an_experiment_does_nothing(tmp_path):

@@ -78,8 +78,9 @@ def ends(results):
 @pytest.mark.parametrize("n", [1, 3])
 def test_a_machine_that_does_not_see_the_storage_gives_its_trials_back(tmp_path, n):
     """As one that joins later: it does not see what the run has begun, and writes nothing of its own."""
-    trial = pack_of(tmp_path / "seen", grid(*(dict(seed=seed) for seed in range(n))))
-    options = WorkerOptions(str(tmp_path / "not_seen"), axis_names=trial._options.axis_names)
+    configs = grid(*(dict(seed=seed) for seed in range(n)))
+    trial = pack_of(tmp_path / "seen", configs)
+    options = WorkerOptions(str(tmp_path / "not_seen"), axis_names=tuple(axes(configs)))
     SparseTrial.setup(trial, trial.config, options)
     report = report_of(trial.train(), *range(n))
     assert report.done and list(report.trials) == list(range(n))
