@@ -143,8 +143,8 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
     if options.in_process:
         is_lost = threading.Event()
         with Lock(folder, dead, on_loss=is_lost.set) as lock:
-            runner = InProcessRunner(run, lock.token, interrupts, is_lost)
-            _train(run, status, runner, lock.token, n_gpus=torch.cuda.device_count())
+            alone = InProcessRunner(run, lock.token, interrupts, is_lost)
+            _train(run, status, alone, lock.token, n_gpus=torch.cuda.device_count())
         return
     with ray_session(options.address), quiet_tune():
         # Ray has set a handler for SIGTERM that would end the process at once.
