@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dynsparse.config import Config
-from dynsparse.grid import ExperimentError, axes, axes_without_effect, check_axes, expand, grid_configs, same_trials
+from dynsparse.grid import ExperimentError, axes, axes_without_effect, check_axes, expand, grid_configs
 
 __all__ = [
     "Experiment",
@@ -20,7 +20,6 @@ __all__ = [
     "check_name",
     "expand",
     "load_experiment",
-    "same_trials",
 ]
 
 

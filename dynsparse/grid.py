@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dynsparse.config import Config, ConfigError, keys, unknown
@@ -142,13 +142,3 @@ def axes_without_effect(configs: Sequence[Config]) -> list[str]:
         read = keys_read(config)
         unread = [name for name in unread if name not in read]
     return unread
-
-
-def same_trials(configs: Sequence[Config]) -> list[list[Config]]:
-    """Return groups of trials that differ only in keys that none of them reads: their training is identical."""
-    groups: dict[Hashable, list[Config]] = {}
-    for config in configs:
-        read = keys_read(config)
-        values = tuple((name, value) for name, value in config.values().items() if name in read)
-        groups.setdefault(values, []).append(config)
-    return [group for group in groups.values() if len(group) > 1]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dynsparse.tune import Outcome
 
 SHOWN_FAILURES = 10
+# `run` looks for trials with the same training only in grids that are not larger: in this one it takes seconds.
+COMPARED_TRIALS = 10_000
 # The environment variable of a job that holds the command its sender reruns. The command of the job itself is another.
 RERUN_COMMAND = "DYNSPARSE_RERUN_COMMAND"
 
@@ -43,7 +45,7 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
 @set_option
 def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
     """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
-    from dynsparse.experiment import axes, same_trials
+    from dynsparse.experiment import axes
     from dynsparse.planning.plan import keys_read
 
     experiment, configs = load_grid(file, settings)
@@ -64,14 +66,9 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
     click.echo("\nengine")
     for name, text in engine_lines(configs):
         click.echo(f"  {name:<24} {text}")
-    groups = same_trials(configs)
-    if groups:
-        spare = sum(len(group) - 1 for group in groups)
-        click.echo(f"\n{plural(spare, 'trial')} would repeat the training of another trial:")
-        for name, group in {", ".join(axes(group)): group for group in groups}.items():
-            alike = [g for g in groups if ", ".join(axes(g)) == name]
-            click.echo(f"  {plural(len(alike), 'group')} of trials that differ only in {name}, which they do not read:")
-            click.echo(f"    {', '.join(f'{k}={getattr(group[0], k)}' for k in varying if k not in axes(group))}")
+    repeats = repeated_trainings(configs)
+    if repeats:
+        click.echo("\n" + repeats)
 
 
 @click.command()
@@ -118,6 +115,9 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
     from dynsparse.results.lock import LockedError, LockLostError
 
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
+    repeats = repeated_trainings(configs) if len(configs) <= COMPARED_TRIALS else ""
+    if repeats:
+        click.echo(f"warning: {repeats}", err=True)
     try:
         outcome = tune.run_grid(experiment, configs, tune.RunOptions(storage=storage, **options))
     except (ValueError, OSError, DataError, LockedError) as error:
@@ -130,6 +130,28 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
         raise click.exceptions.Exit(128 + outcome.stopped_by)
     if outcome.failures or outcome.n_unfinished:
         raise click.exceptions.Exit(1)
+
+
+def repeated_trainings(configs: Sequence[Config]) -> str:
+    """Return which trials repeat the training of another trial, or "" if none do."""
+    from dynsparse.experiment import axes
+    from dynsparse.planning.same_training import same_trials
+
+    groups = same_trials(configs)
+    if not groups:
+        return ""
+    n_spare = sum(len(group) - 1 for group in groups)
+    lines = [f"{plural(n_spare, 'trial')} would repeat the training of another trial:"]
+    kinds: dict[str, list[list[Config]]] = {}
+    for group in groups:
+        kinds.setdefault(", ".join(axes(group)), []).append(group)
+    for names, alike in kinds.items():
+        first = alike[0]
+        lines.append(f"  {plural(len(alike), 'group')} of trials that differ only in {names}, without effect on them:")
+        fixed = [f"{key}={getattr(first[0], key)}" for key in axes(configs) if key not in axes(first)]
+        varying = [f"{key}={' or '.join(map(str, values))}" for key, values in axes(first).items()]
+        lines.append(f"    for example {', '.join([*fixed, *varying])}")
+    return "\n".join(lines)
 
 
 def resume_command(file: str) -> str:

@@ -9,7 +9,6 @@ from dynsparse.experiment import (
     ExperimentError,
     axes,
     expand,
-    same_trials,
 )
 
 
@@ -120,9 +119,3 @@ def test_an_axis_without_effect_can_be_meant():
     assert len(experiment(inert=("kwinners",), **legacy).configs()) == 2
     with pytest.raises(ExperimentError, match=r"^Unknown key in inert 'kwiners'\. Did you mean 'kwinners'\?"):
         experiment(inert=("kwiners",), **legacy).configs()
-
-
-def test_trials_that_differ_only_in_what_they_do_not_read():
-    grid = dict(kwinners=tune.grid_search([True, False]), percent_on=tune.grid_search([0.1, 0.2, 0.3]))
-    [group] = same_trials(experiment(**grid).configs())
-    assert [(c.kwinners, c.percent_on) for c in group] == [(False, 0.1), (False, 0.2), (False, 0.3)]

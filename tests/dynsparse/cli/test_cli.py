@@ -72,7 +72,14 @@ def test_show_counts_trials_and_lists_axes(grid):
 def test_show_says_which_trials_train_the_same(grid):
     output = invoke("show", grid).output
     assert "1 trial would repeat the training of another trial:" in output
-    assert "1 group of trials that differ only in percent_on, which they do not read:\n    kwinners=False" in output
+    assert "1 group of trials that differ only in percent_on, without effect on them:" in output
+    assert "    for example kwinners=False, percent_on=0.2 or 0.3\n" in output
+    # Without a mask update, methods do not differ.
+    words = ["--set", "model=SET,RigL", "--set", "kwinners=True", "--set", "epochs=1"]
+    output = invoke("show", grid, *words).output
+    assert "2 groups of trials that differ only in model, without effect on them:" in output
+    result = invoke("run", grid, *words, "--name", "none", "--limit", "1", "--in-process")
+    assert "warning: 2 trials would repeat the training of another trial:" in result.stderr
 
 
 def test_show_says_which_engine_trains_how_many_trials_and_why(grid):

@@ -1,0 +1,112 @@
+"""Trials whose training is identical, although their configurations differ."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import torch
+
+from dynsparse.config import Config
+from dynsparse.methods import METHODS, Method
+from dynsparse.nn.lr_schedules import learning_rates
+from dynsparse.nn.mlp import NETWORKS
+from dynsparse.ops.scores import Layer
+from dynsparse.planning.packs import PackConfig
+from dynsparse.planning.plan import UPDATE_KEYS, keys_read, layer_densities, mask_updates
+
+# Keys of the learning rate. Their values are compared by the rates that they give.
+RATE_KEYS = frozenset({"learning_rate", "lr_schedule", "lr_milestones", "lr_gamma", "lr_final", "warmup_epochs"})
+# Keys of the mask updates. Their values are compared by the updates that they give.
+SCHEDULE_KEYS = frozenset(
+    {"pruning_active", "pruning_interval", "pruning_end", "pruning_interval_steps", "pruning_end_step", "prune_decay"}
+)
+# Steps of an epoch at which learning rates are compared. How many there are is known only when the data are loaded.
+COMPARED_STEPS = 8
+
+
+def same_trials(configs: Sequence[Config]) -> list[list[Config]]:
+    """Return groups of trials that differ only in what has no effect on them: their training is identical."""
+    groups: dict[Hashable, list[Config]] = {}
+    drops, trained = dict[Hashable, bool](), dict[Hashable, Hashable]()
+    for config in configs:
+        # Nothing else depends on the seed, and most grids have several.
+        others = tuple(value for name, value in config.values().items() if name != "seed")
+        if others not in trained:
+            trained[others] = what_is_trained(config, drops)
+        groups.setdefault((config.seed, trained[others]), []).append(config)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def what_is_trained(config: Config, drops: dict[Hashable, bool]) -> Hashable:
+    """Return a value that is equal for trials whose training is identical if they have the same seed.
+
+    It has the values of the keys that a trial reads. In the place of some it has what follows from them: the learning
+    rates, the mask updates with the factors of their drop fractions, and the numbers of active weights. If no update
+    can drop a weight, the method does not matter.
+
+    Args:
+        config: the trial.
+        drops: which methods may drop weights, as far as it is known; {} at first. The function adds to it.
+    """
+    network, method = NETWORKS[config.network](config), METHODS[config.model](config)
+    densities = layer_densities(config, network, float(method.density))
+    counts = tuple(round(each * n_out * n_in) for each, (n_out, n_in) in zip(densities, network.shapes, strict=True))
+    read = keys_read(config) - RATE_KEYS - {"seed"} - ({"on_perc"} if config.sparse_type == "exact" else set())
+    updates = mask_updates(config, method)
+    schedule: Hashable = None
+    if updates is not None and not updates.in_steps:
+        steps = updates.steps(1)
+        factors = tuple(updates.decay(number, steps.n_updates) for number in range(1, steps.n_updates + 1))
+        schedule = steps.interval, factors
+        if _never_drops(config, method, counts, max(factors), drops):
+            updates = schedule = None
+    if updates is None:
+        read -= _keys_of_method(config) | SCHEDULE_KEYS | UPDATE_KEYS | {"model"}
+        return _values(config, read | {"rules"}), counts, None, _rates(config)
+    if not updates.in_steps:
+        # In steps of an epoch, the updates are not known before the data are loaded.
+        read -= SCHEDULE_KEYS
+    return _values(config, read), counts, schedule, _rates(config)
+
+
+def _values(config: Config, names: Iterable[str]) -> Hashable:
+    return tuple((name, getattr(config, name)) for name in sorted(names))
+
+
+def _never_drops(
+    config: Config, method: Method, counts: tuple[int, ...], drop_scale: float, drops: dict[Hashable, bool]
+) -> bool:
+    """Return True if no update drops a weight, with this largest factor of the drop fractions."""
+    if method.surplus is not None or config.rules != "fixed":
+        return False
+    key = _values(config, _keys_of_method(config) | {"model"}), counts, drop_scale
+    if key not in drops:
+        drops[key] = any(_drops_any(method, count, drop_scale) for count in counts)
+    return not drops[key]
+
+
+def _rates(config: Config) -> Hashable:
+    if config.lr_schedule == "constant" and not config.warmup_epochs:
+        return config.learning_rate
+    rates = learning_rates(config)(0, config.epochs * COMPARED_STEPS, COMPARED_STEPS)
+    return config.learning_rate if (rates == config.learning_rate).all() else tuple(rates.tolist())
+
+
+def _keys_of_method(config: Config) -> frozenset[str]:
+    reader = PackConfig([config])
+    METHODS[config.model](reader)
+    return frozenset(reader.keys_read)
+
+
+def _drops_any(method: Method, n_active: int, drop_scale: float) -> bool:
+    """Return True if a mask update may drop some of the active weights of a layer.
+
+    All statistics have the same order here, and all weights the same sign. So a rule that drops what several criteria
+    select, or a share of each sign, drops as many as it ever can.
+    """
+    assert method.prune is not None
+    rising = torch.arange(1, n_active + 1, dtype=torch.float32)[None]
+    noise = torch.arange(n_active, dtype=torch.int32)[None]
+    mask = torch.ones(1, n_active, dtype=torch.bool)
+    layer = Layer(rising, mask, torch.tensor(n_active), noise, noise, drop_scale, rising, rising, rising)
+    return bool(method.prune(layer).any())

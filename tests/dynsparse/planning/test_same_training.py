@@ -1,0 +1,86 @@
+"""Test which trials are said to have the same training, and that their training is in fact the same."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from dynsparse.config import Config
+from dynsparse.planning.same_training import same_trials
+from dynsparse.training.trainer import Trainer
+
+SMALL: dict[str, Any] = dict(
+    dataset_name="digits", hidden_sizes=[20], batch_size=64, model="SET", on_perc=0.3, weight_prune_perc=0.3, epochs=4
+)
+MODELS = ("SparseModel", "SET", "RigL", "DSNNHeb", "DSNNWeightedMag", "RandomPrune")
+SAME = {
+    "one epoch has no update": (dict(epochs=1), *(dict(model=model) for model in MODELS)),
+    "the only update of 0.1's cosine drops nothing": (
+        dict(epochs=2, prune_decay="cosine_0.1", network="MLP"), *(dict(model=model) for model in MODELS),
+    ),
+    "a share of 0": (dict(weight_prune_perc=0), *(dict(model=model) for model in MODELS)),
+    "a share below half a weight": (
+        dict(weight_prune_perc=0.0005, hidden_sizes=[10]), *(dict(model=model) for model in MODELS),
+    ),
+    "no update is active": (dict(pruning_active=False), dict(model="SET"), dict(model="RigL")),
+    "the last update is the same": (dict(epochs=8), dict(pruning_end=0.76), dict(pruning_end=0.8)),
+    "an interval after which there is one update": (
+        dict(prune_decay="cosine"), dict(pruning_interval=2), dict(pruning_interval=2, pruning_end=0.6),
+    ),
+    "a milestone after the end": (
+        {}, dict(), dict(lr_schedule="multistep", lr_milestones=[4]), dict(lr_schedule="multistep", lr_milestones=[9]),
+    ),
+    "a schedule that ends where it began": ({}, dict(), dict(lr_schedule="linear", lr_final=1.0)),
+    "a density that gives as many weights": (dict(network="MLP"), dict(on_perc=0.3), dict(on_perc=0.3001)),
+    "what ReLU does not read": (dict(kwinners=False), dict(percent_on=0.1), dict(percent_on=0.2)),
+}  # fmt: skip
+DIFFERENT = {
+    "the method": ({}, *(dict(model=model) for model in MODELS)),
+    "the drop fraction": ({}, dict(weight_prune_perc=0.3), dict(weight_prune_perc=0.4)),
+    "the decay": ({}, dict(prune_decay="constant"), dict(prune_decay="cosine")),
+    "the density": ({}, dict(on_perc=0.3), dict(on_perc=0.31)),
+    "the probability of a weight": (dict(sparse_type="bernoulli"), dict(on_perc=0.3), dict(on_perc=0.35)),
+    "a milestone": ({}, dict(), dict(lr_schedule="multistep", lr_milestones=[3])),
+    "the seed": ({}, dict(seed=0), dict(seed=1)),
+    "GMP's own target": (dict(model="GMP"), dict(on_perc=0.3), dict(on_perc=0.4)),
+    "k-winners": (dict(kwinners=True), dict(percent_on=0.1), dict(percent_on=0.2)),
+}
+
+
+def configs(common: dict[str, Any], *own: dict[str, Any]) -> list[Config]:
+    return [Config.of({**SMALL, **common, **each}) for each in own]
+
+
+def training(config: Config) -> list[Any]:
+    """Return all numbers of a training that are no descriptions of the trial."""
+    trainer = Trainer([config])
+    rows = [row for _ in range(config.epochs) for row in trainer.step()]
+    return [[value for name, value in sorted((row or {}).items()) if name[:4] in ("val_", "trai")] for row in rows]
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_trials_with_the_same_training_are_found(case: str) -> None:
+    trials = configs(*SAME[case])
+    [group] = same_trials(trials)
+    assert group == trials
+    rows = [training(trial) for trial in trials]
+    assert all(each == rows[0] for each in rows)
+    assert math.isfinite(sum(rows[0][-1]))
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_trials_with_different_training_are_not(case: str) -> None:
+    trials = configs(*DIFFERENT[case])
+    assert same_trials(trials) == []
+    rows = [training(trial) for trial in trials]
+    assert all(each not in rows[:i] for i, each in enumerate(rows))
+
+
+def test_groups_hold_the_trials_of_one_seed() -> None:
+    trials = configs(dict(epochs=1), *(dict(model=model, seed=seed) for model in ("SET", "RigL") for seed in (0, 1)))
+    assert [[(each.model, each.seed) for each in group] for group in same_trials(trials)] == [
+        [("SET", 0), ("RigL", 0)],
+        [("SET", 1), ("RigL", 1)],
+    ]
