@@ -4,6 +4,7 @@
 and return a new one. Neither torch nor Ray is needed, and no file of a trial is executed.
 """
 
+from analysis.frame.condition import select
 from analysis.frame.config_diff import differences, without_constant
 from analysis.frame.schema import as_trials, hyperparameters, logged, metrics, varying
 from analysis.loading.examples import example_folder, load_example, load_example_history
@@ -62,6 +63,7 @@ __all__ = [
     "round_mean",
     "rounds",
     "save",
+    "select",
     "sparsity_at_fall",
     "sparsity_summary",
     "stats",

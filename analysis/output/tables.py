@@ -7,7 +7,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis.frame.checks import check_columns
-from analysis.frame.schema import hyperparameters, with_known_config
+from analysis.frame.schema import HYPERPARAMETERS, hyperparameters, with_known_config
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import is_missing, n_values, sort_key
@@ -122,6 +122,7 @@ def format_table(df: pd.DataFrame, format: str = "text") -> str:
     """Return the table as "text", "markdown", "latex" (booktabs, escaped) or "csv" (all digits).
 
     In the other formats numbers have 3 decimals, unless all numbers of the column are shorter than that.
+    Hyperparameters and the index have all digits, so that `select` finds what a table shows.
 
     Args:
         df: the table.
@@ -144,7 +145,8 @@ def format_table(df: pd.DataFrame, format: str = "text") -> str:
     table = with_index_as_columns(df)
     if format == "csv":
         return table.to_csv(index=False)
-    columns = [[str(name), *_texts(table.iloc[:, i])] for i, name in enumerate(table.columns)]
+    exact = {*df.index.names, *df.attrs.get(HYPERPARAMETERS, ())}
+    columns = [[str(name), *_texts(table.iloc[:, i], name in exact)] for i, name in enumerate(table.columns)]
     if format == "markdown":
         columns = [[text.replace("|", "\\|") for text in column] for column in columns]
     headers, *rows = zip(*columns, strict=True)
@@ -181,10 +183,12 @@ def _header(name: Any, of: Any) -> str:
     return f"{of}={name}" if of else str(name)
 
 
-def _texts(column: pd.Series) -> list[str]:
+def _texts(column: pd.Series, is_exact: bool) -> list[str]:
     values = list(column)
     if pd.api.types.is_float_dtype(column.dtype):
         are_short = all(pd.isna(value) or float(f"{value:g}") == value for value in values)
+        if is_exact and not are_short:
+            return [_text(value) for value in values]
         number = "{:g}" if are_short else "{:.3f}"
         return [NOTHING if pd.isna(value) else number.format(value) for value in values]
     return [_text(value) for value in values]

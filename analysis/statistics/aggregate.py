@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.schema import with_schema
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
 from analysis.statistics.chance import is_at_chance
@@ -143,7 +144,7 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
     for name, is_left_out in left_out.items():
         result[name] = is_left_out.groupby(keys, dropna=False, sort=False).sum()
     result["at_chance"] = (is_at_chance(df) & values.notna()).groupby(keys, dropna=False, sort=False).sum()
-    return in_order(result.reset_index(), by)
+    return with_schema(in_order(result.reset_index(), by), by, STATISTICS)
 
 
 def failure_rates(df: pd.DataFrame, by: Column | Sequence[Column]) -> pd.DataFrame:
@@ -184,7 +185,7 @@ def failure_rates(df: pd.DataFrame, by: Column | Sequence[Column]) -> pd.DataFra
     groups = has_failed.groupby([df[name] for name in by], dropna=False, sort=False)
     result = groups.agg(["sum", "size", "mean"]).set_axis(RATES[:3], axis="columns")
     result["low"], result["high"] = _wilson(result["rate"], result["total"])
-    return in_order(result.reset_index(), by)
+    return with_schema(in_order(result.reset_index(), by), by, RATES)
 
 
 def key_names(df: pd.DataFrame, by: str | Sequence[str], taken: Sequence[str]) -> list[str]:

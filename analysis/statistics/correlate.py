@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from analysis.frame.checks import check_columns
+from analysis.frame.condition import select
 from analysis.frame.matching import what_varies
 from analysis.frame.schema import varying
 from analysis.frame.series import Column, column_name, with_series
@@ -35,11 +35,11 @@ def correlation(
         df: the trials.
         metric: the name of a column of numbers, or a Series of the same rows.
         axes: hyperparameters that are numbers; by default all that vary, except `seed`.
-        where: a condition that selects trials, as DataFrame.query takes it: "prune_ratio <= 0.85".
+        where: a condition that selects trials, as `select` takes it: "prune_ratio <= 0.85".
 
     Raises:
         ValueError: if a column does not exist, `metric` or an axis holds no numbers, an axis has a single value, or
-            `where` cannot be evaluated or leaves no trial.
+            `where` cannot be read or leaves no trial.
 
     Reference:
         Fisher, "On the probable error of a coefficient of correlation", 1921.
@@ -64,7 +64,7 @@ def correlation(
     df, metric = with_series(df, metric), column_name(metric)
     used = df[has_value(df, metric)]
     if where is not None:
-        used = used[_holds(used, where)]
+        used = select(used, where)
     found = []
     for name in _axes(used, metric, axes):
         there = used[name].notna()
@@ -105,16 +105,3 @@ def _interval(r: float, n: int, variance: float) -> tuple[float, float]:
         return float(r), float(r)
     half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * math.sqrt(variance / (n - 3))
     return math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
-
-
-def _holds(df: pd.DataFrame, where: str) -> pd.Series:
-    """Mark the trials for which an expression is true. Raises a ValueError that names the expression."""
-    try:
-        holds: Any = df.eval(where)
-    except Exception as error:  # whatever the expression made pandas raise
-        raise ValueError(f"where {where!r} cannot be evaluated: {error}") from error
-    if str(getattr(holds, "dtype", None)) not in ("bool", "boolean"):
-        raise ValueError(f"where must be a condition, such as 'on_perc <= 0.1', got {where!r}.")
-    if not holds.any():
-        raise ValueError(f"where {where!r} leaves no trial of {len(df)} complete ones. Relax the condition.")
-    return pd.Series(holds)

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from dynsparse.experiment import Experiment
 
 
+# A text in quotes, as Python writes it.
+QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
+
+
 class Setting(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
     """KEY=VALUE or KEY=VALUE,VALUE,...; values are Python literals, and any other text is a string."""
 
@@ -27,7 +31,10 @@ class Setting(click.ParamType):  # type: ignore[type-arg]  # not generic in clic
         key, equals, text = value.partition("=")
         if not equals or not key or not text:
             self.fail(f"A setting must be KEY=VALUE, for example on_perc=0.05,0.1, got {value!r}.", param, ctx)
-        parts = split_outside_brackets(text)
+        try:
+            parts = split_values(text)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
         if not all(part.strip() for part in parts):
             self.fail(
                 f"{value!r} has an empty value before or after a comma. Remove the comma, or write '' for an empty "
@@ -50,15 +57,32 @@ def literal(text: str) -> Any:
         return text
 
 
-def split_outside_brackets(text: str) -> list[str]:
-    """Split at commas outside brackets: "(300,100),(100,)" is two values."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and depth == 0:
+def split_values(text: str) -> list[str]:
+    """Split at commas outside brackets and quotes: "(300,100),'a,b'" is two values.
+
+    A quote opens a text only where a value begins: an apostrophe in a word is a character like any other.
+
+    Raises:
+        ValueError: if a quote is not closed.
+    """
+    parts, depth, start = [""], 0, True
+    place = 0
+    while place < len(text):
+        character = text[place]
+        quoted = QUOTED.match(text, place) if start and character in "'\"" else None
+        if start and character in "'\"" and quoted is None:
+            raise ValueError(
+                f"has a quote that is not closed: {text[place:]}. Close it, or put the text in other quotes."
+            )
+        if quoted is not None:
+            parts[-1] += quoted[0]
+        elif character == "," and depth == 0:
             parts.append("")
         else:
+            depth = max(0, depth + (character in "([{") - (character in ")]}"))
             parts[-1] += character
+        start = quoted is None and (character in "([{,:" or (start and character == " "))
+        place += 1 if quoted is None else len(quoted[0])
     return parts
 
 
@@ -90,6 +114,12 @@ set_option = click.option(
     multiple=True,
     type=Setting(),
     help="Set a key of the experiment; several values are an axis of the grid.",
+)
+where_option = click.option(
+    "--where",
+    metavar="CONDITION",
+    help="Only trials for which this holds, such as 'on_perc < 0.1 and model in [SET, RigL]'. Write values as tables "
+    "print them.",
 )
 
 
@@ -155,18 +185,10 @@ def warn_of_studies(df: Any, of: str) -> None:
 
 
 def filter_rows(df: Any, where: str | None) -> Any:
-    """Return the rows for which an expression is true. Raises: ValueError that names the expression."""
-    if where is None:
-        return df
+    """Return the rows for which a condition holds. Raises: ValueError that names the condition."""
+    import analysis
+
     try:
-        holds = df.eval(where)
-    except Exception as error:  # pandas raises many kinds
-        hint = (
-            "" if "@" not in where or "`" in where else " Put names with @ in backticks: '`noise_acc@0.3_max` > 0.9'."
-        )
-        raise ValueError(f"--where {where!r} cannot be evaluated: {str(error).rstrip('.')}.{hint}") from error
-    if str(getattr(holds, "dtype", None)) not in ("bool", "boolean"):
-        raise ValueError(f"--where {where!r} is not a condition. Write one such as 'on_perc == 0.1'.")
-    if not holds.any():
-        raise ValueError(f"--where {where!r} leaves no trial of {len(df)}. Relax the condition.")
-    return df[holds]
+        return df if where is None else analysis.select(df, where)
+    except ValueError as error:
+        raise ValueError(f"--{error}") from error

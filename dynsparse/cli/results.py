@@ -9,7 +9,15 @@ from pathlib import Path
 
 import click
 
-from dynsparse.cli.parsing import Refusal, filter_rows, folder_argument, load_results, rows_of, warn_of_studies
+from dynsparse.cli.parsing import (
+    Refusal,
+    filter_rows,
+    folder_argument,
+    load_results,
+    rows_of,
+    warn_of_studies,
+    where_option,
+)
 
 
 @click.command()
@@ -17,7 +25,7 @@ from dynsparse.cli.parsing import Refusal, filter_rows, folder_argument, load_re
 @click.option("--rows", required=True, help="Key, or keys with commas, for the rows.", metavar="KEY[,KEY]")
 @click.option("--columns", help="Key for the columns.", metavar="KEY")
 @click.option("--metric", required=True, help="Column of the results, for example val_acc_max.")
-@click.option("--where", help="Only trials for which this condition of DataFrame.query holds: 'on_perc == 0.1'.")
+@where_option
 @click.option(
     "--of",
     type=click.Choice(["trials", "sweeps", "rounds", "tickets"]),
@@ -82,7 +90,7 @@ def failures(folder: str) -> None:
     default=None,
     help="Which values are better. If not given: low values of losses and errors, high values otherwise.",
 )
-@click.option("--where", help="Only trials for which this holds: 'on_perc == 0.1'.")
+@where_option
 @click.option("--of", type=click.Choice(["trials", "tickets"]), default="trials", show_default=True,
               help="One value per trial, or per lottery ticket (its last round).")  # fmt: skip
 def report(folder: str, output: str, metric: str, lowest: bool | None, where: str | None, of: str) -> None:

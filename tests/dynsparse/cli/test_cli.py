@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from dynsparse.cli import main
-from dynsparse.cli.parsing import literal, split_outside_brackets
+from dynsparse.cli.parsing import literal, split_values
 from dynsparse.config import SUBJECTS
 from dynsparse.config import keys as config_keys
 
@@ -164,9 +164,15 @@ def test_table_chooses_trials_and_format(results):
     [
         (["--rows", "modle", "--metric", "val_acc_max"], "modle"),
         (["--rows", "model", "--metric", "val_ac_max"], "val_ac'. Did you mean 'val_acc'? Available: val_acc."),
-        (["--rows", "model", "--metric", "val_acc_max", "--where", "seed =="], "--where 'seed ==' cannot be evaluated"),
+        (["--rows", "model", "--metric", "val_acc_max", "--where", "seed =="], "--where 'seed ==' cannot be read"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "seed > 9"], "leaves no trial of 4"),
         (["--rows", "model", "--metric", "val_acc_max", "--where", "1"], "--where '1' is not a condition"),
+        (
+            ["--rows", "seed", "--metric", "val_acc_max", "--where", "model == SETT"],
+            "Unknown value of model 'SETT'. Did",
+        ),
+        (["--rows", "seed", "--metric", "val_acc_max", "--where", "@Path('x').touch()"], "cannot be read"),
+        (["--rows", "seed", "--metric", "val_acc_max", "--where", "df.to_csv('x')"], "contains df.to_csv('x')"),
     ],
 )
 def test_table_refuses_what_it_cannot_make(results, arguments, message):
@@ -270,7 +276,38 @@ def test_keys_lists_every_key():
 def test_literals():
     texts = ["1", "0.5", "true", "None", "SET", "'a,b'", "[300, 100]", "1e-3"]
     assert [literal(text) for text in texts] == [1, 0.5, True, None, "SET", "a,b", [300, 100], 1e-3]
-    assert split_outside_brackets("(300,100),(100,),x") == ["(300,100)", "(100,)", "x"]
+    assert split_values("(300,100),(100,),x") == ["(300,100)", "(100,)", "x"]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("'/data/a,b'", ["/data/a,b"]),
+        ("'/data/a,b',/c", ["/data/a,b", "/c"]),
+        ('"a,\'b",c', ["a,'b", "c"]),
+        (r"'it\'s, here',2", ["it's, here", 2]),
+        ("['a,b', 'c'],['d(']", [["a,b", "c"], ["d("]]),
+        ("(300,100),(100,)", [(300, 100), (100,)]),
+        ("''", [""]),
+        ("don't,can't", ["don't", "can't"]),
+        (" 'a,b' , 'c' ", ["a,b", "c"]),
+        ("a)b,c", ["a)b", "c"]),
+    ],
+)
+def test_a_comma_inside_quotes_or_brackets_separates_nothing(text, values):
+    assert [literal(each) for each in split_values(text)] == values
+
+
+def test_a_quote_that_is_not_closed_is_refused(grid):
+    result = invoke("show", grid, "--set", "data_dir='/data/a,b")
+    assert result.exit_code == 2
+    assert "has a quote that is not closed: '/data/a,b." in result.output
+
+
+def test_a_path_with_a_comma_is_one_value(grid):
+    result = invoke("show", grid, "--set", "data_dir='/data/a,b'")
+    assert result.exit_code == 0, result.output
+    assert "4 trials" in result.output and "/data/a,b" in result.output
 
 
 @pytest.mark.ray

@@ -79,4 +79,6 @@ def test_the_analysis_loads_chooses_and_tabulates_a_level(tmp_path: Path) -> Non
 
     assert f"{df['noise_acc@0.3_max'].mean():.3f}"[:4] in table("--format", "csv")
     assert "0.3" in table("--where", "`noise_acc@0.3_max` > 0.001")
-    assert "Put names with @ in backticks: '`noise_acc@0.3_max` > 0.9'." in table("--where", "noise_acc@0.3_max > 0.1")
+    assert "0.3" in table("--where", "noise_acc@0.3_max > 0.001")
+    assert "contains noise_acc @ 0.4_max" not in table("--where", "noise_acc@0.4 > 0.1")
+    assert "backticks around a column" in table("--where", "noise_acc@0.4 > 0.1")
