@@ -29,7 +29,7 @@ from analysis.loading.trial_dir import BOOKKEEPING, Issue, Trial
 PathName = str | os.PathLike[str]
 
 NONE = np.empty(0)
-HISTORY_COLUMNS = ["trial_id", "trial_dir", "epoch"]
+HISTORY_COLUMNS = ["trial_id", "trial_dir", "epoch", "diverged"]
 
 
 def load(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -134,10 +134,11 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
 
     Rows are ordered as in `load`, then by epoch. The result has these columns:
     - `trial_id`, `trial_dir`; `epoch`, the training_iteration.
-    - every logged value except Tune's own bookkeeping, numbers as numbers. A value with the name of one of the first
-      three columns is called `result/<name>`.
+    - every logged value except Tune's own bookkeeping, numbers as numbers. A value with the name of another column is
+      called `result/<name>`.
     - the hyperparameters as in `load`. One that changed within the trial, as population based training does, has the
       value of each row, if the rows have their config.
+    - `diverged`, of the trial, as in `load`.
 
     Args:
         path: the folder, or its URI (s3://...).
@@ -179,6 +180,7 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
             for name in chosen
         },
         **{names[key]: _in_each_row(repeated[names[key]], key, trials, history.starts) for key in names},
+        "diverged": np.repeat([trial.diverged for trial in trials], np.diff(history.starts)),
     }
     df = _table(
         columns,

@@ -26,7 +26,9 @@ from analysis.plots import (
     plot_sparsity,
 )
 from analysis.statistics.aggregate import agg, failure_rates
-from analysis.statistics.chance import is_at_chance, settings_at_chance
+from analysis.statistics.chance import is_at_chance
+from analysis.statistics.common_settings import common_settings
+from analysis.statistics.divergence import is_diverged
 from analysis.statistics.importances import importance
 from analysis.statistics.pairwise import compare
 from analysis.statistics.ranking import best
@@ -147,12 +149,12 @@ def best_trials(df: pd.DataFrame, metric: str, lowest: bool) -> str:
 
 
 def failed_trials(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool) -> str:
-    """Return tables and a plot of the trials that failed, did not finish or never left chance level, and damage."""
+    """Return tables and a plot of the trials that failed, diverged, did not finish or learned nothing, and damage."""
     parts = []
     failed = failures(df)
     if len(failed):
         shown = f", the first {SHOWN_FAILURES} of {len(failed)}" if len(failed) > SHOWN_FAILURES else ""
-        parts.append(f"<h3>Failed and incomplete trials{shown}</h3>" + table(failed.head(SHOWN_FAILURES)))
+        parts.append(f"<h3>Trials that are left out{shown}</h3>" + table(failed.head(SHOWN_FAILURES)))
     if (df["status"] == "error").any() and ranked:
         if len(ranked) >= 2:
             parts.append(_plot(lambda: plot_failures(df, ranked[1], ranked[0])))
@@ -160,16 +162,22 @@ def failed_trials(df: pd.DataFrame, ranked: list[str], metric: str, lowest: bool
             parts.append(f"<h3>Failures by {html.escape(axis)}</h3>" + table(failure_rates(df, axis)))
             effect = table(survivorship(df, axis, metric, lowest=lowest))
             parts.append(folded("how leaving out the failed trials changes a comparison", effect))
-    n_at_chance = int(is_at_chance(df).sum())
-    if n_at_chance:
-        of = f"{n_at_chance} of {plural(int((df['status'] == 'complete').sum()), 'complete trial')}"
-        note = f"{of} never left chance level. All numbers on this page include them. They have these settings:"
-        items = "".join(f"<li>{html.escape(str(setting))}</li>" for setting in settings_at_chance(df))
-        parts.append(f"<h3>Trials at chance level</h3><p>{note}</p><ul>{items}</ul>")
+    parts += [_marked(df, is_diverged(df), "Trials that diverged", "diverged. No number on this page includes them.")]
+    kept = "never left chance level. All numbers on this page include them."
+    parts += [_marked(df, is_at_chance(df), "Trials at chance level", kept)]
     damage = issues(df)
     if len(damage):
         parts.append(f"<h3>Damaged files</h3>{table(damage.head(SHOWN_FAILURES))}")
-    return "\n".join(parts) or "<p>All trials are complete, and no file is damaged.</p>"
+    return "\n".join(filter(None, parts)) or "<p>All trials are complete, and no file is damaged.</p>"
+
+
+def _marked(df: pd.DataFrame, is_marked: pd.Series, heading: str, fate: str) -> str:
+    """Return how many complete trials are marked, and a list of the settings in which they stand."""
+    if not is_marked.any():
+        return ""
+    of = f"{is_marked.sum()} of {plural(int((df['status'] == 'complete').sum()), 'complete trial')}"
+    items = "".join(f"<li>{html.escape(str(setting))}</li>" for setting in common_settings(df, is_marked))
+    return f"<h3>{heading}</h3><p>{of} {fate} They have these settings:</p><ul>{items}</ul>"
 
 
 def all_trials(df: pd.DataFrame, metric: str) -> str:

@@ -14,17 +14,20 @@ from analysis.frame.values import is_missing, n_values, sort_key
 from analysis.frame.words import plural
 from analysis.statistics.aggregate import LEFT_OUT, NOTED, NOTHING, agg, format_mean
 from analysis.statistics.chance import chance_note
+from analysis.statistics.common_settings import common_settings, listed_settings
+from analysis.statistics.divergence import is_diverged
 
 # The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
+DIVERGED = "diverged: a loss is NaN or infinite"
 FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 
 
 def pivot(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | None, metric: Column) -> pd.DataFrame:
     """Return mean and standard deviation for each combination of values, as "0.971 ± 0.003 (n=9, 3 failed)".
 
-    Only complete trials count; a cell says how many others it has. If the number of complete trials differs between
-    cells, or a trial is left out, each cell says how many it averages. It also says how many of these never left chance
-    level. A cell without a value is "–".
+    Only complete trials that did not diverge count; a cell says how many others it has. If the number of trials that
+    count differs between cells, or a trial is left out, each cell says how many it averages. It also says how many of
+    these never left chance level. A cell without a value is "–".
 
     Args:
         df: one row for each trial, as returned by `load`.
@@ -64,9 +67,10 @@ def pivot(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | N
 
 
 def failures(df: pd.DataFrame) -> pd.DataFrame:
-    """Return the failed and incomplete trials, one row for each.
+    """Return the trials that failed, are incomplete or diverged, one row for each.
 
-    Columns: the hyperparameters that vary in `df`, then `epochs`, `status`, `error`, `trial_dir`.
+    Columns: the hyperparameters that vary in `df`, then `epochs`, `status`, `error`, `trial_dir`. The status of a
+    trial that diverged is "complete", and its `error` says so.
 
     Raises:
         ValueError: if one of the last four columns does not exist.
@@ -83,14 +87,16 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
     last = ["epochs", "status", "error", "trial_dir"]
     check_columns(df, last)
     varying = [name for name in hyperparameters(df) if n_values(df[name]) > 1]
-    return df.loc[df["status"] != "complete", [*varying, *last]].reset_index(drop=True)
+    diverged = is_diverged(df)
+    found = df.assign(error=df["error"].mask(diverged, DIVERGED))
+    return found.loc[(df["status"] != "complete") | diverged, [*varying, *last]].reset_index(drop=True)
 
 
 def left_out(df: pd.DataFrame) -> str:
     """Return a note on the trials that statistics leave out, as "left out: 3 failed, 1 incomplete of 48 trials".
 
-    It also counts trials that statistics include: those without hyperparameters, and complete trials that diverged or
-    never left chance level, with the settings in which most of these stand.
+    It names the settings in which most of the trials that diverged stand. It also counts trials that statistics
+    include: those without hyperparameters, and those that never left chance level, with their settings.
 
     Raises:
         ValueError: if there is no column `status`.
@@ -107,14 +113,19 @@ def left_out(df: pd.DataFrame) -> str:
     """
     check_columns(df, ["status"])
     total = plural(len(df), "trial")
-    counts = {"failed": (df["status"] == "error").sum(), "incomplete": (df["status"] == "incomplete").sum()}
+    diverged = is_diverged(df)
+    counts = {
+        "failed": (df["status"] == "error").sum(),
+        "incomplete": (df["status"] == "incomplete").sum(),
+        "diverged": diverged.sum(),
+    }
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     all_complete = f"all {total} are complete" if len(df) != 1 else f"the {total} is complete"
     text = f"left out: {', '.join(parts)} of {total}" if parts else all_complete
     lost = len(df) - len(with_known_config(df))
     text += f"; {lost} without hyperparameters, because params.json is lost" if lost else ""
-    diverged = int((df["diverged"] & (df["status"] == "complete")).sum()) if "diverged" in df else 0
-    text += f"; {diverged} complete and counted, but diverged (column `diverged`)" if diverged else ""
+    where = listed_settings(common_settings(df, diverged)).removeprefix(": ") if diverged.any() else ""
+    text += f"; settings that diverged: {where}" if where else ""
     return "; ".join(part for part in (text, chance_note(df)) if part)
 
 

@@ -35,8 +35,8 @@ def plot_curves(
 ) -> go.Figure:
     """Plot the mean of a metric in each epoch, with its 95% interval as a band and one line for each group.
 
-    The numbers are those of `curves`. A trial counts up to its last epoch. Where a band widens or ends, fewer trials
-    are left; hover over the line to read how many.
+    The numbers are those of `curves`, without trials that diverged. A trial counts up to its last epoch. Where a band
+    widens or ends, fewer trials are left; hover over the line to read how many.
 
     Args:
         history: one row for each trial and epoch, as returned by `load_history`.
@@ -63,9 +63,12 @@ def plot_curves(
     check_numbers(history, metric)
     check_top(top)
     keys = group_keys(history, by, besides=["epoch", metric])
-    history = history.assign(**{metric: history[metric].replace([np.inf, -np.inf], np.nan)}).reset_index(drop=True)
+    diverged = history["diverged"].eq(True) if "diverged" in history else pd.Series(False, index=history.index)
+    values = history[metric].replace([np.inf, -np.inf], np.nan).mask(diverged)
+    history = history.assign(**{metric: values}).reset_index(drop=True)
     if history[metric].notna().sum() == 0:
-        raise ValueError(f"Nothing to plot: the column {metric!r} has no finite value.")
+        hint = " Pass history.drop(columns='diverged') to plot trials that diverged." if diverged.any() else ""
+        raise ValueError(f"Nothing to plot: the column {metric!r} has no finite value.{hint}")
     table = curves(history, keys, metric)
     table = table[table["count"] > 0].reset_index(drop=True)
     names = names_of(table, keys)
@@ -105,10 +108,12 @@ def _check_order(history: pd.DataFrame, metric: object, by: object) -> None:
 def _describe(history: pd.DataFrame, keys: list[str], metric: str, shown: list[str]) -> str:
     trials = _trials(history)
     all_trials, with_value = set(trials), set(trials[history[metric].notna()])
+    diverged = set(trials[history["diverged"].eq(True)]) if "diverged" in history else set()
     is_shown = history[metric].notna() & names_of(history, keys).isin(shown)
     drawn = set(trials[is_shown])
     parts = {
-        f"without a finite {metric}": len(all_trials - with_value),
+        "diverged": len(diverged),
+        f"without a finite {metric}": len(all_trials - with_value - diverged),
         "in groups that are not shown": len(with_value - drawn),
     }
     reasons = ", ".join(f"{n} {reason}" for reason, n in parts.items() if n)

@@ -19,9 +19,9 @@ def plot_pivot(
 ) -> go.Figure:
     """Plot a heat map of the mean of a metric for each combination of values.
 
-    Each cell shows the mean, the number of trials, and how many trials failed, are incomplete
-    or never left chance level. A cell without a
-    value has no colour and shows "–". The means are those of `agg`. The size of the figure follows from its cells.
+    Each cell shows the mean, the number of trials, and how many trials failed, are incomplete, diverged or never left
+    chance level. A cell without a value has no colour and shows "–". The means are those of `agg`. The size of the
+    figure follows from its cells.
 
     Args:
         df: one row for each trial, as returned by `load`.

@@ -15,6 +15,7 @@ from analysis.plots._lib.trials import averaged_over
 from analysis.plots.sparsity import sparsity_ticks
 from analysis.pruning.rows import first_training
 from analysis.statistics.aggregate import agg, in_order
+from analysis.statistics.divergence import is_diverged
 from analysis.statistics.learning_curves import curves
 
 MEASURED_ON = ("train", "val", "test")
@@ -57,9 +58,10 @@ def plot_sweeps(
     tables = {metric: agg(sweeps, [panel, *keys, "sparsity"], metric) for metric in metrics}
     tables = {metric: table[table["count"] > 0].reset_index(drop=True) for metric, table in tables.items()}
     check_drawn(tables)
-    n_missing = int((sweeps["status"] != "complete").sum())
+    missing = {"incomplete": int((sweeps["status"] != "complete").sum()), "diverged": int(is_diverged(sweeps).sum())}
+    reasons = ", ".join(f"{n} {reason}" for reason, n in missing.items() if n)
     notes = [
-        f"{len(sweeps) - n_missing} of {len(sweeps)} rows shown; left out: {n_missing} incomplete" if n_missing else "",
+        f"{len(sweeps) - sum(missing.values())} of {len(sweeps)} rows shown; left out: {reasons}" if reasons else "",
         f"mean and 95% interval of the mean; {averaged_over(sweeps, [*keys, panel, 'sparsity'])}".removesuffix("; "),
     ]
     # 1 - 0.9 is 0.09999999999999998, which would be a value of its own.

@@ -16,7 +16,7 @@ from analysis.plots._lib.trials import averaged_over
 from analysis.plots.pruning import check_drawn
 from analysis.plots.sparsity import sparsity_ticks
 from analysis.pruning.lottery import ALGORITHM, pruned_fractions
-from analysis.statistics.aggregate import agg
+from analysis.statistics.aggregate import LEFT_OUT, agg
 
 ROUNDING = 1e-12
 
@@ -113,12 +113,11 @@ def plot_tickets(tickets: pd.DataFrame, metric: Column = "val_acc_max", panel: C
     metric, panel = column_name(metric), column_name(panel)
     keys = [panel, *ALGORITHM, "prune_ratio"]
     table = agg(tickets, keys, metric)
-    n_missing = int(table[["failed", "incomplete", "without_value"]].to_numpy().sum())
+    n_missing = int(table[LEFT_OUT].to_numpy().sum())
     table = table[table["count"] > 0].reset_index(drop=True)
     check_drawn({metric: table})
-    shown = (
-        f"{table['count'].sum()} of {len(tickets)} tickets shown; left out: {n_missing} incomplete or without a value"
-    )
+    reasons = f"{n_missing} incomplete, diverged or without a value"
+    shown = f"{table['count'].sum()} of {len(tickets)} tickets shown; left out: {reasons}"
     notes = [shown] if n_missing else []
     notes.append(f"mean and 95% interval of the mean; {averaged_over(tickets, keys)}".removesuffix("; "))
     of_panel, of_group = names_of(table, [panel]), names_of(table, ALGORITHM)

@@ -10,6 +10,7 @@ from analysis.frame.schema import varying, with_schema
 from analysis.pruning.lottery import ALGORITHM
 from analysis.pruning.rows import TRIAL, of_trial
 from analysis.statistics.aggregate import agg, has_value
+from analysis.statistics.divergence import is_diverged
 
 
 def round_differences(
@@ -21,7 +22,7 @@ def round_differences(
     - those of `by`, `round`.
     - `pruned`, `mean_metric`: means over the trials.
     - `difference`, its mean over the trials; its `std` and 95% t interval `low`, `high`, NaN for a single trial.
-    - `count`, `incomplete`: trials that are included and left out.
+    - `count`, trials that are included; `incomplete`, `diverged`, trials that are left out.
 
     Args:
         rounds: the result of `rounds`.
@@ -52,7 +53,9 @@ def round_differences(
     table = agg(rounds.assign(difference_=rounds[metric] - dense_values(rounds, metric)), keys, "difference_")
     means, pruned = agg(rounds, keys, metric)["mean"], agg(rounds, keys, "pruned")["mean"]
     table = table.rename(columns={"mean": "difference"}).assign(pruned=pruned, mean_metric=means)
-    return table[[*keys, "pruned", "mean_metric", "difference", "std", "low", "high", "count", "incomplete"]]
+    return table[
+        [*keys, "pruned", "mean_metric", "difference", "std", "low", "high", "count", "incomplete", "diverged"]
+    ]
 
 
 def dense_values(rounds: pd.DataFrame, metric: str) -> pd.Series:
@@ -72,7 +75,8 @@ def matching_rounds(rounds: pd.DataFrame, metric: str = "val_acc_max", margin: f
     - `matching_round`; 0 if no pruned round matches. `matching_pruned`, the fraction pruned there. Both are NaN for
       an incomplete trial.
     - `never_ended`, True if the last round matches, so that the ticket ends beyond it.
-    - `status`, "incomplete" if a round is missing; `trial_id`, `trial_dir`.
+    - `status`, "incomplete" if a round is missing; `diverged`, True if a loss is NaN or infinite at the end of any
+      round; `trial_id`, `trial_dir`.
 
     Args:
         rounds: the result of `rounds`.
@@ -102,20 +106,24 @@ def matching_rounds(rounds: pd.DataFrame, metric: str = "val_acc_max", margin: f
     level = dense_values(rounds, metric)
     # A tolerance: accuracies are counts over some thousand examples.
     frame = rounds.assign(
-        dense=level, matches=rounds[metric] >= level - margin - 1e-9, whole=has_value(rounds, metric)
+        dense=level,
+        matches=rounds[metric] >= level - margin - 1e-9,
+        whole=has_value(rounds, metric),
+        diverged=is_diverged(rounds),
     ).sort_values("round", kind="stable")
     trials = frame.groupby(TRIAL, sort=False)
-    is_whole = trials["whole"].transform("all")
+    is_whole, diverged = trials["whole"].transform("all"), trials["diverged"].transform("any")
     ends = frame[frame["matches"] & is_whole].drop_duplicates(TRIAL, keep="last")
     ends = ends.assign(never_ended=ends["round"] == ends["prune_iter"])
     names = of_trial(rounds, besides=["round"])
-    of_trials = frame.assign(status=is_whole.map({True: "complete", False: "incomplete"})).drop_duplicates(TRIAL)
+    status = (is_whole | diverged).map({True: "complete", False: "incomplete"})
+    of_trials = frame.assign(status=status, diverged=diverged).drop_duplicates(TRIAL)
     of_ends = ends[[*TRIAL, "round", "pruned", "never_ended"]]
     of_ends = of_ends.rename(columns={"round": "matching_round", "pruned": "matching_pruned"})
-    table = of_trials[[*names, "dense", "status", *TRIAL]].merge(of_ends, on=TRIAL, how="left")
+    table = of_trials[[*names, "dense", "status", "diverged", *TRIAL]].merge(of_ends, on=TRIAL, how="left")
     measured = ["dense", "matching_round", "matching_pruned", "never_ended"]
     table["never_ended"] = table["never_ended"].eq(True)
-    return with_schema(table[[*names, *measured, "status", *TRIAL]], names, measured, rounds)
+    return with_schema(table[[*names, *measured, "status", "diverged", *TRIAL]], names, measured, rounds)
 
 
 def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGORITHM)) -> pd.DataFrame:
@@ -124,7 +132,7 @@ def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGOR
     The result has these columns:
     - those of `by`.
     - `mean`, `std`, `low`, `high`, `count` as in `agg`. The interval is cut off at 0 and 1.
-    - `never_ended`, trials whose last round matches; `incomplete`, trials that are left out.
+    - `never_ended`, trials whose last round matches; `incomplete`, `diverged`, trials that are left out.
     - `conclusion`, a sentence.
 
     Trials that never ended count with their last round, so the mean is too low if there are any; the sentence says so.
@@ -149,7 +157,7 @@ def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGOR
     table = agg(matching, keys, "matching_pruned")
     n_open = agg(matching.assign(open_=matching["never_ended"].astype(float)), keys, "open_")
     table["never_ended"] = (n_open["mean"].fillna(0) * n_open["count"]).round().astype(int)
-    table = table[[*keys, "mean", "std", "low", "high", "count", "never_ended", "incomplete"]]
+    table = table[[*keys, "mean", "std", "low", "high", "count", "never_ended", "incomplete", "diverged"]]
     table[["low", "high"]] = table[["low", "high"]].clip(0, 1)
     return table.assign(conclusion=[_end_in_words(row, keys) for row in table.to_dict("records")])
 

@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.frame.checks import check_columns
 from analysis.frame.schema import varying
 from analysis.loading.columns import summarise
-from analysis.pruning.rows import TRIAL, in_full, of_study, settings
+from analysis.pruning.rows import TRIAL, in_full, is_diverged_row, of_study, settings
 from analysis.statistics.aggregate import in_order
 from analysis.statistics.correlate import correlation
 from analysis.statistics.importances import importance
@@ -30,7 +30,8 @@ def rounds(history: pd.DataFrame) -> pd.DataFrame:
     - `val_acc_max`; `val_acc_max_epoch`, counted from 0 within the round; `val_acc_last`.
     - `test_acc` at the epoch of `val_acc_max`. It is NaN if no data is held out for val_*, which is then measured on
       the test set.
-    - `status`, "incomplete" where the trial has not got that far; `trial_id`, `trial_dir`.
+    - `status`, "incomplete" where the trial has not got that far; `diverged`, True if a loss is NaN or infinite at the
+      end of the round; `trial_id`, `trial_dir`.
 
     Args:
         history: one row per trial and epoch, as `load_history` gives it.
@@ -65,6 +66,7 @@ def rounds(history: pd.DataFrame) -> pd.DataFrame:
         val_acc_last=of_val.last,
         test_acc=test_acc,
         complete=np.diff(starts) == first["epochs"],
+        diverged=is_diverged_row(rows.iloc[starts[1:] - 1]).to_numpy(),
     )
     expected = [
         (trial_id, trial_dir, number)

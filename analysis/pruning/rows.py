@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.frame.checks import check_columns
@@ -77,22 +78,34 @@ def settings(rows: pd.DataFrame) -> dict[str, str]:
 def in_full(
     rows: pd.DataFrame, names: dict[str, str], keys: Sequence[str], expected: Sequence[Any], found: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return one row for each expected combination: settings, keys, metrics, `status`, and the trial.
+    """Return one row for each expected combination: settings, keys, metrics, `status`, `diverged`, and the trial.
 
     Args:
         rows: the history of the study.
         names: its `settings`.
         keys: the columns of the study that identify a row within a trial.
         expected: (trial_id, trial_dir, *keys) of each row, in order.
-        found: the rows that were logged: TRIAL, the keys, `complete`, and the metrics.
+        found: the rows that were logged: TRIAL, the keys, `complete`, `diverged`, and the metrics.
     """
     of_trials = rows[[*TRIAL, *names]].drop_duplicates(TRIAL).rename(columns=names)
     frame = pd.DataFrame(list(expected), columns=[*TRIAL, *keys])
     frame = frame.merge(of_trials, on=TRIAL, how="left").merge(found, on=[*TRIAL, *keys], how="left")
     frame["status"] = frame["complete"].eq(True).map({True: "complete", False: "incomplete"})
-    measured = [str(name) for name in found if name not in (*TRIAL, *keys, "complete")]
+    measured = [str(name) for name in found if name not in (*TRIAL, *keys, "complete", "diverged")]
     axes = [*names.values(), *keys]
-    return with_schema(frame[[*axes, *measured, "status", *TRIAL]], axes, measured, rows)
+    frame["diverged"] = frame["diverged"].eq(True)
+    return with_schema(frame[[*axes, *measured, "status", "diverged", *TRIAL]], axes, measured, rows)
+
+
+def is_diverged_row(rows: pd.DataFrame) -> pd.Series:
+    """Mark the rows in which the loss on the validation or test set is NaN or infinite."""
+    found = pd.Series(False, index=rows.index)
+    if "val_loss" in rows:
+        found |= ~np.isfinite(rows["val_loss"].astype(float))
+    if "test_loss" in rows and "val_fraction" in rows:
+        # Without data that are held out, no trial logs a test loss.
+        found |= (rows["val_fraction"] > 0) & ~np.isfinite(rows["test_loss"].astype(float))
+    return found
 
 
 def of_trial(frame: pd.DataFrame, besides: Sequence[str]) -> list[str]:

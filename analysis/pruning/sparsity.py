@@ -15,12 +15,14 @@ from analysis.pruning.rows import (
     TRIAL,
     default_groups,
     in_full,
+    is_diverged_row,
     of_study,
     of_trial,
     on_test_set,
     settings,
 )
 from analysis.statistics.aggregate import agg, has_value
+from analysis.statistics.divergence import is_diverged
 
 AXES = ["pruning", "sparsity"]
 # Accuracies are counts over some thousand examples: a smaller difference is a rounding error.
@@ -36,7 +38,8 @@ def sweeps(history: pd.DataFrame, retrained: int | None = None) -> pd.DataFrame:
     - `pruning`, "weight" or "unit"; `sparsity`, the fraction pruned.
     - all metrics of that row; NaN where the trial has not got that far.
     - `val_acc_trained`, `val_loss_trained`, and likewise for `test_*`: the trained network before any pruning.
-    - `status`, "incomplete" where the trial has not got that far; `trial_id`, `trial_dir`.
+    - `status`, "incomplete" where the trial has not got that far; `diverged`, True where a loss is NaN or infinite;
+      `trial_id`, `trial_dir`.
 
     Functions and plots take the result like that of `load`: `pruning` and `sparsity` are hyperparameters in its schema.
 
@@ -67,7 +70,8 @@ def sweeps(history: pd.DataFrame, retrained: int | None = None) -> pd.DataFrame:
     wanted = rows["retrain_epochs"] if retrained is None else retrained
     is_pruned = rows["pruning"].notna()
     logged = [name for name in metrics(rows) if name not in (*AXES, "retrained")]
-    found = rows.loc[is_pruned & (rows["retrained"] == wanted), [*TRIAL, *AXES, *logged]].assign(complete=True)
+    found = rows.loc[is_pruned & (rows["retrained"] == wanted), [*TRIAL, *AXES, *logged]]
+    found = found.assign(complete=True, diverged=is_diverged_row(rows))
     tested = {name: f"{name}_trained" for name in TESTED if name in rows}
     trained = rows[~is_pruned].drop_duplicates(TRIAL, keep="last")[[*TRIAL, *tested]].rename(columns=tested)
     expected = [
@@ -88,7 +92,7 @@ def sparsity_summary(sweeps: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFra
     - those of `by`, `dataset`, `pruning`, `sparsity`.
     - `test_loss`, `test_accuracy`: means over the trials.
     - `test_loss_std`, `test_accuracy_std`: sample standard deviations; NaN for a single trial.
-    - `count`, trials with an accuracy; `incomplete`, trials that were left out.
+    - `count`, trials with an accuracy; `incomplete`, `diverged`, trials that were left out.
 
     Args:
         sweeps: the result of `sweeps`.
@@ -122,7 +126,7 @@ def sparsity_summary(sweeps: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFra
     table = accuracy[keys].rename(columns={"dataset_name": "dataset"})
     table["test_loss"], table["test_accuracy"] = loss["mean"], accuracy["mean"]
     table["test_loss_std"], table["test_accuracy_std"] = loss["std"], accuracy["std"]
-    return table.assign(count=accuracy["count"], incomplete=accuracy["incomplete"])
+    return table.assign(**{name: accuracy[name] for name in ("count", "incomplete", "diverged")})
 
 
 def sparsity_at_fall(sweeps: pd.DataFrame, points: float = 0.01, metric: str = "val_acc") -> pd.DataFrame:
@@ -135,7 +139,8 @@ def sparsity_at_fall(sweeps: pd.DataFrame, points: float = 0.01, metric: str = "
     - `trained`, the metric of the trained network.
     - `sparsity_at_fall`; NaN if accuracy never fell by that much.
     - `never_fell`, True in that case; `highest_sparsity` of the sweep, up to which accuracy did not fall.
-    - `status`, "incomplete" if a sparsity is missing; `trial_id`, `trial_dir`.
+    - `status`, "incomplete" if a sparsity is missing; `diverged`, True if a loss is NaN or infinite at any sparsity;
+      `trial_id`, `trial_dir`.
 
     Args:
         sweeps: the result of `sweeps`.
@@ -161,19 +166,21 @@ def sparsity_at_fall(sweeps: pd.DataFrame, points: float = 0.01, metric: str = "
     check_numbers(sweeps, metric)
     found = []
     for keys, rows in sweeps.groupby([*TRIAL, "pruning"], sort=False, dropna=False):
-        whole = bool(has_value(sweeps.loc[rows.index], metric).all())
+        diverged = bool(is_diverged(rows).any())
+        whole = bool(has_value(rows, metric).all())
         rows = rows.sort_values("sparsity")
         trained = rows[f"{metric}_trained"].iloc[0]
         sparsities, values = [0.0, *rows["sparsity"]], [trained, *rows[metric]]
         fall = _first_below(np.array(sparsities), np.array(values), trained - points) if whole else math.nan
-        status = "complete" if whole else "incomplete"
-        found.append([*keys, trained, fall, whole and math.isnan(fall), sparsities[-1], status])
+        status = "complete" if whole or diverged else "incomplete"
+        found.append([*keys, trained, fall, whole and math.isnan(fall), sparsities[-1], status, diverged])
     names = of_trial(sweeps, besides=AXES)
     measured = ["trained", "sparsity_at_fall", "never_fell", "highest_sparsity"]
-    falls = pd.DataFrame(found, columns=[*TRIAL, "pruning", *measured, "status"])
+    fates = ["status", "diverged"]
+    falls = pd.DataFrame(found, columns=[*TRIAL, "pruning", *measured, *fates])
     falls = sweeps[[*names, *TRIAL]].drop_duplicates(TRIAL).merge(falls, on=TRIAL)
     axes = [*names, "pruning"]
-    return with_schema(falls[[*axes, *measured, "status", *TRIAL]], axes, measured, sweeps)
+    return with_schema(falls[[*axes, *measured, *fates, *TRIAL]], axes, measured, sweeps)
 
 
 def _first_below(sparsities: np.ndarray, values: np.ndarray, level: float) -> float:
@@ -192,7 +199,7 @@ def mean_sparsity_at_fall(falls: pd.DataFrame, by: Sequence[str] | None = None) 
     The result has these columns:
     - those of `by`, `pruning`.
     - `mean`, `std`, `low`, `high` as in `agg`. The interval is cut off at 0 and 1.
-    - `count`, trials whose accuracy fell; `never_fell`, trials whose accuracy did not; `incomplete`.
+    - `count`, trials whose accuracy fell; `never_fell`, trials whose accuracy did not; `incomplete`, `diverged`.
     - `conclusion`, a sentence.
 
     Trials that never fell are left out, so the mean is too low if there are any; the sentence says so.
@@ -214,7 +221,7 @@ def mean_sparsity_at_fall(falls: pd.DataFrame, by: Sequence[str] | None = None) 
     """
     by = default_groups(falls) if by is None else list(by)
     table = agg(falls, [*by, "pruning"], "sparsity_at_fall").rename(columns={"without_value": "never_fell"})
-    table = table[[*by, "pruning", "mean", "std", "low", "high", "count", "never_fell", "incomplete"]]
+    table = table[[*by, "pruning", "mean", "std", "low", "high", "count", "never_fell", "incomplete", "diverged"]]
     table[["low", "high"]] = table[["low", "high"]].clip(0, 1)
     return table.assign(conclusion=[_fall_in_words(row, by) for row in table.to_dict("records")])
 

@@ -12,9 +12,10 @@ from analysis.frame.schema import with_schema
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
 from analysis.statistics.chance import is_at_chance
+from analysis.statistics.divergence import is_diverged
 
 NOTHING = "–"
-LEFT_OUT = ["failed", "incomplete", "without_value"]
+LEFT_OUT = ["failed", "incomplete", "diverged", "without_value"]
 # What a cell of a table or a heat map notes beside its mean.
 NOTED = [*LEFT_OUT, "at_chance"]
 STATISTICS = ["mean", "std", "low", "high", "min", "max", "count", *NOTED]
@@ -97,8 +98,9 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
     - `mean`; `std` of the sample; `low` and `high`, the 95% t interval of the mean: mean ± t * std / sqrt(count).
       `std` and the interval are NaN for a single trial.
     - `min`, `max`, `count`.
-    - `failed` (status "error"), `incomplete` (unfinished), `without_value` (complete, but the value is missing or
-      infinite): trials that were left out. With `count` they add up to the size of the group.
+    - `failed` (status "error"), `incomplete` (unfinished), `diverged` (complete, but a loss was NaN or infinite at the
+      end), `without_value` (complete, but the value is missing or infinite): trials that were left out. With `count`
+      they add up to the size of the group. To count trials that diverged, pass `df.drop(columns="diverged")`.
     - `at_chance`: of the `count` trials, those that never left chance level.
 
     The interval assumes that the trials of a group are independent draws. If they differ in more than the seed, it
@@ -136,9 +138,10 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
     check_columns(df, [metric, "status"])
     check_numbers(df, metric)
     keys = [df[name] for name in by]
-    is_complete, has_failed = df["status"] == "complete", df["status"] == "error"
+    is_complete, has_failed, diverged = df["status"] == "complete", df["status"] == "error", is_diverged(df)
     values = df[metric].where(has_value(df, metric))
-    left_out = dict(zip(LEFT_OUT, (has_failed, ~is_complete & ~has_failed, is_complete & values.isna()), strict=True))
+    fates = has_failed, ~is_complete & ~has_failed, diverged, is_complete & values.isna() & ~diverged
+    left_out = dict(zip(LEFT_OUT, fates, strict=True))
     result = values.groupby(keys, dropna=False, sort=False).agg(["mean", "std", "min", "max", "count"])
     result = with_t_interval(result)
     for name, is_left_out in left_out.items():
@@ -201,14 +204,14 @@ def key_names(df: pd.DataFrame, by: str | Sequence[str], taken: Sequence[str]) -
 
 
 def has_value(df: pd.DataFrame, metric: str) -> pd.Series:
-    """Mark the trials that a statistic can use: they are complete, and the metric is a finite number.
+    """Mark the trials that a statistic uses: they are complete, did not diverge, and the metric is a finite number.
 
     Raises:
         ValueError: if there is no such metric, it holds no numbers, or there is no column `status`.
     """
     check_columns(df, [metric, "status"])
     check_numbers(df, metric)
-    return (df["status"] == "complete") & np.isfinite(df[metric].astype(float))
+    return (df["status"] == "complete") & ~is_diverged(df) & np.isfinite(df[metric].astype(float))
 
 
 def with_t_interval(table: pd.DataFrame) -> pd.DataFrame:

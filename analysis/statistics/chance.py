@@ -1,101 +1,28 @@
 """Trials that never left chance level: how many, and in which settings."""
 
-import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
-from analysis.frame.schema import varying
-from analysis.frame.values import is_missing, sort_key
 from analysis.frame.words import plural
-
-# A setting is named if at least this share of its trials never left chance level.
-MOST = 0.75
-# Settings of more hyperparameters are not searched, and more settings are not listed.
-LONGEST, SHOWN = 3, 5
-# A hyperparameter with more values was drawn: no value says where trials stay at chance.
-MOST_VALUES = 20
-
-
-class Setting(NamedTuple):
-    """Values of hyperparameters, and how many of the complete trials with these values never left chance level."""
-
-    values: dict[str, Any]
-    at_chance: int
-    total: int
-
-    def __str__(self) -> str:
-        """Return text such as "model=SET and on_perc=0.02 (3 of 3)"."""
-        values = (f"{name}={'nothing' if is_missing(value) else value}" for name, value in self.values.items())
-        return f"{' and '.join(values)} ({self.at_chance} of {self.total})"
+from analysis.statistics.common_settings import common_settings, listed_settings
+from analysis.statistics.divergence import is_diverged
 
 
 def is_at_chance(df: pd.DataFrame) -> pd.Series:
-    """Mark the complete trials that never left chance level; none if the DataFrame has no column `at_chance`."""
+    """Mark the complete trials that never left chance level and did not diverge; none without a column `at_chance`."""
     if "at_chance" not in df:
         return pd.Series(False, index=df.index)
-    return df["at_chance"].eq(True) & (df["status"] == "complete")
-
-
-def settings_at_chance(df: pd.DataFrame, besides: Sequence[str] = ()) -> list[Setting]:
-    """Return the settings that cover all trials that never left chance level, those of few hyperparameters first.
-
-    A setting is a combination of values in which at least three quarters of the complete trials never left chance
-    level. Trials outside such settings are covered by the values of single hyperparameters that have most of them. The
-    list is empty if no hyperparameter varies except `seed` and those with more than 20 values.
-
-    Args:
-        df: the trials.
-        besides: hyperparameters that the settings do not name.
-    """
-    df = df[df["status"] == "complete"]
-    names = [name for name, n in varying(df, besides=["seed", *besides]).items() if n <= MOST_VALUES]
-    marked = is_at_chance(df).to_numpy()
-    open_ = marked.copy()
-    found: list[Setting] = []
-    for share, longest in ((MOST, LONGEST), (0.0, 1)):
-        for size in range(1, min(longest, len(names)) + 1):
-            if open_.any():
-                found += _settings(df, list(itertools.combinations(names, size)), marked, open_, share)
-    return sorted(found, key=lambda setting: len(setting.values))
-
-
-def _settings(
-    df: pd.DataFrame, combinations: list[tuple[str, ...]], marked: np.ndarray, open_: np.ndarray, share: float
-) -> list[Setting]:
-    """Return the settings of these hyperparameters that have the share, and unmark their trials in `open_`."""
-    candidates = []
-    for names in combinations:
-        cells: dict[Any, list[int]] = {}
-        for place, cell in enumerate(zip(*(map(sort_key, df[name]) for name in names), strict=True)):
-            cells.setdefault(cell, []).append(place)
-        candidates += [
-            (names, places) for places in cells.values() if open_[places].any() and marked[places].mean() >= share
-        ]
-    found = []
-    # First the one that covers most trials at chance, then the one with the largest share of them.
-    for names, places in sorted(candidates, key=lambda each: (-open_[each[1]].sum(), -marked[each[1]].mean())):
-        if open_[places].any():
-            open_[places] = False
-            values = {name: df[name].iloc[places[0]] for name in names}
-            found.append(Setting(values, int(marked[places].sum()), len(places)))
-    return found
-
-
-def listed_settings(settings: Sequence[Setting]) -> str:
-    """Return text such as ": on_perc=0.02 (9 of 9), model=SET and on_perc=0.05 (3 of 3)"; "" for no setting."""
-    more = f", and {len(settings) - SHOWN} more" if len(settings) > SHOWN else ""
-    return f": {', '.join(map(str, settings[:SHOWN]))}{more}" if settings else ""
+    return df["at_chance"].eq(True) & (df["status"] == "complete") & ~is_diverged(df)
 
 
 def chance_note(df: pd.DataFrame, besides: Sequence[str] = ()) -> str:
     """Return a note on the complete trials that never left chance level, with their settings; "" if there are none."""
-    n = int(is_at_chance(df).sum())
+    marked = is_at_chance(df)
+    n = int(marked.sum())
     if not n:
         return ""
     total = int((df["status"] == "complete").sum())
-    where = listed_settings(settings_at_chance(df, besides))
+    where = listed_settings(common_settings(df, marked, besides))
     are = "is" if n == 1 else "are"
     return f"{n} of {plural(total, 'complete trial')} never left chance level and {are} counted{where}"

@@ -10,7 +10,7 @@ from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import n_values
 from analysis.statistics.aggregate import in_order, key_names, with_t_interval
 
-CURVE = ["mean", "std", "low", "high", "count"]
+CURVE = ["mean", "std", "low", "high", "count", "diverged"]
 TRIAL = ["trial_id", "trial_dir"]
 REACHED = ["first_epoch", "reached", "last_epoch"]
 
@@ -22,7 +22,8 @@ def curves(history: pd.DataFrame, by: Column | Sequence[Column], metric: Column)
     - the keys, `epoch`.
     - `mean`; `std` of the sample; `low` and `high`, the 95% t interval of the mean. `std` and the interval are NaN
       for a single trial.
-    - `count`, trials with a value in that epoch.
+    - `count`, trials with a value in that epoch; `diverged`, trials that are left out because a loss was NaN or
+      infinite at their end. To count them, pass `history.drop(columns="diverged")`.
 
     Failed trials are counted up to the epoch that they reached. Where `count` falls, the curve continues with the
     surviving trials and may jump.
@@ -40,7 +41,7 @@ def curves(history: pd.DataFrame, by: Column | Sequence[Column], metric: Column)
         >>> from analysis import curves, load_example_history
         >>> history = load_example_history("quickstart")
         >>> table = curves(history[history["on_perc"] == 0.1], "model", "val_acc")
-        >>> table[table["epoch"] >= 7].round(3)
+        >>> table[table["epoch"] >= 7].drop(columns="diverged").round(3)
                   model  epoch   mean    std    low   high  count
         6          RigL      7  0.939  0.010  0.914  0.964      3
         7          RigL      8  0.939  0.013  0.907  0.971      3
@@ -52,9 +53,12 @@ def curves(history: pd.DataFrame, by: Column | Sequence[Column], metric: Column)
     history = with_series(history, by, metric)
     metric, keys = column_name(metric), key_names(history, [*column_names(by), "epoch"], taken=CURVE)
     check_numbers(history, metric)
-    groups = history[metric].groupby([history[name] for name in keys], dropna=False, sort=False)
-    table = groups.agg(["mean", "std", "count"])
-    return in_order(with_t_interval(table).reset_index(), keys)
+    by_key = [history[name] for name in keys]
+    diverged = history["diverged"].eq(True) if "diverged" in history else pd.Series(False, index=history.index)
+    groups = history[metric].mask(diverged).groupby(by_key, dropna=False, sort=False)
+    table = with_t_interval(groups.agg(["mean", "std", "count"]))
+    table["diverged"] = diverged.groupby(by_key, dropna=False, sort=False).sum()
+    return in_order(table.reset_index(), keys)
 
 
 def epochs_to(history: pd.DataFrame, metric: Column, level: float, lowest: bool = False) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
 from analysis.statistics.aggregate import has_value
 from analysis.statistics.chance import chance_note, is_at_chance
+from analysis.statistics.divergence import divergence_note, is_diverged
 from analysis.statistics.paired_tests import effect, holm, interval, p_value
 from analysis.statistics.sentences import conclusion
 
@@ -37,7 +38,9 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
     - `effect`: Cohen's d of the differences, mean / standard deviation.
     - `b_wins`: share of the pairs in which b is higher; a tie counts half.
     - `unpaired`: complete trials without a partner.
-    - `left_out_a`, `left_out_b`: trials with that value that failed, are unfinished, or have a NaN or infinite metric.
+    - `left_out_a`, `left_out_b`: trials with that value that failed, are unfinished, diverged, or have a NaN or
+      infinite metric.
+    - `diverged_a`, `diverged_b`: those of them that diverged.
     - `at_chance_a`, `at_chance_b`: complete trials with that value that never left chance level. They are compared.
     - `conclusion`: the result in a sentence.
 
@@ -95,36 +98,53 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
         row["p_holm"] = float(p_holm)
         row["conclusion"] = conclusion(row, metric, n_rows=len(rows))
     columns = ["axis", "a", "b", "pairs", "mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "effect"]
-    columns += ["b_wins", "unpaired", "left_out_a", "left_out_b", "at_chance_a", "at_chance_b", "conclusion"]
+    columns += ["b_wins", "unpaired", "left_out_a", "left_out_b", "diverged_a", "diverged_b"]
+    columns += ["at_chance_a", "at_chance_b", "conclusion"]
     # Values of different kinds stay what they are: pandas would turn [1, 0.5] into two floats.
     return pd.DataFrame(rows, columns=columns).astype({"a": object, "b": object})
+
+
+class _Side(NamedTuple):
+    """The trials with one value of the axis."""
+
+    means: dict[tuple[Any, ...], float]  # of the metric in each cell of the other hyperparameters
+    cells: list[tuple[Any, ...]]  # of each trial that is compared
+    counts: dict[str, Any]  # for the row and its conclusion, by the name of the column without _a or _b
+    fates: set[str]  # of the trials that are left out
+
+
+def _side(trials: pd.DataFrame, axis: str, metric: str, names: Sequence[str]) -> _Side:
+    is_used, diverged = has_value(trials, metric), is_diverged(trials)
+    used = trials[is_used]
+    cells = cell_of_each(used, names)
+    # What became of the trials that are left out: their status if they are not complete.
+    fates = trials["status"].mask(trials["status"] == "complete", "no value").mask(diverged, "diverged")
+    counts = {
+        "left_out": int((~is_used).sum()),
+        "diverged": int(diverged.sum()),
+        "at_chance": int(is_at_chance(used).sum()),
+        "total": len(trials),
+        "chance_note": chance_note(used, besides=[axis, metric]),
+        "divergence_note": divergence_note(trials, besides=[axis, metric]),
+    }
+    return _Side(_means(cells, used[metric].astype(float).tolist()), cells, counts, set(fates[~is_used]))
 
 
 def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str, Any]]:
     """Return the rows of one axis, with what the conclusion needs, without what depends on all rows."""
     names = others(df, axis, metric)
+    places = [sort_key(value) for value in df[axis]]
     values = values_of(df[axis])
-    sides: dict[Any, list[tuple[tuple[Any, ...], float]]] = {sort_key(value): [] for value in values}
-    fates: dict[Any, list[str]] = {sort_key(value): [] for value in values}
-    columns = (df[axis], cell_of_each(df, names), df[metric], has_value(df, metric), df["status"])
-    for value, cell, number, is_used, status in zip(*columns, strict=True):
-        if is_used:
-            sides[sort_key(value)].append((cell, float(number)))
-        fates[sort_key(value)].append("complete" if is_used else str(status))
+    of_value = [df[[place == sort_key(value) for place in places]] for value in values]
+    sides = [(value, _side(trials, axis, metric, names)) for value, trials in zip(values, of_value, strict=True)]
     rows = []
-    used = df[has_value(df, metric)]
-    places = [sort_key(value) for value in used[axis]]
-    of_value = {key: used[[place == key for place in places]] for key in sides}
-    notes = {key: chance_note(trials, besides=[axis, metric]) for key, trials in of_value.items()}
-    for a, b in itertools.combinations(values, 2):
-        side_a, side_b = sides[sort_key(a)], sides[sort_key(b)]
-        in_a, in_b = _means(side_a), _means(side_b)
+    for (a, side_a), (b, side_b) in itertools.combinations(sides, 2):
+        in_a, in_b = side_a.means, side_b.means
         # Sorted, so that the same resamples are drawn whatever the order of the trials.
         shared = sorted(in_a.keys() & in_b.keys())
         numbers_a, numbers_b = np.array([in_a[cell] for cell in shared]), np.array([in_b[cell] for cell in shared])
         differences = numbers_b - numbers_a
         low, high = interval(differences, seed)
-        fates_a, fates_b = fates[sort_key(a)], fates[sort_key(b)]
         rows.append(
             {
                 "axis": axis,
@@ -139,29 +159,23 @@ def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str,
                 "p": p_value(differences),
                 "effect": effect(differences),
                 "b_wins": _mean((np.sign(differences) + 1) / 2),
-                "unpaired": sum((cell in in_a) != (cell in in_b) for cell, _ in side_a + side_b),
-                "left_out_a": len(fates_a) - len(side_a),
-                "left_out_b": len(fates_b) - len(side_b),
-                "at_chance_a": int(is_at_chance(of_value[sort_key(a)]).sum()),
-                "at_chance_b": int(is_at_chance(of_value[sort_key(b)]).sum()),
+                "unpaired": sum((cell in in_a) != (cell in in_b) for cell in side_a.cells + side_b.cells),
+                **{f"{name}_a": count for name, count in side_a.counts.items()},
+                **{f"{name}_b": count for name, count in side_b.counts.items()},
                 # For the conclusion only.
-                "total_a": len(fates_a),
-                "total_b": len(fates_b),
-                "only_failures": {*fates_a, *fates_b} <= {"complete", "error"},
+                "fates": side_a.fates | side_b.fates,
                 "are_equal": bool(len(shared)) and not differences.any(),
                 "others": names,
-                "chance_note_a": notes[sort_key(a)],
-                "chance_note_b": notes[sort_key(b)],
                 "along": [] if shared else _along(df, axis, a, b, names),
             }
         )
     return rows
 
 
-def _means(side: list[tuple[tuple[Any, ...], float]]) -> dict[tuple[Any, ...], float]:
+def _means(cells: Sequence[tuple[Any, ...]], values: Sequence[float]) -> dict[tuple[Any, ...], float]:
     """Return the mean of the trials in each cell; most grids have a single trial in each."""
     numbers: dict[tuple[Any, ...], list[float]] = {}
-    for cell, number in side:
+    for cell, number in zip(cells, values, strict=True):
         numbers.setdefault(cell, []).append(number)
     return {cell: math.fsum(each) / len(each) for cell, each in numbers.items()}
 

@@ -12,7 +12,8 @@ from analysis.statistics.aggregate import has_value
 def best(df: pd.DataFrame, metric: Column, n: int = 5, lowest: bool = False) -> pd.DataFrame:
     """Return the n complete trials with the highest metric, best first; ties in the order of the hyperparameters.
 
-    There are fewer rows if fewer trials have a finite value. The best of many trials is partly the luckiest: run it
+    There are fewer rows if fewer trials have a finite value. A trial that diverged is never among them, however good it
+    was before. The best of many trials is partly the luckiest: run it
     again with other seeds. The result has these columns:
     - the metric.
     - the hyperparameters that vary in `df`.
@@ -48,8 +49,9 @@ def best(df: pd.DataFrame, metric: Column, n: int = 5, lowest: bool = False) -> 
 def pareto(df: pd.DataFrame, metric: Column, cost: Column, lowest: bool | None = None) -> pd.DataFrame:
     """Return the Pareto front: complete trials of which no other is better in metric or cost and as good in both.
 
-    Trials without a finite value of both are left out; `plot_pareto` counts them. Rows are ordered by cost, and the
-    metric improves from row to row. Trials that are equal in both are all kept. The result has these columns:
+    Trials that diverged or lack a finite value of one are left out; `plot_pareto` counts them. Rows are ordered by
+    cost, and the metric improves from row to row. Trials that are equal in both are all kept. The result has these
+    columns:
     - the cost, the metric.
     - the hyperparameters that vary in `df`.
     - `trial_dir`.

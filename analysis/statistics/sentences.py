@@ -51,7 +51,9 @@ def _why_no_pair(row: dict[str, Any]) -> str:
     axis = row["axis"]
     for side in "ab":
         if row[f"left_out_{side}"] == row[f"total_{side}"]:
-            return f"none of the {plural(row[f'total_{side}'], 'trial')} with {axis}={_text(row[side])} has a value"
+            trials = f"{plural(row[f'total_{side}'], 'trial')} with {axis}={_text(row[side])}"
+            all_diverged = row[f"diverged_{side}"] == row[f"total_{side}"]
+            return f"none of the {trials} has a value" if not all_diverged else f"of the {trials}, all diverged"
     along = row["along"]
     if along:
         together = f"df.drop(columns={listed(along)}) compares them together"
@@ -61,9 +63,10 @@ def _why_no_pair(row: dict[str, Any]) -> str:
 
 def _cautions(row: dict[str, Any]) -> list[str]:
     axis, a, b = row["axis"], _text(row["a"]), _text(row["b"])
+    notes = [(axis, a, row["divergence_note_a"]), (axis, b, row["divergence_note_b"])]
+    found = [f"With {axis}={value}, {note}." for axis, value, note in notes if note]
     if row["pairs"] == 0:
-        return []
-    found = []
+        return found
     lean = row["b_wins"] - 0.5
     if row["pairs"] >= FEWEST and abs(lean) >= 0.2 and lean * row["difference"] < 0:
         winner, share = (b, row["b_wins"]) if lean > 0 else (a, 1 - row["b_wins"])
@@ -77,10 +80,15 @@ def _cautions(row: dict[str, Any]) -> list[str]:
             found.append(f"With {axis}={value}, {row[f'chance_note_{side}']}.")
     left_a, left_b, total_a, total_b = (row[name] for name in ("left_out_a", "left_out_b", "total_a", "total_b"))
     if abs(left_a / total_a - left_b / total_b) > UNLIKE:
-        verb = "failed" if row["only_failures"] else "failed or gave no value"
+        verbs = [verb for verb in dict.fromkeys(map(_verb, sorted(row["fates"])))]
+        verb = " or ".join(filter(None, [", ".join(verbs[:-1]), verbs[-1]]))
         counts = f"{left_a} of {total_a} with {axis}={a}, {left_b} of {total_b} with {b}"
         found.append(f"Trials {verb} unequally ({counts}), so that the comparison is of survivors.")
     return found
+
+
+def _verb(fate: str) -> str:
+    return {"error": "failed", "diverged": "diverged"}.get(fate, "gave no value")
 
 
 def _p(p: float) -> str:

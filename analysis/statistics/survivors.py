@@ -19,8 +19,8 @@ def survivorship(df: pd.DataFrame, axis: Column, metric: Column, *, lowest: bool
     If trials with one value fail in settings where all values do badly, the mean over its survivors is too good. The
     result has one row for each value, in order, with these columns:
     - the axis.
-    - `n`, trials with a finite metric; `failed`, trials with status "error" or with a NaN or infinite metric;
-      `at_chance`, of the n trials those that never left chance level.
+    - `n`, trials with a finite metric that did not diverge; `failed`, trials with status "error", that diverged, or
+      with a NaN or infinite metric; `at_chance`, of the n trials those that never left chance level.
     - `mean_complete`: mean over the n trials.
     - `mean_balanced`: mean over the `n_balanced` trials in balanced combinations of the other hyperparameters, `seed`
       included. A combination is balanced if every value of the axis was tried and every trial has a finite metric.

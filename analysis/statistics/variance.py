@@ -123,7 +123,7 @@ def _not_full(
     key = tuple(map(sort_key, first))
     settings = ", ".join(f"{name}={value!r}" for name, value in zip(axes, first, strict=True))
     others = sum(cell == key for cell in cell_of_each(df, axes)) - counts[key]
-    failed = f" ({others} failed, incomplete or without a value)" if others else ""
+    failed = f" ({others} failed, incomplete, diverged or without a value)" if others else ""
     has = f"{settings} has {counts[key]} of {n_each} complete trials{failed}"
     short = f"{n_short} of {n_combinations} combinations lack trials"
     return f"anova needs a full grid, but {short}: {has}. {_fix(df, axes, levels, counts, n_each)}"

@@ -33,6 +33,7 @@ from dynsparse.cli.parsing import (
     show_default=True,
     help="One value per trial, per sparsity of a sweep, per round of a ticket, or per ticket (its last round).",
 )
+@click.option("--with-diverged", is_flag=True, help="Count trials whose loss was NaN or infinite at their end.")
 @click.option(
     "--format",
     "form",
@@ -40,10 +41,12 @@ from dynsparse.cli.parsing import (
     default="text",
     show_default=True,
 )
-def table(folder: str, rows: str, columns: str | None, metric: str, where: str | None, of: str, form: str) -> None:
+def table(
+    folder: str, rows: str, columns: str | None, metric: str, where: str | None, of: str, with_diverged: bool, form: str
+) -> None:
     """Print a pivot table of the results in DIR: mean ± standard deviation over trials.
 
-    With --format csv, print numbers, one row per cell.
+    With --format csv, print numbers, one row per cell. Trials that diverged are left out and counted.
     """
     import analysis
 
@@ -53,6 +56,9 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
     df = trials if of == "trials" else rows_of(folder, of)
     try:
         df = filter_rows(df, where)
+        n_diverged = int((df["diverged"] & (df["status"] == "complete")).sum())
+        if with_diverged:
+            df, trials = (each.drop(columns="diverged") for each in (df, trials))
         if form == "csv":
             result = analysis.agg(df, [*keys, columns] if columns else keys, metric)
         else:
@@ -66,12 +72,14 @@ def table(folder: str, rows: str, columns: str | None, metric: str, where: str |
         each = ", ".join(f"{name} ({n} values)" for name, n in over.items())
         click.echo(f"each cell is over {each}", err=form != "text")
     click.echo(analysis.left_out(df if of == "trials" else trials), err=form != "text")
+    if with_diverged and n_diverged:
+        click.echo(f"{n_diverged} of the values in the table are of trials that diverged", err=form != "text")
 
 
 @click.command()
 @folder_argument
 def failures(folder: str) -> None:
-    """List the trials in DIR that failed or did not finish, and the files that are damaged."""
+    """List the trials in DIR that failed, did not finish or diverged, and the files that are damaged."""
     import analysis
 
     df = load_results(folder)

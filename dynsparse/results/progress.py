@@ -29,23 +29,30 @@ class Progress:
     best: float = -math.inf
     best_trial: str = ""
     started: float = field(default_factory=time.monotonic)
+    _bests: dict[str, float] = field(default_factory=dict)  # the best value of each trial
     _last: dict[str, int] = field(default_factory=dict)  # the highest epoch of each trial
     _counted: dict[str, int] = field(default_factory=dict)  # epochs of each trial that this run has trained
 
-    def add_epoch(self, trial: str, epoch: int, value: float | None) -> None:
+    def add_epoch(self, trial: str, epoch: int, value: float | None, *, diverged: bool = False) -> None:
         """Count an epoch of a trial.
 
         Args:
             trial: the name of the trial's folder.
             epoch: from 1. An epoch that is repeated after a resume is not counted again.
             value: of the metric; None or NaN is never the best.
+            diverged: a loss is NaN or infinite. The trial is then not the best, however good it was before.
         """
         new = epoch > self._last.get(trial, 0)
         self._last[trial] = max(epoch, self._last.get(trial, 0))
         self._counted[trial] = self._counted.get(trial, 0) + new
         self.epochs_done += new
-        if value is not None and value > self.best:
-            self.best, self.best_trial = value, trial
+        if diverged:
+            self._bests.pop(trial, None)
+        elif value is not None and value > self._bests.get(trial, -math.inf):
+            self._bests[trial] = value
+        if trial == self.best_trial or self._bests.get(trial, -math.inf) > self.best:
+            self.best_trial = max(self._bests, key=self._bests.__getitem__, default="")
+            self.best = self._bests.get(self.best_trial, -math.inf)
 
     def end_trial(self, trial: str, epochs: int, *, failed: bool) -> None:
         """Count the end of a trial of `epochs`, and subtract the epochs that this run did not train from the total."""

@@ -71,10 +71,9 @@ class ShowProgress(tune.Callback):
         """Count a row of each trial, and the trials that have ended."""
         for index, report in pack.trials.items():
             name = self._names[index]
-            has_diverged = not math.isfinite(report.row.get("train_loss", 0.0))
-            self._progress.add_epoch(
-                name, report.n_rows, None if has_diverged else report.row.get(self._progress.metric)
-            )
+            losses = [value for key, value in report.row.items() if "loss" in key and isinstance(value, float)]
+            diverged = not all(map(math.isfinite, losses))
+            self._progress.add_epoch(name, report.n_rows, report.row.get(self._progress.metric), diverged=diverged)
             for damage in report.damage:
                 print(f"\ndamaged: {name}/{damage}", file=sys.stderr)
             if report.interruption is not None and report.interruption not in self._interruptions:

@@ -11,6 +11,7 @@ from analysis.frame.words import plural
 from analysis.plots._lib.style import escape, label, short
 from analysis.statistics.aggregate import has_value
 from analysis.statistics.chance import is_at_chance
+from analysis.statistics.divergence import is_diverged
 
 HOVERED = 15
 
@@ -29,7 +30,7 @@ def with_finite(df: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def drawn(df: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return the complete trials that have a value.
+    """Return the complete trials that have a value and did not diverge.
 
     Raises:
         ValueError: if no trial has one.
@@ -42,11 +43,12 @@ def drawn(df: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def count_left_out(df: pd.DataFrame, metric: str) -> str:
     """Return the numbers of trials that a plot of the metric leaves out, as in "40 failed, 3 incomplete"."""
-    is_complete, has_failed = df["status"] == "complete", df["status"] == "error"
+    is_complete, has_failed, diverged = df["status"] == "complete", df["status"] == "error", is_diverged(df)
     counts = {
         "failed": has_failed,
         "incomplete": ~is_complete & ~has_failed,
-        f"without a finite {metric}": is_complete & df[metric].isna(),
+        "diverged": diverged,
+        f"without a finite {metric}": is_complete & df[metric].isna() & ~diverged,
     }
     return ", ".join(f"{int(which.sum())} {reason}" for reason, which in counts.items() if which.any())
 

@@ -22,7 +22,7 @@ def test_columns_and_values(tmp_path: Path) -> None:
     names = ["val_acc", "note", "mask", "inner/a", "late"]
     assert list(df.columns[:3]) == ["trial_id", "trial_dir", "epoch"]
     assert sorted(df.columns[3:8]) == sorted(names)
-    assert list(df.columns[8:]) == ["lr", "config/val_acc", "seed"]
+    assert list(df.columns[8:]) == ["lr", "config/val_acc", "seed", "diverged"]
     assert df["trial_id"].tolist() == ["b", "b", "a"]
     assert df["epoch"].tolist() == [1, 2, 1]
     assert df["val_acc"].tolist() == [0.1, 0.2, 0.3]
@@ -91,4 +91,4 @@ def test_it_agrees_with_load(notebook_run: Path) -> None:
 def test_an_experiment_without_any_row(tmp_path: Path) -> None:
     write_trial(tmp_path / "T_0", {"lr": 0.1}, error="boom")
     df = analysis.load_history(tmp_path)
-    assert df.empty and list(df.columns) == ["trial_id", "trial_dir", "epoch", "lr", "seed"]
+    assert df.empty and list(df.columns) == ["trial_id", "trial_dir", "epoch", "lr", "seed", "diverged"]

@@ -39,7 +39,8 @@ def test_a_trial_has_diverged_if_its_last_loss_is_no_finite_number(tmp_path, los
     write_trial(tmp_path / "e" / "T_a", {"lr": 0.1}, {"val_loss": losses, "survivors": [math.nan, math.nan]})
     df = analysis.load(tmp_path / "e", ["val_loss"])
     assert df["diverged"].tolist() == [diverged]
-    assert analysis.left_out(df).endswith("counted, but diverged (column `diverged`)") == diverged
+    assert (analysis.left_out(df) == "left out: 1 diverged of 1 trial") == diverged
+    assert set(analysis.load_history(tmp_path / "e")["diverged"]) == {diverged}
 
 
 def test_a_small_trial_by_eye(tmp_path: Path) -> None:

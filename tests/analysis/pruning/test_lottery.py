@@ -48,6 +48,21 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     return load_history(experiment)
 
 
+def test_a_round_that_diverged_is_left_out_and_counted(tmp_path: Path) -> None:
+    write_ticket(tmp_path / "T_0", ROUNDS, DENSITIES)
+    write_ticket(tmp_path / "T_1", [*ROUNDS[:2], [0.99, math.nan]], DENSITIES, seed=1)
+    frame = rounds(load_history(tmp_path))
+    assert frame["diverged"].tolist() == [False] * 5 + [True] and set(frame["status"]) == {"complete"}
+    table = round_differences(frame)
+    assert table[["count", "incomplete", "diverged"]].values.tolist() == [[2, 0, 0], [2, 0, 0], [1, 0, 1]]
+    matching = matching_rounds(frame)
+    assert matching[["status", "diverged"]].values.tolist() == [["complete", False], ["complete", True]]
+    assert mean_matching_pruned(matching)[["count", "incomplete", "diverged"]].values.tolist() == [[1, 0, 1]]
+    assert pivot(tickets(load_history(tmp_path)), "init", None, "val_acc_max")["val_acc_max"].tolist() == [
+        "0.930 (n=1, 1 diverged)"
+    ]
+
+
 def test_a_row_for_each_round(tmp_path: Path) -> None:
     write_ticket(tmp_path / "T_0", ROUNDS, DENSITIES)
     write_ticket(tmp_path / "T_1", [*ROUNDS[:1], [0.91]], DENSITIES, seed=1)

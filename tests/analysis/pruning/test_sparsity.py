@@ -45,6 +45,20 @@ def experiment(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_network_that_diverged_is_left_out_and_counted(tmp_path: Path) -> None:
+    nan = [math.nan] * 4
+    write_sweep(tmp_path / "T_0", {"weight": WEIGHT, "unit": UNIT}, SPARSITIES, 0.98, seed=0)
+    write_sweep(tmp_path / "T_1", {"weight": nan, "unit": nan}, SPARSITIES, math.nan, seed=1)
+    frame = sweeps(load_history(tmp_path))
+    assert frame["diverged"].tolist() == [False] * 8 + [True] * 8 and set(frame["status"]) == {"complete"}
+    table = sparsity_summary(frame)
+    assert table[["count", "incomplete", "diverged"]].values.tolist() == [[1, 0, 1]] * 8
+    falls = sparsity_at_fall(frame)
+    assert falls[["status", "diverged"]].values.tolist() == [["complete", False]] * 2 + [["complete", True]] * 2
+    means = mean_sparsity_at_fall(falls)
+    assert means[["count", "never_fell", "incomplete", "diverged"]].sum().tolist() == [1, 1, 0, 2]
+
+
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     experiment = tmp_path_factory.mktemp("runs") / "sweep"
@@ -112,7 +126,7 @@ def test_summary_is_the_blogs_table(experiment: Path, real: Path) -> None:
     table = sparsity_summary(frame)
     assert list(table.columns) == [
         "dataset", "pruning", "sparsity", "test_loss", "test_accuracy", "test_loss_std", "test_accuracy_std", "count",
-        "incomplete",
+        "incomplete", "diverged",
     ]  # fmt: skip
     row = table[(table["dataset"] == "MNIST") & (table["pruning"] == "unit") & (table["sparsity"] == 0.75)].iloc[0]
     assert row["test_accuracy"] == pytest.approx(0.955) and row["test_loss"] == pytest.approx(0.045)

@@ -79,10 +79,22 @@ def test_agg_equals_plain_pandas(notebook_run: Path, by: str | list[str]) -> Non
     df = analysis.load(notebook_run)
     table = agg(df, by, "val_acc_max")
     keys = [by] if isinstance(by, str) else by
-    statistics = ["mean", "std", "low", "high", "min", "max", "count", "failed", "incomplete", "without_value"]
+    statistics = [
+        "mean",
+        "std",
+        "low",
+        "high",
+        "min",
+        "max",
+        "count",
+        "failed",
+        "incomplete",
+        "diverged",
+        "without_value",
+    ]
     statistics += ["at_chance"]
     assert list(table.columns) == [*keys, *statistics]
-    assert table[["count", "failed", "incomplete", "without_value"]].to_numpy().sum() == len(df)
+    assert table[["count", "failed", "incomplete", "diverged", "without_value"]].to_numpy().sum() == len(df)
     for row in table.to_dict("records"):
         group = df
         for key in keys:

@@ -8,7 +8,8 @@ from support.grids import fail, grid
 
 from analysis import agg, as_trials, compare, left_out, pivot, survivorship
 from analysis.frame.values import is_missing
-from analysis.statistics.chance import settings_at_chance
+from analysis.statistics.chance import is_at_chance
+from analysis.statistics.common_settings import Setting, common_settings
 
 METRIC = "val_acc_max"
 
@@ -27,6 +28,10 @@ def df() -> pd.DataFrame:
 
 def texts(df: pd.DataFrame) -> list[str]:
     return [str(setting) for setting in settings_at_chance(df)]
+
+
+def settings_at_chance(df: pd.DataFrame) -> list[Setting]:
+    return common_settings(df, is_at_chance(df))
 
 
 def test_a_note_counts_them_and_names_their_settings(df: pd.DataFrame) -> None:
@@ -72,7 +77,7 @@ def test_the_settings_cover_every_trial_at_chance(drawn: int) -> None:
         inside = pd.Series(True, index=df.index)
         for name, value in setting.values.items():
             inside &= df[name].isna() if is_missing(value) else df[name].map(lambda each, value=value: each == value)
-        assert (setting.at_chance, setting.total) == (df.loc[inside, "at_chance"].sum(), inside.sum())
+        assert (setting.marked, setting.total) == (df.loc[inside, "at_chance"].sum(), inside.sum())
         covered |= inside
     assert covered[df["at_chance"]].all()
     lengths = [len(setting.values) for setting in settings]
@@ -88,7 +93,7 @@ def test_only_the_first_settings_are_listed() -> None:
 
 def test_tables_count_them(df: pd.DataFrame) -> None:
     table = agg(df, ["model", "on_perc"], METRIC)
-    assert list(table.columns)[-4:] == ["failed", "incomplete", "without_value", "at_chance"]
+    assert list(table.columns)[-5:] == ["failed", "incomplete", "diverged", "without_value", "at_chance"]
     expected = df.groupby(["model", "on_perc"])["at_chance"].sum().tolist()
     assert table["at_chance"].tolist() == expected == [4, 0, 1, 0]
     # The numbers include them.

@@ -26,7 +26,7 @@ def history(tmp_path: Path) -> pd.DataFrame:
 
 def test_curves(history: pd.DataFrame) -> None:
     table = curves(history, "on_perc", "val_acc")
-    assert list(table.columns) == ["on_perc", "epoch", "mean", "std", "low", "high", "count"]
+    assert list(table.columns) == ["on_perc", "epoch", "mean", "std", "low", "high", "count", "diverged"]
     assert table[["on_perc", "epoch", "count"]].values.tolist() == [
         [0.1, 1, 2],
         [0.1, 2, 2],

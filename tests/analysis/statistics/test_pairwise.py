@@ -17,7 +17,17 @@ from analysis.statistics.paired_tests import FEWEST, MOST_EXACT, effect, holm, i
 
 METRIC = "val_acc_max"
 COLUMNS = ["axis", "a", "b", "pairs", "mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "effect"]
-COLUMNS += ["b_wins", "unpaired", "left_out_a", "left_out_b", "at_chance_a", "at_chance_b", "conclusion"]
+COLUMNS += [
+    "b_wins",
+    "unpaired",
+    "left_out_a",
+    "left_out_b",
+    "diverged_a",
+    "diverged_b",
+    "at_chance_a",
+    "at_chance_b",
+    "conclusion",
+]
 
 
 def from_differences(differences: list[float]) -> pd.DataFrame:

@@ -86,7 +86,7 @@ def test_a_grid_with_failures() -> None:
     failed = fail(df, (df["on_perc"] == 0.05) & ((df["model"] == "b") | (df["seed"] == 0)))
     assert message(failed) == (
         "anova needs a full grid, but 2 of 6 combinations lack trials: on_perc=0.05, model='a' has 2 of 3 complete "
-        "trials (1 failed, incomplete or without a value). Filter the trials, starting with "
+        "trials (1 failed, incomplete, diverged or without a value). Filter the trials, starting with "
         "df[df['on_perc'] != 0.05], or keep only the values without missing trials."
     )
     assert anova(failed[failed["on_perc"] != 0.05], METRIC)["df"].tolist() == [1, 1, 1, 8]

@@ -150,6 +150,19 @@ def test_table_prints_a_pivot_table_and_what_it_left_out(results):
     assert lines[-1] == "left out: 1 failed of 4 trials"
 
 
+def test_table_counts_trials_that_diverged_only_on_request(results):
+    path = Path(results) / "trial_1" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "val_loss": float("nan")}) + "\n")
+    arguments = ["table", results, "--rows", "model", "--metric", "val_acc_max"]
+    lines = invoke(*arguments).stdout.splitlines()
+    assert lines[3].split(maxsplit=1) == ["SET", "0.500 (n=1, 1 diverged)"]
+    assert lines[-1].startswith("left out: 1 failed, 1 diverged of 4 trials")
+    lines = invoke(*arguments, "--with-diverged").stdout.splitlines()
+    assert lines[3].split(maxsplit=1)[1].startswith("0.600 ± 0.141")
+    assert lines[-2:] == ["left out: 1 failed of 4 trials", "1 of the values in the table are of trials that diverged"]
+    assert "diverged: a loss is NaN or infinite" in invoke("failures", results).stdout
+
+
 def test_table_chooses_trials_and_format(results):
     result = invoke("table", results, "--rows", "model", "--columns", "seed", "--metric", "val_acc_last",
                     "--where", "model == 'SET'", "--format", "csv")  # fmt: skip

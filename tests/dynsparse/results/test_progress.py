@@ -22,6 +22,22 @@ def test_the_line_counts_and_names_the_best():
     assert progress.line(now=110.0) == "0 of 4 trials done, 2 running, 0:01:10 left, best val_acc 0.75 (b)"
 
 
+def test_a_trial_that_diverged_is_never_the_best():
+    progress = Progress(n_trials=3, n_epochs=30)
+    for trial, value in (("a", 0.5), ("b", 0.9), ("c", 0.7)):
+        progress.add_epoch(trial, 1, value)
+    assert (progress.best_trial, progress.best) == ("b", 0.9)
+    progress.add_epoch("b", 2, 0.95, diverged=True)
+    assert (progress.best_trial, progress.best) == ("c", 0.7)
+    # A loss that is finite again: the trial counts from here.
+    progress.add_epoch("b", 3, 0.6)
+    progress.add_epoch("c", 2, None, diverged=True)
+    assert (progress.best_trial, progress.best) == ("b", 0.6)
+    for trial in "ab":
+        progress.add_epoch(trial, 4, 0.1, diverged=True)
+    assert progress.status(running=True)["best"] is None and "best" not in progress.line()
+
+
 def test_epochs_that_are_not_run_here_are_off_the_account():
     progress = Progress(n_trials=3, n_epochs=30, started=0.0)
     for epoch in (1, 2, 3, 4):

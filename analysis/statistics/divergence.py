@@ -1,0 +1,27 @@
+"""Trials that diverged: a loss was NaN or infinite at their end. Statistics leave them out and count them."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.frame.words import plural
+from analysis.statistics.common_settings import common_settings, listed_settings
+
+
+def is_diverged(df: pd.DataFrame) -> pd.Series:
+    """Mark the complete trials that diverged; none if the DataFrame has no column `diverged`."""
+    if "diverged" not in df:
+        return pd.Series(False, index=df.index)
+    return df["diverged"].eq(True) & (df["status"] == "complete")
+
+
+def divergence_note(df: pd.DataFrame, besides: Sequence[str] = ()) -> str:
+    """Return a note on the complete trials that diverged, with their settings; "" if there are none."""
+    marked = is_diverged(df)
+    n = int(marked.sum())
+    if not n:
+        return ""
+    total = int((df["status"] == "complete").sum())
+    where = listed_settings(common_settings(df, marked, besides))
+    are = "is" if n == 1 else "are"
+    return f"{n} of {plural(total, 'complete trial')} diverged and {are} left out{where}"
