@@ -79,7 +79,10 @@ class ShowProgress(tune.Callback):
             if report.interruption is not None and report.interruption not in self._interruptions:
                 self._interruptions.add(report.interruption)
                 print(f"\n{name} was interrupted: {report.interruption}", file=sys.stderr)
-            if report.done:
+            if report.interruption is not None:
+                # Neither done nor failed: another run resumes it.
+                self._running.discard(index)
+            elif report.done:
                 self._end(index, failed=not report.is_complete)
         if pack.split_reason is not None:
             print(f"\nsplitting a pack into halves to find the failing trial: {pack.split_reason}", file=sys.stderr)

@@ -110,5 +110,5 @@ def test_data_that_another_node_lacks(bed, cluster, tmp_path):
     there.tell(f"add blind {data}")
     run = bed.start("--address", there.address, "--set", "dataset_name=MNIST", "--set", f"data_dir={data}")
     assert run.wait() == 2, run.text
-    assert "has no data: MNIST" in run.text and str(data) in run.text
+    assert "lacks data: MNIST" in run.text and str(data) in run.text
     assert "Traceback" not in run.text and not bed.events()

@@ -69,7 +69,7 @@ def test_show_counts_trials_and_lists_axes(grid):
     assert re.search("read by no trial: .*gradient_momentum", result.output)
 
 
-def test_show_says_which_trials_train_the_same(grid):
+def test_show_says_which_trials_train_the_same(grid, tmp_path):
     output = invoke("show", grid).output
     assert "1 trial would repeat the training of another trial:" in output
     assert "1 group of trials that differ only in percent_on, without effect on them:" in output
@@ -78,7 +78,7 @@ def test_show_says_which_trials_train_the_same(grid):
     words = ["--set", "model=SET,RigL", "--set", "kwinners=True", "--set", "epochs=1"]
     output = invoke("show", grid, *words).output
     assert "2 groups of trials that differ only in model, without effect on them:" in output
-    result = invoke("run", grid, *words, "--name", "none", "--limit", "1", "--in-process")
+    result = invoke("run", grid, *words, "--storage", str(tmp_path), "--limit", "1", "--in-process")
     assert "warning: 2 trials would repeat the training of another trial:" in result.stderr
 
 
