@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dynsparse.config import Config
-from dynsparse.grid import ExperimentError, axes, axes_without_effect, check_axes, expand, grid_configs
+from dynsparse.grid import ExperimentError, axes, axes_without_effect, check_axes, count_trials, expand, grid_configs
 
 __all__ = [
     "Experiment",
@@ -74,19 +74,27 @@ class Experiment:
             if not isinstance(number, int | float) or number < 0:
                 raise ExperimentError(f"{name} must be a number of at least 0, got {number!r}.")
 
-    def configs(self, overrides: Mapping[str, Sequence[Any]] | None = None) -> list[Config]:
+    def count(self, overrides: Mapping[str, Sequence[Any]] | None = None) -> int:
+        """Return the number of trials of the grid without expanding it. See `configs` for `overrides`."""
+        return count_trials(self.space, _lists(overrides))
+
+    def configs(self, overrides: Mapping[str, Sequence[Any]] | None = None, limit: int | None = None) -> list[Config]:
         """Return the trials of the grid in its order; the last axis varies fastest.
 
         Args:
             overrides: key to the values that replace what the space gives; several values are an axis.
+            limit: return only the first trials, as many as this; None: all. The others are not checked.
 
         Raises: ExperimentError for a grid without trials, for keys given twice and for axes without effect;
         ConfigError with all problems of all trials.
         """
-        values = {name: each if isinstance(each, list | tuple) else [each] for name, each in (overrides or {}).items()}
-        configs = grid_configs(self.space, {"epochs": self.epochs}, values)
+        configs = grid_configs(self.space, {"epochs": self.epochs}, _lists(overrides), limit)
         check_axes(configs, self.inert)
         return configs
+
+
+def _lists(overrides: Mapping[str, Sequence[Any]] | None) -> dict[str, Sequence[Any]]:
+    return {name: each if isinstance(each, list | tuple) else [each] for name, each in (overrides or {}).items()}
 
 
 def check_name(name: object) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dynsparse.config import Config, ConfigError, keys, unknown
+from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import keys_read
 
 # Keys whose value decides whether a trial reads other keys.
@@ -33,6 +35,24 @@ def expand(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield trial
 
 
+def count_trials(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]]) -> int:
+    """Return the number of trials of a space, without expanding it.
+
+    If `overrides` replace a key within a group of keys, some of these trials become equal and are counted once only
+    when the grid is expanded.
+    """
+    own = math.prod(_n_options(value) for name, value in space.items() if name not in overrides)
+    return own * math.prod(map(len, overrides.values()))
+
+
+def _n_options(value: Any) -> int:
+    if isinstance(value, dict) and isinstance(value.get("grid_search"), list | tuple):
+        return sum(map(_n_options, value["grid_search"]))
+    if isinstance(value, dict | list | tuple):
+        return math.prod(map(_n_options, value.values() if isinstance(value, dict) else value))
+    return 1
+
+
 def _group(name: str, option: Any) -> dict[str, Any]:
     """Return the keys that an option sets: a dict sets its own keys, any other value sets `name`."""
     return option if isinstance(option, dict) else {name: option}
@@ -56,7 +76,10 @@ def _options(name: str, value: Any) -> list[Any]:
 
 
 def grid_configs(
-    space: Mapping[str, Any], defaults: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]]
+    space: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    overrides: Mapping[str, Sequence[Any]],
+    limit: int | None = None,
 ) -> list[Config]:
     """Return the configs of a space in its order; the last axis varies fastest.
 
@@ -64,20 +87,15 @@ def grid_configs(
         space: key to value, as `Experiment` takes it.
         defaults: key to value, for keys that the space does not give.
         overrides: key to the values that replace what the space gives, wherever it gives it.
+        limit: expand only the first trials, as many as this; None: all.
 
     Raises: ExperimentError for a grid without trials or with one trial twice; ConfigError with all problems of all
     trials.
     """
-    trials = [{**defaults, **trial} for trial in expand(space)]
-    if overrides:
-        # Trials that differed only in a key that is replaced have become equal.
-        rest = [{k: v for k, v in trial.items() if k not in overrides} for trial in trials]
-        trials = list({repr(sorted(trial.items())): trial for trial in rest}.values())
-    combinations = [dict(zip(overrides, values, strict=True)) for values in itertools.product(*overrides.values())]
     configs, problems = [], {}
-    for trial, combination in itertools.product(trials, combinations):
+    for values in itertools.islice(_values_of_trials(space, defaults, overrides), limit):
         try:
-            configs.append(Config.of({**trial, **combination}))
+            configs.append(Config.of(values))
         except ConfigError as error:
             problems.update(dict.fromkeys(str(error).splitlines()))
     if problems:
@@ -86,6 +104,23 @@ def grid_configs(
         raise ExperimentError("The grid has no trials: an axis has no values. Give each axis at least one value.")
     _check_distinct(configs)
     return configs
+
+
+def _values_of_trials(
+    space: Mapping[str, Any], defaults: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]]
+) -> Iterator[dict[str, Any]]:
+    combinations = [dict(zip(overrides, values, strict=True)) for values in itertools.product(*overrides.values())]
+    seen: set[str] = set()
+    for trial in expand(space):
+        rest = {name: value for name, value in {**defaults, **trial}.items() if name not in overrides}
+        if overrides:
+            # Trials that differed only in a key that is replaced have become equal.
+            text = repr(sorted(rest.items()))
+            if text in seen:
+                continue
+            seen.add(text)
+        for combination in combinations:
+            yield {**rest, **combination}
 
 
 def _check_distinct(configs: Sequence[Config]) -> None:
@@ -100,8 +135,7 @@ def _check_distinct(configs: Sequence[Config]) -> None:
 
 def axes(configs: Sequence[Config]) -> dict[str, list[Any]]:
     """Return the keys in which configs differ, with their values in the order of the grid."""
-    values = [config.values() for config in configs]
-    distinct = {name: list(dict.fromkeys(each[name] for each in values)) for name in keys()}
+    distinct = {name: list(dict.fromkeys(getattr(config, name) for config in configs)) for name in keys()}
     return {name: options for name, options in distinct.items() if len(options) > 1}
 
 
@@ -135,10 +169,7 @@ def _deciding_settings(configs: Sequence[Config], axis: str) -> str:
 def axes_without_effect(configs: Sequence[Config]) -> list[str]:
     """Return the axes that no trial reads."""
     unread = list(axes(configs))
-    for config in configs:
-        if not unread:
-            # Usually the first trials read all axes, and a grid may have 100,000 trials.
-            break
+    for config in one_of_each_kind(configs) if unread else []:
         read = keys_read(config)
         unread = [name for name in unread if name not in read]
     return unread

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
 
 
+# Larger grids are announced before they are expanded, and much larger ones are expanded only on request.
+ANNOUNCED_TRIALS, LARGE_GRID = 10_000, 100_000
+
+
 class Setting(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
     """KEY=VALUE or KEY=VALUE,VALUE,...; values are Python literals, and any other text is a string."""
 
@@ -123,8 +127,19 @@ where_option = click.option(
 )
 
 
-def load_grid(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Experiment, list[Config]]:
-    """Return the experiment of a file and its trials. Raises: Refusal."""
+def load_grid(
+    file: str, settings: Sequence[tuple[str, list[Any]]], *, yes: bool = False, limit: int | None = None
+) -> tuple[Experiment, list[Config]]:
+    """Return the experiment of a file and its trials.
+
+    Args:
+        file: path of the experiment file.
+        settings: keys and the values that replace the experiment's.
+        yes: expand a grid of any size without a question.
+        limit: the number of trials that the command needs; None: all.
+
+    Raises: Refusal.
+    """
     from dynsparse.experiment import load_experiment
 
     names = [name for name, _ in settings]
@@ -133,9 +148,22 @@ def load_grid(file: str, settings: Sequence[tuple[str, list[Any]]]) -> tuple[Exp
         raise Refusal(f"--set {', '.join(sorted(twice))} is given twice. Give all values at once: --set KEY=A,B.")
     try:
         experiment = load_experiment(file)
-        return experiment, experiment.configs(dict(settings))
+        n_trials = experiment.count(dict(settings))
+        if n_trials > ANNOUNCED_TRIALS:
+            click.echo(f"the grid has {n_trials:,} trials", err=True)
+        if n_trials <= LARGE_GRID:
+            return experiment, experiment.configs(dict(settings))
+        if not yes and (limit or n_trials) > LARGE_GRID:
+            raise Refusal(
+                f"The grid has {n_trials:,} trials, more than {LARGE_GRID:,}. Pass --yes if so many are meant, or give "
+                "fewer values with --set."
+            )
+        return experiment, experiment.configs(dict(settings), limit)
     except ValueError as error:
         raise Refusal(str(error)) from error
+
+
+yes_option = click.option("--yes", is_flag=True, help=f"Expand a grid of more than {LARGE_GRID:,} trials.")
 
 
 def load_results(folder: str, *, metric: str | None = None) -> Any:

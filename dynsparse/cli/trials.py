@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynsparse.cli.parsing import Refusal, file_argument, folder_argument, load_grid, set_option
+from dynsparse.cli.parsing import Refusal, file_argument, folder_argument, load_grid, set_option, yes_option
 from dynsparse.results.progress import plural
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dynsparse.tune import Outcome
 
 SHOWN_FAILURES = 10
-# `run` looks for trials with the same training only in grids that are not larger: in this one it takes seconds.
+# Trials with the same training are looked for only in grids that are not larger: in this one it takes seconds.
 COMPARED_TRIALS = 10_000
 # The environment variable of a job that holds the command its sender reruns. The command of the job itself is another.
 RERUN_COMMAND = "DYNSPARSE_RERUN_COMMAND"
@@ -43,21 +43,23 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
 @click.command()
 @file_argument
 @set_option
-def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
+@yes_option
+def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool) -> None:
     """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
     from dynsparse.experiment import axes
+    from dynsparse.planning.packs import one_of_each_kind
     from dynsparse.planning.plan import keys_read
 
-    experiment, configs = load_grid(file, settings)
-    varying = axes(configs)
+    experiment, configs = load_grid(file, settings, yes=yes)
+    varying, kinds = axes(configs), one_of_each_kind(configs)
     click.echo(f"{experiment.name}: {experiment.question}\n")
-    steps = ", ".join(dict.fromkeys(trial_length(config) for config in configs))
+    steps = ", ".join(dict.fromkeys(trial_length(config) for config in kinds))
     click.echo(f"{plural(len(configs), 'trial')} of {steps}")
     for name, values in varying.items():
         note = "   (no effect; listed as inert)" if name in experiment.inert else ""
         click.echo(f"  {name:<24} {', '.join(map(str, values))}{note}")
     click.echo("\nthe same in all trials")
-    read = frozenset().union(*(keys_read(config) for config in configs))
+    read = frozenset().union(*(keys_read(config) for config in kinds))
     fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
     for name, value in fixed.items():
         if name in read:
@@ -68,7 +70,7 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
         click.echo(f"  {name:<24} {text}")
     repeats = repeated_trainings(configs)
     if repeats:
-        click.echo("\n" + repeats)
+        click.echo(f"\n{repeats}")
 
 
 @click.command()
@@ -78,6 +80,7 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
     "--storage", default="results", show_default=True, help="Folder or URI (s3://bucket/folder) for the results."
 )
 @click.option("--name", help="Name of the folder in the storage. Default: the experiment's name.")
+@yes_option
 @click.option("--limit", type=click.IntRange(min=1), help="Run only the first N trials of the grid.", metavar="N")
 @click.option("--fresh", is_flag=True, help="Start over in a new folder instead of resuming.")
 @click.option("--retry-failed", is_flag=True, help="Run the failed trials again.")
@@ -102,20 +105,20 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]]) -> None:
               help="Train one trial after another in this process, without Ray: for small grids.")  # fmt: skip
 @click.option("--address", help="Address of a Ray cluster. Default: RAY_ADDRESS, or a local Ray.")
 @click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard.")
-def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **options: Any) -> None:
+def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, yes: bool, **options: Any) -> None:
     """Train the trials of an experiment FILE with Ray Tune.
 
     Rerun the same command to resume: complete trials stay, unfinished ones resume from their last checkpoint.
 
     Exit code: 0 if all trials of the grid are complete, 1 if not, 2 for bad input, 130 or 143 if the run was stopped.
     """
-    experiment, configs = load_grid(file, settings)
+    experiment, configs = load_grid(file, settings, yes=yes, limit=options["limit"])
     from dynsparse import tune
     from dynsparse.data.download import DataError
     from dynsparse.results.lock import LockedError, LockLostError
 
     click.echo(f"{experiment.name}: {experiment.question}", err=True)
-    repeats = repeated_trainings(configs) if len(configs) <= COMPARED_TRIALS else ""
+    repeats = repeated_trainings(configs)
     if repeats:
         click.echo(f"warning: {repeats}", err=True)
     try:
@@ -133,11 +136,11 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, **op
 
 
 def repeated_trainings(configs: Sequence[Config]) -> str:
-    """Return which trials repeat the training of another trial, or "" if none do."""
+    """Return which trials repeat the training of another trial, or "" if none do or the grid is too large."""
     from dynsparse.experiment import axes
     from dynsparse.planning.same_training import same_trials
 
-    groups = same_trials(configs)
+    groups = same_trials(configs) if len(configs) <= COMPARED_TRIALS else []
     if not groups:
         return ""
     n_spare = sum(len(group) - 1 for group in groups)

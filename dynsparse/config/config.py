@@ -329,10 +329,12 @@ class Config:
     debug_sparse: bool = key(True, "densities, mask updates and survival of each layer", Flag())
 
     def __post_init__(self) -> None:
-        values, problems = _read({each.name: getattr(self, each.name) for each in fields(self)})
+        given = self.values()
+        read, problems = _read(given)
         # A frozen dataclass sets its fields in the same way, and no other code has seen this Config yet.
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        for name, value in read.items():
+            if value is not given[name]:
+                object.__setattr__(self, name, value)
         # Keys can be compared with each other only if each value is valid.
         problems = problems or resolve(CONFLICTS)(self)
         if problems:
@@ -345,8 +347,8 @@ class Config:
         Raises:
             ConfigError: As `Config`, and for unknown keys, with the known keys that are spelled most like them.
         """
-        known = {each.name for each in fields(cls)}
-        problems = [unknown("key", name, keys()) for name in values if name not in known]
+        known = keys()
+        problems = [unknown("key", name, known) for name in values if name not in known]
         try:
             config = cls(**{name: value for name, value in values.items() if name in known})
         except ConfigError as error:
@@ -378,6 +380,18 @@ def keys() -> Mapping[str, Field[Any]]:
     return MappingProxyType({each.name: each for each in fields(Config)})
 
 
+@cache
+def _checks() -> Mapping[str, Check]:
+    return {name: check_of(each) for name, each in keys().items()}
+
+
+@cache
+def _defaults_in_final_type() -> Mapping[str, Any]:
+    """Return the defaults that their checks return as they are."""
+    defaults = {name: each.default for name, each in keys().items()}
+    return {name: each for name, each in defaults.items() if _checks()[name].read(name, each) is each}
+
+
 def in_current_terms(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a params.json in the terms of this version.
 
@@ -404,10 +418,14 @@ def identity_values(config: Config) -> dict[str, Any]:
 
 def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the values in their final types, and one message for each value that is not allowed."""
-    read, problems = {}, []
+    read, problems, checks, defaults = {}, [], _checks(), _defaults_in_final_type()
     for name, value in values.items():
+        # Most values of a trial are defaults, and a grid may have 100,000 trials.
+        if value is defaults.get(name, read):
+            read[name] = value
+            continue
         try:
-            read[name] = check_of(keys()[name]).read(name, value)
+            read[name] = checks[name].read(name, value)
         except ValueError as problem:
             problems.append(str(problem))
     if not problems:

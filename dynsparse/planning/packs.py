@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -31,6 +31,17 @@ def pack_kind(config: Config) -> Hashable:
     """Return a key that is equal for trials that can be one pack, and that have the same engine."""
     # If one trial uses dropout, the pack needs an engine that supports it, which on a GPU is a different one.
     return pack_key(config), config.dropout > 0
+
+
+def one_of_each_kind(configs: Iterable[Config]) -> list[Config]:
+    """Return the first trial of each kind. Trials of one kind read the same keys, because their control flow is equal.
+
+    A grid of 100,000 trials has few kinds.
+    """
+    kinds: dict[Hashable, Config] = {}
+    for config in configs:
+        kinds.setdefault(pack_kind(config), config)
+    return list(kinds.values())
 
 
 class PackConfig:

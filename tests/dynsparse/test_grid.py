@@ -119,3 +119,25 @@ def test_an_axis_without_effect_can_be_meant():
     assert len(experiment(inert=("kwinners",), **legacy).configs()) == 2
     with pytest.raises(ExperimentError, match=r"^Unknown key in inert 'kwiners'\. Did you mean 'kwinners'\?"):
         experiment(inert=("kwiners",), **legacy).configs()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        dict(seed=tune.grid_search([0, 1, 2]), on_perc=tune.grid_search([0.1, 0.2])),
+        dict(arm=tune.grid_search([dict(model="SET", on_perc=tune.grid_search([0.1, 0.2])), dict(model="Dense")])),
+        dict(hidden_sizes=[tune.grid_search([10, 20]), tune.grid_search([5, 6, 7])], seed=tune.grid_search([1, 2])),
+        dict(both=dict(model=tune.grid_search(["SET", "RigL"]), seed=tune.grid_search([1, 2]))),
+        dict(),
+    ],
+)
+def test_trials_are_counted_without_expanding_them(space):
+    grid = experiment(**space)
+    assert grid.count() == len(list(expand(grid.space))) == len(grid.configs())
+    assert grid.count({"epochs": [1, 2, 3]}) == 3 * grid.count()
+    assert grid.configs(limit=2) == grid.configs()[:2]
+
+
+def test_a_count_takes_no_longer_for_more_trials():
+    values = tune.grid_search(list(range(1000)))
+    assert experiment(a=values, b=values, c=values, d=values).count() == 10**12

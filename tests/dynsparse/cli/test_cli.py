@@ -341,3 +341,14 @@ def test_an_experiment_file_runs_as_a_script_and_fails_with_exit_code_1(tmp_path
     assert "1 trial failed:" in result.stdout
     assert f"all of them:  dynsparse failures {tmp_path}/here/fails" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_a_huge_grid_is_counted_at_once_and_expanded_only_on_request(grid, tmp_path):
+    many = ["--set", f"seed={','.join(map(str, range(30_000)))}"]
+    result = invoke("show", grid, *many)
+    assert result.exit_code == 2
+    assert "the grid has 120,000 trials\n" in result.stderr
+    assert "The grid has 120,000 trials, more than 100,000. Pass --yes if so many are meant" in result.stderr
+    # A few of them need no question.
+    words = [*many, "--limit", "1", "--set", "epochs=1", "--storage", str(tmp_path), "--in-process"]
+    assert "1 trial complete" in invoke("run", grid, *words).stdout
