@@ -418,7 +418,8 @@ def identity_values(config: Config) -> dict[str, Any]:
 
 def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the values in their final types, and one message for each value that is not allowed."""
-    read, problems, checks, defaults = {}, [], _checks(), _defaults_in_final_type()
+    read: dict[str, Any] = {}
+    problems, checks, defaults = [], _checks(), _defaults_in_final_type()
     for name, value in values.items():
         # Most values of a trial are defaults, and a grid may have 100,000 trials.
         if value is defaults.get(name, read):
