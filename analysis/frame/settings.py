@@ -4,6 +4,8 @@ import ast
 import re
 from typing import Any
 
+from analysis.frame.values import LONGEST_LIST
+
 # In the text of a function or another object, the place in memory where it lay: "<function f at 0x7f3a>".
 ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+\b")
 
@@ -28,11 +30,12 @@ def setting(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    if text[:1] == "{":
+    if text[:1] == "{" and len(text) <= LONGEST_LIST:
         try:
             found = ast.literal_eval(text)
+            # `repr` raises a ValueError for a number of thousands of digits.
+            ordered = f"{{{', '.join(sorted(map(repr, found)))}}}" if isinstance(found, set) else text
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            found = None
-        ordered = f"{{{', '.join(sorted(map(repr, found)))}}}" if isinstance(found, set) else text
+            ordered = text
         text = text if text == ordered else ordered
     return ADDRESS.sub("", text) if "<" in text else text

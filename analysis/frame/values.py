@@ -22,6 +22,8 @@ TENSOR = re.compile(
     re.DOTALL,
 )
 BOOLS = {"true": True, "false": False}
+# Longer texts are no numbers, and no lists that anybody reads. Looking into them would take long.
+LONGEST_NUMBER, LONGEST_LIST = 1_000, 100_000
 
 
 def as_number(value: object) -> float | int | None:
@@ -55,7 +57,7 @@ def from_text(text: str) -> Any:
     number = _text_as_number(item)
     if number is not None:
         return number
-    if stripped[0] not in "[(":
+    if stripped[0] not in "[(" or len(stripped) > LONGEST_LIST:
         return text
     try:
         found = ast.literal_eval(stripped)
@@ -66,7 +68,7 @@ def from_text(text: str) -> Any:
 
 def _item(text: str) -> str:
     """Return the text of the single value in the text of a tensor; other text as it is."""
-    tensor = TENSOR.fullmatch(text)
+    tensor = TENSOR.fullmatch(text) if len(text) <= LONGEST_NUMBER else None
     return next(item for item in tensor.groups() if item is not None) if tensor else text
 
 
@@ -74,7 +76,8 @@ def _text_as_number(text: str) -> float | int | None:
     text = _item(text)
     if text in ("", "null", "none"):
         return math.nan
-    if "_" in text:  # Python would read 1_000 as a number; in a log it is a name
+    # Python would read 1_000 as a number; in a log it is a name.
+    if "_" in text or len(text) > LONGEST_NUMBER:
         return None
     try:
         return as_number(int(text))

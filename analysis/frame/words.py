@@ -1,6 +1,21 @@
-"""Words of messages that depend on a number."""
+"""Words of messages, and texts of any origin that can be shown."""
+
+import re
+
+# Colours, movements of the cursor and the like; titles and links, with the text that they hide; a lone escape.
+SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|[ -/]*[0-Z\\^-~])?")
 
 
 def plural(n: int, noun: str) -> str:
     """Return a number and its noun: "1 trial", "3 trials"."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def printable(text: str) -> str:
+    """Return a text without control sequences and without characters that cannot be seen, except tab and line break.
+
+    A terminal would obey some of them: clear the screen, set its title, type into it, or write from right to left.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each for each in SEQUENCE.sub("", text) if each.isprintable() or each in "\n\t")

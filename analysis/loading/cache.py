@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,12 +21,15 @@ from analysis.frame.values import hashable
 from analysis.loading.atomic import write_file
 from analysis.loading.columns import History, objects
 from analysis.loading.contents import Contents
-from analysis.loading.parse import parsed
+from analysis.loading.json_text import parse_json
+from analysis.loading.regular_files import open_regular
 from analysis.loading.trial_dir import Issue, Stamp, Trial
 
 NAME = ".analysis.arrow"
 # Increase it whenever the same files are read differently.
-VERSION = 6
+VERSION = 7
+# An Arrow file begins and ends with it.
+MAGIC = b"ARROW1"
 
 
 class Cached(NamedTuple):
@@ -35,32 +40,66 @@ class Cached(NamedTuple):
     contents: Contents
 
 
-def read(folder: Path) -> Cached | None:
-    """Return the cache of a folder; None if there is no undamaged cache of this version."""
+def read(folder: Path, of_states: Stamp, there: Mapping[str, Stamp]) -> Cached | None:
+    """Return the cache of a folder; None if there is no undamaged cache of this version, or if none of it is valid.
+
+    A cache that came with a downloaded folder is not read beyond the stamps, because times of files cannot be copied.
+
+    Args:
+        folder: the experiment.
+        of_states: the present stamp of Tune's record. If that has changed, it may have changed for any trial.
+        there: the present stamp of each trial folder.
+    """
     try:
-        with pa.memory_map(str(folder / NAME)) as file:
-            content = file.read_buffer()
-        whole, checksum = content[:-4], bytes(content[-4:])
-        if zlib.crc32(whole).to_bytes(4, "big") != checksum:
+        content = _read_bytes(folder / NAME)
+        if zlib.crc32(content[:-4]).to_bytes(4, "big") != content[-4:].tobytes():
             return None
-        table = pa.ipc.open_file(whole).read_all()
-        about = parsed(table.schema.metadata[b"about"])
-        return _cached(about, table) if about["version"] == VERSION else None
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
-        # The last three: a foreign file with a correct checksum.
+        file = pa.ipc.open_file(pa.py_buffer(content[:-4]))
+        about = parse_json(file.schema.metadata[b"about"])
+        stamps = about["stamps"]
+        if about["version"] != VERSION or about["of_states"] != of_states:
+            return None
+        if not any(stamps.get(name) == stamp for name, stamp in there.items()):
+            return None
+        contents = _contents(about, file.read_all())
+        is_complete = stamps.keys() <= {trial.trial_dir for trial in contents.trials}
+        return Cached(of_states, stamps, contents) if is_complete else None
+    except Exception:  # A file with a correct checksum may have any content, and pyarrow raises errors of many types.
         return None
 
 
-def _cached(about: dict[str, Any], table: pa.Table) -> Cached:
-    return Cached(
-        about["of_states"],
-        about["stamps"],
-        Contents(
-            [_trial(about["keys"], *trial) for trial in about["trials"]],
-            History(np.array(about["starts"]), {name: _array(table.column(name)) for name in table.column_names}),
-            [Issue(*issue) for issue in about["issues"]],
-        ),
+def _read_bytes(path: Path) -> memoryview:
+    """Return the content of the file, read and not mapped: a process ends if its mapped file is cut.
+
+    Raises: OSError; ValueError if it cannot be a cache.
+    """
+    with open_regular(path) as file:
+        begin = file.read(len(MAGIC))
+        file.seek(-len(MAGIC) - 4, os.SEEK_END)
+        # So that a file of holes, which may be larger than the memory, is not read.
+        if begin != MAGIC or file.read(len(MAGIC)) != MAGIC:
+            raise ValueError("not an Arrow file")
+        file.seek(0)
+        return memoryview(file.read())
+
+
+def _contents(about: dict[str, Any], table: pa.Table) -> Contents:
+    """Return the contents in a cache. Raises: many types of errors if it is not one that `write` has written."""
+    # Otherwise a text outside the file may be read.
+    table.validate(full=True)
+    history = History(
+        np.array(about["starts"], np.int64), {name: _array(table.column(name)) for name in table.column_names}
     )
+    trials = [_trial(about["keys"], *trial) for trial in about["trials"]]
+    issues = [Issue(*issue) for issue in about["issues"]]
+    has_places = (
+        history.starts[0] == 0 and history.starts[-1] == table.num_rows and (np.diff(history.starts) >= 0).all()
+    )
+    if not (has_places and len({trial.trial_dir for trial in trials}) == len(trials) == len(history.starts) - 1):
+        raise ValueError("the trials must be distinct and have all rows between them")
+    _check_texts(text for names in about["keys"] for text in names)
+    _check_texts(text for folder, *texts in issues for text in (folder or "", *texts))
+    return Contents(trials, history, issues)
 
 
 def write(folder: Path, cached: Cached) -> None:
@@ -91,7 +130,18 @@ def write(folder: Path, cached: Cached) -> None:
 def _trial(keys: list[list[str]], place: int, saved: dict[str, Any]) -> Trial:
     values = [hashable(value) if type(value) is list else value for value in saved["config"]]
     changed = {key: [hashable(value) for value in values] for key, values in saved["config_by_row"].items()}
-    return Trial(**{**saved, "config": dict(zip(keys[place], values, strict=True)), "config_by_row": changed})
+    trial = Trial(**{**saved, "config": dict(zip(keys[place], values, strict=True)), "config_by_row": changed})
+    _check_texts((trial.trial_dir, trial.trial_id, trial.name, trial.status, trial.error or ""))
+    if type(trial.diverged) is not bool:
+        raise ValueError(f"diverged must be True or False, got {trial.diverged!r}")
+    # A config has no value that is not hashable.
+    hash(tuple(trial.config.values()))
+    return trial
+
+
+def _check_texts(values: Iterable[object]) -> None:
+    if any(type(value) is not str for value in values):
+        raise ValueError("names and messages must be texts")
 
 
 def _arrow(column: np.ndarray[Any, Any]) -> pa.Array:
@@ -102,5 +152,7 @@ def _arrow(column: np.ndarray[Any, Any]) -> pa.Array:
 
 def _array(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
     if pa.types.is_string(column.type):
-        return objects([hashable(json.loads(text)) for text in column.to_pylist()])
+        return objects([hashable(parse_json(text.encode())) for text in column.to_pylist()])
+    if column.type not in (pa.float64(), pa.int64()) or column.null_count:
+        raise ValueError("not what a column holds")
     return np.asarray(column.to_numpy())

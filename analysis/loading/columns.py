@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -15,15 +16,29 @@ from analysis.frame.values import NESTED, as_number, flatten, from_text, is_numb
 Array = np.ndarray[Any, Any]
 
 
+class Missing(NamedTuple):
+    """How many values of columns may be missing: some for each value that is there, and some always."""
+
+    per_value: int
+    always: int
+
+
+# A program that writes the epoch into the name of a metric would fill the memory otherwise. Trials of several
+# experiments have different names for good reasons.
+MISSING_IN_TRIAL, MISSING_IN_ALL = Missing(10, 1_000_000), Missing(20, 50_000_000)
+
+
 class History(NamedTuple):
     """The rows of trials, one trial after the other.
 
     `starts` has the first row of each trial, and at its end the number of rows: (trials + 1,). `columns` has one array
-    of all rows for each name: numbers, with NaN for missing ones, or objects, with None.
+    of all rows for each name: numbers, with NaN for missing ones, or objects, with None. `n_left_out` names are not
+    among them, because they would fill the memory with missing values.
     """
 
     starts: Array
     columns: Mapping[str, Array]
+    n_left_out: int = 0
 
     def take(self, trials: Sequence[int]) -> History:
         """Return the rows of some trials, in that order."""
@@ -41,23 +56,58 @@ class History(NamedTuple):
 def history_of(rows: list[dict[str, Any]], skipped: Collection[str]) -> History:
     """Return the history of one trial, without the skipped names. Inner dicts are flattened."""
     try:
-        columns = {name: column(values) for name, values in _by_name(rows).items() if name not in skipped}
+        by_name, n_left_out = _by_name(rows)
+        columns = {name: column(values) for name, values in by_name.items() if name not in skipped}
     except _NestedError:
         flat = [flatten({name: value for name, value in row.items() if name not in skipped}) for row in rows]
-        columns = {name: column(values) for name, values in _by_name(flat).items() if name not in skipped}
-    return History(np.array([0, len(rows)]), columns)
+        by_name, n_left_out = _by_name(flat)
+        columns = {name: column(values) for name, values in by_name.items() if name not in skipped}
+    return History(np.array([0, len(rows)]), columns, n_left_out)
 
 
 class _NestedError(Exception):
     """A column holds dicts or lists."""
 
 
-def _by_name(rows: list[dict[str, Any]]) -> dict[str, Sequence[Any]]:
+def _by_name(rows: list[dict[str, Any]]) -> tuple[dict[str, Sequence[Any]], int]:
+    """Return the values of each name, and the number of names that are left out."""
     if rows and len(rows[0]) > 1 and len(set(map(len, rows))) == 1:
         # Nearly all trials have rows with the same names.
         with contextlib.suppress(KeyError):
-            return dict(zip(rows[0], zip(*map(itemgetter(*rows[0]), rows), strict=True), strict=True))
-    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+            return dict(zip(rows[0], zip(*map(itemgetter(*rows[0]), rows), strict=True), strict=True)), 0
+    counts = Counter(name for row in rows for name in row)
+    names = frequent(counts, len(rows), MISSING_IN_TRIAL)
+    return {name: [row.get(name) for row in rows] for name in names}, len(counts) - len(names)
+
+
+def without_rare(parts: Sequence[History]) -> tuple[list[History], int]:
+    """Leave out the names that most rows of several histories lack, if they are many, and return their number."""
+    n_rows = sum(int(part.starts[-1]) for part in parts)
+    if len(set[str]().union(*(part.columns for part in parts))) * n_rows <= MISSING_IN_ALL.always:
+        return list(parts), 0
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts.update(dict.fromkeys(part.columns, int(part.starts[-1])))
+    names = set(frequent(counts, n_rows, MISSING_IN_ALL))
+    if len(names) == len(counts):
+        return list(parts), 0
+    kept = [{name: values for name, values in part.columns.items() if name in names} for part in parts]
+    return [part._replace(columns=each) for part, each in zip(parts, kept, strict=True)], len(counts) - len(names)
+
+
+def frequent(counts: Counter[str], n_rows: int, most: Missing) -> list[str]:
+    """Return the most frequent names, as many as fill columns of which not too much is missing.
+
+    Args:
+        counts: the number of rows with each name.
+        n_rows: the number of all rows.
+        most: how much may be missing.
+    """
+    n_names = (most.per_value * counts.total() + most.always) // max(n_rows, 1)
+    if len(counts) <= n_names:
+        return list(counts)
+    frequent = {name for name, _ in counts.most_common(n_names)}
+    return [name for name in counts if name in frequent]
 
 
 def joined(parts: Sequence[History]) -> History:
@@ -156,8 +206,10 @@ def summarise(values: Array, starts: Array) -> Summary:
     first = np.minimum(starts[:-1], n_rows - 1)
     top = first_equal[np.maximum(first + n_present - 1, 0)]
     middle = [first + np.maximum(n_present - 1, 0) // 2, np.minimum(first + n_present // 2, n_rows - 1)]
-    with np.errstate(invalid="ignore"):
-        median = (ordered[middle[0]] + ordered[middle[1]]) / 2
+    lower, upper = ordered[middle[0]], ordered[middle[1]]
+    with np.errstate(invalid="ignore", over="ignore"):
+        median = (lower + upper) / 2
+        median = np.where(np.isfinite(median), median, lower / 2 + upper / 2)
     last = values[np.maximum(starts[1:] - 1, 0)]
     every = [ordered[top], order[top] - first, ordered[first], order[first] - first, median, last]
     if n_present.all():

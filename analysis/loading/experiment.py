@@ -8,9 +8,11 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from analysis.frame.values import sort_key
 from analysis.loading import cache
-from analysis.loading.columns import History, joined
+from analysis.loading.columns import History, joined, without_rare
 from analysis.loading.contents import Contents
+from analysis.loading.json_text import without_surrogates
 from analysis.loading.remote import fetched, is_remote
 from analysis.loading.states import read_states
 from analysis.loading.trial_dir import (
@@ -74,11 +76,10 @@ def _read_folders(path: str | os.PathLike[str]) -> tuple[Contents, list[Issue]]:
     there, of_states = trial_folders(folder), stamp_of_states(folder)
     lost = lost_folders(folder, there)
     now = time.time()
-    cached = cache.read(folder)
-    # If Tune's own record has changed, it may have changed for any trial.
-    known = cached.stamps if cached and cached.of_states == of_states else {}
+    cached = cache.read(folder, of_states, there)
+    known = cached.stamps if cached else {}
     unchanged = {name for name, stamp in there.items() if known.get(name) == stamp}
-    if cached and len(unchanged) == len(there) == len(known):
+    if cached and {trial.trial_dir for trial in cached.contents.trials} == unchanged == there.keys():
         return cached.contents, lost
     new = _read(folder, [name for name in there if name not in unchanged], there)
     result = _merged(cached.contents, unchanged, new) if cached else new
@@ -91,13 +92,17 @@ def _read_folders(path: str | os.PathLike[str]) -> tuple[Contents, list[Issue]]:
 def _read(folder: Path, names: Collection[str], there: Collection[str]) -> Contents:
     """Read the trials in some of the trial folders of an experiment."""
     states, issues = read_states(folder)
-    issues += [Issue(name, "", "the trial's folder is missing or empty") for name in sorted(states.keys() - there)]
+    lost = states.keys() - set(map(without_surrogates, there))
+    issues += [Issue(name, "", "the trial's folder is missing or empty") for name in sorted(lost)]
     trials, histories = [], []
     for name in names:
-        trial, history, damage = read_trial(folder / name, states.get(name, {}))
+        trial, history, damage = read_trial(folder / name, states.get(without_surrogates(name), {}))
         trials.append(trial)
         histories.append(history)
         issues += damage
+    histories, n_left_out = without_rare(histories)
+    if n_left_out:
+        issues.append(Issue(None, "", f"{n_left_out} logged names are in few trials and are left out"))
     return Contents(trials, joined(histories), _in_order(issues))
 
 
@@ -115,43 +120,33 @@ def _merged(old: Contents, kept: Collection[str], new: Contents) -> Contents:
 
 def without_copies(contents: Contents) -> Contents:
     """Leave out each trial that has the id, the number of rows and the last row of another; the issues name it."""
-    history, kept, issues = contents.history, list[int](), list[Issue]()
+    trials, kept, issues = contents.trials, list[int](), list[Issue]()
     by_id: dict[str, list[int]] = {}
-    for place, trial in enumerate(contents.trials):
+    for place, trial in enumerate(trials):
         by_id.setdefault(trial.trial_id, []).append(place)
     for places in by_id.values():
+        if len(places) == 1:
+            kept += places
+            continue
+        originals: dict[tuple[Any, ...], int] = {}
         # The folder that is named after the id is the original.
-        places = sorted(
-            places, key=lambda place: contents.trials[place].trial_id not in contents.trials[place].trial_dir
-        )
-        originals: list[int] = []
-        for place in places:
-            original = next((each for each in originals if _has_same_end(history, place, each)), None)
-            if original is None:
-                originals.append(place)
-                continue
-            of = contents.trials[original].trial_dir
-            issues.append(Issue(contents.trials[place].trial_dir, "", f"a copy of {of}; it is left out"))
-        kept += originals
+        for place in sorted(places, key=lambda place: trials[place].trial_id not in trials[place].trial_dir):
+            original = originals.setdefault(_end(contents.history, place), place)
+            if original != place:
+                of = trials[original].trial_dir
+                issues.append(Issue(trials[place].trial_dir, "", f"a copy of {of}; it is left out"))
+        kept += originals.values()
     if not issues:
         return contents
     kept.sort()
-    return Contents([contents.trials[place] for place in kept], history.take(kept), contents.issues + issues)
+    return Contents([trials[place] for place in kept], contents.history.take(kept), contents.issues + issues)
 
 
-def _has_same_end(history: History, one: int, other: int) -> bool:
-    """Return True if two trials have equally many rows, and equal last rows."""
-    (first, end), (other_first, other_end) = history.starts[one : one + 2], history.starts[other : other + 2]
-    if end - first != other_end - other_first:
-        return False
-    if end == first:
-        return True
-    return all(_is_same(column[end - 1], column[other_end - 1]) for column in history.columns.values())
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    # NaN does not equal itself.
-    return bool(one == other) or (one != one and other != other)
+def _end(history: History, place: int) -> tuple[Any, ...]:
+    """Return the number of rows of a trial and its last row. NaN equals itself here."""
+    first, end = history.starts[place : place + 2]
+    last = (sort_key(column[end - 1]) for column in history.columns.values()) if end > first else ()
+    return (end - first, *last)
 
 
 def _in_order(issues: list[Issue]) -> list[Issue]:

@@ -164,7 +164,7 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
     chosen = _chosen_metrics(history, metrics, lambda name: True)
     called = distinct_names(chosen, HISTORY_COLUMNS, "result/")
     names = distinct_names([*configs, "seed"], {*HISTORY_COLUMNS, *called.values()}, "config/")
-    numeric = [name for name in chosen if is_numeric(history.columns[name])]
+    numeric = dict.fromkeys(name for name in chosen if is_numeric(history.columns[name]))
     of_trials = {
         "trial_id": [trial.trial_id for trial in trials],
         "trial_dir": [trial.trial_dir for trial in trials],
@@ -287,7 +287,7 @@ def _numbers(history: History, name: str) -> Array:
     return np.full(int(history.starts[-1]), math.nan) if values is None else numbers(values)
 
 
-def _not_numbers(contents: Contents, names: list[str]) -> list[Issue]:
+def _not_numbers(contents: Contents, names: Iterable[str]) -> list[Issue]:
     """Return the values of numeric metrics that are not numbers, one issue for each trial and metric."""
     found = []
     objects = {name: column for name in names if (column := contents.history.columns.get(name, NONE)).dtype == object}
@@ -309,7 +309,9 @@ def _epochs(history: History) -> Array:
     iterations = _numbers(history, "training_iteration")
     if iterations.dtype.kind == "i":
         return iterations
-    return np.where(np.isfinite(iterations), np.nan_to_num(iterations), places).astype(np.int64)
+    # A float holds integers up to 2**53.
+    is_count = np.abs(iterations) <= 2.0**53
+    return np.where(is_count, np.where(is_count, iterations, 0), places).astype(np.int64)
 
 
 def _minutes(history: History) -> dict[str, Array]:

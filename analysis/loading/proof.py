@@ -1,14 +1,18 @@
 """Whether the files of a trial of dynsparse belong together: its mark of completion, its rows and its folder's name."""
 
+import contextlib
 import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
 from analysis.loading.parse import MISSING, read_object
+from analysis.loading.regular_files import open_regular
+
+PART_BYTES = 2**20
 
 
-def contradictions(folder: Path, last: dict[str, Any]) -> list[tuple[str, str]]:
+def contradictions(folder: Path, last: dict[str, Any], *, rows_are_whole: bool) -> list[tuple[str, str]]:
     """Return the files of a trial that contradict each other, each with the problem. Such a trial is not complete.
 
     The mark of completion, complete.json, has the number of rows and checksums of rows and configuration. The name of
@@ -17,6 +21,7 @@ def contradictions(folder: Path, last: dict[str, Any]) -> list[tuple[str, str]]:
     Args:
         folder: the folder of a trial of dynsparse.
         last: the last row, or an empty dict.
+        rows_are_whole: True if result.json could be read as a whole; a mark is not believed otherwise.
     """
     found = []
     named, of = id_in_name(folder.name), last.get("trial_id")
@@ -27,22 +32,25 @@ def contradictions(folder: Path, last: dict[str, Any]) -> list[tuple[str, str]]:
         return found
     if problem is not None:
         return [*found, ("complete.json", problem)]
-    rows = _content(folder / "result.json")
-    if mark.get("sha256") != hashlib.sha256(rows).hexdigest():
+    checksum, n_rows = _checksum_and_lines(folder / "result.json") if rows_are_whole else ("", 0)
+    if mark.get("sha256") != checksum:
         found.append(("complete.json", "its checksum does not match result.json"))
-    elif mark.get("rows") != (n_rows := rows.count(b"\n")):
+    elif mark.get("rows") != n_rows:
         found.append(("complete.json", f"it vouches for {mark.get('rows')!s:.20} rows, but result.json has {n_rows}"))
-    checksum = mark.get("params_sha256")
-    if checksum is not None and checksum != hashlib.sha256(_content(folder / "params.json")).hexdigest():
+    of_params = mark.get("params_sha256")
+    if of_params is not None and of_params != _checksum_and_lines(folder / "params.json")[0]:
         found.append(("params.json", "it was changed after the trial was completed"))
     return found
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+def _checksum_and_lines(path: Path) -> tuple[str, int]:
+    """Return the checksum of a file and its number of lines; those of an empty file if it cannot be read."""
+    checksum, n_lines = hashlib.sha256(), 0
+    with contextlib.suppress(OSError), open_regular(path) as file:
+        while part := file.read(PART_BYTES):
+            checksum.update(part)
+            n_lines += part.count(b"\n")
+    return checksum.hexdigest(), n_lines
 
 
 def id_in_name(name: str) -> str | None:

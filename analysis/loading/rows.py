@@ -1,11 +1,13 @@
 """The rows of a trial: one straight run, the config of each row, and whether the trial diverged."""
 
 import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from analysis.frame.values import as_number, flatten, sort_key
-from analysis.loading.columns import Array, History
+from analysis.loading.columns import MISSING_IN_TRIAL, Array, History, frequent
 
 Row = dict[str, Any]
 
@@ -18,18 +20,19 @@ def straight_run(rows: Sequence[Row]) -> list[Row]:
     """
     if _counts_up([row.get("training_iteration") for row in rows]):
         return list(rows)
-    kept: list[tuple[float, Row]] = []
-    last = -math.inf
+    kept: list[Row] = []
+    iterations: list[float] = []  # of the kept rows; they never fall
     for row in rows:
         number = as_number(row.get("training_iteration"))
-        # A row without the number belongs to the row before it.
-        iteration = last if number is None or math.isnan(number) else number
-        if number is not None and iteration <= last:
-            first = next((place for place, (earlier, _) in enumerate(kept) if earlier >= number), len(kept))
-            del kept[first:]
-        kept.append((iteration, row))
-        last = iteration
-    return [row for _, row in kept]
+        if number is None or math.isnan(number):
+            # A row without the number belongs to the row before it.
+            number = iterations[-1] if iterations else -math.inf
+        elif iterations and number <= iterations[-1]:
+            first = bisect_left(iterations, number)
+            del kept[first:], iterations[first:]
+        kept.append(row)
+        iterations.append(number)
+    return kept
 
 
 def config_by_row(rows: Sequence[Row]) -> dict[str, list[Any]]:
@@ -49,7 +52,10 @@ def config_by_row(rows: Sequence[Row]) -> dict[str, list[Any]]:
             config = flatten(written)
             configs.append(config)
         of_row.append(config)
-    keys = dict.fromkeys(key for each in configs for key in each) if len(configs) > 1 else {}
+    if len(configs) < 2:
+        return {}
+    # Each config may have keys of its own: all of them in each row would fill the memory.
+    keys = frequent(Counter(key for each in configs for key in each), len(configs), MISSING_IN_TRIAL)
     changed = [key for key in keys if len({sort_key(each.get(key)) for each in configs}) > 1]
     return {key: [each.get(key) for each in of_row] for key in changed}
 

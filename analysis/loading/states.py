@@ -1,11 +1,15 @@
 """Tune's own record of an experiment: the state of each trial, in the layout of any Ray version."""
 
-import json
+import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from analysis.loading.json_text import parse_json
 from analysis.loading.parse import read_object
 from analysis.loading.trial_dir import STATE_FILES, Issue
+
+# The file has all trials of an experiment: some kilobytes for each.
+LARGEST_BYTES = 2**28
 
 
 def read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
@@ -16,7 +20,7 @@ def read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
     states: dict[str, dict[str, Any]] = {}
     issues = []
     for path in sorted(folder.glob(STATE_FILES)):
-        content, problem = read_object(path)
+        content, problem = read_object(path, LARGEST_BYTES)
         trials = [trial for entry in _state_entries(content) if (trial := _state_of(entry))]
         states |= {_folder_name(trial["logdir"], folder): trial for trial in trials}
         if problem:
@@ -27,7 +31,7 @@ def read_states(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Issue]]:
 def _folder_name(logdir: str, experiment: Path) -> str:
     """Return the last part of a trial's path in Tune's record, which a run on Windows has written with backslashes."""
     name = PurePosixPath(logdir).name
-    return PureWindowsPath(logdir).name if "\\" in name and not (experiment / name).exists() else name
+    return PureWindowsPath(logdir).name if "\\" in name and not os.path.exists(experiment / name) else name
 
 
 def _state_entries(content: dict[str, Any]) -> list[tuple[Any, bool]]:
@@ -43,8 +47,8 @@ def _state_of(entry: tuple[Any, bool]) -> dict[str, Any] | None:
     trial, is_old = entry
     if isinstance(trial, str):
         try:
-            trial = json.loads(trial)
-        except (ValueError, RecursionError):
+            trial = parse_json(trial.encode())
+        except ValueError:
             return None
     if not isinstance(trial, dict):
         return None

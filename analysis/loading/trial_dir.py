@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from analysis.frame.values import flatten, is_true
+from analysis.frame.words import printable
 from analysis.loading.columns import History, history_of
+from analysis.loading.json_text import without_surrogates
 from analysis.loading.parse import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
 from analysis.loading.proof import contradictions, id_in_name
 from analysis.loading.rows import config_by_row, has_diverged, straight_run
@@ -89,7 +91,7 @@ def trial_folders(folder: Path) -> dict[str, Stamp]:
     if not folder.is_dir():
         raise _no_folder(folder)
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir())
+        names = sorted(entry.name for entry in entries if _is_folder(entry))
     stamps = {name: stamp(f"{folder}/{name}") for name in names}
     found = {name: files for name, files in stamps.items() if files.keys() & set(TRIAL_FILES)}
     if not found:
@@ -101,7 +103,7 @@ def lost_folders(folder: Path, found: Collection[str]) -> list[Issue]:
     """Return an issue for each folder that is empty, or cannot be read, and so is none of the trial folders `found`."""
     issues = []
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
     for name in names:
         if name in found:
             continue
@@ -111,8 +113,16 @@ def lost_folders(folder: Path, found: Collection[str]) -> list[Issue]:
         except OSError as error:
             is_lost, problem = True, f"the folder cannot be read: {error.strerror}"
         if is_lost:
-            issues.append(Issue(name, "", problem))
+            issues.append(Issue(without_surrogates(name), "", problem))
     return issues
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return True for a folder, or a link to one. A link to itself is nothing."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def stamp(folder: str | os.PathLike[str]) -> Stamp:
@@ -175,31 +185,35 @@ def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, History, 
     # after it; only failed.json means that the trial has failed.
     ended, ended_problem = read_object(folder / "failed.json")
     has_failed = error_problem != MISSING
-    if has_failed and ended_problem == MISSING and (folder / "about.json").exists():
+    is_ours = os.path.exists(folder / "about.json")
+    if has_failed and ended_problem == MISSING and is_ours:
         has_failed, error = False, None
-    error = _first_text(ended.get("error"), error or "") or None
+    error = printable(_first_text(ended.get("error"), error or "")) or None
     last = rows[-1] if rows else {}
-    is_ours = (folder / "about.json").exists()
-    doubts = contradictions(folder, last) if is_ours else []
+    rows_are_whole = all(file != "result.json" for file, _ in problems)
+    doubts = contradictions(folder, last, rows_are_whole=rows_are_whole) if is_ours else []
     status = _status(last, has_failed, state)
     # The mark is the last file that dynsparse writes.
-    if status == "complete" and is_ours and (doubts or not (folder / "complete.json").exists()):
+    if status == "complete" and is_ours and (doubts or not os.path.exists(folder / "complete.json")):
         status = "incomplete"
     problems += [(file, f"{problem}; the trial counts as incomplete") for file, problem in doubts]
     rows = straight_run(rows)
     # Columns take a tenth of the memory of rows.
     history, changed = history_of(rows, SKIPPED), config_by_row(rows)
+    if history.n_left_out:
+        problems.append(("result.json", f"{history.n_left_out} names are in few rows and are left out"))
+    name = without_surrogates(folder.name)
     trial = Trial(
-        trial_dir=folder.name,
-        trial_id=_first_text(last.get("trial_id"), id_in_name(folder.name), state.get("trial_id"), folder.name),
-        name=_first_text(last.get("experiment_tag"), state.get("experiment_tag"), folder.name),
+        trial_dir=name,
+        trial_id=_first_text(last.get("trial_id"), id_in_name(name), state.get("trial_id"), name),
+        name=_first_text(last.get("experiment_tag"), state.get("experiment_tag"), name),
         config={key: values[-1] for key, values in changed.items()} | flatten(config),
         config_by_row=changed,
         status=status,
         error=error,
         diverged=has_diverged(history),
     )
-    return trial, history, [Issue(folder.name, *problem) for problem in problems + config_problems]
+    return trial, history, [Issue(name, *problem) for problem in problems + config_problems]
 
 
 def _read_rows(folder: Path, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
@@ -212,7 +226,8 @@ def _read_rows(folder: Path, state: Mapping[str, Any]) -> tuple[list[dict[str, A
     # A trial that waits for its first row, or failed before it, has empty files: nothing is damaged.
     is_usual = problem == EMPTY and state.get("status") != "TERMINATED"
     # A trial of dynsparse has no file of rows before its first row.
-    waits = problem == MISSING and (folder / "about.json").exists() and not (folder / "complete.json").exists()
+    is_ours, has_mark = (os.path.exists(folder / name) for name in ("about.json", "complete.json"))
+    waits = problem == MISSING and is_ours and not has_mark
     is_usual = is_usual or waits
     problems = [] if is_usual or problem is None else [("result.json", problem)]
     if csv_problem not in (None, EMPTY, MISSING):

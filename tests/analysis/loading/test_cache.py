@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,9 @@ from pandas.testing import assert_frame_equal
 from support.trial_folders import write_rows, write_state, write_trial
 
 from analysis import issues, load, load_history
-from analysis.loading.cache import NAME, read
+from analysis.loading.cache import NAME, Cached, read
 from analysis.loading.experiment import TOO_SMALL
+from analysis.loading.trial_dir import stamp_of_states, trial_folders
 
 N_TRIALS, N_ROWS, N_METRICS = 25, 30, 150
 
@@ -68,6 +70,10 @@ def experiment(original: Path, tmp_path: Path) -> Path:
     load(copy)
     assert (copy / NAME).exists()
     return copy
+
+
+def cached(experiment: Path) -> Cached | None:
+    return read(experiment, stamp_of_states(experiment), trial_folders(experiment))
 
 
 def assert_as_without_cache(experiment: Path) -> None:
@@ -213,7 +219,7 @@ def another_file(content: bytes) -> bytes:
 def test_a_damaged_cache_is_none_and_is_written_anew(damage: Callable[[bytes], bytes], experiment: Path) -> None:
     whole = (experiment / NAME).read_bytes()
     (experiment / NAME).write_bytes(damage(whole))
-    assert read(experiment) is None
+    assert cached(experiment) is None
     assert_as_without_cache(experiment)
     assert (experiment / NAME).read_bytes() == whole
 
@@ -221,19 +227,119 @@ def test_a_damaged_cache_is_none_and_is_written_anew(damage: Callable[[bytes], b
 @pytest.mark.parametrize("about", [None, b"{}", b"[]", b"{", b'{"version": 3}'])
 def test_a_foreign_file_with_the_right_checksum_is_none(about: bytes | None, experiment: Path) -> None:
     table = pa.table({"x": [1]}).replace_schema_metadata(None if about is None else {"about": about})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    content = sink.getvalue().to_pybytes()
-    (experiment / NAME).write_bytes(content + zlib.crc32(content).to_bytes(4, "big"))
-    assert read(experiment) is None
+    write_signed(experiment / NAME, table)
+    assert cached(experiment) is None
     assert_as_without_cache(experiment)
 
 
 def test_a_cache_of_another_version_is_none(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analysis.loading.cache.VERSION", 0)
-    assert read(experiment) is None
+    assert cached(experiment) is None
     assert_as_without_cache(experiment)
+
+
+def write_signed(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    content = sink.getvalue().to_pybytes()
+    path.write_bytes(content + zlib.crc32(content).to_bytes(4, "big"))
+
+
+def outside(table: pa.Table) -> pa.Array:
+    """Texts that lie where the file has nothing."""
+    places = np.full(table.num_rows + 1, 1_000_000_000, np.int32)
+    places[[0, -1]] = 0, 1
+    return pa.StringArray.from_buffers(table.num_rows, pa.py_buffer(places), pa.py_buffer(b"0"))
+
+
+ABOUTS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "more rows than there are": lambda about: about["starts"].append(about["starts"].pop() + 10**9),
+    "rows before the first": lambda about: about["starts"].__setitem__(1, -5),
+    "rows of no trial": lambda about: about["starts"].append(about["starts"][-1]),
+    "starts that are no numbers": lambda about: about["starts"].__setitem__(1, "one"),
+    "keys that are not there": lambda about: about["trials"][0].__setitem__(0, 99),
+    "a key that is a list": lambda about: about["keys"][0].__setitem__(0, ["key"]),
+    "a value that is a dict": lambda about: about["trials"][0][1]["config"].__setitem__(0, {"a": 1}),
+    "a status that is a number": lambda about: about["trials"][0][1].update(status=7),
+    "an id that is a list": lambda about: about["trials"][0][1].update(trial_id=[]),
+    "a missing field": lambda about: about["trials"][0][1].pop("diverged"),
+    "a trial twice": lambda about: about["trials"].__setitem__(0, about["trials"][1]),
+    "a stamp without its trial": lambda about: about["trials"][0][1].update(trial_dir="T_x"),
+    "an issue that is a number": lambda about: about["issues"].append([None, 1, 2]),
+    "a deep value": lambda about: about["trials"][0][1]["config"].__setitem__(0, deep(900)),
+}
+TABLES: dict[str, Callable[[pa.Table], pa.Array]] = {
+    "texts that are not JSON": lambda table: pa.array(["{"] * table.num_rows),
+    "deep texts": lambda table: pa.array(["[" * 900 + "]" * 900] * table.num_rows),
+    "lists": lambda table: pa.array([[1]] * table.num_rows),
+    "gaps": lambda table: pa.array([None] * table.num_rows, pa.float64()),
+    "a dictionary": lambda table: pa.array(["1"] * table.num_rows).dictionary_encode(),
+    "texts outside the file": outside,
+}
+
+
+def deep(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("change", ABOUTS)
+def test_a_signed_cache_with_other_contents_is_none(change: str, experiment: Path) -> None:
+    table = pa.ipc.open_file((experiment / NAME).read_bytes()[:-4]).read_all()
+    about = json.loads(table.schema.metadata[b"about"])
+    write_signed(experiment / NAME, table.replace_schema_metadata({"about": json.dumps(about)}))
+    assert cached(experiment) is not None
+    ABOUTS[change](about)
+    write_signed(experiment / NAME, table.replace_schema_metadata({"about": json.dumps(about)}))
+    assert cached(experiment) is None
+    assert len(load(experiment)) == N_TRIALS
+
+
+@pytest.mark.parametrize("change", TABLES)
+def test_a_signed_cache_with_other_columns_is_none(change: str, experiment: Path) -> None:
+    table = pa.ipc.open_file((experiment / NAME).read_bytes()[:-4]).read_all()
+    column = TABLES[change](table)
+    place = table.column_names.index("word")
+    write_signed(experiment / NAME, table.set_column(place, pa.field("word", column.type), column))
+    assert cached(experiment) is None
+    assert len(load_history(experiment)) == N_ROWS * (N_TRIALS - 1)
+
+
+def test_a_cache_that_came_with_the_folder_is_not_read_beyond_the_stamps(experiment: Path) -> None:
+    """Unpacking a folder sets new times, which nobody can choose."""
+    copy = experiment.with_name("copy")
+    shutil.copytree(experiment, copy)
+    assert cached(experiment) is not None and cached(copy) is None
+
+
+def test_a_cache_may_be_cut_while_it_is_in_use(experiment: Path) -> None:
+    found = cached(experiment)
+    assert found is not None
+    os.truncate(experiment / NAME, 0)
+    # The process would end here if the file were mapped into memory.
+    assert np.isfinite(found.contents.history.columns["metric_7"]).all()
+
+
+def test_a_cache_of_holes_or_a_pipe_is_no_cache(experiment: Path) -> None:
+    whole = (experiment / NAME).read_bytes()
+    os.truncate(experiment / NAME, 40 * 2**30)
+    assert cached(experiment) is None
+    (experiment / NAME).unlink()
+    os.mkfifo(experiment / NAME)
+    assert_as_without_cache(experiment)
+    assert (experiment / NAME).read_bytes() == whole
+
+
+def test_a_trial_deleted_just_after_it_was_written_is_gone(original: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "large"
+    shutil.copytree(original, copy)
+    os.utime(copy / "T_00000" / "params.json")
+    assert "T_00000" in load(copy)["trial_dir"].tolist()
+    shutil.rmtree(copy / "T_00000")
+    assert "T_00000" not in load(copy)["trial_dir"].tolist()
 
 
 def test_a_folder_that_cannot_be_written_to_is_read(original: Path, tmp_path: Path) -> None:
@@ -264,9 +370,9 @@ def test_a_small_experiment_has_no_cache(notebook_run: Path) -> None:
 
 
 def test_the_cache_holds_numbers_as_numbers(experiment: Path) -> None:
-    cached = read(experiment)
-    assert cached is not None
-    kinds = {name: column.dtype.kind for name, column in cached.contents.history.columns.items()}
+    found = cached(experiment)
+    assert found is not None
+    kinds = {name: column.dtype.kind for name, column in found.contents.history.columns.items()}
     assert kinds["val_acc"] == kinds["metric_7"] == "f"
     assert {name for name, kind in kinds.items() if kind == "O"} == {"word", "mixed_acc", "pair", "late_acc"}
     assert pd.api.types.is_integer_dtype(load_history(experiment)["epoch"])

@@ -12,6 +12,7 @@ import analysis
 from analysis.loading.cache import read
 from analysis.loading.columns import history_of
 from analysis.loading.rows import config_by_row, has_diverged, straight_run
+from analysis.loading.trial_dir import stamp_of_states, trial_folders
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_config_that_changes_survives_the_cache(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("analysis.loading.experiment.TOO_SMALL", 0)
     monkeypatch.setattr("analysis.loading.experiment.SETTLED_AFTER_SECONDS", -60)
     first = analysis.load_history(tmp_path)
-    cached = read(tmp_path)
+    cached = read(tmp_path, stamp_of_states(tmp_path), trial_folders(tmp_path))
     assert cached is not None and cached.stamps.keys() == {"T_b"}
     again = analysis.load_history(tmp_path)
     assert again["sizes"].tolist() == first["sizes"].tolist() == [(3,), (3,), (3, 3)]
