@@ -28,7 +28,8 @@ def save(df: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """Write a table in the format of the suffix, and return the path.
 
     - .parquet: numbers, booleans and strings without loss; `issues` works on what `pandas.read_parquet` returns.
-    - .csv: all digits of numbers; strings that look like numbers, as a trial_id "00012", need `dtype=str` when read.
+    - .csv: the output of `format_table(df, "csv")`, numbers with all digits; strings that look like numbers, as a
+      trial_id "00012", need `dtype=str` when read, and strings like formulas have an apostrophe before them.
     - .xlsx: numbers with 16 digits, as openpyxl writes them; strings are never formulas.
     - .tex: the output of `format_table(df, "latex")`, numbers with 3 decimals.
     - .md: the output of `format_table(df, "markdown")`.

@@ -11,7 +11,8 @@ from analysis.frame.schema import HYPERPARAMETERS, hyperparameters, with_known_c
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import is_missing, n_values, sort_key
-from analysis.frame.words import plural
+from analysis.frame.words import plural, printable
+from analysis.output.escapes import escaped_markdown, without_formulas
 from analysis.statistics.aggregate import LEFT_OUT, NOTED, NOTHING, agg, format_mean
 from analysis.statistics.chance import chance_note
 from analysis.statistics.common_settings import common_settings, listed_settings
@@ -133,7 +134,11 @@ def format_table(df: pd.DataFrame, format: str = "text") -> str:
     """Return the table as "text", "markdown", "latex" (booktabs, escaped) or "csv" (all digits).
 
     In the other formats numbers have 3 decimals, unless all numbers of the column are shorter than that.
-    Hyperparameters and the index have all digits, so that `select` finds what a table shows.
+    Hyperparameters and the index have all digits, so that `select` finds what a table shows. No text has control
+    sequences or line breaks, and Markdown shows each as it is.
+
+    In "csv", a text that a spreadsheet would take for a formula, because it begins with =, +, -, @, a tab or a line
+    break, gets an apostrophe before it. Numbers, also negative ones and those in texts, stay as they are.
 
     Args:
         df: the table.
@@ -155,11 +160,11 @@ def format_table(df: pd.DataFrame, format: str = "text") -> str:
         raise ValueError(unknown("format", format, [*FORMATS, "csv"]))
     table = with_index_as_columns(df)
     if format == "csv":
-        return table.to_csv(index=False)
+        return without_formulas(table).to_csv(index=False)
     exact = {*df.index.names, *df.attrs.get(HYPERPARAMETERS, ())}
-    columns = [[str(name), *_texts(table.iloc[:, i], name in exact)] for i, name in enumerate(table.columns)]
+    columns = [[_text(name), *_texts(table.iloc[:, i], name in exact)] for i, name in enumerate(table.columns)]
     if format == "markdown":
-        columns = [[text.replace("|", "\\|") for text in column] for column in columns]
+        columns = [list(map(escaped_markdown, column)) for column in columns]
     headers, *rows = zip(*columns, strict=True)
     align = ["right" if _is_number(dtype) else "left" for dtype in table.dtypes] if rows else None
     text = tabulate(rows, headers, tablefmt=FORMATS[format], colalign=align, disable_numparse=True)
@@ -207,7 +212,7 @@ def _texts(column: pd.Series, is_exact: bool) -> list[str]:
 
 def _text(value: Any) -> str:
     # A line break in a cell would end the row.
-    return NOTHING if is_missing(value) else " ".join(str(value).split())
+    return NOTHING if is_missing(value) else " ".join(printable(str(value)).split())
 
 
 def _is_number(dtype: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dynsparse.cli.parsing import Refusal
+from dynsparse.cli.parsing import Refusal, echo
 
 if TYPE_CHECKING:
     from dynsparse.export.network import Trained
@@ -105,21 +105,21 @@ def _show(trained: Trained, path: Path) -> None:
 
     n_active = sum(int(mask.sum()) for mask in trained.masks)
     n_weights, n_biases = (sum(each.numel() for each in layers) for layers in (trained.weights, trained.biases))
-    click.echo(f"written: {path} ({path.stat().st_size:,} bytes) and {card_path(path)}")
+    echo(f"written: {path} ({path.stat().st_size:,} bytes) and {card_path(path)}")
     for remark in trained.remarks:
-        click.echo(f"  {remark}")
-    click.echo(
+        echo(f"  {remark}")
+    echo(
         f"{'-'.join(map(str, trained.sizes))}: {n_weights + n_biases:,} weights and biases; {n_active:,} weights "
         f"are active (density {n_active / n_weights if n_weights else 0:.4g})"
     )
     if not can_be_read(path):
-        click.echo('not checked: onnxruntime is not installed: pip install "dynsparse[export]"')
+        echo('not checked: onnxruntime is not installed: pip install "dynsparse[export]"')
         return
     found = compare(trained, path)
-    click.echo(
+    echo(
         f"read again, on {found.examples}: logits differ by {found.largest:.2g} of the largest at most, "
         f"in {found.n_far} examples by more than {TOLERANCE:g}"
     )
     if not found.fits:
-        click.echo(f"Error: {path} does not compute what the trained network computes; do not use it", err=True)
+        echo(f"Error: {path} does not compute what the trained network computes; do not use it", err=True)
         raise click.exceptions.Exit(1)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynsparse.io.terminal import printable
+
 if TYPE_CHECKING:
     from dynsparse.config import Config
     from dynsparse.experiment import Experiment
@@ -104,10 +106,18 @@ class Grouped(click.Command):
                 formatter.write_dl([record for each in group if (record := each.get_help_record(ctx))])
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a text without the control sequences that files, or names in them, may have brought into it."""
+    click.echo(printable(text), err=err)
+
+
 class Refusal(click.ClickException):
     """Bad input. The message says what is wrong and how to fix it. Exit code 2."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 file_argument = click.argument("file", type=click.Path())
@@ -150,7 +160,7 @@ def load_grid(
         experiment = load_experiment(file)
         n_trials = experiment.count(dict(settings))
         if n_trials > ANNOUNCED_TRIALS:
-            click.echo(f"the grid has {n_trials:,} trials", err=True)
+            echo(f"the grid has {n_trials:,} trials", err=True)
         if n_trials <= LARGE_GRID:
             return experiment, experiment.configs(dict(settings))
         if not yes and (limit or n_trials) > LARGE_GRID:
@@ -185,7 +195,7 @@ def load_results(folder: str, *, metric: str | None = None) -> Any:
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
     for trial_dir, file, problem in found.fillna("").itertuples(index=False):
-        click.echo(f"damaged: {Path(trial_dir, file)}: {problem}", err=True)
+        echo(f"damaged: {Path(trial_dir, file)}: {problem}", err=True)
     return df
 
 
@@ -209,7 +219,7 @@ def warn_of_studies(df: Any, of: str) -> None:
     ]:
         if of == "trials" and study in studies:
             note = f"a trial with study={study!r} counts {what} together"
-            click.echo(f"note: {note}; use dynsparse table --of {rows} to see them separately", err=True)
+            echo(f"note: {note}; use dynsparse table --of {rows} to see them separately", err=True)
 
 
 def filter_rows(df: Any, where: str | None) -> Any:

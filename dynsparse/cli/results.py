@@ -11,6 +11,7 @@ import click
 
 from dynsparse.cli.parsing import (
     Refusal,
+    echo,
     filter_rows,
     folder_argument,
     load_results,
@@ -66,14 +67,14 @@ def table(
         text = analysis.format_table(result, form)
     except ValueError as error:
         raise Refusal(str(error)) from error
-    click.echo(text.rstrip())
+    echo(text.rstrip())
     over = analysis.varying(df, besides=[*keys, *([columns] if columns else [])])
     if over:
         each = ", ".join(f"{name} ({n} values)" for name, n in over.items())
-        click.echo(f"each cell is over {each}", err=form != "text")
-    click.echo(analysis.left_out(df if of == "trials" else trials), err=form != "text")
+        echo(f"each cell is over {each}", err=form != "text")
+    echo(analysis.left_out(df if of == "trials" else trials), err=form != "text")
     if with_diverged and n_diverged:
-        click.echo(f"{n_diverged} of the values in the table are of trials that diverged", err=form != "text")
+        echo(f"{n_diverged} of the values in the table are of trials that diverged", err=form != "text")
 
 
 @click.command()
@@ -85,8 +86,8 @@ def failures(folder: str) -> None:
     df = load_results(folder)
     failed = analysis.failures(df)
     if len(failed):
-        click.echo(analysis.format_table(failed, "text"))
-    click.echo(analysis.left_out(df))
+        echo(analysis.format_table(failed, "text"))
+    echo(analysis.left_out(df))
 
 
 @click.command()
@@ -123,7 +124,7 @@ def report(folder: str, output: str, metric: str, lowest: bool | None, where: st
         _write(Path(output), content)
     except OSError as error:
         raise Refusal(f"{output} cannot be written: {error.strerror}") from error
-    click.echo(f"written: {output} ({len(content) / 1e6:.1f} MB, opens in any browser)")
+    echo(f"written: {output} ({len(content) / 1e6:.1f} MB, opens in any browser)")
 
 
 def _write(path: Path, text: str) -> None:
@@ -146,14 +147,14 @@ def browse(folder: str, show: bool) -> None:
     load_results(folder)
     path = Path(f"browse_{Path(folder).name}.ipynb")
     if os.path.lexists(path):
-        click.echo(f"{path} exists and is not changed")
+        echo(f"{path} exists and is not changed")
     else:
         try:
             from analysis.output import browse_notebook
         except ImportError as error:
             raise Refusal(str(error)) from error
         _write(path, browse_notebook(folder if "://" in folder else str(Path(folder).expanduser().resolve())))
-        click.echo(f"written: {path}")
+        echo(f"written: {path}")
     if show:
         if importlib.util.find_spec("jupyterlab") is None:
             raise Refusal("JupyterLab is not installed. Install it: pip install 'dynsparse[jupyter]'.")

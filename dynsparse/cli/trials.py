@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynsparse.cli.parsing import Refusal, file_argument, folder_argument, load_grid, set_option, yes_option
+from dynsparse.cli.parsing import Refusal, echo, file_argument, folder_argument, load_grid, set_option, yes_option
+from dynsparse.io.terminal import printable
 from dynsparse.results.progress import plural
 
 if TYPE_CHECKING:
@@ -52,25 +53,25 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool) -> Non
 
     experiment, configs = load_grid(file, settings, yes=yes)
     varying, kinds = axes(configs), one_of_each_kind(configs)
-    click.echo(f"{experiment.name}: {experiment.question}\n")
+    echo(f"{experiment.name}: {experiment.question}\n")
     steps = ", ".join(dict.fromkeys(trial_length(config) for config in kinds))
-    click.echo(f"{plural(len(configs), 'trial')} of {steps}")
+    echo(f"{plural(len(configs), 'trial')} of {steps}")
     for name, values in varying.items():
         note = "   (no effect; listed as inert)" if name in experiment.inert else ""
-        click.echo(f"  {name:<24} {', '.join(map(str, values))}{note}")
-    click.echo("\nthe same in all trials")
+        echo(f"  {name:<24} {', '.join(map(str, values))}{note}")
+    echo("\nthe same in all trials")
     read = frozenset().union(*(keys_read(config) for config in kinds))
     fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
     for name, value in fixed.items():
         if name in read:
-            click.echo(f"  {name:<24} {value}")
-    click.echo(f"\nread by no trial: {', '.join(name for name in fixed if name not in read)}")
-    click.echo("\nengine")
+            echo(f"  {name:<24} {value}")
+    echo(f"\nread by no trial: {', '.join(name for name in fixed if name not in read)}")
+    echo("\nengine")
     for name, text in engine_lines(configs):
-        click.echo(f"  {name:<24} {text}")
+        echo(f"  {name:<24} {text}")
     repeats = repeated_trainings(configs)
     if repeats:
-        click.echo(f"\n{repeats}")
+        echo(f"\n{repeats}")
 
 
 @click.command()
@@ -117,19 +118,19 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, yes:
     from dynsparse.data.download import DataError
     from dynsparse.results.lock import LockedError, LockLostError
 
-    click.echo(f"{experiment.name}: {experiment.question}", err=True)
+    echo(f"{experiment.name}: {experiment.question}", err=True)
     repeats = repeated_trainings(configs)
     if repeats:
-        click.echo(f"warning: {repeats}", err=True)
+        echo(f"warning: {repeats}", err=True)
     try:
         outcome = tune.run_grid(experiment, configs, tune.RunOptions(storage=storage, **options))
     except (ValueError, OSError, DataError, LockedError) as error:
         raise Refusal(str(error)) from error
     except LockLostError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable(str(error))) from error
     show_outcome(outcome, configs, experiment.metric)
     if outcome.n_unfinished and outcome.stopped_by is not None:
-        click.echo(f"stopped; to resume, rerun:  {resume_command(file)}")
+        echo(f"stopped; to resume, rerun:  {resume_command(file)}")
         raise click.exceptions.Exit(128 + outcome.stopped_by)
     if outcome.failures or outcome.n_unfinished:
         raise click.exceptions.Exit(1)
@@ -171,19 +172,17 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
     from dynsparse.results.progress import format_duration
 
     path = shlex.quote(outcome.path)
-    click.echo(
-        f"\n{plural(outcome.n_complete, 'trial')} complete in {format_duration(outcome.seconds)}: {outcome.path}"
-    )
+    echo(f"\n{plural(outcome.n_complete, 'trial')} complete in {format_duration(outcome.seconds)}: {outcome.path}")
     if outcome.n_unfinished:
-        click.echo(f"{plural(outcome.n_unfinished, 'trial')} not finished")
+        echo(f"{plural(outcome.n_unfinished, 'trial')} not finished")
     if outcome.failures:
-        click.echo(f"{plural(len(outcome.failures), 'trial')} failed:")
+        echo(f"{plural(len(outcome.failures), 'trial')} failed:")
         for failure in outcome.failures[:SHOWN_FAILURES]:
             values = ", ".join(f"{key}={value}" for key, value in failure.values.items())
-            click.echo(f"  {values or failure.trial}: {failure.error}")
+            echo(f"  {values or failure.trial}: {failure.error}")
         if len(outcome.failures) > SHOWN_FAILURES:
-            click.echo(f"  ... and {len(outcome.failures) - SHOWN_FAILURES} more")
-        click.echo(f"all of them:  dynsparse failures {path}")
+            echo(f"  ... and {len(outcome.failures) - SHOWN_FAILURES} more")
+        echo(f"all of them:  dynsparse failures {path}")
     if not outcome.n_complete:
         return
     varying = [name for name in axes(configs) if name != "seed"]
@@ -193,7 +192,7 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
         varying, metric = [*varying, "pruning", "sparsity"], "val_acc"
     rows, columns = ",".join(varying[:-1]), (varying or ["model"])[-1]
     keys = f"--rows {rows} --columns {columns}" if rows else f"--rows {columns}"
-    click.echo(f"next:  dynsparse table {path}{of} {keys} --metric {metric}")
+    echo(f"next:  dynsparse table {path}{of} {keys} --metric {metric}")
 
 
 @click.command()
@@ -205,7 +204,7 @@ def watch(folder: str, once: bool) -> None:
 
     try:
         for line in follow(folder, once=once):
-            click.echo(line)
+            echo(line)
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
 
@@ -219,10 +218,10 @@ def keys() -> None:
 
     for name, each in config_keys().items():
         if name in SUBJECTS:
-            click.echo(f"\n{SUBJECTS[name]}\n")
-        click.echo(f"{name} = {each.default!r}\n    {each.metadata['meaning']}; {check_of(each)}")
+            echo(f"\n{SUBJECTS[name]}\n")
+        echo(f"{name} = {each.default!r}\n    {each.metadata['meaning']}; {check_of(each)}")
         for choice, values in readers(name).items():
-            click.echo(f"    read by {choice}: {', '.join(values)}")
+            echo(f"    read by {choice}: {', '.join(values)}")
 
 
 def engine_lines(configs: Sequence[Config]) -> list[tuple[str, str]]:

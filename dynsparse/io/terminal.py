@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 # Colours, movements of the cursor and the like; titles and links, with the text that they hide; a lone escape.
 SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|[ -/]*[0-Z\\^-~])?")
@@ -16,3 +17,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each for each in SEQUENCE.sub("", text) if each.isprintable() or each in "\n\t")
+
+
+def say(text: str) -> None:
+    """Print a text to standard error, without control sequences."""
+    print(printable(text), file=sys.stderr)

@@ -154,7 +154,9 @@ def scan(folder: Folder, configs: Sequence[Config], previous: GridStatus | None 
         if state is State.COMPLETE:
             trial.check_other_files()
         damage = list(dict.fromkeys(trial.damage))
-        return TrialStatus(config, state, error, about.get("version"), damage, trial.mistrust)
+        version = about.get("version")
+        version = version if isinstance(version, str) else None
+        return TrialStatus(config, state, error, version, damage, trial.mistrust)
 
     # An object store is slow per request, but serves many requests at once.
     with ThreadPoolExecutor(SCAN_THREADS) as threads:

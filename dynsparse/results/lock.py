@@ -12,7 +12,6 @@ import json
 import os
 import secrets
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +22,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from dynsparse.io.json_object import parse_object
 from dynsparse.io.storage import Folder, LocalFolder
+from dynsparse.io.terminal import say
 from dynsparse.results.processes import machine, start_time
 
 FILE = "lease.json"
@@ -63,11 +64,7 @@ class Owner:
     @classmethod
     def parse(cls, content: bytes) -> Owner:
         """Return the owner of the lock with this content."""
-        try:
-            values = json.loads(content)
-        except (ValueError, RecursionError):
-            values = {}
-        values = values if isinstance(values, dict) else {}
+        values = parse_object(content) or {}
         token = values.get("token")
         return cls(content, token if isinstance(token, str) else None, values)
 
@@ -80,7 +77,7 @@ class Owner:
         """Return the owner for a message."""
         if not self.values:
             return f"an unknown process (its {FILE} is damaged)"
-        return f"process {self.values.get('pid')} on {self.values.get('host')}"
+        return f"process {self.values.get('pid')!s:.20} on {self.values.get('host')!s:.100}"
 
     def runs_here(self) -> bool | None:
         """Return whether the owner's process runs; None if it is not a process of this machine."""
@@ -137,10 +134,7 @@ def check_unlocked(folder: Folder, dead: Owner | None = None) -> Owner | None:
         if owner.runs_here() or watch.has_changed:
             raise LockedError(f"{folder.path} is in use by {owner}. Wait until it ends, or stop it.")
         if not is_told:
-            print(
-                f"{folder.path} was in use by {owner}; watching for {STALE_SECONDS:g} s whether it still runs",
-                file=sys.stderr,
-            )
+            say(f"{folder.path} was in use by {owner}; watching for {STALE_SECONDS:g} s whether it still runs")
             is_told = True
         time.sleep(min(1.0, STALE_SECONDS / 10))
 

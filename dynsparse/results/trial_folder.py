@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 
 from dynsparse.config import Config, identity_values, in_current_terms, keys
+from dynsparse.io.json_object import parse_object
 from dynsparse.io.storage import ASIDE_FOLDER, Folder
 from dynsparse.results import checkpoints
 from dynsparse.training.saved_states import checked_state
@@ -135,7 +136,7 @@ class TrialFolder:
         rows: list[dict[str, Any]] = []
         self._lines = []
         for number, line in enumerate((self._folder.read("result.json") or b"").splitlines(), start=1):
-            row = _decode(line)
+            row = parse_object(line)
             if row is None or row.get("training_iteration") != len(rows) + 1:
                 self.damage.append(f"result.json: line {number} is damaged; only the rows before it are used")
                 break
@@ -258,7 +259,7 @@ class TrialFolder:
         if problem is not None:
             self.damage.append(f"{problem}; the trial is set aside and computed again")
             return State.STARTED
-        if mark is not None and _decode(mark) is not None:
+        if mark is not None and parse_object(mark) is not None:
             return State.COMPLETE
         if self.error() is not None:
             return State.FAILED
@@ -266,7 +267,7 @@ class TrialFolder:
 
     def _problem_of_mark(self, content: bytes, rows: bytes) -> str | None:
         """Return why the mark of completion does not fit the rows; None if it does."""
-        mark = _decode(content)
+        mark = parse_object(content)
         if mark is None:
             # The rows have a second copy. If both agree, the trial only needs a new mark.
             is_copied = self._folder.read("progress.csv") == _csv(self.rows())
@@ -285,7 +286,7 @@ class TrialFolder:
             return "params.json: it is that of another trial"
         lines = rows.splitlines()
         for line in {*lines[:1], *lines[-1:]}:
-            trial = (_decode(line) or {}).get("trial_id", identity(config))
+            trial = (parse_object(line) or {}).get("trial_id", identity(config))
             if trial != identity(config):
                 return f"result.json: its rows are those of trial {trial!s:.20}"
         return None
@@ -303,7 +304,9 @@ class TrialFolder:
         rows = _read_csv(self._folder.read("progress.csv") or b"")
         content = b"".join(_encode(row) + b"\n" for row in rows)
         mark = self._folder.read("complete.json") or b""
-        if _decode(mark) is None or self._problem_of_mark(mark, content) or self._problem_of_identity(content, config):
+        if parse_object(mark) is None:
+            return False
+        if self._problem_of_mark(mark, content) or self._problem_of_identity(content, config):
             return False
         self._folder.replace("result.json", content)
         return True
@@ -321,7 +324,7 @@ class TrialFolder:
         content = self._folder.read(name)
         if content is None:
             return None
-        value = _decode(content)
+        value = parse_object(content)
         if value is None:
             self.damage.append(f"{name}: not a JSON object")
         return value
@@ -336,7 +339,8 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
     writer.writeheader()
     writer.writerows([_plain(row) for row in rows])
-    return text.getvalue().encode()
+    # JSON can hold halves of surrogate pairs, and UTF-8 cannot.
+    return text.getvalue().encode(errors="backslashreplace")
 
 
 def _read_csv(content: bytes) -> list[dict[str, Any]]:
@@ -392,11 +396,3 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     return value
-
-
-def _decode(content: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

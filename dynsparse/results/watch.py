@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from dynsparse.io.json_object import parse_object
 from dynsparse.io.storage import Folder, open_folder
 from dynsparse.results.lock import OwnerWatch, read_owner
 
@@ -16,11 +16,10 @@ LOOK_SECONDS = 2.0
 
 def read_status(folder: Folder) -> dict[str, Any] | None:
     """Return the last status of a run; None if it is missing or unreadable."""
-    try:
-        status = json.loads(folder.read(STATUS_FILE) or b"null")
-    except ValueError:
-        return None
-    return status if isinstance(status, dict) else None
+    status = parse_object(folder.read(STATUS_FILE) or b"") or {}
+    counts = [status.get(name, 0) for name in ("trials", "done", "failed")]
+    is_whole = isinstance(status.get("line"), str) and all(type(count) is int for count in counts)
+    return status if is_whole else None
 
 
 def follow(path: str, *, once: bool = False) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from ray import tune
 
 from dynsparse.config import Config
 from dynsparse.io.storage import Folder
+from dynsparse.io.terminal import say
 from dynsparse.planning.plan import steps
 from dynsparse.results.lock import LockLostError
 from dynsparse.results.progress import Display, Progress
@@ -75,17 +75,17 @@ class ShowProgress(tune.Callback):
             diverged = not all(map(math.isfinite, losses))
             self._progress.add_epoch(name, report.n_rows, report.row.get(self._progress.metric), diverged=diverged)
             for damage in report.damage:
-                print(f"\ndamaged: {name}/{damage}", file=sys.stderr)
+                say(f"\ndamaged: {name}/{damage}")
             if report.interruption is not None and report.interruption not in self._interruptions:
                 self._interruptions.add(report.interruption)
-                print(f"\n{name} was interrupted: {report.interruption}", file=sys.stderr)
+                say(f"\n{name} was interrupted: {report.interruption}")
             if report.interruption is not None:
                 # Neither done nor failed: another run resumes it.
                 self._running.discard(index)
             elif report.done:
                 self._end(index, failed=not report.is_complete)
         if pack.split_reason is not None:
-            print(f"\nsplitting a pack into halves to find the failing trial: {pack.split_reason}", file=sys.stderr)
+            say(f"\nsplitting a pack into halves to find the failing trial: {pack.split_reason}")
         self._update()
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -174,10 +174,7 @@ class RecordFailures(tune.Callback):
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Report that the worker died and the pack resumes."""
         what = "was lost by Ray" if is_infrastructure_failure(failures(trial)[-1]) else "died"
-        print(
-            f"\n{self._name(trial)} {what} and resumes from its last checkpoint (retry {trial.num_failures})",
-            file=sys.stderr,
-        )
+        say(f"\n{self._name(trial)} {what} and resumes from its last checkpoint (retry {trial.num_failures})")
 
     def _name(self, trial: Any) -> str:
         indices = trial.config[INDICES]
@@ -188,7 +185,7 @@ class RecordFailures(tune.Callback):
         left = [index for index in trial.config[INDICES] if index not in self._ended]
         if is_lost_to_ray(trial, self._options.max_failures):
             self.lost_to_ray += 1
-            print(f"\n{self._name(trial)} was interrupted: {failures(trial)[-1].splitlines()[0]}", file=sys.stderr)
+            say(f"\n{self._name(trial)} was interrupted: {failures(trial)[-1].splitlines()[0]}")
             return
         if must_be_split(trial):
             self.to_split.append(left)

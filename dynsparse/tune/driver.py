@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from dynsparse.config import Config
 from dynsparse.engines import choose_for_config
 from dynsparse.experiment import Experiment, load_experiment
 from dynsparse.io.storage import Folder
+from dynsparse.io.terminal import say
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import Failure, GridStatus, scan, version
 from dynsparse.results.lock import Lock, LockedError, check_unlocked
@@ -106,7 +106,7 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
     try:
         with interrupts:
             status = scan(checked.folder, checked.configs)
-            print(status.summary(retry_failed=options.retry_failed), file=sys.stderr)
+            say(status.summary(retry_failed=options.retry_failed))
             if status.todo(retry_failed=options.retry_failed):
                 _launch(checked, status, interrupts)
             elif status.has_damage():
@@ -136,7 +136,7 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
     preflight.check_first_trial(trials)
     explanation = preflight.explain_slow_engine(trials)
     if explanation:
-        print(explanation, file=sys.stderr)
+        say(explanation)
     interrupts.check()
     # The lock is taken when all checks have passed. Looking at it now spares the user the start of Ray.
     dead = check_unlocked(folder)
@@ -206,4 +206,4 @@ def _repair(folder: Folder, status: GridStatus) -> None:
         with Lock(folder):
             status.repair(folder)
     except (OSError, LockedError) as error:
-        print(f"damaged files were not repaired: {error}", file=sys.stderr)
+        say(f"damaged files were not repaired: {error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import traceback
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import torch
 
 from dynsparse.config import Config
 from dynsparse.data import DataError
+from dynsparse.io.terminal import say
 from dynsparse.planning.packs import group_into_packs
 from dynsparse.results.fence import fenced
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
@@ -55,7 +55,7 @@ class InProcessRunner:
                 if not self._train_pack({index: trials[index] for index in pack}, options, progress):
                     return
         except (OSError, DataError, DeviceLostError) as error:
-            print(f"\nthe run ends: {error}. Written results are kept.", file=sys.stderr)
+            say(f"\nthe run ends: {error}. Written results are kept.")
         finally:
             progress.end()
 

@@ -75,7 +75,8 @@ class PackedTrial:
         self._folder = TrialFolder(_experiment_folder(options.path, options.token).sub(self.name))
         self.rows = self._folder.rows()
         self.n_steps = len(steps(config))
-        self._seconds = self.rows[-1]["time_total_s"] if self.rows else 0.0
+        seconds = self.rows[-1].get("time_total_s") if self.rows else None
+        self._seconds = seconds if isinstance(seconds, int | float) else 0.0
 
     def exists(self) -> bool:
         """Return True if the trial folder exists; the driver creates it before the run."""
@@ -135,7 +136,7 @@ class PackedTrial:
     def _report(self, n_rows: int) -> TrialReport:
         damage, self._folder.damage = list(dict.fromkeys(self._folder.damage)), []
         row = self.rows[n_rows - 1]
-        return TrialReport(n_rows, row["done"], row, damage=damage)
+        return TrialReport(n_rows, n_rows == self.n_steps, row, damage=damage)
 
     def _write_row(self, numbers: Row, seconds: float) -> None:
         now = datetime.now()

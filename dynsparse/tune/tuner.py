@@ -13,6 +13,7 @@ from ray import tune
 from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.config import Config
+from dynsparse.io.terminal import say
 from dynsparse.planning.packs import group_into_packs
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import scan
@@ -75,7 +76,7 @@ class PackRunner:
         except OSError as error:
             # Tune could not write outside the trial folders, usually in Ray's temporary folder.
             where = f"the storage {folder.path} or {os.environ.get('RAY_TMPDIR', '/tmp')}"
-            print(f"\nthe run ends: {error} (in {where}). Written results are kept.", file=sys.stderr)
+            say(f"\nthe run ends: {error} (in {where}). Written results are kept.")
             return None
         except RuntimeError as error:
             return self._lost_to_memory_monitor(error, trials, failures)

@@ -2,8 +2,10 @@
 
 import io
 import math
+import re
 from pathlib import Path
 
+import markdown_it
 import pandas as pd
 import pytest
 from support.trial_folders import write_trial
@@ -178,3 +180,48 @@ def test_an_empty_table_and_columns_of_two_levels(format: str, few: pd.DataFrame
     cell = {"val_acc_max": ["max", analysis.stats], "model": ["count"]}
     text = format_table(few.groupby("on_perc").agg(cell), format).replace("\\", "")
     assert "val_acc_max stats" in text and "model count" in text and "[0.9, 0.96, 0.928, 0.026]" in text
+
+
+HOSTILE = pd.DataFrame(
+    {
+        "a|b": ["<img src=x onerror=alert(1)>", "[x](http://x) | `c` *d* _e_ f_g"],
+        "=1+1": ["=cmd|' /C calc'!A0", "@SUM(1)"],
+        "text": ["\x1b[2J\x1b]0;title\x07+1+1\r", "-0.5"],
+        "number": [-0.5, -1e-9],
+        "tuple": [("-1",), ("=1", 2)],
+        "mixed": [-1, "-x"],
+    }
+)
+
+
+def test_markdown_shows_each_text_as_it_is() -> None:
+    page = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).render(format_table(HOSTILE, "markdown"))
+    cells = re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", page)
+    assert cells[:6] == ["a|b", "=1+1", "text", "number", "tuple", "mixed"]
+    assert cells[6] == "&lt;img src=x onerror=alert(1)&gt;"
+    assert cells[12] == "[x](http://x) | `c` *d* _e_ f_g"
+    assert len(cells) == 18 and not re.search("<(img|a|em|code)", page)
+
+
+@pytest.mark.parametrize("format", ["text", "markdown", "latex"])
+def test_no_table_has_control_sequences(format: str) -> None:
+    text = format_table(HOSTILE.set_axis(["\x1b[31m", *HOSTILE.columns[1:]], axis=1), format)
+    assert "\x1b" not in text and "\r" not in text and "\x07" not in text and "title" not in text
+
+
+def test_csv_has_no_formulas_and_numbers_stay_numbers() -> None:
+    text = format_table(HOSTILE, "csv")
+    df = pd.read_csv(io.StringIO(text))
+    assert list(df) == ["a|b", "'=1+1", "text", "number", "tuple", "mixed"]
+    assert df["'=1+1"].tolist() == ["'=cmd|' /C calc'!A0", "'@SUM(1)"]
+    assert df["number"].tolist() == [-0.5, -1e-9] and df["mixed"].tolist() == ["-1", "'-x"]
+    assert df["text"].tolist() == ["'+1+1", "-0.5"] and df["tuple"].tolist() == ["('-1',)", "('=1', 2)"]
+    frame = pd.DataFrame({"a": [1.0, float("nan")], "b": ["x", None], "c": [True, False]})
+    assert format_table(frame, "csv") == frame.to_csv(index=False)
+
+
+def test_a_number_among_texts_is_no_formula() -> None:
+    for text in ("-5", "+1e3", "-inf", "-.5", "+0"):
+        assert pd.read_csv(io.StringIO(format_table(pd.DataFrame({"a": [text, "x"]}), "csv")))["a"][0] == text
+    for text in ("-", "+x", "=", "-1+1", "\t=1"):
+        assert format_table(pd.DataFrame({"a": [text]}), "csv").splitlines()[1].strip('"').startswith("'")

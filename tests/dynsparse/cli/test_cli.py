@@ -239,6 +239,36 @@ def test_browse_writes_a_notebook_and_never_over_one(results, tmp_path, monkeypa
     assert invoke("browse", "nowhere", "--no-show").exit_code == 2
 
 
+CONTROLS = "\x1b[2J\x1b]0;title\x07\x9b31m\r\u202e"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("failures",),
+        ("table", "--rows", "model,key" + CONTROLS, "--metric", "val_acc_max"),
+        ("table", "--rows", "model", "--columns", "key" + CONTROLS, "--metric", "val_acc_max", "--format", "csv"),
+        ("table", "--rows", "model", "--metric", "val_acc"),
+        ("watch", "--once"),
+        ("table", "--rows", "nothing", "--metric", "val_acc_max"),
+    ],
+    ids=str,
+)
+def test_no_control_sequence_of_a_file_reaches_the_terminal(results, arguments):
+    for n, folder in enumerate(sorted(Path(results).iterdir())):
+        params = json.loads((folder / "params.json").read_text())
+        (folder / "params.json").write_text(json.dumps({**params, "key" + CONTROLS: CONTROLS + "value"}))
+        if n == 0:
+            (folder / "result.json").write_text("{")
+        folder.rename(folder.with_name(folder.name + CONTROLS))
+    (Path(results) / "trial_4").mkdir()
+    (Path(results) / "trial_4" / "error.txt").write_text(CONTROLS + "Error")
+    (Path(results) / "status.json").write_text(json.dumps({"line": CONTROLS + "line", "running": False}))
+    result = invoke(arguments[0], results, *arguments[1:])
+    assert result.exit_code in (0, 2) and len(result.output) > 10 and "Traceback" not in result.output
+    assert not set(CONTROLS) & set(result.output) - set("2J]0;title31m[")
+
+
 def test_what_a_command_writes_replaces_a_link(results, tmp_path, monkeypatch):
     pytest.importorskip("plotly")
     monkeypatch.chdir(tmp_path)
