@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dynsparse.config import Config, ConfigError, keys, unknown
@@ -45,9 +45,17 @@ def count_trials(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]
     return own * math.prod(map(len, overrides.values()))
 
 
+def _listed(values: Any) -> list[Any] | None:
+    """Return the values of a list, a range, an array or another iterable; None if it is none of these."""
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    return None if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable) else list(values)
+
+
 def _n_options(value: Any) -> int:
-    if isinstance(value, dict) and isinstance(value.get("grid_search"), list | tuple):
-        return sum(map(_n_options, value["grid_search"]))
+    listed = _listed(value["grid_search"]) if isinstance(value, dict) and value.keys() == {"grid_search"} else None
+    if listed is not None:
+        return sum(map(_n_options, listed))
     if isinstance(value, dict | list | tuple):
         return math.prod(map(_n_options, value.values() if isinstance(value, dict) else value))
     return 1
@@ -61,11 +69,12 @@ def _group(name: str, option: Any) -> dict[str, Any]:
 def _options(name: str, value: Any) -> list[Any]:
     """Return all values that a part of the space stands for."""
     if isinstance(value, dict) and value.keys() == {"grid_search"}:
-        if not isinstance(value["grid_search"], list | tuple):
+        listed = _listed(value["grid_search"])
+        if listed is None:
             raise ExperimentError(f"{name}: tune.grid_search takes a list, got {value['grid_search']!r}.")
-        if not value["grid_search"]:
+        if not listed:
             raise ExperimentError(f"{name}: tune.grid_search([]) has no values. Give it at least one.")
-        return [option for each in value["grid_search"] for option in _options(name, each)]
+        return [option for each in listed for option in _options(name, each)]
     if isinstance(value, dict):
         return list(expand(value))
     if isinstance(value, list | tuple):

@@ -23,7 +23,9 @@ DIVERGED = "diverged: a loss is NaN or infinite"
 FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 
 
-def pivot(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | None, metric: Column) -> pd.DataFrame:
+def pivot(
+    df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | Sequence[Column] | None, metric: Column
+) -> pd.DataFrame:
     """Return mean and standard deviation for each combination of values, as "0.971 ± 0.003 (n=9, 3 failed)".
 
     Only complete trials that did not diverge count; a cell says how many others it has. If the number of trials that
@@ -33,7 +35,8 @@ def pivot(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | N
     Args:
         df: one row for each trial, as returned by `load`.
         rows: one or more columns, which become the index.
-        columns: the column whose values become the columns; None for a single column with the name of the metric.
+        columns: the column whose values become the columns, or several, whose combinations do; None for a single column
+            with the name of the metric.
         metric: the column to average.
 
     Raises:
@@ -49,22 +52,29 @@ def pivot(df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | N
         SparseModel  0.194 ± 0.079 (1 at chance)  0.622 ± 0.087   0.923 ± 0.024
     """
     df = with_series(df, rows, columns, metric)
-    row_keys, metric = column_names(rows), column_name(metric)
-    columns = None if columns is None else column_name(columns)
-    table = agg(df, row_keys if columns is None else [*row_keys, columns], metric)
+    row_keys, column_keys, metric = column_names(rows), column_names(columns), column_name(metric)
+    table = agg(df, [*row_keys, *column_keys], metric)
     has_gaps = bool(table[LEFT_OUT].to_numpy().any())
     show_count = has_gaps or table["count"].nunique() > 1
     cells = [_cell(row, show_count) for row in table.to_dict("records")]
     lefts = [tuple(map(_label, values)) for values in zip(*(table[key] for key in row_keys), strict=True)]
-    tops = [metric] * len(table) if columns is None else [_label(value) for value in table[columns]]
+    tops = [tuple(_label(row[key]) for key in column_keys) for row in table.to_dict("records")]
     cell_at = dict(zip(zip(lefts, tops, strict=True), cells, strict=True))
-    left_labels, top_labels = list(dict.fromkeys(lefts)), sorted(set(tops), key=sort_key)
+    left_labels = list(dict.fromkeys(lefts))
+    top_labels = sorted(set(tops), key=lambda top: tuple(map(sort_key, top)))
     index = pd.MultiIndex.from_tuples(left_labels, names=row_keys)
     return pd.DataFrame(
         [[cell_at.get((left, top), NOTHING) for top in top_labels] for left in left_labels],
         index=index if len(row_keys) > 1 else index.get_level_values(0),
-        columns=pd.Index(top_labels, name=columns),
+        columns=_column_index(column_keys, top_labels, metric),
     )
+
+
+def _column_index(keys: list[str], labels: list[tuple[Any, ...]], metric: str) -> "pd.Index[Any]":
+    if len(keys) == 1:
+        return pd.Index([label for (label,) in labels], name=keys[0])
+    texts = [", ".join(f"{key}={each}" for key, each in zip(keys, label, strict=True)) for label in labels]
+    return pd.Index(texts if keys else [metric])
 
 
 def failures(df: pd.DataFrame) -> pd.DataFrame:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dynsparse.cli.parsing import Refusal, echo
+from dynsparse.cli.parsing import Command, Refusal, echo
 
 if TYPE_CHECKING:
     from dynsparse.export.network import Trained
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("trial_dir", metavar="TRIAL_DIR", type=click.Path())
 @click.option(
     "--format",

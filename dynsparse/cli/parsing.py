@@ -92,7 +92,19 @@ def split_values(text: str) -> list[str]:
     return parts
 
 
-class Grouped(click.Command):
+class Command(click.Command):
+    """A command that refuses an option that is given twice. Click itself takes the last one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words of the command line."""
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for each in given:
+            if isinstance(each, click.Option) and given.count(each) > 1 and not each.multiple and not each.is_flag:
+                raise click.UsageError(f"{each.opts[0]} is given {given.count(each)} times. Give it once.", ctx)
+        return super().parse_args(ctx, args)
+
+
+class Grouped(Command):
     """A command whose help shows options under headings. Options without a group come first."""
 
     groups: Mapping[str, Sequence[click.Parameter]] = {}

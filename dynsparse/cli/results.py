@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from dynsparse.cli.parsing import (
+    Command,
     Refusal,
     echo,
     filter_rows,
@@ -21,10 +22,10 @@ from dynsparse.cli.parsing import (
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @folder_argument
 @click.option("--rows", required=True, help="Key, or keys with commas, for the rows.", metavar="KEY[,KEY]")
-@click.option("--columns", help="Key for the columns.", metavar="KEY")
+@click.option("--columns", help="Key, or keys with commas, for the columns.", metavar="KEY[,KEY]")
 @click.option("--metric", required=True, help="Column of the results, for example val_acc_max.")
 @where_option
 @click.option(
@@ -51,7 +52,10 @@ def table(
     """
     import analysis
 
-    keys = [key.strip() for key in rows.split(",")]
+    row_keys, column_keys = (
+        [key.strip() for key in (text or "").split(",") if key.strip()] for text in (rows, columns)
+    )
+    keys = [*row_keys, *column_keys]
     trials = load_results(folder, metric=metric if of == "trials" else None)
     warn_of_studies(trials, of)
     df = trials if of == "trials" else rows_of(folder, of)
@@ -61,14 +65,14 @@ def table(
         if with_diverged:
             df, trials = (each.drop(columns="diverged") for each in (df, trials))
         if form == "csv":
-            result = analysis.agg(df, [*keys, columns] if columns else keys, metric)
+            result = analysis.agg(df, keys, metric)
         else:
-            result = analysis.pivot(df, keys, columns, metric)
+            result = analysis.pivot(df, row_keys, column_keys or None, metric)
         text = analysis.format_table(result, form)
     except ValueError as error:
         raise Refusal(str(error)) from error
     echo(text.rstrip())
-    over = analysis.varying(df, besides=[*keys, *([columns] if columns else [])])
+    over = analysis.varying(df, besides=keys)
     if over:
         each = ", ".join(f"{name} ({n} values)" for name, n in over.items())
         echo(f"each cell is over {each}", err=form != "text")
@@ -77,7 +81,7 @@ def table(
         echo(f"{n_diverged} of the values in the table are of trials that diverged", err=form != "text")
 
 
-@click.command()
+@click.command(cls=Command)
 @folder_argument
 def failures(folder: str) -> None:
     """List the trials in DIR that failed, did not finish or diverged, and the files that are damaged."""
@@ -90,7 +94,7 @@ def failures(folder: str) -> None:
     echo(analysis.left_out(df))
 
 
-@click.command()
+@click.command(cls=Command)
 @folder_argument
 @click.option("-o", "--output", default="report.html", show_default=True, type=click.Path(), help="The file to write.")
 @click.option("--metric", default="val_acc_max", show_default=True, help="Column of the results.")
@@ -139,7 +143,7 @@ def _write(path: Path, text: str) -> None:
         write_file(path, text.encode())
 
 
-@click.command()
+@click.command(cls=Command)
 @folder_argument
 @click.option("--show/--no-show", default=True, help="Open the notebook in JupyterLab.")
 def browse(folder: str, show: bool) -> None:
@@ -153,7 +157,8 @@ def browse(folder: str, show: bool) -> None:
             from analysis.output import browse_notebook
         except ImportError as error:
             raise Refusal(str(error)) from error
-        _write(path, browse_notebook(folder if "://" in folder else str(Path(folder).expanduser().resolve())))
+        # The path is relative to the notebook, so that both can be moved or shared together.
+        _write(path, browse_notebook(folder if "://" in folder else os.path.relpath(Path(folder).expanduser())))
         echo(f"written: {path}")
     if show:
         if importlib.util.find_spec("jupyterlab") is None:

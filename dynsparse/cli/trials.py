@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynsparse.cli.parsing import Refusal, echo, file_argument, folder_argument, load_grid, set_option, yes_option
+from dynsparse.cli.parsing import (
+    Command,
+    Refusal,
+    echo,
+    file_argument,
+    folder_argument,
+    load_grid,
+    set_option,
+    yes_option,
+)
 from dynsparse.io.terminal import printable
 from dynsparse.results.progress import plural
 
@@ -41,12 +50,14 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
             self.fail(str(error), param, ctx)
 
 
-@click.command()
+@click.command(cls=Command)
 @file_argument
 @set_option
 @yes_option
-def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool) -> None:
+@click.option("--all", "all_keys", is_flag=True, help="Also list the keys that have their defaults or are not read.")
+def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool, all_keys: bool) -> None:
     """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
+    from dynsparse.config import keys as config_keys
     from dynsparse.experiment import axes
     from dynsparse.planning.packs import one_of_each_kind
     from dynsparse.planning.plan import keys_read
@@ -62,10 +73,15 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool) -> Non
     echo("\nthe same in all trials")
     read = frozenset().union(*(keys_read(config) for config in kinds))
     fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
+    set_here = {name for name, value in fixed.items() if value != config_keys()[name].default}
     for name, value in fixed.items():
-        if name in read:
+        if name in read and (all_keys or name in set_here):
             echo(f"  {name:<24} {value}")
-    echo(f"\nread by no trial: {', '.join(name for name in fixed if name not in read)}")
+    unread = [name for name in fixed if name not in read and (all_keys or name in set_here)]
+    if unread:
+        echo(f"\nread by no trial: {', '.join(unread)}")
+    if not all_keys:
+        echo(f"\n{len(fixed) - len(set_here)} other keys have their defaults; --all lists them")
     echo("\nengine")
     for name, text in engine_lines(configs):
         echo(f"  {name:<24} {text}")
@@ -74,7 +90,7 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool) -> Non
         echo(f"\n{repeats}")
 
 
-@click.command()
+@click.command(cls=Command)
 @file_argument
 @set_option
 @click.option(
@@ -185,7 +201,8 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
         echo(f"all of them:  dynsparse failures {path}")
     if not outcome.n_complete:
         return
-    varying = [name for name in axes(configs) if name != "seed"]
+    # The sizes of inputs and outputs follow the data set.
+    varying = [name for name in axes(configs) if name not in ("seed", "input_size", "num_classes")]
     # If a trial prunes after its training, its best epoch does not answer the question.
     of = {"sweep": " --of sweeps", "ticket": " --of tickets"}.get(configs[0].study, "")
     if configs[0].study == "sweep":
@@ -195,7 +212,7 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
     echo(f"next:  dynsparse table {path}{of} {keys} --metric {metric}")
 
 
-@click.command()
+@click.command(cls=Command)
 @folder_argument
 @click.option("--once", is_flag=True, help="Print one line and exit.")
 def watch(folder: str, once: bool) -> None:
@@ -209,7 +226,7 @@ def watch(folder: str, once: bool) -> None:
         raise Refusal(str(error)) from error
 
 
-@click.command()
+@click.command(cls=Command)
 def keys() -> None:
     """List every key of a configuration by subject: default, meaning, range, and what reads it."""
     from dynsparse.config import SUBJECTS, check_of

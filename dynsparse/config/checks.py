@@ -31,6 +31,15 @@ class Check(Protocol):
         """
 
 
+def _hint(value: Any) -> str:
+    """Return how to give several values, if these are several."""
+    return " Use tune.grid_search([...]) for several." if isinstance(value, list | tuple) else ""
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True)
 class Number:
     """A finite number between two bounds. A `high` of None means no upper bound."""
@@ -43,7 +52,7 @@ class Number:
     def read(self, name: str, value: Any) -> float:
         """Return the value as a float."""
         if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= sys.float_info.max:  # type: ignore[operator]
-            raise ValueError(f"{name} must be a number {self}, got {value!r}.")
+            raise ValueError(f"{name} must be a number {self}, got {value!r}.{_hint(value)}")
         number = float(value)
         below = number < self.low or (self.low_open and number == self.low)
         above = self.high is not None and (number > self.high or (self.high_open and number == self.high))
@@ -72,7 +81,7 @@ class Whole:
         if isinstance(value, int) and value >= 2**63:
             raise ValueError(f"{name} must be below 2**63, got {value!r}.")
         if isinstance(value, bool) or not isinstance(value, int) or value < self.low:
-            raise ValueError(f"{name} must be {self}, got {value!r}.")
+            raise ValueError(f"{name} must be {self}, got {value!r}.{_hint(value)}")
         return value
 
     def __str__(self) -> str:
@@ -86,7 +95,7 @@ class Flag:
     def read(self, name: str, value: Any) -> bool:
         """Return the value."""
         if not isinstance(value, bool):
-            raise ValueError(f"{name} must be {self}, got {value!r}.")
+            raise ValueError(f"{name} must be {self}, got {value!r}.{_hint(value)}")
         return value
 
     def __str__(self) -> str:
@@ -147,8 +156,7 @@ class Choice:
             return value
         if isinstance(value, str):
             raise ValueError(unknown(name, value, self.names()))
-        hint = " Use tune.grid_search([...]) for several." if isinstance(value, list | tuple) else ""
-        raise ValueError(f"{name} must be {self}, got {value!r}.{hint}")
+        raise ValueError(f"{name} must be {self}, got {value!r}.{_hint(value)}")
 
     def __str__(self) -> str:
         return f"one of {', '.join(self.names())}"
@@ -163,7 +171,8 @@ class Sizes:
         try:
             return tuple(Whole(1).read(name, size) for size in value)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{name} must be {self}, got {value!r}.") from error
+            hint = f" Write [{value}], or (300,100) with --set." if _is_size(value) else ""
+            raise ValueError(f"{name} must be {self}, got {value!r}.{hint}") from error
 
     def __str__(self) -> str:
         return "a list of integers of at least 1"

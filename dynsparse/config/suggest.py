@@ -9,9 +9,32 @@ from collections.abc import Collection, Iterable
 LISTED = 20
 
 
+# What other libraries and papers call our keys, where the spelling is too different to be found.
+ALSO_CALLED = {
+    "alpha": "learning_rate",
+    "bs": "batch_size",
+    "data": "dataset_name",
+    "decay": "weight_decay",
+    "density": "on_perc",
+    "eta": "learning_rate",
+    "layers": "hidden_sizes",
+    "lr": "learning_rate",
+    "method": "model",
+    "n_epochs": "epochs",
+    "optimizer": "optim_alg",
+    "prune_fraction": "weight_prune_perc",
+    "scheduler": "lr_schedule",
+    "sparsity": "on_perc",
+    "wd": "weight_decay",
+}
+
+
 def near_matches(name: object, known: Iterable[str]) -> list[str]:
     """Return up to three known names that a misspelt one may stand for, nearest first. Case does not matter."""
     lower = {each.lower(): each for each in known}
+    also = lower.get(ALSO_CALLED.get(str(name).lower(), ""))
+    if also is not None:
+        return [also]
     return [lower[each] for each in difflib.get_close_matches(str(name).lower(), list(lower), n=3)]
 
 

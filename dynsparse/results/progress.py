@@ -32,8 +32,13 @@ class Progress:
     _bests: dict[str, float] = field(default_factory=dict)  # the best value of each trial
     _last: dict[str, int] = field(default_factory=dict)  # the highest epoch of each trial
     _counted: dict[str, int] = field(default_factory=dict)  # epochs of each trial that this run has trained
+    _counted_at: dict[str, float] = field(default_factory=dict)  # when the last epoch of each trial was counted
+    _timed_seconds: float = 0.0  # between two epochs of a trial, over all trials
+    _timed_epochs: int = 0
 
-    def add_epoch(self, trial: str, epoch: int, value: float | None, *, diverged: bool = False) -> None:
+    def add_epoch(
+        self, trial: str, epoch: int, value: float | None, *, diverged: bool = False, now: float | None = None
+    ) -> None:
         """Count an epoch of a trial.
 
         Args:
@@ -41,11 +46,17 @@ class Progress:
             epoch: from 1. An epoch that is repeated after a resume is not counted again.
             value: of the metric; None or NaN is never the best.
             diverged: a loss is NaN or infinite. The trial is then not the best, however good it was before.
+            now: the time of `time.monotonic()` at which the epoch ended; None: now.
         """
         new = epoch > self._last.get(trial, 0)
         self._last[trial] = max(epoch, self._last.get(trial, 0))
         self._counted[trial] = self._counted.get(trial, 0) + new
         self.epochs_done += new
+        now = time.monotonic() if now is None else now
+        if trial in self._counted_at:
+            self._timed_seconds += now - self._counted_at[trial]
+            self._timed_epochs += 1
+        self._counted_at[trial] = now
         if diverged:
             self._bests.pop(trial, None)
         elif value is not None and value > self._bests.get(trial, -math.inf):
@@ -61,10 +72,17 @@ class Progress:
         self.n_epochs -= epochs - self._counted.get(trial, 0)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the estimated seconds left, at the mean pace so far; None before the pace is known."""
+        """Return the estimated seconds left; None before the pace is known.
+
+        An epoch takes the mean time between two epochs of a trial: before the first one, processes start, import torch
+        and read the data. If no trial has two epochs, the pace is that since the start.
+        """
+        left = self.n_epochs - self.epochs_done
         if self.epochs_done == 0 or self.epochs_done < min(EPOCHS_FOR_A_PACE, self.n_epochs / 10):
             return None
-        return (now - self.started) / self.epochs_done * (self.n_epochs - self.epochs_done)
+        if self._timed_epochs and self.running:
+            return self._timed_seconds / self._timed_epochs * left / self.running
+        return (now - self.started) / self.epochs_done * left
 
     def line(self, now: float | None = None) -> str:
         """Return a line like "12 of 36 trials done, 2 running, 0:00:41 left, best val_acc 0.969 (seed=1)"."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from dynsparse.io.json_object import parse_object
@@ -29,9 +30,12 @@ def follow(path: str, *, once: bool = False) -> Iterator[str]:
         path: the experiment folder, a path or a URI.
         once: yield the current line and return.
 
-    Raises: ValueError if `once` is given and there is no run.
+    Raises: ValueError if `once` is given and there is no run, or if the storage of the experiment does not exist.
     """
     folder, watch = open_folder(path), OwnerWatch()
+    storage = Path(path).absolute().parent
+    if "://" not in path and not storage.is_dir():
+        raise ValueError(f"{path} cannot have a run: the folder {storage} does not exist. Check the path.")
     shown = None
     while True:
         status, owner = read_status(folder), read_owner(folder)
@@ -42,7 +46,7 @@ def follow(path: str, *, once: bool = False) -> Iterator[str]:
                     f"{path} has no run: it has no {STATUS_FILE}, and no process is running it. Check the path, or "
                     "start the run."
                 )
-            line = f"{path} has no run yet; waiting for it to start (press Ctrl-C to stop waiting)"
+            line = f"{path} has no run yet; waiting for it to start (press Ctrl-C to stop waiting){_others(path)}"
         elif is_running:
             line = str(status["line"]) if status else "starting"
         else:
@@ -54,6 +58,14 @@ def follow(path: str, *, once: bool = False) -> Iterator[str]:
             return
         shown = line
         time.sleep(LOOK_SECONDS)
+
+
+def _others(path: str) -> str:
+    """Return the experiments in the same storage, because the name may be misspelt."""
+    if "://" in path:
+        return ""
+    names = sorted(each.parent.name for each in Path(path).absolute().parent.glob(f"*/{STATUS_FILE}"))
+    return f"; runs in the same folder: {', '.join(names)}" if names else ""
 
 
 def _last_line(status: dict[str, Any]) -> str:

@@ -13,8 +13,11 @@ from dynsparse import engines
 from dynsparse.config import Config
 from dynsparse.data import load_dataset
 from dynsparse.data.download import requested_data_dir
+from dynsparse.data.sampling import split
+from dynsparse.engines.sparse.sources import sparse_engine_is_compiled
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder, open_folder
+from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.results.trial_folder import identity
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.options import RunOptions
@@ -100,12 +103,12 @@ def check_first_trial(configs: Sequence[Config]) -> None:
     """Read each data set and build the first trial. Raises: DataError, ExperimentError."""
     for dataset, data_dir in data_sets(configs):
         load_dataset(dataset, data_dir)
+    check_batch_sizes(configs)
     first = configs[0]
     # The driver's machine may have no GPU. The engines for GPUs run on CPUs, too.
     if first.device != "cpu":
         first = replace(first, device="cpu", engine=engines.choose_for_config(first).name)
-    message = "checking the first trial; compiling the sparse engine takes about 20 s, once on each machine"
-    timer = Timer(PATIENCE_SECONDS, lambda: print(message, file=sys.stderr))
+    timer = Timer(PATIENCE_SECONDS, lambda: print(_why_it_takes_long(first), file=sys.stderr))
     timer.start()
     try:
         Trainer([first]).try_out()
@@ -113,6 +116,24 @@ def check_first_trial(configs: Sequence[Config]) -> None:
         raise ExperimentError(str(error)) from error
     finally:
         timer.cancel()
+
+
+def _why_it_takes_long(config: Config) -> str:
+    if engines.choose_for_config(config).name != "sparse" or sparse_engine_is_compiled():
+        return "checking the first trial"
+    return "checking the first trial; compiling the sparse engine takes about 20 s, once on each machine"
+
+
+def check_batch_sizes(configs: Sequence[Config]) -> None:
+    """Check that no batch is larger than the training set. Raises: ExperimentError."""
+    for config in one_of_each_kind(configs):
+        n_train = len(split(load_dataset(config.dataset_name, config.data_dir), config.val_fraction, seed=0)[0])
+        if config.batch_size > n_train:
+            raise ExperimentError(
+                f"batch_size must be at most the number of training examples, {n_train} with "
+                f"dataset_name={config.dataset_name!r} and val_fraction={config.val_fraction:g}, got "
+                f"{config.batch_size}. Lower batch_size."
+            )
 
 
 def explain_slow_engine(configs: Sequence[Config]) -> str | None:

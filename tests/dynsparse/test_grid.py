@@ -1,5 +1,6 @@
 """A space becomes a list of trials; what cannot be run is refused by name."""
 
+import numpy as np
 import pytest
 from ray import tune
 
@@ -141,3 +142,14 @@ def test_trials_are_counted_without_expanding_them(space):
 def test_a_count_takes_no_longer_for_more_trials():
     values = tune.grid_search(list(range(1000)))
     assert experiment(a=values, b=values, c=values, d=values).count() == 10**12
+
+
+@pytest.mark.parametrize("values", [range(3), np.arange(3), (0, 1, 2), {0: "", 1: "", 2: ""}.keys()])
+def test_any_series_of_values_is_an_axis(values):
+    assert [config.seed for config in experiment(seed=tune.grid_search(values)).configs()] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("value", ["012", 3, {"a": 1}])
+def test_what_is_no_series_of_values_is_refused(value):
+    with pytest.raises(ExperimentError, match=r"seed: tune.grid_search takes a list, got"):
+        experiment(seed=tune.grid_search(value)).configs()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dynsparse.cli.cluster.requested_run import refusing
+from dynsparse.cli.parsing import Command
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails
@@ -25,7 +26,7 @@ address_option = click.option(
 job_argument = click.argument("job")
 
 
-@click.command()
+@click.command(cls=Command)
 @address_option
 def jobs(address: str) -> None:
     """List the jobs that submit has sent to a cluster, the newest last."""
@@ -51,7 +52,7 @@ def jobs(address: str) -> None:
     click.echo(tabulate(rows, ["job", "results", "status", "exit code", "started"]) if rows else "no jobs")
 
 
-@click.command()
+@click.command(cls=Command)
 @job_argument
 @address_option
 @click.option("--follow/--no-follow", default=False, show_default=True,
@@ -67,7 +68,7 @@ def logs(job: str, address: str, follow: bool) -> None:
         follow_to_the_end(cluster, job)
 
 
-@click.command()
+@click.command(cls=Command)
 @job_argument
 @address_option
 def stop(job: str, address: str) -> None:

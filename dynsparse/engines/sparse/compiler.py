@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from numba import njit
 
-_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
-_DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:16]
+from dynsparse.engines.sparse.sources import DIGEST
 
 
 def _compile(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         # Numba names its cache files after the qualified name, and checks only whether the function's own file changed.
         # The digest makes it compile again when another file of this folder changes, such as simd.py.
-        function.__qualname__ += f"_{_DIGEST}"
+        function.__qualname__ += f"_{DIGEST}"
         return njit(cache=True, error_model="numpy", boundscheck=False, **options)(function)
 
     return decorate

@@ -66,7 +66,11 @@ def test_show_counts_trials_and_lists_axes(grid):
     assert "kwinners                 True, False" in result.output
     assert "percent_on               0.2, 0.3" in result.output
     assert "dataset_name             digits" in result.output
-    assert re.search("read by no trial: .*gradient_momentum", result.output)
+    assert "batch_size" not in result.output, "it has its default"
+    assert re.search(r"^\d+ other keys have their defaults; --all lists them$", result.output, re.MULTILINE)
+    output = invoke("show", grid, "--all").output
+    assert "batch_size               128" in output and "--all" not in output
+    assert re.search("read by no trial: .*gradient_momentum", output)
 
 
 def test_show_says_which_trials_train_the_same(grid, tmp_path):
@@ -232,7 +236,8 @@ def test_browse_writes_a_notebook_and_never_over_one(results, tmp_path, monkeypa
     assert result.exit_code == 0, result.output
     assert result.stdout == "written: browse_results.ipynb\n"
     notebook = Path("browse_results.ipynb")
-    assert results in notebook.read_text()
+    # Relative to the notebook, so that both can be moved together.
+    assert "load('results')" in notebook.read_text()
     notebook.write_text("mine")
     assert invoke("browse", results, "--no-show").stdout == "browse_results.ipynb exists and is not changed\n"
     assert notebook.read_text() == "mine"
@@ -382,3 +387,45 @@ def test_a_huge_grid_is_counted_at_once_and_expanded_only_on_request(grid, tmp_p
     # A few of them need no question.
     words = [*many, "--limit", "1", "--set", "epochs=1", "--storage", str(tmp_path), "--in-process"]
     assert "1 trial complete" in invoke("run", grid, *words).stdout
+
+
+def test_an_option_that_is_given_twice_is_refused(results):
+    result = invoke("table", results, "--rows", "model", "--metric", "val_acc_max", "--metric", "val_acc_last")
+    assert result.exit_code == 2
+    assert "Error: --metric is given 2 times. Give it once.\n" in result.stderr
+
+
+def test_several_keys_make_the_columns_of_a_table(results):
+    words = ["--rows", "on_perc", "--columns", "model,seed", "--metric", "val_acc_max"]
+    header, _, row = invoke("table", results, *words).stdout.splitlines()[:3]
+    assert re.split("  +", header.strip()) == [
+        "on_perc", "model=RigL, seed=0", "model=RigL, seed=1", "model=SET, seed=0", "model=SET, seed=1",
+    ]  # fmt: skip
+    assert re.findall(r"0\.\d+", row) == ["0.1", "0.800", "0.500", "0.700"]
+
+
+def test_a_batch_that_is_larger_than_the_training_set_is_refused(grid, tmp_path):
+    words = ["--set", "batch_size=64,1438", "--storage", str(tmp_path), "--in-process"]
+    result = invoke("run", grid, *words)
+    assert result.exit_code == 2
+    assert "batch_size must be at most the number of training examples, 1437 with dataset_name" in result.stderr
+    assert "got 1438. Lower batch_size.\n" in result.stderr
+
+
+@pytest.mark.usefixtures("blobs")
+def test_the_table_that_is_suggested_names_no_key_that_follows_another(grid, tmp_path):
+    words = ["--set", "dataset_name=digits,blobs", "--set", "kwinners=False", "--set", "percent_on=0.3"]
+    result = invoke(
+        "run",
+        grid,
+        *words,
+        "--set",
+        "epochs=1",
+        "--set",
+        "hidden_sizes=(10,)",
+        "--storage",
+        str(tmp_path),
+        "--in-process",
+    )
+    assert result.exit_code == 0, result.stderr
+    assert "--rows dataset_name --metric" in result.stdout

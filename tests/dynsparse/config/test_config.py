@@ -55,6 +55,14 @@ def test_all_problems_are_reported_together_with_near_matches():
 
 
 @pytest.mark.parametrize(
+    ("name", "ours"),
+    [("lr", "learning_rate"), ("Sparsity", "on_perc"), ("optimizer", "optim_alg"), ("bs", "batch_size")],
+)
+def test_names_that_others_use_lead_to_ours(name, ours):
+    assert problems(**{name: 1}) == [f"Unknown key {name!r}. Did you mean {ours!r}?"]
+
+
+@pytest.mark.parametrize(
     ("key", "value", "text"),
     [
         ("on_perc", 0, "must be in (0, 1], got 0"),
@@ -64,7 +72,11 @@ def test_all_problems_are_reported_together_with_near_matches():
         ("epochs", 0, "must be an integer of at least 1, got 0"),
         ("seed", -1, "must be an integer of at least 0, got -1"),
         ("seed", 2**63, f"must be below 2**63, got {2**63}"),
-        ("hidden_sizes", 100, "must be a list of integers of at least 1, got 100"),
+        (
+            "hidden_sizes",
+            100,
+            "must be a list of integers of at least 1, got 100. Write [100], or (300,100) with --set",
+        ),
         ("hidden_sizes", [100, 0], "must be a list of integers of at least 1, got [100, 0]"),
         (
             "rules",

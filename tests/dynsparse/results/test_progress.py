@@ -15,11 +15,19 @@ def test_the_line_counts_and_names_the_best():
     progress = Progress(n_trials=4, n_epochs=40, started=100.0)
     assert progress.line(now=100.0) == "0 of 4 trials done, 0 running"
     progress.running = 2
-    progress.add_epoch("a", 1, 0.5)
+    progress.add_epoch("a", 1, 0.5, now=130.0)
     for epoch, value in enumerate((0.75, math.nan, None, 0.25), start=1):
-        progress.add_epoch("b", epoch, value)
-    # 5 epochs in 10 s: the other 35 take 70 s.
-    assert progress.line(now=110.0) == "0 of 4 trials done, 2 running, 0:01:10 left, best val_acc 0.75 (b)"
+        progress.add_epoch("b", epoch, value, now=130 + 4.0 * epoch)
+    # An epoch takes 4 s. The other 35 take 70 s, two at a time. The 30 s of the start are not counted.
+    assert progress.line(now=146.0) == "0 of 4 trials done, 2 running, 0:01:10 left, best val_acc 0.75 (b)"
+
+
+def test_trials_of_a_pack_end_their_epochs_together():
+    progress = Progress(n_trials=100, n_epochs=1000, started=0.0, running=50)
+    for epoch in (1, 2, 3):
+        for trial in range(50):
+            progress.add_epoch(str(trial), epoch, 0.5, now=60.0 + 2 * epoch)
+    assert progress.seconds_left(now=66.0) == 2 * 17
 
 
 def test_a_trial_that_diverged_is_never_the_best():

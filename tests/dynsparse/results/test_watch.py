@@ -67,3 +67,10 @@ def test_a_run_that_begins_later_is_waited_for_and_followed_to_its_end(tmp_path)
     follower.join(10)
     assert lines[1:] == ["1 of 2", "2 of 2: ended"]
     assert lines[0].startswith(f"{folder} has no run yet; waiting for it to start")
+
+
+def test_a_misspelt_path_is_told(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot have a run: the folder .*/resutls does not exist. Check the path."):
+        next(follow(str(tmp_path / "resutls" / "first")))
+    write(tmp_path / "first", running=False, line="1 of 1", trials=1, done=1, failed=0)
+    assert next(follow(str(tmp_path / "fisrt"))).endswith("; runs in the same folder: first")
