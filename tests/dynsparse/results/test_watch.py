@@ -70,7 +70,9 @@ def test_a_run_that_begins_later_is_waited_for_and_followed_to_its_end(tmp_path)
 
 
 def test_a_misspelt_path_is_told(tmp_path):
-    with pytest.raises(ValueError, match=r"cannot have a run: the folder .*/resutls does not exist. Check the path."):
-        next(follow(str(tmp_path / "resutls" / "first")))
+    with pytest.raises(
+        ValueError, match=r"cannot have a run: the folder .*/no_results does not exist. Check the path."
+    ):
+        next(follow(str(tmp_path / "no_results" / "first")))
     write(tmp_path / "first", running=False, line="1 of 1", trials=1, done=1, failed=0)
-    assert next(follow(str(tmp_path / "fisrt"))).endswith("; runs in the same folder: first")
+    assert next(follow(str(tmp_path / "first_"))).endswith("; runs in the same folder: first")
