@@ -70,7 +70,7 @@ def pivot(
     )
 
 
-def _column_index(keys: list[str], labels: list[tuple[Any, ...]], metric: str) -> "pd.Index[Any]":
+def _column_index(keys: list[str], labels: list[tuple[Any, ...]], metric: str) -> Any:
     if len(keys) == 1:
         return pd.Index([label for (label,) in labels], name=keys[0])
     texts = [", ".join(f"{key}={each}" for key, each in zip(keys, label, strict=True)) for label in labels]
