@@ -2,8 +2,11 @@
 
 import json
 import math
+import os
+import re
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -150,6 +153,32 @@ def test_storage_that_all_nodes_share(tmp_path, monkeypatch):
             shared_storage(storage, shared=False)
 
 
+def test_a_node_uses_no_temporary_folder_that_somebody_else_has_made(tmp_path):
+    written = text()
+    [make] = re.findall(r"^RAY_TMPDIR=\$\(mktemp -d .*\) \|\| exit 2$", written, re.M)
+    made = [
+        subprocess.run(["bash", "-c", f'{make}; echo "$RAY_TMPDIR"'], env={"SLURM_JOB_ID": "1", "PATH": os.defpath},
+                       capture_output=True, text=True, check=True).stdout.strip()
+        for _ in range(2)
+    ]  # fmt: skip
+    assert len({*made}) == 2 and all(re.fullmatch(r"/tmp/dynsparse-1-\w{6}", folder) for folder in made)
+    assert all(stat.S_IMODE(os.stat(folder).st_mode) == 0o700 for folder in made)
+    for folder in made:
+        os.rmdir(folder)
+    check = re.search(r"^ *if ! mkdir -m 700.*?^ *fi$", written, re.M | re.S)[0]
+
+    def exit_code(folder):
+        return subprocess.run(["bash", "-c", check], env={"RAY_TMPDIR": str(folder), "PATH": os.defpath}).returncode
+
+    assert exit_code(tmp_path / "new") == 0 and stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    assert exit_code(tmp_path / "new") == 0, "two nodes on one machine"
+    (tmp_path / "link").symlink_to(tmp_path / "new")
+    assert exit_code(tmp_path / "link") == 1
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "new", 1, 1)
+        assert exit_code(tmp_path / "new") == 1
+
+
 # What follows runs SLURM itself: minutes.
 
 
@@ -194,7 +223,7 @@ def test_slurm_runs_it_on_two_nodes(slurm):
     trials = list((slurm.root / "results" / "quickstart").glob("*/complete.json"))
     assert [rows(trial.parent) for trial in trials] == [[1, 2, 3]] * 4
     # Nothing of it is left.
-    assert not Path(f"/tmp/dynsparse-{job}").exists() and not list(slurm.root.glob("ray-*.log"))
+    assert folders_of(job) == [] and not list(slurm.root.glob("ray-*.log"))
     assert processes_of(job) == []
 
 
@@ -220,7 +249,8 @@ def test_a_failed_run_fails_the_job_and_is_not_put_back(slurm):
     output = (slurm.root / f"quickstart-{job}.out").read_text()
     assert (done["JobState"], done["ExitCode"], done["Restarts"]) == ("FAILED", "1:0", "0"), output
     assert "1 trial failed" in output and f"{slurm.root}/ray-{job}.log" in output
-    shutil.rmtree(f"/tmp/dynsparse-{job}")
+    [left] = folders_of(job)
+    shutil.rmtree(left)
 
 
 @pytest.mark.faults
@@ -239,7 +269,8 @@ def test_a_ray_that_cannot_start_fails_the_job(slurm):
     assert (done["JobState"], done["ExitCode"], done["Restarts"]) == ("FAILED", "1:0", "0"), output
     assert "Ray could not be started" in output and (slurm.root / f"ray-{job}.log").read_text()
     assert not (slurm.root / "results").exists()
-    shutil.rmtree(f"/tmp/dynsparse-{job}")
+    [left] = folders_of(job)
+    shutil.rmtree(left)
 
 
 @pytest.mark.faults
@@ -286,7 +317,12 @@ def test_what_was_cancelled_does_not_come_back(slurm, n_nodes, politely):
     wait(lambda: f"to resume, rerun:  sbatch {slurm.root}/job.sbatch" in slurm.output(job), 60)
     wait(lambda: processes_of(job) == [], 60)
     # Two nodes on one machine have one /tmp.
-    wait(lambda: not list(slurm.root.glob("ray-*.log")) and not Path(f"/tmp/dynsparse-{job}").exists(), 60)
+    wait(lambda: not list(slurm.root.glob("ray-*.log")) and folders_of(job) == [], 60)
+
+
+def folders_of(job):
+    """The temporary folders of a job."""
+    return list(Path("/tmp").glob(f"dynsparse-{job}-*"))
 
 
 def processes_of(job):
@@ -297,6 +333,6 @@ def processes_of(job):
             words = (path / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if any(f"/tmp/dynsparse-{job}/".encode() in word for word in words):
+        if any(f"/tmp/dynsparse-{job}-".encode() in word for word in words):
             found.append(int(path.name))
     return found
