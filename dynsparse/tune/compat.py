@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ray._private import ray_constants
 from ray.exceptions import OutOfMemoryError
 
 # Environment variables of a local Ray, unless the user's environment sets them.
@@ -43,6 +46,21 @@ INFRASTRUCTURE_FAILURE = re.compile(
 # Files that Tune writes into the experiment's folder, through a link if there is one. We never read them, but Tune
 # fails if the first is damaged.
 TUNE_FILES = ("tuner.pkl", ".validate_storage_marker")
+
+
+@contextmanager
+def loopback_only() -> Iterator[None]:
+    """Let a local Ray that starts in the context listen at 127.0.0.1 only, as Ray does on macOS and Windows.
+
+    Elsewhere Ray replaces 127.0.0.1 by the address of the machine, and listens on all of its networks. Everyone who can
+    reach the ports could run code.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def is_start_timeout(error: BaseException) -> bool:

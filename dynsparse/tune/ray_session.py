@@ -10,15 +10,25 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import ray
 
 from dynsparse.experiment import ExperimentError
 from dynsparse.results.processes import children
-from dynsparse.tune.compat import LOCAL_RAY_ENVIRONMENT, TUNE_ENVIRONMENT, TUNE_LOGGERS, is_start_timeout
+from dynsparse.tune.compat import (
+    LOCAL_RAY_ENVIRONMENT,
+    TUNE_ENVIRONMENT,
+    TUNE_LOGGERS,
+    is_start_timeout,
+    loopback_only,
+)
+from dynsparse.tune.ray_folder import ray_folder
 from dynsparse.tune.sudden_end import explain_sudden_end
 
+# The address of a Ray that the run starts itself.
+LOCAL = "local"
 # Seconds between two connections to the head of the cluster, and the failures in a row after which it counts as lost.
 PROBE_SECONDS, PROBES = 5.0, 4
 # How often the start of a local Ray is tried.
@@ -33,8 +43,11 @@ def ray_session(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with explain_sudden_end() as cancel_explanation:
-        start_ray(address)
+    address = _requested(address)
+    with ExitStack() as stack:
+        folder = stack.enter_context(ray_folder()) if address == LOCAL else None
+        cancel_explanation = stack.enter_context(explain_sudden_end())
+        start_ray(address, folder)
         try:
             with _watched_head(cancel_explanation):
                 yield
@@ -42,13 +55,24 @@ def ray_session(address: str | None) -> Iterator[None]:
             ray.shutdown()
 
 
-def start_ray(address: str | None) -> None:
-    """Connect to a cluster, or start a local Ray. Raises: ExperimentError if no cluster answers at the address."""
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    if address == "local":
+def _requested(address: str | None) -> str:
+    return address or os.environ.get("RAY_ADDRESS") or LOCAL
+
+
+def start_ray(address: str | None, folder: Path | None = None) -> None:
+    """Connect to a cluster, or start a local Ray, which only processes of this machine can reach.
+
+    Args:
+        address: of the cluster, or "local"; None: RAY_ADDRESS, or else a local Ray.
+        folder: temporary folder of a local Ray; None: Ray's default.
+
+    Raises: ExperimentError if no cluster answers at the address.
+    """
+    address = _requested(address)
+    if address == LOCAL:
         of_user = {name: os.environ[name] for name in LOCAL_RAY_ENVIRONMENT if name in os.environ}
-        with _environment({**LOCAL_RAY_ENVIRONMENT, **of_user}):
-            _start_local()
+        with _environment({**LOCAL_RAY_ENVIRONMENT, **of_user}), loopback_only():
+            _start_local(folder)
         return
     try:
         # Ray itself would try for minutes.
@@ -61,22 +85,23 @@ def start_ray(address: str | None) -> None:
         ) from error
 
 
-def _start_local() -> None:
+def _start_local(folder: Path | None) -> None:
     """Start a local Ray; each attempt has 30 s. Raises: ExperimentError if Ray does not start."""
     message = "starting Ray; on a busy machine it takes up to a minute"
     timer = threading.Timer(PATIENCE_SECONDS, lambda: print(message, file=sys.stderr))
     timer.start()
     try:
-        _try_to_start_local()
+        _try_to_start_local(folder)
     finally:
         timer.cancel()
 
 
-def _try_to_start_local() -> None:
+def _try_to_start_local(folder: Path | None) -> None:
+    place = {} if folder is None else {"_temp_dir": str(folder)}
     for attempts_left in reversed(range(START_ATTEMPTS)):
         before = children(os.getpid())
         try:
-            ray.init("local", include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False)
+            ray.init(LOCAL, include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False, **place)
             return
         except Exception as error:
             ray.shutdown()

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import ray
 from ray import tune
 from ray._private import node as ray_node
+from support.listeners import family, listening_addresses
 
 from dynsparse.experiment import ExperimentError
 from dynsparse.results.processes import children
@@ -191,11 +193,17 @@ def full_memory(monkeypatch):
     ray.shutdown()
 
 
-def test_a_local_ray_has_no_memory_monitor_and_its_start_is_announced(full_memory, monkeypatch, capsys):
+def test_a_ray_of_a_run_has_no_memory_monitor_listens_on_loopback_and_leaves_no_files(full_memory, monkeypatch, capsys):
     monkeypatch.setattr(ray_session, "PATIENCE_SECONDS", 0.0)
-    start_ray("local")
-    assert "starting Ray" in capsys.readouterr().err
-    assert ray.get(Holder.options(max_restarts=0).remote().hold.remote(3)) == "alive"
+    # Not tmp_path: the path of a socket has 107 characters at most.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        with ray_session.ray_session("local"):
+            assert "starting Ray" in capsys.readouterr().err
+            assert ray.get(Holder.options(max_restarts=0).remote().hold.remote(3)) == "alive"
+            assert listening_addresses(family(os.getpid())) == {"127.0.0.1"}
+            assert list(Path(folder).glob("ray-*/session_latest/logs/*"))
+        assert not list(Path(folder).iterdir())
 
 
 def test_the_actor_that_rays_memory_monitor_killed_and_its_memory(full_memory, monkeypatch):

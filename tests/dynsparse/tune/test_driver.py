@@ -210,7 +210,7 @@ def test_more_cpus_than_there_are(local_ray, tmp_path):
 
 
 def test_a_first_trial_that_cannot_be_built(tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_session, "start_ray", lambda address: pytest.fail("Ray was started"))
+    monkeypatch.setattr(ray_session, "start_ray", lambda *_: pytest.fail("Ray was started"))
     with pytest.raises(
         ExperimentError, match=r"val_fraction must leave examples for training and for validation, got 0.99999"
     ):
@@ -238,7 +238,7 @@ def test_a_storage_that_cannot_be_written(local_ray, tmp_path):
 
 
 def test_a_missing_data_set_is_refused_before_ray_starts(tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_session, "start_ray", lambda address: pytest.fail("Ray was started"))
+    monkeypatch.setattr(ray_session, "start_ray", lambda *_: pytest.fail("Ray was started"))
     (tmp_path / "file").touch()
     space = dict(dataset_name="KMNIST", data_dir=str(tmp_path / "file"))
     with pytest.raises(DataError, match="KMNIST"):
