@@ -2,7 +2,7 @@
 
 import click
 
-from dynsparse.cli import export, results, trials
+from dynsparse.cli import cache, export, results, trials
 from dynsparse.cli.cluster import cluster_file, jobs, submit
 
 
@@ -21,7 +21,7 @@ def main() -> None:
 for command in (
     *(trials.show, trials.run, trials.watch, trials.keys),
     *(results.table, results.failures, results.report, results.browse),
-    export.export,
+    *(export.export, cache.cache),
     *(submit.submit, cluster_file.cluster_file, jobs.jobs, jobs.logs, jobs.stop),
 ):
     main.add_command(command)

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from dynsparse.io.atomic import move_file
-from dynsparse.io.shared_arrays import cache_dir
+from dynsparse.io.shared_arrays import FETCHED, cache_dir
 
 # A download fails if the server does not answer, or sends nothing, for this long.
 DOWNLOAD_TIMEOUT_SECONDS = 5.0
@@ -43,7 +43,7 @@ def resolve_data_dir(data_dir: str | None) -> Path:
     if location is None:
         return cache_dir()
     if "://" in location:
-        return cache_dir() / "fetched" / hashlib.sha256(location.encode()).hexdigest()[:12]
+        return cache_dir() / FETCHED / hashlib.sha256(location.encode()).hexdigest()[:12]
     return Path(location)
 
 

@@ -1,11 +1,15 @@
 """Arrays that the processes of a machine share."""
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from dynsparse.cli import main
+from dynsparse.io import shared_arrays
 from dynsparse.io.shared_arrays import cache_dir, load_or_make
 
 
@@ -80,3 +84,76 @@ def test_where_nothing_can_be_kept_the_arrays_are_the_processs_own(source):
         (pixels, _), _ = source()
         assert pixels.shape == (10, 100) and len(source.reads) == n_reads
     assert Path(cache_dir()).is_file()
+
+
+@pytest.fixture
+def many(tmp_path, monkeypatch):
+    """A function that reads a file of its own for each number, through a cache that has room for three."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(shared_arrays, "LIMIT_BYTES", 3 * 12_000)
+
+    def read(n):
+        file = tmp_path / f"numbers{n}"
+        if not file.exists():
+            np.full(10_000, n, np.uint8).tofile(file)
+        (pixels,), _ = load_or_make(f"data{n}", [file], lambda: ((np.fromfile(file, np.uint8),), {}))
+        for about in (cache_dir() / "arrays").glob("*/about.json"):
+            # Times of files differ by milliseconds at least.
+            used = about.stat().st_mtime - 10
+            os.utime(about, (used, used))
+        return pixels
+
+    return read
+
+
+def names():
+    return sorted(path.name.partition("-")[0] for path in (cache_dir() / "arrays").iterdir())
+
+
+def test_what_was_not_used_for_the_longest_time_makes_room(many):
+    first = many(0)
+    many(1), many(2), many(0)
+    assert names() == ["data0", "data1", "data2"]
+    many(3)
+    assert names() == ["data0", "data2", "data3"]
+    # What a killed process has left, and damage, count as well.
+    (cache_dir() / "arrays" / ".data9-x.1-2").mkdir()
+    (cache_dir() / "arrays" / ".data9-x.1-2" / "0.npy").write_bytes(bytes(10_000))
+    os.utime(cache_dir() / "arrays" / ".data9-x.1-2", (0, 0))
+    many(3), many(4)
+    assert names() == ["data0", "data3", "data4"]
+    many(5), many(6), many(7)
+    assert names() == ["data5", "data6", "data7"]
+    assert first.tolist() == [0] * 10_000, "deleted, but mapped"
+
+
+def test_a_data_set_larger_than_the_limit_is_kept_alone(many, monkeypatch):
+    many(0), many(1)
+    monkeypatch.setattr(shared_arrays, "LIMIT_BYTES", 1)
+    many(2)
+    assert names() == ["data2"]
+
+
+def test_the_command_shows_the_cache_and_empties_it(many):
+    many(0), many(1)
+    for folder in ("fetched/abc", "MNIST/raw"):
+        (cache_dir() / folder).mkdir(parents=True)
+        (cache_dir() / folder / "images").write_bytes(bytes(1_000_000))
+    outside = cache_dir().parent / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(bytes(1_000_000))
+    (cache_dir() / "arrays" / "link").symlink_to(outside)
+    shown = CliRunner().invoke(main, ["cache"])
+    assert (shown.exit_code, shown.output.splitlines()) == (
+        0,
+        [str(cache_dir()), "  copies           0.0 MB", "  fetched          1.0 MB", "  downloaded       1.0 MB"],
+    )
+    emptied = CliRunner().invoke(main, ["cache", "--empty"])
+    assert emptied.output.splitlines()[2:] == [
+        "  fetched          0.0 MB",
+        "  downloaded       1.0 MB",
+        "deleted: 1.0 MB",
+    ]
+    assert sorted(path.name for path in cache_dir().iterdir()) == ["MNIST"] and (outside / "file").exists()
+    assert CliRunner().invoke(main, ["cache", "--empty"]).exit_code == 0
+    assert many(0)[0] == 0
