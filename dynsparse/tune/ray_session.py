@@ -97,11 +97,17 @@ def _start_local(folder: Path | None) -> None:
 
 
 def _try_to_start_local(folder: Path | None) -> None:
-    place = {} if folder is None else {"_temp_dir": str(folder)}
+    temporary = None if folder is None else str(folder)
     for attempts_left in reversed(range(START_ATTEMPTS)):
         before = children(os.getpid())
         try:
-            ray.init(LOCAL, include_dashboard=False, logging_level=logging.CRITICAL, log_to_driver=False, **place)
+            ray.init(
+                LOCAL,
+                include_dashboard=False,
+                logging_level=logging.CRITICAL,
+                log_to_driver=False,
+                _temp_dir=temporary,
+            )
             return
         except Exception as error:
             ray.shutdown()
