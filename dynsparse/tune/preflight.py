@@ -128,7 +128,7 @@ def check_batch_sizes(configs: Sequence[Config]) -> None:
     """Check that no batch is larger than the training set. Raises: ExperimentError."""
     for config in one_of_each_kind(configs):
         n_train = len(split(load_dataset(config.dataset_name, config.data_dir), config.val_fraction, seed=0)[0])
-        if config.batch_size > n_train:
+        if config.batch_size > n_train > 0:
             raise ExperimentError(
                 f"batch_size must be at most the number of training examples, {n_train} with "
                 f"dataset_name={config.dataset_name!r} and val_fraction={config.val_fraction:g}, got "
