@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +33,10 @@ class Check(Protocol):
         """
 
 
+# The smallest positive number that float32 holds with all its digits.
+SMALLEST_SINGLE = 2.0**-126
+
+
 def _hint(value: Any) -> str:
     """Return how to give several values, if these are several."""
     return " Use tune.grid_search([...]) for several." if isinstance(value, list | tuple) else ""
@@ -42,28 +48,54 @@ def _is_size(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number between two bounds. A `high` of None means no upper bound."""
+    """A finite number between two bounds. A `high` of None means no upper bound.
+
+    A trial computes with a `single` number in float32, which must hold it. The value itself keeps all its digits.
+    """
 
     low: float
     high: float | None = None
     low_open: bool = False
     high_open: bool = False
+    single: bool = False
 
     def read(self, name: str, value: Any) -> float:
         """Return the value as a float."""
         if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= sys.float_info.max:  # type: ignore[operator]
             raise ValueError(f"{name} must be a number {self}, got {value!r}.{_hint(value)}")
-        number = float(value)
+        # Adding 0 turns -0.0 into 0.0, which is the same trial.
+        number = float(value) + 0.0
         below = number < self.low or (self.low_open and number == self.low)
         above = self.high is not None and (number > self.high or (self.high_open and number == self.high))
         if below or above:
             raise ValueError(f"{name} must be {self}, got {value!r}.")
+        if self.single:
+            self._check_single(name, number)
         return number
+
+    def _check_single(self, name: str, number: float) -> None:
+        rounded = _in_single(number)
+        if abs(rounded) == math.inf or (number != 0 and abs(rounded) < SMALLEST_SINGLE):
+            raise ValueError(
+                f"{name} must be {self} and a number that float32 holds, 0 or from 1.2e-38 to 3.4e+38, got {number!r}."
+            )
+        if self.high_open and rounded == self.high:
+            raise ValueError(
+                f"{name} must be {self} in float32 too, which rounds numbers above 0.99999997 to 1, got {number!r}."
+            )
 
     def __str__(self) -> str:
         if self.high is None:
             return f"above {self.low}" if self.low_open else f"at least {self.low}"
         return f"in {'(' if self.low_open else '['}{self.low}, {self.high}{')' if self.high_open else ']'}"
+
+
+def _in_single(number: float) -> float:
+    """Return a number rounded to float32; infinity if it is too large."""
+    try:
+        return float(struct.unpack("f", struct.pack("f", number))[0])
+    except OverflowError:
+        return math.inf
 
 
 @dataclass(frozen=True)

@@ -201,12 +201,18 @@ class Config:
         later=True,
         absent="dense_uniform",
     )
-    dropout: float = key(0.0, "share of hidden units dropped in training", Number(0, 1, high_open=True), per_trial=True)
+    dropout: float = key(
+        0.0, "share of hidden units dropped in training", Number(0, 1, high_open=True, single=True), per_trial=True
+    )
     kwinners: bool = key(False, "k-winners instead of ReLU", Flag())
     percent_on: float = key(0.3, "activation density of k-winners", Number(0, 1, low_open=True), per_trial=True)
     k_inference_factor: float = key(1.0, "k in evaluation over k in training", Number(0, None, low_open=True))
-    boost_strength: float = key(1.4, "how strongly rare winners are favoured; 0: not", Number(0), per_trial=True)
-    boost_strength_factor: float = key(0.7, "boost_strength is multiplied by it each epoch", FRACTION, per_trial=True)
+    boost_strength: float = key(
+        1.4, "how strongly rare winners are favoured; 0: not", Number(0, single=True), per_trial=True
+    )
+    boost_strength_factor: float = key(
+        0.7, "boost_strength is multiplied by it each epoch", Number(0, 1, single=True), per_trial=True
+    )
     duty_cycle_period: int = key(1000, "examples over which the duty cycle runs", Whole(1))
 
     # The method: what is active, what is pruned, what grows
@@ -241,7 +247,7 @@ class Config:
     )
     hebbian_grow: bool = key(True, "grow where coactivation is highest, instead of at random", Flag(), per_trial=True)
     gradient_momentum: float = key(
-        0.9, "SNFS: smoothing of the gradient, per step", Number(0, 1, high_open=True), per_trial=True
+        0.9, "SNFS: smoothing of the gradient, per step", Number(0, 1, high_open=True, single=True), per_trial=True
     )
     pruning_active: bool = key(True, "False: no mask updates", Flag())
     pruning_interval: int = key(1, "epochs from one mask update to the next", Whole(1))
@@ -273,7 +279,7 @@ class Config:
     # The optimizer
     optim_alg: str = key("SGD", "optimizer", Choice("dynsparse.nn.optimizers:OPTIMIZERS"))
     batch_size: int = key(128, "examples per step", Whole(1))
-    learning_rate: float = key(0.1, "step size of the optimizer", Number(0), per_trial=True)
+    learning_rate: float = key(0.1, "step size of the optimizer", Number(0, single=True), per_trial=True)
     lr_schedule: str = key(
         "constant",
         "how the learning rate changes: multistep falls at lr_milestones, cosine and linear fall to lr_final",
@@ -303,23 +309,26 @@ class Config:
         per_trial=True,
         later=True,
     )
-    momentum: float = key(0.9, "momentum of SGD", Number(0, 1, high_open=True), per_trial=True)
+    momentum: float = key(0.9, "momentum of SGD", Number(0, 1, high_open=True, single=True), per_trial=True)
     nesterov: bool = key(False, "SGD: Nesterov momentum instead of heavy-ball momentum", Flag(), later=True)
     weight_decay: float = key(
-        1e-4, "L2 penalty on weights and biases; AdamW subtracts it apart from the gradient", Number(0), per_trial=True
+        1e-4,
+        "L2 penalty on weights and biases; AdamW subtracts it apart from the gradient",
+        Number(0, single=True),
+        per_trial=True,
     )
     clip_norm: float | None = key(
         None,
         "largest norm of the gradient in a step, over all parameters of the network; a larger gradient is scaled down "
         "to it; None: no limit",
-        Optional(Number(0, low_open=True)),
+        Optional(Number(0, low_open=True, single=True)),
         per_trial=True,
         later=True,
     )
     label_smoothing: float = key(
         0.0,
         "share of the target probability that is spread evenly over all classes, in training",
-        Number(0, 1, high_open=True),
+        Number(0, 1, high_open=True, single=True),
         per_trial=True,
         later=True,
     )

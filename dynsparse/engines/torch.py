@@ -70,6 +70,7 @@ class TorchEngine:
         self.boost = torch.zeros(n_trials, device=device)
         if kwinners:
             self.boost += torch.as_tensor(kwinners.boost_strength).to(self.boost)
+            self._is_strong = None if kwinners.is_strong is None else kwinners.is_strong.to(device)
             self._winners = {
                 training: [kwinners.winners(n, training=training) for n in hidden] for training in (True, False)
             }
@@ -114,7 +115,7 @@ class TorchEngine:
         kwinners = self.plan.network.kwinners
         if kwinners is None:
             return x.relu()
-        out = k_winners(x, self._winners[training][layer], self.boost, self.duty[layer])
+        out = k_winners(x, self._winners[training][layer], self.boost, self.duty[layer], self._is_strong)
         if training:
             self.duty[layer] = updated_duty(self.duty[layer], out.detach(), kwinners.period, self.n_seen)
         return out

@@ -14,6 +14,7 @@ from dynsparse.export.network import Trained
 from dynsparse.export.onnx_file import to_onnx
 from dynsparse.export.tensor_files import Content, from_pt, from_safetensors, to_pt, to_safetensors
 from dynsparse.io.storage import LocalFolder
+from dynsparse.nn.functional import STRONG_BOOST
 
 # By file extension: the content of a file, from a network and a form.
 FORMATS: dict[str, Callable[[Trained, str], bytes]] = {
@@ -39,7 +40,8 @@ def export(trained: Trained, path: str | Path, form: str = "dense") -> Path:
         The path of the model card.
 
     Raises:
-        ValueError: For an unknown extension or form, or for weights that are NaN or infinite.
+        ValueError: For an unknown extension or form, for weights that are NaN or infinite, or for k-winners whose
+            boosting is too strong for the format.
         ImportError: If the package for this format is not installed.
         OSError: If a file cannot be written.
 
@@ -62,6 +64,11 @@ def export(trained: Trained, path: str | Path, form: str = "dense") -> Path:
     if not all(bool(each.isfinite().all()) for each in (*trained.weights, *trained.biases)):
         raise ValueError(
             "The weights must be finite, got NaN or infinite ones: the training has diverged. Export another trial."
+        )
+    if trained.winners and trained.boost > STRONG_BOOST:
+        raise ValueError(
+            f"The boost strength at the last evaluation must be at most {STRONG_BOOST:g}, because exported networks "
+            f"multiply by exp(-boost * duty) in float32, got {trained.boost:g}. Export a trial with less boosting."
         )
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "the folder does not exist", str(path.parent))

@@ -10,6 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+# exp(-boost * duty) is a normal float32 up to here, with room for small activations. Above, it may be 0 for many units.
+STRONG_BOOST = 60.0
+# More than the difference between the logarithms of any two positive numbers of float32.
+LOG_RANGE = 200.0
 # Intervals of equal width into which confidences are sorted.
 CONFIDENCE_BINS = 15
 
@@ -39,16 +43,16 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return torch.baddbmm(bias[:, None], x, weight.mT)
 
 
-def k_winners(x: Tensor, k: Sequence[int], boost: Tensor, duty: Tensor) -> Tensor:
+def k_winners(x: Tensor, k: Sequence[int], boost: Tensor, duty: Tensor, is_strong: Tensor | None = None) -> Tensor:
     """Keep the k units with the largest x * exp(boost * (k / units - duty)) of each example, and set the others to 0.
 
     Winners keep their value x, and only winners pass a gradient. Exactly k units win. If units tie for the last place,
     `torch.topk` decides.
 
-    Shapes: x (trials, batch, units); k one number per trial; boost (trials,); duty (trials, units).
+    Shapes: x (trials, batch, units); k one number per trial; boost (trials,); duty (trials, units); is_strong, see
+    `winner_scores`.
     """
-    # The factor exp(boost * k / units) is the same for all units, so the winners are the same without it.
-    boosted = x.detach() * torch.exp(-boost[:, None] * duty)[:, None]
+    boosted = winner_scores(x.detach(), boost, duty, is_strong)
     won = torch.zeros_like(x)
     # One k at a time: if units tie, the first k of a larger selection may differ from a selection of k.
     for each in dict.fromkeys(k):
@@ -58,6 +62,42 @@ def k_winners(x: Tensor, k: Sequence[int], boost: Tensor, duty: Tensor) -> Tenso
         index = boosted[some].topk(each, dim=-1, sorted=False).indices
         won[some] = torch.zeros_like(boosted[some]).scatter_(-1, index, 1.0)
     return x * won
+
+
+def winner_scores(x: Tensor, boost: Tensor, duty: Tensor, is_strong: Tensor | None) -> Tensor:
+    """Return numbers in the order of x * exp(boost * (k / units - duty)): float32, or int64 if any trial is strong.
+
+    In strong trials, whose boost strength may make the product 0 for many units, its logarithm is compared.
+
+    Shapes: x and the result (trials, batch, units); boost (trials,); duty (trials, units); is_strong (trials or 1,),
+    bool, or None if no trial is strong.
+    """
+    # The factor exp(boost * k / units) is the same for all units, so the winners are the same without it.
+    product = x * torch.exp(-boost[:, None] * duty)[:, None]
+    if is_strong is None:
+        return product
+    number = x.double()
+    log = number.abs().clamp(max=torch.finfo(torch.float32).max).log()
+    scores = number.sign() / (LOG_RANGE - log + boost_penalty(boost, duty)[:, None])
+    scores = torch.where(is_strong[:, None, None], scores, product.double()) + 0.0
+    # The bits of floats, read as integers, sort like the floats once all bits of negative ones except the sign are
+    # flipped.
+    bits = scores.view(torch.int64)
+    highest = torch.iinfo(torch.int64).max
+    return torch.where(scores.isnan(), highest, torch.where(bits < 0, bits ^ highest, bits))
+
+
+def boost_penalty(boost: Tensor, duty: Tensor) -> Tensor:
+    """Return boost * (duty - lowest duty) of each unit, in float64, with steps between units of at most 200.
+
+    A larger step decides between any two activations, so that a shorter one gives the same winners. The sums stay small
+    enough for float64 to hold the activations' logarithms beside them.
+
+    Shapes: boost (trials,); duty (trials, units), and so is the result.
+    """
+    ordered, order = duty.double().sort(dim=-1)
+    steps = (ordered.diff(dim=-1, prepend=ordered[:, :1]) * boost.double()[:, None]).clamp(max=LOG_RANGE)
+    return torch.zeros_like(ordered).scatter_(-1, order, steps.cumsum(-1))
 
 
 def updated_duty(duty: Tensor, out: Tensor, period: int, n_seen: int) -> Tensor:

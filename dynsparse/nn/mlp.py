@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from dynsparse.nn.functional import STRONG_BOOST
 from dynsparse.nn.settings import NetworkSettings
 
 
@@ -25,6 +26,12 @@ class KWinnersSettings:
     boost_strength: float | Tensor  # in the first epoch
     boost_factor: float | Tensor  # boost_strength is multiplied by it each epoch
     period: int  # examples over which the duty cycle runs
+
+    @property
+    def is_strong(self) -> Tensor | None:
+        """Mark the trials whose boosting needs `winner_scores` that cannot be 0 for many units; None if none does."""
+        strong = torch.as_tensor(self.boost_strength).reshape(-1) > STRONG_BOOST
+        return strong if bool(strong.any()) else None
 
     def winners(self, n_units: int, *, training: bool) -> list[int]:
         """Return the k of each trial, at least 1."""

@@ -37,7 +37,7 @@ from dynsparse.engines.packed.cuda_graph import make_step_runner
 from dynsparse.engines.packed.flat_params import FlatParameters
 from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials
 from dynsparse.methods import MaskUpdate
-from dynsparse.nn.functional import calibration_gaps, clip_factor
+from dynsparse.nn.functional import calibration_gaps, clip_factor, winner_scores
 from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
@@ -107,6 +107,7 @@ class PackedEngine:
         self._winners: dict[bool, list[Tensor]] = {}
         if kwinners:
             self.boost += torch.as_tensor(kwinners.boost_strength).to(self.boost)
+            self._is_strong = None if kwinners.is_strong is None else kwinners.is_strong.to(device)
             for training in (True, False):
                 counts = [kwinners.winners(n, training=training) for n in hidden]
                 self._winners[training] = [torch.tensor(k, device=device)[:, None] for k in counts]
@@ -211,8 +212,8 @@ class PackedEngine:
 
     def _non_winners(self, winners: list[Tensor], layer: int, sums: Tensor) -> Tensor:
         """Return all units but the k with the largest boosted sums, as `nn.functional.k_winners`."""
-        boosted = sums * torch.exp(-self.boost[:, None] * self.duty[layer])[:, None]
-        return ~masks.select_highest(boosted, winners[layer])
+        scores = winner_scores(sums, self.boost, self.duty[layer], self._is_strong)
+        return ~masks.select_highest(scores, winners[layer])
 
     def _count_winners(self, forward_pass: ForwardPass) -> None:
         """Update the duty cycles as `nn.functional.updated_duty`, with the example count on the device."""

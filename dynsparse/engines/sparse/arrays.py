@@ -31,6 +31,8 @@ class NetworkArrays(NamedTuple):
     # Of batch norm: (units,), float32, of which only those of hidden units are used; (0,) without batch norm.
     gain: Array = np.zeros(0, np.float32)
     shift: Array = np.zeros(0, np.float32)
+    # Of strong boosting, (units,), float64: see `nn.functional.boost_penalty`; (0,) if `unit_boost` is used.
+    penalty: Array = np.zeros(0, np.float64)
     dropout: np.float32 = np.float32(0)  # share of hidden units that are dropped; 0 in evaluation
 
 

@@ -12,11 +12,15 @@ from dynsparse.engines.sparse.simd import count_at_least, lanes_at_least, scale_
 
 # Tries of an interpolated threshold, and then of a bisection over all 2^32 floats.
 INTERPOLATIONS, BISECTIONS = 16, 32
+# The largest float32, and a number above its logarithm.
+HIGHEST, ABOVE_LOGS = float(np.finfo(np.float32).max), 100.0
 
 
 @inlined
 def choose_winners(network, layer, x, boosted, passing, tie_offset):  # type: ignore[no-untyped-def]
     """Let exactly k units of a hidden layer pass for each example, those with the largest x * unit_boost.
+
+    With strong boosting, they are those with the largest `nn.functional.winner_scores`.
 
     The search looks for a threshold that exactly k units reach, in all lanes at once. At least k units reach `low`, and
     fewer than k reach `high`. Each try cuts the interval near the place where the threshold would be if the units were
@@ -29,7 +33,10 @@ def choose_winners(network, layer, x, boosted, passing, tie_offset):  # type: ig
     n_low[:] = last - first
     wanted, n_open, n_tries = np.float32(k), np.float32(1), 0
     # NaN is the largest, as for torch.topk.
-    scale_rows(boosted, low, high, x, network.unit_boost, first, last)
+    if len(network.penalty) > 0:
+        rank_rows(boosted, low, high, x, network.penalty, first, last)
+    else:
+        scale_rows(boosted, low, high, x, network.unit_boost, first, last)
     for lane in range(LANES):
         high[lane] = float_of_rank(rank_of_float(high[lane]) + np.int32(1))
     while n_open > 0 and n_tries < INTERPOLATIONS + BISECTIONS:
@@ -60,6 +67,27 @@ def choose_winners(network, layer, x, boosted, passing, tie_offset):  # type: ig
         surplus = np.int64(n_low[lane]) - k
         if surplus > 0:
             drop_ties(boosted, passing, first, last, lane, low[lane], surplus, tie_offset)
+
+
+@inlined
+def rank_rows(ranks, low, high, x, penalty, first, last):  # type: ignore[no-untyped-def]
+    """Set ranks[unit, lane] in the order of `nn.functional.winner_scores`, and low and high to the extremes of a lane.
+
+    Equal scores have equal ranks.
+    """
+    scores = np.empty(last - first)
+    for lane in range(LANES):
+        for unit in range(first, last):
+            number = np.float64(x[unit, lane])
+            size = min(abs(number), HIGHEST)
+            score = np.sign(number) / (ABOVE_LOGS - math.log(size) + penalty[unit]) if size > 0 else 0.0
+            scores[unit - first] = np.inf if np.isnan(number) else score
+        order = np.argsort(scores)
+        rank = 0
+        for place in range(len(order)):
+            rank += place > 0 and scores[order[place]] != scores[order[place - 1]]
+            ranks[first + order[place], lane] = rank
+        low[lane], high[lane] = 0, rank
 
 
 @inlined

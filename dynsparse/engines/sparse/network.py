@@ -15,6 +15,7 @@ from dynsparse.engines.sparse.dropout import draw_kept_units
 from dynsparse.engines.sparse.k_winners import update_duty_cycles
 from dynsparse.engines.sparse.kernels import train_batch
 from dynsparse.engines.sparse.optimizer_steps import CORRECTED_STEPS, STEPS, clip_gradient
+from dynsparse.nn.functional import boost_penalty
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -65,12 +66,15 @@ class SparseNetwork:
     def _init_kwinners(self, plan: Plan, trial: int) -> None:
         sizes, kwinners = plan.network.sizes, plan.network.kwinners
         self.duty, self._unit_boost = self._per_unit_zeros(), self._per_unit_zeros() + 1
-        self._n_active = self._per_unit_zeros()
+        self._n_active, self._penalty = self._per_unit_zeros(), np.zeros(0)
         self.boost_strength = 0.0
         self._duty_cycle_period = kwinners.period if kwinners else None
         self._k = {training: np.zeros(len(sizes) - 2, np.int64) for training in (True, False)}
         if kwinners is not None:
             self.boost_strength = float(torch.as_tensor(kwinners.boost_strength).float().expand(len(plan.seeds))[trial])
+            is_strong = kwinners.is_strong
+            if is_strong is not None and bool(is_strong.expand(len(plan.seeds))[trial]):
+                self._penalty = np.zeros(self._n_units)
             for training, k in self._k.items():
                 per_trial = [kwinners.winners(n, training=training) for n in sizes[1:-1]]
                 k[:] = [each[trial if len(each) > 1 else 0] for each in per_trial]
@@ -128,6 +132,7 @@ class SparseNetwork:
                 label_smoothing=self._label_smoothing if training else np.float32(0),
                 gain=of_units.get("gains", none),
                 shift=of_units.get("shifts", none),
+                penalty=self._penalty,
                 dropout=self._dropout if training else np.float32(0),
             )
             for training, k in self._k.items()
@@ -186,8 +191,13 @@ class SparseNetwork:
         if self._duty_cycle_period is not None:
             # If the batch is longer than the period, the old duty cycle would get a negative weight.
             period = max(min(self._duty_cycle_period, n_seen), n_batch)
-            per_unit = [each[self._hidden] for each in (self.duty, self._unit_boost, self._n_active)]
-            update_duty_cycles(*per_unit, n_batch, period, self.boost_strength)
+            duty, boost, n_active = (each[self._hidden] for each in (self.duty, self._unit_boost, self._n_active))
+            if len(self._penalty):
+                # Rounded as in torch: with strong boosting the last digit of a duty cycle may decide who wins.
+                duty[:] = (duty * np.float32(period - n_batch) + n_active) / np.float32(period)
+                self._update_penalty()
+            else:
+                update_duty_cycles(duty, boost, n_active, n_batch, period, self.boost_strength)
 
     def _optimizer_step(self, n_steps: int, rate: np.float32) -> None:
         """Update the parameters, and set their gradients to zero."""
@@ -234,6 +244,16 @@ class SparseNetwork:
         """Set the boost strength, and the boost of each unit that follows from it and the duty cycles."""
         self.boost_strength = strength
         self._unit_boost[:] = np.exp(-np.float32(strength) * self.duty)
+        self._update_penalty()
+
+    def _update_penalty(self) -> None:
+        """Set the penalties of strong boosting, which follow from the boost strength and the duty cycles."""
+        if not len(self._penalty):
+            return
+        strength = torch.tensor([self.boost_strength])
+        for _, middle, last in self.layers()[:-1]:
+            duty = torch.from_numpy(self.duty[middle:last])
+            self._penalty[middle:last] = boost_penalty(strength, duty[None])[0].numpy()
 
 
 def _of_trial(value: float | Tensor, trial: int) -> float:

@@ -148,3 +148,42 @@ def test_near_matches():
     assert near_matches("SEED", known) == ["seed"]
     assert near_matches("xyz", known) == []
     assert near_matches(5, known) == []
+
+
+SINGLE = Number(0, single=True)
+SINGLE_SHARE = Number(0, 1, high_open=True, single=True)
+
+
+@pytest.mark.parametrize("value", [0, 0.1, 1.2e-38, 3.4e38, 1 / 3])
+def test_a_number_that_float32_holds_keeps_all_its_digits(value: float) -> None:
+    assert SINGLE.read("key", value) == value
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [
+        (
+            SINGLE,
+            3.5e38,
+            "key must be at least 0 and a number that float32 holds, 0 or from 1.2e-38 to 3.4e+38, got 3.5e+38.",
+        ),
+        (SINGLE, 1e300, "got 1e+300."),
+        (SINGLE, 1e-39, "key must be at least 0 and a number that float32 holds"),
+        (SINGLE, 1e-60, "got 1e-60."),
+        (
+            SINGLE_SHARE,
+            1 - 1e-9,
+            "key must be in [0, 1) in float32 too, which rounds numbers above 0.99999997 to 1, got",
+        ),
+        (SINGLE_SHARE, 1.0, "key must be in [0, 1), got 1.0."),
+    ],
+)
+def test_a_number_that_float32_does_not_hold(check: Number, value: float, message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        check.read("key", value)
+    assert message in str(raised.value)
+
+
+def test_zero_has_no_sign() -> None:
+    assert math.copysign(1, Number(0).read("key", -0.0)) == 1
+    assert math.copysign(1, Number(-1).read("key", -0.0)) == 1

@@ -6,6 +6,8 @@ import re
 import pytest
 
 from dynsparse.config import SUBJECTS, Config, ConfigError, keys
+from dynsparse.config.checks import Number
+from dynsparse.config.config import check_of
 from dynsparse.data import DATASETS, Source
 from dynsparse.methods import METHODS
 
@@ -183,3 +185,36 @@ def test_the_subjects_begin_with_a_key_and_cover_all_keys():
     assert next(iter(SUBJECTS)) == next(iter(keys()))
     in_order = [name for name in keys() if name in SUBJECTS]
     assert in_order == list(SUBJECTS)
+
+
+IN_FLOAT32 = {
+    "dropout", "boost_strength", "boost_strength_factor", "gradient_momentum", "learning_rate", "momentum",
+    "weight_decay", "clip_norm", "label_smoothing",
+}  # fmt: skip
+
+
+# Of these, 1 is not allowed, and a number that float32 rounds to 1 is not allowed either.
+BELOW_1 = {"dropout", "gradient_momentum", "momentum", "label_smoothing"}
+
+
+@pytest.mark.parametrize("name", sorted(IN_FLOAT32))
+def test_what_float32_does_not_hold_is_refused(name: str) -> None:
+    too_high = [1 - 1e-12] if name in BELOW_1 else [] if name == "boost_strength_factor" else [1e39]
+    for value in [1e-50, *too_high]:
+        with pytest.raises(ConfigError, match=rf"^{name} must be .*float32"):
+            Config(**{name: value})
+    assert Config(**{name: 0.1}).values()[name] == 0.1, "a number in params.json keeps its digits"
+
+
+def test_other_numbers_are_computed_in_float64() -> None:
+    others = {name for name, each in keys().items() if isinstance(check_of(each), Number)} - IN_FLOAT32
+    # Shares of numbers of weights, units, epochs or pixels, thresholds and parts of the learning rate.
+    assert others == {
+        "prune_ratio", "last_layer_rate", "val_fraction", "noise_level", "percent_on", "k_inference_factor", "on_perc",
+        "pruning_end", "pruning_es_threshold", "lr_gamma", "lr_final", "warmup_epochs",
+    }  # fmt: skip
+    assert Config(on_perc=0.1 + 1e-12, noise_level=1e-50).on_perc == 0.1 + 1e-12
+
+
+def test_a_zero_with_a_sign_is_the_same_trial() -> None:
+    assert repr(Config(weight_decay=-0.0).values()) == repr(Config(weight_decay=0.0).values())

@@ -182,6 +182,9 @@ def test_what_cannot_be_exported_is_refused(networks: dict[str, Trained], tmp_pa
         ValueError, match=r"^The weights must be finite, got NaN or infinite ones: the training has diverged"
     ):
         export(diverged, tmp_path / "a.pt")
+    strong = replace(trained, winners=[1] * len(trained.biases), boost=61.0)
+    with pytest.raises(ValueError, match=r"^The boost strength at the last evaluation must be at most 60, .* got 61\."):
+        export(strong, tmp_path / "a.pt")
     assert list(tmp_path.iterdir()) == []
 
 

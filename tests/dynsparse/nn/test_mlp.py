@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dynsparse.config import Config
-from dynsparse.nn.functional import batch_norm, k_winners, linear, updated_duty
+from dynsparse.nn.functional import batch_norm, k_winners, linear, updated_duty, winner_scores
 from dynsparse.nn.mlp import NETWORKS, KWinnersSettings
 from dynsparse.planning.packs import PackConfig
 
@@ -147,6 +148,40 @@ def test_exactly_k_win_when_all_are_equal(k: list[int], value: float) -> None:
     (passed,) = torch.autograd.grad(out.sum(), x)
     assert passed.sum(-1).tolist() == [[each] * 6 for each in k]
     assert set(passed.unique().tolist()) <= {0.0, 1.0}
+
+
+def exact_order(x: Tensor, boost: float, duty: Tensor) -> list[int]:
+    """Return the units in the order of x * exp(-boost * duty), computed with 60 digits."""
+    keys = []
+    with localcontext() as context:
+        context.prec = 60
+        for number, own in zip(x.tolist(), duty.tolist(), strict=True):
+            log = abs(Decimal(number)).ln() - Decimal(boost) * Decimal(own) if number else Decimal(0)
+            keys.append((0, log) if number == 0 else (1, log) if number > 0 else (-1, -log))
+    return sorted(range(len(x)), key=keys.__getitem__)
+
+
+@pytest.mark.parametrize("boost", [0.0, 1.4, 61.0, 300.0, 1e4, 1e12, 1e20, 3.4e38])
+def test_strong_boosting_orders_units_as_exact_arithmetic_does(boost: float, generator: torch.Generator) -> None:
+    x = torch.randn(1, 1, 40, generator=generator) * 10 ** torch.linspace(-30, 30, 40)
+    x[0, 0, :3] = torch.tensor([0.0, 1e-45, -3e38])
+    # Some units have the same duty cycle, and some nearly the same.
+    duty = torch.rand(1, 40, generator=generator).mul(8).round().div(8)
+    duty[0, ::5] += 2**-23
+    scores = winner_scores(x, torch.tensor([boost]), duty, torch.tensor([True]))[0, 0]
+    assert scores.argsort().tolist() == exact_order(x[0, 0], torch.tensor(boost).item(), duty[0])
+    assert scores.unique().numel() == 40
+
+
+def test_an_ordinary_trial_has_the_same_winners_beside_a_strong_one(generator: torch.Generator) -> None:
+    x, duty = torch.randn(2, 50, 12, generator=generator), torch.rand(2, 12, generator=generator)
+    x[:, ::7, 3:8] = 0.0
+    x[:, 9, 5] = math.nan
+    boost, is_strong = torch.tensor([1.4, 300.0]), torch.tensor([False, True])
+    out = k_winners(x, [3, 3], boost, duty, is_strong)
+    alone = k_winners(x[:1], [3], boost[:1], duty[:1])
+    torch.testing.assert_close(out[:1], alone, rtol=0, atol=0, equal_nan=True)
+    assert ((out != 0).sum(-1) <= 3).all()
 
 
 def test_the_gradient_goes_through_winners_only_and_is_not_boosted(generator: torch.Generator) -> None:

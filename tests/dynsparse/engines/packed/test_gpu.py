@@ -25,6 +25,7 @@ DIGITS = {"dataset_name": "digits", "hidden_sizes": [100, 40], "batch_size": 100
 TRIALS = [{"seed": seed, "on_perc": 0.2 + 0.1 * i, "percent_on": 0.2 + 0.05 * i} for i, seed in enumerate([1, 1, 2, 2])]
 VALUES: list[dict[str, Any]] = [
     {"kwinners": True},
+    {"kwinners": True, "boost_strength": 300.0, "boost_strength_factor": 1.0},
     {"model": "RigL"},
     {"model": "SNFS", "optim_alg": "Adam", "learning_rate": 0.002, "kwinners": True},
     {"model": "GMP"},

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.usefixtures("one_thread", "blobs")
 
 SMALL = {"dataset_name": "blobs", "hidden_sizes": [24, 16], "batch_size": 32, "epochs": 8, "on_perc": 0.3}
 DIGITS = {"dataset_name": "digits", "hidden_sizes": [40, 30], "batch_size": 100, "on_perc": 0.2, "learning_rate": 0.05}
+# Boost strengths at which exp(-boost * duty) is 0 in float32 for units that win often.
+STRONG = [61.0, 300.0, 1e20, 3e38]
 ADAM = {"optim_alg": "Adam", "learning_rate": 0.001}
 
 
@@ -182,6 +184,8 @@ def test_held_out_examples_and_noisy_ones_are_those_of_each_seed(seeds: tuple[in
         {"hidden_sizes": [20] * 6, "on_perc": 0.5},
         {"model": "Dense", "kwinners": True, "percent_on": 1.0},
         {"kwinners": True, "duty_cycle_period": 20, "boost_strength": 5.0, "boost_strength_factor": 0.5},
+        *({"kwinners": True, "boost_strength": strength, "boost_strength_factor": 1.0} for strength in STRONG),
+        {"kwinners": True, "boost_strength": 1000.0, "boost_strength_factor": 0.1},
         {"sparse_type": "exact_per_output", "first_layer_dense": True},
         {"sparse_type": "bernoulli", "layer_densities": "erdos_renyi", "last_layer_dense": True},
         {"model": "RigL", "pruning_interval": 2, "prune_decay": "cosine"},
@@ -210,6 +214,17 @@ def test_units_beyond_65536() -> None:
     first, last = (now - then for now, then in zip(ours.engine.weights, before, strict=True))
     assert (first[0, 66_000:] != 0).any()
     assert (last[0, :, 66_000:] != 0).any()
+
+
+def test_saved_boosting_of_any_strength_is_resumed() -> None:
+    values = {**SMALL, "kwinners": True, "boost_strength": 1000.0, "boost_strength_factor": 0.5, "engine": "sparse"}
+    straight, stopped = trainer(**values), trainer(**values)
+    rows = [straight.step() for _ in range(4)]
+    stopped.step()
+    stopped.step()
+    resumed = trainer(**values)
+    resumed.load_state_dict(stopped.state_dict())
+    assert [resumed.step() for _ in range(2)] == rows[2:]
 
 
 # Packs
@@ -247,6 +262,7 @@ def of_trial(value: Any, trial: int) -> Any:
         {"kwinners": True, "batch_norm": True},
         {"model": "SET", "dropouts": (0.2, 0.0, 0.5, 0.2)},
         {"kwinners": True, "batch_norm": True, "dropouts": (0.2, 0.0, 0.5, 0.3)},
+        {"kwinners": True, "boosts": (1.4, 300.0, 61.0, 3e38)},
     ],
     ids=lambda values: " ".join(str(value) for value in values.values()),
 )
@@ -256,6 +272,8 @@ def test_each_trial_of_a_pack_gives_bit_for_bit_what_it_gives_alone(values: dict
     trials = [{**trial, "seed": 3} for trial in PACK] if one_seed else PACK
     dropouts = values.pop("dropouts", [0.0] * len(PACK))
     trials = [{**trial, "dropout": dropout} for trial, dropout in zip(trials, dropouts, strict=True)]
+    boosts = values.pop("boosts", [trial["boost_strength"] for trial in PACK])
+    trials = [{**trial, "boost_strength": boost} for trial, boost in zip(trials, boosts, strict=True)]
     together = trainer(*trials, **values)
     rows = [together.step() for _ in range(6)]
     assert len({row["train_loss"] for row in rows[-1] if row is not None}) == len(PACK)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from support.sparse_network import LANES, UNTOUCHED, DenseNetwork, bits, new_buffers
 
-from dynsparse.nn.functional import updated_duty
+from dynsparse.nn.functional import boost_penalty, updated_duty, winner_scores
 
 k_winners = pytest.importorskip("dynsparse.engines.sparse.k_winners")
 
 Array = np.ndarray[Any, Any]
 
 
-def winners(x: Array, k: int, boost: Array | None = None, tie_offset: int = 0) -> Array:
+def winners(x: Array, k: int, boost: Array | None = None, tie_offset: int = 0, penalty: Array | None = None) -> Array:
     """Return which units win, in a layer between two others. Shapes: x (units, 64)."""
     n_units, n_inputs, n_classes = len(x), 3, 2
     others = np.full((1, LANES), np.inf, np.float32)
@@ -27,6 +27,8 @@ def winners(x: Array, k: int, boost: Array | None = None, tie_offset: int = 0) -
     ends = np.cumsum([n_inputs, n_units, n_classes])
     buffers, unchanged = new_buffers(len(x)), x.copy()
     network = arrays._replace(layer_ends=ends, unit_boost=unit_boost)
+    if penalty is not None:
+        network = network._replace(penalty=np.concatenate([np.zeros(n_inputs), penalty, np.zeros(n_classes)]))
     [passing] = buffers.passing
     k_winners.choose_winners(network, 0, x, buffers.boosted, passing, tie_offset)
     np.testing.assert_array_equal(x, unchanged)
@@ -50,6 +52,24 @@ def test_the_units_with_the_largest_products_win(n_units: int) -> None:
     assert all(len(np.unique(column)) == n_units for column in product.T), "distinct numbers have only one order"
     for k in sorted({1, min(2, n_units), (n_units + 1) // 3 or 1, max(n_units - 1, 1), n_units}):
         np.testing.assert_array_equal(winners(x, k, boost), largest(product, k))
+
+
+@pytest.mark.parametrize("strength", [61.0, 300.0, 1e6, 3.4e38])
+def test_strong_boosting_has_the_winners_of_the_torch_engine(strength: float) -> None:
+    random = np.random.RandomState(0)
+    x = (random.randn(37, LANES) * 10.0 ** random.randint(-20, 20, (37, 1))).astype(np.float32)
+    x[:3, 0], x[5, 1] = [np.nan, np.inf, -np.inf], 0.0
+    boost, duty = torch.tensor([strength]), torch.from_numpy(random.randint(0, 9, (1, 37)) / 8).float()
+    scores = winner_scores(torch.from_numpy(x.T[None].copy()), boost, duty, torch.tensor([True]))[0].numpy().T
+    penalty = boost_penalty(boost, duty)[0].numpy()
+    for k in (1, 11, 36, 37):
+        np.testing.assert_array_equal(winners(x, k, penalty=penalty), largest(scores, k))
+
+
+def test_ties_of_strong_boosting_are_broken_in_turn() -> None:
+    x = np.zeros((6, LANES), np.float32)
+    lost = sum((~winners(x, 4, tie_offset=offset, penalty=np.arange(6.0))).sum(1) for offset in range(6))
+    assert (lost == 2 * LANES).all()
 
 
 def test_the_order_holds_for_floats_of_every_magnitude() -> None:
