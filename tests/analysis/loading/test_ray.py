@@ -87,7 +87,7 @@ def test_a_function(storage: Path) -> None:
 def test_history_has_no_bookkeeping(storage: Path) -> None:
     df = analysis.load_history(storage / "class")
     metrics, config = ["val_acc", "nan_acc", "inner/loss"], ["on_perc", "hidden_sizes", "optim/lr", "seed"]
-    assert set(df.columns) == {"trial_id", "trial_dir", "epoch", *metrics, *config}
+    assert set(df.columns) == {"trial_id", "trial_dir", "epoch", "diverged", *metrics, *config}
     assert df["epoch"].tolist() == [1, 2, 3, 1]
 
 

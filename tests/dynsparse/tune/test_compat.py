@@ -17,7 +17,6 @@ import pytest
 import ray
 from ray import tune
 from ray._private import node as ray_node
-from support.listeners import family, listening_addresses
 
 from dynsparse.experiment import ExperimentError
 from dynsparse.results.processes import children
@@ -194,6 +193,9 @@ def full_memory(monkeypatch):
 
 
 def test_a_ray_of_a_run_has_no_memory_monitor_listens_on_loopback_and_leaves_no_files(full_memory, monkeypatch, capsys):
+    # Workers import this module to find its trainables, and they do not find `support`.
+    from support.listeners import family, listening_addresses
+
     monkeypatch.setattr(ray_session, "PATIENCE_SECONDS", 0.0)
     # Not tmp_path: the path of a socket has 107 characters at most.
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
