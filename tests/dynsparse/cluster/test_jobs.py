@@ -310,7 +310,7 @@ def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
 def test_a_job_that_is_refused_on_the_head_ends_as_run_does(cluster, file, tmp_path):
     (tmp_path / "full").touch()
     code, output, _ = typed(cluster, "submit", file, "--storage", tmp_path / "full")
-    assert code == 2 and f"the storage {tmp_path}/full/sent cannot be" in output and "Traceback" not in output
+    assert code == 2 and f"The storage {tmp_path}/full/sent cannot be" in output and "Traceback" not in output
 
 
 @pytest.mark.ray
