@@ -29,7 +29,7 @@ def damage(path, how, chance):
 
 
 @pytest.mark.parametrize(
-    "how", ["cut", "folder", *(pytest.param(each, marks=pytest.mark.faults) for each in ("empty", "random", "missing"))]
+    "how", ["cut", *(pytest.param(each, marks=pytest.mark.faults) for each in ("folder", "empty", "random", "missing"))]
 )
 def test_damaged_files(undisturbed, reference, tmp_path, how):
     bed = copy_of(undisturbed, tmp_path)

@@ -12,12 +12,14 @@ from dynsparse.experiment import load_experiment
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 
-pytestmark = pytest.mark.ray
+# One process runs them all, and trains what they share once.
+pytestmark = pytest.mark.xdist_group("notebooks")
 ROOT = Path(__file__).parents[2]
 
 
 def run(file: str, *options: str) -> None:
-    command = [sys.executable, "-m", "dynsparse.cli", "run", str(ROOT / "experiments" / file), *options]
+    # The trials are so short that processes of their own would take most of the time.
+    command = [sys.executable, "-m", "dynsparse.cli", "run", str(ROOT / "experiments" / file), "--in-process", *options]
     subprocess.run(command, check=True, capture_output=True, timeout=600)
 
 

@@ -32,10 +32,11 @@ def experiment(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _within_seconds() -> Iterator[None]:
-    started = time.monotonic()
+def _within_reason() -> Iterator[None]:
+    # Of this process, which does not depend on what else the machine does. Most take less than a second.
+    started = time.process_time()
     yield
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 100
 
 
 def loaded(experiment: Path) -> pd.DataFrame:
