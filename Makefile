@@ -2,6 +2,7 @@
 # make test   installs the test extra, runs ruff, codespell, mypy and pytest, and prints the coverage
 # make docs   installs the docs extra and builds the documentation in docs/_build/html
 # make faults kills, fills and damages real runs, for half an hour
+# make fuzz   reads made-up files and words for ten minutes
 # make bench  times our way beside the plain way
 #
 # PYTHON=... uses an environment of yours as it is, and installs nothing:  make test PYTHON=python3
@@ -25,7 +26,7 @@ installed_bench := $(VENV)/installed-bench
 installed_docs := $(VENV)/installed-docs
 endif
 
-.PHONY: demo test docs faults bench clean
+.PHONY: demo test docs faults fuzz bench clean
 
 demo: $(installed)
 	$(PYTHON) -m dynsparse.cli run experiments/quickstart.py
@@ -43,6 +44,9 @@ docs: $(installed_docs)
 
 faults: $(installed_test)
 	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py -m "faults or not faults"
+
+fuzz: $(installed_test)
+	$(PYTHON) tests/fuzz.py --minutes 10
 
 bench: $(installed_bench)
 	$(PYTHON) benchmarks/one_epoch.py --json benchmarks/one_epoch.json

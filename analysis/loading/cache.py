@@ -98,7 +98,8 @@ def _contents(about: dict[str, Any], table: pa.Table) -> Contents:
     if not (has_places and len({trial.trial_dir for trial in trials}) == len(trials) == len(history.starts) - 1):
         raise ValueError("the trials must be distinct and have all rows between them")
     _check_texts(text for names in about["keys"] for text in names)
-    _check_texts(text for folder, *texts in issues for text in (folder or "", *texts))
+    _check_texts(text for folder, *texts in issues for text in texts)
+    _check_texts(issue.trial_dir for issue in issues if issue.trial_dir is not None)
     return Contents(trials, history, issues)
 
 
@@ -131,7 +132,8 @@ def _trial(keys: list[list[str]], place: int, saved: dict[str, Any]) -> Trial:
     values = [hashable(value) if type(value) is list else value for value in saved["config"]]
     changed = {key: [hashable(value) for value in values] for key, values in saved["config_by_row"].items()}
     trial = Trial(**{**saved, "config": dict(zip(keys[place], values, strict=True)), "config_by_row": changed})
-    _check_texts((trial.trial_dir, trial.trial_id, trial.name, trial.status, trial.error or ""))
+    _check_texts((trial.trial_dir, trial.trial_id, trial.name, trial.status))
+    _check_texts([trial.error] if trial.error is not None else [])
     if type(trial.diverged) is not bool:
         raise ValueError(f"diverged must be True or False, got {trial.diverged!r}")
     # A config has no value that is not hashable.

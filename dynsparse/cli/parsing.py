@@ -35,6 +35,7 @@ class Setting(click.ParamType):  # type: ignore[type-arg]  # not generic in clic
         if isinstance(value, tuple):
             return value
         key, equals, text = value.partition("=")
+        key = key.strip()
         if not equals or not key or not text:
             self.fail(f"A setting must be KEY=VALUE, for example on_perc=0.05,0.1, got {value!r}.", param, ctx)
         try:
@@ -48,7 +49,7 @@ class Setting(click.ParamType):  # type: ignore[type-arg]  # not generic in clic
                 param,
                 ctx,
             )
-        return key.strip(), [literal(part) for part in parts]
+        return key, [literal(part) for part in parts]
 
 
 def literal(text: str) -> Any:

@@ -43,8 +43,8 @@ def follow(path: str, *, once: bool = False) -> Iterator[str]:
         if status is None and not is_running:
             if once:
                 raise ValueError(
-                    f"{path} has no run: it has no {STATUS_FILE}, and no process is running it. Check the path, or "
-                    "start the run."
+                    f"{path} has no run: it has no readable {STATUS_FILE}, and no process is running it. Check the "
+                    "path, or start the run."
                 )
             line = f"{path} has no run yet; waiting for it to start (press Ctrl-C to stop waiting){_others(path)}"
         elif is_running:

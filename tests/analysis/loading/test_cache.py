@@ -263,6 +263,8 @@ ABOUTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a value that is a dict": lambda about: about["trials"][0][1]["config"].__setitem__(0, {"a": 1}),
     "a status that is a number": lambda about: about["trials"][0][1].update(status=7),
     "an id that is a list": lambda about: about["trials"][0][1].update(trial_id=[]),
+    "an error that is a list": lambda about: about["trials"][0][1].update(error=[]),
+    "an issue of a list": lambda about: about["issues"].append([[], "", ""]),
     "a missing field": lambda about: about["trials"][0][1].pop("diverged"),
     "a trial twice": lambda about: about["trials"].__setitem__(0, about["trials"][1]),
     "a stamp without its trial": lambda about: about["trials"][0][1].update(trial_dir="T_x"),

@@ -124,6 +124,7 @@ def test_set_replaces_and_makes_axes(grid):
     [
         (["--set", "on_prec=0.1"], "Error: Unknown key 'on_prec'. Did you mean 'on_perc'?"),
         (["--set", "on_perc=2"], "Error: on_perc must be in (0, 1], got 2"),
+        (["--set", " =0.1"], "A setting must be KEY=VALUE, for example on_perc=0.05,0.1, got ' =0.1'."),
         (["--set", "on_perc"], "A setting must be KEY=VALUE, for example on_perc=0.05,0.1, got 'on_perc'."),
         (["--set", "hidden_sizes=(20,10),"], "'hidden_sizes=(20,10),' has an empty value before or after a comma"),
         (["--set", "seed=1,,2"], "'seed=1,,2' has an empty value"),

@@ -51,7 +51,7 @@ def test_a_run_that_has_no_status_yet_is_starting(tmp_path):
 
 def test_where_there_is_no_run_one_line_is_an_error(tmp_path):
     with pytest.raises(
-        ValueError, match=r"nothing has no run: it has no status.json, and no process is running it. Check"
+        ValueError, match=r"nothing has no run: it has no readable status.json, and no process is running it. Check"
     ):
         list(follow(str(tmp_path / "nothing"), once=True))
 
