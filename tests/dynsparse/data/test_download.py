@@ -62,8 +62,8 @@ def test_missing_files_without_a_network(present: int, tmp_path: Path, monkeypat
         load_dataset("KMNIST", str(tmp_path))
     message = str(error.value)
     assert message.startswith(
+        # Versions of torchvision continue it in different words.
         f"KMNIST is missing in {tmp_path} and cannot be downloaded (RuntimeError: Error downloading "
-        f"train-images-idx3-ubyte.gz: Tried {CLOSED_MIRROR}, got: <urlopen error"
     )
     assert message.endswith(
         f"). Put these files there, unpacked: {', '.join(KMNIST_FILES[present:])}. Or set data_dir, or the "
