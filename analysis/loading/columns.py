@@ -17,7 +17,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Missing(NamedTuple):
-    """How many values of columns may be missing: some for each value that is there, and some always."""
+    """The number of values of columns that may be missing: some for each value that is there, and some always."""
 
     per_value: int
     always: int

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.frame.schema import varying
 from analysis.frame.values import is_missing, sort_key
+from analysis.frame.words import plural
 
 # A setting is named if at least this share of its trials is marked.
 MOST = 0.75
@@ -29,6 +30,23 @@ class Setting(NamedTuple):
         """Return text such as "model=SET and on_perc=0.02 (3 of 3)"."""
         values = (f"{name}={'nothing' if is_missing(value) else value}" for name, value in self.values.items())
         return f"{' and '.join(values)} ({self.marked} of {self.total})"
+
+
+def note_on(df: pd.DataFrame, is_marked: pd.Series, besides: Sequence[str], what: str, treatment: str) -> str:
+    """Return "3 of 12 complete trials diverged and are left out: ...", with the settings; "" if no trial is marked.
+
+    Args:
+        df: the trials.
+        is_marked: True for some of the complete trials.
+        besides: hyperparameters that the settings do not name.
+        what: what the marked trials did, such as "diverged".
+        treatment: what is done with them, such as "left out".
+    """
+    n, total = int(is_marked.sum()), int((df["status"] == "complete").sum())
+    if not n:
+        return ""
+    where = listed_settings(common_settings(df, is_marked, besides))
+    return f"{n} of {plural(total, 'complete trial')} {what} and {'is' if n == 1 else 'are'} {treatment}{where}"
 
 
 def common_settings(df: pd.DataFrame, is_marked: pd.Series, besides: Sequence[str] = ()) -> list[Setting]:

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.frame.words import plural
-from analysis.statistics.common_settings import common_settings, listed_settings
+from analysis.statistics.common_settings import note_on
 
 
 def is_diverged(df: pd.DataFrame) -> pd.Series:
@@ -17,11 +16,4 @@ def is_diverged(df: pd.DataFrame) -> pd.Series:
 
 def divergence_note(df: pd.DataFrame, besides: Sequence[str] = ()) -> str:
     """Return a note on the complete trials that diverged, with their settings; "" if there are none."""
-    marked = is_diverged(df)
-    n = int(marked.sum())
-    if not n:
-        return ""
-    total = int((df["status"] == "complete").sum())
-    where = listed_settings(common_settings(df, marked, besides))
-    are = "is" if n == 1 else "are"
-    return f"{n} of {plural(total, 'complete trial')} diverged and {are} left out{where}"
+    return note_on(df, is_diverged(df), besides, "diverged", "left out")

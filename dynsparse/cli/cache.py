@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from dynsparse.cli.parsing import echo
+from dynsparse.cli.parsing import Command, echo
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--empty", is_flag=True, help="Delete the copies and the fetched files.")
 def cache(empty: bool) -> None:
     """Show the size of the cache of data sets, or empty it.

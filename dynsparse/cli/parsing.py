@@ -99,7 +99,8 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words of the command line."""
         _, _, given = self.make_parser(ctx).parse_args(list(args))
-        for each in given:
+        # A shell that completes a line asks what may follow, and shows no errors.
+        for each in () if ctx.resilient_parsing else given:
             if isinstance(each, click.Option) and given.count(each) > 1 and not each.multiple and not each.is_flag:
                 raise click.UsageError(f"{each.opts[0]} is given {given.count(each)} times. Give it once.", ctx)
         return super().parse_args(ctx, args)

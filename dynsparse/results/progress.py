@@ -53,7 +53,7 @@ class Progress:
         self._counted[trial] = self._counted.get(trial, 0) + new
         self.epochs_done += new
         now = time.monotonic() if now is None else now
-        if trial in self._counted_at:
+        if new and trial in self._counted_at:
             self._timed_seconds += now - self._counted_at[trial]
             self._timed_epochs += 1
         self._counted_at[trial] = now

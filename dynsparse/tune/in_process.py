@@ -13,7 +13,8 @@ from dynsparse.data import DataError
 from dynsparse.io.terminal import say
 from dynsparse.planning.packs import group_into_packs
 from dynsparse.results.fence import fenced
-from dynsparse.tune.callbacks import RecordFailures, ShowProgress
+from dynsparse.results.trial_folder import TrialFolder, folder_name
+from dynsparse.tune.callbacks import ShowProgress
 from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.pack_training import DeviceLostError, PackTraining
 from dynsparse.tune.packed_trial import WorkerOptions
@@ -78,9 +79,8 @@ class InProcessRunner:
             return True
 
     def _fail(self, configs: dict[int, Config], text: str, progress: ShowProgress) -> None:
-        trials = [configs[index] for index in configs]
-        failures = RecordFailures(fenced(self._run.folder, self._token), trials, self._run.options)
-        for index in range(len(trials)):
-            failures.fail(index, text)
+        folder = fenced(self._run.folder, self._token)
+        for config in configs.values():
+            TrialFolder(folder.sub(folder_name(config))).fail(text)
         error = text.strip().splitlines()[-1]
         progress.show(PackReport({index: TrialReport(0, done=True, error=error) for index in configs}, done=True))

@@ -99,3 +99,10 @@ def test_in_a_log_there_is_a_line_now_and_then(monkeypatch):
 
 def test_clock():
     assert [format_duration(s) for s in (0, 59.6, 3725)] == ["0:00:00", "0:01:00", "1:02:05"]
+
+
+def test_an_epoch_that_is_reported_again_does_not_change_the_pace():
+    progress = Progress(n_trials=1, n_epochs=10, started=0.0, running=1)
+    for epoch, now in ((1, 0.0), (2, 4.0), (2, 50.0), (3, 54.0)):
+        progress.add_epoch("a", epoch, 0.5, now=now)
+    assert progress.seconds_left(now=54.0) == 4 * 7
