@@ -170,7 +170,7 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
         "trial_dir": [trial.trial_dir for trial in trials],
         **{names[key]: configs.get(key, [math.nan] * len(trials)) for key in names},
     }
-    repeated = pd.DataFrame(of_trials).loc[np.repeat(np.arange(len(trials)), np.diff(history.starts))]
+    repeated = _frame(of_trials).loc[np.repeat(np.arange(len(trials)), np.diff(history.starts))]
     columns: dict[str, Any] = {
         "trial_id": repeated.pop("trial_id").array,
         "trial_dir": repeated.pop("trial_dir").array,
@@ -325,7 +325,18 @@ def _minutes(history: History) -> dict[str, Array]:
 
 
 def _table(columns: dict[str, Any], found: list[Issue], order: Sequence[int] | Array) -> pd.DataFrame:
-    df = pd.DataFrame(columns).take(order).reset_index(drop=True)
+    df = _frame(columns).take(order).reset_index(drop=True)
     # Plain tuples, because pandas copies and compares attrs, and fails on a DataFrame there.
     df.attrs["issues"] = [tuple(issue) for issue in found]
     return df
+
+
+def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame({name: _column(values) for name, values in columns.items()})
+
+
+def _column(values: Any) -> pd.Series:
+    try:
+        return pd.Series(values)
+    except OverflowError:  # pandas 2 refuses an integer that no float can hold.
+        return pd.Series(values, dtype=object)

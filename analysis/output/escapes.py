@@ -28,7 +28,7 @@ def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
     for place, dtype in enumerate(table.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype):
             values = [_cell(value) for value in table.iloc[:, place]]
-            result.isetitem(place, pd.Series(values, dtype=object).to_numpy())
+            result.isetitem(place, pd.Series(values, index=result.index, dtype=object))
     return result
 
 

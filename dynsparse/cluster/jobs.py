@@ -73,7 +73,8 @@ class Cluster:
             self._check_connection()
             # Ray would prefer the environment variables to its argument.
             self._client = JobSubmissionClient(self.address)
-            self.ray_version = str(self._client._server_ray_version)
+            # The client's get_version returns the version of the interface, and some versions of Ray keep nothing else.
+            self.ray_version = str(self._client._do_request("GET", "/api/version").json()["ray_version"])
         if _release(self.ray_version) < OLDEST_RAY:
             raise ClusterError(
                 f"The cluster must run Ray {'.'.join(map(str, OLDEST_RAY))} or later, got Ray {self.ray_version} at "
