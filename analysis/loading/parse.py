@@ -103,26 +103,32 @@ def _distinct(names: list[str]) -> list[str]:
 
 def read_last_line(path: Path) -> tuple[str | None, str | None]:
     """Return the last line of a text that is not blank, or None; and the file's problem or None."""
+    text, problem = read_end(path)
+    lines = [line.strip() for line in text.splitlines()]
+    return next((line for line in reversed(lines) if line), None), problem
+
+
+def read_end(path: Path) -> tuple[str, str | None]:
+    """Return the end of a text, at most 1 MiB, as printable lines; and the file's problem or None."""
     try:
         with open_regular(path) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(size - LAST_BYTES, 0))
             content = file.read(LAST_BYTES)
     except OSError as error:
-        return None, _problem_of(error)
+        return "", _problem_of(error)
     if size > LAST_BYTES:
         # The rest of the line, or of the character, that was cut.
         content = content.partition(b"\n")[2] or content.lstrip(bytes(range(0x80, 0xC0)))
     content = _without_mark(content)
     if not content.strip():
-        return None, EMPTY
+        return "", EMPTY
     problem = None
     try:
         text = content.decode()
     except UnicodeDecodeError:
         text, problem = content.decode(errors="replace"), "not UTF-8 text"
-    lines = [line.strip() for line in printable(text.replace("\r", "\n")).splitlines()]
-    return next((line for line in reversed(lines) if line), None), problem
+    return printable(text.replace("\r", "\n")), problem
 
 
 def _read_bytes(path: Path, limit: int) -> tuple[bytes, str | None]:

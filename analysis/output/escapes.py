@@ -24,12 +24,14 @@ def without_formulas(table: pd.DataFrame) -> pd.DataFrame:
     Texts that are numbers, such as "-0.5", stay as they are. Control sequences are removed: a lone carriage return
     would begin a new row.
     """
-    result = table.set_axis(pd.Index([_cell(name) for name in table.columns], dtype=object), axis="columns")
-    for place, dtype in enumerate(table.dtypes):
-        if not pd.api.types.is_numeric_dtype(dtype):
-            values = [_cell(value) for value in table.iloc[:, place]]
-            result.isetitem(place, pd.Series(values, index=result.index, dtype=object))
-    return result
+    columns = [
+        column
+        if pd.api.types.is_numeric_dtype(column.dtype)
+        else pd.Series([_cell(value) for value in column], index=table.index, dtype=object)
+        for _, column in table.items()
+    ]
+    names = pd.Index([_cell(name) for name in table.columns], dtype=object)
+    return pd.DataFrame(dict(enumerate(columns)), index=table.index).set_axis(names, axis="columns")
 
 
 def _cell(value: object) -> object:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,12 @@ from dynsparse.cli.parsing import (
     warn_of_studies,
     where_option,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# How many different errors the command `failures` prints.
+MOST_TRACEBACKS = 5
 
 
 @click.command(cls=Command)
@@ -84,14 +91,31 @@ def table(
 @click.command(cls=Command)
 @folder_argument
 def failures(folder: str) -> None:
-    """List the trials in DIR that failed, did not finish or diverged, and the files that are damaged."""
+    """List the trials in DIR that failed, did not finish or diverged, and the files that are damaged.
+
+    Of each different error, print the last lines of the traceback, and the file that has all of it.
+    """
     import analysis
 
     df = load_results(folder)
     failed = analysis.failures(df)
     if len(failed):
         echo(analysis.format_table(failed, "text"))
+    _print_tracebacks(folder, failed[failed["status"] == "error"])
     echo(analysis.left_out(df))
+
+
+def _print_tracebacks(folder: str, failed: pd.DataFrame) -> None:
+    from analysis.loading.tracebacks import FILE, tracebacks
+
+    examples = failed.drop_duplicates("error").set_index("trial_dir")["error"].head(MOST_TRACEBACKS)
+    root = folder if "://" in folder else str(Path(folder).expanduser())
+    for trial, lines in tracebacks(root, examples.index).items():
+        n = int((failed["error"] == examples[trial]).sum())
+        count = "1 trial" if n == 1 else f"{n} trials with this error"
+        echo(f"{root.rstrip('/')}/{trial}/{FILE} ({count}) ends with:")
+        for line in lines:
+            echo(f"    {line}")
 
 
 @click.command(cls=Command)

@@ -206,6 +206,20 @@ def test_failures_lists_them(results):
     assert "left out: 1 failed of 4 trials" in result.output
 
 
+def test_failures_shows_the_end_of_each_different_traceback(results):
+    frames = [f'  File "user.py", line {n}, in train' for n in range(20)]
+    for n, error in enumerate(["ValueError: no loss", "ValueError: no loss", "KeyError: 'x'"]):
+        folder = Path(results) / f"trial_{n}"
+        folder.joinpath("result.json").unlink()
+        folder.joinpath("error.txt").write_text("\n".join(["Traceback:", *frames, f"{error}\x1b[2J"]) + "\n\n")
+    lines = invoke("failures", results).stdout.splitlines()
+    [first] = [place for place, line in enumerate(lines) if line.endswith("(2 trials with this error) ends with:")]
+    assert lines[first].startswith(f"{results}/trial_0/error.txt ")
+    assert lines[first + 1 : first + 9] == [f"    {line}" for line in [*frames[-7:], "ValueError: no loss"]]
+    second = lines.index(f"{results}/trial_2/error.txt (1 trial) ends with:")
+    assert lines[second + 8] == "    KeyError: 'x'"
+
+
 def test_report_writes_one_page(results, tmp_path):
     pytest.importorskip("plotly")
     page = tmp_path / "page.html"
@@ -271,7 +285,7 @@ def test_no_control_sequence_of_a_file_reaches_the_terminal(results, arguments):
     (Path(results) / "trial_4" / "error.txt").write_text(CONTROLS + "Error")
     (Path(results) / "status.json").write_text(json.dumps({"line": CONTROLS + "line", "running": False}))
     result = invoke(arguments[0], results, *arguments[1:])
-    assert result.exit_code in (0, 2) and len(result.output) > 10 and "Traceback" not in result.output
+    assert result.exit_code in (0, 2) and len(result.output) > 10 and "Traceback (most" not in result.output
     assert not set(CONTROLS) & set(result.output) - set("2J]0;title31m[")
 
 
