@@ -29,14 +29,16 @@ ATTEMPTS, PAUSE_SECONDS = 20, 0.1
 def ray_folder() -> Iterator[Path | None]:
     """Yield a new temporary folder for a local Ray, and delete it at the end; also those that killed runs have left.
 
-    It is in RAY_TMPDIR, TMPDIR or /tmp. Ray's own default there would be shared by all users, and never be emptied.
+    It is in RAY_TMPDIR, TMPDIR or /tmp, the first that is set and whose path Ray can use: a short one, in ASCII. Ray's
+    own default there would be shared by all users, and never be emptied.
 
-    Yields: the folder; None if the path would be too long, so that Ray should use its default.
+    Yields: the folder; None on Windows, where Ray should use its default.
     """
-    base = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp").absolute()
-    if len(os.fsencode(base)) > LONGEST_BASE or sys.platform == "win32":
+    if sys.platform == "win32":
         yield None
         return
+    wanted = [Path(path).absolute() for name in ("RAY_TMPDIR", "TMPDIR") if (path := os.environ.get(name))]
+    base = next((path for path in wanted if len(str(path)) <= LONGEST_BASE and str(path).isascii()), Path("/tmp"))
     base.mkdir(parents=True, exist_ok=True)
     for left in base.glob(f"{PREFIX}*"):
         if _is_left_over(left):

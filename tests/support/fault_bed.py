@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,17 +73,18 @@ def held(*invariants: str, repeated: int | None = None) -> None:
 class Run:
     """A command as a process of its own. Whatever it starts carries `mark` in its environment."""
 
-    def __init__(self, command: list[str], output: Path, environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], output: Path, environment: dict[str, str | None]) -> None:
         self.mark = uuid.uuid4().hex
         self._output = output
         self.started = time.time()
+        everything = {**os.environ, **environment, "BED_MARK": self.mark}
         with output.open("wb") as file:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **environment, "BED_MARK": self.mark},
+                env={name: value for name, value in everything.items() if value is not None},
                 start_new_session=True,
             )
 
@@ -197,9 +199,12 @@ class Bed:
         self.runs: list[Run] = []
         self.observer = Observer(self.folder)
 
-    def start(self, *more: str, **environment: str) -> Run:
-        """`dynsparse run` of the experiment; `more` are further options."""
-        command = [sys.executable, "-m", "dynsparse.cli", "run", str(self.file)]
+    def start(self, *more: str, before: Sequence[str] = (), **environment: str | None) -> Run:
+        """`dynsparse run` of the experiment. `more` are further options; `before` is a command that starts this one.
+
+        A variable of the environment is removed by None.
+        """
+        command = [*before, sys.executable, "-m", "dynsparse.cli", "run", str(self.file)]
         command += ["--storage", self.uri or str(self.storage)]
         command += ["--checkpoint-epochs", str(CHECKPOINT_EPOCHS), *more]
         environment = {

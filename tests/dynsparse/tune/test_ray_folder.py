@@ -59,8 +59,10 @@ def test_the_folder_of_a_killed_run_is_deleted_by_the_next_and_no_other(base: Pa
         assert not others[5].exists() and others[5].is_symlink()
 
 
-def test_where_the_path_would_be_too_long_ray_uses_its_default(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_TMPDIR", f"{base}/{'x' * LONGEST_BASE}")
+@pytest.mark.parametrize("name", ["x" * LONGEST_BASE, "é"])
+def test_a_path_that_ray_cannot_use_is_left_alone(name: str, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", f"{base}/{name}")
+    monkeypatch.delenv("TMPDIR", raising=False)
     with ray_folder() as folder:
-        assert folder is None
-    assert not list(base.iterdir())
+        assert folder is not None and folder.parent == Path("/tmp")
+    assert not folder.exists() and not list(base.iterdir())

@@ -1,6 +1,7 @@
 """Stands on the PYTHONPATH of a run's processes: it notes each epoch that begins, and makes one trial go wrong.
 
 BED_EVENTS names the file of the notes; BED_FAULT names a JSON file: {"trial": identity, "epoch": 3, "kind": "raise"}.
+BED_CLOCK names a file with the seconds by which the clock of all its Python processes is fast.
 The product has no hook for this; here its Trainer is wrapped when it is imported.
 """
 
@@ -90,3 +91,17 @@ def go_wrong(kind):
 
 if "BED_EVENTS" in os.environ:
     sys.meta_path.insert(0, Wrapper())
+
+
+def jump(clock, true_time=time.time, true_time_ns=time.time_ns):
+    def seconds():
+        with open(clock) as file:
+            # The file is empty for a moment while it is written.
+            return float(file.read() or 0)
+
+    time.time = lambda: true_time() + seconds()
+    time.time_ns = lambda: true_time_ns() + int(seconds() * 1e9)
+
+
+if "BED_CLOCK" in os.environ:
+    jump(os.environ["BED_CLOCK"])
