@@ -103,6 +103,10 @@ def is_infrastructure_failure(text: str) -> bool:
     return INFRASTRUCTURE_FAILURE.search(text) is not None
 
 
+# Ray 2.52 and newer versions in turn.
+MEMORY_KILL = re.compile(r"(?:task \(actor ID: |Selected to kill: \(Actor\()(\w+).*?memory used=([\d.]+)GB")
+
+
 def largest_memory_kill(error: BaseException | None) -> tuple[str, float] | None:
     """Return the actor that took most memory among those that Ray's memory monitor killed.
 
@@ -114,5 +118,5 @@ def largest_memory_kill(error: BaseException | None) -> tuple[str, float] | None
     """
     while error is not None and not isinstance(error, OutOfMemoryError):
         error = error.__cause__
-    kills = re.findall(r"Selected to kill: \(Actor\((\w+)\).*?actual memory used=([\d.]+)GB", str(error))
+    kills = MEMORY_KILL.findall(str(error))
     return max(((actor, float(used)) for actor, used in kills), key=lambda each: each[1], default=None)

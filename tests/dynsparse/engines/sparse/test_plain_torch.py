@@ -80,7 +80,8 @@ def test_each_step_is_that_of_plain_torch(values: dict[str, Any]) -> None:
         compare(ours, network)
     x, y = ours.prepare([test], digits.test_y[None])
     sums, logits = ours.evaluate(x, y), network.eval()(test.normalised)
-    assert sums.loss.item() == pytest.approx(F.cross_entropy(logits, digits.test_y, reduction="sum").item(), rel=1e-4)
+    # Of weights that may differ by rounding, which is larger in torch 2.4 than in newer versions.
+    assert sums.loss.item() == pytest.approx(F.cross_entropy(logits, digits.test_y, reduction="sum").item(), rel=3e-4)
     assert sums.correct.item() == (logits.argmax(1) == digits.test_y).sum()
 
 
