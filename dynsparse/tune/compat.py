@@ -103,10 +103,6 @@ def is_infrastructure_failure(text: str) -> bool:
     return INFRASTRUCTURE_FAILURE.search(text) is not None
 
 
-# Ray 2.52 and newer versions in turn.
-MEMORY_KILL = re.compile(r"(?:task \(actor ID: |Selected to kill: \(Actor\()(\w+).*?memory used=([\d.]+)GB")
-
-
 def largest_memory_kill(error: BaseException | None) -> tuple[str, float] | None:
     """Return the actor that took most memory among those that Ray's memory monitor killed.
 
@@ -114,9 +110,10 @@ def largest_memory_kill(error: BaseException | None) -> tuple[str, float] | None
         error: what Tune raised; its causes are searched for an OutOfMemoryError.
 
     Returns:
-        The actor's id and its memory in GB; None if the monitor killed no actor.
+        The actor's id and its memory in GB; None if the monitor killed no actor, or if Ray does not say which, as Ray
+        2.52 to 2.55.
     """
     while error is not None and not isinstance(error, OutOfMemoryError):
         error = error.__cause__
-    kills = MEMORY_KILL.findall(str(error))
+    kills = re.findall(r"Selected to kill: \(Actor\((\w+)\).*?actual memory used=([\d.]+)GB", str(error))
     return max(((actor, float(used)) for actor, used in kills), key=lambda each: each[1], default=None)

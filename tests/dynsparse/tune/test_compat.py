@@ -218,6 +218,8 @@ def test_the_actor_that_rays_memory_monitor_killed_and_its_memory(full_memory, m
     error = RuntimeError("Tune gives up")
     error.__cause__ = caught.value
     assert compat.largest_memory_kill(error) == compat.largest_memory_kill(caught.value), str(caught.value)
+    if "where the lease" in str(caught.value):
+        pytest.skip(f"Ray {ray.__version__} does not say which actor it killed")
     actor, gigabytes = compat.largest_memory_kill(caught.value)
     assert actor == holder._actor_id.hex()
     assert 0 <= gigabytes < 5
