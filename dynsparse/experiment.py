@@ -6,8 +6,9 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from dynsparse.config import Config
 from dynsparse.grid import ExperimentError, axes, axes_without_effect, check_axes, count_trials, expand, grid_configs
@@ -114,15 +115,17 @@ def load_experiment(path: str | Path) -> Experiment:
         others = ", ".join(each.name for each in files if each.stem != "__init__")
         hint = f" Files in {path.parent}: {others}." if others else ""
         raise ExperimentError(f"The experiment file {str(path)!r} does not exist.{hint}")
-    spec = importlib.util.spec_from_file_location(f"experiment_file_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise ExperimentError(f"{str(path)!r} is not a Python file. The name of an experiment file ends in .py.")
+    loader = _ScriptLoader(f"experiment_file_{path.stem}", str(path))
+    spec = ModuleSpec(loader.name, loader, origin=loader.path)
+    spec.has_location = True
     module = importlib.util.module_from_spec(spec)
     # As for a script: a dataclass in the file looks up its module, and files in the same folder can be imported.
     sys.modules[spec.name] = module
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:
         raise ExperimentError(
             f"{path} cannot be imported: {type(error).__name__}: {error}{_line_of(error, path)}"
@@ -134,6 +137,16 @@ def load_experiment(path: str | Path) -> Experiment:
             f"{path} {problem}. Add experiment = Experiment(name=..., question=..., space=dict(...))."
         )
     return experiment
+
+
+class _ScriptLoader(SourceFileLoader):
+    """As for a script, no bytecode is read or written: that of an older file would be taken for this file's.
+
+    Python compares sizes and whole seconds.
+    """
+
+    def path_stats(self, path: str) -> NoReturn:
+        raise OSError(path)
 
 
 def _line_of(error: BaseException, path: Path) -> str:

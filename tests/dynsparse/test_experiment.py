@@ -1,6 +1,8 @@
 """What a user's file defines, and the message where it defines no experiment."""
 
 import doctest
+import os
+import sys
 
 import pytest
 
@@ -54,3 +56,16 @@ def test_a_file_that_does_not_exist(tmp_path):
         ExperimentError, match=r"^The experiment file '.*e\.py' does not exist\. Files in .*: other\.py\.$"
     ):
         load_experiment(tmp_path / "e.py")
+
+
+def test_a_file_that_is_edited_within_the_second_is_loaded_as_it_is_now(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    path = tmp_path / "e.py"
+    for seed in (1, 2):
+        path.write_text(
+            "from dynsparse.experiment import Experiment\n"
+            f"experiment = Experiment(name='e', question='?', space=dict(seed={seed}), epochs=1)\n"
+        )
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+        assert load_experiment(path).space["seed"] == seed
+    assert list(tmp_path.iterdir()) == [path]
