@@ -201,6 +201,8 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
         echo(f"all of them:  dynsparse failures {path}")
     if not outcome.n_complete:
         return
+    if note := learning_note(outcome.path, configs):
+        echo(note)
     # The sizes of inputs and outputs follow the data set.
     varying = [name for name in axes(configs) if name not in ("seed", "input_size", "num_classes")]
     # If a trial prunes after its training, its best epoch does not answer the question.
@@ -210,6 +212,25 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
     rows, columns = ",".join(varying[:-1]), (varying or ["model"])[-1]
     keys = f"--rows {rows} --columns {columns}" if rows else f"--rows {columns}"
     echo(f"next:  dynsparse table {path}{of} {keys} --metric {metric}")
+
+
+def learning_note(path: str, configs: Sequence[Config]) -> str:
+    """Return which trials of a run diverged or never left chance level, with their settings; "" if all have learned.
+
+    Results in an object store would have to be downloaded, so nothing is said of them; `table` says it.
+    """
+    if "://" in path:
+        return ""
+    import analysis
+    from dynsparse.results.trial_folder import identity
+
+    try:
+        df = analysis.load(path)
+    except (OSError, ValueError):
+        return ""
+    df = df[df["trial_id"].isin({identity(config) for config in configs})]
+    have_learned = not (df["diverged"] | df["at_chance"]).any()
+    return "" if have_learned else str(analysis.left_out(df))
 
 
 @click.command(cls=Command)

@@ -220,6 +220,21 @@ def test_failures_shows_the_end_of_each_different_traceback(results):
     assert lines[second + 8] == "    KeyError: 'x'"
 
 
+def test_a_run_says_which_trials_have_not_learned(grid, tmp_path):
+    Path(grid).write_text(
+        GRID.replace("percent_on=", "model='SET', learning_rate=").replace("[0.2, 0.3]", "[1e-9, 0.1]")
+    )
+    result = invoke("run", grid, "--storage", str(tmp_path), "--in-process", "--set", "epochs=1")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[-2].startswith("all 4 trials are complete; 2 of 4 complete trials never left chance level")
+    assert "learning_rate=1e-09 (2 of 2)" in lines[-2] and lines[-1].startswith("next:  dynsparse table ")
+    result = invoke(
+        "run", grid, "--storage", str(tmp_path), "--in-process", "--set", "learning_rate=0.1", "--set", "epochs=1"
+    )
+    assert "chance" not in result.stdout and "2 trials complete" in result.stdout
+
+
 def test_report_writes_one_page(results, tmp_path):
     pytest.importorskip("plotly")
     page = tmp_path / "page.html"
