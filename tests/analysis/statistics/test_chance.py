@@ -9,7 +9,7 @@ from support.grids import fail, grid
 from analysis import agg, as_trials, compare, left_out, pivot, survivorship
 from analysis.frame.values import is_missing
 from analysis.statistics.chance import is_at_chance
-from analysis.statistics.common_settings import Setting, common_settings
+from analysis.statistics.common_settings import Setting, common_settings, listed_settings
 
 METRIC = "val_acc_max"
 
@@ -119,3 +119,21 @@ def test_a_comparison_counts_them_on_each_side(df: pd.DataFrame) -> None:
     assert not silent["conclusion"].str.contains("chance").any()
     same = ["mean_a", "mean_b", "difference", "p_holm", "effect"]
     pd.testing.assert_frame_equal(silent[same], table[same])
+
+
+def test_a_setting_that_another_one_covers_is_not_named(df: pd.DataFrame) -> None:
+    df = df.assign(at_chance=df["on_perc"] == 0.01, rate=((df["on_perc"] == 0.01) & (df["seed"] == 3)) * 0.1)
+    df = as_trials(df, ["model", "on_perc", "rate", "seed"], [METRIC])
+    assert texts(df) == ["on_perc=0.01 (8 of 8)"]
+
+
+def test_how_settings_are_listed() -> None:
+    settings = [Setting({"sizes": None}, 1, 2), *(Setting({"rate": rate}, 2, 2) for rate in range(5))]
+    assert listed_settings(settings[:1]) == ": sizes=nothing (1 of 2)"
+    assert listed_settings(settings[:5]).endswith(", rate=3 (2 of 2)")
+    assert listed_settings(settings).endswith(", rate=3 (2 of 2), and 1 more")
+
+
+def test_trials_at_chance_are_counted_where_a_hyperparameter_is_missing() -> None:
+    df = grid(lambda sizes, seed: 0.1, sizes=[None, (3,)], seed=range(3)).assign(at_chance=True)
+    assert agg(as_trials(df, ["sizes", "seed"], [METRIC]), "sizes", METRIC)["at_chance"].tolist() == [3, 3]

@@ -104,3 +104,21 @@ def test_errors(history: pd.DataFrame) -> None:
         epochs_to(history, "sizes", 0.5)
     with pytest.raises(ValueError, match="Unknown column 'epoch'"):
         epochs_to(history.drop(columns="epoch"), "val_acc", 0.5)
+
+
+def test_curves_where_a_hyperparameter_is_missing(history: pd.DataFrame) -> None:
+    table = curves(history.assign(on_perc=history["on_perc"].mask(history["on_perc"] == 0.2)), "on_perc", "val_acc")
+    assert table[table["on_perc"].isna()]["mean"].tolist() == [0.5, 0.5, 0.9]
+    assert table["diverged"].tolist() == [0] * 6
+
+
+def test_a_hyperparameter_that_changes_within_a_trial_is_none_of_the_trial(history: pd.DataFrame) -> None:
+    changing = {"rate": [0.1, 0.1, 0.2], "late": [math.nan, 1, 1]}
+    longest = history.groupby("trial_id")["epoch"].transform("max") == 3
+    for name, values in changing.items():
+        history[name] = 0.3
+        history.loc[longest, name] = values * 2
+    history = analysis.as_trials(history, ["on_perc", "seed", *changing], ["val_acc"])
+    assert list(epochs_to(history, "val_acc", 0.6).columns) == [
+        "trial_id", "trial_dir", "on_perc", "seed", "first_epoch", "reached", "last_epoch",
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 from support.grids import fail, grid, noisy, shuffled
 
 from analysis import best, pareto
+from analysis.statistics.ranking import is_better_low
 
 METRIC = "val_acc_max"
 
@@ -31,6 +32,25 @@ def test_best_is_of_complete_trials_with_a_value(df: pd.DataFrame) -> None:
     df.loc[2, METRIC] = math.inf
     assert best(df, METRIC, 1)["trial_dir"].tolist() == ["T_00003"]
     assert best(fail(df, df["seed"] >= 0), METRIC).empty
+
+
+def test_equal_values_stay_in_the_order_of_the_trials() -> None:
+    df = grid(lambda on_perc, seed: 0.5, on_perc=[0.1, 0.2], seed=range(20))
+    assert best(shuffled(df), METRIC, 40)["trial_dir"].tolist() == df["trial_dir"].tolist()
+    assert pareto(shuffled(df), METRIC, "on_perc")["trial_dir"].tolist() == df["trial_dir"].tolist()[:20]
+
+
+def test_a_trial_without_a_finite_value_is_not_on_the_front(df: pd.DataFrame) -> None:
+    df = df.astype({METRIC: float})
+    df.loc[4, METRIC] = math.inf
+    assert pareto(df, METRIC, "trial_time")["trial_dir"].tolist() == ["T_00002", "T_00000"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "is_low"), [("val_loss_min", True), ("test_error", True), ("val_ece", True), ("val_acc_max", False)]
+)
+def test_of_which_metrics_low_values_are_better(metric: str, is_low: bool) -> None:
+    assert is_better_low(metric) == is_low
 
 
 def test_pareto_by_hand(df: pd.DataFrame) -> None:

@@ -109,6 +109,13 @@ def test_what_changes_along_with_the_axis() -> None:
     assert "decay, rate never have the same value" in sentence(df.assign(rate=df["on"] * 0.1))
 
 
+def test_of_three_values_only_the_two_that_are_compared_count() -> None:
+    df = grid(noisy(0), model=["a", "b", "c"], seed=range(3)).assign(decay=lambda df: (df["model"] == "b") * 0.5)
+    conclusions = compare(df, "model", METRIC).set_index(["a", "b"])["conclusion"]
+    assert "decay never has the same value in both" in conclusions["a", "b"]
+    assert "decay" not in conclusions["a", "c"]
+
+
 def test_errors() -> None:
     df = pairs([0.1, 0.2])
     for axis, metric, message in [

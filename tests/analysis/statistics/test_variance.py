@@ -95,6 +95,12 @@ def test_a_grid_with_failures() -> None:
     assert "df[df['model'] != 'b']" in always
 
 
+def test_the_value_that_lacks_the_largest_share_is_named_whatever_the_sizes_of_the_axes() -> None:
+    df = grid(noisy(0), a=[0, 1], b=range(5))
+    # Of a=1 two of five are left, of b=0 one of two.
+    assert "starting with df[df['a'] != 1]" in message(fail(df, (df["a"] == 1) & (df["b"] < 3)))
+
+
 def test_a_grid_with_a_hole_or_a_missing_value() -> None:
     df = grid(noisy(0), sizes=[None, (3,), (3, 1)], on=[True, False])
     text = message(df.drop(index=0))
@@ -122,3 +128,10 @@ def test_other_errors() -> None:
     only_seed = "No hyperparameter varies except seed. Hyperparameters that vary: seed."
     assert message(df[df["on"]]) == only_seed
     assert "lack trials" in message(fail(df, df["on"] | True))
+
+
+def test_equal_numbers_have_no_variance_although_their_mean_is_rounded() -> None:
+    df = grid(lambda a, b, seed: 0.1, a=[0, 1], b=[0, 1, 2], seed=[0, 1])
+    assert df[METRIC].mean() != 0.1
+    table = anova(df, METRIC)
+    assert not table["sum_of_squares"].any() and table[["share", "F", "p"]].isna().all(axis=None)
