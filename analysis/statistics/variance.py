@@ -101,13 +101,12 @@ def _table(numbers: np.ndarray, axes: list[str]) -> pd.DataFrame:
     rows.append([REST, rest_df, float((rest**2).sum()) if rest_df else 0.0])
     table = pd.DataFrame(rows, columns=["term", "df", "sum_of_squares"])
     total = float((centred**2).sum())
-    table["share"] = table["sum_of_squares"] / total if total else math.nan
+    table["share"] = table["sum_of_squares"] / total
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = np.float64(table["sum_of_squares"].iloc[-1]) / rest_df
         table["F"] = (table["sum_of_squares"] / table["df"] / noise).where(table["term"] != REST)
-    # Where the rest is 0, F is infinite, unless the term is 0 too.
-    p = [0.0 if f == math.inf else fdtrc(n, rest_df, f) for n, f in zip(table["df"], table["F"], strict=True)]
-    table["p"] = np.array(p, dtype=float)
+    # Where the rest is 0, F is infinite and p is 0, unless the term is 0 too.
+    table["p"] = fdtrc(table["df"], rest_df, table["F"])
     return table
 
 
