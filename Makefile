@@ -1,7 +1,7 @@
 # make demo   installs into .venv, runs the quickstart grid on an embedded data set, prints its pivot table
 # make test   installs the test extra, runs ruff, codespell, mypy and pytest, and prints the coverage
 # make docs   installs the docs extra and builds the documentation in docs/_build/html
-# make faults kills, fills and damages real runs, for half an hour
+# make faults kills, fills and damages real runs, for two hours
 # make fuzz   reads made-up files and words for ten minutes
 # make bench  times our way beside the plain way
 #

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ray._private import ray_constants
-from ray.exceptions import OutOfMemoryError
+from ray.exceptions import OutOfMemoryError, RaySystemError
 
 # Environment variables of a local Ray, unless the user's environment sets them.
 LOCAL_RAY_ENVIRONMENT = {
@@ -63,9 +63,9 @@ def loopback_only() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
-def is_start_timeout(error: BaseException) -> bool:
-    """Return True if `ray.init` failed because the node did not start within Ray's 30 s."""
-    return "timed out during startup" in str(error)
+def is_failed_start(error: BaseException) -> bool:
+    """Return True if `ray.init` failed because a process of Ray did not start in time, or ended meanwhile."""
+    return "timed out" in str(error).lower() or isinstance(error, RaySystemError)
 
 
 def stop_tune() -> None:

@@ -21,7 +21,7 @@ from dynsparse.tune.compat import (
     LOCAL_RAY_ENVIRONMENT,
     TUNE_ENVIRONMENT,
     TUNE_LOGGERS,
-    is_start_timeout,
+    is_failed_start,
     loopback_only,
 )
 from dynsparse.tune.ray_folder import ray_folder
@@ -113,7 +113,7 @@ def _try_to_start_local(folder: Path | None) -> None:
             ray.shutdown()
             # Ray leaves the processes that have started already. They would slow the next attempt down.
             _kill(children(os.getpid()) - before)
-            if not is_start_timeout(error):
+            if not is_failed_start(error):
                 raise
             if not attempts_left:
                 raise ExperimentError(
@@ -121,7 +121,7 @@ def _try_to_start_local(folder: Path | None) -> None:
                     "little memory. Rerun the command when it has free resources, pass --in-process to train one trial "
                     "after another without Ray, or --address to use a Ray that is running."
                 ) from error
-            print("Ray did not start within 30 s; trying again", file=sys.stderr)
+            print("Ray did not start; trying again", file=sys.stderr)
 
 
 def _kill(pids: Iterable[int]) -> None:

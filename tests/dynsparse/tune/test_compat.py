@@ -159,8 +159,10 @@ def test_the_message_of_a_node_that_does_not_start_in_time():
     messages = [
         call.args[0].value for call in raised if call.func.id == "Exception" and isinstance(call.args[0], ast.Constant)
     ]
-    assert sum(compat.is_start_timeout(Exception(message)) for message in messages) == 1
-    assert not compat.is_start_timeout(Exception("The current node has not been updated within 30 seconds"))
+    assert sum(compat.is_failed_start(Exception(message)) for message in messages) == 1
+    assert not compat.is_failed_start(Exception("The current node has not been updated within 30 seconds"))
+    assert compat.is_failed_start(ray.exceptions.RaySystemError("Failed to connect to GCS."))
+    assert compat.is_failed_start(RuntimeError("Timed out waiting for file /tmp/ray/gcs_server_port_1"))
 
 
 def test_usage_reports_are_off_before_ray_reads_the_setting():
