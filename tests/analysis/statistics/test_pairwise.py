@@ -114,6 +114,15 @@ def test_interval_is_that_of_the_bootstrap_moved_outwards() -> None:
     assert interval(differences, 1) == pytest.approx((low, high), abs=0.012) and interval(differences, 1) != (low, high)
 
 
+def test_interval_of_few_pairs_is_hesterbergs_expanded_percentile_interval() -> None:
+    rng = np.random.default_rng(2)
+    differences = rng.normal(0.1, 1, 8)
+    tail = scipy.stats.norm.cdf(-math.sqrt(8 / 7) * scipy.stats.t(7).ppf(0.975))
+    expected = np.quantile(rng.choice(differences, (400_000, 8)).mean(axis=1), [tail, 1 - tail])
+    # The mean of ten seeds, because the share in each tail is half a percent.
+    assert np.mean([interval(differences, seed) for seed in range(10)], axis=0) == pytest.approx(expected, abs=0.015)
+
+
 def test_interval_holds_the_truth_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     intervals = [interval(rng.normal(1, 1, 8), 0) for _ in range(300)]

@@ -116,6 +116,15 @@ def test_of_three_values_only_the_two_that_are_compared_count() -> None:
     assert "decay" not in conclusions["a", "c"]
 
 
+def test_a_correction_for_two_rows_is_said() -> None:
+    df = grid(noisy(0, on=0.1, off=0.1), on=[False, True], off=[False, True], seed=range(6))
+    assert all("after Holm's correction" in each for each in compare(df, ["on", "off"], METRIC)["conclusion"])
+
+
+def test_the_smallest_p() -> None:
+    assert "p < 0.0001)" in sentence(grid(noisy(0, on=0.1), on=[False, True], seed=range(40)))
+
+
 def test_errors() -> None:
     df = pairs([0.1, 0.2])
     for axis, metric, message in [
