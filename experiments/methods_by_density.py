@@ -2,6 +2,26 @@
 
 RigL, SNFS and GMP end their mask updates at three quarters of the training and RigL decays its drop fraction, as
 their papers do; the others keep the notebook's constant updates.
+
+Answer: from density 0.05 on, growing methods are within a point of the dense network. Below, GMP, which starts dense,
+keeps most accuracy, then SNFS, which also uses the gradients of all weights. Hebbian growth (DSNNHeb, DSNNMixedHeb) is
+worse than random growth (DSNNWeightedMag, SET) at 0.02 and 0.01. Random pruning is worse than a static mask. The
+table shows val_acc_last, the mean of 5 seeds; the dense network has 0.973:
+
+| method | 0.005 | 0.01 | 0.02 | 0.05 | 0.1 | 0.2 |
+|---|---|---|---|---|---|---|
+| GMP | 0.516 | 0.874 | 0.964 | 0.973 | 0.975 | 0.976 |
+| SNFS | 0.435 | 0.792 | 0.952 | 0.966 | 0.970 | 0.975 |
+| RigL | 0.375 | 0.659 | 0.936 | 0.964 | 0.971 | 0.974 |
+| DSNNWeightedMag | 0.276 | 0.639 | 0.940 | 0.966 | 0.972 | 0.975 |
+| SET | 0.129 | 0.494 | 0.929 | 0.965 | 0.971 | 0.975 |
+| DSNNHeb | 0.150 | 0.340 | 0.646 | 0.950 | 0.964 | 0.972 |
+| DSNNMixedHeb | 0.130 | 0.230 | 0.635 | 0.944 | 0.963 | 0.969 |
+| SparseModel (static) | 0.115 | 0.174 | 0.535 | 0.940 | 0.962 | 0.968 |
+| RandomPrune | 0.102 | 0.102 | 0.102 | 0.666 | 0.934 | 0.955 |
+
+Of 275 trials, 10 never left chance level, all at 0.005: 4 of 5 with a static mask and with random pruning, and one each
+of DSNNHeb and DSNNMixedHeb.
 """
 
 import sys
