@@ -3,10 +3,10 @@
 RigL, SNFS and GMP end their mask updates at three quarters of the training and RigL decays its drop fraction, as
 their papers do; the others keep the notebook's constant updates.
 
-Answer: from density 0.05 on, growing methods are within a point of the dense network. Below, GMP, which starts dense,
-keeps most accuracy, then SNFS, which also uses the gradients of all weights. Hebbian growth (DSNNHeb, DSNNMixedHeb) is
-worse than random growth (DSNNWeightedMag, SET) at 0.02 and 0.01. Random pruning is worse than a static mask. The
-table shows val_acc_last, the mean of 5 seeds; the dense network has 0.973:
+Answer: from density 0.05 on, GMP, SNFS, RigL, DSNNWeightedMag and SET are within a point of the dense network. Below,
+GMP, which starts dense, keeps most accuracy, then SNFS, which uses the gradients of all weights. Hebbian growth
+(DSNNHeb, DSNNMixedHeb) is worse than random growth (DSNNWeightedMag, SET) at 0.02 and 0.01. Random pruning is worse
+than a static mask. The table shows val_acc_last, the mean of 5 seeds; the dense network has 0.973:
 
 | method | 0.005 | 0.01 | 0.02 | 0.05 | 0.1 | 0.2 |
 |---|---|---|---|---|---|---|
