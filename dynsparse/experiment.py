@@ -140,9 +140,10 @@ def load_experiment(path: str | Path) -> Experiment:
 
 
 class _ScriptLoader(SourceFileLoader):
-    """As for a script, no bytecode is read or written: that of an older file would be taken for this file's.
+    """Loads a file without bytecode, as Python loads a script.
 
-    Python compares sizes and whole seconds.
+    Bytecode counts as that of the file if the sizes and the times agree, and times are compared in whole seconds. A
+    file that was edited since could be taken for the older one.
     """
 
     def path_stats(self, path: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What a failed trial wrote last: the end of its error.txt."""
+"""Tracebacks of failed trials: the last lines of their error.txt."""
 
 import contextlib
 import os

@@ -108,7 +108,8 @@ def failures(folder: str) -> None:
 def _print_tracebacks(folder: str, failed: pd.DataFrame) -> None:
     from analysis.loading.tracebacks import FILE, tracebacks
 
-    examples = failed.drop_duplicates("error").set_index("trial_dir")["error"].head(MOST_TRACEBACKS)
+    different = failed.drop_duplicates("error").set_index("trial_dir")["error"]
+    examples = different.head(MOST_TRACEBACKS)
     root = folder if "://" in folder else str(Path(folder).expanduser())
     for trial, lines in tracebacks(root, examples.index).items():
         n = int((failed["error"] == examples[trial]).sum())
@@ -116,6 +117,8 @@ def _print_tracebacks(folder: str, failed: pd.DataFrame) -> None:
         echo(f"{root.rstrip('/')}/{trial}/{FILE} ({count}) ends with:")
         for line in lines:
             echo(f"    {line}")
+    if len(different) > MOST_TRACEBACKS:
+        echo(f"... and {len(different) - MOST_TRACEBACKS} more errors")
 
 
 @click.command(cls=Command)
