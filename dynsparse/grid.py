@@ -144,7 +144,9 @@ def _check_distinct(configs: Sequence[Config]) -> None:
 
 def axes(configs: Sequence[Config]) -> dict[str, list[Any]]:
     """Return the keys in which configs differ, with their values in the order of the grid."""
-    distinct = {name: list(dict.fromkeys(getattr(config, name) for config in configs)) for name in keys()}
+    # Without configs there are no columns.
+    columns = zip(*(config.values().values() for config in configs), strict=True)
+    distinct = {name: list(dict.fromkeys(column)) for name, column in zip(keys(), columns, strict=False)}
     return {name: options for name, options in distinct.items() if len(options) > 1}
 
 

@@ -373,7 +373,8 @@ class Config:
 
     def values(self) -> dict[str, Any]:
         """Return all keys and values, as written to a trial's params.json."""
-        return {name: getattr(self, name) for name in keys()}
+        # The fields are the only attributes, in the order of `keys`.
+        return dict(vars(self))
 
 
 def check_of(each: Field[Any]) -> Check:
@@ -395,10 +396,8 @@ def _checks() -> Mapping[str, Check]:
 
 
 @cache
-def _defaults_in_final_type() -> Mapping[str, Any]:
-    """Return the defaults that their checks return as they are."""
-    defaults = {name: each.default for name, each in keys().items()}
-    return {name: each for name, each in defaults.items() if _checks()[name].read(name, each) is each}
+def _defaults() -> tuple[Any, ...]:
+    return tuple(each.default for each in keys().values())
 
 
 def in_current_terms(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -427,15 +426,12 @@ def identity_values(config: Config) -> dict[str, Any]:
 
 def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the values in their final types, and one message for each value that is not allowed."""
-    read: dict[str, Any] = {}
-    problems, checks, defaults = [], _checks(), _defaults_in_final_type()
-    for name, value in values.items():
-        # Most values of a trial are defaults, and a grid may have 100,000 trials.
-        if value is defaults.get(name, read):
-            read[name] = value
-            continue
+    read, problems, checks = dict(values), [], _checks()
+    # Most values of a trial are defaults, and a grid may have 100,000 trials.
+    given = [name for (name, value), default in zip(values.items(), _defaults(), strict=True) if value is not default]
+    for name in given:
         try:
-            read[name] = checks[name].read(name, value)
+            read[name] = checks[name].read(name, values[name])
         except ValueError as problem:
             problems.append(str(problem))
     if not problems:

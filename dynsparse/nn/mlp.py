@@ -65,7 +65,7 @@ def mlp(config: NetworkSettings) -> Network:
         sizes=(config.input_size, *config.hidden_sizes, config.num_classes),
         batch_norm=config.batch_norm,
         dropout=dropout,
-        has_dropout=bool(torch.as_tensor(dropout).gt(0).any()),
+        has_dropout=bool((dropout > 0).any()) if isinstance(dropout, Tensor) else dropout > 0,
     )
 
 

@@ -19,6 +19,14 @@ def problems(**values):
     return str(raised.value).splitlines()
 
 
+@pytest.mark.parametrize("name", keys())
+def test_a_default_is_in_its_final_type(name):
+    # Defaults are not read when a Config is created.
+    default = keys()[name].default
+    read = check_of(keys()[name]).read(name, default)
+    assert (type(read), read) == (type(default), default)
+
+
 def test_the_defaults_are_a_trial():
     config = Config()
     assert (config.dataset_name, config.model, config.network) == ("MNIST", "DSNNMixedHeb", "MLPHeb")
