@@ -120,9 +120,9 @@ class Grouped(Command):
                 formatter.write_dl([record for each in group if (record := each.get_help_record(ctx))])
 
 
-def echo(text: str, *, err: bool = False) -> None:
-    """Print a text without the control sequences that files, or names in them, may have brought into it."""
-    click.echo(printable(text), err=err)
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text without control sequences, which files, names in them or the output of a job may contain."""
+    click.echo(printable(text), err=err, nl=nl)
 
 
 class Refusal(click.ClickException):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dynsparse.cli.cluster.requested_run import refusing
-from dynsparse.cli.parsing import Command
+from dynsparse.cli.parsing import Command, echo
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails
@@ -49,7 +49,7 @@ def jobs(address: str) -> None:
         ]
         for each in found
     ]
-    click.echo(tabulate(rows, ["job", "results", "status", "exit code", "started"]) if rows else "no jobs")
+    echo(tabulate(rows, ["job", "results", "status", "exit code", "started"]) if rows else "no jobs")
 
 
 @click.command(cls=Command)
@@ -63,7 +63,7 @@ def logs(job: str, address: str, follow: bool) -> None:
         cluster = connect(address)
         cluster.job(job)
         if not follow:
-            click.echo(cluster.logs(job), nl=False)
+            echo(cluster.logs(job), nl=False)
     if follow:
         follow_to_the_end(cluster, job)
 
@@ -77,12 +77,12 @@ def stop(job: str, address: str) -> None:
         cluster = connect(address)
         info = cluster.job(job)
         if info.status.is_terminal():
-            click.echo(f"{job} has already ended: {info.status.value.lower()}")
+            echo(f"{job} has already ended: {info.status.value.lower()}")
             return
-        click.echo(f"stopping {job}", err=True)
+        echo(f"stopping {job}", err=True)
         info, printed = cluster.stop(job)
-    click.echo(printed, nl=False)
-    click.echo(f"{job} has ended: {info.status.value.lower()}", err=True)
+    echo(printed, nl=False)
+    echo(f"{job} has ended: {info.status.value.lower()}", err=True)
     show_rerun_command(info)
 
 
@@ -107,16 +107,14 @@ def follow_to_the_end(cluster: Cluster, job: str) -> None:
     from dynsparse.cluster.jobs import ClusterError, exit_code
 
     try:
-        info = follow(
-            cluster, job, lambda text: click.echo(text, nl=False), lambda line: click.echo(f"\n{line}", err=True)
-        )
+        info = follow(cluster, job, lambda text: echo(text, nl=False), lambda line: echo(f"\n{line}", err=True))
     except KeyboardInterrupt:
-        click.echo(f"\nThe job {job} is still running.", err=True)
+        echo(f"\nThe job {job} is still running.", err=True)
         show_handles(cluster, job)
         raise click.exceptions.Exit(130) from None
     except ClusterError as error:
-        click.echo(f"\nError: {error}", err=True)
-        click.echo("Everything written is kept. Submit the job again to resume, on this cluster or another.", err=True)
+        echo(f"\nError: {error}", err=True)
+        echo("Everything written is kept. Submit the job again to resume, on this cluster or another.", err=True)
         raise click.exceptions.Exit(1) from error
     explain(info)
     code = exit_code(info)
@@ -128,22 +126,20 @@ def follow_to_the_end(cluster: Cluster, job: str) -> None:
 def explain(info: JobDetails) -> None:
     """Print the reason for a failure that the job itself could not print."""
     if info.status.value == "FAILED" and info.driver_exit_code is None:
-        click.echo(f"Error: The job ended early: {info.message}", err=True)
+        echo(f"Error: The job ended early: {info.message}", err=True)
         show_rerun_command(info)
     elif info.driver_exit_code in (126, 127):
-        click.echo(
+        echo(
             "Error: The head node has no python on its PATH. Call ray start in the environment of dynsparse.", err=True
         )
     elif info.driver_exit_code == 1 and "No module named" in (info.message or ""):
-        click.echo(
-            "Error: A node lacks a package that dynsparse needs. Install it there, or submit with --pip.", err=True
-        )
+        echo("Error: A node lacks a package that dynsparse needs. Install it there, or submit with --pip.", err=True)
 
 
 def show_handles(cluster: Cluster, job: str) -> None:
     """Print the commands for a running job."""
-    click.echo(f"follow:  dynsparse logs {job} --follow --address {cluster.address}", err=True)
-    click.echo(f"stop:    dynsparse stop {job} --address {cluster.address}", err=True)
+    echo(f"follow:  dynsparse logs {job} --follow --address {cluster.address}", err=True)
+    echo(f"stop:    dynsparse stop {job} --address {cluster.address}", err=True)
 
 
 def show_rerun_command(info: JobDetails) -> None:
@@ -152,4 +148,4 @@ def show_rerun_command(info: JobDetails) -> None:
 
     command = rerun_command(info)
     if command is not None:
-        click.echo(f"to resume, rerun:  {command}", err=True)
+        echo(f"to resume, rerun:  {command}", err=True)

@@ -12,7 +12,7 @@ import click
 from dynsparse.cli import trials
 from dynsparse.cli.cluster.jobs import address_option, connect, follow_to_the_end, show_handles
 from dynsparse.cli.cluster.requested_run import RunElsewhere, refusing, requested_run
-from dynsparse.cli.parsing import Refusal
+from dynsparse.cli.parsing import Refusal, echo
 
 # Flags of version 0.1.0, and the command that replaces each.
 OLD_FLAGS = {f"--{system}": f"cluster-file {system}" for system in ("slurm", "kuberay", "ray-up")}
@@ -85,10 +85,10 @@ def submit(
             environment=environment,
             pip=pip,
         )
-    click.echo(f"{run.experiment.name}: {run.experiment.question}", err=True)
-    click.echo(f"sent to {cluster.address} as the job {job}", err=True)
+    echo(f"{run.experiment.name}: {run.experiment.question}", err=True)
+    echo(f"sent to {cluster.address} as the job {job}", err=True)
     if pip:
-        click.echo("Each node first installs the packages that it lacks, which takes minutes for torch.", err=True)
+        echo("Each node first installs the packages that it lacks, which takes minutes for torch.", err=True)
     if follow:
         follow_to_the_end(cluster, job)
     else:

@@ -55,6 +55,8 @@ def test_a_network_that_diverged_is_left_out_and_counted(tmp_path: Path) -> None
     assert table[["count", "incomplete", "diverged"]].values.tolist() == [[1, 0, 1]] * 8
     falls = sparsity_at_fall(frame)
     assert falls[["status", "diverged"]].values.tolist() == [["complete", False]] * 2 + [["complete", True]] * 2
+    differences = kind_differences(frame, "val_acc")
+    assert differences[["pairs", "unpaired", "left_out"]].values.tolist() == [[1, 0, 1]] * 4
     means = mean_sparsity_at_fall(falls)
     assert means[["count", "never_fell", "incomplete", "diverged"]].sum().tolist() == [1, 1, 0, 2]
 
