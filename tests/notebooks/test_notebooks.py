@@ -93,6 +93,11 @@ def test_pruning(studies: Path) -> None:
     texts = executed("pruning.ipynb", studies)
     assert "all 4 trials are complete" in texts[0]
     assert any("accuracy has fallen at sparsity" in text or "fell so far" in text for text in texts)
+
+
+def test_tickets(studies: Path) -> None:
+    texts = executed("tickets.ipynb", studies)
+    assert "all 18 trials are complete" in texts[0]
     assert any("pruned accuracy is not below the dense" in text for text in texts)
 
 
