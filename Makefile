@@ -1,5 +1,6 @@
 # make demo   installs into .venv, runs the quickstart grid on an embedded data set, prints its pivot table
-# make test   installs the test extra, runs ruff, codespell, mypy and pytest, and prints the coverage
+# make test   installs the test extra, runs ruff, codespell, mypy and pytest
+# make coverage runs pytest, a third slower, and prints which lines no test runs
 # make docs   installs the docs extra and builds the documentation in docs/_build/html
 # make faults kills, fills and damages real runs, for two hours
 # make fuzz   reads made-up files and words for ten minutes
@@ -26,7 +27,7 @@ installed_bench := $(VENV)/installed-bench
 installed_docs := $(VENV)/installed-docs
 endif
 
-.PHONY: demo test docs faults fuzz bench clean
+.PHONY: demo test coverage docs faults fuzz bench clean
 
 demo: $(installed)
 	$(PYTHON) -m dynsparse.cli run experiments/quickstart.py
@@ -37,6 +38,9 @@ test: $(installed_test)
 	$(PYTHON) -m ruff format --check $(sources)
 	$(PYTHON) -m codespell_lib $(sources) docs *.md
 	$(PYTHON) -m mypy
+	$(PYTHON) -m pytest -n 2 --dist loadgroup
+
+coverage: $(installed_test)
 	$(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 docs: $(installed_docs)
