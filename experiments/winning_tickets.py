@@ -18,8 +18,8 @@ worse from 17% on. The table shows the difference of val_acc_max from the dense 
 | 2.3% | +0.0016 (-0.0011 to 0.0042) | -0.0210 (-0.0236 to -0.0183) |
 | 1.2% | -0.0045 (-0.0084 to -0.0005) | -0.0466 (-0.0521 to -0.0412) |
 
-With the initial weights of version 0.1 (`--set weight_init=dense_uniform`) the answers were the same, with other
-limits: better down to 4.5%, a match down to 3.3% (2.1% to 4.5%), and with new values a match down to 17%.
+Version 0.1 had another initialization (`--set weight_init=dense_uniform`). There tickets were better down to 4.5% and
+matched down to 3.3% (2.1% to 4.5%). With new values they matched down to 17%.
 
 Reference: Jonathan Frankle and Michael Carbin, The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural
 Networks, 2019, https://arxiv.org/abs/1803.03635, section 2 and appendix G (there 50,000 steps a round, here 9,170)

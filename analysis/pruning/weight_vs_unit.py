@@ -15,7 +15,7 @@ from analysis.statistics.aggregate import has_value, in_order, with_t_interval
 from analysis.statistics.paired_tests import holm
 from analysis.statistics.sentences import LEVEL
 
-LEFT_OUT = ["unpaired", "left_out"]
+NOT_COMPARED = ["unpaired", "left_out"]
 COLUMNS = ["pairs", "mean_a", "mean_b", "difference", "std", "low", "high", "p", "p_holm"]
 
 
@@ -74,17 +74,17 @@ def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] | None
         wide = group.pivot(index=TRIAL, columns="pruning", values=metric).reindex(columns=kinds)
         for a, b in itertools.combinations(kinds, 2):
             rows.append([*values, a, b, *_pairs(wide[a].to_numpy(float), wide[b].to_numpy(float))])
-    columns = [*keys, "a", "b", "count", "mean_a", "mean_b", "mean", "std", *LEFT_OUT]
+    columns = [*keys, "a", "b", "count", "mean_a", "mean_b", "mean", "std", *NOT_COMPARED]
     table = with_t_interval(pd.DataFrame(rows, columns=columns)).rename(
         columns={"count": "pairs", "mean": "difference"}
     )
     table["p"] = [_p(row) for row in table.to_dict("records")]
     table["p_holm"] = holm(table["p"].to_numpy(float))
-    return in_order(table[[*keys, "a", "b", *COLUMNS, *LEFT_OUT]], [*keys, "a", "b"])
+    return in_order(table[[*keys, "a", "b", *COLUMNS, *NOT_COMPARED]], [*keys, "a", "b"])
 
 
 def _pairs(a: np.ndarray, b: np.ndarray) -> list[float]:
-    """Return count, means, mean and deviation of the differences, and the numbers of LEFT_OUT."""
+    """Return count, means, mean and deviation of the differences, and the numbers of NOT_COMPARED."""
     both = ~np.isnan(a) & ~np.isnan(b)
     n, differences = int(both.sum()), b[both] - a[both]
     left_out = [int((np.isnan(a) != np.isnan(b)).sum()), int((np.isnan(a) & np.isnan(b)).sum())]

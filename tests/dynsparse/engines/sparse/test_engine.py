@@ -109,7 +109,7 @@ METHODS = [
 def test_each_mask_update_is_that_of_the_torch_engine(values: dict[str, Any]) -> None:
     # Each engine rounds in its own way. If the input of a ReLU is almost zero, or two units are almost equal at the
     # margin of k-winners, an example may count in one engine only, and the two runs part: in which epoch depends on the
-    # CPU type. From then on nothing could be compared, so the torch engine goes on from the sparse engine's state. The
+    # CPU type. From then on nothing could be compared, so the torch engine then gets the state of the sparse one. The
     # test trains four seeds on a quarter of the digits. In the first five epochs no seed may part. Rows are compared in
     # these epochs only, because a single test example may flip without any effect on training. A wrong update would
     # part them in nearly every epoch.
