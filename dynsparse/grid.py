@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from dynsparse.config import Config, ConfigError, keys, unknown
@@ -144,10 +145,13 @@ def _check_distinct(configs: Sequence[Config]) -> None:
 
 def axes(configs: Sequence[Config]) -> dict[str, list[Any]]:
     """Return the keys in which configs differ, with their values in the order of the grid."""
-    # Without configs there are no columns.
-    columns = zip(*(config.values().values() for config in configs), strict=True)
-    distinct = {name: list(dict.fromkeys(column)) for name, column in zip(keys(), columns, strict=False)}
-    return {name: options for name, options in distinct.items() if len(options) > 1}
+    varying = {}
+    for name in keys():
+        column = list(map(attrgetter(name), configs))
+        # Counting is much faster than collecting the values, and most keys have one.
+        if column and column.count(column[0]) < len(column):
+            varying[name] = list(dict.fromkeys(column))
+    return varying
 
 
 def check_axes(configs: Sequence[Config], inert: Sequence[str]) -> None:

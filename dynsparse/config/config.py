@@ -338,14 +338,21 @@ class Config:
     debug_sparse: bool = key(True, "densities, mask updates and survival of each layer", Flag())
 
     def __post_init__(self) -> None:
-        given = self.values()
+        self._check({name: value for name, value in vars(self).items() if value is not _defaults()[name]})
+
+    def _check(self, given: Mapping[str, Any]) -> None:
+        """Give the values their final types. Raises: ConfigError.
+
+        Args:
+            given: the values that are not defaults.
+        """
         read, problems = _read(given)
-        # A frozen dataclass sets its fields in the same way, and no other code has seen this Config yet.
-        for name, value in read.items():
-            if value is not given[name]:
-                object.__setattr__(self, name, value)
-        # Keys can be compared with each other only if each value is valid.
-        problems = problems or resolve(CONFLICTS)(self)
+        # The dataclass is frozen for others; no other code has seen this Config yet.
+        vars(self).update(read)
+        if not problems:
+            vars(self).update(_what_follows(self))
+            # Keys can be compared with each other only if each value is valid.
+            problems = resolve(CONFLICTS)(self)
         if problems:
             raise ConfigError("\n".join(problems))
 
@@ -358,8 +365,12 @@ class Config:
         """
         known = keys()
         problems = [unknown("key", name, known) for name in values if name not in known]
+        given = {name: value for name, value in values.items() if name in known} if problems else values
+        # As cls(**given), which sets each of the fields by itself. A grid may have 100,000 trials.
+        config = object.__new__(cls)
+        vars(config).update(_defaults(), **given)
         try:
-            config = cls(**{name: value for name, value in values.items() if name in known})
+            config._check(given)
         except ConfigError as error:
             problems.append(str(error))
         if problems:
@@ -396,8 +407,8 @@ def _checks() -> Mapping[str, Check]:
 
 
 @cache
-def _defaults() -> tuple[Any, ...]:
-    return tuple(each.default for each in keys().values())
+def _defaults() -> Mapping[str, Any]:
+    return {name: each.default for name, each in keys().items()}
 
 
 def in_current_terms(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -424,22 +435,23 @@ def identity_values(config: Config) -> dict[str, Any]:
     }
 
 
-def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _read(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the values in their final types, and one message for each value that is not allowed."""
-    read, problems, checks = dict(values), [], _checks()
-    # Most values of a trial are defaults, and a grid may have 100,000 trials.
-    given = [name for (name, value), default in zip(values.items(), _defaults(), strict=True) if value is not default]
-    for name in given:
+    read, problems, checks = {}, {}, _checks()
+    for name, value in given.items():
         try:
-            read[name] = checks[name].read(name, values[name])
+            read[name] = checks[name].read(name, value)
         except ValueError as problem:
-            problems.append(str(problem))
-    if not problems:
-        source = resolve(DATASETS)[read["dataset_name"]]
-        follow = {
-            "input_size": source.input_size,
-            "num_classes": source.num_classes,
-            "weight_init": WEIGHT_INIT_OF[read["rules"]],
-        }
-        read.update({name: size for name, size in follow.items() if read[name] is None})
-    return read, problems
+            problems[name] = str(problem)
+    return read, [problems[name] for name in checks if name in problems]
+
+
+def _what_follows(config: Config) -> dict[str, Any]:
+    """Return the values of keys that were left out and follow from others."""
+    source = resolve(DATASETS)[config.dataset_name]
+    follow = {
+        "input_size": source.input_size,
+        "num_classes": source.num_classes,
+        "weight_init": WEIGHT_INIT_OF[config.rules],
+    }
+    return {name: value for name, value in follow.items() if getattr(config, name) is None}
