@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.paired_runs import assert_rows, assert_same_updates, differs
 from support.plain_torch import Plain
 
 from dynsparse.config import Config
@@ -24,7 +25,7 @@ from dynsparse.methods import METHODS
 from dynsparse.planning.plan import Plan, keys_read, plan
 from dynsparse.results.trial_folder import identity
 from dynsparse.studies import Parameters
-from dynsparse.training.trainer import Row, Trainer
+from dynsparse.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread", "blobs")
 
@@ -65,22 +66,8 @@ def both(*trials: dict[str, Any], **values: Any) -> tuple[Trainer, Trainer]:
     return ours, theirs
 
 
-def parted(ours: Trainer, theirs: Trainer) -> list[bool]:
-    """Return True for each trial whose parameters differ by more than rounding."""
-    a, b = ours.parameters(), theirs.parameters()
-    pairs = [*zip(a.weights, b.weights, strict=True), *zip(a.biases, b.biases, strict=True)]
-    same_masks = [(x == y).all((-2, -1)) for x, y in zip(a.masks, b.masks, strict=True)]
-    near = [torch.isclose(x, y, rtol=1e-4, atol=1e-4).flatten(1).all(1) for x, y in pairs]
-    return (~torch.stack([*same_masks, *near]).all(0)).tolist()
-
-
 def assert_state(ours: dict[str, Any], theirs: dict[str, Any], tolerance: float = 1e-5) -> None:
     torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance, equal_nan=True)
-
-
-def assert_rows(ours: list[Row | None], theirs: list[Row | None]) -> None:
-    for row, expected in zip(ours, theirs, strict=True):
-        assert row == pytest.approx(expected, rel=1e-4, abs=1e-4, nan_ok=True)
 
 
 def train_as_one(ours: Trainer, theirs: Trainer, n_epochs: int) -> None:
@@ -128,26 +115,8 @@ def assert_same_bits(rows: list[Any], others: list[Any], state: dict[str, Any], 
     ids=lambda values: " ".join(str(value) for value in values.values()),
 )
 def test_each_mask_update_is_that_of_the_torch_engine(values: dict[str, Any]) -> None:
-    # Where the input of a ReLU is zero but for the last digits, or two units at the margin of k-winners are equal but
-    # for them, a trial parts from its twin, rightly so: see sparse/test_engine.py, which compares in the same way.
-    ours, theirs = both(*(ADAMS if "optim_alg" in values else PACK), **{**DIGITS, **values})
-    n_parted, n_updates = 0, 0
-    for epoch in range(1, 27):
-        before = [mask.clone() for mask in theirs.engine.masks]
-        rows, expected = ours.step(), theirs.step()
-        if epoch <= 5:
-            assert_rows(rows, expected)
-        now = parted(ours, theirs)
-        assert epoch > 5 or not any(now), f"epoch {epoch}: which trials have parted: {now}"
-        n_parted += sum(now)
-        n_updates += any(not torch.equal(a, b) for a, b in zip(before, theirs.engine.masks, strict=True))
-        if any(now):
-            theirs.engine.load_state_dict(copy.deepcopy(ours.engine.state_dict()))
-    assert n_parted <= 26 * len(PACK) / 4, f"of {26 * len(PACK)} epochs {n_parted} have ended in other masks or weights"
-    if values["model"] in ("SparseModel", "Dense"):
-        assert n_updates == 0
-    else:
-        assert n_updates >= 24
+    trainers = both(*(ADAMS if "optim_alg" in values else PACK), **{**DIGITS, **values})
+    assert_same_updates(*trainers, values["model"])
 
 
 @pytest.mark.parametrize("optim_alg", ["SGD", "Adam"])
@@ -246,7 +215,7 @@ def test_a_trial_alone_has_the_masks_and_weights_that_it_has_in_a_pack(values: d
     together, alone = trainer(*with_seeds(*[3] * width), **values), trainer(*with_seeds(3), **values)
     for epoch in range(1, 51):
         assert_rows(together.step()[:1], alone.step())
-        assert not parted(together, alone)[0], f"epoch {epoch}"
+        assert not differs(together, alone)[0], f"epoch {epoch}"
 
 
 @pytest.mark.parametrize("seeds", [(3,) * 6, (0, 0, 0, 1, 1, 1), (0, 1, 2, 3, 4, 5)])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.paired_runs import assert_same_updates
 
 from dynsparse import engines
 from dynsparse.config import Config
@@ -107,39 +108,9 @@ METHODS = [
     ids=lambda values: " ".join(str(value) for value in values.values()),
 )
 def test_each_mask_update_is_that_of_the_torch_engine(values: dict[str, Any]) -> None:
-    # Each engine rounds in its own way. If the input of a ReLU is almost zero, or two units are almost equal at the
-    # margin of k-winners, an example may count in one engine only, and the two runs part: in which epoch depends on the
-    # CPU type. From then on nothing could be compared, so the torch engine then gets the state of the sparse one. The
-    # test trains four seeds on a quarter of the digits. In the first five epochs no seed may part. Rows are compared in
-    # these epochs only, because a single test example may flip without any effect on training. A wrong update would
-    # part them in nearly every epoch.
-    seeds = [{"seed": seed} for seed in range(4)]
-    ours, theirs = both(*seeds, **{**DIGITS, "val_fraction": 0.75, "epochs": 27, **values})
-    n_parted, n_updates = 0, 0
-    for epoch in range(1, 27):
-        before = [mask.clone() for mask in theirs.engine.masks]
-        rows, expected = ours.step(), theirs.step()
-        if epoch <= 5:
-            for row, other in zip(rows, expected, strict=True):
-                assert row == pytest.approx(other, rel=1e-4, abs=1e-4, nan_ok=True)
-        layers = [*zip(ours.engine.masks, theirs.engine.masks, strict=True)]
-        weights = [*zip(ours.engine.weights, theirs.engine.weights, strict=True)]
-        weights += [*zip(ours.engine.biases, theirs.engine.biases, strict=True)]
-        as_one = [
-            all(torch.equal(a[trial], b[trial]) for a, b in layers)
-            and all(torch.allclose(a[trial], b[trial], atol=1e-4) for a, b in weights)
-            for trial in range(len(seeds))
-        ]
-        assert epoch > 5 or all(as_one), f"epoch {epoch}: which seeds are as one: {as_one}"
-        n_parted += as_one.count(False)
-        n_updates += any(not torch.equal(a, b) for a, b in zip(before, theirs.engine.masks, strict=True))
-        if not all(as_one):
-            theirs.engine.load_state_dict(copy.deepcopy(ours.engine.state_dict()))
-    assert n_parted <= 26, f"of 104 epochs {n_parted} have ended in other masks or weights"
-    if values["model"] in ("SparseModel", "Dense"):
-        assert n_updates == 0
-    else:
-        assert n_updates >= 24
+    # Four seeds on a quarter of the digits.
+    trainers = both(*({"seed": seed} for seed in range(4)), **{**DIGITS, "val_fraction": 0.75, "epochs": 27, **values})
+    assert_same_updates(*trainers, values["model"])
 
 
 @pytest.mark.parametrize("batch_size", [16, 64, 100, 128, 150, 1436, 5000])
