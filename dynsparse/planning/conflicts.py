@@ -2,53 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
-from operator import attrgetter
-from typing import Any
+from collections.abc import Iterator
 
-from dynsparse.config import Config, keys
+from dynsparse.config import keys
 from dynsparse.data import DATASETS
 from dynsparse.methods import METHODS, Method
 from dynsparse.nn.mlp import NETWORKS, Network
-from dynsparse.ops.densities import SPREADS
-from dynsparse.ops.schedules import DECAYS
-from dynsparse.planning.packs import Trial
+from dynsparse.planning.by_keys_read import ByKeysRead
+from dynsparse.planning.packs import RecordingConfig
 from dynsparse.planning.plan import layer_densities, mask_updates
 from dynsparse.studies import STUDIES, Study
 
-# The tables from which the checks take rows, by the key that names a row. A program may change them.
-TABLES: Mapping[str, Mapping[str, Any]] = {
-    "dataset_name": DATASETS,
-    "network": NETWORKS,
-    "model": METHODS,
-    "study": STUDIES,
-    "layer_densities": SPREADS,
-    "prune_decay": DECAYS,
-}
-# A grid may have 100,000 trials. Most of them differ from another one only in keys that no check reads, such as the
-# seed, so the messages are kept: names of the keys that were read -> (rows of TABLES, values of the keys) -> messages.
-_kept: dict[tuple[str, ...], dict[Hashable, list[str]]] = {}
-MOST_KEPT = 100_000
 
-
-def conflicts(config: Config) -> list[str]:
+@ByKeysRead
+def conflicts(config: RecordingConfig) -> list[str]:
     """Return one message for each conflict between keys whose values are each in range."""
-    rows = tuple(table[getattr(config, name)] for name, table in TABLES.items())
-    for names, kept in _kept.items():
-        messages = kept.get((rows, attrgetter(*names)(config)))
-        if messages is not None:
-            return messages
-    keys_read: set[str] = set()
-    messages = _all_conflicts(Trial(config, keys_read))
-    names = tuple(sorted(keys_read))
-    kept = _kept.setdefault(names, {})
-    if len(kept) == MOST_KEPT:
-        kept.clear()
-    kept[rows, attrgetter(*names)(config)] = messages
-    return messages
-
-
-def _all_conflicts(config: Trial) -> list[str]:
     problems = [*_data_set(config), *_legacy_rules(config)]
     try:
         # A builder that a program has added to its table may raise ValueError for its own keys.
@@ -67,7 +35,7 @@ def _all_conflicts(config: Trial) -> list[str]:
     ]
 
 
-def _data_set(config: Trial) -> Iterator[str]:
+def _data_set(config: RecordingConfig) -> Iterator[str]:
     source = DATASETS[config.dataset_name]
     for name, given, right in [
         ("input_size", config.input_size, source.input_size),
@@ -77,7 +45,7 @@ def _data_set(config: Trial) -> Iterator[str]:
             yield f"{name} must be {right} for dataset_name={config.dataset_name!r}, got {given}. Leave {name} out."
 
 
-def _legacy_rules(config: Trial) -> Iterator[str]:
+def _legacy_rules(config: RecordingConfig) -> Iterator[str]:
     if config.rules == "legacy_2019" and config.model != "DSNNMixedHeb":
         yield (
             f"rules='legacy_2019' reproduces a notebook that trained model='DSNNMixedHeb' only, got {config.model!r}. "
@@ -90,13 +58,13 @@ def _legacy_rules(config: Trial) -> Iterator[str]:
         )
 
 
-def _k_winners(config: Trial, network: Network) -> Iterator[str]:
+def _k_winners(config: RecordingConfig, network: Network) -> Iterator[str]:
     smallest = min(config.hidden_sizes, default=None)
     if network.kwinners is not None and smallest is not None and round(config.percent_on * smallest) < 1:
         yield f"percent_on={config.percent_on:g} leaves no winner in a layer of {smallest} units. Raise percent_on."
 
 
-def _mask_updates(config: Trial) -> Iterator[str]:
+def _mask_updates(config: RecordingConfig) -> Iterator[str]:
     interval, end = (keys()[name].default for name in ("pruning_interval", "pruning_end"))
     if config.pruning_interval_steps is None:
         return
@@ -117,7 +85,7 @@ def _mask_updates(config: Trial) -> Iterator[str]:
         )
 
 
-def _masks(config: Trial, network: Network, method: Method) -> Iterator[str]:
+def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterator[str]:
     if method.surplus is not None and mask_updates(config, method) is None:
         yield (
             f"model={config.model!r} would stay dense: no mask update is due within epochs={config.epochs} "
@@ -133,7 +101,7 @@ def _masks(config: Trial, network: Network, method: Method) -> Iterator[str]:
                 yield f"A density of {density:.3g} leaves no active weight in a layer of {shape}. Raise on_perc."
 
 
-def _learning_rate(config: Trial) -> Iterator[str]:
+def _learning_rate(config: RecordingConfig) -> Iterator[str]:
     if config.lr_schedule == "multistep" and not config.lr_milestones:
         yield (
             "lr_milestones must name at least one epoch with lr_schedule='multistep', got (). Set lr_milestones, such "
@@ -146,7 +114,7 @@ def _learning_rate(config: Trial) -> Iterator[str]:
         )
 
 
-def _study(config: Trial, network: Network, method: Method, study: Study) -> Iterator[str]:
+def _study(config: RecordingConfig, network: Network, method: Method, study: Study) -> Iterator[str]:
     if config.study == "sweep":
         iterative = config.retrain_epochs > 0 and config.prune_iteratively
         if iterative and list(config.sparsities) != sorted(config.sparsities):

@@ -15,12 +15,13 @@ from dynsparse.config import Config, keys
 
 # Keys in which the trials of one pack may differ: each becomes a tensor over the trials.
 PER_TRIAL = frozenset(name for name, each in keys().items() if each.metadata["per_trial"])
+OWN = sorted(PER_TRIAL)
 # The keys in which they must agree.
 SHARED = sorted(keys().keys() - PER_TRIAL)
 
-# An attrgetter reads many attributes much faster than a loop does, and a grid may have 100,000 trials.
+# An attrgetter reads many attributes much faster than a loop does.
 _shared_values = attrgetter(*SHARED)
-_own_values = attrgetter(*sorted(PER_TRIAL))
+_own_values = attrgetter(*OWN)
 
 # The widths at which packs are computed. They are few, so that a pack that is resumed, or has lost some of its trials,
 # mostly keeps its width. From 32 on, where a copy costs as much as a trial, they rise in even steps.
@@ -29,7 +30,7 @@ WIDEST = WIDTHS[-1]
 
 
 def pack_key(config: Config) -> tuple[Hashable, ...]:
-    """Return a key that is equal for trials that can be trained as one pack, with a part for each key."""
+    """Return a key that is equal for trials that can be trained as one pack: a part for each of SHARED, then OWN."""
     # None has a different control flow from 0: under legacy_2019 it is a different rule.
     return *_shared_values(config), *[value is None for value in _own_values(config)]
 
@@ -74,17 +75,17 @@ class PackConfig:
             return values[0]
         return self._stack(values)
 
-    def trials(self) -> list[Trial]:
+    def trials(self) -> list[RecordingConfig]:
         """Return the trials of the pack, for what is built for each of them. What they read counts as read here."""
-        return [Trial(config, self.keys_read) for config in self._configs]
+        return [RecordingConfig(config, self.keys_read) for config in self._configs]
 
     def _stack(self, values: list[Any]) -> Tensor:
         dtypes = {float: torch.float64, int: torch.int64, bool: torch.bool}
         return torch.tensor(values, dtype=dtypes[type(values[0])], device=self._device)
 
 
-class Trial:
-    """The config of one trial of a pack, which records the keys that have been read."""
+class RecordingConfig:
+    """A Config that records the names of the keys that are read."""
 
     def __init__(self, config: Config, keys_read: set[str]) -> None:
         self._config = config
@@ -96,7 +97,7 @@ class Trial:
 
 
 def _check_one_pack(configs: Sequence[Config]) -> None:
-    parts = zip([*SHARED, *sorted(PER_TRIAL)], *map(pack_key, configs), strict=True)
+    parts = zip([*SHARED, *OWN], *map(pack_key, configs), strict=True)
     differ = sorted(name for name, *values in parts if len(set(values)) > 1)
     if differ:
         raise ValueError(

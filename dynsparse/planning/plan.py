@@ -16,7 +16,7 @@ from dynsparse.nn.mlp import NETWORKS, Network
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
 from dynsparse.ops.schedules import DECAYS, Decay, constant_decay
-from dynsparse.planning.packs import PackConfig, Trial
+from dynsparse.planning.packs import PackConfig, RecordingConfig
 from dynsparse.studies import STUDIES, Step, Study
 
 # Keys that only a mask update reads. The keys that schedule the updates are not among them.
@@ -181,7 +181,7 @@ def _noise(config: PackConfig) -> dict[str, float]:
     return {"noise": config.noise_level, **{f"noise@{level}": level for level in config.noise_levels}}
 
 
-def layer_densities(config: Config | PackConfig | Trial, network: Network, density: float) -> list[float]:
+def layer_densities(config: Config | PackConfig | RecordingConfig, network: Network, density: float) -> list[float]:
     """Return the density of each layer: 1 for those left dense, the spread `config.layer_densities` for the others."""
     last = len(network.shapes) - 1
     dense = {0} if config.first_layer_dense else set()
@@ -191,7 +191,7 @@ def layer_densities(config: Config | PackConfig | Trial, network: Network, densi
     return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(last + 1)]
 
 
-def mask_updates(config: Config | PackConfig | Trial, method: Method) -> Updates | None:
+def mask_updates(config: Config | PackConfig | RecordingConfig, method: Method) -> Updates | None:
     """Return the schedule of the mask updates; None if there are no updates."""
     if method.prune is None or not config.pruning_active:
         return None
