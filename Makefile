@@ -1,10 +1,10 @@
 # make demo   installs into .venv, runs the quickstart grid on an embedded data set, prints its pivot table
 # make test   installs the test extra, runs ruff, codespell, mypy and pytest
-# make coverage runs pytest, a third slower, and prints which lines no test runs
+# make coverage runs pytest with coverage (a third slower) and lists the lines that no test runs
 # make docs   installs the docs extra and builds the documentation in docs/_build/html
 # make faults kills, fills and damages real runs, for two hours
-# make fuzz   reads made-up files and words for ten minutes
-# make bench  times our way beside the plain way
+# make fuzz   feeds random files and arguments to the readers for ten minutes
+# make bench  compares the engines with plain torch and other libraries
 #
 # PYTHON=... uses an environment of yours as it is, and installs nothing:  make test PYTHON=python3
 

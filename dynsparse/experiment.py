@@ -6,9 +6,10 @@ import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from typing import Any, NoReturn
+from types import CodeType
+from typing import Any
 
 from dynsparse.config import Config
 from dynsparse.grid import ExperimentError, axes, axes_without_effect, check_axes, count_trials, expand, grid_configs
@@ -117,15 +118,15 @@ def load_experiment(path: str | Path) -> Experiment:
         raise ExperimentError(f"The experiment file {str(path)!r} does not exist.{hint}")
     if path.suffix != ".py":
         raise ExperimentError(f"{str(path)!r} is not a Python file. The name of an experiment file ends in .py.")
-    loader = _ScriptLoader(f"experiment_file_{path.stem}", str(path))
-    spec = ModuleSpec(loader.name, loader, origin=loader.path)
-    spec.has_location = True
+    name = f"experiment_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=_ScriptLoader(name, str(path)))
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # As for a script: a dataclass in the file looks up its module, and files in the same folder can be imported.
     sys.modules[spec.name] = module
     sys.path.insert(0, str(path.resolve().parent))
     try:
-        loader.exec_module(module)
+        spec.loader.exec_module(module)
     except Exception as error:
         raise ExperimentError(
             f"{path} cannot be imported: {type(error).__name__}: {error}{_line_of(error, path)}"
@@ -140,14 +141,14 @@ def load_experiment(path: str | Path) -> Experiment:
 
 
 class _ScriptLoader(SourceFileLoader):
-    """Loads a file without bytecode, as Python loads a script.
+    """A loader that always compiles the source, as Python does for a script.
 
-    Bytecode counts as that of the file if the sizes and the times agree, and times are compared in whole seconds. A
-    file that was edited since could be taken for the older one.
+    Python takes the bytecode that it has kept if the file has the same size and the same time in whole seconds. It
+    would miss an edit within the same second.
     """
 
-    def path_stats(self, path: str) -> NoReturn:
-        raise OSError(path)
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _line_of(error: BaseException, path: Path) -> str:

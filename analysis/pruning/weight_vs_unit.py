@@ -15,7 +15,7 @@ from analysis.statistics.aggregate import has_value, in_order, with_t_interval
 from analysis.statistics.paired_tests import holm
 from analysis.statistics.sentences import LEVEL
 
-NOT_COMPARED = ["unpaired", "left_out"]
+EXCLUDED = ["unpaired", "left_out"]
 COLUMNS = ["pairs", "mean_a", "mean_b", "difference", "std", "low", "high", "p", "p_holm"]
 
 
@@ -28,8 +28,9 @@ def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] | None
     - `difference` (b - a); its sample standard deviation `std`; its 95% t interval `low`, `high`. All but the
       difference are NaN for one pair.
     - `p` of Student's paired t test, NaN for one pair; `p_holm`, p corrected for all rows by Holm's method.
-    - `unpaired`: trials of which only one kind has a value. `left_out`: trials of which none has, because they failed,
-      are incomplete or diverged, or have no value there.
+    - `unpaired`: trials in which only one of the two kinds has a value. `left_out`: trials in which neither has one,
+      because they are incomplete or diverged, or have no value there. Trials that logged nothing are in no row of
+      `sweeps`, so they are not counted; see `failures`.
 
     The sign-flip test of `compare` is not used: five seeds give five pairs, and with fewer than 6 it cannot reach
     p = 0.05, let alone after a correction for twenty sparsities. The t test can, but it assumes normal differences. If
@@ -74,24 +75,24 @@ def kind_differences(sweeps: pd.DataFrame, metric: str, by: Sequence[str] | None
         wide = group.pivot(index=TRIAL, columns="pruning", values=metric).reindex(columns=kinds)
         for a, b in itertools.combinations(kinds, 2):
             rows.append([*values, a, b, *_pairs(wide[a].to_numpy(float), wide[b].to_numpy(float))])
-    columns = [*keys, "a", "b", "count", "mean_a", "mean_b", "mean", "std", *NOT_COMPARED]
+    columns = [*keys, "a", "b", "count", "mean_a", "mean_b", "mean", "std", *EXCLUDED]
     table = with_t_interval(pd.DataFrame(rows, columns=columns)).rename(
         columns={"count": "pairs", "mean": "difference"}
     )
     table["p"] = [_p(row) for row in table.to_dict("records")]
     table["p_holm"] = holm(table["p"].to_numpy(float))
-    return in_order(table[[*keys, "a", "b", *COLUMNS, *NOT_COMPARED]], [*keys, "a", "b"])
+    return in_order(table[[*keys, "a", "b", *COLUMNS, *EXCLUDED]], [*keys, "a", "b"])
 
 
 def _pairs(a: np.ndarray, b: np.ndarray) -> list[float]:
-    """Return count, means, mean and deviation of the differences, and the numbers of NOT_COMPARED."""
+    """Return count, means, mean and deviation of the differences, and the counts in EXCLUDED."""
     both = ~np.isnan(a) & ~np.isnan(b)
     n, differences = int(both.sum()), b[both] - a[both]
-    left_out = [int((np.isnan(a) != np.isnan(b)).sum()), int((np.isnan(a) & np.isnan(b)).sum())]
+    excluded = [int((np.isnan(a) != np.isnan(b)).sum()), int((np.isnan(a) & np.isnan(b)).sum())]
     if not n:
-        return [0, math.nan, math.nan, math.nan, math.nan, *left_out]
+        return [0, math.nan, math.nan, math.nan, math.nan, *excluded]
     deviation = float(differences.std(ddof=1)) if n > 1 else math.nan
-    return [n, float(a[both].mean()), float(b[both].mean()), float(differences.mean()), deviation, *left_out]
+    return [n, float(a[both].mean()), float(b[both].mean()), float(differences.mean()), deviation, *excluded]
 
 
 def _p(row: dict[Any, Any]) -> float:

@@ -105,7 +105,7 @@ def _table(numbers: np.ndarray, axes: list[str]) -> pd.DataFrame:
     with np.errstate(divide="ignore", invalid="ignore"):
         noise = np.float64(table["sum_of_squares"].iloc[-1]) / rest_df
         table["F"] = (table["sum_of_squares"] / table["df"] / noise).where(table["term"] != REST)
-    # Where the rest is 0, F is infinite and p is 0, unless the term is 0 too.
+    # If the rest is 0, F is infinite and p is 0; if the term is 0 too, both are NaN.
     table["p"] = fdtrc(table["df"], rest_df, table["F"])
     return table
 

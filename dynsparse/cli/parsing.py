@@ -121,7 +121,7 @@ class Grouped(Command):
 
 
 def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
-    """Print a text without control sequences, which files, names in them or the output of a job may contain."""
+    """Print a text without its control sequences. Files, names in them and the output of jobs may contain some."""
     click.echo(printable(text), err=err, nl=nl)
 
 

@@ -93,7 +93,7 @@ def table(
 def failures(folder: str) -> None:
     """List the trials in DIR that failed, did not finish or diverged, and the files that are damaged.
 
-    Of each different error, print the last lines of the traceback, and the file that has all of it.
+    Print the end of the traceback of each distinct error, of the first five, and the path of the whole one.
     """
     import analysis
 
@@ -108,8 +108,8 @@ def failures(folder: str) -> None:
 def _print_tracebacks(folder: str, failed: pd.DataFrame) -> None:
     from analysis.loading.tracebacks import FILE, tracebacks
 
-    different = failed.drop_duplicates("error").set_index("trial_dir")["error"]
-    examples = different.head(MOST_TRACEBACKS)
+    distinct = failed.drop_duplicates("error").set_index("trial_dir")["error"]
+    examples = distinct.head(MOST_TRACEBACKS)
     root = folder if "://" in folder else str(Path(folder).expanduser())
     for trial, lines in tracebacks(root, examples.index).items():
         n = int((failed["error"] == examples[trial]).sum())
@@ -117,8 +117,8 @@ def _print_tracebacks(folder: str, failed: pd.DataFrame) -> None:
         echo(f"{root.rstrip('/')}/{trial}/{FILE} ({count}) ends with:")
         for line in lines:
             echo(f"    {line}")
-    if len(different) > MOST_TRACEBACKS:
-        echo(f"... and {len(different) - MOST_TRACEBACKS} more errors")
+    if len(distinct) > MOST_TRACEBACKS:
+        echo(f"... and {len(distinct) - MOST_TRACEBACKS} more distinct errors")
 
 
 @click.command(cls=Command)

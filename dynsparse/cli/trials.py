@@ -215,9 +215,9 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
 
 
 def learning_note(path: str, configs: Sequence[Config]) -> str:
-    """Return which trials of a run diverged or never left chance level, with their settings; "" if all have learned.
+    """Return which trials of a run diverged or never left chance level, with their settings; "" if there are none.
 
-    Results in an object store would have to be downloaded, so nothing is said of them; `table` says it.
+    Results in an object store would have to be downloaded, so they are not looked at; `table` reports them.
     """
     if "://" in path:
         return ""
@@ -227,10 +227,12 @@ def learning_note(path: str, configs: Sequence[Config]) -> str:
     try:
         df = analysis.load(path)
     except (OSError, ValueError):
+        # The results were moved or deleted meanwhile. The run itself has ended well.
         return ""
     df = df[df["trial_id"].isin({identity(config) for config in configs})]
-    have_learned = not (df["diverged"] | df["at_chance"]).any()
-    return "" if have_learned else str(analysis.left_out(df))
+    if not (df["diverged"] | df["at_chance"]).any():
+        return ""
+    return str(analysis.left_out(df))
 
 
 @click.command(cls=Command)

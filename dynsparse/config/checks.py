@@ -61,12 +61,12 @@ class Number:
 
     def read(self, name: str, value: Any) -> float:
         """Return the value as a float."""
-        # Comparing types is much faster than asking for Real, and a grid may have 100,000 trials.
+        # isinstance(value, Real) is slow, so the common types are compared first.
         is_number = type(value) in (float, int) or (isinstance(value, Real) and not isinstance(value, bool))
         if not is_number or not abs(value) <= sys.float_info.max:
             raise ValueError(f"{name} must be a number {self}, got {value!r}.{_hint(value)}")
         # -0.0 is the same trial as 0.0.
-        number = float(value) or 0.0
+        number = float(value) + 0.0
         below = number < self.low or (self.low_open and number == self.low)
         above = self.high is not None and (number > self.high or (self.high_open and number == self.high))
         if below or above:

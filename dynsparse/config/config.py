@@ -87,7 +87,7 @@ class Config:
     """
 
     # The trial
-    seed: int = key(0, "everything random in the trial follows from it", Whole(0), per_trial=True)
+    seed: int = key(0, "seed of all random numbers of the trial", Whole(0), per_trial=True)
     epochs: int = key(30, "passes over the training set", Whole(1))
     device: str = key("cpu", "where the trial is computed", Device())
     engine: str = key(
@@ -136,7 +136,10 @@ class Config:
     )
     prune_iter: int = key(1, "ticket: rounds of pruning", Whole(1), later=True)
     criterion: str = key(
-        "l1", "ticket: l1: the smallest weights go; random: any", Choice("dynsparse.studies:CRITERIA"), later=True
+        "l1",
+        "ticket: l1: prune the smallest weights; random: prune at random",
+        Choice("dynsparse.studies:CRITERIA"),
+        later=True,
     )
     init: str = key(
         "original",
@@ -208,7 +211,7 @@ class Config:
     percent_on: float = key(0.3, "activation density of k-winners", Number(0, 1, low_open=True), per_trial=True)
     k_inference_factor: float = key(1.0, "k in evaluation over k in training", Number(0, None, low_open=True))
     boost_strength: float = key(
-        1.4, "how strongly rare winners are favoured; 0: not", Number(0, single=True), per_trial=True
+        1.4, "how strongly rare winners are favoured; 0: no boosting", Number(0, single=True), per_trial=True
     )
     boost_strength_factor: float = key(
         0.7, "boost_strength is multiplied by it each epoch", Number(0, 1, single=True), per_trial=True
@@ -261,18 +264,18 @@ class Config:
     pruning_end_step: int | None = key(
         None,
         "with pruning_interval_steps: optimizer step after which mask updates end, in place of pruning_end; None: "
-        "pruning_end says it",
+        "pruning_end applies",
         Optional(Whole(1)),
         later=True,
     )
     prune_decay: str = key(
         "constant",
-        "how the drop fraction falls: constant: not; cosine: along half a cosine, to 0 after the last mask update; "
-        "cosine_0.1: as in version 0.1, to 0 at the last mask update, which drops nothing",
+        "how the drop fraction falls: constant: it does not; cosine: along half a cosine, to 0 after the last mask "
+        "update; cosine_0.1: as in version 0.1, to 0 at the last mask update, which drops nothing",
         Choice("dynsparse.ops.schedules:DECAYS"),
     )
     pruning_es: bool = key(False, "end mask updates once grown weights no longer survive", Flag())
-    pruning_es_patience: int = key(0, "times that survival may be low before that", Whole(0))
+    pruning_es_patience: int = key(0, "mask updates with low survival before they end", Whole(0))
     pruning_es_window_size: int = key(6, "mask updates over which survival is averaged", Whole(1))
     pruning_es_threshold: float = key(0.02, "survival below it is low", FRACTION)
 
@@ -338,19 +341,19 @@ class Config:
     debug_sparse: bool = key(True, "densities, mask updates and survival of each layer", Flag())
 
     def __post_init__(self) -> None:
-        self._check({name: value for name, value in vars(self).items() if value is not _defaults()[name]})
+        self._finish({name: value for name, value in vars(self).items() if value is not _defaults()[name]})
 
-    def _check(self, given: Mapping[str, Any]) -> None:
-        """Give the values their final types. Raises: ConfigError.
+    def _finish(self, given: Mapping[str, Any]) -> None:
+        """Convert the given values to their final types, fill in keys that follow others, and check for conflicts.
 
-        Args:
-            given: the values that are not defaults.
+        Raises:
+            ConfigError: As `Config`.
         """
         read, problems = _read(given)
-        # The dataclass is frozen for others; no other code has seen this Config yet.
+        # Nothing else has a reference to this frozen Config yet.
         vars(self).update(read)
         if not problems:
-            vars(self).update(_what_follows(self))
+            vars(self).update(_derived_values(self))
             # Keys can be compared with each other only if each value is valid.
             problems = resolve(CONFLICTS)(self)
         if problems:
@@ -366,11 +369,11 @@ class Config:
         known = keys()
         problems = [unknown("key", name, known) for name in values if name not in known]
         given = {name: value for name, value in values.items() if name in known} if problems else values
-        # As cls(**given), which sets each of the fields by itself. A grid may have 100,000 trials.
+        # The same as cls(**given), but faster: the generated __init__ sets one field at a time.
         config = object.__new__(cls)
         vars(config).update(_defaults(), **given)
         try:
-            config._check(given)
+            config._finish(given)
         except ConfigError as error:
             problems.append(str(error))
         if problems:
@@ -443,11 +446,12 @@ def _read(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             read[name] = checks[name].read(name, value)
         except ValueError as problem:
             problems[name] = str(problem)
+    # In the order of the keys, whatever the order of the mapping.
     return read, [problems[name] for name in checks if name in problems]
 
 
-def _what_follows(config: Config) -> dict[str, Any]:
-    """Return the values of keys that were left out and follow from others."""
+def _derived_values(config: Config) -> dict[str, Any]:
+    """Return values for the keys that were left at None and follow others."""
     source = resolve(DATASETS)[config.dataset_name]
     follow = {
         "input_size": source.input_size,

@@ -64,7 +64,10 @@ def loopback_only() -> Iterator[None]:
 
 
 def is_failed_start(error: BaseException) -> bool:
-    """Return True if `ray.init` failed because a process of Ray did not start in time, or ended meanwhile."""
+    """Return True if `ray.init` failed in a way that a retry may cure: a process did not start in time, or died.
+
+    Ray raises no error of its own for this, so each RaySystemError and each timeout counts.
+    """
     return "timed out" in str(error).lower() or isinstance(error, RaySystemError)
 
 
@@ -110,8 +113,8 @@ def largest_memory_kill(error: BaseException | None) -> tuple[str, float] | None
         error: what Tune raised; its causes are searched for an OutOfMemoryError.
 
     Returns:
-        The actor's id and its memory in GB; None if the monitor killed no actor, or if Ray does not say which, as Ray
-        2.52 to 2.55.
+        The actor's id and its memory in GB; None if the monitor killed no actor, or if Ray does not say which (Ray
+        2.52 to 2.55).
     """
     while error is not None and not isinstance(error, OutOfMemoryError):
         error = error.__cause__

@@ -16,6 +16,7 @@ from pathlib import Path
 import ray
 
 from dynsparse.experiment import ExperimentError
+from dynsparse.io.terminal import say
 from dynsparse.results.processes import children
 from dynsparse.tune.compat import (
     LOCAL_RAY_ENVIRONMENT,
@@ -115,13 +116,14 @@ def _try_to_start_local(folder: Path | None) -> None:
             _kill(children(os.getpid()) - before)
             if not is_failed_start(error):
                 raise
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             if not attempts_left:
                 raise ExperimentError(
-                    f"Ray did not start in {START_ATTEMPTS} attempts of 30 s: the machine is too busy or has too "
-                    "little memory. Rerun the command when it has free resources, pass --in-process to train one trial "
-                    "after another without Ray, or --address to use a Ray that is running."
+                    f"Ray did not start in {START_ATTEMPTS} attempts: {reason}. The machine may be too busy or have "
+                    "too little memory. Rerun the command when it has free resources, pass --in-process to train one "
+                    "trial after another without Ray, or --address to use a Ray that is running."
                 ) from error
-            print("Ray did not start; trying again", file=sys.stderr)
+            say(f"Ray did not start ({reason}); retrying")
 
 
 def _kill(pids: Iterable[int]) -> None:

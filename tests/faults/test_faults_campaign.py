@@ -26,7 +26,7 @@ ACTIONS = {
     "kill raylet": (2, {1}),
     "kill gcs": (2, {1}),
     "kill agent": (1, {1}),
-    # -15 before the first import has ended: nothing has begun.
+    # -SIGTERM: the signal came before the command could handle it.
     "ask driver to stop": (2, {130, 143, -signal.SIGTERM}),
     "stop driver for a while": (1, set()),
     "stop worker for a while": (2, set()),

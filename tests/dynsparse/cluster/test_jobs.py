@@ -268,6 +268,9 @@ def test_a_job_that_brings_what_dynsparse_needs(cluster, file, tmp_path):
 @pytest.mark.faults
 def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
     results = tmp_path / "results" / "sent"
+    with file.open("a") as text:
+        # This sequence would set the title of a terminal.
+        text.write('print("\\x1b]0;obeyed\\x07the file was read")\n')
     endless = ["--set", "seed=0,1", "--set", "epochs=3000"]
     options = [*endless, "--checkpoint-epochs", "1", "--storage", tmp_path / "results"]
     job = sent(cluster, file, options)
@@ -299,7 +302,9 @@ def test_a_job_is_listed_stopped_and_goes_on(cluster, file, tmp_path):
     job = sent(cluster, file, options)
     wait_for(lambda: n_rows(results) > before)
     assert typed(cluster, "stop", job)[0] == 0
-    assert "2 to resume" in typed(cluster, "logs", job)[1]
+    _, output, _ = typed(cluster, "logs", job)
+    assert "2 to resume" in output
+    assert "the file was read" in output and "obeyed" not in output and "\x1b" not in output
     for path in results.glob("trial_*/result.json"):
         epochs = [json.loads(line)["training_iteration"] for line in path.read_text().splitlines()]
         assert epochs == list(range(1, len(epochs) + 1))

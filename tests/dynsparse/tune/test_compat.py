@@ -250,7 +250,7 @@ def test_a_start_that_fails_leaves_no_process(monkeypatch):
     stopper = threading.Thread(target=stop_raylet)
     stopper.start()
     try:
-        with pytest.raises(ExperimentError, match="Ray did not start in 1 attempts of 30 s"):
+        with pytest.raises(ExperimentError, match=r"Ray did not start in 1 attempts: .*time"):
             start_ray("local")
     finally:
         end.set()
