@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dynsparse.tune import run
 
 __all__ = ["Config", "Experiment", "__version__", "load", "run"]
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 MODULES = {
     "Config": "dynsparse.config",

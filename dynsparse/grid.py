@@ -102,6 +102,7 @@ def grid_configs(
     Raises: ExperimentError for a grid without trials or with one trial twice; ConfigError with all problems of all
     trials.
     """
+    _check_overrides(space, overrides)
     configs, problems = [], {}
     for values in itertools.islice(_values_of_trials(space, defaults, overrides), limit):
         try:
@@ -114,6 +115,17 @@ def grid_configs(
         raise ExperimentError("The grid has no trials: an axis has no values. Give each axis at least one value.")
     _check_distinct(configs)
     return configs
+
+
+def _check_overrides(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]]) -> None:
+    """Check that no override has the name of a group of keys. Raises: ExperimentError."""
+    for name in overrides:
+        if name in space and name not in keys():
+            group = sorted({key for option in _options(name, space[name]) for key in _group(name, option)} - {name})
+            raise ExperimentError(
+                f"{name} is a group of keys in the space and has no value of its own. Set its keys instead: "
+                f"{', '.join(group)}."
+            )
 
 
 def _values_of_trials(
@@ -152,6 +164,26 @@ def axes(configs: Sequence[Config]) -> dict[str, list[Any]]:
         if column and column.count(column[0]) < len(column):
             varying[name] = list(dict.fromkeys(column))
     return varying
+
+
+def independent_axes(configs: Sequence[Config]) -> list[str]:
+    """Return the axes without those that follow from one that is returned, such as the input size from the data set."""
+    columns = axes(configs)
+    kept: list[str] = []
+    for name in columns:
+        values = [getattr(config, name) for config in configs]
+        if not any(_follows([getattr(config, other) for config in configs], values) for other in kept):
+            kept.append(name)
+    # An axis may also follow from one that comes after it.
+    values_of = {name: [getattr(config, name) for config in configs] for name in kept}
+    return [
+        name for name in kept if not any(_follows(values_of[other], values_of[name]) for other in kept if other != name)
+    ]
+
+
+def _follows(causes: Sequence[Any], values: Sequence[Any]) -> bool:
+    """Return True if each cause has one value only."""
+    return len(set(zip(causes, values, strict=True))) == len(set(causes))
 
 
 def check_axes(configs: Sequence[Config], inert: Sequence[str]) -> None:

@@ -83,11 +83,11 @@ def comparisons(df: pd.DataFrame, axes: list[str], ranked: list[str], metric: st
             parts.append(folded(f"all {len(sentences)} pairs of values", f"<ul>{''.join(sentences)}</ul>"))
         strongest = next((name for name in ranked if name != axis), None)
         if strongest:
-            parts.append(_within(df, axis, strongest, metric, lowest))
+            parts.append(_within(df, axis, strongest, metric, lowest, compared=bool(rows["pairs"].any())))
     return "\n".join(parts) + folded("all numbers", table(compared.drop(columns="conclusion")))
 
 
-def _within(df: pd.DataFrame, axis: str, other: str, metric: str, lowest: bool) -> str:
+def _within(df: pd.DataFrame, axis: str, other: str, metric: str, lowest: bool, *, compared: bool) -> str:
     """Return the means of an axis within each value of another one, and which value is best where, if that differs.
 
     A comparison over all trials hides that an axis may help at one value of the other and harm at another.
@@ -97,10 +97,12 @@ def _within(df: pd.DataFrame, axis: str, other: str, metric: str, lowest: bool) 
     for value in values_of(means[other]):
         first = means[[sort_key(each) == sort_key(value) for each in means[other]]].iloc[0]
         best_of.setdefault(text(first[axis]), []).append(text(value))
-    note = f"The comparison is over all trials. Within each {other}:"
+    note = f"Within each {other}:"
     if len(best_of) > 1:
         where = ", ".join(f"{winner} at {' and '.join(values)}" for winner, values in best_of.items())
-        note = f"The comparison is over all trials, but the {axis} with the best mean depends on {other}: {where}."
+        note = f"The {axis} with the best mean depends on {other}: {where}."
+    if compared:
+        note = f"The comparison is over all trials. {note}"
     return _note(note) + table(with_index_as_columns(pivot(df, axis, other, metric)))
 
 

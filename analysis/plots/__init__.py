@@ -9,7 +9,7 @@ try:
     import plotly  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "analysis.plots needs plotly, which is not installed. Run: pip install dynsparse[jupyter]"
+        "analysis.plots needs plotly, which is not installed. Run: pip install 'dynsparse[jupyter]'"
     ) from error
 
 from analysis.plots.axis import plot_axis

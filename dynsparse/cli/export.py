@@ -117,8 +117,8 @@ def _show(trained: Trained, path: Path) -> None:
         return
     found = compare(trained, path)
     echo(
-        f"read again, on {found.examples}: logits differ by {found.largest:.2g} of the largest at most, "
-        f"in {found.n_far} examples by more than {TOLERANCE:g}"
+        f"read again, on {found.examples}: the largest difference of a logit is {found.largest:.2g} of the largest "
+        f"logit; it is more than {TOLERANCE:g} in {found.n_far} examples"
     )
     if not found.fits:
         echo(f"Error: {path} does not compute what the trained network computes; do not use it", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,21 +134,28 @@ def _print_tracebacks(folder: str, failed: pd.DataFrame) -> None:
 @where_option
 @click.option("--of", type=click.Choice(["trials", "tickets"]), default="trials", show_default=True,
               help="One value per trial, or per lottery ticket (its last round).")  # fmt: skip
-def report(folder: str, output: str, metric: str, lowest: bool | None, where: str | None, of: str) -> None:
+@click.option("--drop", multiple=True, metavar="KEY",
+              help="Leave out a hyperparameter that changes along with another one. May be repeated.")  # fmt: skip
+def report(
+    folder: str, output: str, metric: str, lowest: bool | None, where: str | None, of: str, drop: Sequence[str]
+) -> None:
     """Write one HTML file about the results in DIR: comparisons, plots, failures. It opens offline."""
     import analysis
 
     df = load_results(folder, metric=metric)
     warn_of_studies(df, of)
     try:
+        from analysis.frame.checks import check_columns
         from analysis.output import report as page
 
         df = filter_rows(df, where)
+        check_columns(df, drop)
+        df = df.drop(columns=list(drop))
         history = analysis.load_history(folder if "://" in folder else Path(folder).expanduser())
         if of == "tickets":
             df = analysis.with_last_rounds(df, history)
             history = history[history["round"] == history["prune_iter"]]
-        history = history[history["trial_dir"].isin(df["trial_dir"])]
+        history = history[history["trial_dir"].isin(df["trial_dir"])].drop(columns=list(drop), errors="ignore")
         content = page(df, metric, history, title=Path(folder).name, lowest=lowest)
     except (ImportError, ValueError) as error:
         raise Refusal(str(error)) from error

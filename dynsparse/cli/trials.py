@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,7 +58,7 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
 @click.option("--all", "all_keys", is_flag=True, help="Also list the keys that have their defaults or are not read.")
 def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool, all_keys: bool) -> None:
     """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
-    from dynsparse.config import keys as config_keys
+    from dynsparse.config import is_default
     from dynsparse.experiment import axes
     from dynsparse.planning.packs import one_of_each_kind
     from dynsparse.planning.plan import keys_read
@@ -73,7 +74,7 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool, all_ke
     echo("\nthe same in all trials")
     read = frozenset().union(*(keys_read(config) for config in kinds))
     fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
-    set_here = {name for name, value in fixed.items() if value != config_keys()[name].default}
+    set_here = {name for name in fixed if not is_default(configs[0], name)}
     for name, value in fixed.items():
         if name in read and (all_keys or name in set_here):
             echo(f"  {name:<24} {value}")
@@ -184,10 +185,10 @@ def resume_command(file: str) -> str:
 
 def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:
     """Print the result of a run, its folder, and the next command to type."""
-    from dynsparse.experiment import axes
+    from dynsparse.grid import independent_axes
     from dynsparse.results.progress import format_duration
 
-    path = shlex.quote(outcome.path)
+    path = shlex.quote(_short(outcome.path))
     echo(f"\n{plural(outcome.n_complete, 'trial')} complete in {format_duration(outcome.seconds)}: {outcome.path}")
     if outcome.n_unfinished:
         echo(f"{plural(outcome.n_unfinished, 'trial')} not finished")
@@ -203,8 +204,7 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
         return
     if note := learning_note(outcome.path, configs):
         echo(note)
-    # The sizes of inputs and outputs follow the data set.
-    varying = [name for name in axes(configs) if name not in ("seed", "input_size", "num_classes")]
+    varying = [name for name in independent_axes(configs) if name != "seed"]
     # If a trial prunes after its training, its best epoch does not answer the question.
     of = {"sweep": " --of sweeps", "ticket": " --of tickets"}.get(configs[0].study, "")
     if configs[0].study == "sweep":
@@ -212,6 +212,13 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
     rows, columns = ",".join(varying[:-1]), (varying or ["model"])[-1]
     keys = f"--rows {rows} --columns {columns}" if rows else f"--rows {columns}"
     echo(f"next:  dynsparse table {path}{of} {keys} --metric {metric}")
+
+
+def _short(path: str) -> str:
+    """Return a path from the working directory if it is in it, as it would be typed."""
+    return (
+        path if "://" in path or not Path(path).is_relative_to(Path.cwd()) else str(Path(path).relative_to(Path.cwd()))
+    )
 
 
 def learning_note(path: str, configs: Sequence[Config]) -> str:

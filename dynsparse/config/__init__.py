@@ -11,6 +11,7 @@ from dynsparse.config.config import (
     check_of,
     identity_values,
     in_current_terms,
+    is_default,
     keys,
 )
 from dynsparse.config.suggest import unknown
@@ -22,6 +23,7 @@ __all__ = [
     "check_of",
     "identity_values",
     "in_current_terms",
+    "is_default",
     "keys",
     "unknown",
 ]

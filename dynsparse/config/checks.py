@@ -205,7 +205,7 @@ class Sizes:
         try:
             return tuple(Whole(1).read(name, size) for size in value)
         except (ValueError, TypeError) as error:
-            hint = f" Write [{value}], or (300,100) with --set." if _is_size(value) else ""
+            hint = f" Write [{value}], or ({value},) with --set." if _is_size(value) else ""
             raise ValueError(f"{name} must be {self}, got {value!r}.{hint}") from error
 
     def __str__(self) -> str:

@@ -450,12 +450,21 @@ def _read(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return read, [problems[name] for name in checks if name in problems]
 
 
+def is_default(config: Config, name: str) -> bool:
+    """Return True if a key has its default, or the value that follows from other keys if it is left out."""
+    return getattr(config, name) in (keys()[name].default, _following(config).get(name))
+
+
 def _derived_values(config: Config) -> dict[str, Any]:
     """Return values for the keys that were left at None and follow others."""
+    return {name: value for name, value in _following(config).items() if getattr(config, name) is None}
+
+
+def _following(config: Config) -> dict[str, Any]:
+    """Return the values of the keys that follow others."""
     source = resolve(DATASETS)[config.dataset_name]
-    follow = {
+    return {
         "input_size": source.input_size,
         "num_classes": source.num_classes,
         "weight_init": WEIGHT_INIT_OF[config.rules],
     }
-    return {name: value for name, value in follow.items() if getattr(config, name) is None}

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynsparse.config import Config, keys
+from dynsparse.config import Config, check_of, keys
+from dynsparse.config.checks import Choice
 
 # Keys in which the trials of one pack may differ: each becomes a tensor over the trials.
 PER_TRIAL = frozenset(name for name, each in keys().items() if each.metadata["per_trial"])
@@ -22,6 +23,8 @@ SHARED = sorted(keys().keys() - PER_TRIAL)
 # An attrgetter reads many attributes much faster than a loop does.
 _shared_values = attrgetter(*SHARED)
 _own_values = attrgetter(*OWN)
+# Which keys a trial reads may depend on these, too: each trial of a pack builds its own learning rates.
+_own_choices = attrgetter(*[name for name in OWN if isinstance(check_of(keys()[name]), Choice)])
 
 # The widths at which packs are computed. They are few, so that a pack that is resumed, or has lost some of its trials,
 # mostly keeps its width. From 32 on, where a copy costs as much as a trial, they rise in even steps.
@@ -42,13 +45,13 @@ def pack_kind(config: Config) -> Hashable:
 
 
 def one_of_each_kind(configs: Iterable[Config]) -> list[Config]:
-    """Return the first trial of each kind. Trials of one kind read the same keys, because their control flow is equal.
+    """Return the first trial of each kind, and of each learning-rate schedule within a kind: they read the same keys.
 
     A grid of 100,000 trials has few kinds.
     """
     kinds: dict[Hashable, Config] = {}
     for config in configs:
-        kinds.setdefault(pack_kind(config), config)
+        kinds.setdefault((pack_kind(config), _own_choices(config)), config)
     return list(kinds.values())
 
 

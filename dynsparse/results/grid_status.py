@@ -16,7 +16,7 @@ from dynsparse.config import Config
 from dynsparse.experiment import axes
 from dynsparse.io.storage import ASIDE_FOLDER, Folder
 from dynsparse.results.progress import plural
-from dynsparse.results.trial_folder import State, TrialFolder, folder_name
+from dynsparse.results.trial_folder import OLDER, State, TrialFolder, folder_name
 
 SCAN_THREADS = 32
 
@@ -109,26 +109,37 @@ class GridStatus:
         lines = [f"{plural(len(self.trials), 'trial')}: {', '.join(parts)}"]
         if self.others:
             lines.append(f"{len(self.others)} more trials in the folder are not in the grid; they are left unchanged")
-            n_before = self._n_with_weight_init_of_0_1()
+            n_before = self._n_trained_by_0_1()
             if n_before:
                 lines.append(
-                    f"{n_before} trials of the grid are in the folder with weight_init='dense_uniform', as version 0.1 "
-                    "trained them. To continue with them, add weight_init='dense_uniform' to the space."
+                    f"{plural(n_before, 'trial')} of the grid are in the folder as version 0.1 trained them. To "
+                    "continue with them, add weight_init='dense_uniform' to the space, and write "
+                    "prune_decay='cosine_0.1' in the place of 'cosine'."
                 )
         versions = {each.version for each in self.trials if each.version is not None}
         if versions - {version()}:
-            lines.append(
-                f"some trials were started by other versions of the code ({', '.join(sorted(versions))}); this version "
-                f"is {version()}"
-            )
-        lines += [f"damaged: {folder_name(each.config)}/{damage}" for each in self.trials for damage in each.damage]
+            others = ", ".join(sorted(versions - {version()}))
+            lines.append(f"some trials were started by other versions of the code ({others}); this is {version()}")
+        n_older = sum(OLDER in each.damage for each in self.trials)
+        if n_older:
+            lines.append(f"{plural(n_older, 'complete trial')}: {OLDER}")
+        lines += [
+            f"damaged: {folder_name(each.config)}/{damage}"
+            for each in self.trials
+            for damage in each.damage
+            if damage != OLDER
+        ]
         return "\n".join(lines)
 
-    def _n_with_weight_init_of_0_1(self) -> int:
-        """Return the number of trials to run that are in the folder with the weight initialization of version 0.1."""
+    def _n_trained_by_0_1(self) -> int:
+        """Return the number of trials to run that are in the folder with the rules of version 0.1."""
         others = set(self.others)
-        new = self.in_state(State.NEW)
-        return sum(folder_name(replace(config, weight_init="dense_uniform")) in others for config in new)
+        decays = {"cosine": "cosine_0.1"}
+        before = [
+            replace(each, weight_init="dense_uniform", prune_decay=decays.get(each.prune_decay, each.prune_decay))
+            for each in self.in_state(State.NEW)
+        ]
+        return sum(folder_name(config) in others for config in before)
 
 
 def scan(folder: Folder, configs: Sequence[Config], previous: GridStatus | None = None) -> GridStatus:

@@ -23,6 +23,8 @@ from dynsparse.training.saved_states import checked_state
 CHECKPOINTS_KEPT = 2
 # Keys for where a trial runs and what it logs, which do not change what it computes.
 NOT_IN_IDENTITY = ("data_dir", "device", "engine", "debug_weights", "debug_sparse")
+# What is said of a complete trial to whose params.json a run adds keys.
+OLDER = "written by an older version; the keys that are new since then are added to params.json"
 
 
 class State(Enum):
@@ -96,11 +98,8 @@ class TrialFolder:
 
     def check_other_files(self) -> None:
         """Check the files of a complete trial other than its rows, and add problems to `damage`."""
-        later = keys().keys() - (self._json("params.json") or keys()).keys()
-        if later:
-            self.damage.append(
-                f"params.json: the keys {', '.join(sorted(later))} are missing; they are newer than the trial"
-            )
+        if keys().keys() - (self._json("params.json") or keys()).keys():
+            self.damage.append(OLDER)
         for name in ("params.json", "about.json"):
             if self._json(name) is None and not any(each.startswith(name) for each in self.damage):
                 self.damage.append(f"{name}: missing")

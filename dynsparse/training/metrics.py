@@ -33,15 +33,17 @@ def dead_units(evaluation: Evaluation) -> Metrics:
     return {f"dead_units_l{i}": (~active).double().mean(1) for i, active in enumerate(evaluation.active)}
 
 
-def is_connected(active: Sequence[Tensor]) -> Tensor:
-    """Return True for trials with a path of active weights from any input to any output.
+def connections(active: Sequence[Tensor]) -> Metrics:
+    """Return whether paths of active weights lead from the inputs to the outputs.
 
-    Shapes: active (trials, out, in), bool, for each layer; the result (trials,), bool.
+    `is_connected` is True if there is any such path; `cut_off_outputs` is the share of the outputs without one.
+
+    Shapes: active (trials, out, in), bool, for each layer.
     """
     reached = torch.ones_like(active[0][:, 0])
     for mask in active:
         reached = (mask & reached[:, None]).any(-1)
-    return reached.any(-1)
+    return {"is_connected": reached.any(-1), "cut_off_outputs": (~reached).double().mean(-1)}
 
 
 def weight_metrics(

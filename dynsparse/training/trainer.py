@@ -27,8 +27,8 @@ from dynsparse.training.metrics import (
     Row,
     calibration_error,
     combine_mask_updates,
+    connections,
     dead_units,
-    is_connected,
     loss_and_accuracy,
     mask_update_metrics,
     to_rows,
@@ -260,7 +260,7 @@ class Trainer:
             if name == test and self.plan.debug_sparse:
                 columns |= dead_units(result)
         columns |= inference_metrics(self.engine.masks) | self._exploration.metrics()
-        columns["is_connected"] = is_connected(self.engine.masks)
+        columns |= connections(self.engine.masks)
         return columns | weight_metrics(
             self.engine.weights,
             self.engine.masks,

@@ -134,9 +134,10 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
     options, folder = run.options, run.folder
     trials = status.todo(retry_failed=options.retry_failed)
     preflight.check_first_trial(trials)
-    explanation = preflight.explain_slow_engine(trials)
-    if explanation:
-        say(explanation)
+    for explain in (preflight.explain_missing_updates, preflight.explain_slow_engine):
+        explanation = explain(trials)
+        if explanation:
+            say(explanation)
     interrupts.check()
     # The lock is taken when all checks have passed. Looking at it now spares the user the start of Ray.
     dead = check_unlocked(folder)

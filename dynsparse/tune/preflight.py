@@ -17,7 +17,10 @@ from dynsparse.data.sampling import split
 from dynsparse.engines.sparse.sources import sparse_engine_is_compiled
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder, open_folder
+from dynsparse.methods import METHODS
 from dynsparse.planning.packs import one_of_each_kind
+from dynsparse.planning.plan import mask_updates
+from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import identity
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.options import RunOptions
@@ -127,13 +130,39 @@ def _why_it_takes_long(config: Config) -> str:
 def check_batch_sizes(configs: Sequence[Config]) -> None:
     """Check that no batch is larger than the training set. Raises: ExperimentError."""
     for config in one_of_each_kind(configs):
-        n_train = len(split(load_dataset(config.dataset_name, config.data_dir), config.val_fraction, seed=0)[0])
+        n_train = _n_training_examples(config)
         if config.batch_size > n_train > 0:
             raise ExperimentError(
                 f"batch_size must be at most the number of training examples, {n_train} with "
                 f"dataset_name={config.dataset_name!r} and val_fraction={config.val_fraction:g}, got "
                 f"{config.batch_size}. Lower batch_size."
             )
+
+
+def _n_training_examples(config: Config) -> int:
+    dataset = load_dataset(config.dataset_name, config.data_dir)
+    return len(split(dataset, config.val_fraction, seed=0)[0])
+
+
+def explain_missing_updates(configs: Sequence[Config]) -> str | None:
+    """Return which trials ask for mask updates but train for too few steps to have one; None if none do."""
+    lines = []
+    for config in one_of_each_kind(configs):
+        method = METHODS[config.model](config)
+        if method.prune is None or not config.pruning_active:
+            continue
+        steps_per_epoch = -(-_n_training_examples(config) // config.batch_size)
+        updates = mask_updates(config, method)
+        if updates is None or not updates.steps(steps_per_epoch).n_updates:
+            every = f"{config.pruning_interval} epochs"
+            if config.pruning_interval_steps is not None:
+                every = f"{config.pruning_interval_steps} steps"
+            lines.append(
+                f"warning: model={config.model!r} keeps its first masks: no update is due every {every} in "
+                f"{plural(config.epochs, 'epoch')} of {plural(steps_per_epoch, 'step')}. Lower the interval or raise "
+                "epochs."
+            )
+    return "\n".join(dict.fromkeys(lines)) or None
 
 
 def explain_slow_engine(configs: Sequence[Config]) -> str | None:

@@ -1,5 +1,7 @@
 """A space becomes a list of trials; what cannot be run is refused by name."""
 
+import itertools
+
 import numpy as np
 import pytest
 from ray import tune
@@ -11,6 +13,9 @@ from dynsparse.experiment import (
     axes,
     expand,
 )
+from dynsparse.grid import independent_axes
+from dynsparse.planning.packs import one_of_each_kind
+from dynsparse.planning.plan import keys_read
 
 
 def experiment(inert=(), **space):
@@ -113,6 +118,31 @@ def test_a_key_that_nobody_reads_may_stay_in_the_base():
 def test_an_axis_that_some_trials_read_is_no_mistake():
     grid = dict(model=tune.grid_search(["SET", "DSNNMixedHeb"]), hebbian_prune_perc=tune.grid_search([0.1, 0.2]))
     assert len(experiment(**grid).configs()) == 4
+
+
+@pytest.mark.parametrize("schedules", list(itertools.permutations(["constant", "multistep", "cosine", "linear"], 2)))
+def test_which_trial_reads_an_axis_does_not_depend_on_the_order_of_the_schedules(schedules):
+    axes = dict(lr_schedule=tune.grid_search(schedules), lr_milestones=[1], lr_final=tune.grid_search([0, 0.1]))
+    if set(schedules) & {"cosine", "linear"}:
+        configs = experiment(**axes).configs()
+        assert len(configs) == 4
+        found = frozenset().union(*map(keys_read, one_of_each_kind(configs)))
+        assert found == frozenset().union(*map(keys_read, configs))
+    else:
+        with pytest.raises(ExperimentError, match="The axis lr_final has no effect"):
+            experiment(**axes).configs()
+
+
+def test_axes_that_follow_from_others():
+    arms = [dict(model="Dense", on_perc=1.0), dict(model="SET", on_perc=0.1), dict(model="RigL", on_perc=0.1)]
+    space = dict(arm=tune.grid_search(arms), seed=tune.grid_search([0, 1]))
+    assert independent_axes(experiment(**space).configs()) == ["seed", "model"]
+    sizes = dict(dataset_name=tune.grid_search(["digits", "MNIST"]), batch_size=tune.grid_search([16, 32]))
+    assert list(axes(experiment(**sizes).configs())) == ["dataset_name", "input_size", "batch_size"]
+    assert independent_axes(experiment(**sizes).configs()) == ["dataset_name", "batch_size"]
+    together = dict(arm=tune.grid_search([dict(batch_size=n, learning_rate=n / 100) for n in (16, 32)]))
+    assert independent_axes(experiment(**together).configs()) == ["batch_size"]
+    assert independent_axes([]) == independent_axes(experiment().configs()) == []
 
 
 def test_an_axis_without_effect_can_be_meant():

@@ -98,7 +98,7 @@ def test_comparisons_show_the_means_within_the_strongest_other_axis() -> None:
     )
     df = as_trials(df.assign(epochs=1, error=None), ["model", "on_perc", "seed"], ["val_acc_max"])
     section = report(df, "val_acc_max").split('<h2 id="importance">')[0].split('<h2 id="comparisons">')[1]
-    assert "the model with the best mean depends on on_perc: b at 0.1, a at 0.5." in section
+    assert "The model with the best mean depends on on_perc: b at 0.1, a at 0.5." in section
     assert "<th>model</th><th>on_perc=0.1</th><th>on_perc=0.5</th>" in section
     means = df.groupby(["model", "on_perc"])["val_acc_max"].mean()
     for model in "ab":

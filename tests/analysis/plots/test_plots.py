@@ -77,7 +77,7 @@ def test_without_plotly_the_message_says_what_to_install() -> None:
     code = "import sys; sys.modules['plotly'] = None; import analysis; import analysis.plots"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert "ImportError: analysis.plots needs plotly, which is not installed" in result.stderr
-    assert "pip install dynsparse[jupyter]" in result.stderr
+    assert "pip install 'dynsparse[jupyter]'" in result.stderr
 
 
 def test_importing_analysis_does_not_import_plotly_and_plots_set_nothing_global() -> None:

@@ -50,7 +50,7 @@ def test_the_command_writes_and_checks(
     assert first == f"written: {path} ({path.stat().st_size:,} bytes) and {card_path(path)}"
     assert "pruned: units, sparsity 0.9" in pruning and "7 of 70 hidden units are left" in compressing
     assert size.startswith("64-4-3-10: 315 weights and biases; ")
-    assert check.startswith("read again, on 256 test images: logits differ by ")
+    assert check.startswith("read again, on 256 test images: the largest difference of a logit is ")
     session = onnxruntime.InferenceSession(path)
     small = compressed(pruned(load_network(trial), "unit", 0.9))
     [found] = session.run(None, {"normalised_pixels": x().numpy()})
@@ -79,7 +79,7 @@ def test_a_file_that_computes_something_else_is_an_error(
     monkeypatch.setitem(FORMATS, ".pt", of_another)
     result = invoke(trials["relu"], "--format", "pt", "-o", tmp_path / "a.pt")
     assert result.exit_code == 1
-    assert "in 256 examples by more than 0.0001" in result.output
+    assert "it is more than 0.0001 in 256 examples" in result.output
     assert "a.pt does not compute what the trained network computes; do not use it" in result.output
     assert (tmp_path / "a.pt").exists()
 

@@ -7,7 +7,7 @@ import torch
 
 from dynsparse.engines.base import Sums
 from dynsparse.methods import MaskUpdate
-from dynsparse.training.metrics import is_connected, loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
+from dynsparse.training.metrics import connections, loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
 from dynsparse.training.survival import Survivors
 
 MASK = torch.tensor([[[1, 1, 1, 0], [1, 0, 0, 0]], [[1, 1, 0, 0], [0, 0, 0, 0]]], dtype=torch.bool)
@@ -34,7 +34,9 @@ def test_a_network_is_connected_if_a_path_leads_from_an_input_to_an_output() -> 
     last[0, 1, 1] = True  # it goes on to output 1
     last[1, :, [0, 2]] = True  # all weights but those of hidden unit 1
     last[2] = True  # all weights
-    assert is_connected([first, last]).tolist() == [True, False, True, False]
+    found = connections([first, last])
+    assert found["is_connected"].tolist() == [True, False, True, False]
+    assert found["cut_off_outputs"].tolist() == [0.5, 1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize("n_active", [1, 2, 4, 8])
@@ -47,10 +49,12 @@ def test_connection_agrees_with_the_number_of_paths(n_active: int) -> None:
     paths = layers[0].double()
     for mask in layers[1:]:
         paths = mask.double() @ paths
-    found = is_connected(layers)
-    assert found.tolist() == (paths > 0).flatten(1).any(1).tolist()
-    assert n_active == 8 or not found.all()
-    assert n_active == 1 or found.any()
+    found = connections(layers)
+    is_connected = found["is_connected"]
+    assert is_connected.tolist() == (paths > 0).flatten(1).any(1).tolist()
+    assert found["cut_off_outputs"].tolist() == (paths == 0).all(2).double().mean(1).tolist()
+    assert n_active == 8 or not is_connected.all()
+    assert n_active == 1 or is_connected.any()
 
 
 def test_weight_metrics() -> None:

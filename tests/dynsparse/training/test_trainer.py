@@ -24,6 +24,7 @@ OF_A_LAYER = [
 ]  # fmt: skip
 OF_THE_MASKS = [
     "flops_inference", "flops_inference_ratio", "flops_train", "flops_train_ratio", "explored", "is_connected",
+    "cut_off_outputs",
 ]  # fmt: skip
 
 
