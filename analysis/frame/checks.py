@@ -1,5 +1,6 @@
 """Checks of the columns that a caller names."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -13,8 +14,22 @@ def check_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
     if several:
         raise ValueError(f"Name one column, not a {type(several[0]).__name__} of columns; got {several[0]!r}.")
     wrong = [name for name in names if name not in df.columns]
+    if "status" in wrong and "epoch" in df.columns:
+        raise ValueError("This table has one row per epoch. Pass one with a row per trial, the result of load.")
+    if "epoch" in wrong and "status" in df.columns:
+        raise ValueError("This table has one row per trial. Pass one with a row per epoch, the result of load_history.")
     if wrong:
-        raise ValueError(" ".join(unknown("column", name, [str(c) for c in df.columns]) for name in wrong))
+        raise ValueError(
+            " ".join(unknown("column", name, [str(c) for c in df.columns]) + _hint(name) for name in wrong)
+        )
+
+
+def _hint(name: str) -> str:
+    """Return how to load a summary that `load` leaves out."""
+    logged = re.sub(r"_((max|min)(_epoch)?|median|last)$", "", name)
+    if logged == name:
+        return ""
+    return f" Values without 'acc' in their name are loaded on request: load(path, metrics=[{logged!r}])."
 
 
 def check_numbers(df: pd.DataFrame, metric: str) -> None:

@@ -132,3 +132,16 @@ def test_an_unknown_format(df: pd.DataFrame) -> None:
         str(caught.value)
         == "Unknown format 'markdwon'. Did you mean 'markdown'? Available: text, markdown, latex, csv."
     )
+
+
+def test_a_table_of_the_other_kind():
+    trials, history = analysis.load_example("quickstart"), analysis.load_example_history("quickstart")
+    with pytest.raises(ValueError, match="This table has one row per epoch"):
+        analysis.compare(history, "on_perc", "val_acc")
+    with pytest.raises(ValueError, match="This table has one row per trial"):
+        analysis.curves(trials, ["on_perc"], "val_acc")
+
+
+def test_a_summary_that_is_loaded_on_request():
+    with pytest.raises(ValueError, match=r"load\(path, metrics=\['dead_units_l1'\]\)"):
+        analysis.compare(analysis.load_example("quickstart"), "on_perc", "dead_units_l1_last")

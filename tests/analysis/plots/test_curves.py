@@ -69,7 +69,7 @@ def test_curves_show_the_best_groups() -> None:
     ("call", "message"),
     [
         (lambda df: plot_curves(history(), "val_acc", "modle"), r"Unknown column 'modle'\. Did you mean 'model'"),
-        (lambda df: plot_curves(df, "val_acc_max", "model"), "Unknown column 'epoch'"),
+        (lambda df: plot_curves(df, "val_acc_max", "model"), "This table has one row per trial"),
         (lambda df: plot_curves(history(), "val_ac", "model"), r"Unknown column 'val_ac'\. Did you mean 'val_acc'"),
         (lambda df: plot_curves(history(), "val_acc", "model", top=29), "top must be from 1 to 28"),
         (
