@@ -76,13 +76,12 @@ def highest(score: Tensor, number: int | Tensor, noise: Tensor, among: Tensor | 
     if score.device.type != "cpu":
         # A few sorts over all networks at once, during which the CPU does not wait for the device.
         return _first_positions(rank_order(score, noise, among), number).view(score.shape)
-    # The same result without a full sort, one network at a time, in a tenth of the time.
-    positions = score.shape[-2:].numel()
-    keys = _sort_keys(score).long().flatten(-2).reshape(-1, positions)
-    levels = None if among is None else among.flatten(-2).reshape(-1, positions).to(torch.int8)
-    keys = (keys << 32) - noise.flatten(-2).reshape(-1, positions).long()
+    # The same result without a sort, one network at a time.
+    n_positions = score.shape[-2:].numel()
+    scores, noises = (each.flatten(-2).reshape(-1, n_positions) for each in (score, noise))
     numbers = number.expand(score.shape[:-2]).reshape(-1).tolist()
-    chosen = [_largest(keys[i], n, None if levels is None else levels[i]) for i, n in enumerate(numbers)]
+    levels = [None] * len(numbers) if among is None else among.to(torch.int8).flatten(-2).reshape(-1, n_positions)
+    chosen = [_highest_by_level(*each) for each in zip(scores, numbers, noises, levels, strict=True)]
     return torch.stack(chosen).view(score.shape)
 
 
@@ -97,24 +96,41 @@ def _sort_keys(score: Tensor) -> Tensor:
     return torch.where(score.isnan(), torch.iinfo(torch.int32).max, ordered)
 
 
-def _largest(keys: Tensor, number: int, levels: Tensor | None) -> Tensor:
-    """Select the `number` positions with the largest keys, higher levels first. Shapes: (positions,)."""
-    chosen = torch.zeros_like(keys, dtype=torch.bool)
-    levels = chosen.to(torch.int8) if levels is None else levels
+def _highest_by_level(score: Tensor, number: int, noise: Tensor, levels: Tensor | None) -> Tensor:
+    """Select the `number` positions with the highest scores, higher levels first. Shapes: (positions,)."""
+    if levels is None:
+        return torch.from_numpy(_highest(score, min(number, len(score)), noise.numpy()))
+    chosen, level_of = np.zeros(len(score), bool), levels.numpy()
     for level in range(int(levels.max()), int(levels.min()) - 1, -1):
-        among = levels.eq(level)
-        n_there = int(among.sum())
-        if number >= n_there:
-            chosen |= among
-            number -= n_there
-        elif number > 0:
-            least = keys[among].kthvalue(n_there - number + 1).values
-            above, equal = among & (keys > least), among & (keys == least)
-            # Positions of equal score and equal noise are taken from the front.
-            missing = number - int(above.sum())
-            return chosen | above | (equal & (equal.cumsum(0) <= missing))
-        else:
+        there = level_of == level
+        n_there = min(int(np.count_nonzero(there)), number)
+        # Only the positions of this level are read: for most rules, the active ones.
+        chosen[there] = _highest(torch.from_numpy(score.numpy()[there]), n_there, noise.numpy()[there])
+        number -= n_there
+        if number == 0:
             break
+    return torch.from_numpy(chosen)
+
+
+def _highest(score: Tensor, number: int, noise: np.ndarray) -> np.ndarray:
+    """Select the `number` highest scores; of equal scores those with the lowest noise, and of these the first."""
+    keys = _sort_keys(score).numpy()
+    if number == 0 or keys.min() == keys.max():
+        return _lowest_noise(noise, number)
+    least = np.partition(keys, len(keys) - number)[len(keys) - number]
+    chosen: np.ndarray = keys > least
+    equal = np.flatnonzero(keys == least)
+    chosen[equal] = _lowest_noise(noise[equal], number - int(np.count_nonzero(chosen)))
+    return chosen
+
+
+def _lowest_noise(noise: np.ndarray, number: int) -> np.ndarray:
+    """Select the `number` lowest values; of equal ones the first."""
+    if number == 0:
+        return np.zeros(len(noise), bool)
+    most = np.partition(noise, number - 1)[number - 1]
+    chosen: np.ndarray = noise < most
+    chosen[np.flatnonzero(noise == most)[: number - int(np.count_nonzero(chosen))]] = True
     return chosen
 
 
