@@ -146,13 +146,15 @@ def _values_of_trials(
 
 
 def _check_distinct(configs: Sequence[Config]) -> None:
-    if len(set(configs)) == len(configs):
-        return
-    twice = next(config for i, config in enumerate(configs) if config in configs[:i])
-    values = ", ".join(f"{name}={getattr(twice, name)}" for name in axes(configs))
-    raise ExperimentError(
-        f"The grid contains the same trial twice ({values}). Remove the repeated value from its axis."
-    )
+    seen: set[Config] = set()
+    for config in configs:
+        if config in seen:
+            values = ", ".join(f"{name}={getattr(config, name)}" for name in axes(configs))
+            raise ExperimentError(
+                f"The grid contains the same trial twice{f' ({values})' if values else ''}. Remove the repeated value "
+                "from its axis."
+            )
+        seen.add(config)
 
 
 def axes(configs: Sequence[Config]) -> dict[str, list[Any]]:

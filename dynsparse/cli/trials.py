@@ -59,17 +59,18 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
 def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool, all_keys: bool) -> None:
     """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
     from dynsparse.config import is_default
-    from dynsparse.experiment import axes
+    from dynsparse.experiment import axes, axes_without_effect
     from dynsparse.planning.packs import one_of_each_kind
     from dynsparse.planning.plan import keys_read
 
     experiment, configs = load_grid(file, settings, yes=yes)
     varying, kinds = axes(configs), one_of_each_kind(configs)
+    inert = axes_without_effect(configs) if experiment.inert else []
     echo(f"{experiment.name}: {experiment.question}\n")
     steps = ", ".join(dict.fromkeys(trial_length(config) for config in kinds))
     echo(f"{plural(len(configs), 'trial')} of {steps}")
     for name, values in varying.items():
-        note = "   (no effect; listed as inert)" if name in experiment.inert else ""
+        note = "   (no effect; listed as inert)" if name in inert else ""
         echo(f"  {name:<24} {', '.join(map(str, values))}{note}")
     echo("\nthe same in all trials")
     read = frozenset().union(*(keys_read(config) for config in kinds))

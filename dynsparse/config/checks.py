@@ -6,7 +6,7 @@ import math
 import re
 import struct
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
 from numbers import Integral, Real
@@ -40,6 +40,13 @@ SMALLEST_SINGLE = 2.0**-126
 def _hint(value: Any) -> str:
     """Return how to give several values, if these are several."""
     return " Use tune.grid_search([...]) for several." if isinstance(value, list | tuple) else ""
+
+
+def _in_order(value: Any) -> Any:
+    """Return a list or another series. Raises: TypeError for what has no order, and for bytes."""
+    if isinstance(value, Mapping | Set | bytes | bytearray):
+        raise TypeError
+    return value
 
 
 def _is_size(value: Any) -> bool:
@@ -203,7 +210,7 @@ class Sizes:
     def read(self, name: str, value: Any) -> tuple[int, ...]:
         """Return the sizes as a tuple of int."""
         try:
-            return tuple(Whole(1).read(name, size) for size in value)
+            return tuple(Whole(1).read(name, size) for size in _in_order(value))
         except (ValueError, TypeError) as error:
             hint = f" Write [{value}], or ({value},) with --set." if _is_size(value) else ""
             raise ValueError(f"{name} must be {self}, got {value!r}.{hint}") from error
@@ -225,7 +232,7 @@ class Several:
             hint = "Write a list, with quotes around each string: ['a', 'b']."
             raise ValueError(f"{name} must be {self}, got the string {value!r}. {hint}")
         try:
-            values = tuple(self.check.read(name, each) for each in value)
+            values = tuple(self.check.read(name, each) for each in _in_order(value))
         except TypeError as error:
             raise ValueError(f"{name} must be {self}, got {value!r}.") from error
         if len(values) < self.least or len(set(values)) < len(values):

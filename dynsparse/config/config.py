@@ -452,7 +452,8 @@ def _read(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 def is_default(config: Config, name: str) -> bool:
     """Return True if a key has its default, or the value that follows from other keys if it is left out."""
-    return getattr(config, name) in (keys()[name].default, _following(config).get(name))
+    following = _following(config)
+    return bool(getattr(config, name) == following.get(name, keys()[name].default))
 
 
 def _derived_values(config: Config) -> dict[str, Any]:

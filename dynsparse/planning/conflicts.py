@@ -13,10 +13,15 @@ from dynsparse.planning.packs import RecordingConfig
 from dynsparse.planning.plan import layer_densities, mask_updates
 from dynsparse.studies import STUDIES, Study
 
+MOST_ROWS = 10_000_000
+
 
 @ByKeysRead
 def conflicts(config: RecordingConfig) -> list[str]:
     """Return one message for each conflict between keys whose values are each in range."""
+    too_long = [*_length(config)]
+    if too_long:
+        return too_long
     problems = [*_data_set(config), *_legacy_rules(config)]
     try:
         # A builder that a program has added to its table may raise ValueError for its own keys.
@@ -43,6 +48,18 @@ def _data_set(config: RecordingConfig) -> Iterator[str]:
     ]:
         if given != right:
             yield f"{name} must be {right} for dataset_name={config.dataset_name!r}, got {given}. Leave {name} out."
+
+
+def _length(config: RecordingConfig) -> Iterator[str]:
+    """Check the number of rows before a study makes a list of them."""
+    n_rows, keys_of_study = config.epochs, "epochs"
+    if config.study == "ticket":
+        n_rows, keys_of_study = n_rows * (1 + config.prune_iter), "epochs or prune_iter"
+    if config.study == "sweep":
+        n_rows += len(config.prune_kinds) * len(config.sparsities) * (1 + config.retrain_epochs)
+        keys_of_study = "epochs or retrain_epochs"
+    if n_rows > MOST_ROWS:
+        yield f"A trial must have at most {MOST_ROWS:,} rows, got {n_rows:,}. Lower {keys_of_study}."
 
 
 def _legacy_rules(config: RecordingConfig) -> Iterator[str]:

@@ -149,7 +149,8 @@ def explain_missing_updates(configs: Sequence[Config]) -> str | None:
     lines = []
     for config in one_of_each_kind(configs):
         method = METHODS[config.model](config)
-        if method.prune is None or not config.pruning_active:
+        # A method with a surplus fails without an update, and says so.
+        if method.prune is None or method.surplus is not None or not config.pruning_active:
             continue
         steps_per_epoch = -(-_n_training_examples(config) // config.batch_size)
         updates = mask_updates(config, method)

@@ -183,3 +183,11 @@ def test_any_series_of_values_is_an_axis(values):
 def test_what_is_no_series_of_values_is_refused(value):
     with pytest.raises(ExperimentError, match=r"seed: tune.grid_search takes a list, got"):
         experiment(seed=tune.grid_search(value)).configs()
+
+
+def test_a_repeated_value_is_found_in_a_large_grid_and_on_a_single_axis():
+    space = dict(dataset_name="digits", hidden_sizes=[10], seed=tune.grid_search([*range(5000), 4999]))
+    with pytest.raises(ExperimentError, match=r"contains the same trial twice \(seed=4999\)"):
+        experiment(**space).configs()
+    with pytest.raises(ExperimentError, match=r"contains the same trial twice\. Remove"):
+        experiment(seed=tune.grid_search([1, 1])).configs()

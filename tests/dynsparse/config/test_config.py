@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dynsparse.config import SUBJECTS, Config, ConfigError, keys
+from dynsparse.config import SUBJECTS, Config, ConfigError, is_default, keys
 from dynsparse.config.checks import Number
 from dynsparse.config.config import check_of
 from dynsparse.data import DATASETS, Source
@@ -85,7 +85,7 @@ def test_names_that_others_use_lead_to_ours(name, ours):
         (
             "hidden_sizes",
             100,
-            "must be a list of integers of at least 1, got 100. Write [100], or (300,100) with --set",
+            "must be a list of integers of at least 1, got 100. Write [100], or (100,) with --set",
         ),
         ("hidden_sizes", [100, 0], "must be a list of integers of at least 1, got [100, 0]"),
         (
@@ -226,3 +226,31 @@ def test_other_numbers_are_computed_in_float64() -> None:
 
 def test_a_zero_with_a_sign_is_the_same_trial() -> None:
     assert repr(Config(weight_decay=-0.0).values()) == repr(Config(weight_decay=0.0).values())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": 2**63 - 1}, "A trial must have at most 10,000,000 rows"),
+        ({"study": "sweep", "retrain_epochs": 10**12}, "Lower epochs or retrain_epochs"),
+        ({"study": "ticket", "model": "Dense", "prune_iter": 10**12}, "Lower epochs or prune_iter"),
+    ],
+)
+def test_a_trial_that_would_never_end_is_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(**values)
+
+
+@pytest.mark.parametrize("value", [b"ab", bytearray(b"ab"), {300: 1}, {300, 100}])
+@pytest.mark.parametrize("name", ["hidden_sizes", "lr_milestones", "sparsities", "noise_levels"])
+def test_a_list_is_in_order(name, value):
+    with pytest.raises(ConfigError, match=f"{name} must be a list"):
+        Config.of({name: value})
+
+
+def test_which_values_are_defaults():
+    config = Config(weight_prune_perc=None, dataset_name="digits", rules="fixed", on_perc=0.1)
+    assert not is_default(config, "weight_prune_perc") and not is_default(config, "dataset_name")
+    followers = ["input_size", "num_classes", "weight_init", "clip_norm", "on_perc", "rules"]
+    assert all(is_default(config, name) for name in followers)
+    assert not is_default(Config(weight_init="dense_uniform"), "weight_init")

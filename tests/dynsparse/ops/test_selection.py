@@ -81,3 +81,10 @@ def test_scores_far_below_one_are_distinguished() -> None:
     score, noise = torch.tensor([[1e-30, 3e-30], [2e-30, 4e-30]]), torch.zeros(2, 2, dtype=torch.int32)
     assert masks.highest(score, 2, noise).tolist() == [[False, True], [False, True]]
     assert masks.select_highest(score, torch.tensor([1, 1])).tolist() == [[False, True], [False, True]]
+
+
+def test_scores_of_half_precision_and_with_a_gradient():
+    score = torch.tensor([[1.0, 3.0, 2.0]], dtype=torch.bfloat16)
+    noise, among = torch.zeros(1, 3, dtype=torch.int32), torch.tensor([[True, False, True]])
+    assert masks.highest(score, 1, noise, among).tolist() == [[False, False, True]]
+    assert masks.highest(score.float().requires_grad_(), 1, noise).tolist() == [[False, True, False]]
