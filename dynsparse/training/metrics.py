@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import reduce
 
@@ -62,7 +63,9 @@ def weight_metrics(
     for i, (weight, mask) in enumerate(zip(weights, active, strict=True)):
         if debug_weights:
             columns[f"linear_{i}_mean"] = weight.mean((-2, -1))
-            columns[f"linear_{i}_std"] = weight.std((-2, -1))
+            # torch warns where there is a single weight, whose deviation is NaN.
+            single = weight[0].numel() == 1
+            columns[f"linear_{i}_std"] = weight[:, 0, 0] * math.nan if single else weight.std((-2, -1))
         if debug_sparse:
             columns[f"density_l{i}"] = masks.density(mask)
             columns[f"sparse_level_l{i}"] = masks.density(weight != 0)

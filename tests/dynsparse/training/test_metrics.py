@@ -108,3 +108,11 @@ def test_rows_have_one_number_per_column_and_counts_are_integers() -> None:
     ]
     assert [type(row["mask_sizes_l0"]) for row in rows] == [int, int]
     assert failed == [False, True]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_single_weight_has_no_deviation() -> None:
+    weight = torch.tensor([[[2.0]], [[3.0]]])
+    columns = weight_metrics([weight], [weight != 0], debug_weights=True, debug_sparse=False)
+    assert columns["linear_0_mean"].tolist() == [2.0, 3.0]
+    assert columns["linear_0_std"].isnan().tolist() == [True, True]
