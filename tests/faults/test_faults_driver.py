@@ -56,10 +56,8 @@ def goes_on_and_is_whole(bed, reference, interruptions=1):
     assert not again & done, "a finished trial runs no further epoch"
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.faults), (signal.SIGINT, 130)],
-)
+@pytest.mark.faults
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_polite_stop(bed, reference, number, code):
     run = bed.start()
     bed.wait_for(lambda events: len(events) >= 35)

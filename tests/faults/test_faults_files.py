@@ -28,9 +28,8 @@ def damage(path, how, chance):
         path.mkdir()
 
 
-@pytest.mark.parametrize(
-    "how", ["cut", *(pytest.param(each, marks=pytest.mark.faults) for each in ("folder", "empty", "random", "missing"))]
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("how", ["cut", "folder", "empty", "random", "missing"])
 def test_damaged_files(undisturbed, reference, tmp_path, how):
     bed = copy_of(undisturbed, tmp_path)
     chance = random.Random(how)
@@ -78,6 +77,7 @@ def test_damaged_files(undisturbed, reference, tmp_path, how):
     assert not df["on_perc"].isna().any()
 
 
+@pytest.mark.faults
 def test_a_file_where_a_trial_folder_belongs_is_named(undisturbed, tmp_path):
     bed = copy_of(undisturbed, tmp_path)
     path = bed.folder / f"trial_{identity(bed.configs()[0])}"

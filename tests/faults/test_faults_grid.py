@@ -61,6 +61,7 @@ def test_trials_of_another_version_of_the_code_are_named(done):
     held("I1", "I4")
 
 
+@pytest.mark.faults
 def test_numbers_that_are_none(bed, reference):
     """One trial diverges by itself, one logs odd numbers in its third epoch alone."""
     few = ["--set", "model=SET", "--set", "seed=0", "--set", "on_perc=0.1"]

@@ -33,8 +33,8 @@ def test_every_name_can_be_imported() -> None:
 def test_a_missing_package_is_named(name: str, package: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; from analysis.output import save, {name}"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    message = f"ImportError: analysis.output.{name} needs {package}, which is not installed. Run: pip install dynsparse"
-    assert message in result.stderr
+    message = f"ImportError: analysis.output.{name} needs {package}, which is not installed."
+    assert f"{message} Run: pip install 'dynsparse[jupyter]'" in result.stderr
 
 
 def test_analysis_imports_none_of_these_packages() -> None:

@@ -197,7 +197,7 @@ def test_two_trials_of_one_identity_are_refused(tmp_path):
     with pytest.raises(ExperimentError, match=message):
         tune.run(Experiment("e", "?", dict(SMALL, debug_sparse=ray_tune.grid_search([True, False]))), tmp_path)
     with pytest.raises(
-        ExperimentError, match=r"The grid contains the same trial twice \(\)\. Remove the repeated value from its axis"
+        ExperimentError, match=r"The grid contains the same trial twice\. Remove the repeated value from its axis"
     ):
         tune.run(Experiment("e", "?", dict(SMALL, seed=ray_tune.grid_search([1, 1]))), tmp_path)
     assert not list(tmp_path.iterdir())
