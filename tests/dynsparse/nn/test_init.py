@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from itertools import pairwise
 from typing import Any
@@ -120,24 +121,34 @@ def variance_ratios(**values: Any) -> Tensor:
     return torch.stack([(after / before).mean() for before, after in pairwise(variances)])
 
 
-@pytest.mark.parametrize("layer_densities", ["uniform", "erdos_renyi"])
-@pytest.mark.parametrize("sparse_type", ["exact", "bernoulli"])
+# Each density with both ways to draw a mask and both spreads over layers, but not with every combination of them.
+MASKS = [
+    {"sparse_type": "exact", "layer_densities": "uniform"},
+    {"sparse_type": "bernoulli", "layer_densities": "erdos_renyi"},
+]
+OTHER_MASKS = [
+    {"sparse_type": "exact", "layer_densities": "erdos_renyi"},
+    {"sparse_type": "bernoulli", "layer_densities": "uniform"},
+]
+NETWORKS = [(0.01, 10, "he_uniform"), (0.03, 10, "he_normal"), (0.1, 10, "he_uniform"), (0.5, 3, "he_normal"),
+            (0.03, 1, "he_uniform"), (1.0, 10, "he_uniform")]  # fmt: skip
+
+
 @pytest.mark.parametrize("activation", [{"kwinners": False}, {"kwinners": True, "percent_on": 0.1}], ids=str)
 @pytest.mark.parametrize(
-    ("density", "depth", "weight_init"),
-    [(0.01, 10, "he_uniform"), (0.03, 10, "he_normal"), (0.1, 10, "he_uniform"), (0.5, 3, "he_normal"),
-     (0.03, 1, "he_uniform"), (1.0, 10, "he_uniform")],
-)  # fmt: skip
+    ("density", "depth", "weight_init", "drawn"),
+    [
+        (*network, drawn)
+        for network, pair in zip(NETWORKS, itertools.cycle([MASKS, OTHER_MASKS]), strict=False)
+        for drawn in pair
+    ],
+    ids=str,
+)
 def test_the_variance_of_pre_activations_stays_within_a_factor_of_2(
-    density: float, depth: int, weight_init: str, activation: dict[str, Any], sparse_type: str, layer_densities: str
+    density: float, depth: int, weight_init: str, drawn: dict[str, Any], activation: dict[str, Any]
 ) -> None:
     ratios = variance_ratios(
-        on_perc=density,
-        sparse_type=sparse_type,
-        layer_densities=layer_densities,
-        weight_init=weight_init,
-        hidden_sizes=[300] * depth,
-        **activation,
+        on_perc=density, weight_init=weight_init, hidden_sizes=[300] * depth, **drawn, **activation
     )
     assert ratios.min() > 0.5 and ratios.max() < 2
 
