@@ -447,7 +447,7 @@ def _read(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         except ValueError as problem:
             problems[name] = str(problem)
     # In the order of the keys, whatever the order of the mapping.
-    return read, [problems[name] for name in checks if name in problems]
+    return read, [problems[name] for name in checks if name in problems] if problems else []
 
 
 def is_default(config: Config, name: str) -> bool:
