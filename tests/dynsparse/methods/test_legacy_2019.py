@@ -223,6 +223,12 @@ class TestFailure:
         assert method_of(0, None).fails(self.layers).tolist() == [False, True, True, True]
         assert method_of(0.3, 0.3).fails(FULL).item() is False
 
+    def test_a_zero_has_no_sign(self):
+        weight = FULL.weight.abs().clone()
+        weight[0, 0] = 0
+        for one_sign in (weight, -weight):
+            assert method_of(0.3, 0.3).fails(FULL._replace(weight=one_sign)).item() is True
+
     def test_is_of_the_magnitude_rule(self):
         assert method_of(None, 0.3).fails is None
 
