@@ -169,18 +169,21 @@ def axes(configs: Sequence[Config]) -> dict[str, list[Any]]:
 
 
 def independent_axes(configs: Sequence[Config]) -> list[str]:
-    """Return the axes without those that follow from one that is returned, such as the input size from the data set."""
-    columns = axes(configs)
-    kept: list[str] = []
-    for name in columns:
-        values = [getattr(config, name) for config in configs]
-        if not any(_follows([getattr(config, other) for config in configs], values) for other in kept):
-            kept.append(name)
-    # An axis may also follow from one that comes after it.
-    values_of = {name: [getattr(config, name) for config in configs] for name in kept}
-    return [
-        name for name in kept if not any(_follows(values_of[other], values_of[name]) for other in kept if other != name)
-    ]
+    """Return the axes without those that follow from another one, as the input size does from the data set.
+
+    Of axes that follow from each other, the first is returned.
+    """
+    columns = {name: [getattr(config, name) for config in configs] for name in axes(configs)}
+    independent = []
+    for place, (name, values) in enumerate(columns.items()):
+        causes = [
+            other
+            for other_place, (other, others) in enumerate(columns.items())
+            if other != name and _follows(others, values) and (other_place < place or not _follows(values, others))
+        ]
+        if not causes:
+            independent.append(name)
+    return independent
 
 
 def _follows(causes: Sequence[Any], values: Sequence[Any]) -> bool:

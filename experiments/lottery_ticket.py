@@ -2,11 +2,11 @@
 
 Three algorithms over the fraction pruned and the number of rounds. The algorithms differ in which weights they prune,
 and in the values to which the other weights are reset. `analysis.rounds` returns the accuracy of each round. An earlier
-report on lottery tickets asked these questions with one seed.
+report on lottery tickets asked the same questions.
 
 Answer: winning tickets (l1, original) improve with the fraction pruned, up to 90%, and are still better at 95% than at
 10%. Random pruning is worse from 80% on. With new values accuracy hardly changes up to 85%, and falls beyond that. The
-number of rounds matters only at the highest fraction: at 98% five rounds are better than one for winning tickets
+number of rounds matters only at the highest fractions: at 98% five rounds are better than one for winning tickets
 (0.976, 0.968), and worse with new values (0.947, 0.956). The table shows Pearson correlations with val_acc_max, their
 95% intervals, and the report's correlations for fractions up to 85%:
 

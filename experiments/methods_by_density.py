@@ -41,8 +41,8 @@ chance level, 35 of 45 at 0.005. The dense network has 0.977:
 | RandomPrune | 0.102 | 0.102 | 0.102 | 0.437 | 0.929 | 0.957 |
 
 What that table seems to show at 0.02 and below was due to the initialization: that SNFS is worse than RigL (0.781 and
-0.937 at 0.02), that SET is far behind RigL (0.713), and that most methods learn nothing at 0.005. From 0.05 on, and for
-GMP, which starts dense, the initialization hardly matters.
+0.937 at 0.02), that SET is far behind RigL (0.713), and that most methods learn nothing at 0.005. For
+GMP, which starts dense, and for the others at 0.05 and above (RandomPrune at 0.1), the initialization hardly matters.
 """
 
 import sys

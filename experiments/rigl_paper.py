@@ -1,9 +1,9 @@
 """With the settings of the RigL paper, does growth by gradient beat random growth and a static mask on MNIST?
 
 From the paper: mask updates every 100 steps until three quarters of the training, a drop fraction of 0.3 with a cosine
-decay, Erdős-Rényi densities, SGD with momentum 0.9, and a learning rate that rises during a
-warm-up and is then divided by 10 in steps. The schedule is that of the paper's ImageNet training, whose 100 epochs are
-30 here: warm-up over 5% of them, then steps after 30%, 70% and 90%. Network and data are ours: an MLP on MNIST.
+decay, Erdős-Rényi densities, SGD with momentum 0.9, and a learning rate that rises during a warm-up and is then divided
+by 10 in steps. The schedule is that of the paper's ImageNet training, whose 100 epochs are 30 here: warm-up over 5% of
+them, then steps after 30%, 70% and 90%. Network and data are ours: an MLP on MNIST.
 
 Answer: RigL and SET both beat a static mask, by 0.015 and 0.014 on average over 12 pairs (p = 0.0015 each, after Holm's
 correction). There is no evidence that RigL and SET differ over all densities (difference 0.0014, 95% interval -0.0004

@@ -1,6 +1,6 @@
 """Unstructured and structured pruning: how much of a trained network can be pruned?
 
-The network and its training are those of an earlier blog post on Optimal Brain Damage, which had one seed. Each trial
+The network and its training are those of an earlier blog post on Optimal Brain Damage, which had one run. Each trial
 trains once, for a data set and a seed, and then prunes weights and units to ten sparsities. `analysis.sweeps` returns
 one row for each.
 

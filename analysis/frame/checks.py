@@ -1,11 +1,11 @@
 """Checks of the columns that a caller names."""
 
-import re
 from collections.abc import Sequence
 
 import pandas as pd
 
 from analysis.frame.suggest import unknown
+from analysis.frame.summaries import summarised
 
 
 def check_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
@@ -26,7 +26,7 @@ def check_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
 
 def _hint(name: str) -> str:
     """Return how to load a summary that `load` leaves out."""
-    logged = re.sub(r"_((max|min)(_epoch)?|median|last)$", "", name)
+    logged = summarised(name)
     if logged == name:
         return ""
     return f" Values without 'acc' in their name are loaded on request: load(path, metrics=[{logged!r}])."

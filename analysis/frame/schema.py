@@ -10,13 +10,13 @@ from collections.abc import Collection, Iterable, Sequence
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.summaries import SUMMARIES
 from analysis.frame.values import hashable, n_values
 
-# The bookkeeping columns of `load`, and what is computed of each metric.
+# The bookkeeping columns of `load`.
 FIRST_COLUMNS = ["Experiment Name"]
 RUN_COLUMNS = ["epochs", "experiment_file_name", "trial_time", "mean_epoch_time"]
 LAST_COLUMNS = ["status", "error", "diverged", "at_chance", "trial_id", "trial_dir"]
-SUMMARIES = ["_max", "_max_epoch", "_min", "_min_epoch", "_median", "_last"]
 # Logged costs of a trial, each a column with the value of its last row. Lower is better.
 COSTS = ("flops_inference", "flops_inference_ratio", "flops_train", "flops_train_ratio")
 # Hyperparameters that say where files are and what computes a trial: results do not depend on them.

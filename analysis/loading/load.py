@@ -13,11 +13,11 @@ from analysis.frame.schema import (
     FIRST_COLUMNS,
     LAST_COLUMNS,
     RUN_COLUMNS,
-    SUMMARIES,
     distinct_names,
     with_schema,
 )
 from analysis.frame.suggest import unknown
+from analysis.frame.summaries import SUMMARIES
 from analysis.frame.values import as_number, sort_key
 from analysis.loading.chance import is_accuracy, never_left_chance
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise

@@ -12,8 +12,9 @@ from itables.widget import ITable
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.matching import values_of
-from analysis.frame.schema import SUMMARIES, logged, varying
+from analysis.frame.schema import logged, varying
 from analysis.frame.series import Column, column_name, with_series
+from analysis.frame.summaries import SUMMARIES
 from analysis.frame.values import is_missing, n_values, sort_key
 from analysis.loading.load import load_history
 from analysis.output.html import table, text, with_texts

@@ -10,7 +10,8 @@ import pandas as pd
 from itables import to_html_datatable
 
 from analysis.frame.matching import values_of
-from analysis.frame.schema import MACHINE_COLUMNS, SUMMARIES, hyperparameters, varying
+from analysis.frame.schema import MACHINE_COLUMNS, hyperparameters, varying
+from analysis.frame.summaries import summarised
 from analysis.frame.values import sort_key
 from analysis.frame.words import plural
 from analysis.loading.load import issues
@@ -138,7 +139,7 @@ def learning_curves(history: pd.DataFrame | None, ranked: list[str], metric: str
     """Return learning curves by the two most important hyperparameters."""
     if history is None:
         return ""
-    names = [*(metric.removesuffix(end) for end in SUMMARIES if metric.endswith(end)), metric]
+    names = [summarised(metric), metric]
     logged = next((name for name in names if name in history), None)
     if logged is None:
         return ""

@@ -198,6 +198,7 @@ def load_results(folder: str, *, metric: str | None = None) -> Any:
         metric: a column to load beside the usual ones.
     """
     import analysis
+    from analysis.frame.summaries import summarised
 
     path = folder if "://" in folder else Path(folder).expanduser()
     try:
@@ -205,7 +206,7 @@ def load_results(folder: str, *, metric: str | None = None) -> Any:
         found = analysis.issues(df)
         if metric is not None and metric not in df:
             # Only metrics with "acc" in their name are loaded by default.
-            df = analysis.load(path, [*analysis.logged(df), re.sub(r"_((max|min)(_epoch)?|median|last)$", "", metric)])
+            df = analysis.load(path, [*analysis.logged(df), summarised(metric)])
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
     for trial_dir, file, problem in found.fillna("").itertuples(index=False):

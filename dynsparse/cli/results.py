@@ -94,7 +94,7 @@ def table(
 def failures(folder: str) -> None:
     """List the trials in DIR that failed, did not finish or diverged, and the files that are damaged.
 
-    Print the end of the traceback of each distinct error, of the first five, and the path of the whole one.
+    For each of the first five distinct errors, print the end of its traceback and the path of the whole one.
     """
     import analysis
 
@@ -150,6 +150,9 @@ def report(
 
         df = filter_rows(df, where)
         check_columns(df, drop)
+        others = [name for name in drop if name not in analysis.hyperparameters(df)]
+        if others:
+            raise ValueError(f"--drop takes hyperparameters, got {', '.join(others)}.")
         df = df.drop(columns=list(drop))
         history = analysis.load_history(folder if "://" in folder else Path(folder).expanduser())
         if of == "tickets":

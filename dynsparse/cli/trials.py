@@ -217,9 +217,8 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
 
 def _short(path: str) -> str:
     """Return a path from the working directory if it is in it, as it would be typed."""
-    return (
-        path if "://" in path or not Path(path).is_relative_to(Path.cwd()) else str(Path(path).relative_to(Path.cwd()))
-    )
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def learning_note(path: str, configs: Sequence[Config]) -> str:

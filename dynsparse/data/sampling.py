@@ -38,13 +38,18 @@ def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
     return noisy
 
 
+def n_held_out(n: int, val_fraction: float) -> int:
+    """Return how many of n training examples are held out for validation."""
+    return round(val_fraction * n)
+
+
 def split(dataset: Dataset, val_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Return the indices of the examples to train on, and of the round(val_fraction * n) held out for validation.
 
     Shapes: each (examples,), int64, ascending.
     """
     n = len(dataset.train_y)
-    n_val = round(val_fraction * n)
+    n_val = n_held_out(n, val_fraction)
     shuffled = permutation(n, Stream(seed, Purpose.SPLIT))
     return shuffled[n_val:].sort().values, shuffled[:n_val].sort().values
 

@@ -79,8 +79,8 @@ def highest(score: Tensor, number: int | Tensor, noise: Tensor, among: Tensor | 
     # The same result without a sort, one network at a time.
     n_positions = score.shape[-2:].numel()
     # numpy has no bfloat16.
-    numbers_of = score.detach().float() if score.is_floating_point() else score
-    scores, noises = (each.flatten(-2).reshape(-1, n_positions) for each in (numbers_of, noise))
+    values = score.detach().float() if score.is_floating_point() else score
+    scores, noises = (each.flatten(-2).reshape(-1, n_positions) for each in (values, noise))
     numbers = number.expand(score.shape[:-2]).reshape(-1).tolist()
     levels = [None] * len(numbers) if among is None else among.to(torch.int8).flatten(-2).reshape(-1, n_positions)
     chosen = [_highest_by_level(*each) for each in zip(scores, numbers, noises, levels, strict=True)]

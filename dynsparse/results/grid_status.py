@@ -113,8 +113,8 @@ class GridStatus:
             if n_before:
                 lines.append(
                     f"{plural(n_before, 'trial')} of the grid are in the folder as version 0.1 trained them. To "
-                    "continue with them, add weight_init='dense_uniform' to the space, and write "
-                    "prune_decay='cosine_0.1' in the place of 'cosine'."
+                    "continue with them, add weight_init='dense_uniform' to the space and, if it has "
+                    "prune_decay='cosine', write 'cosine_0.1' there."
                 )
         versions = {each.version for each in self.trials if each.version is not None}
         if versions - {version()}:

@@ -13,7 +13,7 @@ from dynsparse import engines
 from dynsparse.config import Config
 from dynsparse.data import load_dataset
 from dynsparse.data.download import requested_data_dir
-from dynsparse.data.sampling import split
+from dynsparse.data.sampling import n_held_out
 from dynsparse.engines.sparse.sources import sparse_engine_is_compiled
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder, open_folder
@@ -140,8 +140,8 @@ def check_batch_sizes(configs: Sequence[Config]) -> None:
 
 
 def _n_training_examples(config: Config) -> int:
-    dataset = load_dataset(config.dataset_name, config.data_dir)
-    return len(split(dataset, config.val_fraction, seed=0)[0])
+    n = len(load_dataset(config.dataset_name, config.data_dir).train_y)
+    return n - n_held_out(n, config.val_fraction)
 
 
 def explain_missing_updates(configs: Sequence[Config]) -> str | None:
@@ -155,13 +155,14 @@ def explain_missing_updates(configs: Sequence[Config]) -> str | None:
         steps_per_epoch = -(-_n_training_examples(config) // config.batch_size)
         updates = mask_updates(config, method)
         if updates is None or not updates.steps(steps_per_epoch).n_updates:
-            every = f"{config.pruning_interval} epochs"
+            interval, end = f"pruning_interval={config.pruning_interval}", f"pruning_end={config.pruning_end:g}"
             if config.pruning_interval_steps is not None:
-                every = f"{config.pruning_interval_steps} steps"
+                interval = f"pruning_interval_steps={config.pruning_interval_steps}"
+                end = end if config.pruning_end_step is None else f"pruning_end_step={config.pruning_end_step}"
             lines.append(
-                f"warning: model={config.model!r} keeps its first masks: no update is due every {every} in "
-                f"{plural(config.epochs, 'epoch')} of {plural(steps_per_epoch, 'step')}. Lower the interval or raise "
-                "epochs."
+                f"warning: model={config.model!r} keeps its first masks: no update is due with {interval} and {end} in "
+                f"{plural(config.epochs, 'epoch')} of {plural(steps_per_epoch, 'step')}. Lower the interval, or raise "
+                "epochs or the end of the updates."
             )
     return "\n".join(dict.fromkeys(lines)) or None
 

@@ -459,7 +459,6 @@ def test_a_batch_that_is_larger_than_the_training_set_is_refused(grid, tmp_path)
     assert "got 1438. Lower batch_size.\n" in result.stderr
 
 
-@pytest.mark.usefixtures("blobs")
 def test_a_group_of_keys_cannot_be_set(tmp_path):
     file = tmp_path / "arms.py"
     file.write_text(ARMS)
@@ -485,6 +484,8 @@ def test_keys_that_follow_each_other_are_suggested_once_and_dropped_from_a_repor
     )
     result = invoke("report", tmp_path / "arms", "--drop", "warmup_epoch")
     assert result.exit_code == 2 and "Did you mean 'warmup_epochs'?" in result.stderr
+    result = invoke("report", tmp_path / "arms", "--drop", "trial_dir", "--drop", "val_acc_max")
+    assert result.exit_code == 2 and "--drop takes hyperparameters, got trial_dir, val_acc_max." in result.stderr
 
 
 def test_a_run_says_which_trials_have_no_mask_update(tmp_path):
@@ -496,8 +497,8 @@ def test_a_run_says_which_trials_have_no_mask_update(tmp_path):
     assert result.exit_code == 0, result.stderr
     warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: model=")]
     assert warnings == [
-        "warning: model='RigL' keeps its first masks: no update is due every 100 steps in 1 epoch of 23 steps. Lower "
-        "the interval or raise epochs."
+        "warning: model='RigL' keeps its first masks: no update is due with pruning_interval_steps=100 and "
+        "pruning_end=1 in 1 epoch of 23 steps. Lower the interval, or raise epochs or the end of the updates."
     ]
     result = invoke("run", file, *short, "--set", "pruning_interval_steps=20", *few[2:], "--fresh")
     assert result.exit_code == 0 and "keeps its first masks" not in result.stderr
