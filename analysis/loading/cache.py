@@ -27,7 +27,7 @@ from analysis.loading.trial_dir import Issue, Stamp, Trial
 
 NAME = ".analysis.arrow"
 # Increase it whenever the same files are read differently.
-VERSION = 7
+VERSION = 8
 # An Arrow file begins and ends with it.
 MAGIC = b"ARROW1"
 
@@ -90,30 +90,39 @@ def _contents(about: dict[str, Any], table: pa.Table) -> Contents:
     history = History(
         np.array(about["starts"], np.int64), {name: _array(table.column(name)) for name in table.column_names}
     )
-    trials = [_trial(about["keys"], *trial) for trial in about["trials"]]
+    configs = [_hashable(config) for config in about["configs"]]
+    trials = [_trial(configs, *trial) for trial in about["trials"]]
     issues = [Issue(*issue) for issue in about["issues"]]
     has_places = (
         history.starts[0] == 0 and history.starts[-1] == table.num_rows and (np.diff(history.starts) >= 0).all()
     )
     if not (has_places and len({trial.trial_dir for trial in trials}) == len(trials) == len(history.starts) - 1):
         raise ValueError("the trials must be distinct and have all rows between them")
-    _check_texts(text for names in about["keys"] for text in names)
+    _check_texts(text for each in trials for text in (each.trial_dir, each.trial_id, each.name, each.status))
+    _check_texts(each.error for each in trials if each.error is not None)
     _check_texts(text for folder, *texts in issues for text in texts)
     _check_texts(issue.trial_dir for issue in issues if issue.trial_dir is not None)
+    if any(type(trial.diverged) is not bool for trial in trials):
+        raise ValueError("diverged must be True or False")
     return Contents(trials, history, issues)
 
 
 def write(folder: Path, cached: Cached) -> None:
     """Write the cache of a folder; do nothing if the folder cannot be written to."""
     trials, history, issues = cached.contents
-    # Most trials have the same keys, which are written once.
-    keys = {names: place for place, names in enumerate(dict.fromkeys(tuple(trial.config) for trial in trials))}
+    # Most trials differ in few values from the first with the same keys: only these values are written.
+    configs = {tuple(trial.config): trial.config for trial in reversed(trials)}
+    places = {keys: place for place, keys in enumerate(configs)}
     about = {
         "version": VERSION,
         "of_states": cached.of_states,
         "stamps": cached.stamps,
-        "keys": list(keys),
-        "trials": [(keys[tuple(each.config)], {**vars(each), "config": list(each.config.values())}) for each in trials],
+        "configs": list(configs.values()),
+        "trials": [
+            (places[keys], {**vars(trial), "config": _different(trial.config, configs[keys])})
+            for trial in trials
+            for keys in [tuple(trial.config)]
+        ],
         "starts": history.starts.tolist(),
         "issues": issues,
     }
@@ -128,17 +137,21 @@ def write(folder: Path, cached: Cached) -> None:
         write_file(folder / NAME, content + zlib.crc32(content).to_bytes(4, "big"))
 
 
-def _trial(keys: list[list[str]], place: int, saved: dict[str, Any]) -> Trial:
-    values = [hashable(value) if type(value) is list else value for value in saved["config"]]
+def _different(config: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """Return the items of a config that are not in one with the same keys. 1, 1.0 and True are different."""
+    return {key: value for key, value in config.items() if repr(value) != repr(base[key])}
+
+
+def _trial(configs: list[dict[str, Any]], place: int, saved: dict[str, Any]) -> Trial:
     changed = {key: [hashable(value) for value in values] for key, values in saved["config_by_row"].items()}
-    trial = Trial(**{**saved, "config": dict(zip(keys[place], values, strict=True)), "config_by_row": changed})
-    _check_texts((trial.trial_dir, trial.trial_id, trial.name, trial.status))
-    _check_texts([trial.error] if trial.error is not None else [])
-    if type(trial.diverged) is not bool:
-        raise ValueError(f"diverged must be True or False, got {trial.diverged!r}")
-    # A config has no value that is not hashable.
-    hash(tuple(trial.config.values()))
-    return trial
+    return Trial(**{**saved, "config": configs[place] | _hashable(saved["config"]), "config_by_row": changed})
+
+
+def _hashable(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config with its lists as tuples. Raises: TypeError if a value is a dict, which no config has."""
+    values = {key: hashable(value) if type(value) is list else value for key, value in config.items()}
+    hash(tuple(values.values()))
+    return values
 
 
 def _check_texts(values: Iterable[object]) -> None:

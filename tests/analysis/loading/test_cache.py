@@ -258,9 +258,10 @@ ABOUTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "rows before the first": lambda about: about["starts"].__setitem__(1, -5),
     "rows of no trial": lambda about: about["starts"].append(about["starts"][-1]),
     "starts that are no numbers": lambda about: about["starts"].__setitem__(1, "one"),
-    "keys that are not there": lambda about: about["trials"][0].__setitem__(0, 99),
-    "a key that is a list": lambda about: about["keys"][0].__setitem__(0, ["key"]),
-    "a value that is a dict": lambda about: about["trials"][0][1]["config"].__setitem__(0, {"a": 1}),
+    "a config that is not there": lambda about: about["trials"][0].__setitem__(0, 99),
+    "a config that is a list": lambda about: about["configs"].__setitem__(0, ["key"]),
+    "a value that is a dict": lambda about: about["configs"][0].update(a={"a": 1}),
+    "a value of one trial that is a dict": lambda about: about["trials"][0][1]["config"].update(a={"a": 1}),
     "a status that is a number": lambda about: about["trials"][0][1].update(status=7),
     "an id that is a list": lambda about: about["trials"][0][1].update(trial_id=[]),
     "an error that is a list": lambda about: about["trials"][0][1].update(error=[]),
@@ -269,7 +270,9 @@ ABOUTS: dict[str, Callable[[dict[str, Any]], object]] = {
     "a trial twice": lambda about: about["trials"].__setitem__(0, about["trials"][1]),
     "a stamp without its trial": lambda about: about["trials"][0][1].update(trial_dir="T_x"),
     "an issue that is a number": lambda about: about["issues"].append([None, 1, 2]),
-    "a deep value": lambda about: about["trials"][0][1]["config"].__setitem__(0, deep(900)),
+    "a deep value": lambda about: about["configs"][0].update(a=deep(900)),
+    "a deep value of one trial": lambda about: about["trials"][0][1]["config"].update(a=deep(900)),
+    "a value of one trial nested too deeply": lambda about: about["trials"][0][1]["config"].update(a=deep(100)),
 }
 TABLES: dict[str, Callable[[pa.Table], pa.Array]] = {
     "texts that are not JSON": lambda table: pa.array(["{"] * table.num_rows),
@@ -308,6 +311,19 @@ def test_a_signed_cache_with_other_columns_is_none(change: str, experiment: Path
     write_signed(experiment / NAME, table.set_column(place, pa.field("word", column.type), column))
     assert cached(experiment) is None
     assert len(load_history(experiment)) == N_ROWS * (N_TRIALS - 1)
+
+
+def test_equal_values_of_different_types_stay_different(original: Path, tmp_path: Path) -> None:
+    copy, values = tmp_path / "large", [1, 1.0, True, "1", None, [1], [1.0], [True]]
+    shutil.copytree(original, copy)
+    for folder, value in zip(sorted(copy.glob("T_*")), values * 4, strict=False):
+        (folder / "params.json").write_text(json.dumps({"value": value}))
+    settle(copy)
+    assert len(load(copy)) == N_TRIALS
+    found = cached(copy)
+    assert found is not None
+    expected = [tuple(value) if isinstance(value, list) else value for value in values]
+    assert [repr(trial.config["value"]) for trial in found.contents.trials[:8]] == list(map(repr, expected))
 
 
 def test_a_cache_that_came_with_the_folder_is_not_read_beyond_the_stamps(experiment: Path) -> None:
