@@ -95,9 +95,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         >>> df["study"].value_counts().to_dict()
         {'train': 27, 'sweep': 5}
     """
-    contents, experiments = _read_all(paths)
+    contents, configs, experiments = _read_all(paths)
     trials, history = contents.trials, contents.history
-    configs = _config_columns(trials)
     chosen = _chosen_metrics(history, metrics, lambda name: is_accuracy(name, history.columns[name]))
     of_metrics = {
         f"{name}{summary}": values
@@ -158,9 +157,8 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
         214  53af87569e9a      7       0.335    0.897  SparseModel      0.1
         215  53af87569e9a      8       0.306    0.894  SparseModel      0.1
     """
-    contents, experiments = _read_all([path])
+    contents, configs, experiments = _read_all([path])
     trials, history = contents.trials, contents.history
-    configs = _config_columns(trials)
     chosen = _chosen_metrics(history, metrics, lambda name: True)
     called = distinct_names(chosen, HISTORY_COLUMNS, "result/")
     names = distinct_names([*configs, "seed"], {*HISTORY_COLUMNS, *called.values()}, "config/")
@@ -214,28 +212,21 @@ def issues(df: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(df.attrs.get("issues", []), columns=list(Issue._fields))
 
 
-def _read_all(paths: Iterable[PathName]) -> tuple[Contents, list[str]]:
-    """Return the contents of all experiments together, and for each trial the path of its experiment."""
+def _read_all(paths: Iterable[PathName]) -> tuple[Contents, dict[str, list[Any]], list[str]]:
+    """Return the contents of all experiments together, the configs as columns, and each trial's path as given."""
     if isinstance(paths, (str, os.PathLike)):
         raise ValueError(f"paths must be a list of folders, got {paths!r}. Use load for a single folder.")
     names = [os.fspath(path) for path in paths]
     if not names:
         raise ValueError("paths must hold at least one experiment folder, got none.")
     parts = [read_experiment(name) for name in names]
-    trials, found = with_settings([trial for part in parts for trial in part.trials])
+    trials, configs, found = with_settings([trial for part in parts for trial in part.trials])
     contents = Contents(
         trials,
         parts[0].history if len(parts) == 1 else joined([part.history for part in parts]),
         [*found, *(issue for part in parts for issue in part.issues)],
     )
-    return contents, [name for name, part in zip(names, parts, strict=True) for _ in part.trials]
-
-
-def _config_columns(trials: Sequence[Trial]) -> dict[str, list[Any]]:
-    """Return for each key the values of all trials; NaN for a trial without the key."""
-    # Trials of one experiment mostly have the same keys: each different list of keys is looked at once.
-    keys = dict.fromkeys(key for several in dict.fromkeys(tuple(trial.config) for trial in trials) for key in several)
-    return {key: [trial.config.get(key, math.nan) for trial in trials] for key in keys}
+    return contents, configs, [name for name, part in zip(names, parts, strict=True) for _ in part.trials]
 
 
 def _in_each_row(repeated: pd.Series, key: str, trials: Sequence[Trial], starts: Array) -> Any:
@@ -255,13 +246,14 @@ def _order(trials: Sequence[Trial], configs: Mapping[str, list[Any]], experiment
     seed_last = sorted(configs, key="seed".__eq__)
     # A value that all trials share orders nothing.
     varying = [configs[key] for key in seed_last if not _is_constant(configs[key])]
-
-    def key(place: int) -> tuple[Any, ...]:
-        trial = trials[place]
-        values = tuple(sort_key(column[place]) for column in varying)
-        return (place_of[experiments[place]], values, trial.trial_id, trial.trial_dir)
-
-    return sorted(range(len(trials)), key=key)
+    keys = zip(
+        [place_of[experiment] for experiment in experiments],
+        *([sort_key(value) for value in column] for column in varying),
+        [trial.trial_id for trial in trials],
+        [trial.trial_dir for trial in trials],
+        strict=True,
+    )
+    return sorted(range(len(trials)), key=list(keys).__getitem__)
 
 
 def _is_constant(values: list[Any]) -> bool:
@@ -332,11 +324,14 @@ def _table(columns: dict[str, Any], found: list[Issue], order: Sequence[int] | A
 
 
 def _frame(columns: Mapping[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame({name: _column(values) for name, values in columns.items()})
+    try:
+        return pd.DataFrame(columns)
+    except OverflowError:  # pandas 2 refuses an integer that no float can hold.
+        return pd.DataFrame({name: _column(values) for name, values in columns.items()})
 
 
 def _column(values: Any) -> pd.Series:
     try:
         return pd.Series(values)
-    except OverflowError:  # pandas 2 refuses an integer that no float can hold.
+    except OverflowError:
         return pd.Series(values, dtype=object)

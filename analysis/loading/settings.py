@@ -1,7 +1,9 @@
 """The configs of trials as settings: what says only how a value was written is removed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from analysis.frame.settings import ADDRESS, setting
@@ -11,19 +13,20 @@ from analysis.loading.trial_dir import Issue, Trial
 TEXTS = (str, tuple)
 
 
-def with_settings(trials: Sequence[Trial]) -> tuple[list[Trial], list[Issue]]:
-    """Return the trials with `setting` of each hyperparameter, and an issue if some differ in addresses only.
+def with_settings(trials: Sequence[Trial]) -> tuple[list[Trial], dict[str, list[Any]], list[Issue]]:
+    """Return the trials with `setting` of each hyperparameter, these as columns, and an issue or none.
 
-    Two functions of one name, such as two lambdas, have the same text without their addresses.
+    A trial without a hyperparameter has NaN in its column. There is an issue if some trials differ in addresses only:
+    two functions of one name, such as two lambdas, have the same text without their addresses.
     """
-    # A value is a text or a list of texts if it needs a change; most are numbers, and few are distinct.
-    values = {value for trial in trials for value in trial.config.values() if type(value) in TEXTS}
-    values |= {
-        value for trial in trials for each in trial.config_by_row.values() for value in each if type(value) in TEXTS
-    }
-    changed = {value: new for value in values if (new := setting(value)) is not value}
+    columns = _columns(trials)
+    # A value is a text or a list of texts if it needs a change; few values are distinct.
+    by_row_of_all = (values for trial in trials for values in trial.config_by_row.values())
+    lists = chain(columns.values(), by_row_of_all)
+    texts = {value for values in lists for value in set(values) if type(value) in TEXTS}
+    changed = {value: new for value in texts if (new := setting(value)) is not value}
     if not changed:
-        return list(trials), []
+        return list(trials), columns, []
     result = list(trials)
     originals: dict[object, list[Trial]] = {}  # trials by their settings
     for place, trial in enumerate(trials):
@@ -37,8 +40,19 @@ def with_settings(trials: Sequence[Trial]) -> tuple[list[Trial], list[Issue]]:
         by_address = {str(_addresses(trial)): trial for trial in reversed(group)}
         if len(by_address) > 1:
             *_, other, one = by_address.values()
-            return result, [Issue(None, "params.json", _problem(one, other))]
-    return result, []
+            return result, _columns(result), [Issue(None, "params.json", _problem(one, other))]
+    return result, _columns(result), []
+
+
+def _columns(trials: Sequence[Trial]) -> dict[str, list[Any]]:
+    """Return for each key of the configs the values of all trials; NaN for a trial without the key."""
+    configs = [trial.config for trial in trials]
+    # Trials of one experiment mostly have the same keys: each different list of keys is looked at once.
+    kinds = dict.fromkeys(map(tuple, configs))
+    if len(kinds) == 1:
+        by_key = zip(*(config.values() for config in configs), strict=True)
+        return dict(zip(configs[0], map(list, by_key), strict=True))
+    return {key: [config.get(key, math.nan) for config in configs] for key in dict.fromkeys(chain.from_iterable(kinds))}
 
 
 def _replaced(value: Any, changed: Mapping[Any, Any]) -> Any:
