@@ -9,6 +9,9 @@ from torch import Tensor
 from dynsparse.data.datasets import Dataset
 from dynsparse.random import Purpose, Stream, bits, permutation
 
+# For more images, the numbers of all their pixels would not fit into the CPU's cache.
+IMAGES_AT_ONCE = 1000
+
 
 def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
     """Return a copy of images in which int(input_size * noise_level) random pixels of each image are overwritten.
@@ -20,10 +23,23 @@ def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
     """
     n_images, input_size = x.shape
     n_pixels = int(input_size * noise_level)
-    # The first n_pixels steps of a Fisher-Yates shuffle, in all images at once: step i swaps the pixel in place i with
-    # one drawn from place i onwards. 64 bits modulo a few thousand are uniform enough.
+    draws = torch.from_numpy(bits(n_images * n_pixels, Stream(seed, Purpose.NOISE_IMAGES)).reshape(n_images, n_pixels))
+    noisy = x.clone()
+    for images, of_images in zip(noisy.split(IMAGES_AT_ONCE), draws.split(IMAGES_AT_ONCE), strict=True):
+        overwritten = _draw_pixels(of_images.numpy(), input_size)
+        images.scatter_(1, overwritten[:, : n_pixels // 2], 0.9)
+        images.scatter_(1, overwritten[:, n_pixels // 2 :], 0.1)
+    return noisy
+
+
+def _draw_pixels(draws: np.ndarray, input_size: int) -> Tensor:
+    """Return distinct random pixels of each image. Shapes: draws (images, pixels), uint64; the result likewise, int64.
+
+    They are the first steps of a Fisher-Yates shuffle, in all images at once: step i swaps the pixel in place i with one
+    drawn from place i onwards. 64 bits modulo a few thousand are uniform enough.
+    """
+    n_images, n_pixels = draws.shape
     steps = np.arange(n_pixels, dtype=np.uint64)
-    draws = bits(n_images * n_pixels, Stream(seed, Purpose.NOISE_IMAGES)).reshape(n_images, n_pixels)
     places = (steps + draws % (np.uint64(input_size) - steps)).astype(np.int32).T.copy()
     pixels = np.repeat(np.arange(input_size, dtype=np.int32)[:, None], n_images, axis=1)
     images = np.arange(n_images)
@@ -31,11 +47,7 @@ def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
         chosen = pixels[places[i], images]
         pixels[places[i], images] = pixels[i]
         pixels[i] = chosen
-    overwritten = torch.from_numpy(pixels[:n_pixels]).T.long()
-    noisy = x.clone()
-    noisy.scatter_(1, overwritten[:, : n_pixels // 2], 0.9)
-    noisy.scatter_(1, overwritten[:, n_pixels // 2 :], 0.1)
-    return noisy
+    return torch.from_numpy(pixels[:n_pixels]).T.long()
 
 
 def n_held_out(n: int, val_fraction: float) -> int:
