@@ -33,10 +33,10 @@ def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
 
 
 def _draw_pixels(draws: np.ndarray, input_size: int) -> Tensor:
-    """Return distinct random pixels of each image. Shapes: draws (images, pixels), uint64; the result likewise, int64.
+    """Return distinct random pixels of each image. Shapes: draws (images, pixels), uint64; the result the same, int64.
 
-    They are the first steps of a Fisher-Yates shuffle, in all images at once: step i swaps the pixel in place i with one
-    drawn from place i onwards. 64 bits modulo a few thousand are uniform enough.
+    They are the first steps of a Fisher-Yates shuffle, in all images at once: step i swaps the pixel in place i with
+    one drawn from place i onwards. 64 bits modulo a few thousand are uniform enough.
     """
     n_images, n_pixels = draws.shape
     steps = np.arange(n_pixels, dtype=np.uint64)

@@ -1,6 +1,7 @@
 """Packs in the trainable: each trial has its own folder, rows, checkpoints and end, whatever its neighbours do."""
 
 import errno
+import gc
 import json
 import math
 import os
@@ -88,6 +89,14 @@ def test_a_machine_that_does_not_see_the_storage_gives_its_trials_back(tmp_path,
         assert each.done and not each.is_complete and each.error is None
         assert f"does not see the storage {tmp_path}/not_seen" in each.interruption
     assert not (tmp_path / "not_seen").exists()
+
+
+def test_only_the_first_trial_of_a_process_excludes_objects_from_garbage_collections(tmp_path):
+    """What it excludes is never collected: the objects of a trial that has ended must not be among it."""
+    pack_of(tmp_path, five()[:1])
+    n_frozen = gc.get_freeze_count()
+    pack_of(tmp_path, five()[1:2])
+    assert 0 < gc.get_freeze_count() <= n_frozen
 
 
 @pytest.mark.parametrize("engine", ["torch", "sparse"])
