@@ -37,19 +37,33 @@ class DenseNetwork:
         self.unit_boost = random.uniform(0.3, 1, sum(sizes)).astype(np.float32)
 
     def arrays(self, k: tuple[int, ...]) -> NetworkArrays:
-        """Return the network in compressed sparse rows, written with a plain loop."""
-        indptr, indices, weight = [0] * (self.sizes[0] + 1), [], []
-        for layer, before in enumerate([0, *self.ends[:-2]]):
-            for row, mask in zip(self.weights[layer], self.masks[layer], strict=True):
-                for i in np.flatnonzero(mask):
-                    indices.append(before + i)
-                    weight.append(row[i])
-                indptr.append(len(indices))
-        bias = np.concatenate([np.zeros(self.sizes[0], np.float32), *self.biases])
+        """Return the network with its weights by source and by target, written with plain loops."""
+        n_units, by_source = sum(self.sizes), self.by_source(self.weights)
+        connections = [(source, target) for source, target, _ in by_source]
+        by_target = sorted(connections, key=lambda each: each[::-1])
+        sources, targets = ([each[end] for each in connections] for end in (0, 1))
         return NetworkArrays(
-            np.array(indptr), np.array(indices, np.uint32), np.array(weight, np.float32), bias, self.ends,
-            np.array(k, np.int64), self.unit_boost,
-        )  # fmt: skip
+            out_indptr=np.array([sum(each < unit for each in sources) for unit in range(n_units + 1)]),
+            targets=np.array(targets, np.uint32),
+            weight=np.array([weight for *_, weight in by_source], np.float32),
+            in_indptr=np.array([sum(each < unit for each in targets) for unit in range(n_units + 1)]),
+            sources=np.array([source for source, _ in by_target], np.uint32),
+            position=np.array([connections.index(each) for each in by_target], np.uint32),
+            in_weight=np.full(len(by_source), np.nan, np.float32),
+            bias=np.concatenate([np.zeros(self.sizes[0], np.float32), *self.biases]),
+            in_bias=np.full(n_units, np.nan, np.float32),
+            layer_ends=self.ends,
+            k=np.array(k, np.int64),
+            unit_boost=self.unit_boost,
+        )
+
+    def by_source(self, matrices: list[Array]) -> list[tuple[int, int, float]]:
+        """List source unit, target unit and value at each active position, by source."""
+        found = []
+        for matrix, mask, first, middle in zip(matrices, self.masks, [0, *self.ends], self.ends, strict=False):
+            for row, column in zip(*np.nonzero(mask), strict=True):
+                found.append((int(first + column), int(middle + row), float(matrix[row, column])))
+        return sorted(found)
 
     def forward(self, inputs: Array, k: tuple[int, ...], parameters: list[Tensor] | None = None) -> list[Tensor]:
         """Compute the activations of all layers in float64. Shapes: inputs and each result (examples, units)."""
@@ -74,14 +88,16 @@ class DenseNetwork:
         parameters = [each.requires_grad_() for each in self.parameters()]
         loss = F.cross_entropy(self.forward(inputs, k, parameters)[-1], torch.tensor(labels))
         gradients = torch.autograd.grad(loss, parameters)
-        active = [each.numpy()[mask] for each, mask in zip(gradients, self.masks, strict=False)]
-        return np.concatenate(active), np.concatenate([np.zeros(self.sizes[0]), *gradients[len(self.masks) :]])
+        weights = [each.numpy() for each in gradients[: len(self.masks)]]
+        active = np.array([value for *_, value in self.by_source(weights)])
+        return active, np.concatenate([np.zeros(self.sizes[0]), *gradients[len(self.masks) :]])
 
 
 def new_buffers(n_units: int = sum(SIZES), n_blocks: int = 1) -> Buffers:
     """Return buffers full of values that would be noticed in a result."""
     return Buffers(
         x=np.full((n_blocks, n_units, LANES), np.nan, np.float32),
+        nonzero=np.full((n_blocks, n_units), UNTOUCHED, np.uint64),
         dx=np.full((n_blocks, n_units, LANES), np.nan, np.float32),
         boosted=np.full((n_units, LANES), 12345, np.float32),
         passing=np.full((n_blocks, n_units), UNTOUCHED, np.uint64),

@@ -6,24 +6,26 @@ import numpy as np
 
 from dynsparse.engines.sparse.arrays import LANES
 from dynsparse.engines.sparse.compiler import inlined, kernel
-from dynsparse.engines.sparse.simd import count_common_bits, positive_lanes
+from dynsparse.engines.sparse.simd import count_common_bits, lanes_above
 
 # Units whose activity stays in the second-level cache while that of all others is read.
 TILE = 64
 
 
 @inlined
-def record_activity(x, positive, first_hidden, last_hidden, n, activity, block):  # type: ignore[no-untyped-def]
+def record_activity(x, input_mean, positive, first_hidden, last_hidden, n, activity, block):  # type: ignore[no-untyped-def]
     """Set activity[unit, block] to the lanes in which a unit is positive, for a block of n examples.
 
-    For the hidden units [first_hidden, last_hidden) these lanes are given in `positive`.
+    For the hidden units [first_hidden, last_hidden) these lanes are given in `positive`. The inputs before them are
+    positive where they are above their mean, which has not been subtracted.
 
     Shapes: x (units, 64); positive (units,), uint64; activity (units, blocks), uint64.
     """
     valid = valid_lanes(n)
     for unit in range(len(activity)):
         is_hidden = first_hidden <= unit < last_hidden
-        activity[unit, block] = (positive[unit] if is_hidden else positive_lanes(x, unit)) & valid
+        limit = input_mean if unit < first_hidden else np.float32(0)
+        activity[unit, block] = (positive[unit] if is_hidden else lanes_above(x, unit, limit)) & valid
 
 
 @inlined

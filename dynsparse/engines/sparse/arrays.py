@@ -1,8 +1,11 @@
 """Arrays that the kernels read and write, grouped by purpose.
 
-The units of a network have consecutive indices: the inputs first, then the units of each layer. The active weights are
-stored in compressed sparse rows (CSR), one row per unit; the rows of the inputs are empty. A batch is cut into blocks
-of 64 examples. Within a block, each unit has one row of 64 values, and each example one lane.
+The units of a network have consecutive indices: the inputs first, then the units of each layer. A batch is cut into
+blocks of 64 examples. Within a block, each unit has one row of 64 values, and each example one lane.
+
+The active weights are stored by source: first those from unit 0, then those from unit 1. So the backward pass reads a
+row once for the gradient of a weight and for that of its source, and skips inputs that are zero in the whole block. The
+forward pass takes them by target, in a copy.
 """
 
 from __future__ import annotations
@@ -17,12 +20,20 @@ LANES = 64
 
 
 class NetworkArrays(NamedTuple):
-    """A network. Unit u has the weights `weight[indptr[u] : indptr[u + 1]]`, of the units `indices[...]`."""
+    """A network. Unit u has the weights `weight[out_indptr[u] : out_indptr[u + 1]]` to the units `targets[...]`.
 
-    indptr: Array  # (units + 1,), int64
-    indices: Array  # (active weights,), uint32
+    By target, it has the weights `in_weight[in_indptr[u] : in_indptr[u + 1]]` from the units `sources[...]`.
+    """
+
+    out_indptr: Array  # (units + 1,), int64
+    targets: Array  # (active weights,), uint32
     weight: Array  # (active weights,), float32
+    in_indptr: Array  # (units + 1,), int64
+    sources: Array  # (active weights,), uint32
+    position: Array  # (active weights,), uint32: the index in `weight` of each weight by target
+    in_weight: Array  # (active weights,), float32: weight[position], written by `kernels.copy_by_target`
     bias: Array  # (units,), float32
+    in_bias: Array  # (units,), float32: what the forward pass starts with, also written by `copy_by_target`
     layer_ends: Array  # (1 + layers,), int64: index after the last input, and after the last unit of each layer
     k: Array  # (hidden layers,), int64: number of winners; 0 means ReLU
     unit_boost: Array  # (units,), float32: factor of a unit when winners are chosen
@@ -39,7 +50,8 @@ class NetworkArrays(NamedTuple):
 class Buffers(NamedTuple):
     """Temporary values of one batch, overwritten by the next."""
 
-    x: Array  # (blocks, units, 64), float32: activations
+    x: Array  # (blocks, units, 64), float32: activations; of inputs, what `load_batch` writes
+    nonzero: Array  # (blocks, units), uint64: one bit per lane, set if an input in `x` is not 0
     dx: Array  # (blocks, units, 64), float32: gradient of the loss with respect to the activations
     boosted: Array  # (units, 64), float32: activations times boost
     passing: Array  # (blocks, units), uint64: one bit per lane, set if the activation function passes the unit
@@ -51,11 +63,11 @@ class Buffers(NamedTuple):
 
 
 class BatchResults(NamedTuple):
-    """Sums over the examples of a batch."""
+    """Sums over the examples of a batch. The gradients must be 0 before it."""
 
-    weight_gradient: Array  # (active weights,), float32; each batch adds to it
-    bias_gradient: Array  # (units,), float32; each batch adds to it
-    gain_gradient: Array  # (units,) or (0,) without batch norm, float32; each batch adds to it
+    weight_gradient: Array  # (active weights,), float32
+    bias_gradient: Array  # (units,), float32
+    gain_gradient: Array  # (units,) or (0,) without batch norm, float32
     shift_gradient: Array  # the same
     n_active: Array  # (units,), float32: examples for which a hidden unit is positive, in the last batch
     activity: Array  # (units, blocks of an epoch or 0), uint64: one bit per lane, set if the unit is positive
@@ -73,6 +85,7 @@ def allocate_buffers(n_blocks: int, n_units: int) -> Buffers:
     return Buffers(
         # Images are loaded 64 pixels at a time, even if the network has fewer units.
         x=aligned_zeros(n_blocks, max(n_units, LANES)),
+        nonzero=np.zeros((n_blocks, max(n_units, LANES)), np.uint64),
         dx=aligned_zeros(n_blocks, n_units),
         boosted=aligned_zeros(1, n_units)[0],
         passing=np.zeros((n_blocks, n_units), np.uint64),

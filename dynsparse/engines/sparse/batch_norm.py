@@ -88,6 +88,6 @@ def fold(network: NetworkArrays, hidden: slice, means: Array, variances: Array) 
     scale, bias = np.ones_like(network.bias), network.bias.copy()
     scale[hidden] = network.gain[hidden] / np.sqrt(variances[hidden] + EPSILON)
     bias[hidden] = (bias[hidden] - means[hidden]) * scale[hidden] + network.shift[hidden]
-    weight = network.weight * np.repeat(scale, np.diff(network.indptr))
+    weight = network.weight * scale[network.targets]
     none = np.zeros(0, np.float32)
     return network._replace(weight=weight, bias=bias, gain=none, shift=none)

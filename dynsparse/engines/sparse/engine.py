@@ -112,14 +112,20 @@ class SparseEngine:
             self.n_steps += 1
             self.n_seen += min(size, n - first)
             for trial, index in enumerate(orders[:, first : first + size]):
-                kernels.load_batch(images.pixels, index, mean, scale, self._buffers.x)
+                kernels.load_batch(images.pixels, index, scale, self._buffers)
                 for each in range(len(self._networks)) if len(orders) == 1 else [trial]:
                     network, rate = self._networks[each], rates_of_step[each]
                     network.train_batch(
-                        self._buffers, classes[index], epoch=epoch, n_steps=self.n_steps, n_seen=self.n_seen, rate=rate
+                        self._buffers,
+                        classes[index],
+                        mean * scale,
+                        epoch=epoch,
+                        n_steps=self.n_steps,
+                        n_seen=self.n_seen,
+                        rate=rate,
                     )
                     if self._needs_gradient and first + size >= n:
-                        network.compute_dense_gradient(self._buffers, len(index))
+                        network.compute_dense_gradient(self._buffers, len(index), mean * scale)
         return _as_sums([(network.loss, network.n_correct) for network in self._networks])
 
     def evaluate(self, x: list[Images], y: Tensor) -> Evaluation:

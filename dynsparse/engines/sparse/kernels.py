@@ -15,10 +15,10 @@ from dynsparse.engines.sparse.cross_entropy import cross_entropy, score
 from dynsparse.engines.sparse.k_winners import choose_winners
 from dynsparse.engines.sparse.simd import (
     add_dot_products,
-    add_scaled_row,
     count_bits,
-    positive_lanes,
+    lanes_above,
     positive_or_nan_lanes,
+    propagate_back,
     row_sum,
     scale_lanes,
     transpose_tile,
@@ -28,12 +28,13 @@ from dynsparse.engines.sparse.simd import (
 
 
 @inlined
-def load_batch(images, index, mean, scale, x):  # type: ignore[no-untyped-def]
-    """Normalise and transpose images: x[block, c, lane] = (images[index[block * 64 + lane], c] - mean) * scale.
+def load_batch(images, index, scale, buffers):  # type: ignore[no-untyped-def]
+    """Transpose and scale images: x[block, c, lane] = images[index[block * 64 + lane], c] * scale.
 
-    In the last block, lanes without an example get a copy of an arbitrary one, so that they are finite.
+    The mean is not subtracted, so that a pixel of 0 stays 0: see `copy_by_target`. In the last block, lanes without an
+    example get a copy of an arbitrary one, so that they are finite.
 
-    Shapes: images (examples, at least 64 inputs), uint8 or float32; index (batch,); x (blocks, units, 64).
+    Shapes: images (examples, at least 64 inputs), uint8 or float32; index (batch,).
     """
     width = images.shape[1]
     padded = np.full(LANES, index[0])
@@ -42,7 +43,25 @@ def load_batch(images, index, mean, scale, x):  # type: ignore[no-untyped-def]
         padded[:n] = index[first : first + n]
         for column in range(0, width, LANES):
             # The last tile may overlap with the one before it.
-            transpose_tile(images, padded, min(column, width - LANES), mean, scale, x[first // LANES])
+            block, column = first // LANES, min(column, width - LANES)
+            transpose_tile(images, padded, column, scale, buffers.x[block], buffers.nonzero[block])
+
+
+@inlined
+def copy_by_target(network, input_mean):  # type: ignore[no-untyped-def]
+    """Write the weights and biases that the forward pass reads.
+
+    A weight w of an input x adds w * (x - mean) to its unit. The inputs are stored without this subtraction, so the
+    biases of the first layer absorb it: bias - mean * (the sum of the unit's weights).
+    """
+    ends = network.layer_ends
+    for unit in range(ends[0], ends[-1]):
+        total = np.float32(0)
+        for j in range(network.in_indptr[unit], network.in_indptr[unit + 1]):
+            weight = network.weight[network.position[j]]
+            network.in_weight[j] = weight
+            total += weight
+        network.in_bias[unit] = network.bias[unit] - (input_mean * total if unit < ends[1] else np.float32(0))
 
 
 @inlined
@@ -51,14 +70,14 @@ def forward(network, buffers, first_block, last_block, n_batch, tie_offset):  # 
 
     With batch norm, these must be all blocks of the batch. See `choose_winners` for `tie_offset`.
     """
-    indptr, indices, weight, bias, ends = (
-        network.indptr, network.indices, network.weight, network.bias, network.layer_ends,
+    indptr, sources, weight, bias, ends = (
+        network.in_indptr, network.sources, network.in_weight, network.in_bias, network.layer_ends,
     )  # fmt: skip
     for layer in range(len(ends) - 1):
         first, last = ends[layer], ends[layer + 1]
         for block in range(first_block, last_block):
             for unit in range(first, last):
-                weighted_sum(buffers.x[block], unit, bias[unit], indices, weight, indptr[unit], indptr[unit + 1])
+                weighted_sum(buffers.x[block], unit, bias[unit], sources, weight, indptr[unit], indptr[unit + 1])
         if layer == len(ends) - 2:
             return
         if len(network.gain) > 0:
@@ -84,7 +103,7 @@ def activate(network, buffers, layer, block, tie_offset):  # type: ignore[no-unt
             passing[unit] = positive_or_nan_lanes(x, unit)
     for unit in range(first, last):
         zero_other_lanes(x, unit, passing[unit])
-        positive[unit] = positive_lanes(x, unit)
+        positive[unit] = lanes_above(x, unit, np.float32(0))
 
 
 @inlined
@@ -98,14 +117,11 @@ def backward(network, buffers, first_block, last_block, n_batch, results):  # ty
     """Add the gradients of the parameters over blocks [first_block, last_block).
 
     `dx` holds the gradient of the logits. Then it holds that of each unit before batch norm and activation function.
+    The gradients of the inputs' weights are those for inputs as they are stored: see `centre_gradient`.
     """
-    indptr, indices, weight, ends = network.indptr, network.indices, network.weight, network.layer_ends
+    indptr, targets, weight, ends = network.out_indptr, network.targets, network.weight, network.layer_ends
     weight_gradient, bias_gradient = results.weight_gradient, results.bias_gradient
     n_layers = len(ends) - 1
-    for block in range(first_block, last_block):
-        for unit in range(ends[0], ends[n_layers - 1]):
-            for lane in range(LANES):
-                buffers.dx[block, unit, lane] = 0
     for layer in range(n_layers - 1, -1, -1):
         first, last = ends[layer], ends[layer + 1]
         if layer < n_layers - 1:
@@ -121,22 +137,43 @@ def backward(network, buffers, first_block, last_block, n_batch, results):  # ty
             x, dx = buffers.x[block], buffers.dx[block]
             for unit in range(first, last):
                 bias_gradient[unit] += row_sum(dx, unit)
-                add_dot_products(weight_gradient, dx, unit, x, indices, indptr[unit], indptr[unit + 1])
+            if layer > 0:
+                for source in range(ends[layer - 1], first):
+                    start, end = indptr[source], indptr[source + 1]
+                    propagate_back(weight_gradient, x, source, dx, targets, weight, start, end)
+            else:
                 # The inputs need no gradient.
-                if layer > 0:
-                    add_scaled_row(dx, indices, weight, unit, indptr[unit], indptr[unit + 1])
+                for source in range(first):
+                    if buffers.nonzero[block, source] != 0:
+                        add_dot_products(weight_gradient, x, source, dx, targets, indptr[source], indptr[source + 1])
+
+
+@inlined
+def centre_gradient(network, input_mean, results):  # type: ignore[no-untyped-def]
+    """Subtract from the gradients of the inputs' weights what the mean of the inputs has added to them.
+
+    A weight's gradient is the sum of dx * (x - mean) over the examples. The sum of dx is the gradient of the bias.
+    """
+    for j in range(network.out_indptr[network.layer_ends[0]]):
+        results.weight_gradient[j] -= input_mean * results.bias_gradient[network.targets[j]]
 
 
 def train_batch(
-    network: NetworkArrays, buffers: Buffers, results: BatchResults, labels: Array, tie_offset: int, n_previous: int
+    network: NetworkArrays,
+    buffers: Buffers,
+    results: BatchResults,
+    labels: Array,
+    input_mean: np.float32,
+    tie_offset: int,
+    n_previous: int,
 ) -> tuple[float, int]:
-    """Compute forward pass, loss and backward pass of a batch whose images are in `buffers.x`.
+    """Compute forward pass, loss and backward pass of a batch that `load_batch` has put into the buffers.
 
     The units that dropout keeps are in `buffers.kept`. The gradients are those of the mean loss. If `results.activity`
     has columns, each block writes one: the first is column `n_previous`, the number of blocks that the epoch has had
     before. See `choose_winners` for `tie_offset`.
 
-    Shapes: labels (batch,), int64.
+    Shapes: labels (batch,), int64; input_mean (): the mean to subtract from the scaled inputs.
 
     Returns:
         The sum of the losses, and the number of correctly classified examples.
@@ -144,16 +181,17 @@ def train_batch(
     # For each call Numba looks up the types of the arguments, which takes longer for a NamedTuple than for a tuple.
     # With tuples a step on a small network takes a tenth less time.
     sums: tuple[float, int]
-    sums = _train_batch(tuple(network), tuple(buffers), tuple(results), labels, tie_offset, n_previous)
+    sums = _train_batch(tuple(network), tuple(buffers), tuple(results), labels, input_mean, tie_offset, n_previous)
     return sums
 
 
 @kernel
-def _train_batch(network, buffers, results, labels, tie_offset, n_previous):  # type: ignore[no-untyped-def]
+def _train_batch(network, buffers, results, labels, input_mean, tie_offset, n_previous):  # type: ignore[no-untyped-def]
     network, buffers, results = NetworkArrays(*network), Buffers(*buffers), BatchResults(*results)
     total, n_correct, n_batch = 0.0, 0, len(labels)
     ends, n_active, activity = network.layer_ends, results.n_active, results.activity
     n_active[:] = 0
+    copy_by_target(network, input_mean)
     n_blocks = (n_batch + LANES - 1) // LANES
     # Batch norm needs all blocks at each layer. Without it, one block is computed at a time, and stays in the cache.
     n_together = n_blocks if len(network.gain) > 0 else 1
@@ -173,7 +211,10 @@ def _train_batch(network, buffers, results, labels, tie_offset, n_previous):  # 
             for unit in range(ends[0], ends[-2]):
                 n_active[unit] += np.float32(count_bits(positive[unit] & valid_lanes(n)))
             if activity.shape[1] > 0:
-                record_activity(buffers.x[block], positive, ends[0], ends[-2], n, activity, n_previous + block)
+                record_activity(
+                    buffers.x[block], input_mean, positive, ends[0], ends[-2], n, activity, n_previous + block
+                )
+    centre_gradient(network, input_mean, results)
     return total, n_correct
 
 
@@ -184,18 +225,19 @@ def evaluate(network, buffers, images, mean, scale, labels, calibration, active)
     The images are added to `calibration`, and hidden units that are positive for any of them become True in `active`.
     The network must be one without batch norm: see `batch_norm.fold`.
 
-    Shapes: images (examples, inputs), as for `load_batch`; labels (examples,), int64; calibration (bins,), float64, see
+    Shapes: images (examples, inputs), as for `load_batch`, and normalised by `mean` and `scale`; labels (examples,), int64; calibration (bins,), float64, see
     `nn.functional.calibration_gaps`; active (units,), bool.
     """
     total, n_correct, ends = 0.0, 0, network.layer_ends
     x, dx = buffers.x[0], buffers.dx[0]
+    copy_by_target(network, mean * scale)
     for first in range(0, len(labels), LANES):
         last = min(first + LANES, len(labels))
-        load_batch(images, np.arange(first, last), mean, scale, buffers.x)
+        load_batch(images, np.arange(first, last), scale, buffers)
         forward(network, buffers, 0, 1, last - first, first // LANES)
         loss, correct = score(x, dx, ends[-2], ends[-1], labels[first:last], calibration)
         total, n_correct = total + loss, n_correct + correct
         for unit in range(ends[0], ends[-2]):
             # Lanes without an image have a copy of one of this block.
-            active[unit] |= positive_lanes(x, unit) != 0
+            active[unit] |= lanes_above(x, unit, np.float32(0)) != 0
     return total, n_correct

@@ -14,6 +14,7 @@ from dynsparse.engines.sparse.batch_norm import fold, update_running_moments
 from dynsparse.engines.sparse.dropout import draw_kept_units
 from dynsparse.engines.sparse.k_winners import update_duty_cycles
 from dynsparse.engines.sparse.kernels import train_batch
+from dynsparse.engines.sparse.order import group_by_source
 from dynsparse.engines.sparse.optimizer_steps import CORRECTED_STEPS, STEPS, clip_gradient
 from dynsparse.nn.functional import boost_penalty
 from dynsparse.planning.plan import Plan
@@ -93,7 +94,14 @@ class SparseNetwork:
         return [name for name in self._parameters if name != "value"]
 
     def weights(self, name: str) -> Array:
-        """Return the values of the active weights ("value"), or a part of their optimizer state. It is a view."""
+        """Return the values of the active weights ("value"), or a part of their optimizer state.
+
+        They are in the order of the masks' positions: layers, rows, columns.
+        """
+        return self._by_source(name)[self._arrays[True].position]
+
+    def _by_source(self, name: str) -> Array:
+        """Return the same in the order in which they are stored. It is a view."""
         return self._parameters[name][: -len(self.unit_parameters) * self._n_units]
 
     def of_units(self, name: str) -> dict[str, Array]:
@@ -114,18 +122,26 @@ class SparseNetwork:
         active = [mask.numpy() for mask in masks]
         row_lengths = np.concatenate([np.zeros(self._layer_ends[0], np.int64), *(each.sum(1) for each in active)])
         columns = [each.nonzero()[1] + first for each, (first, _, _) in zip(active, self.layers(), strict=True)]
-        indptr, indices = np.concatenate([[0], row_lengths.cumsum()]), np.concatenate(columns).astype(np.uint32)
+        in_indptr, sources = np.concatenate([[0], row_lengths.cumsum()]), np.concatenate(columns).astype(np.uint32)
+        out_indptr, targets, position = group_by_source(in_indptr, sources)
         for name, layers in dense.items():
-            values = [layer.numpy()[each] for layer, each in zip(layers, active, strict=True)]
-            self._parameters[name] = np.concatenate([*values, *self.of_units(name).values()])
+            values = np.empty(len(sources), np.float32)
+            values[position] = np.concatenate([layer.numpy()[each] for layer, each in zip(layers, active, strict=True)])
+            self._parameters[name] = np.concatenate([values, *self.of_units(name).values()])
         self._parameter_gradient = np.zeros_like(self._parameters["value"])
         of_units, none = self.of_units("value"), np.zeros(0, np.float32)
+        in_weight, in_bias = np.zeros(len(sources), np.float32), self._per_unit_zeros()
         self._arrays = {
             training: NetworkArrays(
-                indptr=indptr,
-                indices=indices,
-                weight=self.weights("value"),
+                out_indptr=out_indptr,
+                targets=targets,
+                weight=self._by_source("value"),
+                in_indptr=in_indptr,
+                sources=sources,
+                position=position,
+                in_weight=in_weight,
                 bias=of_units["biases"],
+                in_bias=in_bias,
                 layer_ends=self._layer_ends,
                 k=k,
                 unit_boost=self._unit_boost,
@@ -156,7 +172,7 @@ class SparseNetwork:
         self._activity = np.zeros((self._n_units, n_blocks), np.uint64)
         of_units, none = self._split(self._parameter_gradient), np.zeros(0, np.float32)
         self._results = BatchResults(
-            weight_gradient=self._parameter_gradient[: len(self.weights("value"))],
+            weight_gradient=self._parameter_gradient[: len(self._by_source("value"))],
             bias_gradient=of_units["biases"],
             gain_gradient=of_units.get("gains", none),
             shift_gradient=of_units.get("shifts", none),
@@ -165,13 +181,22 @@ class SparseNetwork:
         )
 
     def train_batch(
-        self, buffers: Buffers, labels: Array, *, epoch: int, n_steps: int, n_seen: int, rate: np.float32
+        self,
+        buffers: Buffers,
+        labels: Array,
+        input_mean: np.float32,
+        *,
+        epoch: int,
+        n_steps: int,
+        n_seen: int,
+        rate: np.float32,
     ) -> None:
         """Do one optimizer step on the batch whose images are in the buffers.
 
         Args:
-            buffers: Images of the batch in `x`.
+            buffers: The images, from `kernels.load_batch`.
             labels: (batch,), int64.
+            input_mean: The mean to subtract from the scaled inputs.
             epoch: Counted from 1.
             n_steps: The number of optimizer steps, this one included.
             n_seen: The number of examples so far, this batch included.
@@ -180,7 +205,9 @@ class SparseNetwork:
         n_batch = len(labels)
         if self._dropout > 0:
             draw_kept_units(buffers.kept, self._layer_ends, n_batch, self._dropout, self._seed, epoch, n_steps)
-        loss, n_correct = train_batch(self._arrays[True], buffers, self._results, labels, n_steps, self._n_blocks_done)
+        loss, n_correct = train_batch(
+            self._arrays[True], buffers, self._results, labels, input_mean, n_steps, self._n_blocks_done
+        )
         self.loss += loss
         self.n_correct += n_correct
         self._n_blocks_done += -(-n_batch // LANES)
@@ -211,13 +238,14 @@ class SparseNetwork:
             corrections = np.float32(1 - 0.9**n_steps), np.float32(1 - 0.999**n_steps)
             CORRECTED_STEPS[self._optimizer](*arguments, *corrections)
 
-    def compute_dense_gradient(self, buffers: Buffers, n_batch: int) -> None:
+    def compute_dense_gradient(self, buffers: Buffers, n_batch: int, input_mean: np.float32) -> None:
         """Set `gradient` to that of the batch that has been trained on. Shapes: (out, in) for each layer."""
         n_blocks = -(-n_batch // LANES)
         blocks = list(zip(buffers.x[:n_blocks], buffers.dx[:n_blocks], strict=True))
+        means = [input_mean, *([np.float32(0)] * (len(self.layers()) - 1))]
         self.gradient = [
-            torch.from_numpy(sum(dx[middle:last] @ x[first:middle].T for x, dx in blocks))
-            for first, middle, last in self.layers()
+            torch.from_numpy(sum(dx[middle:last] @ (x[first:middle] - mean).T for x, dx in blocks))
+            for (first, middle, last), mean in zip(self.layers(), means, strict=True)
         ]
 
     def coactivation(self) -> list[Tensor]:

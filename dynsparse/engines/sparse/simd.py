@@ -21,29 +21,36 @@ from dynsparse.engines.sparse.llvm import (
     FLOAT,
     FLOATS,
     INDEX,
+    PART,
     WORDS,
     address_of_row,
     data_of,
     llvm_function,
+    load_parts,
     load_row,
     loop,
+    multiply_parts,
     row_of,
     splat,
+    sum_of,
+    sums_of_eight,
 )
 
 
 @intrinsic
-def transpose_tile(typingctx: Any, images: Any, index: Any, column: Any, mean: Any, scale: Any, x: Any) -> Any:
-    """Set x[column + c, lane] = (images[index[lane], column + c] - mean) * scale, for c in [0, 64).
+def transpose_tile(typingctx: Any, images: Any, index: Any, column: Any, scale: Any, x: Any, nonzero: Any) -> Any:
+    """Set x[column + c, lane] = images[index[lane], column + c] * scale, for c in [0, 64).
+
+    Also set nonzero[column + c] to the lanes in which the pixel is not 0.
 
     To transpose the tile, the upper 32 rows are interleaved with the lower 32, six times. Each time the position of a
     value, as the twelve bits of its row and column, is rotated by one bit. After six times rows have become columns.
 
-    Shapes: images (examples, inputs), uint8 or float32; index (64,); x (inputs or more, 64).
+    Shapes: images (examples, inputs), uint8 or float32; index (64,); x (inputs or more, 64); nonzero (inputs or more,).
     """
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        pixels, examples, rows = (data_of(context, b, signature, args, i) for i in (0, 1, 5))
+        pixels, examples, rows, lanes = (data_of(context, b, signature, args, i) for i in (0, 1, 4, 5))
         vector = ir.VectorType(pixels.type.pointee, LANES)
         tile = []
         for lane in range(LANES):
@@ -53,15 +60,18 @@ def transpose_tile(typingctx: Any, images: Any, index: Any, column: Any, mean: A
         for _ in range(6):
             pairs = list(zip(tile[:32], tile[32:], strict=True))
             tile = [b.shuffle_vector(upper, lower, half) for upper, lower in pairs for half in halves]
-        mean, scale = splat(b, args[3]), splat(b, args[4])
+        scale, zeros = splat(b, args[3]), ir.Constant(vector, None)
         for c, values in enumerate(tile):
-            if vector != FLOATS:
-                values = b.uitofp(values, FLOATS)
-            address = row_of(b, rows, b.add(args[2], INDEX(c)))
-            b.store(b.fmul(b.fsub(values, mean), scale), address, align=4)
+            row = b.add(args[2], INDEX(c))
+            if vector == FLOATS:
+                is_nonzero = b.fcmp_unordered("!=", values, zeros)
+            else:
+                is_nonzero, values = b.icmp_unsigned("!=", values, zeros), b.uitofp(values, FLOATS)
+            b.store(b.bitcast(is_nonzero, INDEX), b.gep(lanes, [row]))
+            b.store(b.fmul(values, scale), row_of(b, rows, row), align=4)
         return context.get_dummy_value()
 
-    return types.void(images, index, types.intp, types.float32, types.float32, x), code
+    return types.void(images, index, types.intp, types.float32, x, nonzero), code
 
 
 @intrinsic
@@ -85,27 +95,78 @@ def weighted_sum(typingctx: Any, x: Any, row: Any, bias: Any, indices: Any, weig
 
 
 @intrinsic
-def add_dot_products(typingctx: Any, total: Any, dx: Any, row: Any, x: Any, indices: Any, start: Any, end: Any) -> Any:
-    """Add to total[j] the dot product of dx[row] and x[indices[j]], for j in [start, end)."""
+def add_dot_products(typingctx: Any, total: Any, x: Any, row: Any, dx: Any, indices: Any, start: Any, end: Any) -> Any:
+    """Add to total[j] the dot product of x[row] and dx[indices[j]], for j in [start, end)."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        totals, others, columns = (data_of(context, b, signature, args, i) for i in (0, 3, 4))
-        # The sum may be computed in any order. In the order of the lanes, each addition would wait for the last one.
-        reduce = llvm_function(b, "llvm.vector.reduce.fadd.v64f32", FLOAT, [FLOAT, FLOATS])
-        ours = load_row(context, b, signature, args, 1, args[2])
+        totals, rows, others, columns = (data_of(context, b, signature, args, i) for i in (0, 1, 3, 4))
+        ours = load_parts(b, rows, args[2])
 
-        def dot(j: Any, no_totals: list[Any]) -> list[Any]:
-            theirs = b.load(row_of(b, others, b.load(b.gep(columns, [j]))), align=4)
-            product = b.fmul(ours, theirs, flags=("fast",))
-            dot_product = b.call(reduce, [ir.Constant(FLOAT, -0.0), product], fastmath=("fast",))
-            address = b.gep(totals, [j])
-            b.store(b.fadd(b.load(address), dot_product), address)
-            return no_totals
+        def dot(j: Any, no_sums: list[Any]) -> tuple[Any, list[Any]]:
+            return multiply_parts(b, ours, load_parts(b, others, b.load(b.gep(columns, [j])))), no_sums
 
-        loop(b, args[5], args[6], [], dot)
+        _add_sums(b, totals, args[5], args[6], [], dot)
         return context.get_dummy_value()
 
-    return types.void(total, dx, types.intp, x, indices, types.intp, types.intp), code
+    return types.void(total, x, types.intp, dx, indices, types.intp, types.intp), code
+
+
+@intrinsic
+def propagate_back(
+    typingctx: Any, total: Any, x: Any, row: Any, dx: Any, indices: Any, weight: Any, start: Any, end: Any
+) -> Any:
+    """Do the same as `add_dot_products`, and set dx[row] to the sum of weight[j] * dx[indices[j]].
+
+    Each row is read once for both. The indices must not contain `row`.
+    """
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        totals, rows, others, columns, weights = (data_of(context, b, signature, args, i) for i in (0, 1, 3, 4, 5))
+        multiply_add = llvm_function(b, "llvm.fma.v16f32", PART, [PART] * 3)
+        ours = load_parts(b, rows, args[2])
+
+        def dot(j: Any, sums: list[Any]) -> tuple[Any, list[Any]]:
+            theirs = load_parts(b, others, b.load(b.gep(columns, [j])))
+            factor = splat(b, b.load(b.gep(weights, [j])), PART)
+            sums = [b.call(multiply_add, [factor, *pair]) for pair in zip(theirs, sums, strict=True)]
+            return multiply_parts(b, ours, theirs), sums
+
+        zeros = [ir.Constant(PART, None)] * len(ours)
+        sums = _add_sums(b, totals, args[6], args[7], zeros, dot)
+        parts = b.bitcast(row_of(b, others, args[2]), PART.as_pointer())
+        for i, part in enumerate(sums):
+            b.store(part, b.gep(parts, [INDEX(i)]), align=4)
+        return context.get_dummy_value()
+
+    return types.void(total, x, types.intp, dx, indices, weight, types.intp, types.intp), code
+
+
+def _add_sums(b: Any, totals: Any, start: Any, end: Any, initial: list[Any], step: Any) -> list[Any]:
+    """Generate a loop: others = initial; for j in range(start, end): part, others = step(j, others); totals[j] += sum(part).
+
+    Returns:
+        The others after the loop.
+    """
+    n_groups = b.sdiv(b.sub(end, start), INDEX(8))
+    eight = ir.VectorType(FLOAT, 8)
+
+    def group(i: Any, others: list[Any]) -> list[Any]:
+        first, parts = b.add(start, b.mul(i, INDEX(8))), []
+        for k in range(8):
+            part, others = step(b.add(first, INDEX(k)), others)
+            parts.append(part)
+        address = b.bitcast(b.gep(totals, [first]), eight.as_pointer())
+        b.store(b.fadd(b.load(address, align=4), sums_of_eight(b, parts)), address, align=4)
+        return others
+
+    def single(j: Any, others: list[Any]) -> list[Any]:
+        part, others = step(j, others)
+        address = b.gep(totals, [j])
+        b.store(b.fadd(b.load(address), sum_of(b, part)), address)
+        return others
+
+    others = loop(b, INDEX(0), n_groups, initial, group)
+    return loop(b, b.add(start, b.mul(n_groups, INDEX(8))), end, others, single)
 
 
 @intrinsic
@@ -121,35 +182,14 @@ def row_sum(typingctx: Any, x: Any, row: Any) -> Any:
 
 
 @intrinsic
-def add_scaled_row(typingctx: Any, x: Any, indices: Any, weight: Any, row: Any, start: Any, end: Any) -> Any:
-    """Add weight[j] * x[row] to x[indices[j]], for j in [start, end). The indices must not contain `row`."""
-
-    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        rows, columns, weights = (data_of(context, b, signature, args, i) for i in (0, 1, 2))
-        multiply_add = llvm_function(b, "llvm.fma.v64f32", FLOATS, [FLOATS] * 3)
-        scaled = b.load(row_of(b, rows, args[3]), align=4)
-
-        def add(j: Any, no_totals: list[Any]) -> list[Any]:
-            address = row_of(b, rows, b.load(b.gep(columns, [j])))
-            factor = splat(b, b.load(b.gep(weights, [j])))
-            b.store(b.call(multiply_add, [factor, scaled, b.load(address, align=4)]), address, align=4)
-            return no_totals
-
-        loop(b, args[4], args[5], [], add)
-        return context.get_dummy_value()
-
-    return types.void(x, indices, weight, types.intp, types.intp, types.intp), code
-
-
-@intrinsic
-def positive_lanes(typingctx: Any, x: Any, row: Any) -> Any:
-    """Return the lanes in which x[row] > 0."""
+def lanes_above(typingctx: Any, x: Any, row: Any, limit: Any) -> Any:
+    """Return the lanes in which x[row] > limit."""
 
     def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
         values = load_row(context, b, signature, args, 0, args[1])
-        return b.bitcast(b.fcmp_ordered(">", values, ir.Constant(FLOATS, None)), INDEX)
+        return b.bitcast(b.fcmp_ordered(">", values, splat(b, args[2])), INDEX)
 
-    return types.uint64(x, types.intp), code
+    return types.uint64(x, types.intp, types.float32), code
 
 
 @intrinsic

@@ -112,10 +112,11 @@ def test_running_moments_and_the_folded_network_are_those_of_a_torch_module() ->
     folded = batch_norm.fold(network, HIDDEN, means, variances)
     assert len(folded.gain) == len(folded.shift) == 0
     dense.biases = [folded.bias[12:32], folded.bias[32:47], dense.biases[2]]
-    ends = folded.indptr[[12, 32, 47, 52]]
+    # By source: the columns of each matrix, one after the other.
+    ends = folded.out_indptr[[0, 12, 32, 47]]
     for layer, mask in enumerate(dense.masks):
         dense.weights[layer] = np.zeros(mask.shape, np.float32)
-        dense.weights[layer][mask] = folded.weight[ends[layer] : ends[layer + 1]]
+        dense.weights[layer].T[mask.T] = folded.weight[ends[layer] : ends[layer + 1]]
     inputs = random.randn(30, 12).astype(np.float32)
     expected = torch.tensor(inputs)
     for linear, norm in zip(modules[::2], modules[1::2], strict=True):

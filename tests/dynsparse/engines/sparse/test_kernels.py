@@ -22,42 +22,60 @@ from support.sparse_network import (
     new_results,
 )
 
+from dynsparse.engines.sparse.arrays import Buffers, NetworkArrays
+
 kernels = pytest.importorskip("dynsparse.engines.sparse.kernels")
 
 Array = np.ndarray[Any, Any]
 
 
-def copy_to_blocks(inputs: Array, x: Array) -> None:
-    for block, rows in enumerate(x):
-        part = inputs[block * LANES : (block + 1) * LANES]
-        rows[: inputs.shape[1]] = 0
-        rows[: inputs.shape[1], : len(part)] = part.T
+# The mean that is not yet subtracted from the inputs in the buffers.
+MEAN = np.float32(0.7)
+
+
+def copy_to_blocks(inputs: Array, buffers: Buffers) -> None:
+    n_inputs = inputs.shape[1]
+    for block, rows in enumerate(buffers.x):
+        part = inputs[block * LANES : (block + 1) * LANES] + MEAN
+        rows[:n_inputs] = 0
+        rows[:n_inputs, : len(part)] = part.T
+        # 0 only where the whole row is 0.
+        buffers.nonzero[block, :n_inputs] = (rows[:n_inputs] != 0).any(1)
+
+
+def run_forward(arrays: NetworkArrays, buffers: Buffers, n: int) -> None:
+    kernels.copy_by_target(arrays, MEAN)
+    kernels.forward(arrays, buffers, 0, 1, n, 0)
 
 
 @pytest.mark.parametrize("width", [64, 65, 100, 128, 300])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_load_batch_normalises_and_transposes_each_pixel(width: int, dtype: type) -> None:
+def test_load_batch_scales_and_transposes_each_pixel(width: int, dtype: type) -> None:
     random = np.random.RandomState(0)
-    images = random.randint(0, 256, (500, width)).astype(dtype)
+    images = random.randint(0, 256, (500, width)).astype(dtype) * (random.rand(500, width) < 0.3).astype(dtype)
     index = random.permutation(500)[: 2 * LANES + 37]
-    x = new_buffers(width + 9, n_blocks=3).x
-    kernels.load_batch(images, index, np.float32(33.3), np.float32(0.0127), x)
-    expected = (images[index].astype(np.float64) - np.float32(33.3)) * np.float32(0.0127)
+    buffers = new_buffers(width + 9, n_blocks=3)
+    kernels.load_batch(images, index, np.float32(0.0127), buffers)
+    expected = images[index].astype(np.float64) * np.float32(0.0127)
+    nonzero = bits(buffers.nonzero)
     for block, first in enumerate(range(0, len(index), LANES)):
         part = expected[first : first + LANES]
-        np.testing.assert_allclose(x[block, :width, : len(part)], part.T, rtol=3e-7)
-    assert np.isfinite(x[2, :width, 37:]).all(), "a lane without an example must not put NaN into a sum"
-    assert np.isnan(x[:, width:]).all(), "units that are not inputs are left alone"
+        np.testing.assert_allclose(buffers.x[block, :width, : len(part)], part.T, rtol=3e-7)
+        np.testing.assert_array_equal(nonzero[block, :width, : len(part)], part.T != 0)
+    assert np.isfinite(buffers.x[2, :width, 37:]).all(), "a lane without an example must not put NaN into a sum"
+    assert np.isnan(buffers.x[:, width:]).all(), "units that are not inputs are left alone"
+    assert (buffers.nonzero[:, width:] == UNTOUCHED).all()
 
 
 @pytest.mark.parametrize("k", [RELU, WINNERS, (0, 3), (20, 1)], ids=str)
 def test_forward_equals_dense_matrices(k: tuple[int, ...]) -> None:
     network, buffers = DenseNetwork(), new_buffers()
     inputs, _ = examples(LANES)
-    copy_to_blocks(inputs, buffers.x)
-    kernels.forward(network.arrays(k), buffers, 0, 1, LANES, 0)
+    copy_to_blocks(inputs, buffers)
+    run_forward(network.arrays(k), buffers, LANES)
     activations = network.forward(inputs, k)
-    np.testing.assert_allclose(buffers.x[0].T, torch.cat(activations, 1), rtol=1e-5, atol=2e-6)
+    n_inputs = inputs.shape[1]
+    np.testing.assert_allclose(buffers.x[0, n_inputs:].T, torch.cat(activations[1:], 1), rtol=1e-5, atol=4e-6)
     passing = bits(buffers.passing[0])
     for layer, (first, last) in enumerate(pairwise(network.ends[:-1])):
         np.testing.assert_array_equal(passing[first:last].T, activations[layer + 1] != 0)
@@ -70,8 +88,8 @@ def test_forward_equals_dense_matrices(k: tuple[int, ...]) -> None:
 def test_a_network_without_hidden_layers_is_one_matrix() -> None:
     network, buffers = DenseNetwork((12, 5)), new_buffers(17)
     inputs, _ = examples(LANES)
-    copy_to_blocks(inputs, buffers.x)
-    kernels.forward(network.arrays(()), buffers, 0, 1, LANES, 0)
+    copy_to_blocks(inputs, buffers)
+    run_forward(network.arrays(()), buffers, LANES)
     np.testing.assert_allclose(buffers.x[0][12:].T, network.forward(inputs, ())[-1], rtol=1e-5, atol=1e-6)
     assert (buffers.passing == UNTOUCHED).all()
 
@@ -81,16 +99,18 @@ def test_a_network_without_hidden_layers_is_one_matrix() -> None:
 def test_backward_adds_the_gradients_of_active_weights_and_biases(k: tuple[int, ...], n: int) -> None:
     network, buffers = DenseNetwork(), new_buffers()
     inputs, labels = examples(n)
-    copy_to_blocks(inputs, buffers.x)
+    inputs[:, [2, 5]] = -MEAN  # stored as 0, which the backward pass skips
+    copy_to_blocks(inputs, buffers)
+    assert (buffers.nonzero[0, : inputs.shape[1]] == 0).sum() == 2
     arrays = network.arrays(k)
     results = new_results(arrays)
-    kernels.forward(arrays, buffers, 0, 1, n, 0)
-    for times in (1, 2):
-        kernels.cross_entropy(buffers.x[0], buffers.dx[0], *network.ends[-2:], labels, n, np.float32(0))
-        kernels.backward(arrays, buffers, 0, 1, n, results)
-        of_weights, of_biases = network.gradients(inputs, labels, k)
-        np.testing.assert_allclose(results.weight_gradient, times * of_weights, rtol=1e-5, atol=1e-7)
-        np.testing.assert_allclose(results.bias_gradient, times * of_biases, rtol=1e-5, atol=1e-7)
+    run_forward(arrays, buffers, n)
+    kernels.cross_entropy(buffers.x[0], buffers.dx[0], *network.ends[-2:], labels, n, np.float32(0))
+    kernels.backward(arrays, buffers, 0, 1, n, results)
+    kernels.centre_gradient(arrays, MEAN, results)
+    of_weights, of_biases = network.gradients(inputs, labels, k)
+    np.testing.assert_allclose(results.weight_gradient, of_weights, rtol=1e-5, atol=3e-7)
+    np.testing.assert_allclose(results.bias_gradient, of_biases, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("k", [RELU, WINNERS], ids=["relu", "k-winners"])
@@ -98,16 +118,16 @@ def test_a_batch_of_several_blocks_is_one_batch(k: tuple[int, ...]) -> None:
     # One more block than the batch has.
     network, buffers = DenseNetwork(), new_buffers(n_blocks=4)
     inputs, labels = examples(150)
-    copy_to_blocks(inputs, buffers.x)
+    copy_to_blocks(inputs, buffers)
     arrays = network.arrays(k)
     results = new_results(arrays, n_blocks=9)
-    loss, n_correct = kernels.train_batch(arrays, buffers, results, labels, 1, 5)
+    loss, n_correct = kernels.train_batch(arrays, buffers, results, labels, MEAN, 1, 5)
     activations = network.forward(inputs, k)
     logits, classes = activations[-1], torch.tensor(labels)
     assert loss == pytest.approx(F.cross_entropy(logits, classes, reduction="sum").item(), rel=1e-6)
     assert n_correct == (logits.argmax(1) == classes).sum()
     of_weights, of_biases = network.gradients(inputs, labels, k)
-    np.testing.assert_allclose(results.weight_gradient, of_weights, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(results.weight_gradient, of_weights, rtol=1e-5, atol=3e-7)
     np.testing.assert_allclose(results.bias_gradient, of_biases, rtol=1e-5, atol=1e-7)
     # Only hidden units are counted, and only in lanes with an example: the last 42 of the third block have none.
     counts = np.concatenate([np.zeros(12), *((each > 0).sum(0) for each in activations[1:-1]), np.zeros(5)])
