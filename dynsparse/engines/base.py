@@ -46,6 +46,20 @@ class Evaluation(NamedTuple):
     active: list[Tensor]  # for each hidden layer (trials, units), bool: True for units positive for any example
 
 
+class WeightSums(NamedTuple):
+    """Sums over the weights of a layer. Shapes: (trials,), float64."""
+
+    total: Tensor
+    squares: Tensor
+    n_nonzero: Tensor
+
+    @classmethod
+    def of(cls, weight: Tensor) -> WeightSums:
+        """Compute the sums of each trial. Shapes: weight (trials, ...)."""
+        values = weight.flatten(1).double()
+        return cls(values.sum(1), values.square().sum(1), values.count_nonzero(1).double())
+
+
 class UpdateContext(NamedTuple):
     """The time of a mask update, and the trials that it skips."""
 
@@ -68,6 +82,9 @@ class Engine(Protocol):
     @property
     def biases(self) -> list[Tensor]:
         """Biases of each layer. Shapes: (trials, out)."""
+
+    def weight_sums(self) -> list[WeightSums]:
+        """Return sums over the weights of each layer."""
 
     def prepare(self, parts: Sequence[Images], labels: Tensor) -> EngineData:
         """Convert images and labels for `train_epoch` and `evaluate`.
@@ -201,6 +218,11 @@ def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
     return torch.tensor([each + round(surplus * (n - each)) for each in final], device=plan.device)
 
 
+def target_now(plan: Plan, layer: int, when: UpdateContext, target: Tensor) -> Tensor:
+    """Return the number of active weights wanted after a mask update, given that at the start. Shapes: (trials,)."""
+    return target_counts(plan, layer, when.share_done) if plan.method.surplus else target
+
+
 def compute_mask_updates(
     plan: Plan,
     when: UpdateContext,
@@ -228,7 +250,7 @@ def compute_mask_updates(
         layer = Layer(
             weight=weight,
             mask=mask,
-            target=target_counts(plan, i, when.share_done) if method.surplus else targets[i],
+            target=target_now(plan, i, when, targets[i]),
             prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step),
             grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch, when.step),
             drop_scale=when.drop_scale,
@@ -236,11 +258,11 @@ def compute_mask_updates(
         )
         if method.fails is not None:
             failed |= method.fails(layer) & ~when.stopped
-        updates.append(_unless_stopped(update_mask(method, layer), mask, when.stopped))
+        updates.append(unless_stopped(update_mask(method, layer), mask, when.stopped))
     return updates, failed
 
 
-def _unless_stopped(update: MaskUpdate, mask: Tensor, stopped: Tensor) -> MaskUpdate:
+def unless_stopped(update: MaskUpdate, mask: Tensor, stopped: Tensor) -> MaskUpdate:
     """Replace the update of stopped trials by one that changes nothing."""
     stays = stopped[:, None, None]
     return update._replace(

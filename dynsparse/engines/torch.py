@@ -15,6 +15,7 @@ from dynsparse.engines.base import (
     Evaluation,
     Sums,
     UpdateContext,
+    WeightSums,
     compute_mask_updates,
     counts_over_epochs,
     draw_per_seed,
@@ -85,6 +86,10 @@ class TorchEngine:
         self.optimizer = [plan.optimizer.init(parameter) for parameter in self._parameters()]
         self.n_steps = 0
         self.n_seen = 0
+
+    def weight_sums(self) -> list[WeightSums]:
+        """Return sums over the weights of each layer."""
+        return [WeightSums.of(weight) for weight in self.weights]
 
     def _parameters(self) -> list[Tensor]:
         return [*self.weights, *self.biases, *self.gains, *self.shifts]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dynsparse.ops import masks
 from dynsparse.ops.schedules import Schedule
-from dynsparse.ops.scores import Layer, Score
+from dynsparse.ops.scores import Layer, Score, chance
 
 # A prune rule returns the active positions to drop. Shapes: (..., out, in), bool.
 Prune = Callable[[Layer], Tensor]
@@ -30,6 +30,9 @@ class Method:
     prune: Prune | None = None  # None: the masks never change
     grow: Grow | None = None  # None: nothing grows
     prune_decays: bool = True  # the prune rule reads `drop_scale`
+    # The prune rule compares the numbers of active weights, and does not ask for their rows and columns. Then an engine
+    # may give it the active weights alone, as one row.
+    prunes_anywhere: bool = False
     needs: frozenset[str] = frozenset()  # fields of Layer: coactivation, gradient, gradient_momentum
     smoothing: float | Tensor = 0.0  # of gradient_momentum: mean = smoothing * mean + (1 - smoothing) * gradient
     # Share of the weights beyond `density` that is active after a share, in [0, 1], of the mask updates; None: the
@@ -90,6 +93,14 @@ def highest(score: Score) -> Grow:
         return masks.highest(score(layer), n_grow, layer.grow_noise, among=priority)
 
     return grow
+
+
+def at_random(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
+    """Grow inactive positions drawn uniformly, as `highest` would by a score that is 0 everywhere.
+
+    The sparse engine finds the same positions without looking at all of them.
+    """
+    return highest(chance)(layer, kept, n_grow)
 
 
 def or_zero(fraction: float | Tensor | None) -> float | Tensor:

@@ -26,5 +26,6 @@ def heb(config: MethodSettings) -> Method:
         config.on_perc,
         lowest(magnitude, config.weight_prune_perc),
         highest(coactivation),
+        prunes_anywhere=True,
         needs=frozenset({"coactivation"}),
     )

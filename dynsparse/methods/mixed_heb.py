@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynsparse.methods.base import Method, Prune, highest, lowest, or_zero
+from dynsparse.methods.base import Method, Prune, at_random, highest, lowest, or_zero
 from dynsparse.methods.legacy_2019 import mixed_heb_2019
 from dynsparse.methods.settings import MethodSettings
 from dynsparse.methods.signwise import smallest_of_each_sign
@@ -36,7 +36,8 @@ def mixed_heb(config: MethodSettings) -> Method:
     return Method(
         config.on_perc,
         drop_selected_by_both(config.weight_prune_perc, config.hebbian_prune_perc),
-        highest(coactivation_or_chance(config.hebbian_grow)),
+        at_random if config.hebbian_grow is False else highest(coactivation_or_chance(config.hebbian_grow)),
+        prunes_anywhere=True,
         needs=frozenset({"coactivation"}),
     )
 

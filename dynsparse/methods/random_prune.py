@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynsparse.methods.base import Method, highest, lowest
+from dynsparse.methods.base import Method, at_random, lowest
 from dynsparse.methods.settings import MethodSettings
 from dynsparse.ops.scores import chance
 
@@ -17,4 +17,4 @@ def random_prune(config: MethodSettings) -> Method:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
     """
-    return Method(config.on_perc, lowest(chance, config.weight_prune_perc), highest(chance))
+    return Method(config.on_perc, lowest(chance, config.weight_prune_perc), at_random, prunes_anywhere=True)

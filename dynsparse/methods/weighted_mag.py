@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dynsparse.methods.base import Method, highest, lowest
+from dynsparse.methods.base import Method, at_random, lowest
 from dynsparse.methods.settings import MethodSettings
-from dynsparse.ops.scores import chance, weighted_magnitude
+from dynsparse.ops.scores import weighted_magnitude
 
 
 def weighted_mag(config: MethodSettings) -> Method:
@@ -25,6 +25,7 @@ def weighted_mag(config: MethodSettings) -> Method:
     return Method(
         config.on_perc,
         lowest(weighted_magnitude, config.weight_prune_perc),
-        highest(chance),
+        at_random,
+        prunes_anywhere=True,
         needs=frozenset({"coactivation"}),
     )

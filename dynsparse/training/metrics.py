@@ -9,7 +9,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from dynsparse.engines.base import Evaluation, Sums
+from dynsparse.engines.base import Evaluation, Sums, WeightSums
 from dynsparse.methods import MaskUpdate
 from dynsparse.ops import masks
 from dynsparse.training.survival import Survivors
@@ -48,27 +48,29 @@ def connections(active: Sequence[Tensor]) -> Metrics:
 
 
 def weight_metrics(
-    weights: Sequence[Tensor], active: Sequence[Tensor], *, debug_weights: bool, debug_sparse: bool
+    sums: Sequence[WeightSums], active: Sequence[Tensor], *, debug_weights: bool, debug_sparse: bool
 ) -> Metrics:
     """Return the density of the networks; on request also metrics of each layer.
 
     Args:
-        weights: of each layer, (trials, out, in).
-        active: the mask of each layer, of the same shape.
+        sums: of each layer's weights.
+        active: the mask of each layer, (trials, out, in).
         debug_weights: add mean and standard deviation of the weights, inactive ones included.
         debug_sparse: add the share of active and of non-zero weights.
     """
     n_active = [masks.count(mask) for mask in active]
     columns = {"density": torch.stack(n_active).sum(0).double() / sum(mask[0].numel() for mask in active)}
-    for i, (weight, mask) in enumerate(zip(weights, active, strict=True)):
+    for i, (of_layer, mask) in enumerate(zip(sums, active, strict=True)):
+        n = mask[0].numel()
         if debug_weights:
-            columns[f"linear_{i}_mean"] = weight.mean((-2, -1))
-            # torch warns where there is a single weight, whose deviation is NaN.
-            single = weight[0].numel() == 1
-            columns[f"linear_{i}_std"] = weight[:, 0, 0] * math.nan if single else weight.std((-2, -1))
+            mean = of_layer.total / n
+            columns[f"linear_{i}_mean"] = mean
+            # The deviation of a single weight is NaN.
+            variance = (of_layer.squares - n * mean.square()).clamp_min(0) / (n - 1 if n > 1 else math.nan)
+            columns[f"linear_{i}_std"] = variance.sqrt()
         if debug_sparse:
             columns[f"density_l{i}"] = masks.density(mask)
-            columns[f"sparse_level_l{i}"] = masks.density(weight != 0)
+            columns[f"sparse_level_l{i}"] = of_layer.n_nonzero / n
     return columns
 
 

@@ -262,7 +262,7 @@ class Trainer:
         columns |= inference_metrics(self.engine.masks) | self._exploration.metrics()
         columns |= connections(self.engine.masks)
         return columns | weight_metrics(
-            self.engine.weights,
+            self.engine.weight_sums(),
             self.engine.masks,
             debug_weights=self.plan.debug_weights,
             debug_sparse=self.plan.debug_sparse,

@@ -19,6 +19,7 @@ from dynsparse.engines.base import (
     Evaluation,
     Sums,
     UpdateContext,
+    WeightSums,
     compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
@@ -153,6 +154,10 @@ class PackedEngine:
     def _split(self, views: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         n_layers = len(self.plan.network.shapes)
         return views[:n_layers], views[n_layers:]
+
+    def weight_sums(self) -> list[WeightSums]:
+        """Return sums over the weights of each layer."""
+        return [WeightSums.of(weight) for weight in self.weights]
 
     def prepare(self, parts: Sequence[Images], labels: Tensor) -> tuple[Tensor, Tensor]:
         """Move images and labels to the device, one part per distinct seed or one for all.

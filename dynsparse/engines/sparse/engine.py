@@ -15,12 +15,16 @@ from dynsparse.engines.base import (
     Evaluation,
     Sums,
     UpdateContext,
+    WeightSums,
     compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
+    target_now,
+    unless_stopped,
 )
 from dynsparse.engines.sparse import kernels
 from dynsparse.engines.sparse.arrays import LANES, allocate_buffers
+from dynsparse.engines.sparse.mask_updates import follows_active_weights, update_active
 from dynsparse.engines.sparse.network import SparseNetwork
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import CONFIDENCE_BINS
@@ -66,11 +70,16 @@ class SparseEngine:
         """Return `SparseNetwork.weights` in dense form, zero where the mask is False. Shapes: (trials, out, in)."""
         result = [torch.zeros(mask.shape) for mask in self.masks]
         for trial, network in enumerate(self._networks):
-            values = torch.from_numpy(network.weights(name))
-            counts = [int(masks.count(mask[trial])) for mask in self.masks]
-            for layer, mask, part in zip(result, self.masks, values.split(counts), strict=True):
-                layer[trial][mask[trial]] = part
+            for layer, positions, values in zip(result, network.positions, network.weights(name), strict=True):
+                layer[trial].view(-1).numpy()[positions] = values
         return result
+
+    def weight_sums(self) -> list[WeightSums]:
+        """Return sums over the weights of each layer."""
+        # Weights that are not active are zero.
+        layers = zip(*(network.weights("value") for network in self._networks), strict=True)
+        of_trials = [[WeightSums.of(torch.from_numpy(each)[None]) for each in layer] for layer in layers]
+        return [WeightSums(*(torch.cat(each) for each in zip(*layer, strict=True))) for layer in of_trials]
 
     def _unit_parameters(self, name: str) -> dict[str, list[Tensor]]:
         """Return `SparseNetwork.of_units` for each layer that uses them. Shapes: (trials, out)."""
@@ -152,19 +161,31 @@ class SparseEngine:
             statistics["coactivation"] = self._coactivation()
         if self._needs_gradient:
             statistics["gradient"] = _stack_trials([network.gradient for network in self._networks])
-        dense = {name: self._dense(name) for name in ["value", *self._networks[0].state_names]}
-        updates, failed = compute_mask_updates(self.plan, when, dense["value"], self.masks, self.targets, statistics)
-        # Weights that stay keep their value and optimizer state. Grown ones start with zeros.
-        stays = [update.mask & mask for update, mask in zip(updates, self.masks, strict=True)]
+        if follows_active_weights(self.plan.method):
+            updates = [self._update_active(i, when, statistics) for i in range(len(self.masks))]
+            failed = torch.zeros(len(self._networks), dtype=torch.bool)
+        else:
+            weights = self._dense("value")
+            updates, failed = compute_mask_updates(self.plan, when, weights, self.masks, self.targets, statistics)
         self.masks = [update.mask for update in updates]
         for trial, network in enumerate(self._networks):
-            values = {
-                name: [layer[trial] * each[trial] for layer, each in zip(layers, stays, strict=True)]
-                for name, layers in dense.items()
-            }
-            network.compress([mask[trial] for mask in self.masks], values)
+            network.set_masks([mask[trial] for mask in self.masks])
             network.reset_coactivation()
         return updates, failed
+
+    def _update_active(self, layer: int, when: UpdateContext, statistics: dict[str, list[Tensor]]) -> MaskUpdate:
+        mask = self.masks[layer]
+        update = update_active(
+            self.plan,
+            when,
+            layer,
+            mask,
+            target_now(self.plan, layer, when, self.targets[layer]),
+            [network.positions[layer] for network in self._networks],
+            [network.weights("value")[layer] for network in self._networks],
+            {name: layers[layer] for name, layers in statistics.items()},
+        )
+        return unless_stopped(update, mask, when.stopped)
 
     def end_epoch(self) -> None:
         """Decay the boost strength, and reset what is counted in each epoch anew: see `Engine.end_epoch`."""

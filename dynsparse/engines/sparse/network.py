@@ -55,6 +55,8 @@ class SparseNetwork:
             name: np.zeros(len(self.unit_parameters) * self._n_units, np.float32) for name in ["value", *state_names]
         }
         state = {name: [torch.zeros_like(weight) for weight in parameters.weights] for name in state_names}
+        # Of each layer, ascending: the positions in the flattened layer where weights are active.
+        self.positions: list[Array] = []
         self.compress(parameters.masks, {"value": parameters.weights, **state})
         self.set_units(self.of_units("value")["biases"], parameters.biases)
         if self._has_batch_norm:
@@ -93,12 +95,10 @@ class SparseNetwork:
         """Names of the parts of the optimizer state."""
         return [name for name in self._parameters if name != "value"]
 
-    def weights(self, name: str) -> Array:
-        """Return the values of the active weights ("value"), or a part of their optimizer state.
-
-        They are in the order of the masks' positions: layers, rows, columns.
-        """
-        return self._by_source(name)[self._arrays[True].position]
+    def weights(self, name: str) -> list[Array]:
+        """Return the values of the active weights ("value"), or a part of their optimizer state, at `positions`."""
+        arrays, ends = self._arrays[True], self._layer_ends
+        return np.split(self._by_source(name)[arrays.position], arrays.in_indptr[ends[1:-1]])
 
     def _by_source(self, name: str) -> Array:
         """Return the same in the order in which they are stored. It is a view."""
@@ -119,15 +119,48 @@ class SparseNetwork:
 
     def compress(self, masks: Sequence[Tensor], dense: dict[str, list[Tensor]]) -> None:
         """Set the masks, and the arrays of `weights` from dense ones. Shapes: all (out, in) for each layer."""
-        active = [mask.numpy() for mask in masks]
-        row_lengths = np.concatenate([np.zeros(self._layer_ends[0], np.int64), *(each.sum(1) for each in active)])
-        columns = [each.nonzero()[1] + first for each, (first, _, _) in zip(active, self.layers(), strict=True)]
-        in_indptr, sources = np.concatenate([[0], row_lengths.cumsum()]), np.concatenate(columns).astype(np.uint32)
+        positions = [np.flatnonzero(mask.numpy()) for mask in masks]
+        values = {
+            name: [layer.numpy().reshape(-1)[each] for layer, each in zip(layers, positions, strict=True)]
+            for name, layers in dense.items()
+        }
+        self._set_active(positions, values)
+
+    def set_masks(self, masks: Sequence[Tensor]) -> None:
+        """Set the masks. Weights that stay keep their values and optimizer state, and new ones get zeros.
+
+        Shapes: (out, in) for each layer.
+        """
+        positions = [np.flatnonzero(mask.numpy()) for mask in masks]
+        stays = [mask.numpy().reshape(-1)[before] for mask, before in zip(masks, self.positions, strict=True)]
+        values = {}
+        for name in self._parameters:
+            values[name] = [np.zeros(len(each), np.float32) for each in positions]
+            layers = zip(values[name], self.weights(name), positions, self.positions, stays, strict=True)
+            for new, old, after, before, stay in layers:
+                new[np.searchsorted(after, before[stay])] = old[stay]
+        self._set_active(positions, values)
+
+    def _set_active(self, positions: list[Array], values: dict[str, list[Array]]) -> None:
+        """Set `positions`, and the values there by name.
+
+        Shapes: (active weights of the layer,) for each layer; positions of the flattened layer, ascending.
+        """
+        self.positions = positions
+        n_sources = [middle - first for first, middle, _ in self.layers()]
+        rows_and_columns = [np.divmod(each, n) for each, n in zip(positions, n_sources, strict=True)]
+        in_indptr = np.zeros(self._n_units + 1, np.int64)
+        for (rows, _), (_, middle, last) in zip(rows_and_columns, self.layers(), strict=True):
+            in_indptr[middle + 1 : last + 1] = np.bincount(rows, minlength=last - middle)
+        in_indptr = in_indptr.cumsum()
+        sources = np.concatenate(
+            [columns + first for (_, columns), (first, _, _) in zip(rows_and_columns, self.layers(), strict=True)]
+        ).astype(np.uint32)
         out_indptr, targets, position = group_by_source(in_indptr, sources)
-        for name, layers in dense.items():
-            values = np.empty(len(sources), np.float32)
-            values[position] = np.concatenate([layer.numpy()[each] for layer, each in zip(layers, active, strict=True)])
-            self._parameters[name] = np.concatenate([values, *self.of_units(name).values()])
+        for name, layers in values.items():
+            by_source = np.empty(len(sources), np.float32)
+            by_source[position] = np.concatenate(layers)
+            self._parameters[name] = np.concatenate([by_source, *self.of_units(name).values()])
         self._parameter_gradient = np.zeros_like(self._parameters["value"])
         of_units, none = self.of_units("value"), np.zeros(0, np.float32)
         in_weight, in_bias = np.zeros(len(sources), np.float32), self._per_unit_zeros()

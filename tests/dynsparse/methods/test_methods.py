@@ -134,6 +134,21 @@ def test_exactly_the_fraction_is_dropped(name, density):
                 assert dropped.tolist() == n.double().mul(fraction * scale).round().tolist()
 
 
+@every_method
+@pytest.mark.parametrize("density", DENSITIES)
+def test_a_rule_that_prunes_anywhere_drops_the_same_from_a_row_of_active_weights(name, density):
+    assert method_of(name).prunes_anywhere, "by default an engine gives the rule all positions: remove the name here"
+    for layer, fractions in itertools.product(cases(name, density), FRACTIONS):
+        prune = method_of(name, *fractions).prune
+        # Active positions first, in their order: the others, at the end, are still inactive.
+        order = layer.mask.flatten(-2).logical_not().to(torch.int8).argsort(dim=-1, stable=True)[..., None, :]
+        n_most = max(1, int(layer.mask.sum((-2, -1)).max()))
+        row = map_tensors(layer, lambda each, order=order: each.flatten(-2)[..., None, :].gather(-1, order))
+        row = map_tensors(row, lambda each, n=n_most: each[..., :n])
+        dropped = torch.zeros_like(layer.mask.flatten(-2)[..., None, :]).scatter(-1, order[..., :n_most], prune(row))
+        assert torch.equal(dropped.view(layer.mask.shape) & layer.mask, prune(layer) & layer.mask), fractions
+
+
 @every_method_and_2019
 def test_arguments_are_unchanged(name):
     for leading, density in itertools.product(LEADING, DENSITIES):

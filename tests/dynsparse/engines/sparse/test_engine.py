@@ -118,7 +118,13 @@ def test_each_mask_update_is_that_of_the_torch_engine(values: dict[str, Any]) ->
 # decides which of them the next update drops.
 @pytest.mark.parametrize(
     "values",
-    [{"kwinners": True}, {"model": "RigL"}, {"model": "SET", **ADAM, "pruning_interval": 2}, {"dropout": 0.3}],
+    # With seed 0, one unit is zero to rounding for one example, and rounding decides whether it passes the gradient.
+    [
+        {"kwinners": True},
+        {"model": "RigL"},
+        {"model": "SET", **ADAM, "pruning_interval": 2},
+        {"dropout": 0.3, "seed": 1},
+    ],
     ids=str,
 )
 def test_batches_of_any_length_with_a_shorter_last_one(values: dict[str, Any], batch_size: int) -> None:

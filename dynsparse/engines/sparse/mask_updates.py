@@ -1,0 +1,94 @@
+"""Mask updates in time that follows the active weights, for methods that prune anywhere and grow at random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynsparse.engines.base import UpdateContext
+from dynsparse.engines.sparse.arrays import Array
+from dynsparse.engines.sparse.noise import free_positions_with_lowest_noise, noise_at
+from dynsparse.methods import MaskUpdate, Method
+from dynsparse.methods.base import at_random
+from dynsparse.ops import masks
+from dynsparse.ops.scores import Layer
+from dynsparse.planning.plan import Plan
+from dynsparse.random import Purpose, Stream
+
+
+def follows_active_weights(method: Method) -> bool:
+    """Return True if `update_active` can compute the mask updates of a method."""
+    return method.prunes_anywhere and method.grow in (None, at_random)
+
+
+def update_active(
+    plan: Plan,
+    when: UpdateContext,
+    layer: int,
+    mask: Tensor,
+    target: Tensor,
+    positions: Sequence[Array],
+    weights: Sequence[Array],
+    statistics: Mapping[str, Tensor],
+) -> MaskUpdate:
+    """Compute the update of a layer that `methods.update_mask` computes from all positions.
+
+    The prune rule gets the active weights as one row. Trials with fewer of them have inactive positions at its end.
+
+    Args:
+        plan: The trials.
+        when: The time of the update.
+        layer: The index of the layer.
+        mask: Of the layer. Shapes: (trials, out, in), bool.
+        target: The planned number of active weights. Shapes: (trials,).
+        positions: For each trial, the active positions of the flattened layer, ascending.
+        weights: For each trial, the weights there.
+        statistics: For each name in the method's `needs`, its values. Shapes: (trials, out, in).
+    """
+    streams = [
+        {purpose: Stream(seed, purpose, layer=layer, epoch=when.epoch, step=when.step) for purpose in Purpose}
+        for seed in plan.seeds
+    ]
+    noise = [noise_at(stream[Purpose.PRUNE], each) for stream, each in zip(streams, positions, strict=True)]
+    values = {
+        name: [dense[trial].numpy().reshape(-1)[each] for trial, each in enumerate(positions)]
+        for name, dense in statistics.items()
+    }
+    active = Layer(
+        weight=_as_rows(weights),
+        mask=_as_rows([np.ones(len(each), np.bool_) for each in positions]),
+        target=target,
+        prune_noise=_as_rows(noise),
+        grow_noise=torch.zeros(0),
+        drop_scale=when.drop_scale,
+        **{name: _as_rows(each) for name, each in values.items()},
+    )
+    assert plan.method.prune is not None, "this method has no mask updates"
+    stays = active.mask & ~plan.method.prune(active)
+    n_grow = (target - masks.count(stays)).clamp_min(0).tolist()
+    kept, updated = torch.zeros_like(mask), mask.clone()
+    for trial, of_trial in enumerate(positions):
+        stays_here = stays[trial, 0, : len(of_trial)].numpy()
+        before, after = (each[trial].view(-1).numpy() for each in (mask, updated))
+        kept[trial].view(-1).numpy()[of_trial[stays_here]] = True
+        after[of_trial[~stays_here]] = False
+        if plan.method.grow is not None:
+            pruned, stream = of_trial[~stays_here], streams[trial][Purpose.GROW]
+            after[free_positions_with_lowest_noise(stream, before, n_grow[trial])] = True
+            n_missing = n_grow[trial] - (len(before) - len(of_trial))
+            if n_missing > 0:
+                # All free positions are taken, so some of those grow that have just been pruned.
+                chosen = masks.lowest_values(noise_at(stream, pruned), min(n_missing, len(pruned)))
+                after[pruned[chosen]] = True
+    return MaskUpdate(updated, kept, updated & ~mask, target)
+
+
+def _as_rows(values: Sequence[Array]) -> Tensor:
+    """Stack arrays as rows, with zeros at their ends. Shapes: (n,) each, n differs; (trials, 1, largest n or 1)."""
+    rows = np.zeros((len(values), 1, max(1, *map(len, values))), values[0].dtype)
+    for row, each in zip(rows[:, 0], values, strict=True):
+        row[: len(each)] = each
+    return torch.from_numpy(rows)
