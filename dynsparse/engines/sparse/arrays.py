@@ -73,6 +73,51 @@ class BatchResults(NamedTuple):
     activity: Array  # (units, blocks of an epoch or 0), uint64: one bit per lane, set if the unit is positive
 
 
+class Optimizer(NamedTuple):
+    """Parameters with their gradients and optimizer state. All arrays (parameters,), float32."""
+
+    kind: int  # see `optimizer_steps.KINDS`
+    values: Array
+    gradient: Array
+    first: Array  # velocity, or the mean of the gradients for Adam
+    second: Array  # the mean of their squares for Adam, else (0,)
+    momentum: np.float32
+    decay: np.float32
+    clip_norm: float  # infinite: do not clip
+
+
+class Running(NamedTuple):
+    """What a training step moves besides the parameters. Shapes: (hidden units,), float32."""
+
+    mean: Array  # of batch norm, for evaluation
+    variance: Array
+    duty: Array  # duty cycles of k-winners
+    unit_boost: Array
+    boost_strength: float
+    duty_cycle_period: int  # in examples; 0 without k-winners
+
+
+class Batches(NamedTuple):
+    """Training examples in the order in which they are visited, cut into batches."""
+
+    images: Array  # (examples, inputs), uint8 or float32
+    classes: Array  # (examples,), int64
+    scale: np.float32  # of the images
+    input_mean: np.float32  # to subtract from the scaled images
+    order: Array  # (visited examples,), int64
+    size: int  # examples of a batch; the last one may have fewer
+
+
+class Place(NamedTuple):
+    """The place of the first of some steps in a training."""
+
+    seed: int  # of the trial
+    epoch: int  # counted from 1
+    n_steps: int  # optimizer steps before
+    n_seen: int  # examples before
+    n_blocks: int  # blocks of the epoch before
+
+
 def aligned_zeros(n_blocks: int, n_units: int) -> Array:
     """Return zeros of shape (blocks, units, 64) that start at a multiple of 64 bytes, the length of a cache line."""
     content = np.zeros(n_blocks * n_units * LANES * 4 + 64, np.uint8)

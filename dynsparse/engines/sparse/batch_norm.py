@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dynsparse.engines.sparse.arrays import LANES, Array, NetworkArrays
-from dynsparse.engines.sparse.compiler import inlined, kernel
+from dynsparse.engines.sparse.compiler import inlined
 
 EPSILON = np.float32(1e-5)
 # The share by which running means and variances move towards those of a batch.
@@ -68,7 +68,7 @@ def inverse_deviation(variance):  # type: ignore[no-untyped-def]
     return np.float32(1) / np.float32(math.sqrt(variance + EPSILON))
 
 
-@kernel
+@inlined
 def update_running_moments(means, variances, mean, variance, n_batch):  # type: ignore[no-untyped-def]
     """Move running means and variances a tenth of the way to those of a batch. The running variances are unbiased.
 

@@ -23,7 +23,7 @@ from dynsparse.engines.base import (
     unless_stopped,
 )
 from dynsparse.engines.sparse import kernels
-from dynsparse.engines.sparse.arrays import LANES, allocate_buffers
+from dynsparse.engines.sparse.arrays import LANES, Batches, allocate_buffers
 from dynsparse.engines.sparse.mask_updates import follows_active_weights, update_active
 from dynsparse.engines.sparse.network import SparseNetwork
 from dynsparse.methods import MaskUpdate
@@ -31,6 +31,9 @@ from dynsparse.nn.functional import CONFIDENCE_BINS
 from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
+
+# Meanwhile no other thread of Python runs, and no signal is handled.
+STEPS_PER_CALL = 16
 
 
 class SparseEngine:
@@ -117,24 +120,26 @@ class SparseEngine:
         n_blocks = -(-n // size) * self._blocks_per_batch
         for network in self._networks:
             network.begin_pass(n_blocks + -n_blocks % 8 if self._needs_coactivation else 0)
-        for first, rates_of_step in zip(range(0, n, size), rates.numpy().astype(np.float32), strict=True):
-            self.n_steps += 1
-            self.n_seen += min(size, n - first)
-            for trial, index in enumerate(orders[:, first : first + size]):
-                kernels.load_batch(images.pixels, index, scale, self._buffers)
-                for each in range(len(self._networks)) if len(orders) == 1 else [trial]:
-                    network, rate = self._networks[each], rates_of_step[each]
-                    network.train_batch(
-                        self._buffers,
-                        classes[index],
-                        mean * scale,
-                        epoch=epoch,
-                        n_steps=self.n_steps,
-                        n_seen=self.n_seen,
-                        rate=rate,
-                    )
-                    if self._needs_gradient and first + size >= n:
-                        network.compute_dense_gradient(self._buffers, len(index), mean * scale)
+        # Trials that share an order load each batch once.
+        shares_batches = len(orders) == 1 < len(self._networks)
+        n_together = 1 if shares_batches else STEPS_PER_CALL
+        for step in range(0, len(rates), n_together):
+            rates_of_steps = rates[step : step + n_together].numpy().astype(np.float32)
+            for trial, network in enumerate(self._networks):
+                examples = orders[trial if len(orders) > 1 else 0, step * size : (step + n_together) * size]
+                network.train(
+                    self._buffers,
+                    Batches(images.pixels, classes, scale, mean * scale, examples, size),
+                    np.ascontiguousarray(rates_of_steps[:, trial]),
+                    epoch=epoch,
+                    n_steps=self.n_steps,
+                    n_seen=self.n_seen,
+                    load=trial == 0 or not shares_batches,
+                )
+                if self._needs_gradient and step + n_together >= len(rates):
+                    network.compute_dense_gradient(self._buffers, (n - 1) % size + 1, mean * scale)
+            self.n_steps += len(rates_of_steps)
+            self.n_seen += len(examples)
         return _as_sums([(network.loss, network.n_correct) for network in self._networks])
 
     def evaluate(self, x: list[Images], y: Tensor) -> Evaluation:

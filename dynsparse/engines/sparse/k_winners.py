@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dynsparse.engines.sparse.arrays import LANES
-from dynsparse.engines.sparse.compiler import inlined, kernel
+from dynsparse.engines.sparse.compiler import inlined, inlined_in_order
 from dynsparse.engines.sparse.simd import count_at_least, lanes_at_least, scale_rows
 
 # Tries of an interpolated threshold, and then of a bisection over all 2^32 floats.
@@ -117,11 +117,12 @@ def float_of_rank(rank):  # type: ignore[no-untyped-def]
     return np.int32(rank ^ ((rank >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
 
 
-@kernel
+@inlined_in_order
 def update_duty_cycles(duty, unit_boost, n_active, n_batch, period, boost_strength):  # type: ignore[no-untyped-def]
     """Add a batch to the duty cycles of units, and set their boost to exp(-boost_strength * duty).
 
-    The duty cycles then cover the last `period` examples, at least those of the batch.
+    The duty cycles then cover the last `period` examples, at least those of the batch. They are rounded as in torch,
+    because with strong boosting their last digit may decide who wins.
 
     Shapes: duty, unit_boost, n_active (units,).
     """

@@ -8,11 +8,23 @@ from __future__ import annotations
 import numpy as np
 
 from dynsparse.engines.sparse.activity import record_activity, valid_lanes
-from dynsparse.engines.sparse.arrays import LANES, Array, BatchResults, Buffers, NetworkArrays
-from dynsparse.engines.sparse.batch_norm import normalise, normalise_backward
+from dynsparse.engines.sparse.arrays import (
+    LANES,
+    Array,
+    Batches,
+    BatchResults,
+    Buffers,
+    NetworkArrays,
+    Optimizer,
+    Place,
+    Running,
+)
+from dynsparse.engines.sparse.batch_norm import normalise, normalise_backward, update_running_moments
 from dynsparse.engines.sparse.compiler import inlined, kernel
 from dynsparse.engines.sparse.cross_entropy import cross_entropy, score
-from dynsparse.engines.sparse.k_winners import choose_winners
+from dynsparse.engines.sparse.dropout import draw_kept_units
+from dynsparse.engines.sparse.k_winners import choose_winners, update_duty_cycles
+from dynsparse.engines.sparse.optimizer_steps import optimizer_step
 from dynsparse.engines.sparse.simd import (
     add_dot_products,
     count_bits,
@@ -158,15 +170,75 @@ def centre_gradient(network, input_mean, results):  # type: ignore[no-untyped-de
         results.weight_gradient[j] -= input_mean * results.bias_gradient[network.targets[j]]
 
 
-def train_batch(
+def train_steps(
     network: NetworkArrays,
     buffers: Buffers,
     results: BatchResults,
-    labels: Array,
-    input_mean: np.float32,
-    tie_offset: int,
-    n_previous: int,
+    optimizer: Optimizer,
+    running: Running,
+    batches: Batches,
+    rates: Array,
+    place: Place,
+    *,
+    load: bool,
 ) -> tuple[float, int]:
+    """Do one optimizer step for each batch.
+
+    Shapes: rates (steps,), float32.
+
+    Args:
+        network: Its parameters are views of the optimizer's.
+        buffers: Of the size of a batch.
+        results: Its gradients are views of the optimizer's.
+        optimizer: What the steps change.
+        running: What they change, too.
+        batches: One for each step.
+        rates: The learning rate of each step.
+        place: Of the first step.
+        load: False if there is a single batch, whose images are in the buffers already.
+
+    Returns:
+        The sum of the losses, and the number of correctly classified examples.
+    """
+    # For each call Numba looks up the types of the arguments, which takes longer for a NamedTuple than for a tuple.
+    arguments = network, buffers, results, optimizer, running, batches
+    sums: tuple[float, int] = _train_steps(*map(tuple, arguments), rates, tuple(place), load)
+    return sums
+
+
+@kernel
+def _train_steps(network, buffers, results, optimizer, running, batches, rates, place, load):  # type: ignore[no-untyped-def]
+    network, buffers, results = NetworkArrays(*network), Buffers(*buffers), BatchResults(*results)
+    optimizer, running, batches, place = Optimizer(*optimizer), Running(*running), Batches(*batches), Place(*place)
+    total, n_correct, n_seen, n_blocks = 0.0, 0, place.n_seen, place.n_blocks
+    first_hidden, last_hidden = network.layer_ends[0], network.layer_ends[-2]
+    for step in range(len(rates)):
+        index = batches.order[step * batches.size : (step + 1) * batches.size]
+        n_batch, n_steps = len(index), place.n_steps + step + 1
+        n_seen += n_batch
+        if load:
+            load_batch(batches.images, index, batches.scale, buffers)
+        if network.dropout > 0:
+            ends = network.layer_ends
+            draw_kept_units(buffers.kept, ends, n_batch, network.dropout, place.seed, place.epoch, n_steps)
+        labels = batches.classes[index]
+        loss, correct = train_batch(network, buffers, results, labels, batches.input_mean, n_steps, n_blocks)
+        total, n_correct = total + loss, n_correct + correct
+        n_blocks += (n_batch + LANES - 1) // LANES
+        optimizer_step(optimizer, rates[step], n_steps)
+        if len(network.gain) > 0:
+            mean, variance = buffers.mean[first_hidden:last_hidden], buffers.variance[first_hidden:last_hidden]
+            update_running_moments(running.mean, running.variance, mean, variance, n_batch)
+        if running.duty_cycle_period > 0:
+            # If the batch is longer than the period, the old duty cycle would get a negative weight.
+            period = max(min(running.duty_cycle_period, n_seen), n_batch)
+            n_active = results.n_active[first_hidden:last_hidden]
+            update_duty_cycles(running.duty, running.unit_boost, n_active, n_batch, period, running.boost_strength)
+    return total, n_correct
+
+
+@inlined
+def train_batch(network, buffers, results, labels, input_mean, tie_offset, n_previous):  # type: ignore[no-untyped-def]
     """Compute forward pass, loss and backward pass of a batch that `load_batch` has put into the buffers.
 
     The units that dropout keeps are in `buffers.kept`. The gradients are those of the mean loss. If `results.activity`
@@ -178,16 +250,6 @@ def train_batch(
     Returns:
         The sum of the losses, and the number of correctly classified examples.
     """
-    # For each call Numba looks up the types of the arguments, which takes longer for a NamedTuple than for a tuple.
-    # With tuples a step on a small network takes a tenth less time.
-    sums: tuple[float, int]
-    sums = _train_batch(tuple(network), tuple(buffers), tuple(results), labels, input_mean, tie_offset, n_previous)
-    return sums
-
-
-@kernel
-def _train_batch(network, buffers, results, labels, input_mean, tie_offset, n_previous):  # type: ignore[no-untyped-def]
-    network, buffers, results = NetworkArrays(*network), Buffers(*buffers), BatchResults(*results)
     total, n_correct, n_batch = 0.0, 0, len(labels)
     ends, n_active, activity = network.layer_ends, results.n_active, results.activity
     n_active[:] = 0
@@ -225,8 +287,8 @@ def evaluate(network, buffers, images, mean, scale, labels, calibration, active)
     The images are added to `calibration`, and hidden units that are positive for any of them become True in `active`.
     The network must be one without batch norm: see `batch_norm.fold`.
 
-    Shapes: images (examples, inputs), as for `load_batch`, and normalised by `mean` and `scale`; labels (examples,), int64; calibration (bins,), float64, see
-    `nn.functional.calibration_gaps`; active (units,), bool.
+    Shapes: images (examples, inputs), as for `load_batch`, which `mean` and `scale` normalise; labels (examples,),
+    int64; calibration (bins,), float64, see `nn.functional.calibration_gaps`; active (units,), bool.
     """
     total, n_correct, ends = 0.0, 0, network.layer_ends
     x, dx = buffers.x[0], buffers.dx[0]

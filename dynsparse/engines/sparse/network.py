@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,13 +10,21 @@ import torch
 from torch import Tensor
 
 from dynsparse.engines.sparse.activity import count_coactivations
-from dynsparse.engines.sparse.arrays import LANES, Array, BatchResults, Buffers, NetworkArrays
-from dynsparse.engines.sparse.batch_norm import fold, update_running_moments
-from dynsparse.engines.sparse.dropout import draw_kept_units
-from dynsparse.engines.sparse.k_winners import update_duty_cycles
-from dynsparse.engines.sparse.kernels import train_batch
+from dynsparse.engines.sparse.arrays import (
+    LANES,
+    Array,
+    Batches,
+    BatchResults,
+    Buffers,
+    NetworkArrays,
+    Optimizer,
+    Place,
+    Running,
+)
+from dynsparse.engines.sparse.batch_norm import fold
+from dynsparse.engines.sparse.kernels import train_steps
+from dynsparse.engines.sparse.optimizer_steps import KINDS
 from dynsparse.engines.sparse.order import group_by_source
-from dynsparse.engines.sparse.optimizer_steps import CORRECTED_STEPS, STEPS, clip_gradient
 from dynsparse.nn.functional import boost_penalty
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
@@ -40,12 +49,12 @@ class SparseNetwork:
         self._has_batch_norm = plan.network.batch_norm
         # The running means and variances of hidden units, for evaluation.
         self.means, self.variances = self._per_unit_zeros(), self._per_unit_zeros() + 1
-        self._optimizer = plan.optimizer.name
-        self._hyperparameters = [
-            np.float32(value.expand(len(plan.seeds))[trial]) for value in plan.optimizer.values.values()
-        ]
+        self._optimizer_name = plan.optimizer.name
+        self._hyperparameters = {
+            name: np.float32(value.expand(len(plan.seeds))[trial]) for name, value in plan.optimizer.values.items()
+        }
         self._label_smoothing = np.float32(_of_trial(plan.label_smoothing, trial))
-        self._clip_norm = None if plan.clip_norm is None else _of_trial(plan.clip_norm, trial)
+        self._clip_norm = math.inf if plan.clip_norm is None else _of_trial(plan.clip_norm, trial)
         # The parameters that each unit has, besides its weights. Gains and shifts are used for hidden units only.
         self.unit_parameters = ["biases", *(["gains", "shifts"] if self._has_batch_norm else [])]
         # For the parameters themselves, "value", and for each part of their optimizer state one array: first the active
@@ -71,7 +80,7 @@ class SparseNetwork:
         self.duty, self._unit_boost = self._per_unit_zeros(), self._per_unit_zeros() + 1
         self._n_active, self._penalty = self._per_unit_zeros(), np.zeros(0)
         self.boost_strength = 0.0
-        self._duty_cycle_period = kwinners.period if kwinners else None
+        self._duty_cycle_period = kwinners.period if kwinners else 0
         self._k = {training: np.zeros(len(sizes) - 2, np.int64) for training in (True, False)}
         if kwinners is not None:
             self.boost_strength = float(torch.as_tensor(kwinners.boost_strength).float().expand(len(plan.seeds))[trial])
@@ -213,63 +222,71 @@ class SparseNetwork:
             activity=self._activity,
         )
 
-    def train_batch(
+    def train(
         self,
         buffers: Buffers,
-        labels: Array,
-        input_mean: np.float32,
+        batches: Batches,
+        rates: Array,
         *,
         epoch: int,
         n_steps: int,
         n_seen: int,
-        rate: np.float32,
+        load: bool,
     ) -> None:
-        """Do one optimizer step on the batch whose images are in the buffers.
+        """Do one optimizer step for each batch.
 
         Args:
-            buffers: The images, from `kernels.load_batch`.
-            labels: (batch,), int64.
-            input_mean: The mean to subtract from the scaled inputs.
+            buffers: Of the size of a batch.
+            batches: The examples.
+            rates: (batches,), the learning rate of each step; float32.
             epoch: Counted from 1.
-            n_steps: The number of optimizer steps, this one included.
-            n_seen: The number of examples so far, this batch included.
-            rate: The learning rate of the step.
+            n_steps: The number of optimizer steps before these.
+            n_seen: The number of examples before these.
+            load: False if there is a single batch, whose images are in the buffers already.
         """
-        n_batch = len(labels)
-        if self._dropout > 0:
-            draw_kept_units(buffers.kept, self._layer_ends, n_batch, self._dropout, self._seed, epoch, n_steps)
-        loss, n_correct = train_batch(
-            self._arrays[True], buffers, self._results, labels, input_mean, n_steps, self._n_blocks_done
-        )
-        self.loss += loss
-        self.n_correct += n_correct
-        self._n_blocks_done += -(-n_batch // LANES)
-        self._optimizer_step(n_steps, rate)
-        if self._has_batch_norm:
-            moments = self.means, self.variances, buffers.mean, buffers.variance
-            update_running_moments(*(each[self._hidden] for each in moments), n_batch)
-        if self._duty_cycle_period is not None:
-            # If the batch is longer than the period, the old duty cycle would get a negative weight.
-            period = max(min(self._duty_cycle_period, n_seen), n_batch)
-            duty, boost, n_active = (each[self._hidden] for each in (self.duty, self._unit_boost, self._n_active))
-            if len(self._penalty):
-                # Rounded as in torch: with strong boosting the last digit of a duty cycle may decide who wins.
-                duty[:] = (duty * np.float32(period - n_batch) + n_active) / np.float32(period)
-                self._update_penalty()
-            else:
-                update_duty_cycles(duty, boost, n_active, n_batch, period, self.boost_strength)
+        # The penalties of strong boosting are computed after each step.
+        n_together = 1 if len(self._penalty) else len(rates)
+        for first in range(0, len(rates), n_together):
+            order = batches.order[first * batches.size : (first + n_together) * batches.size]
+            loss, n_correct = train_steps(
+                self._arrays[True],
+                buffers,
+                self._results,
+                self._optimizer(),
+                self._running(),
+                batches._replace(order=order),
+                rates[first : first + n_together],
+                Place(self._seed, epoch, n_steps + first, n_seen + first * batches.size, self._n_blocks_done),
+                load=load,
+            )
+            self.loss += loss
+            self.n_correct += n_correct
+            n_full, rest = divmod(len(order), batches.size)
+            self._n_blocks_done += n_full * -(-batches.size // LANES) + -(-rest // LANES)
+            self._update_penalty()
 
-    def _optimizer_step(self, n_steps: int, rate: np.float32) -> None:
-        """Update the parameters, and set their gradients to zero."""
-        values, *state = self._parameters.values()
-        if self._clip_norm is not None:
-            clip_gradient(self._parameter_gradient, self._clip_norm)
-        arguments = values, self._parameter_gradient, *state, rate, *self._hyperparameters
-        if self._optimizer in STEPS:
-            STEPS[self._optimizer](*arguments)
-        else:
-            corrections = np.float32(1 - 0.9**n_steps), np.float32(1 - 0.999**n_steps)
-            CORRECTED_STEPS[self._optimizer](*arguments, *corrections)
+    def _optimizer(self) -> Optimizer:
+        values, first, *second = self._parameters.values()
+        return Optimizer(
+            kind=KINDS.index(self._optimizer_name),
+            values=values,
+            gradient=self._parameter_gradient,
+            first=first,
+            second=second[0] if second else np.zeros(0, np.float32),
+            momentum=self._hyperparameters.get("momentum", np.float32(0)),
+            decay=self._hyperparameters["decay"],
+            clip_norm=self._clip_norm,
+        )
+
+    def _running(self) -> Running:
+        return Running(
+            mean=self.means[self._hidden],
+            variance=self.variances[self._hidden],
+            duty=self.duty[self._hidden],
+            unit_boost=self._unit_boost[self._hidden],
+            boost_strength=self.boost_strength,
+            duty_cycle_period=self._duty_cycle_period,
+        )
 
     def compute_dense_gradient(self, buffers: Buffers, n_batch: int, input_mean: np.float32) -> None:
         """Set `gradient` to that of the batch that has been trained on. Shapes: (out, in) for each layer."""

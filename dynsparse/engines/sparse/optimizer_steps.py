@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from dynsparse.engines.sparse.compiler import kernel
+from dynsparse.engines.sparse.compiler import inlined
 
 
-@kernel
+@inlined
 def sgd_step(parameter, gradient, velocity, rate, momentum, decay):  # type: ignore[no-untyped-def]
     """Do a step of stochastic gradient descent with momentum, and set the gradient to zero. Shapes: all (n,)."""
     for i in range(len(parameter)):
@@ -18,7 +18,7 @@ def sgd_step(parameter, gradient, velocity, rate, momentum, decay):  # type: ign
         gradient[i] = 0
 
 
-@kernel
+@inlined
 def nesterov_step(parameter, gradient, velocity, rate, momentum, decay):  # type: ignore[no-untyped-def]
     """Do a step of SGD with Nesterov momentum, and set the gradient to zero. Shapes: all (n,)."""
     for i in range(len(parameter)):
@@ -28,7 +28,7 @@ def nesterov_step(parameter, gradient, velocity, rate, momentum, decay):  # type
         gradient[i] = 0
 
 
-@kernel
+@inlined
 def adam_step(parameter, gradient, mean, square, rate, decay, mean_correction, square_correction):  # type: ignore[no-untyped-def]
     """Do a step of Adam with betas 0.9 and 0.999 and epsilon 1e-8, and set the gradient to zero.
 
@@ -45,7 +45,7 @@ def adam_step(parameter, gradient, mean, square, rate, decay, mean_correction, s
         gradient[i] = 0
 
 
-@kernel
+@inlined
 def adamw_step(parameter, gradient, mean, square, rate, decay, mean_correction, square_correction):  # type: ignore[no-untyped-def]
     """Do a step of AdamW, which lowers each parameter by the share rate * decay first. See `adam_step`."""
     for i in range(len(parameter)):
@@ -58,7 +58,7 @@ def adamw_step(parameter, gradient, mean, square, rate, decay, mean_correction, 
         gradient[i] = 0
 
 
-@kernel
+@inlined
 def clip_gradient(gradient, clip_norm):  # type: ignore[no-untyped-def]
     """Scale a gradient down to the norm `clip_norm` if its norm is larger. Shapes: gradient (n,)."""
     squares = 0.0
@@ -69,6 +69,24 @@ def clip_gradient(gradient, clip_norm):  # type: ignore[no-untyped-def]
         gradient[i] *= factor
 
 
-# The optimizers whose steps need the bias corrections of their running means, and those that do not.
-STEPS = {"SGD": sgd_step, "Nesterov": nesterov_step}
-CORRECTED_STEPS = {"Adam": adam_step, "AdamW": adamw_step}
+# Their places are the `kind` of an Optimizer.
+KINDS = ("SGD", "Nesterov", "Adam", "AdamW")
+
+
+@inlined
+def optimizer_step(optimizer, rate, n_steps):  # type: ignore[no-untyped-def]
+    """Update the parameters, and set their gradients to zero. `n_steps` counts the steps, this one included."""
+    values, gradient, first, second = optimizer.values, optimizer.gradient, optimizer.first, optimizer.second
+    if optimizer.clip_norm < np.inf:
+        clip_gradient(gradient, optimizer.clip_norm)
+    mean_correction = np.float32(1 - math.pow(0.9, n_steps))
+    square_correction = np.float32(1 - math.pow(0.999, n_steps))
+    momentum, decay = optimizer.momentum, optimizer.decay
+    if optimizer.kind == 0:
+        sgd_step(values, gradient, first, rate, momentum, decay)
+    elif optimizer.kind == 1:
+        nesterov_step(values, gradient, first, rate, momentum, decay)
+    elif optimizer.kind == 2:
+        adam_step(values, gradient, first, second, rate, decay, mean_correction, square_correction)
+    else:
+        adamw_step(values, gradient, first, second, rate, decay, mean_correction, square_correction)

@@ -142,7 +142,9 @@ def propagate_back(
 
 
 def _add_sums(b: Any, totals: Any, start: Any, end: Any, initial: list[Any], step: Any) -> list[Any]:
-    """Generate a loop: others = initial; for j in range(start, end): part, others = step(j, others); totals[j] += sum(part).
+    """Generate a loop that adds the sum of a vector of 16 to each of totals[start:end], eight at a time.
+
+    step(j, others) returns the vector for totals[j], and what else the loop computes, which begins with `initial`.
 
     Returns:
         The others after the loop.

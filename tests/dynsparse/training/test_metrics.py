@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from dynsparse.engines.base import Sums
+from dynsparse.engines.base import Sums, WeightSums
 from dynsparse.methods import MaskUpdate
 from dynsparse.training.metrics import connections, loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
 from dynsparse.training.survival import Survivors
@@ -58,7 +58,8 @@ def test_connection_agrees_with_the_number_of_paths(n_active: int) -> None:
 
 
 def test_weight_metrics() -> None:
-    columns = weight_metrics([WEIGHT, WEIGHT], [MASK, ~MASK], debug_weights=False, debug_sparse=True)
+    sums = WeightSums.of(WEIGHT)
+    columns = weight_metrics([sums, sums], [MASK, ~MASK], debug_weights=False, debug_sparse=True)
     assert {name: column.tolist() for name, column in columns.items()} == {
         "density": [0.5, 0.5],
         "density_l0": [0.5, 0.25],
@@ -66,11 +67,11 @@ def test_weight_metrics() -> None:
         "density_l1": [0.5, 0.75],
         "sparse_level_l1": [0.375, 0.25],
     }
-    columns = weight_metrics([WEIGHT], [MASK], debug_weights=True, debug_sparse=False)
+    columns = weight_metrics([sums], [MASK], debug_weights=True, debug_sparse=False)
     assert list(columns) == ["density", "linear_0_mean", "linear_0_std"]
     assert columns["linear_0_mean"].tolist() == [1.0, 0.0]
     # Of the second trial: 2 * 2^2 / (8 - 1) is the variance.
-    torch.testing.assert_close(columns["linear_0_std"][1], torch.tensor(math.sqrt(8 / 7)))
+    assert columns["linear_0_std"][1].item() == pytest.approx(math.sqrt(8 / 7))
 
 
 def test_mask_update_metrics() -> None:
@@ -113,6 +114,6 @@ def test_rows_have_one_number_per_column_and_counts_are_integers() -> None:
 @pytest.mark.filterwarnings("error")
 def test_a_single_weight_has_no_deviation() -> None:
     weight = torch.tensor([[[2.0]], [[3.0]]])
-    columns = weight_metrics([weight], [weight != 0], debug_weights=True, debug_sparse=False)
+    columns = weight_metrics([WeightSums.of(weight)], [weight != 0], debug_weights=True, debug_sparse=False)
     assert columns["linear_0_mean"].tolist() == [2.0, 3.0]
     assert columns["linear_0_std"].isnan().tolist() == [True, True]

@@ -160,8 +160,8 @@ def test_numbers_of_an_epoch_are_those_before_its_mask_update_and_those_of_the_u
         n_active, n_grown, n_alive, survival = 0, 0, 0, []
         for i, (weight, _, mask) in enumerate(before):
             after, n = each.engine.masks[i][0], mask.numel()
-            assert row[f"linear_{i}_mean"] == pytest.approx(weight.mean().item())
-            assert row[f"linear_{i}_std"] == pytest.approx(weight.std().item())
+            assert row[f"linear_{i}_mean"] == pytest.approx(weight.double().mean().item())
+            assert row[f"linear_{i}_std"] == pytest.approx(weight.double().std().item())
             assert row[f"density_l{i}"] == mask.sum().item() / n
             assert row[f"sparse_level_l{i}"] == (weight != 0).sum().item() / n
             # Of the update: what it kept, what was then missing, what it grew, and what there is in the end.

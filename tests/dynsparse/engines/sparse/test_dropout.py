@@ -31,11 +31,3 @@ def test_the_kept_units_are_those_of_the_numbers_of_each_layer(n_batch: int, sha
     assert not is_kept[n_batch:].any()
     assert not kept[:, : ENDS[0]].any()
     assert not kept[:, ENDS[3] :].any()
-
-
-def test_eight_numbers_are_those_of_numpys_generator() -> None:
-    philox = np.random.Philox(key=[77, Purpose.DROPOUT], counter=[0, 3, 2, 41])
-    expected = philox.random_raw(4 * 10).astype("<u8").view("<u4")[72:80]
-    found = np.zeros(10, np.uint32)
-    dropout.draw_eight(found, 1, 77, 9, 3, 2, 41)
-    np.testing.assert_array_equal(found, [0, *expected, 0])

@@ -2,65 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from dynsparse.engines.sparse.arrays import Optimizer
+
 optimizer_steps = pytest.importorskip("dynsparse.engines.sparse.optimizer_steps")
 
-Array = np.ndarray[Any, Any]
-
-
-Made = tuple[Callable[..., None], torch.optim.Optimizer, Tensor]
-
-
-def make_sgd(rate: float, decay: float, name: str = "SGD") -> Made:
-    theirs = initial_parameter()
-    velocity = np.zeros(1000, np.float32)
-
-    def step(parameter: Array, gradient: Array, t: int) -> None:
-        hyperparameters = np.float32(rate), np.float32(0.9), np.float32(decay)
-        optimizer_steps.STEPS[name](parameter, gradient, velocity, *hyperparameters)
-
-    return step, torch.optim.SGD([theirs], rate, 0.9, weight_decay=decay, nesterov=name == "Nesterov"), theirs
-
-
-def make_adam(rate: float, decay: float, name: str = "Adam") -> Made:
-    theirs = initial_parameter()
-    mean, square = np.zeros(1000, np.float32), np.zeros(1000, np.float32)
-
-    def step(parameter: Array, gradient: Array, t: int) -> None:
-        hyperparameters = np.float32(rate), np.float32(decay), np.float32(1 - 0.9**t), np.float32(1 - 0.999**t)
-        optimizer_steps.CORRECTED_STEPS[name](parameter, gradient, mean, square, *hyperparameters)
-
-    kind = {"Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}[name]
-    return step, kind([theirs], rate, weight_decay=decay), theirs
+RATE, DECAY, CLIP_NORM = 0.03, 0.05, 2.0
+THEIRS = {
+    "SGD": partial(torch.optim.SGD, momentum=0.9),
+    "Nesterov": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+    "Adam": torch.optim.Adam,
+    "AdamW": torch.optim.AdamW,
+}
 
 
 def initial_parameter() -> Tensor:
     return torch.tensor(np.random.RandomState(0).randn(1000), requires_grad=True)
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.05])
-@pytest.mark.parametrize(
-    "make",
-    [make_sgd, partial(make_sgd, name="Nesterov"), make_adam, partial(make_adam, name="AdamW")],
-    ids=["SGD", "Nesterov", "Adam", "AdamW"],
-)
-def test_steps_equal_those_of_torchs_optimizers_and_set_the_gradient_to_zero(make: Any, decay: float) -> None:
-    step, optimizer, theirs = make(0.03, decay)
-    parameter = theirs.detach().numpy().astype(np.float32)
+def test_the_optimizers_have_one_order() -> None:
+    assert list(THEIRS) == list(optimizer_steps.KINDS)
+
+
+@pytest.mark.parametrize("clip_norm", [CLIP_NORM, np.inf])
+@pytest.mark.parametrize("decay", [0.0, DECAY])
+@pytest.mark.parametrize("name", THEIRS)
+def test_steps_equal_those_of_torchs_optimizers_and_set_the_gradient_to_zero(
+    name: str, decay: float, clip_norm: float
+) -> None:
+    theirs = initial_parameter()
+    optimizer = THEIRS[name]([theirs], RATE, weight_decay=decay)  # type: ignore[operator]
+    ours = Optimizer(
+        kind=optimizer_steps.KINDS.index(name),
+        values=theirs.detach().numpy().astype(np.float32),
+        gradient=np.zeros(1000, np.float32),
+        first=np.zeros(1000, np.float32),
+        second=np.zeros(1000 if "Adam" in name else 0, np.float32),
+        momentum=np.float32(0.9),
+        decay=np.float32(decay),
+        clip_norm=clip_norm,
+    )
     random = np.random.RandomState(1)
     for t in range(1, 9):
         # From tiny to large gradients.
-        gradient = (random.randn(1000) * 10.0 ** random.uniform(-4, 1, 1000)).astype(np.float32)
-        theirs.grad = torch.tensor(gradient, dtype=torch.float64)
+        ours.gradient[:] = random.randn(1000) * 10.0 ** random.uniform(-4, 1, 1000)
+        theirs.grad = torch.tensor(ours.gradient, dtype=torch.float64)
+        torch.nn.utils.clip_grad_norm_([theirs], clip_norm)
         optimizer.step()
-        step(parameter, gradient, t)
-        np.testing.assert_allclose(parameter, theirs.detach(), rtol=1e-5, atol=1e-6)
-        assert (gradient == 0).all()
+        optimizer_steps.optimizer_step(ours, np.float32(RATE), t)
+        np.testing.assert_allclose(ours.values, theirs.detach(), rtol=1e-5, atol=1e-6)
+        assert (ours.gradient == 0).all()
