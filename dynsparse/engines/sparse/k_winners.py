@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from dynsparse.engines.sparse.arrays import LANES
-from dynsparse.engines.sparse.compiler import inlined, inlined_in_order
+from dynsparse.engines.sparse.compiler import inlined
 from dynsparse.engines.sparse.simd import count_at_least, lanes_at_least, scale_rows
 
 # Tries of an interpolated threshold, and then of a bisection over all 2^32 floats.
@@ -117,7 +117,7 @@ def float_of_rank(rank):  # type: ignore[no-untyped-def]
     return np.int32(rank ^ ((rank >> np.int32(31)) & np.int32(0x7FFFFFFF))).view(np.float32)
 
 
-@inlined_in_order
+@inlined
 def update_duty_cycles(duty, unit_boost, n_active, n_batch, period, boost_strength):  # type: ignore[no-untyped-def]
     """Add a batch to the duty cycles of units, and set their boost to exp(-boost_strength * duty).
 
@@ -127,5 +127,7 @@ def update_duty_cycles(duty, unit_boost, n_active, n_batch, period, boost_streng
     Shapes: duty, unit_boost, n_active (units,).
     """
     for unit in range(len(duty)):
-        duty[unit] = (duty[unit] * np.float32(period - n_batch) + n_active[unit]) / np.float32(period)
+        # Rounded through float64, or LLVM would make one operation of the product and the sum, with one rounding.
+        of_earlier = np.float32(np.float64(duty[unit]) * (period - n_batch))
+        duty[unit] = (of_earlier + n_active[unit]) / np.float32(period)
         unit_boost[unit] = math.exp(-boost_strength * duty[unit])

@@ -27,16 +27,21 @@ from dynsparse.engines.sparse.k_winners import choose_winners, update_duty_cycle
 from dynsparse.engines.sparse.optimizer_steps import optimizer_step
 from dynsparse.engines.sparse.simd import (
     add_dot_products,
+    add_dot_products_of_half,
     count_bits,
     lanes_above,
     positive_or_nan_lanes,
     propagate_back,
+    propagate_back_half,
     row_sum,
     scale_lanes,
     transpose_tile,
     weighted_sum,
+    weighted_sum_of_half,
     zero_other_lanes,
 )
+
+HALF = LANES // 2
 
 
 @inlined
@@ -89,7 +94,11 @@ def forward(network, buffers, first_block, last_block, n_batch, tie_offset):  # 
         first, last = ends[layer], ends[layer + 1]
         for block in range(first_block, last_block):
             for unit in range(first, last):
-                weighted_sum(buffers.x[block], unit, bias[unit], sources, weight, indptr[unit], indptr[unit + 1])
+                start, end = indptr[unit], indptr[unit + 1]
+                if n_batch - block * LANES > HALF:
+                    weighted_sum(buffers.x[block], unit, bias[unit], sources, weight, start, end)
+                else:
+                    weighted_sum_of_half(buffers.x[block], unit, bias[unit], sources, weight, start, end)
         if layer == len(ends) - 2:
             return
         if len(network.gain) > 0:
@@ -146,18 +155,26 @@ def backward(network, buffers, first_block, last_block, n_batch, results):  # ty
                 for unit in range(first, last):
                     normalise_backward(network, buffers, unit, n_batch, results)
         for block in range(first_block, last_block):
-            x, dx = buffers.x[block], buffers.dx[block]
+            x, dx, is_half = buffers.x[block], buffers.dx[block], n_batch - block * LANES <= HALF
             for unit in range(first, last):
                 bias_gradient[unit] += row_sum(dx, unit)
             if layer > 0:
                 for source in range(ends[layer - 1], first):
                     start, end = indptr[source], indptr[source + 1]
-                    propagate_back(weight_gradient, x, source, dx, targets, weight, start, end)
+                    if is_half:
+                        propagate_back_half(weight_gradient, x, source, dx, targets, weight, start, end)
+                    else:
+                        propagate_back(weight_gradient, x, source, dx, targets, weight, start, end)
             else:
                 # The inputs need no gradient.
                 for source in range(first):
-                    if buffers.nonzero[block, source] != 0:
-                        add_dot_products(weight_gradient, x, source, dx, targets, indptr[source], indptr[source + 1])
+                    start, end = indptr[source], indptr[source + 1]
+                    if buffers.nonzero[block, source] == 0:
+                        continue
+                    if is_half:
+                        add_dot_products_of_half(weight_gradient, x, source, dx, targets, start, end)
+                    else:
+                        add_dot_products(weight_gradient, x, source, dx, targets, start, end)
 
 
 @inlined

@@ -15,6 +15,7 @@ EIGHT = ir.VectorType(INDEX, 8)
 FLOATS, WORDS, BITS = (ir.VectorType(kind, LANES) for kind in (FLOAT, WORD, BIT))
 # A row in parts that fill one register of 512 bits each.
 PART = ir.VectorType(FLOAT, 16)
+N_PARTS = LANES // 16
 
 
 def data_of(context: Any, b: Any, signature: Any, args: Any, position: int) -> Any:
@@ -33,18 +34,29 @@ def load_row(context: Any, b: Any, signature: Any, args: Any, position: int, row
     return b.load(row_of(b, data_of(context, b, signature, args, position), row), align=4)
 
 
-def load_parts(b: Any, data: Any, row: Any) -> list[Any]:
-    """Load a row of 64 floats as four vectors of 16."""
+def load_parts(b: Any, data: Any, row: Any, n_parts: int) -> list[Any]:
+    """Load the first parts of a row of 64 floats, vectors of 16."""
     parts = b.bitcast(row_of(b, data, row), PART.as_pointer())
-    return [b.load(b.gep(parts, [INDEX(i)]), align=4) for i in range(LANES // 16)]
+    return [b.load(b.gep(parts, [INDEX(i)]), align=4) for i in range(n_parts)]
+
+
+def store_parts(b: Any, values: list[Any], data: Any, row: Any) -> None:
+    """Store the first parts of a row of 64 floats."""
+    parts = b.bitcast(row_of(b, data, row), PART.as_pointer())
+    for i, value in enumerate(values):
+        b.store(value, b.gep(parts, [INDEX(i)]), align=4)
+
+
+def multiply_add(b: Any, factor: Any, part: Any, total: Any) -> Any:
+    """Return factor * part + total, of vectors of 16."""
+    return b.call(llvm_function(b, "llvm.fma.v16f32", PART, [PART] * 3), [factor, part, total])
 
 
 def multiply_parts(b: Any, these: list[Any], those: list[Any]) -> Any:
     """Return the product of two rows, summed over their parts: 16 sums, which together are the dot product."""
-    multiply_add = llvm_function(b, "llvm.fma.v16f32", PART, [PART] * 3)
     total = b.fmul(these[0], those[0])
     for this, that in zip(these[1:], those[1:], strict=True):
-        total = b.call(multiply_add, [this, that, total])
+        total = multiply_add(b, this, that, total)
     return total
 
 

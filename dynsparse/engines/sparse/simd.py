@@ -21,6 +21,7 @@ from dynsparse.engines.sparse.llvm import (
     FLOAT,
     FLOATS,
     INDEX,
+    N_PARTS,
     PART,
     WORDS,
     address_of_row,
@@ -29,9 +30,11 @@ from dynsparse.engines.sparse.llvm import (
     load_parts,
     load_row,
     loop,
+    multiply_add,
     multiply_parts,
     row_of,
     splat,
+    store_parts,
     sum_of,
     sums_of_eight,
 )
@@ -74,71 +77,87 @@ def transpose_tile(typingctx: Any, images: Any, index: Any, column: Any, scale: 
     return types.void(images, index, types.intp, types.float32, x, nonzero), code
 
 
-@intrinsic
-def weighted_sum(typingctx: Any, x: Any, row: Any, bias: Any, indices: Any, weight: Any, start: Any, end: Any) -> Any:
-    """Set x[row] = bias + the sum of weight[j] * x[indices[j]] over j in [start, end). The sum stays in registers."""
+def _make_weighted_sum(n_parts: int) -> Any:
+    @intrinsic
+    def weighted_sum(
+        typingctx: Any, x: Any, row: Any, bias: Any, indices: Any, weight: Any, start: Any, end: Any
+    ) -> Any:
+        """Set x[row] = bias + the sum of weight[j] * x[indices[j]] over j in [start, end). It stays in registers."""
 
-    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        rows, columns, weights = (data_of(context, b, signature, args, i) for i in (0, 3, 4))
-        multiply_add = llvm_function(b, "llvm.fma.v64f32", FLOATS, [FLOATS] * 3)
+        def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            rows, columns, weights = (data_of(context, b, signature, args, i) for i in (0, 3, 4))
 
-        def add(j: Any, sums: list[Any]) -> list[Any]:
-            factor = splat(b, b.load(b.gep(weights, [j])))
-            values = b.load(row_of(b, rows, b.load(b.gep(columns, [j]))), align=4)
-            return [b.call(multiply_add, [factor, values, *sums])]
+            def add(j: Any, sums: list[Any]) -> list[Any]:
+                factor = splat(b, b.load(b.gep(weights, [j])), PART)
+                values = load_parts(b, rows, b.load(b.gep(columns, [j])), n_parts)
+                return [multiply_add(b, factor, *pair) for pair in zip(values, sums, strict=True)]
 
-        (total,) = loop(b, args[5], args[6], [splat(b, args[2])], add)
-        b.store(total, row_of(b, rows, args[1]), align=4)
-        return context.get_dummy_value()
+            sums = loop(b, args[5], args[6], [splat(b, args[2], PART)] * n_parts, add)
+            store_parts(b, sums * (N_PARTS // n_parts), rows, args[1])
+            return context.get_dummy_value()
 
-    return types.void(x, types.intp, types.float32, indices, weight, types.intp, types.intp), code
+        return types.void(x, types.intp, types.float32, indices, weight, types.intp, types.intp), code
 
-
-@intrinsic
-def add_dot_products(typingctx: Any, total: Any, x: Any, row: Any, dx: Any, indices: Any, start: Any, end: Any) -> Any:
-    """Add to total[j] the dot product of x[row] and dx[indices[j]], for j in [start, end)."""
-
-    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        totals, rows, others, columns = (data_of(context, b, signature, args, i) for i in (0, 1, 3, 4))
-        ours = load_parts(b, rows, args[2])
-
-        def dot(j: Any, no_sums: list[Any]) -> tuple[Any, list[Any]]:
-            return multiply_parts(b, ours, load_parts(b, others, b.load(b.gep(columns, [j])))), no_sums
-
-        _add_sums(b, totals, args[5], args[6], [], dot)
-        return context.get_dummy_value()
-
-    return types.void(total, x, types.intp, dx, indices, types.intp, types.intp), code
+    return weighted_sum
 
 
-@intrinsic
-def propagate_back(
-    typingctx: Any, total: Any, x: Any, row: Any, dx: Any, indices: Any, weight: Any, start: Any, end: Any
-) -> Any:
-    """Do the same as `add_dot_products`, and set dx[row] to the sum of weight[j] * dx[indices[j]].
+def _make_add_dot_products(n_parts: int) -> Any:
+    @intrinsic
+    def add_dot_products(
+        typingctx: Any, total: Any, x: Any, row: Any, dx: Any, indices: Any, start: Any, end: Any
+    ) -> Any:
+        """Add to total[j] the dot product of x[row] and dx[indices[j]], for j in [start, end)."""
 
-    Each row is read once for both. The indices must not contain `row`.
-    """
+        def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            totals, rows, others, columns = (data_of(context, b, signature, args, i) for i in (0, 1, 3, 4))
+            ours = load_parts(b, rows, args[2], n_parts)
 
-    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        totals, rows, others, columns, weights = (data_of(context, b, signature, args, i) for i in (0, 1, 3, 4, 5))
-        multiply_add = llvm_function(b, "llvm.fma.v16f32", PART, [PART] * 3)
-        ours = load_parts(b, rows, args[2])
+            def dot(j: Any, no_sums: list[Any]) -> tuple[Any, list[Any]]:
+                return multiply_parts(b, ours, load_parts(b, others, b.load(b.gep(columns, [j])), n_parts)), no_sums
 
-        def dot(j: Any, sums: list[Any]) -> tuple[Any, list[Any]]:
-            theirs = load_parts(b, others, b.load(b.gep(columns, [j])))
-            factor = splat(b, b.load(b.gep(weights, [j])), PART)
-            sums = [b.call(multiply_add, [factor, *pair]) for pair in zip(theirs, sums, strict=True)]
-            return multiply_parts(b, ours, theirs), sums
+            _add_sums(b, totals, args[5], args[6], [], dot)
+            return context.get_dummy_value()
 
-        zeros = [ir.Constant(PART, None)] * len(ours)
-        sums = _add_sums(b, totals, args[6], args[7], zeros, dot)
-        parts = b.bitcast(row_of(b, others, args[2]), PART.as_pointer())
-        for i, part in enumerate(sums):
-            b.store(part, b.gep(parts, [INDEX(i)]), align=4)
-        return context.get_dummy_value()
+        return types.void(total, x, types.intp, dx, indices, types.intp, types.intp), code
 
-    return types.void(total, x, types.intp, dx, indices, weight, types.intp, types.intp), code
+    return add_dot_products
+
+
+def _make_propagate_back(n_parts: int) -> Any:
+    @intrinsic
+    def propagate_back(
+        typingctx: Any, total: Any, x: Any, row: Any, dx: Any, indices: Any, weight: Any, start: Any, end: Any
+    ) -> Any:
+        """Do the same as `add_dot_products`, and set dx[row] to the sum of weight[j] * dx[indices[j]].
+
+        Each row is read once for both. The indices must not contain `row`.
+        """
+
+        def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+            totals, rows, others, columns, weights = (data_of(context, b, signature, args, i) for i in (0, 1, 3, 4, 5))
+            ours = load_parts(b, rows, args[2], n_parts)
+
+            def dot(j: Any, sums: list[Any]) -> tuple[Any, list[Any]]:
+                theirs = load_parts(b, others, b.load(b.gep(columns, [j])), n_parts)
+                factor = splat(b, b.load(b.gep(weights, [j])), PART)
+                sums = [multiply_add(b, factor, *pair) for pair in zip(theirs, sums, strict=True)]
+                return multiply_parts(b, ours, theirs), sums
+
+            zeros = [ir.Constant(PART, None)]
+            sums = _add_sums(b, totals, args[6], args[7], zeros * n_parts, dot)
+            store_parts(b, sums + zeros * (N_PARTS - n_parts), others, args[2])
+            return context.get_dummy_value()
+
+        return types.void(total, x, types.intp, dx, indices, weight, types.intp, types.intp), code
+
+    return propagate_back
+
+
+# For blocks of up to 32 examples, the same in half of the instructions. The upper half of a row is not read;
+# `weighted_sum_of_half` writes a copy of the lower half to it, and `propagate_back_half` zeros.
+weighted_sum, weighted_sum_of_half = map(_make_weighted_sum, (N_PARTS, N_PARTS // 2))
+add_dot_products, add_dot_products_of_half = map(_make_add_dot_products, (N_PARTS, N_PARTS // 2))
+propagate_back, propagate_back_half = map(_make_propagate_back, (N_PARTS, N_PARTS // 2))
 
 
 def _add_sums(b: Any, totals: Any, start: Any, end: Any, initial: list[Any], step: Any) -> list[Any]:

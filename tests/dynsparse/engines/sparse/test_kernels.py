@@ -94,7 +94,7 @@ def test_a_network_without_hidden_layers_is_one_matrix() -> None:
     assert (buffers.passing == UNTOUCHED).all()
 
 
-@pytest.mark.parametrize("n", [64, 40])
+@pytest.mark.parametrize("n", [64, 40, 32, 7])
 @pytest.mark.parametrize("k", [RELU, WINNERS], ids=["relu", "k-winners"])
 def test_backward_adds_the_gradients_of_active_weights_and_biases(k: tuple[int, ...], n: int) -> None:
     network, buffers = DenseNetwork(), new_buffers()
