@@ -14,7 +14,7 @@ from typing import NamedTuple
 from dynsparse.config import Config
 from dynsparse.engines.base import Engine
 from dynsparse.engines.packed import engine as packed
-from dynsparse.engines.sparse import support as sparse
+from dynsparse.engines.sparse.support import unsupported
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.planning.packs import pack_kind
 from dynsparse.planning.plan import Plan, plan
@@ -75,7 +75,7 @@ def choose_for_configs(configs: Sequence[Config]) -> list[EngineChoice]:
 def _unsupported_by_sparse(plan: Plan) -> str | None:
     if find_spec("numba") is None:
         return "this Python environment: the package numba is not installed"
-    return sparse.unsupported(plan)
+    return unsupported(plan)
 
 
 def start(plan: Plan, parameters: Parameters | None = None) -> Engine:

@@ -14,8 +14,9 @@ def count(mask: Tensor) -> Tensor:
     if mask.device.type != "cpu":
         return mask.sum((-2, -1))
     # numpy counts twenty times as fast as torch adds up.
-    rows = mask.detach().reshape(mask.shape[:-2].numel(), mask.shape[-2:].numel()).numpy()
-    return torch.tensor([np.count_nonzero(row) for row in rows], dtype=torch.int64).view(mask.shape[:-2])
+    leading = mask.shape[:-2]
+    rows = mask.numpy().reshape(leading.numel(), -1) if mask.numel() else np.zeros((leading.numel(), 0))
+    return torch.from_numpy(np.array([np.count_nonzero(row) for row in rows])).view(leading)
 
 
 def density(mask: Tensor) -> Tensor:
@@ -107,7 +108,7 @@ def _highest_by_level(score: Tensor, number: int, noise: Tensor, levels: Tensor 
     if levels is None:
         return torch.from_numpy(_highest(score, min(number, len(score)), noise.numpy()))
     chosen, level_of = np.zeros(len(score), bool), levels.numpy()
-    for level in range(int(levels.max()), int(levels.min()) - 1, -1):
+    for level in range(int(level_of.max()), int(level_of.min()) - 1, -1):
         there = level_of == level
         n_there = min(int(np.count_nonzero(there)), number)
         # Only the positions of this level are read: for most rules, the active ones.

@@ -190,7 +190,7 @@ class SparseEngine:
             [network.weights("value")[layer] for network in self._networks],
             {name: layers[layer] for name, layers in statistics.items()},
         )
-        return unless_stopped(update, mask, when.stopped)
+        return unless_stopped(update, mask, when.stopped) if when.stopped.any() else update
 
     def end_epoch(self) -> None:
         """Decay the boost strength, and reset what is counted in each epoch anew: see `Engine.end_epoch`."""

@@ -18,6 +18,8 @@ from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
 
+PURPOSES = Purpose.PRUNE, Purpose.GROW
+
 
 def follows_active_weights(method: Method) -> bool:
     """Return True if `update_active` can compute the mask updates of a method."""
@@ -48,11 +50,9 @@ def update_active(
         weights: For each trial, the weights there.
         statistics: For each name in the method's `needs`, its values. Shapes: (trials, out, in).
     """
-    streams = [
-        {purpose: Stream(seed, purpose, layer=layer, epoch=when.epoch, step=when.step) for purpose in Purpose}
-        for seed in plan.seeds
-    ]
-    noise = [noise_at(stream[Purpose.PRUNE], each) for stream, each in zip(streams, positions, strict=True)]
+    place = {"layer": layer, "epoch": when.epoch, "step": when.step}
+    to_prune, to_grow = ([Stream(seed, purpose, **place) for seed in plan.seeds] for purpose in PURPOSES)
+    noise = [noise_at(stream, each) for stream, each in zip(to_prune, positions, strict=True)]
     values = {
         name: [dense[trial].numpy().reshape(-1)[each] for trial, each in enumerate(positions)]
         for name, dense in statistics.items()
@@ -76,7 +76,7 @@ def update_active(
         kept[trial].view(-1).numpy()[of_trial[stays_here]] = True
         after[of_trial[~stays_here]] = False
         if plan.method.grow is not None:
-            pruned, stream = of_trial[~stays_here], streams[trial][Purpose.GROW]
+            pruned, stream = of_trial[~stays_here], to_grow[trial]
             after[free_positions_with_lowest_noise(stream, before, n_grow[trial])] = True
             n_missing = n_grow[trial] - (len(before) - len(of_trial))
             if n_missing > 0:
