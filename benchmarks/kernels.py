@@ -1,9 +1,9 @@
 """Measure what limits the sparse engine: microseconds of each kernel for 64 examples, and its memory bandwidth.
 
-The network is that of one_epoch.py after two epochs on MNIST. A row of 64 examples has 256 bytes. Each
-active weight reads one row in the forward pass and one in the backward pass for its gradient; after the first layer it
-reads and writes one more. For comparison, the script measures the highest bandwidth of this machine with the same
-instructions. It reads rows in the L1 cache, and as many rows in order as there are inputs, which are in the L2 cache.
+The network is that of one_epoch.py after two epochs on MNIST. A row of 64 examples has 256 bytes. Each active weight
+reads one row in the forward pass and one in the backward pass, unless its input is zero in all examples. For
+comparison, the script measures the highest bandwidth of this machine with the same instructions. It reads rows in the
+L1 cache, and as many rows in order as there are inputs, which are in the L2 cache.
 """
 
 import argparse
@@ -74,17 +74,21 @@ def measured(on_perc, repeats):
     )
     # Without winners: ReLU. Without weights: the winners are all that is left.
     with_relu = network._replace(k=np.zeros_like(network.k))
-    without_weights = network._replace(indptr=np.zeros_like(network.indptr))
+    without_weights = network._replace(in_indptr=np.zeros_like(network.in_indptr))
     order = np.random.default_rng(0).permutation(len(labels[0]))
     some_labels = labels[0].numpy()[order[:LANES]]
     bits = np.zeros((ends[-1], 944), np.uint64)
     total = np.empty((ends[1] - ends[0], ends[0]), np.float32)
-    n_weights, n_behind = len(network.indices), int((network.indices >= ends[0]).sum())
+    n_weights, n_of_source = len(network.weight), np.diff(network.out_indptr)
+    mean, scale = np.float32(images.mean), np.float32(images.scale)
     first = iter(np.tile(np.arange(0, len(order) - LANES, LANES), 1000))
 
     def load_batch():
         begin = next(first)
-        kernels.load_batch(images.pixels, order[begin : begin + LANES], np.float32(33), np.float32(0.013), buffers.x)
+        kernels.load_batch(images.pixels, order[begin : begin + LANES], scale, buffers)
+
+    def copy_by_target():
+        kernels.copy_by_target(network, mean * scale)
 
     def forward(network=network):
         kernels.forward(network, buffers, 0, 1, LANES, 0)
@@ -92,17 +96,24 @@ def measured(on_perc, repeats):
     def backward():
         kernels.backward(network, buffers, 0, 1, LANES, results)
 
+    def centre_gradient():
+        kernels.centre_gradient(network, mean * scale, results)
+
     def record_activity():
-        activity.record_activity(x, buffers.positive[0], ends[0], ends[-2], LANES, bits, 0)
+        activity.record_activity(x, mean * scale, buffers.positive[0], ends[0], ends[-2], LANES, bits, 0)
 
     load_batch()
+    copy_by_target()
     forward()
+    is_read = np.append(buffers.nonzero[0, : ends[0]] != 0, np.ones(ends[-1] - ends[0], bool))
     steps = {
         "pixels to rows": (load_batch, ends[0] * (LANES + ROW)),
         "forward, without choosing winners": (lambda: forward(with_relu), n_weights * ROW),
         "choosing winners, three layers": (lambda: forward(without_weights), None),
         "loss": (lambda: kernels.cross_entropy(x, dx, ends[-2], ends[-1], some_labels, LANES, np.float32(0)), None),
-        "backward": (backward, (n_weights + 2 * n_behind) * ROW),
+        "backward": (backward, int(n_of_source[is_read].sum()) * ROW),
+        "weights by target, once in each step": (copy_by_target, None),
+        "mean of the inputs in the gradient, once in each step": (centre_gradient, None),
         "activity as bits": (record_activity, len(x) * ROW),
     }
     rows = []
