@@ -1,7 +1,7 @@
 """Measure what limits the sparse engine: microseconds of each kernel for 64 examples, and its memory bandwidth.
 
 The network is that of one_epoch.py after two epochs on MNIST. A row of 64 examples has 256 bytes. Each active weight
-reads one row in the forward pass and one in the backward pass, unless its input is zero in all examples. For
+reads one row in the forward pass. In the backward pass it reads one unless its input is zero in all examples. For
 comparison, the script measures the highest bandwidth of this machine with the same instructions. It reads rows in the
 L1 cache, and as many rows in order as there are inputs, which are in the L2 cache.
 """
@@ -87,8 +87,8 @@ def measured(on_perc, repeats):
         begin = next(first)
         kernels.load_batch(images.pixels, order[begin : begin + LANES], scale, buffers)
 
-    def copy_by_target():
-        kernels.copy_by_target(network, mean * scale)
+    def prepare_forward():
+        kernels.prepare_forward(network, mean * scale)
 
     def forward(network=network):
         kernels.forward(network, buffers, 0, 1, LANES, 0)
@@ -96,14 +96,14 @@ def measured(on_perc, repeats):
     def backward():
         kernels.backward(network, buffers, 0, 1, LANES, results)
 
-    def centre_gradient():
-        kernels.centre_gradient(network, mean * scale, results)
+    def subtract_mean_from_gradient():
+        kernels.subtract_mean_from_gradient(network, mean * scale, results)
 
     def record_activity():
         activity.record_activity(x, mean * scale, buffers.positive[0], ends[0], ends[-2], LANES, bits, 0)
 
     load_batch()
-    copy_by_target()
+    prepare_forward()
     forward()
     is_read = np.append(buffers.nonzero[0, : ends[0]] != 0, np.ones(ends[-1] - ends[0], bool))
     steps = {
@@ -112,8 +112,8 @@ def measured(on_perc, repeats):
         "choosing winners, three layers": (lambda: forward(without_weights), None),
         "loss": (lambda: kernels.cross_entropy(x, dx, ends[-2], ends[-1], some_labels, LANES, np.float32(0)), None),
         "backward": (backward, int(n_of_source[is_read].sum()) * ROW),
-        "weights by target, once in each step": (copy_by_target, None),
-        "mean of the inputs in the gradient, once in each step": (centre_gradient, None),
+        "weights by target, once in each step": (prepare_forward, None),
+        "mean of the inputs in the gradient, once in each step": (subtract_mean_from_gradient, None),
         "activity as bits": (record_activity, len(x) * ROW),
     }
     rows = []

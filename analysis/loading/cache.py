@@ -90,7 +90,7 @@ def _contents(about: dict[str, Any], table: pa.Table) -> Contents:
     history = History(
         np.array(about["starts"], np.int64), {name: _array(table.column(name)) for name in table.column_names}
     )
-    configs = [_hashable(config) for config in about["configs"]]
+    configs = [_as_hashable(config) for config in about["configs"]]
     trials = [_trial(configs, *trial) for trial in about["trials"]]
     issues = [Issue(*issue) for issue in about["issues"]]
     has_places = (
@@ -110,7 +110,7 @@ def _contents(about: dict[str, Any], table: pa.Table) -> Contents:
 def write(folder: Path, cached: Cached) -> None:
     """Write the cache of a folder; do nothing if the folder cannot be written to."""
     trials, history, issues = cached.contents
-    # Most trials differ in few values from the first with the same keys: only these values are written.
+    # Most trials differ in few values from the first trial with the same keys. Only these values are written.
     configs = {tuple(trial.config): trial.config for trial in reversed(trials)}
     places = {keys: place for place, keys in enumerate(configs)}
     about = {
@@ -119,9 +119,8 @@ def write(folder: Path, cached: Cached) -> None:
         "stamps": cached.stamps,
         "configs": list(configs.values()),
         "trials": [
-            (places[keys], {**vars(trial), "config": _different(trial.config, configs[keys])})
-            for trial in trials
-            for keys in [tuple(trial.config)]
+            (places[key], {**vars(trial), "config": _changed_items(trial.config, configs[key])})
+            for trial, key in zip(trials, map(tuple, (each.config for each in trials)), strict=True)
         ],
         "starts": history.starts.tolist(),
         "issues": issues,
@@ -137,18 +136,18 @@ def write(folder: Path, cached: Cached) -> None:
         write_file(folder / NAME, content + zlib.crc32(content).to_bytes(4, "big"))
 
 
-def _different(config: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
-    """Return the items of a config that are not in one with the same keys. 1, 1.0 and True are different."""
+def _changed_items(config: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    """Return the items whose values differ from those of a config with the same keys. 1, 1.0 and True differ."""
     return {key: value for key, value in config.items() if repr(value) != repr(base[key])}
 
 
 def _trial(configs: list[dict[str, Any]], place: int, saved: dict[str, Any]) -> Trial:
     changed = {key: [hashable(value) for value in values] for key, values in saved["config_by_row"].items()}
-    return Trial(**{**saved, "config": configs[place] | _hashable(saved["config"]), "config_by_row": changed})
+    return Trial(**{**saved, "config": configs[place] | _as_hashable(saved["config"]), "config_by_row": changed})
 
 
-def _hashable(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config with its lists as tuples. Raises: TypeError if a value is a dict, which no config has."""
+def _as_hashable(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config with its lists as tuples. Raises: TypeError if a value is a dict."""
     values = {key: hashable(value) if type(value) is list else value for key, value in config.items()}
     hash(tuple(values.values()))
     return values

@@ -213,7 +213,7 @@ def issues(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_all(paths: Iterable[PathName]) -> tuple[Contents, dict[str, list[Any]], list[str]]:
-    """Return the contents of all experiments together, the configs as columns, and each trial's path as given."""
+    """Return the contents of all experiments, the configs as columns, and the path of each trial's experiment."""
     if isinstance(paths, (str, os.PathLike)):
         raise ValueError(f"paths must be a list of folders, got {paths!r}. Use load for a single folder.")
     names = [os.fspath(path) for path in paths]

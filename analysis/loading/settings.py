@@ -14,10 +14,10 @@ TEXTS = (str, tuple)
 
 
 def with_settings(trials: Sequence[Trial]) -> tuple[list[Trial], dict[str, list[Any]], list[Issue]]:
-    """Return the trials with `setting` of each hyperparameter, these as columns, and an issue or none.
+    """Return the trials with `setting` of each hyperparameter, the hyperparameters as columns, and the issues.
 
-    A trial without a hyperparameter has NaN in its column. There is an issue if some trials differ in addresses only:
-    two functions of one name, such as two lambdas, have the same text without their addresses.
+    A trial without a hyperparameter has NaN in its column. There is one issue if some trials differ in addresses
+    only: two functions of one name, such as two lambdas, have the same text without their addresses.
     """
     columns = _columns(trials)
     # A value is a text or a list of texts if it needs a change; few values are distinct.
@@ -47,7 +47,7 @@ def with_settings(trials: Sequence[Trial]) -> tuple[list[Trial], dict[str, list[
 def _columns(trials: Sequence[Trial]) -> dict[str, list[Any]]:
     """Return for each key of the configs the values of all trials; NaN for a trial without the key."""
     configs = [trial.config for trial in trials]
-    # Trials of one experiment mostly have the same keys: each different list of keys is looked at once.
+    # If all trials have the same keys, as in most experiments, the values are transposed at once.
     kinds = dict.fromkeys(map(tuple, configs))
     if len(kinds) == 1:
         by_key = zip(*(config.values() for config in configs), strict=True)

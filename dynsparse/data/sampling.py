@@ -9,7 +9,7 @@ from torch import Tensor
 from dynsparse.data.datasets import Dataset
 from dynsparse.random import Purpose, Stream, bits, permutation
 
-# For more images, the numbers of all their pixels would not fit into the CPU's cache.
+# With more images at once, the arrays of pixels would not fit into the CPU's cache.
 IMAGES_AT_ONCE = 1000
 
 
@@ -26,14 +26,14 @@ def noise_images(x: Tensor, noise_level: float, seed: int) -> Tensor:
     draws = torch.from_numpy(bits(n_images * n_pixels, Stream(seed, Purpose.NOISE_IMAGES)).reshape(n_images, n_pixels))
     noisy = x.clone()
     for images, of_images in zip(noisy.split(IMAGES_AT_ONCE), draws.split(IMAGES_AT_ONCE), strict=True):
-        overwritten = _draw_pixels(of_images.numpy(), input_size)
+        overwritten = _distinct_pixels(of_images.numpy(), input_size)
         images.scatter_(1, overwritten[:, : n_pixels // 2], 0.9)
         images.scatter_(1, overwritten[:, n_pixels // 2 :], 0.1)
     return noisy
 
 
-def _draw_pixels(draws: np.ndarray, input_size: int) -> Tensor:
-    """Return distinct random pixels of each image. Shapes: draws (images, pixels), uint64; the result the same, int64.
+def _distinct_pixels(draws: np.ndarray, input_size: int) -> Tensor:
+    """Turn random numbers into distinct pixels. Shapes: draws (images, pixels), uint64; the result the same, int64.
 
     They are the first steps of a Fisher-Yates shuffle, in all images at once: step i swaps the pixel in place i with
     one drawn from place i onwards. 64 bits modulo a few thousand are uniform enough.

@@ -49,15 +49,16 @@ class Evaluation(NamedTuple):
 class WeightSums(NamedTuple):
     """Sums over the weights of a layer. Shapes: (trials,), float64."""
 
-    total: Tensor
-    squares: Tensor
-    n_nonzero: Tensor
+    total: Tensor  # sum of the weights
+    squares: Tensor  # sum of their squares
+    n_nonzero: Tensor  # number of weights that are not 0
 
     @classmethod
     def of(cls, weight: Tensor) -> WeightSums:
         """Compute the sums of each trial. Shapes: weight (trials, ...)."""
-        values = weight.flatten(1).double()
-        return cls(values.sum(1), values.square().sum(1), values.count_nonzero(1).double())
+        values = weight.flatten(1)
+        squares = torch.linalg.vector_norm(values, dim=1, dtype=torch.float64).square()
+        return cls(values.sum(1, dtype=torch.float64), squares, values.count_nonzero(1).double())
 
 
 class UpdateContext(NamedTuple):
@@ -84,7 +85,7 @@ class Engine(Protocol):
         """Biases of each layer. Shapes: (trials, out)."""
 
     def weight_sums(self) -> list[WeightSums]:
-        """Return sums over the weights of each layer."""
+        """Return sums over the weights of each layer, the zeros of inactive ones included."""
 
     def prepare(self, parts: Sequence[Images], labels: Tensor) -> EngineData:
         """Convert images and labels for `train_epoch` and `evaluate`.
@@ -218,8 +219,15 @@ def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
     return torch.tensor([each + round(surplus * (n - each)) for each in final], device=plan.device)
 
 
-def target_now(plan: Plan, layer: int, when: UpdateContext, target: Tensor) -> Tensor:
-    """Return the number of active weights wanted after a mask update, given that at the start. Shapes: (trials,)."""
+def planned_count(plan: Plan, layer: int, when: UpdateContext, target: Tensor) -> Tensor:
+    """Return the planned number of active weights of a layer after a mask update. Shapes: (trials,), int64.
+
+    Args:
+        plan: The trials.
+        layer: The index of the layer.
+        when: The time of the update.
+        target: The number at the start, which stays if the density is constant. Shapes: (trials,), int64.
+    """
     return target_counts(plan, layer, when.share_done) if plan.method.surplus else target
 
 
@@ -250,7 +258,7 @@ def compute_mask_updates(
         layer = Layer(
             weight=weight,
             mask=mask,
-            target=target_now(plan, i, when, targets[i]),
+            target=planned_count(plan, i, when, targets[i]),
             prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step),
             grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch, when.step),
             drop_scale=when.drop_scale,

@@ -30,9 +30,9 @@ class Method:
     prune: Prune | None = None  # None: the masks never change
     grow: Grow | None = None  # None: nothing grows
     prune_decays: bool = True  # the prune rule reads `drop_scale`
-    # The prune rule compares the numbers of active weights, and does not ask for their rows and columns. Then an engine
-    # may give it the active weights alone, as one row.
-    prunes_anywhere: bool = False
+    # The prune rule reads values, statistics and noise of active weights, but not their rows and columns. An engine may
+    # then pass it the active weights alone, as one row.
+    prune_ignores_position: bool = False
     needs: frozenset[str] = frozenset()  # fields of Layer: coactivation, gradient, gradient_momentum
     smoothing: float | Tensor = 0.0  # of gradient_momentum: mean = smoothing * mean + (1 - smoothing) * gradient
     # Share of the weights beyond `density` that is active after a share, in [0, 1], of the mask updates; None: the
@@ -85,6 +85,8 @@ def lowest(score: Score, fraction: float | Tensor | None) -> Prune:
 def highest(score: Score) -> Grow:
     """Return the rule that grows the inactive positions with the highest scores, up to the layer's target.
 
+    To grow at random, use `at_random`.
+
     Positions that have just been pruned are grown only if there are too few others, in a nearly dense layer.
     """
 
@@ -96,9 +98,9 @@ def highest(score: Score) -> Grow:
 
 
 def at_random(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
-    """Grow inactive positions drawn uniformly, as `highest` would by a score that is 0 everywhere.
+    """Grow inactive positions drawn uniformly: those with the lowest noise, as `highest(chance)` does.
 
-    The sparse engine finds the same positions without looking at all of them.
+    The sparse engine recognises this rule, and needs no scores and no stored noise of the inactive positions for it.
     """
     return highest(chance)(layer, kept, n_grow)
 

@@ -28,7 +28,9 @@ def gmp(config: MethodSettings) -> Method:
         Michael Zhu and Suyog Gupta, To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model Compression,
         2017, https://arxiv.org/abs/1710.01878
     """
-    return Method(config.on_perc, smallest_beyond_target, prune_decays=False, prunes_anywhere=True, surplus=cubic)
+    return Method(
+        config.on_perc, smallest_beyond_target, prune_decays=False, prune_ignores_position=True, surplus=cubic
+    )
 
 
 def smallest_beyond_target(layer: Layer) -> Tensor:

@@ -26,6 +26,6 @@ def heb(config: MethodSettings) -> Method:
         config.on_perc,
         lowest(magnitude, config.weight_prune_perc),
         highest(coactivation),
-        prunes_anywhere=True,
+        prune_ignores_position=True,
         needs=frozenset({"coactivation"}),
     )

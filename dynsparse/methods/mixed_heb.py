@@ -33,11 +33,12 @@ def mixed_heb(config: MethodSettings) -> Method:
     """
     if config.rules == "legacy_2019":
         return mixed_heb_2019(config)
+    # In a pack whose trials differ in hebbian_grow, it is a tensor.
     return Method(
         config.on_perc,
         drop_selected_by_both(config.weight_prune_perc, config.hebbian_prune_perc),
         at_random if config.hebbian_grow is False else highest(coactivation_or_chance(config.hebbian_grow)),
-        prunes_anywhere=True,
+        prune_ignores_position=True,
         needs=frozenset({"coactivation"}),
     )
 

@@ -17,4 +17,4 @@ def random_prune(config: MethodSettings) -> Method:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
     """
-    return Method(config.on_perc, lowest(chance, config.weight_prune_perc), at_random, prunes_anywhere=True)
+    return Method(config.on_perc, lowest(chance, config.weight_prune_perc), at_random, prune_ignores_position=True)

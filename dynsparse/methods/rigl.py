@@ -31,6 +31,6 @@ def rigl(config: MethodSettings) -> Method:
         config.on_perc,
         lowest(magnitude, config.weight_prune_perc),
         highest(gradient),
-        prunes_anywhere=True,
+        prune_ignores_position=True,
         needs=frozenset({"gradient"}),
     )

@@ -27,4 +27,4 @@ def set_(config: MethodSettings) -> Method:
         2018, https://arxiv.org/abs/1707.04780
     """
     prune = smallest_of_each_sign(config.weight_prune_perc)
-    return Method(config.on_perc, prune, at_random, prunes_anywhere=True)
+    return Method(config.on_perc, prune, at_random, prune_ignores_position=True)

@@ -30,7 +30,7 @@ def snfs(config: MethodSettings) -> Method:
         config.on_perc,
         lowest(magnitude, config.weight_prune_perc),
         highest(gradient_momentum),
-        prunes_anywhere=True,
+        prune_ignores_position=True,
         needs=frozenset({"gradient_momentum"}),
         smoothing=config.gradient_momentum,
     )

@@ -26,6 +26,6 @@ def weighted_mag(config: MethodSettings) -> Method:
         config.on_perc,
         lowest(weighted_magnitude, config.weight_prune_perc),
         at_random,
-        prunes_anywhere=True,
+        prune_ignores_position=True,
         needs=frozenset({"coactivation"}),
     )

@@ -13,10 +13,10 @@ def count(mask: Tensor) -> Tensor:
     """Return the number of active weights. Shapes: (..., out, in) to (...), int64."""
     if mask.device.type != "cpu":
         return mask.sum((-2, -1))
-    # numpy counts twenty times as fast as torch adds up.
+    # numpy counts booleans twenty times as fast as torch sums them.
     leading = mask.shape[:-2]
-    rows = mask.numpy().reshape(leading.numel(), -1) if mask.numel() else np.zeros((leading.numel(), 0))
-    return torch.from_numpy(np.array([np.count_nonzero(row) for row in rows])).view(leading)
+    rows = mask.numpy().reshape(leading.numel(), mask.shape[-2:].numel())
+    return torch.from_numpy(np.array([np.count_nonzero(row) for row in rows], np.int64)).view(leading)
 
 
 def density(mask: Tensor) -> Tensor:
@@ -123,21 +123,21 @@ def _highest(score: Tensor, number: int, noise: np.ndarray) -> np.ndarray:
     """Select the `number` highest scores; of equal scores those with the lowest noise, and of these the first."""
     keys = _sort_keys(score).numpy()
     if number == 0 or keys.min() == keys.max():
-        return lowest_values(noise, number)
+        return select_lowest(noise, number)
     least = np.partition(keys, len(keys) - number)[len(keys) - number]
     chosen: np.ndarray = keys > least
     equal = np.flatnonzero(keys == least)
-    chosen[equal] = lowest_values(noise[equal], number - int(np.count_nonzero(chosen)))
+    chosen[equal] = select_lowest(noise[equal], number - int(np.count_nonzero(chosen)))
     return chosen
 
 
-def lowest_values(noise: np.ndarray, number: int) -> np.ndarray:
-    """Select the `number` lowest values; of equal ones the first."""
+def select_lowest(values: np.ndarray, number: int) -> np.ndarray:
+    """Select the `number` lowest values; of equal ones the first. Shapes: values (n,); the result (n,), bool."""
     if number == 0:
-        return np.zeros(len(noise), bool)
-    most = np.partition(noise, number - 1)[number - 1]
-    chosen: np.ndarray = noise < most
-    chosen[np.flatnonzero(noise == most)[: number - int(np.count_nonzero(chosen))]] = True
+        return np.zeros(len(values), bool)
+    most = np.partition(values, number - 1)[number - 1]
+    chosen: np.ndarray = values < most
+    chosen[np.flatnonzero(values == most)[: number - int(np.count_nonzero(chosen))]] = True
     return chosen
 
 

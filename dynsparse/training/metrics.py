@@ -53,15 +53,15 @@ def weight_metrics(
     """Return the density of the networks; on request also metrics of each layer.
 
     Args:
-        sums: of each layer's weights.
+        sums: of each layer's weights; may be empty if neither is requested.
         active: the mask of each layer, (trials, out, in).
         debug_weights: add mean and standard deviation of the weights, inactive ones included.
         debug_sparse: add the share of active and of non-zero weights.
     """
     n_active = [masks.count(mask) for mask in active]
     columns = {"density": torch.stack(n_active).sum(0).double() / sum(mask[0].numel() for mask in active)}
-    for i, (of_layer, mask) in enumerate(zip(sums, active, strict=True)):
-        n = mask[0].numel()
+    for i, of_layer in enumerate(sums):
+        n = active[i][0].numel()
         if debug_weights:
             mean = of_layer.total / n
             columns[f"linear_{i}_mean"] = mean
@@ -69,7 +69,7 @@ def weight_metrics(
             variance = (of_layer.squares - n * mean.square()).clamp_min(0) / (n - 1 if n > 1 else math.nan)
             columns[f"linear_{i}_std"] = variance.sqrt()
         if debug_sparse:
-            columns[f"density_l{i}"] = masks.density(mask)
+            columns[f"density_l{i}"] = masks.density(active[i])
             columns[f"sparse_level_l{i}"] = of_layer.n_nonzero / n
     return columns
 

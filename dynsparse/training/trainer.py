@@ -261,8 +261,9 @@ class Trainer:
                 columns |= dead_units(result)
         columns |= inference_metrics(self.engine.masks) | self._exploration.metrics()
         columns |= connections(self.engine.masks)
+        is_logged = self.plan.debug_weights or self.plan.debug_sparse
         return columns | weight_metrics(
-            self.engine.weight_sums(),
+            self.engine.weight_sums() if is_logged else [],
             self.engine.masks,
             debug_weights=self.plan.debug_weights,
             debug_sparse=self.plan.debug_sparse,

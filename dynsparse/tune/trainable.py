@@ -28,7 +28,7 @@ class SparseTrial(tune.Trainable):
 
     def setup(self, config: dict[str, Any], options: WorkerOptions) -> None:  # type: ignore[override]  # by tune.with_parameters
         """Resume the trials from their folders. Raises: OSError."""
-        _freeze_imports()
+        _freeze_existing_objects()
         # Ray sets OMP_NUM_THREADS too, but not if the user's environment sets it.
         torch.set_num_threads(max(1, int(self.trial_resources.head_cpus) if self.trial_resources else 1))
         # Free the old Trainers of a reused process first: two packs at once would take a fifth more memory.
@@ -68,7 +68,7 @@ class SparseTrial(tune.Trainable):
         return True
 
 
-@cache
-def _freeze_imports() -> None:
-    """Exclude the objects that imports have created from garbage collections, each of which would take 0.2 s."""
+@cache  # Once in a process: what earlier trials leave must stay collectable.
+def _freeze_existing_objects() -> None:
+    """Exclude the objects that exist, mostly those of modules, from garbage collections, each of which takes 0.2 s."""
     gc.freeze()

@@ -48,7 +48,7 @@ class DenseNetwork:
             weight=np.array([weight for *_, weight in by_source], np.float32),
             in_indptr=np.array([sum(each < unit for each in targets) for unit in range(n_units + 1)]),
             sources=np.array([source for source, _ in by_target], np.uint32),
-            position=np.array([connections.index(each) for each in by_target], np.uint32),
+            index_by_target=np.array([connections.index(each) for each in by_target], np.uint32),
             in_weight=np.full(len(by_source), np.nan, np.float32),
             bias=np.concatenate([np.zeros(self.sizes[0], np.float32), *self.biases]),
             in_bias=np.full(n_units, np.nan, np.float32),

@@ -3,9 +3,9 @@
 The units of a network have consecutive indices: the inputs first, then the units of each layer. A batch is cut into
 blocks of 64 examples. Within a block, each unit has one row of 64 values, and each example one lane.
 
-The active weights are stored by source: first those from unit 0, then those from unit 1. So the backward pass reads a
-row once for the gradient of a weight and for that of its source, and skips inputs that are zero in the whole block. The
-forward pass takes them by target, in a copy.
+The active weights are stored by source: first those from unit 0, then those from unit 1. The backward pass then reads
+the gradient of each target once, for both the gradient of the weight and that of its source, and it skips inputs that
+are zero in the whole block. The forward pass reads a copy of the weights that is ordered by target.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ class NetworkArrays(NamedTuple):
     weight: Array  # (active weights,), float32
     in_indptr: Array  # (units + 1,), int64
     sources: Array  # (active weights,), uint32
-    position: Array  # (active weights,), uint32: the index in `weight` of each weight by target
-    in_weight: Array  # (active weights,), float32: weight[position], written by `kernels.copy_by_target`
+    index_by_target: Array  # (active weights,), uint32: the index in `weight` of each weight by target
+    # Temporary: `kernels.prepare_forward` writes both before each forward pass, in training and in evaluation.
+    in_weight: Array  # (active weights,), float32: weight[index_by_target]
+    in_bias: Array  # (units,), float32: the bias, less the mean of the inputs times their weights
     bias: Array  # (units,), float32
-    in_bias: Array  # (units,), float32: what the forward pass starts with, also written by `copy_by_target`
     layer_ends: Array  # (1 + layers,), int64: index after the last input, and after the last unit of each layer
     k: Array  # (hidden layers,), int64: number of winners; 0 means ReLU
     unit_boost: Array  # (units,), float32: factor of a unit when winners are chosen
@@ -50,7 +51,7 @@ class NetworkArrays(NamedTuple):
 class Buffers(NamedTuple):
     """Temporary values of one batch, overwritten by the next."""
 
-    x: Array  # (blocks, units, 64), float32: activations; of inputs, what `load_batch` writes
+    x: Array  # (blocks, units, 64), float32: activations; inputs are scaled, but their mean is not subtracted
     nonzero: Array  # (blocks, units), uint64: one bit per lane, set if an input in `x` is not 0
     dx: Array  # (blocks, units, 64), float32: gradient of the loss with respect to the activations
     boosted: Array  # (units, 64), float32: activations times boost
@@ -70,24 +71,26 @@ class BatchResults(NamedTuple):
     gain_gradient: Array  # (units,) or (0,) without batch norm, float32
     shift_gradient: Array  # the same
     n_active: Array  # (units,), float32: examples for which a hidden unit is positive, in the last batch
-    activity: Array  # (units, blocks of an epoch or 0), uint64: one bit per lane, set if the unit is positive
+    # (units, blocks of a pass, rounded up to a multiple of 8), uint64: one bit per lane, set if the unit is positive;
+    # (units, 0) if nobody counts coactivations.
+    activity: Array
 
 
-class Optimizer(NamedTuple):
-    """Parameters with their gradients and optimizer state. All arrays (parameters,), float32."""
+class OptimizerArrays(NamedTuple):
+    """Parameters with their gradients and optimizer state. All arrays (parameters,), float32; `second` may be (0,)."""
 
     kind: int  # see `optimizer_steps.KINDS`
     values: Array
     gradient: Array
     first: Array  # velocity, or the mean of the gradients for Adam
-    second: Array  # the mean of their squares for Adam, else (0,)
+    second: Array  # the mean of their squares for Adam
     momentum: np.float32
     decay: np.float32
     clip_norm: float  # infinite: do not clip
 
 
-class Running(NamedTuple):
-    """What a training step moves besides the parameters. Shapes: (hidden units,), float32."""
+class UnitStatistics(NamedTuple):
+    """Running statistics of hidden units, and how to update them. Shapes of arrays: (hidden units,), float32."""
 
     mean: Array  # of batch norm, for evaluation
     variance: Array
@@ -101,21 +104,22 @@ class Batches(NamedTuple):
     """Training examples in the order in which they are visited, cut into batches."""
 
     images: Array  # (examples, inputs), uint8 or float32
-    classes: Array  # (examples,), int64
+    labels: Array  # (examples,), int64
     scale: np.float32  # of the images
     input_mean: np.float32  # to subtract from the scaled images
     order: Array  # (visited examples,), int64
     size: int  # examples of a batch; the last one may have fewer
+    is_loaded: bool  # the images are in the buffers already; then there is a single batch
 
 
-class Place(NamedTuple):
-    """The place of the first of some steps in a training."""
+class Progress(NamedTuple):
+    """Seed of a trial, and what it has done before some steps."""
 
-    seed: int  # of the trial
-    epoch: int  # counted from 1
+    seed: int
+    epoch: int  # of these steps, counted from 1
     n_steps: int  # optimizer steps before
     n_seen: int  # examples before
-    n_blocks: int  # blocks of the epoch before
+    n_blocks: int  # blocks of this pass before
 
 
 def aligned_zeros(n_blocks: int, n_units: int) -> Array:

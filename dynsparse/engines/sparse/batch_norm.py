@@ -83,7 +83,8 @@ def update_running_moments(means, variances, mean, variance, n_batch):  # type: 
 def fold(network: NetworkArrays, hidden: slice, means: Array, variances: Array) -> NetworkArrays:
     """Return the network without batch norm that computes the same with running means and variances.
 
-    The weights and biases of the `hidden` units absorb the normalisation, the gains and the shifts.
+    The weights and biases of the `hidden` units absorb the normalisation, the gains and the shifts. The temporary
+    arrays of the network are shared.
     """
     scale, bias = np.ones_like(network.bias), network.bias.copy()
     scale[hidden] = network.gain[hidden] / np.sqrt(variances[hidden] + EPSILON)

@@ -19,12 +19,12 @@ from dynsparse.engines.base import (
     compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
-    target_now,
+    planned_count,
     unless_stopped,
 )
 from dynsparse.engines.sparse import kernels
 from dynsparse.engines.sparse.arrays import LANES, Batches, allocate_buffers
-from dynsparse.engines.sparse.mask_updates import follows_active_weights, update_active
+from dynsparse.engines.sparse.mask_updates import can_update_active, update_active
 from dynsparse.engines.sparse.network import SparseNetwork
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import CONFIDENCE_BINS
@@ -32,7 +32,8 @@ from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
-# Meanwhile no other thread of Python runs, and no signal is handled.
+# Optimizer steps in one call of the compiled kernel. Meanwhile other threads of Python wait, and Ctrl-C is not handled.
+# More steps would save no time that can be measured.
 STEPS_PER_CALL = 16
 
 
@@ -56,8 +57,7 @@ class SparseEngine:
         self._counts_over_epochs = counts_over_epochs(plan)
         self.n_steps = 0
         self.n_seen = 0
-        self._blocks_per_batch = -(-plan.batch_size // LANES)
-        self._buffers = allocate_buffers(self._blocks_per_batch, sum(plan.network.sizes))
+        self._buffers = allocate_buffers(1, sum(plan.network.sizes))
 
     @property
     def weights(self) -> list[Tensor]:
@@ -79,7 +79,7 @@ class SparseEngine:
 
     def weight_sums(self) -> list[WeightSums]:
         """Return sums over the weights of each layer."""
-        # Weights that are not active are zero.
+        # Inactive weights are zero and add nothing.
         layers = zip(*(network.weights("value") for network in self._networks), strict=True)
         of_trials = [[WeightSums.of(torch.from_numpy(each)[None]) for each in layer] for layer in layers]
         return [WeightSums(*(torch.cat(each) for each in zip(*layer, strict=True))) for layer in of_trials]
@@ -103,9 +103,10 @@ class SparseEngine:
     def prepare(self, parts: Sequence[Images], labels: Tensor) -> tuple[list[Images], Tensor]:
         """Return images and labels as they are stored, with at least 64 pixels. Shapes: labels (parts, examples)."""
         n_missing = max(LANES - parts[0].pixels.shape[1], 0)
-        if n_missing:
-            parts = [replace(part, pixels=np.pad(part.pixels, [(0, 0), (0, n_missing)])) for part in parts]
-        return list(parts), labels
+        padded = (np.pad(part.pixels, [(0, 0), (0, n_missing)]) if n_missing else part.pixels for part in parts)
+        # The kernels read rows of pixels; a slice or a transposed array has none.
+        pixels = map(np.ascontiguousarray, padded)
+        return [replace(part, pixels=each) for part, each in zip(parts, pixels, strict=True)], labels
 
     def train_epoch(self, data: tuple[list[Images], Tensor], order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
         """Train for one pass over the examples, with one optimizer step per batch.
@@ -116,34 +117,39 @@ class SparseEngine:
         classes, orders = labels.numpy(), order.numpy()
         mean, scale = np.float32(images.mean), np.float32(images.scale)
         size, n = self.plan.batch_size, orders.shape[1]
-        # Each batch begins with a new block, and the kernel that counts coactivations needs a multiple of 8 blocks.
-        n_blocks = -(-n // size) * self._blocks_per_batch
+        # `batch_size` may be larger than the data set.
+        blocks_per_batch = -(-min(size, n) // LANES)
+        if len(self._buffers.x) < blocks_per_batch:
+            self._buffers = allocate_buffers(blocks_per_batch, sum(self.plan.network.sizes))
+        # Each batch begins with a new block, and `count_coactivations` reads eight blocks at a time.
+        n_blocks = -(-n // size) * blocks_per_batch
+        n_recorded = -(-n_blocks // 8) * 8 if self._needs_coactivation else 0
         for network in self._networks:
-            network.begin_pass(n_blocks + -n_blocks % 8 if self._needs_coactivation else 0)
-        # Trials that share an order load each batch once.
-        shares_batches = len(orders) == 1 < len(self._networks)
-        n_together = 1 if shares_batches else STEPS_PER_CALL
-        for step in range(0, len(rates), n_together):
-            rates_of_steps = rates[step : step + n_together].numpy().astype(np.float32)
+            network.begin_pass(n_recorded)
+        # Trials that share an order also share the images in the buffers, one batch at a time.
+        shares_batches = len(self._networks) > 1 and len(orders) == 1
+        steps_per_call = 1 if shares_batches else STEPS_PER_CALL
+        for step in range(0, len(rates), steps_per_call):
+            rates_of_steps = rates[step : step + steps_per_call].numpy().astype(np.float32)
             for trial, network in enumerate(self._networks):
-                examples = orders[trial if len(orders) > 1 else 0, step * size : (step + n_together) * size]
+                examples = orders[trial if len(orders) > 1 else 0, step * size : (step + steps_per_call) * size]
+                is_loaded = shares_batches and trial > 0
                 network.train(
                     self._buffers,
-                    Batches(images.pixels, classes, scale, mean * scale, examples, size),
+                    Batches(images.pixels, classes, scale, mean * scale, examples, size, is_loaded),
                     np.ascontiguousarray(rates_of_steps[:, trial]),
                     epoch=epoch,
                     n_steps=self.n_steps,
                     n_seen=self.n_seen,
-                    load=trial == 0 or not shares_batches,
                 )
-                if self._needs_gradient and step + n_together >= len(rates):
+                if self._needs_gradient and step + steps_per_call >= len(rates):
                     network.compute_dense_gradient(self._buffers, (n - 1) % size + 1, mean * scale)
             self.n_steps += len(rates_of_steps)
             self.n_seen += len(examples)
         return _as_sums([(network.loss, network.n_correct) for network in self._networks])
 
     def evaluate(self, x: list[Images], y: Tensor) -> Evaluation:
-        """Compute what `Evaluation` has without training. Shapes: y (trials or 1, examples)."""
+        """Compute losses, correct examples, calibration and active units. Shapes: y (trials or 1, examples)."""
         sums, calibrations, active = [], [], []
         for trial, network in enumerate(self._networks):
             part = trial if len(x) > 1 else 0
@@ -154,7 +160,7 @@ class SparseEngine:
             active.append(np.zeros(len(arrays.bias), np.bool_))
             sums.append(
                 kernels.evaluate(
-                    arrays, self._buffers, images.pixels, mean, scale, labels, calibrations[-1], active[-1]
+                    arrays, self._buffers, images.pixels, labels, scale, mean * scale, calibrations[-1], active[-1]
                 )
             )
         return Evaluation(*_as_sums(sums), torch.from_numpy(np.stack(calibrations)), self._per_layer(active)[:-1])
@@ -166,7 +172,7 @@ class SparseEngine:
             statistics["coactivation"] = self._coactivation()
         if self._needs_gradient:
             statistics["gradient"] = _stack_trials([network.gradient for network in self._networks])
-        if follows_active_weights(self.plan.method):
+        if can_update_active(self.plan.method):
             updates = [self._update_active(i, when, statistics) for i in range(len(self.masks))]
             failed = torch.zeros(len(self._networks), dtype=torch.bool)
         else:
@@ -179,17 +185,19 @@ class SparseEngine:
         return updates, failed
 
     def _update_active(self, layer: int, when: UpdateContext, statistics: dict[str, list[Tensor]]) -> MaskUpdate:
+        """Compute the mask update of a layer from its active weights, except for stopped trials."""
         mask = self.masks[layer]
         update = update_active(
             self.plan,
             when,
             layer,
             mask,
-            target_now(self.plan, layer, when, self.targets[layer]),
+            planned_count(self.plan, layer, when, self.targets[layer]),
             [network.positions[layer] for network in self._networks],
             [network.weights("value")[layer] for network in self._networks],
             {name: layers[layer] for name, layers in statistics.items()},
         )
+        # Mostly no trial is stopped, and `unless_stopped` copies three masks.
         return unless_stopped(update, mask, when.stopped) if when.stopped.any() else update
 
     def end_epoch(self) -> None:

@@ -15,9 +15,9 @@ from dynsparse.engines.sparse.arrays import (
     BatchResults,
     Buffers,
     NetworkArrays,
-    Optimizer,
-    Place,
-    Running,
+    OptimizerArrays,
+    Progress,
+    UnitStatistics,
 )
 from dynsparse.engines.sparse.batch_norm import normalise, normalise_backward, update_running_moments
 from dynsparse.engines.sparse.compiler import inlined, kernel
@@ -27,7 +27,7 @@ from dynsparse.engines.sparse.k_winners import choose_winners, update_duty_cycle
 from dynsparse.engines.sparse.optimizer_steps import optimizer_step
 from dynsparse.engines.sparse.simd import (
     add_dot_products,
-    add_dot_products_of_half,
+    add_dot_products_half,
     count_bits,
     lanes_above,
     positive_or_nan_lanes,
@@ -37,18 +37,16 @@ from dynsparse.engines.sparse.simd import (
     scale_lanes,
     transpose_tile,
     weighted_sum,
-    weighted_sum_of_half,
+    weighted_sum_half,
     zero_other_lanes,
 )
-
-HALF = LANES // 2
 
 
 @inlined
 def load_batch(images, index, scale, buffers):  # type: ignore[no-untyped-def]
     """Transpose and scale images: x[block, c, lane] = images[index[block * 64 + lane], c] * scale.
 
-    The mean is not subtracted, so that a pixel of 0 stays 0: see `copy_by_target`. In the last block, lanes without an
+    The mean is not subtracted, so that a pixel of 0 stays 0: see `prepare_forward`. In the last block, lanes without an
     example get a copy of an arbitrary one, so that they are finite.
 
     Shapes: images (examples, at least 64 inputs), uint8 or float32; index (batch,).
@@ -65,20 +63,28 @@ def load_batch(images, index, scale, buffers):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def copy_by_target(network, input_mean):  # type: ignore[no-untyped-def]
-    """Write the weights and biases that the forward pass reads.
+def prepare_forward(network, input_mean):  # type: ignore[no-untyped-def]
+    """Write `in_weight`, the weights by target, and `in_bias`.
 
-    A weight w of an input x adds w * (x - mean) to its unit. The inputs are stored without this subtraction, so the
-    biases of the first layer absorb it: bias - mean * (the sum of the unit's weights).
+    An input x is stored without its mean subtracted. A unit of the first layer is
+    bias + sum of w * (x - mean) = (bias - mean * sum of w) + sum of w * x; `in_bias` is the term in parentheses.
+
+    Shapes: input_mean (), the mean of the scaled inputs, float32.
     """
     ends = network.layer_ends
     for unit in range(ends[0], ends[-1]):
         total = np.float32(0)
         for j in range(network.in_indptr[unit], network.in_indptr[unit + 1]):
-            weight = network.weight[network.position[j]]
+            weight = network.weight[network.index_by_target[j]]
             network.in_weight[j] = weight
             total += weight
         network.in_bias[unit] = network.bias[unit] - (input_mean * total if unit < ends[1] else np.float32(0))
+
+
+@inlined
+def is_half(n_batch, block):  # type: ignore[no-untyped-def]
+    """Return True for a block of at most 32 examples."""
+    return n_batch - block * LANES <= LANES // 2
 
 
 @inlined
@@ -95,10 +101,10 @@ def forward(network, buffers, first_block, last_block, n_batch, tie_offset):  # 
         for block in range(first_block, last_block):
             for unit in range(first, last):
                 start, end = indptr[unit], indptr[unit + 1]
-                if n_batch - block * LANES > HALF:
-                    weighted_sum(buffers.x[block], unit, bias[unit], sources, weight, start, end)
+                if is_half(n_batch, block):
+                    weighted_sum_half(buffers.x[block], unit, bias[unit], sources, weight, start, end)
                 else:
-                    weighted_sum_of_half(buffers.x[block], unit, bias[unit], sources, weight, start, end)
+                    weighted_sum(buffers.x[block], unit, bias[unit], sources, weight, start, end)
         if layer == len(ends) - 2:
             return
         if len(network.gain) > 0:
@@ -138,7 +144,7 @@ def backward(network, buffers, first_block, last_block, n_batch, results):  # ty
     """Add the gradients of the parameters over blocks [first_block, last_block).
 
     `dx` holds the gradient of the logits. Then it holds that of each unit before batch norm and activation function.
-    The gradients of the inputs' weights are those for inputs as they are stored: see `centre_gradient`.
+    The gradients of the inputs' weights are those for inputs as they are stored: see `subtract_mean_from_gradient`.
     """
     indptr, targets, weight, ends = network.out_indptr, network.targets, network.weight, network.layer_ends
     weight_gradient, bias_gradient = results.weight_gradient, results.bias_gradient
@@ -155,13 +161,13 @@ def backward(network, buffers, first_block, last_block, n_batch, results):  # ty
                 for unit in range(first, last):
                     normalise_backward(network, buffers, unit, n_batch, results)
         for block in range(first_block, last_block):
-            x, dx, is_half = buffers.x[block], buffers.dx[block], n_batch - block * LANES <= HALF
+            x, dx, half = buffers.x[block], buffers.dx[block], is_half(n_batch, block)
             for unit in range(first, last):
                 bias_gradient[unit] += row_sum(dx, unit)
             if layer > 0:
                 for source in range(ends[layer - 1], first):
                     start, end = indptr[source], indptr[source + 1]
-                    if is_half:
+                    if half:
                         propagate_back_half(weight_gradient, x, source, dx, targets, weight, start, end)
                     else:
                         propagate_back(weight_gradient, x, source, dx, targets, weight, start, end)
@@ -171,17 +177,18 @@ def backward(network, buffers, first_block, last_block, n_batch, results):  # ty
                     start, end = indptr[source], indptr[source + 1]
                     if buffers.nonzero[block, source] == 0:
                         continue
-                    if is_half:
-                        add_dot_products_of_half(weight_gradient, x, source, dx, targets, start, end)
+                    if half:
+                        add_dot_products_half(weight_gradient, x, source, dx, targets, start, end)
                     else:
                         add_dot_products(weight_gradient, x, source, dx, targets, start, end)
 
 
 @inlined
-def centre_gradient(network, input_mean, results):  # type: ignore[no-untyped-def]
+def subtract_mean_from_gradient(network, input_mean, results):  # type: ignore[no-untyped-def]
     """Subtract from the gradients of the inputs' weights what the mean of the inputs has added to them.
 
-    A weight's gradient is the sum of dx * (x - mean) over the examples. The sum of dx is the gradient of the bias.
+    A weight's gradient is the sum of dx * (x - mean) over the examples. The sum of dx is the gradient of the bias. Call
+    it once for a batch, after all of its blocks.
     """
     for j in range(network.out_indptr[network.layer_ends[0]]):
         results.weight_gradient[j] -= input_mean * results.bias_gradient[network.targets[j]]
@@ -191,54 +198,50 @@ def train_steps(
     network: NetworkArrays,
     buffers: Buffers,
     results: BatchResults,
-    optimizer: Optimizer,
-    running: Running,
+    optimizer: OptimizerArrays,
+    running: UnitStatistics,
     batches: Batches,
     rates: Array,
-    place: Place,
-    *,
-    load: bool,
+    progress: Progress,
 ) -> tuple[float, int]:
     """Do one optimizer step for each batch.
 
-    Shapes: rates (steps,), float32.
-
     Args:
-        network: Its parameters are views of the optimizer's.
-        buffers: Of the size of a batch.
-        results: Its gradients are views of the optimizer's.
-        optimizer: What the steps change.
-        running: What they change, too.
-        batches: One for each step.
-        rates: The learning rate of each step.
-        place: Of the first step.
-        load: False if there is a single batch, whose images are in the buffers already.
+        network: The network in training. Its parameters are views of `optimizer.values`.
+        buffers: For batches of up to `batches.size` examples.
+        results: Its gradients are views of `optimizer.gradient`, and 0.
+        optimizer: Parameters and optimizer state, updated in place.
+        running: Running statistics, updated in place.
+        batches: The examples of these steps.
+        rates: (steps,), float32, the learning rates.
+        progress: What the trial has done before these steps.
 
     Returns:
         The sum of the losses, and the number of correctly classified examples.
     """
     # For each call Numba looks up the types of the arguments, which takes longer for a NamedTuple than for a tuple.
     arguments = network, buffers, results, optimizer, running, batches
-    sums: tuple[float, int] = _train_steps(*map(tuple, arguments), rates, tuple(place), load)
+    sums: tuple[float, int] = _train_steps(*map(tuple, arguments), rates, tuple(progress))
     return sums
 
 
 @kernel
-def _train_steps(network, buffers, results, optimizer, running, batches, rates, place, load):  # type: ignore[no-untyped-def]
+def _train_steps(network, buffers, results, optimizer, running, batches, rates, progress):  # type: ignore[no-untyped-def]
     network, buffers, results = NetworkArrays(*network), Buffers(*buffers), BatchResults(*results)
-    optimizer, running, batches, place = Optimizer(*optimizer), Running(*running), Batches(*batches), Place(*place)
-    total, n_correct, n_seen, n_blocks = 0.0, 0, place.n_seen, place.n_blocks
+    optimizer, running = OptimizerArrays(*optimizer), UnitStatistics(*running)
+    batches, progress = Batches(*batches), Progress(*progress)
+    total, n_correct, n_seen, n_blocks = 0.0, 0, progress.n_seen, progress.n_blocks
     first_hidden, last_hidden = network.layer_ends[0], network.layer_ends[-2]
     for step in range(len(rates)):
         index = batches.order[step * batches.size : (step + 1) * batches.size]
-        n_batch, n_steps = len(index), place.n_steps + step + 1
+        n_batch, n_steps = len(index), progress.n_steps + step + 1
         n_seen += n_batch
-        if load:
+        if not batches.is_loaded:
             load_batch(batches.images, index, batches.scale, buffers)
         if network.dropout > 0:
             ends = network.layer_ends
-            draw_kept_units(buffers.kept, ends, n_batch, network.dropout, place.seed, place.epoch, n_steps)
-        labels = batches.classes[index]
+            draw_kept_units(buffers.kept, ends, n_batch, network.dropout, progress.seed, progress.epoch, n_steps)
+        labels = batches.labels[index]
         loss, correct = train_batch(network, buffers, results, labels, batches.input_mean, n_steps, n_blocks)
         total, n_correct = total + loss, n_correct + correct
         n_blocks += (n_batch + LANES - 1) // LANES
@@ -259,8 +262,8 @@ def train_batch(network, buffers, results, labels, input_mean, tie_offset, n_pre
     """Compute forward pass, loss and backward pass of a batch that `load_batch` has put into the buffers.
 
     The units that dropout keeps are in `buffers.kept`. The gradients are those of the mean loss. If `results.activity`
-    has columns, each block writes one: the first is column `n_previous`, the number of blocks that the epoch has had
-    before. See `choose_winners` for `tie_offset`.
+    has columns, block i of the batch is written to column `n_previous + i`; `n_previous` is the number of blocks before
+    it in this pass. See `choose_winners` for `tie_offset`.
 
     Shapes: labels (batch,), int64; input_mean (): the mean to subtract from the scaled inputs.
 
@@ -270,7 +273,7 @@ def train_batch(network, buffers, results, labels, input_mean, tie_offset, n_pre
     total, n_correct, n_batch = 0.0, 0, len(labels)
     ends, n_active, activity = network.layer_ends, results.n_active, results.activity
     n_active[:] = 0
-    copy_by_target(network, input_mean)
+    prepare_forward(network, input_mean)
     n_blocks = (n_batch + LANES - 1) // LANES
     # Batch norm needs all blocks at each layer. Without it, one block is computed at a time, and stays in the cache.
     n_together = n_blocks if len(network.gain) > 0 else 1
@@ -293,23 +296,23 @@ def train_batch(network, buffers, results, labels, input_mean, tie_offset, n_pre
                 record_activity(
                     buffers.x[block], input_mean, positive, ends[0], ends[-2], n, activity, n_previous + block
                 )
-    centre_gradient(network, input_mean, results)
+    subtract_mean_from_gradient(network, input_mean, results)
     return total, n_correct
 
 
 @kernel
-def evaluate(network, buffers, images, mean, scale, labels, calibration, active):  # type: ignore[no-untyped-def]
+def evaluate(network, buffers, images, labels, scale, input_mean, calibration, active):  # type: ignore[no-untyped-def]
     """Compute the sum of the losses over images, and the number of correctly classified ones.
 
     The images are added to `calibration`, and hidden units that are positive for any of them become True in `active`.
     The network must be one without batch norm: see `batch_norm.fold`.
 
-    Shapes: images (examples, inputs), as for `load_batch`, which `mean` and `scale` normalise; labels (examples,),
-    int64; calibration (bins,), float64, see `nn.functional.calibration_gaps`; active (units,), bool.
+    Shapes: images (examples, inputs), as for `load_batch`; labels (examples,), int64; input_mean (), the mean of the
+    scaled inputs; calibration (bins,), float64, see `nn.functional.calibration_gaps`; active (units,), bool.
     """
     total, n_correct, ends = 0.0, 0, network.layer_ends
     x, dx = buffers.x[0], buffers.dx[0]
-    copy_by_target(network, mean * scale)
+    prepare_forward(network, input_mean)
     for first in range(0, len(labels), LANES):
         last = min(first + LANES, len(labels))
         load_batch(images, np.arange(first, last), scale, buffers)
@@ -318,5 +321,5 @@ def evaluate(network, buffers, images, mean, scale, labels, calibration, active)
         total, n_correct = total + loss, n_correct + correct
         for unit in range(ends[0], ends[-2]):
             # Lanes without an image have a copy of one of this block.
-            active[unit] |= lanes_above(x, unit, np.float32(0)) != 0
+            active[unit] |= buffers.positive[0, unit] != 0
     return total, n_correct

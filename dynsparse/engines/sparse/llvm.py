@@ -52,7 +52,7 @@ def multiply_add(b: Any, factor: Any, part: Any, total: Any) -> Any:
     return b.call(llvm_function(b, "llvm.fma.v16f32", PART, [PART] * 3), [factor, part, total])
 
 
-def multiply_parts(b: Any, these: list[Any], those: list[Any]) -> Any:
+def partial_dot_product(b: Any, these: list[Any], those: list[Any]) -> Any:
     """Return the product of two rows, summed over their parts: 16 sums, which together are the dot product."""
     total = b.fmul(these[0], those[0])
     for this, that in zip(these[1:], those[1:], strict=True):
@@ -68,10 +68,11 @@ def sum_of(b: Any, part: Any) -> Any:
 
 
 def sums_of_eight(b: Any, parts: list[Any]) -> Any:
-    """Return the sums of eight vectors of 16, as one vector of 8. It takes a third of the instructions of `sum_of`.
+    """Return the sums of eight vectors of 16, as one vector of 8, in a third of the instructions of eight `sum_of`.
 
-    Each step adds the halves of pairs of vectors, so that half as many vectors remain. After the first, a vector holds
-    the sums of two: a c a c ..., after the second those of four, after the third those of eight.
+    Each step adds the halves of pairs of vectors, so that half as many vectors remain. If a is a part of the sum of the
+    first vector, b of the second, ..., a vector holds a b a b ... after the first step, a b c d a b c d ... after the
+    second, and a b c d a b c d e f g h e f g h after the third. The last step adds the two parts of each sum.
     """
     quarters = range(0, 16, 4)
     by_value = [i for q in quarters for i in (q, q + 16, q + 1, q + 17)]
@@ -85,7 +86,7 @@ def sums_of_eight(b: Any, parts: list[Any]) -> Any:
 
 
 def _add_picked(b: Any, first: Any, second: Any, picked: list[int], distance: int) -> Any:
-    """Pick elements of two vectors, counted through, and add to each the element that comes `distance` after it."""
+    """Pick elements of two vectors, numbered consecutively, and add to each the element `distance` places after it."""
     indices = [[each + further for each in picked] for further in (0, distance)]
     vectors = [b.shuffle_vector(first, second, ir.Constant(ir.VectorType(WORD, len(each)), each)) for each in indices]
     return b.fadd(*vectors)

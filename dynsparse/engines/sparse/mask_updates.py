@@ -1,4 +1,4 @@
-"""Mask updates in time that follows the active weights, for methods that prune anywhere and grow at random."""
+"""Mask updates computed from the active weights, without dense weights or scores, for rules that allow it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
 
-PURPOSES = Purpose.PRUNE, Purpose.GROW
 
-
-def follows_active_weights(method: Method) -> bool:
+def can_update_active(method: Method) -> bool:
     """Return True if `update_active` can compute the mask updates of a method."""
-    return method.prunes_anywhere and method.grow in (None, at_random)
+    return method.prune_ignores_position and method.grow in (None, at_random)
 
 
 def update_active(
@@ -51,7 +49,8 @@ def update_active(
         statistics: For each name in the method's `needs`, its values. Shapes: (trials, out, in).
     """
     place = {"layer": layer, "epoch": when.epoch, "step": when.step}
-    to_prune, to_grow = ([Stream(seed, purpose, **place) for seed in plan.seeds] for purpose in PURPOSES)
+    to_prune = [Stream(seed, Purpose.PRUNE, **place) for seed in plan.seeds]
+    to_grow = [Stream(seed, Purpose.GROW, **place) for seed in plan.seeds]
     noise = [noise_at(stream, each) for stream, each in zip(to_prune, positions, strict=True)]
     values = {
         name: [dense[trial].numpy().reshape(-1)[each] for trial, each in enumerate(positions)]
@@ -70,20 +69,27 @@ def update_active(
     stays = active.mask & ~plan.method.prune(active)
     n_grow = (target - masks.count(stays)).clamp_min(0).tolist()
     kept, updated = torch.zeros_like(mask), mask.clone()
-    for trial, of_trial in enumerate(positions):
-        stays_here = stays[trial, 0, : len(of_trial)].numpy()
-        before, after = (each[trial].view(-1).numpy() for each in (mask, updated))
-        kept[trial].view(-1).numpy()[of_trial[stays_here]] = True
-        after[of_trial[~stays_here]] = False
+    for trial, active_positions in enumerate(positions):
+        is_kept = stays[trial, 0, : len(active_positions)].numpy()
+        pruned = active_positions[~is_kept]
+        before, kept_row, after = (each[trial].view(-1).numpy() for each in (mask, kept, updated))
+        kept_row[active_positions[is_kept]] = True
+        after[pruned] = False
         if plan.method.grow is not None:
-            pruned, stream = of_trial[~stays_here], to_grow[trial]
-            after[free_positions_with_lowest_noise(stream, before, n_grow[trial])] = True
-            n_missing = n_grow[trial] - (len(before) - len(of_trial))
-            if n_missing > 0:
-                # All free positions are taken, so some of those grow that have just been pruned.
-                chosen = masks.lowest_values(noise_at(stream, pruned), min(n_missing, len(pruned)))
-                after[pruned[chosen]] = True
+            after[_grown(to_grow[trial], before, pruned, n_grow[trial])] = True
     return MaskUpdate(updated, kept, updated & ~mask, target)
+
+
+def _grown(stream: Stream, mask: Array, pruned: Array, number: int) -> Array:
+    """Return the positions that grow: free ones and, if there are too few, some that have just been pruned.
+
+    Shapes: mask (n,), bool; pruned (pruned positions,), int64; the result (number or fewer,), int64.
+    """
+    free = free_positions_with_lowest_noise(stream, mask, number)
+    n_missing = min(number - len(free), len(pruned))
+    if n_missing == 0:
+        return free
+    return np.append(free, pruned[masks.select_lowest(noise_at(stream, pruned), n_missing)])
 
 
 def _as_rows(values: Sequence[Array]) -> Tensor:

@@ -17,9 +17,9 @@ from dynsparse.engines.sparse.arrays import (
     BatchResults,
     Buffers,
     NetworkArrays,
-    Optimizer,
-    Place,
-    Running,
+    OptimizerArrays,
+    Progress,
+    UnitStatistics,
 )
 from dynsparse.engines.sparse.batch_norm import fold
 from dynsparse.engines.sparse.kernels import train_steps
@@ -107,17 +107,18 @@ class SparseNetwork:
     def weights(self, name: str) -> list[Array]:
         """Return the values of the active weights ("value"), or a part of their optimizer state, at `positions`."""
         arrays, ends = self._arrays[True], self._layer_ends
-        return np.split(self._by_source(name)[arrays.position], arrays.in_indptr[ends[1:-1]])
+        return np.split(self._by_source(name)[arrays.index_by_target], arrays.in_indptr[ends[1:-1]])
 
     def _by_source(self, name: str) -> Array:
-        """Return the same in the order in which they are stored. It is a view."""
+        """Return `weights` ordered by source, as a view. Shapes: (active weights,)."""
         return self._parameters[name][: -len(self.unit_parameters) * self._n_units]
 
     def of_units(self, name: str) -> dict[str, Array]:
-        """Return the same for each of `unit_parameters`, as arrays of all units. They are views."""
+        """Return each of `unit_parameters`, or a part of their optimizer state, as views. Shapes: (units,)."""
         return self._split(self._parameters[name])
 
     def _split(self, parameters: Array) -> dict[str, Array]:
+        """Return the arrays of the unit parameters: views of the end of an array of all parameters."""
         parts = parameters[-len(self.unit_parameters) * self._n_units :].reshape(-1, self._n_units)
         return dict(zip(self.unit_parameters, parts, strict=True))
 
@@ -165,10 +166,10 @@ class SparseNetwork:
         sources = np.concatenate(
             [columns + first for (_, columns), (first, _, _) in zip(rows_and_columns, self.layers(), strict=True)]
         ).astype(np.uint32)
-        out_indptr, targets, position = group_by_source(in_indptr, sources)
+        out_indptr, targets, index_by_target = group_by_source(in_indptr, sources)
         for name, layers in values.items():
             by_source = np.empty(len(sources), np.float32)
-            by_source[position] = np.concatenate(layers)
+            by_source[index_by_target] = np.concatenate(layers)
             self._parameters[name] = np.concatenate([by_source, *self.of_units(name).values()])
         self._parameter_gradient = np.zeros_like(self._parameters["value"])
         of_units, none = self.of_units("value"), np.zeros(0, np.float32)
@@ -180,7 +181,7 @@ class SparseNetwork:
                 weight=self._by_source("value"),
                 in_indptr=in_indptr,
                 sources=sources,
-                position=position,
+                index_by_target=index_by_target,
                 in_weight=in_weight,
                 bias=of_units["biases"],
                 in_bias=in_bias,
@@ -231,23 +232,21 @@ class SparseNetwork:
         epoch: int,
         n_steps: int,
         n_seen: int,
-        load: bool,
     ) -> None:
-        """Do one optimizer step for each batch.
+        """Do one optimizer step for each batch. See `kernels.train_steps` for buffers, batches and rates.
 
         Args:
-            buffers: Of the size of a batch.
+            buffers: For batches of up to `batches.size` examples.
             batches: The examples.
-            rates: (batches,), the learning rate of each step; float32.
+            rates: (batches,), float32.
             epoch: Counted from 1.
             n_steps: The number of optimizer steps before these.
             n_seen: The number of examples before these.
-            load: False if there is a single batch, whose images are in the buffers already.
         """
         # The penalties of strong boosting are computed after each step.
-        n_together = 1 if len(self._penalty) else len(rates)
-        for first in range(0, len(rates), n_together):
-            order = batches.order[first * batches.size : (first + n_together) * batches.size]
+        steps_per_call = 1 if len(self._penalty) else len(rates)
+        for first in range(0, len(rates), steps_per_call):
+            order = batches.order[first * batches.size : (first + steps_per_call) * batches.size]
             loss, n_correct = train_steps(
                 self._arrays[True],
                 buffers,
@@ -255,9 +254,14 @@ class SparseNetwork:
                 self._optimizer(),
                 self._running(),
                 batches._replace(order=order),
-                rates[first : first + n_together],
-                Place(self._seed, epoch, n_steps + first, n_seen + first * batches.size, self._n_blocks_done),
-                load=load,
+                rates[first : first + steps_per_call],
+                Progress(
+                    seed=self._seed,
+                    epoch=epoch,
+                    n_steps=n_steps + first,
+                    n_seen=n_seen + first * batches.size,
+                    n_blocks=self._n_blocks_done,
+                ),
             )
             self.loss += loss
             self.n_correct += n_correct
@@ -265,9 +269,9 @@ class SparseNetwork:
             self._n_blocks_done += n_full * -(-batches.size // LANES) + -(-rest // LANES)
             self._update_penalty()
 
-    def _optimizer(self) -> Optimizer:
+    def _optimizer(self) -> OptimizerArrays:
         values, first, *second = self._parameters.values()
-        return Optimizer(
+        return OptimizerArrays(
             kind=KINDS.index(self._optimizer_name),
             values=values,
             gradient=self._parameter_gradient,
@@ -278,8 +282,8 @@ class SparseNetwork:
             clip_norm=self._clip_norm,
         )
 
-    def _running(self) -> Running:
-        return Running(
+    def _running(self) -> UnitStatistics:
+        return UnitStatistics(
             mean=self.means[self._hidden],
             variance=self.variances[self._hidden],
             duty=self.duty[self._hidden],
@@ -289,14 +293,21 @@ class SparseNetwork:
         )
 
     def compute_dense_gradient(self, buffers: Buffers, n_batch: int, input_mean: np.float32) -> None:
-        """Set `gradient` to that of the batch that has been trained on. Shapes: (out, in) for each layer."""
+        """Set `gradient` to that of the last trained batch, at all positions. Shapes: (out, in) for each layer.
+
+        Args:
+            buffers: Of the batch.
+            n_batch: Its number of examples.
+            input_mean: The mean that is not subtracted from the inputs in the buffers.
+        """
         n_blocks = -(-n_batch // LANES)
         blocks = list(zip(buffers.x[:n_blocks], buffers.dx[:n_blocks], strict=True))
-        means = [input_mean, *([np.float32(0)] * (len(self.layers()) - 1))]
-        self.gradient = [
-            torch.from_numpy(sum(dx[middle:last] @ (x[first:middle] - mean).T for x, dx in blocks))
-            for (first, middle, last), mean in zip(self.layers(), means, strict=True)
+        gradient = [
+            sum(dx[middle:last] @ x[first:middle].T for x, dx in blocks) for first, middle, last in self.layers()
         ]
+        first_layer = slice(*self._layer_ends[:2])
+        gradient[0] -= input_mean * sum(dx[first_layer].sum(1, keepdims=True) for _, dx in blocks)
+        self.gradient = [torch.from_numpy(each) for each in gradient]
 
     def coactivation(self) -> list[Tensor]:
         """Count for each position the examples, since `reset_coactivation`, for which both units were positive.

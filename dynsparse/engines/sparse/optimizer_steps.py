@@ -69,24 +69,25 @@ def clip_gradient(gradient, clip_norm):  # type: ignore[no-untyped-def]
         gradient[i] *= factor
 
 
-# Their places are the `kind` of an Optimizer.
+# `arrays.OptimizerArrays.kind` is an index of this tuple.
 KINDS = ("SGD", "Nesterov", "Adam", "AdamW")
+SGD, NESTEROV, ADAM, ADAMW = range(len(KINDS))
 
 
 @inlined
-def optimizer_step(optimizer, rate, n_steps):  # type: ignore[no-untyped-def]
-    """Update the parameters, and set their gradients to zero. `n_steps` counts the steps, this one included."""
+def optimizer_step(optimizer, rate, step):  # type: ignore[no-untyped-def]
+    """Update the parameters, and set their gradients to zero. `step` is the number of this step, counted from 1."""
     values, gradient, first, second = optimizer.values, optimizer.gradient, optimizer.first, optimizer.second
     if optimizer.clip_norm < np.inf:
         clip_gradient(gradient, optimizer.clip_norm)
-    mean_correction = np.float32(1 - math.pow(0.9, n_steps))
-    square_correction = np.float32(1 - math.pow(0.999, n_steps))
+    mean_correction = np.float32(1 - math.pow(0.9, step))
+    square_correction = np.float32(1 - math.pow(0.999, step))
     momentum, decay = optimizer.momentum, optimizer.decay
-    if optimizer.kind == 0:
+    if optimizer.kind == SGD:
         sgd_step(values, gradient, first, rate, momentum, decay)
-    elif optimizer.kind == 1:
+    elif optimizer.kind == NESTEROV:
         nesterov_step(values, gradient, first, rate, momentum, decay)
-    elif optimizer.kind == 2:
+    elif optimizer.kind == ADAM:
         adam_step(values, gradient, first, second, rate, decay, mean_correction, square_correction)
     else:
         adamw_step(values, gradient, first, second, rate, decay, mean_correction, square_correction)

@@ -10,7 +10,7 @@ from dynsparse.engines.sparse.compiler import kernel
 
 @kernel
 def group_by_source(in_indptr: Array, sources: Array) -> tuple[Array, Array, Array]:
-    """Return `out_indptr`, `targets` and `position` of `NetworkArrays`, from `in_indptr` and `sources`.
+    """Return `out_indptr`, `targets` and `index_by_target` of `NetworkArrays`, from `in_indptr` and `sources`.
 
     The weights from one source are in the order of their targets.
     """
@@ -20,10 +20,10 @@ def group_by_source(in_indptr: Array, sources: Array) -> tuple[Array, Array, Arr
         out_indptr[source + 1] += 1
     out_indptr = out_indptr.cumsum()
     free = out_indptr.copy()
-    targets, position = np.empty(len(sources), np.uint32), np.empty(len(sources), np.uint32)
+    targets, index_by_target = np.empty(len(sources), np.uint32), np.empty(len(sources), np.uint32)
     for unit in range(n_units):
         for j in range(in_indptr[unit], in_indptr[unit + 1]):
-            position[j] = free[sources[j]]
-            targets[position[j]] = unit
+            index_by_target[j] = free[sources[j]]
+            targets[index_by_target[j]] = unit
             free[sources[j]] += 1
-    return out_indptr, targets, position
+    return out_indptr, targets, index_by_target

@@ -19,7 +19,7 @@ PER_COUNT = 8
 
 
 @inlined
-def draw_eight(numbers, position, seed, purpose, count, epoch, layer, step):  # type: ignore[no-untyped-def]
+def draw_eight(numbers, position, count, seed, purpose, epoch, layer, step):  # type: ignore[no-untyped-def]
     """Write the numbers [8 * count, 8 * count + 8) of a stream to an array of uint32, from `position` on."""
     key0, key1 = np.uint64(seed), np.uint64(purpose)
     # numpy increments the counter before it draws.

@@ -31,7 +31,7 @@ from dynsparse.engines.sparse.llvm import (
     load_row,
     loop,
     multiply_add,
-    multiply_parts,
+    partial_dot_product,
     row_of,
     splat,
     store_parts,
@@ -82,7 +82,7 @@ def _make_weighted_sum(n_parts: int) -> Any:
     def weighted_sum(
         typingctx: Any, x: Any, row: Any, bias: Any, indices: Any, weight: Any, start: Any, end: Any
     ) -> Any:
-        """Set x[row] = bias + the sum of weight[j] * x[indices[j]] over j in [start, end). It stays in registers."""
+        """Set x[row] = bias + the sum of weight[j] * x[indices[j]] over j in [start, end)."""
 
         def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
             rows, columns, weights = (data_of(context, b, signature, args, i) for i in (0, 3, 4))
@@ -112,8 +112,10 @@ def _make_add_dot_products(n_parts: int) -> Any:
             totals, rows, others, columns = (data_of(context, b, signature, args, i) for i in (0, 1, 3, 4))
             ours = load_parts(b, rows, args[2], n_parts)
 
-            def dot(j: Any, no_sums: list[Any]) -> tuple[Any, list[Any]]:
-                return multiply_parts(b, ours, load_parts(b, others, b.load(b.gep(columns, [j])), n_parts)), no_sums
+            def dot(j: Any, no_others: list[Any]) -> tuple[Any, list[Any]]:
+                return partial_dot_product(
+                    b, ours, load_parts(b, others, b.load(b.gep(columns, [j])), n_parts)
+                ), no_others
 
             _add_sums(b, totals, args[5], args[6], [], dot)
             return context.get_dummy_value()
@@ -128,7 +130,7 @@ def _make_propagate_back(n_parts: int) -> Any:
     def propagate_back(
         typingctx: Any, total: Any, x: Any, row: Any, dx: Any, indices: Any, weight: Any, start: Any, end: Any
     ) -> Any:
-        """Do the same as `add_dot_products`, and set dx[row] to the sum of weight[j] * dx[indices[j]].
+        """Add the dot products of `add_dot_products`, and set dx[row] to the sum of weight[j] * dx[indices[j]].
 
         Each row is read once for both. The indices must not contain `row`.
         """
@@ -141,7 +143,7 @@ def _make_propagate_back(n_parts: int) -> Any:
                 theirs = load_parts(b, others, b.load(b.gep(columns, [j])), n_parts)
                 factor = splat(b, b.load(b.gep(weights, [j])), PART)
                 sums = [multiply_add(b, factor, *pair) for pair in zip(theirs, sums, strict=True)]
-                return multiply_parts(b, ours, theirs), sums
+                return partial_dot_product(b, ours, theirs), sums
 
             zeros = [ir.Constant(PART, None)]
             sums = _add_sums(b, totals, args[6], args[7], zeros * n_parts, dot)
@@ -153,20 +155,21 @@ def _make_propagate_back(n_parts: int) -> Any:
     return propagate_back
 
 
-# For blocks of up to 32 examples, the same in half of the instructions. The upper half of a row is not read;
-# `weighted_sum_of_half` writes a copy of the lower half to it, and `propagate_back_half` zeros.
-weighted_sum, weighted_sum_of_half = map(_make_weighted_sum, (N_PARTS, N_PARTS // 2))
-add_dot_products, add_dot_products_of_half = map(_make_add_dot_products, (N_PARTS, N_PARTS // 2))
+# The functions ending in `_half` are for blocks of up to 32 examples, and take half of the instructions. They read only
+# the lower half of a row. `weighted_sum_half` writes a copy of it to the upper half, so that all lanes are finite;
+# `propagate_back_half` writes zeros there, so that sums over lanes are right.
+weighted_sum, weighted_sum_half = map(_make_weighted_sum, (N_PARTS, N_PARTS // 2))
+add_dot_products, add_dot_products_half = map(_make_add_dot_products, (N_PARTS, N_PARTS // 2))
 propagate_back, propagate_back_half = map(_make_propagate_back, (N_PARTS, N_PARTS // 2))
 
 
 def _add_sums(b: Any, totals: Any, start: Any, end: Any, initial: list[Any], step: Any) -> list[Any]:
-    """Generate a loop that adds the sum of a vector of 16 to each of totals[start:end], eight at a time.
+    """Generate a loop that adds to each of totals[start:end] the sum of a vector of 16, eight at a time.
 
-    step(j, others) returns the vector for totals[j], and what else the loop computes, which begins with `initial`.
+    step(j, others) returns the vector for totals[j], and the next values of `others`, which begin with `initial`.
 
     Returns:
-        The others after the loop.
+        The last values of `others`.
     """
     n_groups = b.sdiv(b.sub(end, start), INDEX(8))
     eight = ir.VectorType(FLOAT, 8)

@@ -136,12 +136,12 @@ def test_exactly_the_fraction_is_dropped(name, density):
 
 @every_method
 @pytest.mark.parametrize("density", DENSITIES)
-def test_a_rule_that_prunes_anywhere_drops_the_same_from_a_row_of_active_weights(name, density):
-    if not method_of(name).prunes_anywhere:
+def test_a_rule_that_ignores_positions_drops_the_same_from_a_row_of_active_weights(name, density):
+    if not method_of(name).prune_ignores_position:
         pytest.skip("an engine gives this rule all positions")
     for layer, fractions in itertools.product(cases(name, density), FRACTIONS):
         prune = method_of(name, *fractions).prune
-        # Active positions first, in their order: the others, at the end, are still inactive.
+        # Sort the active positions to the front of one row, in their order, and cut off what no trial needs.
         order = layer.mask.flatten(-2).logical_not().to(torch.int8).argsort(dim=-1, stable=True)[..., None, :]
         n_most = max(1, int(layer.mask.sum((-2, -1)).max()))
         row = map_tensors(layer, lambda each, order=order: each.flatten(-2)[..., None, :].gather(-1, order))

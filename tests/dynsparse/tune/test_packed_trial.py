@@ -92,7 +92,7 @@ def test_a_machine_that_does_not_see_the_storage_gives_its_trials_back(tmp_path,
 
 
 def test_only_the_first_trial_of_a_process_excludes_objects_from_garbage_collections(tmp_path):
-    """What it excludes is never collected: the objects of a trial that has ended must not be among it."""
+    """Excluded objects are never collected, so none may belong to a trial that has ended."""
     pack_of(tmp_path, five()[:1])
     n_frozen = gc.get_freeze_count()
     pack_of(tmp_path, five()[1:2])

@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support.paired_runs import assert_same_updates
@@ -113,16 +114,16 @@ def test_each_mask_update_is_that_of_the_torch_engine(values: dict[str, Any]) ->
     assert_same_updates(*trainers, values["model"])
 
 
-@pytest.mark.parametrize("batch_size", [16, 64, 100, 128, 150, 1436, 5000])
-# Adam moves all weights that one update grew by the same amount in a first step: after an epoch of one step, rounding
-# decides which of them the next update drops.
+@pytest.mark.parametrize("batch_size", [16, 64, 100, 128, 150, 1436, 10**9])
 @pytest.mark.parametrize(
     "values",
-    # With seed 0, one unit is zero to rounding for one example, and rounding decides whether it passes the gradient.
     [
         {"kwinners": True},
         {"model": "RigL"},
+        # Adam moves all weights that one update grew by the same amount in a first step: after an epoch of one step,
+        # rounding decides which of them the next update drops.
         {"model": "SET", **ADAM, "pruning_interval": 2},
+        # With seed 0, a unit is zero to rounding for one example, and rounding decides if it passes the gradient.
         {"dropout": 0.3, "seed": 1},
     ],
     ids=str,
@@ -139,6 +140,23 @@ def test_batches_of_any_length_with_a_shorter_last_one(values: dict[str, Any], b
 def test_batch_norm_and_dropout_in_batches_of_any_length(kwinners: bool, batch_size: int) -> None:
     values = {"batch_norm": True, "kwinners": kwinners, "batch_size": batch_size, "epochs": 3}
     train_as_one(*both({"seed": 0}, {"seed": 1, "dropout": 0.4}, **{**DIGITS, **values}), 2)
+
+
+@pytest.mark.parametrize("order", ["F", "slice"])
+def test_images_may_lie_in_any_order_in_memory(order: str) -> None:
+    ours = trainer(**{**DIGITS, "engine": "sparse"})
+    (images,), labels = ours.splits.test
+    expected = ours.engine.evaluate([images], labels)
+    repeated = np.repeat(images.pixels, 2, axis=1)
+    pixels = {"F": np.asfortranarray(images.pixels), "slice": repeated[:, ::2]}[order]
+    assert not pixels.flags.c_contiguous
+    found = ours.engine.evaluate(*ours.engine.prepare([replace(images, pixels=pixels)], labels))
+    assert torch.equal(found.loss, expected.loss)
+
+
+def test_trials_of_a_pack_with_strong_boosting_may_differ_in_their_winners() -> None:
+    values = {"kwinners": True, "boost_strength": 300.0, "boost_strength_factor": 1.0, "epochs": 2}
+    train_as_one(*both({"percent_on": 0.3}, {"percent_on": 0.5}, **{**DIGITS, **values}), 1)
 
 
 def test_a_batch_of_one_example() -> None:

@@ -24,7 +24,7 @@ MODELS = {
         **{name: {"model": name} for name in METHODS},
         "random growth": {"model": "DSNNMixedHeb", "hebbian_grow": False, "hebbian_prune_perc": 0.4},
     }.items()
-    if mask_updates.follows_active_weights(METHODS[values["model"]](Config(**values)))
+    if mask_updates.can_update_active(METHODS[values["model"]](Config(**values)))
 }
 
 

@@ -39,10 +39,14 @@ def test_the_free_positions_are_those_of_a_sorted_list(stream: Stream, density: 
 
 
 def test_more_noise_is_collected_where_too_little_was_below_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A square root of 0 leaves no reserve but ten positions, which is often too little.
-    monkeypatch.setattr(noise.math, "sqrt", lambda _: -1.0)
+    # With a square root of -20 the limit lies 110 positions too low.
+    monkeypatch.setattr(noise.math, "sqrt", lambda _: -20.0)
+    limits = []
+    collect = noise._free_noise_below
+    monkeypatch.setattr(noise, "_free_noise_below", lambda limit, *rest: limits.append(limit) or collect(limit, *rest))
     stream, mask = STREAMS[0], np.zeros(10_007, np.bool_)
     everywhere = noise_everywhere((10_007,), stream).numpy()
-    for number in range(100, 5000, 100):
+    for number in range(200, 5000, 100):
         found = noise.free_positions_with_lowest_noise(stream, mask, number)
         assert sorted(found) == sorted(np.argsort(everywhere, kind="stable")[:number])
+    assert limits.count(2.0**31) > 20

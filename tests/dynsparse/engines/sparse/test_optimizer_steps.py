@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dynsparse.engines.sparse.arrays import Optimizer
+from dynsparse.engines.sparse.arrays import OptimizerArrays
 
 optimizer_steps = pytest.importorskip("dynsparse.engines.sparse.optimizer_steps")
 
-RATE, DECAY, CLIP_NORM = 0.03, 0.05, 2.0
+RATE, DECAY = 0.03, 0.05
 THEIRS = {
     "SGD": partial(torch.optim.SGD, momentum=0.9),
     "Nesterov": partial(torch.optim.SGD, momentum=0.9, nesterov=True),
@@ -26,11 +26,12 @@ def initial_parameter() -> Tensor:
     return torch.tensor(np.random.RandomState(0).randn(1000), requires_grad=True)
 
 
-def test_the_optimizers_have_one_order() -> None:
-    assert list(THEIRS) == list(optimizer_steps.KINDS)
+def test_every_optimizer_is_compared() -> None:
+    assert set(THEIRS) == set(optimizer_steps.KINDS)
 
 
-@pytest.mark.parametrize("clip_norm", [CLIP_NORM, np.inf])
+# The norms of the gradients lie between 53 and 78.
+@pytest.mark.parametrize("clip_norm", [2.0, 65.0, np.inf])
 @pytest.mark.parametrize("decay", [0.0, DECAY])
 @pytest.mark.parametrize("name", THEIRS)
 def test_steps_equal_those_of_torchs_optimizers_and_set_the_gradient_to_zero(
@@ -38,7 +39,7 @@ def test_steps_equal_those_of_torchs_optimizers_and_set_the_gradient_to_zero(
 ) -> None:
     theirs = initial_parameter()
     optimizer = THEIRS[name]([theirs], RATE, weight_decay=decay)  # type: ignore[operator]
-    ours = Optimizer(
+    ours = OptimizerArrays(
         kind=optimizer_steps.KINDS.index(name),
         values=theirs.detach().numpy().astype(np.float32),
         gradient=np.zeros(1000, np.float32),
