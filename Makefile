@@ -2,7 +2,7 @@
 # make test   installs the test extra, runs ruff, codespell, mypy and pytest
 # make coverage runs pytest with coverage (a third slower) and lists the lines that no test runs
 # make docs   installs the docs extra and builds the documentation in docs/_build/html
-# make faults kills, fills and damages real runs, for two hours
+# make faults kills, fills and damages real runs, for four hours
 # make fuzz   feeds random files and arguments to the readers for ten minutes
 # make bench  compares the engines with plain torch and other libraries
 #
@@ -47,7 +47,7 @@ docs: $(installed_docs)
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 faults: $(installed_test)
-	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py -m "faults or not faults"
+	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py tests/dynsparse/tune/test_compat.py -m "faults or not faults"
 
 fuzz: $(installed_test)
 	$(PYTHON) tests/fuzz.py --minutes 10

@@ -320,6 +320,9 @@ def _table(columns: dict[str, Any], found: list[Issue], order: Sequence[int] | A
     df = _frame(columns).take(order).reset_index(drop=True)
     # Plain tuples, because pandas copies and compares attrs, and fails on a DataFrame there.
     df.attrs["issues"] = [tuple(issue) for issue in found]
+    # Empty folders, and copies of a trial, have an issue but no row.
+    named = {issue.trial_dir for issue in found if issue.trial_dir is not None}
+    df.attrs["unread_folders"] = sorted(named - set(df["trial_dir"])) if "trial_dir" in df else []
     return df
 
 

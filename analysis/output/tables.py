@@ -133,6 +133,8 @@ def left_out(df: pd.DataFrame) -> str:
     parts = [f"{count} {name}" for name, count in counts.items() if count]
     all_complete = f"all {total} are complete" if len(df) != 1 else f"the {total} is complete"
     text = f"left out: {', '.join(parts)} of {total}" if parts else all_complete
+    n_unread = len(df.attrs.get("unread_folders", []))
+    text += f"; {plural(n_unread, 'folder')} could not be read as a trial of its own" if n_unread else ""
     lost = len(df) - len(with_known_config(df))
     text += f"; {lost} without hyperparameters, because params.json is lost" if lost else ""
     where = listed_settings(common_settings(df, diverged)).removeprefix(": ") if diverged.any() else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 SHOWN_FAILURES = 10
 # Trials with the same training are looked for only in grids that are not larger: in this one it takes seconds.
 COMPARED_TRIALS = 10_000
+NOT_COMPARED = (
+    f"The grid has more than {COMPARED_TRIALS:,} trials: whether some repeat the training of others was not checked."
+)
 # The environment variable of a job that holds the command its sender reruns. The command of the job itself is another.
 RERUN_COMMAND = "DYNSPARSE_RERUN_COMMAND"
 
@@ -135,12 +138,13 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, yes:
     from dynsparse import tune
     from dynsparse.data.download import DataError
     from dynsparse.results.lock import LockedError, LockLostError
+    from dynsparse.tune.preflight import n_training_examples
 
     echo(f"{experiment.name}: {experiment.question}", err=True)
-    repeats = repeated_trainings(configs)
-    if repeats:
-        echo(f"warning: {repeats}", err=True)
     try:
+        repeats = repeated_trainings(configs, n_training_examples)
+        if repeats:
+            echo(f"{'' if repeats == NOT_COMPARED else 'warning: '}{repeats}", err=True)
         outcome = tune.run_grid(experiment, configs, tune.RunOptions(storage=storage, **options))
     except (ValueError, OSError, DataError, LockedError) as error:
         raise Refusal(str(error)) from error
@@ -154,12 +158,19 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, yes:
         raise click.exceptions.Exit(1)
 
 
-def repeated_trainings(configs: Sequence[Config]) -> str:
-    """Return which trials repeat the training of another trial, or "" if none do or the grid is too large."""
+def repeated_trainings(configs: Sequence[Config], n_examples: Callable[[Config], int] | None = None) -> str:
+    """Return which trials repeat the training of another trial; "" if none do. Large grids are not checked.
+
+    Args:
+        configs: the trials.
+        n_examples: returns the number of training examples of a trial; None if the data are not read.
+    """
     from dynsparse.experiment import axes
     from dynsparse.planning.same_training import same_trials
 
-    groups = same_trials(configs) if len(configs) <= COMPARED_TRIALS else []
+    if len(configs) > COMPARED_TRIALS:
+        return NOT_COMPARED
+    groups = same_trials(configs, n_examples)
     if not groups:
         return ""
     n_spare = sum(len(group) - 1 for group in groups)
@@ -245,15 +256,35 @@ def learning_note(path: str, configs: Sequence[Config]) -> str:
 @click.command(cls=Command)
 @folder_argument
 @click.option("--once", is_flag=True, help="Print one line and exit.")
-def watch(folder: str, once: bool) -> None:
+@click.option("--wait", is_flag=True, help="If the run has not started, wait for it.")
+def watch(folder: str, once: bool, wait: bool) -> None:
     """Follow the progress of a run in DIR until it ends."""
     from dynsparse.results.watch import follow
 
     try:
-        for line in follow(folder, once=once):
+        for line in follow(folder, once=once, wait=wait):
             echo(line)
+        unproven = finished_without_proof(folder)
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
+    if unproven:
+        echo(unproven)
+
+
+def finished_without_proof(folder: str) -> str:
+    """Return how many trials of a run are done by its status, but not by their files; "" if none."""
+    import analysis
+    from dynsparse.io.storage import open_folder
+    from dynsparse.results.watch import read_status
+
+    n_done = (read_status(open_folder(folder)) or {}).get("done", 0)
+    n_lost = n_done - int((analysis.load(folder)["status"] == "complete").sum())
+    if n_lost <= 0:
+        return ""
+    return (
+        f"{plural(n_lost, 'trial')} of these {n_done} cannot be believed: files are missing or were changed. "
+        f"`dynsparse table {folder}` says which; rerun the same command to compute them again."
+    )
 
 
 @click.command(cls=Command)

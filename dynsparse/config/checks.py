@@ -212,7 +212,8 @@ class Sizes:
         try:
             return tuple(Whole(1).read(name, size) for size in _in_order(value))
         except (ValueError, TypeError) as error:
-            hint = f" Write [{value}], or ({value},) with --set." if _is_size(value) else ""
+            example = f" Write [{value}], or [{value}, 100] for two layers; with --set, ({value},) or ({value},100)."
+            hint = example if _is_size(value) else ""
             raise ValueError(f"{name} must be {self}, got {value!r}.{hint}") from error
 
     def __str__(self) -> str:

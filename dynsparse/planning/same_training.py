@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 import torch
 
@@ -24,20 +24,27 @@ SCHEDULE_KEYS = frozenset(
 COMPARED_STEPS = 8
 
 
-def same_trials(configs: Sequence[Config]) -> list[list[Config]]:
-    """Return groups of trials that differ only in what has no effect on them: their training is identical."""
+def same_trials(configs: Sequence[Config], n_examples: Callable[[Config], int] | None = None) -> list[list[Config]]:
+    """Return groups of trials that differ only in what has no effect on them: their training is identical.
+
+    Args:
+        configs: the trials.
+        n_examples: returns the number of training examples of a trial. Without it, mask updates that are counted in
+            steps are not known, and trials that count them differently are taken for different.
+    """
     groups: dict[Hashable, list[Config]] = {}
     drops, trained = dict[Hashable, bool](), dict[Hashable, Hashable]()
     for config in configs:
         # Nothing else depends on the seed, and most grids have several.
         others = tuple(value for name, value in config.values().items() if name != "seed")
         if others not in trained:
-            trained[others] = what_is_trained(config, drops)
+            n_steps = -(-n_examples(config) // config.batch_size) if n_examples else None
+            trained[others] = what_is_trained(config, drops, n_steps)
         groups.setdefault((config.seed, trained[others]), []).append(config)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def what_is_trained(config: Config, drops: dict[Hashable, bool]) -> Hashable:
+def what_is_trained(config: Config, drops: dict[Hashable, bool], steps_per_epoch: int | None = None) -> Hashable:
     """Return a value that is equal for trials whose training is identical if they have the same seed.
 
     It has the values of the keys that a trial reads. In the place of some it has what follows from them: the learning
@@ -47,26 +54,35 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool]) -> Hashable:
     Args:
         config: the trial.
         drops: which methods may drop weights, as far as it is known; {} at first. The function adds to it.
+        steps_per_epoch: None if it is not known.
     """
     network, method = NETWORKS[config.network](config), METHODS[config.model](config)
     densities = layer_densities(config, network, float(method.density))
     counts = tuple(round(each * n_out * n_in) for each, (n_out, n_in) in zip(densities, network.shapes, strict=True))
     read = keys_read(config) - RATE_KEYS - {"seed"} - ({"on_perc"} if config.sparse_type == "exact" else set())
+    read -= _keys_without_boost(config)
     updates = mask_updates(config, method)
     schedule: Hashable = None
-    if updates is not None and not updates.in_steps:
-        steps = updates.steps(1)
+    is_known = updates is not None and (not updates.in_steps or steps_per_epoch is not None)
+    if updates is not None and is_known:
+        steps = updates.steps(steps_per_epoch if updates.in_steps and steps_per_epoch else 1)
         factors = tuple(updates.decay(number, steps.n_updates) for number in range(1, steps.n_updates + 1))
-        schedule = steps.interval, factors
-        if _never_drops(config, method, counts, max(factors), drops):
+        schedule = updates.in_steps, steps.interval, factors
+        if _never_drops(config, method, counts, max(factors, default=0.0), drops):
             updates = schedule = None
     if updates is None:
         read -= _keys_of_method(config) | SCHEDULE_KEYS | UPDATE_KEYS | {"model"}
         return _values(config, read | {"rules"}), counts, None, _rates(config)
-    if not updates.in_steps:
-        # In steps of an epoch, the updates are not known before the data are loaded.
+    if is_known:
         read -= SCHEDULE_KEYS
     return _values(config, read), counts, schedule, _rates(config)
+
+
+def _keys_without_boost(config: Config) -> set[str]:
+    """Return the keys of boosting that have no effect: without boost, or if all units win."""
+    if config.kwinners and config.percent_on == 1 <= config.k_inference_factor:
+        return {"boost_strength", "boost_strength_factor", "duty_cycle_period"}
+    return {"boost_strength_factor"} if config.kwinners and config.boost_strength == 0 else set()
 
 
 def _values(config: Config, names: Iterable[str]) -> Hashable:

@@ -23,28 +23,26 @@ def read_status(folder: Folder) -> dict[str, Any] | None:
     return status if is_whole else None
 
 
-def follow(path: str, *, once: bool = False) -> Iterator[str]:
-    """Yield a line whenever the status of a run changes, until the run ends. Wait if it has not started.
+def follow(path: str, *, once: bool = False, wait: bool = False) -> Iterator[str]:
+    """Yield a line whenever the status of a run changes, until the run ends.
 
     Args:
         path: the experiment folder, a path or a URI.
         once: yield the current line and return.
+        wait: if there is no run, wait until it starts.
 
-    Raises: ValueError if `once` is given and there is no run, or if the storage of the experiment does not exist.
+    Raises: ValueError if there is no run and `wait` is not given.
     """
     folder, watch = open_folder(path), OwnerWatch()
-    storage = Path(path).absolute().parent
-    if "://" not in path and not storage.is_dir():
-        raise ValueError(f"{path} cannot have a run: the folder {storage} does not exist. Check the path.")
     shown = None
     while True:
         status, owner = read_status(folder), read_owner(folder)
         is_running = owner is not None and watch.is_alive(owner)
         if status is None and not is_running:
-            if once:
+            if once or not wait:
                 raise ValueError(
-                    f"{path} has no run: it has no readable {STATUS_FILE}, and no process is running it. Check the "
-                    "path, or start the run."
+                    f"{path} has no run: it has no readable {STATUS_FILE}, and no process is running it"
+                    f"{_others(path)}. Check the path, or start the run; --wait waits for it."
                 )
             line = f"{path} has no run yet; waiting for it to start (press Ctrl-C to stop waiting){_others(path)}"
         elif is_running:

@@ -130,7 +130,7 @@ def _why_it_takes_long(config: Config) -> str:
 def check_batch_sizes(configs: Sequence[Config]) -> None:
     """Check that no batch is larger than the training set. Raises: ExperimentError."""
     for config in one_of_each_kind(configs):
-        n_train = _n_training_examples(config)
+        n_train = n_training_examples(config)
         if config.batch_size > n_train > 0:
             raise ExperimentError(
                 f"batch_size must be at most the number of training examples, {n_train} with "
@@ -139,7 +139,8 @@ def check_batch_sizes(configs: Sequence[Config]) -> None:
             )
 
 
-def _n_training_examples(config: Config) -> int:
+def n_training_examples(config: Config) -> int:
+    """Return the number of examples that a trial trains on. Raises: DataError."""
     n = len(load_dataset(config.dataset_name, config.data_dir).train_y)
     return n - n_held_out(n, config.val_fraction)
 
@@ -152,7 +153,7 @@ def explain_missing_updates(configs: Sequence[Config]) -> str | None:
         # A method with a surplus fails without an update, and says so.
         if method.prune is None or method.surplus is not None or not config.pruning_active:
             continue
-        steps_per_epoch = -(-_n_training_examples(config) // config.batch_size)
+        steps_per_epoch = -(-n_training_examples(config) // config.batch_size)
         updates = mask_updates(config, method)
         if updates is None or not updates.steps(steps_per_epoch).n_updates:
             interval, end = f"pruning_interval={config.pruning_interval}", f"pruning_end={config.pruning_end:g}"

@@ -24,7 +24,9 @@ def test_a_process_of_ray_is_killed(bed, reference, process, n_begun):
     os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
     code = run.wait()
-    assert "failed" not in run.text and "Traceback" not in run.text, run.text
+    # Ray's own reason for another try of its start may say that a process of its own failed.
+    ours = [line for line in run.text.splitlines() if "; retrying" not in line]
+    assert not any("failed" in line or "Traceback" in line for line in ours), run.text
     assert not list(bed.folder.glob("trial_*/failed.json"))
     if code != 0:
         # A Ray that is starting tries for a minute to reach a process that is gone.

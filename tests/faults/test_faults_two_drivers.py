@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.fault_bed import check_all, held
+from support.fault_bed import check_all, check_complete, check_no_survivors, check_numbers, held, numbers
 
 pytestmark = pytest.mark.ray
 
@@ -100,3 +101,36 @@ def test_a_stopped_run_that_was_replaced_writes_nothing_when_it_continues(bed, r
     # The worker that continued has computed an epoch that it could not write.
     check_all(bed, reference, interruptions=2)
     held("I8")
+
+
+@pytest.mark.faults
+def test_two_grids_share_a_storage(bed, reference):
+    """Two names beside each other: neither run waits for the other, and each has its own trials."""
+    first = bed.start()
+    bed.wait_for(lambda events: len(events) > 0)
+    second = bed.start("--name", "second")
+    assert [run.wait(300) for run in (first, second)] == [0, 0], [run.text for run in (first, second)]
+    check_complete(bed)
+    check_numbers(bed, reference)
+    rows = json.dumps(numbers(bed))
+    bed.folder = bed.storage / "second"
+    check_complete(bed)
+    assert json.dumps(numbers(bed)) == rows
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("what", ["a trial", "the experiment"])
+def test_a_folder_is_deleted_while_its_trials_train(bed, reference, what):
+    bed.observer.may_shrink = True
+    run = bed.start()
+    bed.wait_for(lambda events: any(event["epoch"] >= 3 for event in bed.events()))
+    [trial, *_] = [event["trial"] for event in bed.events() if event["epoch"] >= 3]
+    shutil.rmtree(bed.folder / f"trial_{trial}" if what == "a trial" else bed.folder)
+    code = run.wait(300)
+    assert code in (0, 1) and "Traceback" not in run.text, run.text
+    if code:
+        run = bed.start()
+        assert run.wait() == 0, run.text
+    check_complete(bed)
+    check_numbers(bed, reference)
+    check_no_survivors(bed)

@@ -12,9 +12,11 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import analysis
 from dynsparse.config import Config
@@ -75,6 +77,7 @@ class Run:
 
     def __init__(self, command: list[str], output: Path, environment: dict[str, str | None]) -> None:
         self.mark = uuid.uuid4().hex
+        self._seen: dict[int, str] = {}  # when each process that was found had started
         self._output = output
         self.started = time.time()
         everything = {**os.environ, **environment, "BED_MARK": self.mark}
@@ -104,7 +107,9 @@ class Run:
 
     def survivors(self) -> dict[int, str]:
         """The processes that the run started and that are there: pid to command line."""
-        return marked(self.mark)
+        found = marked(self.mark, self._seen)
+        self._seen |= {pid: process.started for pid, process in found.items()}
+        return {pid: process.command for pid, process in found.items()}
 
     def end(self) -> None:
         for pid in self.survivors():
@@ -116,16 +121,42 @@ class Run:
             self.process.wait(30)
 
 
-def marked(mark: str) -> dict[int, str]:
-    """The processes that carry a mark in their environment: pid to command line."""
+class Process(NamedTuple):
+    """A process of this machine."""
+
+    parent: int
+    started: str
+    command: str
+    environment: bytes
+
+
+def processes() -> dict[int, Process]:
+    """Every process that can be read, by its id. Those that have ended and wait for their parent are left out."""
     found = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            if f"BED_MARK={mark}".encode() in (path / "environ").read_bytes():
-                found[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            # The name in parentheses may have spaces.
+            state, parent, *more = (path / "stat").read_text().rpartition(")")[2].split()
+            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if state != "Z":
+                found[int(path.name)] = Process(int(parent), more[17], command, (path / "environ").read_bytes())
         except OSError:
             continue
     return found
+
+
+def marked(mark: str, seen: Mapping[int, str] = MappingProxyType({})) -> dict[int, Process]:
+    """The processes that carry a mark in their environment, and those that descend from them.
+
+    Some processes of Ray overwrite their environment when they set their title, and may outlive their parent. So those
+    that were `seen` before are found too: process id to time of start.
+    """
+    there = processes()
+    found = {pid for pid, each in there.items() if seen.get(pid) == each.started}
+    found |= {pid for pid, each in there.items() if f"BED_MARK={mark}".encode() in each.environment}
+    while more := {pid for pid, each in there.items() if each.parent in found} - found:
+        found |= more
+    return {pid: there[pid] for pid in found}
 
 
 class Observer:

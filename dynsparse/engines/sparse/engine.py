@@ -32,6 +32,8 @@ from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
+# The mean of images, in standard deviations, up to which the biases of the first layer subtract it.
+LARGEST_MEAN = 30.0
 # Optimizer steps in one call of the compiled kernel. Meanwhile other threads of Python wait, and Ctrl-C is not handled.
 # More steps would save no time that can be measured.
 STEPS_PER_CALL = 16
@@ -102,6 +104,13 @@ class SparseEngine:
 
     def prepare(self, parts: Sequence[Images], labels: Tensor) -> tuple[list[Images], Tensor]:
         """Return images and labels as they are stored, with at least 64 pixels. Shapes: labels (parts, examples)."""
+        # Between large numbers, the difference that the biases make up for would lose digits.
+        parts = [
+            replace(part, pixels=part.normalised.numpy(), mean=0.0, scale=1.0)
+            if abs(part.mean * part.scale) > LARGEST_MEAN
+            else part
+            for part in parts
+        ]
         n_missing = max(LANES - parts[0].pixels.shape[1], 0)
         padded = (np.pad(part.pixels, [(0, 0), (0, n_missing)]) if n_missing else part.pixels for part in parts)
         # The kernels read rows of pixels; a slice or a transposed array has none.

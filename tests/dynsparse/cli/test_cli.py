@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dynsparse.cli import main
+import analysis
+from dynsparse.cli import main, trials
 from dynsparse.cli.parsing import literal, split_values
-from dynsparse.config import SUBJECTS
+from dynsparse.config import SUBJECTS, Config
 from dynsparse.config import keys as config_keys
 
 GRID = """
@@ -319,6 +321,29 @@ def test_no_control_sequence_of_a_file_reaches_the_terminal(results, arguments):
     result = invoke(arguments[0], results, *arguments[1:])
     assert result.exit_code in (0, 2) and len(result.output) > 10 and "Traceback (most" not in result.output
     assert not set(CONTROLS) & set(result.output) - set("2J]0;title31m[")
+
+
+def test_watch_believes_no_trial_whose_files_do_not_fit(results):
+    done = int((analysis.load(results)["status"] == "complete").sum())
+    status = {"line": f"{done} of {done} trials done", "running": False, "trials": done, "done": done, "failed": 0}
+    (Path(results) / "status.json").write_text(json.dumps(status))
+    assert "cannot be believed" not in invoke("watch", results).output
+    shutil.rmtree(next(Path(results).glob("trial_*")))
+    assert (
+        f"1 trial of these {done} cannot be believed: files are missing or were changed."
+        in invoke("watch", results, "--once").output
+    )
+
+
+def test_watch_waits_only_on_request(tmp_path):
+    refused = invoke("watch", str(tmp_path / "misspelt"))
+    assert refused.exit_code == 2
+    assert "has no run" in refused.output and "--wait" in refused.output
+
+
+def test_a_grid_too_large_to_compare_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(trials, "COMPARED_TRIALS", 1)
+    assert trials.repeated_trainings([Config(seed=0), Config(seed=1)]).startswith("The grid has more than")
 
 
 def test_what_a_command_writes_replaces_a_link(results, tmp_path, monkeypatch):

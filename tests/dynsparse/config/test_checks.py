@@ -108,7 +108,12 @@ def test_takes_and_converts(check, value, result):
             ["Dense", "SET"],
             "key must be one of Dense, RigL, SET, got ['Dense', 'SET']. Use tune.grid_search([...]) for several.",
         ),
-        (Sizes(), 100, "key must be a list of integers of at least 1, got 100. Write [100], or (100,) with --set."),
+        (
+            Sizes(),
+            300,
+            "key must be a list of integers of at least 1, got 300. Write [300], or [300, 100] for two layers; with "
+            "--set, (300,) or (300,100).",
+        ),
         (Sizes(), "100", "key must be a list of integers of at least 1, got '100'."),
         (Sizes(), None, "key must be a list of integers of at least 1, got None."),
         (Sizes(), [100, 0], "key must be a list of integers of at least 1, got [100, 0]."),

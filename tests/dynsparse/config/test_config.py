@@ -84,8 +84,9 @@ def test_names_that_others_use_lead_to_ours(name, ours):
         ("seed", 2**63, f"must be below 2**63, got {2**63}"),
         (
             "hidden_sizes",
-            100,
-            "must be a list of integers of at least 1, got 100. Write [100], or (100,) with --set",
+            300,
+            "must be a list of integers of at least 1, got 300. Write [300], or [300, 100] for two layers; with --set, "
+            "(300,) or (300,100)",
         ),
         ("hidden_sizes", [100, 0], "must be a list of integers of at least 1, got [100, 0]"),
         (

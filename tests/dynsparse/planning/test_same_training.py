@@ -35,6 +35,8 @@ SAME = {
     "a schedule that ends where it began": ({}, dict(), dict(lr_schedule="linear", lr_final=1.0)),
     "a density that gives as many weights": (dict(network="MLP"), dict(on_perc=0.3), dict(on_perc=0.3001)),
     "what ReLU does not read": (dict(kwinners=False), dict(percent_on=0.1), dict(percent_on=0.2)),
+    "no boost": (dict(kwinners=True, boost_strength=0), dict(), dict(boost_strength_factor=0.9)),
+    "all units win": (dict(kwinners=True, percent_on=1.0), dict(), dict(boost_strength=2.0)),
 }  # fmt: skip
 DIFFERENT = {
     "the method": ({}, *(dict(model=model) for model in MODELS)),
@@ -46,6 +48,12 @@ DIFFERENT = {
     "the seed": ({}, dict(seed=0), dict(seed=1)),
     "GMP's own target": (dict(model="GMP"), dict(on_perc=0.3), dict(on_perc=0.4)),
     "k-winners": (dict(kwinners=True), dict(percent_on=0.1), dict(percent_on=0.2)),
+    "boost": (dict(kwinners=True), dict(boost_strength=1.0), dict(boost_strength=2.0)),
+    "fewer winners in evaluation": (
+        dict(kwinners=True, percent_on=1.0, k_inference_factor=0.5),
+        dict(boost_strength=1.0),
+        dict(boost_strength=9.0),
+    ),
 }
 
 
@@ -84,3 +92,12 @@ def test_groups_hold_the_trials_of_one_seed() -> None:
         [("SET", 0), ("RigL", 0)],
         [("SET", 1), ("RigL", 1)],
     ]
+
+
+def test_updates_in_steps_are_compared_if_the_number_of_steps_is_known() -> None:
+    late = dict(epochs=1, pruning_interval_steps=1000)
+    trials = configs(late, *(dict(model=model) for model in ("SET", "RigL", "SparseModel")))
+    assert same_trials(trials) == []
+    assert same_trials(trials, lambda config: 200) == [trials]
+    # As many steps as to the first update.
+    assert same_trials(trials, lambda config: 1001 * config.batch_size) == []

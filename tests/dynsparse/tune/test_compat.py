@@ -11,11 +11,12 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
 import ray
-from ray import tune
+from ray import exceptions, tune
 from ray._private import node as ray_node
 
 from dynsparse.experiment import ExperimentError
@@ -232,6 +233,21 @@ def test_no_other_error_is_taken_for_a_memory_kill():
     assert compat.largest_memory_kill(None) is None
 
 
+def test_what_ray_loses_is_no_failure_of_a_trial():
+    lost = [
+        exceptions.ActorUnavailableError("RPC error", b"1" * 16),
+        exceptions.NodeDiedError("its node"),
+        exceptions.LocalRayletDiedError(),
+        exceptions.ObjectLostError("00" * 28, b"", ""),
+        exceptions.OwnerDiedError("00" * 28, b"", ""),
+        exceptions.RaySystemError("the head has gone"),
+    ]
+    own = [exceptions.ActorDiedError(), exceptions.WorkerCrashedError(), MemoryError("NodeDied"), ValueError("lost")]
+    for error in (*lost, *own):
+        text = "".join(traceback.format_exception(error))
+        assert compat.is_infrastructure_failure(text) == (error in lost), text
+
+
 @pytest.mark.faults
 def test_a_start_that_fails_leaves_no_process(monkeypatch):
     """A raylet that is stopped at once is not ready within Ray's 30 s."""
@@ -250,7 +266,9 @@ def test_a_start_that_fails_leaves_no_process(monkeypatch):
     stopper = threading.Thread(target=stop_raylet)
     stopper.start()
     try:
-        with pytest.raises(ExperimentError, match=r"Ray did not start in 1 attempts: .*time"):
+        with pytest.raises(
+            ExperimentError, match=r"(?s)Ray did not start in 1 attempts: .*time.*--in-process.*--address"
+        ):
             start_ray("local")
     finally:
         end.set()

@@ -16,7 +16,7 @@ from support.paired_runs import assert_same_updates
 
 from dynsparse import engines
 from dynsparse.config import Config
-from dynsparse.data import load_dataset
+from dynsparse.data import Images, load_dataset
 from dynsparse.engines import EngineChoice, choose
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.planning.plan import Plan, plan
@@ -152,6 +152,14 @@ def test_images_may_lie_in_any_order_in_memory(order: str) -> None:
     assert not pixels.flags.c_contiguous
     found = ours.engine.evaluate(*ours.engine.prepare([replace(images, pixels=pixels)], labels))
     assert torch.equal(found.loss, expected.loss)
+
+
+def test_images_whose_mean_is_far_from_zero_lose_no_digits() -> None:
+    ours, theirs = both(**{**DIGITS, "epochs": 1})
+    pixels = (254 + np.random.RandomState(0).randint(0, 2, (300, 64))).astype(np.uint8)
+    images, labels = Images(pixels, mean=254.5, scale=2.0), ours.splits.test[1][:, :300]
+    losses = [each.engine.evaluate(*each.engine.prepare([images], labels)).loss for each in (ours, theirs)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
 def test_trials_of_a_pack_with_strong_boosting_may_differ_in_their_winners() -> None:
