@@ -47,7 +47,7 @@ def count_trials(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]
 
 
 def _listed(values: Any) -> list[Any] | None:
-    """Return the values of a list, a range, an array or another iterable; None if it is none of these."""
+    """Return the values of a list, a range, an array or another iterable; None for other values."""
     if hasattr(values, "tolist"):
         values = values.tolist()
     return None if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable) else list(values)

@@ -24,7 +24,7 @@ def parse_json(text: bytes) -> Any:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
         return _parse_in_python(text.decode())
-    # Few texts have a second bracket, and fewer still so many that they may be nested too deeply.
+    # Few texts have a second bracket, and hardly any has enough brackets to be nested too deeply.
     if _has_many(text, b"{") or _has_many(text, b"["):
         _check_depth(found)
     return found

@@ -1,4 +1,4 @@
-"""Whether the files of a trial of dynsparse belong together: its mark of completion, its rows and its folder's name."""
+"""Check whether a trial's files belong together: its mark of completion, its rows and the name of its folder."""
 
 import contextlib
 import hashlib

@@ -77,7 +77,7 @@ def has_diverged(history: History) -> bool:
 
 
 def _last_number(values: Array) -> float | None:
-    """Return the last value that was logged; None if there is none, or it is not a number."""
+    """Return the last value that was logged; None if nothing was logged, or no number."""
     if values.dtype != object:
         return float(values[-1])
     return next((as_number(value) for value in reversed(values) if value not in (None, "")), None)

@@ -100,7 +100,7 @@ def trial_folders(folder: Path) -> dict[str, Stamp]:
 
 
 def lost_folders(folder: Path, found: Collection[str]) -> list[Issue]:
-    """Return an issue for each folder that is empty, or cannot be read, and so is none of the trial folders `found`."""
+    """Return an issue for each folder that is empty or cannot be read, and so is not among the folders `found`."""
     issues = []
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))

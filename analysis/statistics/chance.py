@@ -16,5 +16,5 @@ def is_at_chance(df: pd.DataFrame) -> pd.Series:
 
 
 def chance_note(df: pd.DataFrame, besides: Sequence[str] = ()) -> str:
-    """Return a note on the complete trials that never left chance level, with their settings; "" if there are none."""
+    """Return a note on the complete trials that never left chance level, with their settings, or ""."""
     return note_on(df, is_at_chance(df), besides, "never left chance level", "counted")

@@ -15,5 +15,5 @@ def is_diverged(df: pd.DataFrame) -> pd.Series:
 
 
 def divergence_note(df: pd.DataFrame, besides: Sequence[str] = ()) -> str:
-    """Return a note on the complete trials that diverged, with their settings; "" if there are none."""
+    """Return a note on the complete trials that diverged, with their settings, or ""."""
     return note_on(df, is_diverged(df), besides, "diverged", "left out")

@@ -233,7 +233,7 @@ def _short(path: str) -> str:
 
 
 def learning_note(path: str, configs: Sequence[Config]) -> str:
-    """Return which trials of a run diverged or never left chance level, with their settings; "" if there are none.
+    """Return which trials of a run diverged or never left chance level, with their settings, or "".
 
     Results in an object store would have to be downloaded, so they are not looked at; `table` reports them.
     """

@@ -201,7 +201,7 @@ def tie_noise(plan: Plan, purpose: Purpose, layer: int, epoch: int, step: int = 
 
 
 def counts_over_epochs(plan: Plan) -> bool:
-    """Return True if coactivation is counted from one mask update to the next, not in each epoch anew."""
+    """Return True if coactivation is counted from one mask update to the next, not within epochs."""
     return plan.updates is not None and plan.updates.in_steps and "coactivation" in plan.method.needs
 
 

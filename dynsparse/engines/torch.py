@@ -262,7 +262,7 @@ class TorchEngine:
             total.zero_()
 
     def end_epoch(self) -> None:
-        """Decay the boost strength, and reset what is counted in each epoch anew: see `Engine.end_epoch`."""
+        """Decay the boost strength, and reset the coactivation counts if they are those of an epoch."""
         if not self._counts_over_epochs:
             self._reset_coactivation()
         if self.plan.network.kwinners is not None:

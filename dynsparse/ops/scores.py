@@ -44,7 +44,7 @@ def magnitude(layer: Layer) -> Tensor:
 def coactivation(layer: Layer) -> Tensor:
     """Return the number of training examples for which the units at both ends were active.
 
-    They are counted in each epoch anew or, if mask updates are counted in steps, from one update to the next.
+    They are counted within an epoch or, if mask updates are counted in steps, from one update to the next.
     """
     return require(layer.coactivation)
 

@@ -44,7 +44,7 @@ class UpdateSteps:
 
     @property
     def last(self) -> int:
-        """The step that the last update follows; 0 if there is none."""
+        """The step that the last update follows; 0 without updates."""
         return self.interval * self.n_updates
 
     def due(self, step: int) -> bool:

@@ -88,7 +88,7 @@ class Owner:
 
 
 def read_owner(folder: Folder) -> Owner | None:
-    """Return the owner of the lock, alive or dead; None if there is none. Raises: OSError if the storage fails."""
+    """Return the owner of the lock, alive or dead, or None. Raises: OSError if the storage fails."""
     content = folder.read(FILE)
     owner = None if content is None else Owner.parse(content)
     return None if owner is None or owner.is_released else owner
@@ -220,7 +220,7 @@ class Lock:
 
 
 def successor(folder: Folder, token: str) -> Owner | None:
-    """Return the run that came after the one with this token; None if there is none. Raises: OSError.
+    """Return the run that came after the one with this token, or None. Raises: OSError.
 
     A file that was deleted or damaged does not prove that there is one. After its end, a run counts as its own
     successor.

@@ -24,7 +24,7 @@ class Splits:
     Attributes:
         train: all training examples, those held out included; `order` selects from them.
         test: the test examples.
-        val: the examples held out for validation; None if there are none.
+        val: the examples held out for validation, or None.
         noise: the test examples with noise, for each name in the plan's `noise`.
         n_train: the number of examples trained on in an epoch.
         n_batches: the number of steps in an epoch.

@@ -293,7 +293,7 @@ class PackedEngine:
         return [dict(zip(by_name, each, strict=True)) for each in zip(*by_name.values(), strict=True)]
 
     def end_epoch(self) -> None:
-        """Decay the boost strength, and reset what is counted in each epoch anew: see `Engine.end_epoch`."""
+        """Decay the boost strength, and reset the coactivation counts if they are those of an epoch."""
         if not self._counts_over_epochs:
             self._reset_coactivation()
         if self._kwinners is not None:

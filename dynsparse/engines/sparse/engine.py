@@ -210,7 +210,7 @@ class SparseEngine:
         return unless_stopped(update, mask, when.stopped) if when.stopped.any() else update
 
     def end_epoch(self) -> None:
-        """Decay the boost strength, and reset what is counted in each epoch anew: see `Engine.end_epoch`."""
+        """Decay the boost strength, and reset the coactivation counts if they are those of an epoch."""
         if not self._counts_over_epochs:
             for network in self._networks:
                 network.reset_coactivation()

@@ -1,4 +1,4 @@
-"""Which plans the sparse engine supports. Apart from the engine, so that the question does not load Numba."""
+"""The plans that the sparse engine supports. This is not in engine.py, so that the question does not load Numba."""
 
 from __future__ import annotations
 
