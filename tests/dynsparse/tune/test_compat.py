@@ -273,4 +273,5 @@ def test_a_start_that_fails_leaves_no_process(monkeypatch):
     finally:
         end.set()
         stopper.join()
-    assert not children(os.getpid()) - before
+    left = children(os.getpid()) - before
+    assert not {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in left}
