@@ -79,7 +79,7 @@ def executed(name: str, results: Path) -> list[str]:
 def test_quickstart(quickstart: Path) -> None:
     texts = executed("quickstart.ipynb", quickstart)
     assert "all 36 trials are complete" in texts[0]
-    sentences = next(text for text in texts if "SparseModel" in text and "95% interval" in text)
+    sentences = next(text for text in texts if "val_acc_max" in text and "SparseModel" in text and "pairs" in text)
     assert len(sentences.splitlines()) == 6, "four methods, two at a time"
 
 
