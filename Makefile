@@ -45,6 +45,8 @@ coverage: $(installed_test)
 
 docs: $(installed_docs)
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	# Markup that no page may show. Sphinx does not warn of it.
+	! grep -rlE '\.\. (option|program|rubric|code-block)::' docs/_build/html --include='*.html'
 
 faults: $(installed_test)
 	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py tests/dynsparse/tune/test_compat.py -m "faults or not faults"

@@ -19,8 +19,8 @@ copyright = "The dynsparse developers"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx_click", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-# Quotes in docstrings are those of code.
-smartquotes_action = "D"
+# Quotes in docstrings are those of code, and two dashes begin an option.
+smartquotes = False
 # In docstrings, `name` is code.
 default_role = "code"
 add_module_names = False
@@ -50,7 +50,7 @@ def keys_tables() -> str:
             ]
         read_by = "; ".join(f"{choice}: {', '.join(values)}" for choice, values in readers(name).items())
         cells = (f"`{name}`", f"`{field.default!r}`", field.metadata["meaning"], str(check_of(field)), read_by)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 

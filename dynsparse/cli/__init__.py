@@ -1,5 +1,7 @@
 """The command line. Commands import heavy libraries when they run, so that `dynsparse --help` answers at once."""
 
+import gc
+
 import click
 
 from dynsparse.cli import cache, export, results, trials
@@ -16,6 +18,8 @@ def main() -> None:
     dynsparse run   experiments/quickstart.py     train it
     dynsparse table results/quickstart --rows model --columns on_perc --metric val_acc_max
     """
+    # The imports of torch and Ray make half a million objects. Looking for garbage among them takes a quarter second.
+    gc.set_threshold(100_000)
 
 
 for command in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,10 @@ def split_values(text: str) -> list[str]:
 
 
 class Command(click.Command):
-    """A command that refuses an option that is given twice. Click itself takes the last one."""
+    """A command that refuses an option that is given twice, and that Ctrl-C ends with exit code 130.
+
+    Click itself takes the last one, and ends with 1.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words of the command line."""
@@ -104,6 +108,15 @@ class Command(click.Command):
             if isinstance(each, click.Option) and given.count(each) > 1 and not each.multiple and not each.is_flag:
                 raise click.UsageError(f"{each.opts[0]} is given {given.count(each)} times. Give it once.", ctx)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # A run that has begun handles it itself, and says how to resume.
+            click.echo("stopped", err=True)
+            raise click.exceptions.Exit(128 + signal.SIGINT) from None
 
 
 class Grouped(Command):

@@ -41,8 +41,8 @@ def follow(path: str, *, once: bool = False, wait: bool = False) -> Iterator[str
         if status is None and not is_running:
             if once or not wait:
                 raise ValueError(
-                    f"{path} has no run: it has no readable {STATUS_FILE}, and no process is running it"
-                    f"{_others(path)}. Check the path, or start the run; --wait waits for it."
+                    f"{path} has no run{'' if _exists(path) else ': there is no such folder'}{_others(path)}. Check "
+                    "the path. If the run is just starting or will start later, --wait waits for it."
                 )
             line = f"{path} has no run yet; waiting for it to start (press Ctrl-C to stop waiting){_others(path)}"
         elif is_running:
@@ -56,6 +56,11 @@ def follow(path: str, *, once: bool = False, wait: bool = False) -> Iterator[str
             return
         shown = line
         time.sleep(LOOK_SECONDS)
+
+
+def _exists(path: str) -> bool:
+    """Return False if a folder of this machine does not exist."""
+    return "://" in path or Path(path).is_dir()
 
 
 def _others(path: str) -> str:

@@ -124,7 +124,7 @@ def check_first_trial(configs: Sequence[Config]) -> None:
 def _why_it_takes_long(config: Config) -> str:
     if engines.choose_for_config(config).name != "sparse" or sparse_engine_is_compiled():
         return "checking the first trial"
-    return "checking the first trial; compiling the sparse engine takes about 20 s, once on each machine"
+    return "checking the first trial; compiling the sparse engine takes half a minute, once on each machine"
 
 
 def check_batch_sizes(configs: Sequence[Config]) -> None:

@@ -125,7 +125,8 @@ def test_a_folder_is_deleted_while_its_trials_train(bed, reference, what):
     run = bed.start()
     bed.wait_for(lambda events: any(event["epoch"] >= 3 for event in bed.events()))
     [trial, *_] = [event["trial"] for event in bed.events() if event["epoch"] >= 3]
-    shutil.rmtree(bed.folder / f"trial_{trial}" if what == "a trial" else bed.folder)
+    # A file of a run that goes on may be renamed meanwhile.
+    shutil.rmtree(bed.folder / f"trial_{trial}" if what == "a trial" else bed.folder, ignore_errors=True)
     code = run.wait(300)
     assert code in (0, 1) and "Traceback" not in run.text, run.text
     if code:

@@ -335,6 +335,15 @@ def test_watch_believes_no_trial_whose_files_do_not_fit(results):
     )
 
 
+def test_ctrl_c_before_a_run_has_begun_ends_it_with_130(monkeypatch):
+    def interrupted(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials, "load_grid", interrupted)
+    result = invoke("run", "experiments/quickstart.py")
+    assert result.exit_code == 130 and result.output.endswith("stopped\n")
+
+
 def test_watch_waits_only_on_request(tmp_path):
     refused = invoke("watch", str(tmp_path / "misspelt"))
     assert refused.exit_code == 2

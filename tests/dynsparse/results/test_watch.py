@@ -51,7 +51,7 @@ def test_a_run_that_has_no_status_yet_is_starting(tmp_path):
 
 def test_where_there_is_no_run_one_line_is_an_error(tmp_path):
     with pytest.raises(
-        ValueError, match=r"nothing has no run: it has no readable status.json, and no process is running it. Check"
+        ValueError, match=r"nothing has no run: there is no such folder. Check the path. If the run is just starting"
     ):
         list(follow(str(tmp_path / "nothing"), once=True))
 
@@ -70,7 +70,7 @@ def test_a_run_that_begins_later_is_waited_for_and_followed_to_its_end(tmp_path)
 
 
 def test_a_misspelt_path_is_told(tmp_path):
-    with pytest.raises(ValueError, match=r"no_results/first has no run: .*Check the path, or start the run; --wait"):
+    with pytest.raises(ValueError, match=r"no_results/first has no run: there is no such folder. Check the path"):
         next(follow(str(tmp_path / "no_results" / "first")))
     write(tmp_path / "first", running=False, line="1 of 1", trials=1, done=1, failed=0)
     with pytest.raises(ValueError, match=r"; runs in the same folder: first\. Check the path"):
