@@ -272,7 +272,12 @@ def watch(folder: str, once: bool, wait: bool) -> None:
 
 
 def finished_without_proof(folder: str) -> str:
-    """Return how many trials of a run are done by its status, but not by their files; "" if none."""
+    """Return how many trials of a run are done by its status, but not by their files; "" if none.
+
+    Results in an object store would have to be downloaded, so they are not looked at.
+    """
+    if "://" in folder:
+        return ""
     import analysis
     from dynsparse.io.storage import open_folder
     from dynsparse.results.watch import read_status
