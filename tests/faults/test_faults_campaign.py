@@ -29,8 +29,8 @@ ACTIONS = {
     "kill raylet": (2, {1}),
     "kill gcs": (2, {1}),
     "kill agent": (1, {1}),
-    # -SIGTERM: the signal came before the command could handle it.
-    "ask driver to stop": (2, {130, 143, -signal.SIGTERM}),
+    # -SIGTERM, -SIGINT: the signal came before the command could handle it, or after it had ended.
+    "ask driver to stop": (2, {130, 143, -signal.SIGTERM, -signal.SIGINT}),
     "stop driver for a while": (1, set()),
     "stop worker for a while": (2, set()),
 }
@@ -80,9 +80,11 @@ def disturb(bed, kind, chance):
     done, may_end_with = [], set()
     run = bed.start(*OPTIONS[kind])
     while True:
+        pause = chance.uniform(0.2, 5)
         if len(done) < KILLS_PER_ROUND and chance.random() < WHILE_TRAINING:
             wait_until_it_trains(run, bed)
-        code = wait(run, chance.uniform(0.2, 5) if len(done) < KILLS_PER_ROUND else 240)
+            pause = chance.uniform(0, 2)
+        code = wait(run, pause if len(done) < KILLS_PER_ROUND else 240)
         if code == 0:
             return done
         if code is not None:
