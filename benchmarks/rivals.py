@@ -1,8 +1,9 @@
 """Time one epoch of SET on MNIST in dynsparse and in other libraries, on one thread, and show that each one learns.
 
-All train the same networks with ReLU in batches of 128 and SGD (rate 0.1, momentum 0.9, no weight decay), test once on
-the 10,000 test images, and update the masks once per epoch where the library can. The data are in memory. Times are
-CPU seconds, medians of several turns. `rivals_trials.py` has the rivals. Those that cannot be imported are left out:
+All train the same networks with ReLU in batches of 128 and SGD (rate 0.1, momentum 0.9, no weight decay). In each epoch
+they test once on the 10,000 test images, and update the masks once if the library can. The data are in memory. Times
+are CPU seconds, medians of several turns. `rivals_trials.py` has the rivals. Those that cannot be imported are left
+out:
 
     pip install -e ".[bench,rivals]"
 """

@@ -23,7 +23,7 @@ from dynsparse.engines.base import (
     unless_stopped,
 )
 from dynsparse.engines.sparse import kernels
-from dynsparse.engines.sparse.arrays import LANES, Batches, allocate_buffers
+from dynsparse.engines.sparse.arrays import LANES, Array, Batches, allocate_buffers
 from dynsparse.engines.sparse.mask_updates import can_update_active, update_active
 from dynsparse.engines.sparse.network import SparseNetwork
 from dynsparse.methods import MaskUpdate
@@ -182,7 +182,8 @@ class SparseEngine:
         if self._needs_gradient:
             statistics["gradient"] = _stack_trials([network.gradient for network in self._networks])
         if can_update_active(self.plan.method):
-            updates = [self._update_active(i, when, statistics) for i in range(len(self.masks))]
+            weights_of_layers = zip(*(network.weights("value") for network in self._networks), strict=True)
+            updates = [self._update_active(i, each, when, statistics) for i, each in enumerate(weights_of_layers)]
             failed = torch.zeros(len(self._networks), dtype=torch.bool)
         else:
             weights = self._dense("value")
@@ -193,8 +194,10 @@ class SparseEngine:
             network.reset_coactivation()
         return updates, failed
 
-    def _update_active(self, layer: int, when: UpdateContext, statistics: dict[str, list[Tensor]]) -> MaskUpdate:
-        """Compute the mask update of a layer from its active weights, except for stopped trials."""
+    def _update_active(
+        self, layer: int, weights: Sequence[Array], when: UpdateContext, statistics: dict[str, list[Tensor]]
+    ) -> MaskUpdate:
+        """Compute the mask update of a layer from the active weights of each trial, except for stopped trials."""
         mask = self.masks[layer]
         update = update_active(
             self.plan,
@@ -203,7 +206,7 @@ class SparseEngine:
             mask,
             planned_count(self.plan, layer, when, self.targets[layer]),
             [network.positions[layer] for network in self._networks],
-            [network.weights("value")[layer] for network in self._networks],
+            weights,
             {name: layers[layer] for name, layers in statistics.items()},
         )
         # Mostly no trial is stopped, and `unless_stopped` copies three masks.
