@@ -31,7 +31,7 @@ endif
 
 demo: $(installed)
 	$(PYTHON) -m dynsparse.cli run experiments/quickstart.py
-	$(PYTHON) -m dynsparse.cli table results/quickstart --rows model --columns on_perc --metric val_acc_max
+	$(PYTHON) -m dynsparse.cli table results/quickstart --rows model --columns on_perc --metric test_acc_at_best
 
 test: $(installed_test)
 	$(PYTHON) -m ruff check $(sources)

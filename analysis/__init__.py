@@ -22,6 +22,7 @@ from analysis.statistics.importances import importance
 from analysis.statistics.learning_curves import curves, epochs_to
 from analysis.statistics.pairwise import compare
 from analysis.statistics.ranking import best, pareto
+from analysis.statistics.selection import at_best
 from analysis.statistics.survivors import survivorship
 from analysis.statistics.variance import anova
 
@@ -29,6 +30,7 @@ __all__ = [
     "agg",
     "anova",
     "as_trials",
+    "at_best",
     "best",
     "compare",
     "correlation",

@@ -36,6 +36,7 @@ EXPERIMENTS = [
         question="At which density does growing new weights beat a static sparse network?",
         space=dict(
             **DIGITS,
+            val_fraction=0.1,
             hidden_sizes=[100, 100],
             model=tune.grid_search(["SparseModel", "SET", "RigL"]),
             on_perc=tune.grid_search([0.02, 0.05, 0.1]),

@@ -21,7 +21,7 @@ PICTURES = Path(__file__).parent / "pictures"
 
 def picture_of_plot(page: Page, results: Path, folder: Path) -> None:
     """Save a picture of the mean accuracy of each method over density."""
-    figure = plot_axis(load(results), "on_perc", "val_acc_max", by="model")
+    figure = plot_axis(load(results), "on_perc", "test_acc_at_best", by="model")
     figure.update_layout(width=760, height=460, paper_bgcolor="white", plot_bgcolor="white", font_color="#333333")
     figure.write_html(folder / "plot.html", include_plotlyjs=True, config={"displayModeBar": False})
     page.set_viewport_size({"width": 780, "height": 480})
@@ -34,7 +34,7 @@ def picture_of_report(page: Page, results: Path, folder: Path) -> None:
     """Save a picture of the top of the HTML report."""
     output = folder / "report.html"
     report = [sys.executable, "-m", "dynsparse.cli", "report", str(results), "-o", str(output)]
-    subprocess.run([*report, "--metric", "val_acc_max"], check=True)
+    subprocess.run([*report, "--metric", "test_acc_at_best"], check=True)
     page.set_viewport_size({"width": 980, "height": 900})
     page.goto(output.as_uri())
     page.wait_for_selector(".main-svg")

@@ -13,6 +13,7 @@ experiment = Experiment(
         dataset_name="digits",
         hidden_sizes=[100, 100],
         batch_size=32,
+        val_fraction=0.1,
         model=tune.grid_search(["SparseModel", "SET", "DSNNMixedHeb", "RigL"]),
         on_perc=tune.grid_search([0.02, 0.05, 0.1]),
         weight_prune_perc=0.3,

@@ -32,10 +32,9 @@ def differences(df: pd.DataFrame, by: str = "experiment_file_name") -> pd.DataFr
     Example:
         >>> from analysis import differences, load_example
         >>> df = load_example("quickstart")
-        >>> differences(df[df["val_acc_max"] > 0.95], by="trial_dir")
-          parameter trial_b267a3f151e5 trial_e73a98932f4f trial_f0a71bc8d24c
-        0      seed                  2                  0                  1
-        1     model                SET               RigL               RigL
+        >>> differences(df[df["test_acc_at_best"] > 0.955], by="trial_dir")
+          parameter trial_181bf8219341 trial_d64993760708
+        0     model        SparseModel                SET
     """
     check_columns(df, [by])
     keys = [sort_key(value) for value in df[by]]
@@ -65,7 +64,7 @@ def without_constant(df: pd.DataFrame, keep: Sequence[str] = ()) -> pd.DataFrame
         >>> from analysis import load_example, without_constant
         >>> df = load_example("quickstart")
         >>> df.shape[1], without_constant(df).shape[1]
-        (85, 20)
+        (108, 31)
         >>> without_constant(df[["model", "on_perc", "network", "study"]], keep=["study"]).columns.tolist()
         ['model', 'on_perc', 'study']
     """

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
-from analysis.frame.summaries import SUMMARIES
+from analysis.frame.summaries import AT_BEST, SUMMARIES
 from analysis.frame.values import hashable, n_values
 
 # The bookkeeping columns of `load`.
@@ -58,7 +58,7 @@ def metrics(df: pd.DataFrame) -> list[str]:
     """
     if METRICS in df.attrs:
         return _still_there(df, METRICS)
-    summaries = {*COSTS, *(f"{name}{summary}" for name in logged(df) for summary in SUMMARIES)}
+    summaries = {*COSTS, *(f"{name}{summary}" for name in logged(df) for summary in [*SUMMARIES, AT_BEST])}
     return [name for name in df.columns if name in summaries]
 
 

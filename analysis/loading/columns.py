@@ -216,6 +216,17 @@ def summarise(values: Array, starts: Array) -> Summary:
     return Summary(*(np.where(n_present > 0, each, math.nan) for each in every))
 
 
+def values_at(values: Array, rows: Array) -> Array:
+    """Return the values of some rows; NaN where the row is NaN.
+
+    Shapes: values (rows,), rows (trials,); the result (trials,).
+    """
+    is_there = ~np.isnan(rows)
+    found = np.full(len(rows), math.nan)
+    found[is_there] = values[rows[is_there].astype(int)]
+    return found
+
+
 def _ascending(values: Array, starts: Array) -> Array:
     """Return the places of the rows: by trial, then ascending, with NaN at the end; equal values keep their order.
 

@@ -68,9 +68,9 @@ def load_example(name: str, metrics: Sequence[str] | None = None) -> pd.DataFram
         >>> df = load_example("quickstart")
         >>> df[["model", "on_perc", "seed", "val_acc_max", "status"]].head(3)
           model  on_perc  seed  val_acc_max    status
-        0  RigL     0.02     0     0.413889  complete
-        1  RigL     0.02     1     0.705556  complete
-        2  RigL     0.02     2     0.830556  complete
+        0  RigL     0.02     0     0.576389  complete
+        1  RigL     0.02     1     0.638889  complete
+        2  RigL     0.02     2     0.826389  complete
     """
     with example_folder(name) as folder:
         return load(folder, metrics).assign(experiment_file_name=name)
@@ -90,10 +90,10 @@ def load_example_history(name: str, metrics: Sequence[str] | None = None) -> pd.
         >>> from analysis import load_example_history
         >>> history = load_example_history("quickstart")
         >>> history[["trial_id", "epoch", "val_acc", "model", "on_perc", "seed"]].head(3)
-               trial_id  epoch  val_acc model  on_perc  seed
-        0  fad3260e2411      1      0.1  RigL     0.02     0
-        1  fad3260e2411      2      0.1  RigL     0.02     0
-        2  fad3260e2411      3      0.1  RigL     0.02     0
+               trial_id  epoch   val_acc model  on_perc  seed
+        0  880afb25a320      1  0.208333  RigL     0.02     0
+        1  880afb25a320      2  0.277778  RigL     0.02     0
+        2  880afb25a320      3  0.347222  RigL     0.02     0
     """
     with example_folder(name) as folder:
         return load_history(folder, metrics)

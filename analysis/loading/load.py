@@ -17,10 +17,10 @@ from analysis.frame.schema import (
     with_schema,
 )
 from analysis.frame.suggest import unknown
-from analysis.frame.summaries import SUMMARIES
+from analysis.frame.summaries import AT_BEST, SUMMARIES
 from analysis.frame.values import as_number, sort_key
 from analysis.loading.chance import is_accuracy, never_left_chance
-from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise
+from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise, values_at
 from analysis.loading.contents import Contents
 from analysis.loading.experiment import read_experiment
 from analysis.loading.settings import with_settings
@@ -49,9 +49,9 @@ def load(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
         ...     df = load(folder, metrics=["val_acc"])
         >>> df[["model", "on_perc", "seed", "val_acc_max", "val_acc_max_epoch", "epochs", "status"]].head(3).round(3)
           model  on_perc  seed  val_acc_max  val_acc_max_epoch  epochs    status
-        0  RigL     0.02     0        0.414                  7       8  complete
-        1  RigL     0.02     1        0.706                  7       8  complete
-        2  RigL     0.02     2        0.831                  7       8  complete
+        0  RigL     0.02     0        0.576                  3       8  complete
+        1  RigL     0.02     1        0.639                  7       8  complete
+        2  RigL     0.02     2        0.826                  6       8  complete
     """
     return load_many([path], metrics)
 
@@ -64,6 +64,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     - `Experiment Name`: the trial's tag, or the name of its folder if it has none.
     - for each metric `_max`, `_max_epoch` (the row, counted from 0), `_min`, `_min_epoch`, `_median` and `_last`.
       Missing values are left out, except in `_last`, which is the value of the last row.
+    - `test_acc_at_best`, if trials logged `val_acc` and `test_acc`: the test accuracy of the first epoch with the
+      highest validation accuracy. Other metrics and other choices: `at_best`.
     - `flops_inference`, `flops_train`, `flops_inference_ratio`, `flops_train_ratio`, if any trial logged them: the
       values of the last row. They are metrics, and lower is better.
     - `epochs`, the last training_iteration.
@@ -98,12 +100,16 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     contents, configs, experiments = _read_all(paths)
     trials, history = contents.trials, contents.history
     chosen = _chosen_metrics(history, metrics, lambda name: is_accuracy(name, history.columns[name]))
+    summaries = {name: summarise(_numbers(history, name), history.starts) for name in chosen}
     of_metrics = {
         f"{name}{summary}": values
         for name in chosen
-        for summary, values in zip(SUMMARIES, summarise(_numbers(history, name), history.starts), strict=True)
+        for summary, values in zip(SUMMARIES, summaries[name], strict=True)
     }
     first, last = history.starts[:-1], history.starts[1:] - 1
+    if {"val_acc", "test_acc"} <= summaries.keys():
+        chosen_rows = first + summaries["val_acc"].highest_at
+        of_metrics[f"test_acc{AT_BEST}"] = values_at(_numbers(history, "test_acc"), chosen_rows)
     for name in COSTS:
         if name in history.columns and is_numeric(history.columns[name]):
             of_metrics[name] = np.where(first <= last, _numbers(history, name)[last], math.nan)
@@ -153,9 +159,9 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
         ...     history = load_history(folder)
         >>> history[["trial_id", "epoch", "train_loss", "val_acc", "model", "on_perc"]].tail(3).round(3)
                  trial_id  epoch  train_loss  val_acc        model  on_perc
-        213  53af87569e9a      6       0.438    0.867  SparseModel      0.1
-        214  53af87569e9a      7       0.335    0.897  SparseModel      0.1
-        215  53af87569e9a      8       0.306    0.894  SparseModel      0.1
+        213  181bf8219341      6       0.179    0.938  SparseModel      0.1
+        214  181bf8219341      7       0.112    0.944  SparseModel      0.1
+        215  181bf8219341      8       0.082    0.972  SparseModel      0.1
     """
     contents, configs, experiments = _read_all([path])
     trials, history = contents.trials, contents.history

@@ -81,8 +81,8 @@ def report(
     Example:
         >>> from analysis import load_example, load_example_history
         >>> from analysis.output import report
-        >>> page = report(load_example("quickstart"), "val_acc_max", load_example_history("quickstart"))
-        >>> "val_acc_max is lower with model=SET than with RigL" in page
+        >>> page = report(load_example("quickstart"), "test_acc_at_best", load_example_history("quickstart"))
+        >>> "test_acc_at_best: higher is better" in page
         True
     """
     df, metric = with_series(df, metric), column_name(metric)

@@ -54,9 +54,9 @@ def plot_axis(
     Example:
         >>> from analysis import load_example
         >>> from analysis.plots import plot_axis
-        >>> fig = plot_axis(load_example("quickstart"), "on_perc", "val_acc_max", by="model")
+        >>> fig = plot_axis(load_example("quickstart"), "on_perc", "test_acc_at_best", by="model")
         >>> fig.layout.xaxis.title.text, fig.layout.yaxis.title.text
-        ('on_perc', 'val_acc_max')
+        ('on_perc', 'test_acc_at_best')
         >>> [trace.name for trace in fig.data if trace.showlegend]
         ['RigL', 'SET', 'SparseModel']
     """

@@ -29,7 +29,7 @@ def plot_importance(df: pd.DataFrame, metric: Column) -> go.Figure:
     Example:
         >>> from analysis import load_example
         >>> from analysis.plots import plot_importance
-        >>> importances, correlations = plot_importance(load_example("quickstart"), "val_acc_max").data
+        >>> importances, correlations = plot_importance(load_example("quickstart"), "test_acc_at_best").data
         >>> importances.y
         ('on_perc', 'model', 'seed')
         >>> correlations.text[1]

@@ -39,9 +39,9 @@ def plot_parallel(
     Example:
         >>> from analysis import load_example
         >>> from analysis.plots import plot_parallel
-        >>> fig = plot_parallel(load_example("quickstart"), "val_acc_max")
+        >>> fig = plot_parallel(load_example("quickstart"), "test_acc_at_best")
         >>> [dimension.label for dimension in fig.data[0].dimensions]
-        ['model', 'on_perc', 'val_acc_max']
+        ['model', 'on_perc', 'test_acc_at_best']
     """
     df = with_series(df, metric, parameters)
     metric = column_name(metric)

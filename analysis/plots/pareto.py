@@ -52,7 +52,7 @@ def plot_pareto(
     Example:
         >>> from analysis import load_example
         >>> from analysis.plots import plot_pareto
-        >>> fig = plot_pareto(load_example("quickstart"), "val_acc_max", "on_perc", by="model")
+        >>> fig = plot_pareto(load_example("quickstart"), "test_acc_at_best", "on_perc", by="model")
         >>> [trace.name for trace in fig.data if trace.showlegend]
         ['RigL', 'SET', 'SparseModel', 'Pareto front']
         >>> fig.data[-1].x.round(3).tolist()

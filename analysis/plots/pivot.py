@@ -35,11 +35,11 @@ def plot_pivot(
     Example:
         >>> from analysis import load_example
         >>> from analysis.plots import plot_pivot
-        >>> heat_map, texts = plot_pivot(load_example("quickstart"), "model", "on_perc", "val_acc_max").data
+        >>> heat_map, texts = plot_pivot(load_example("quickstart"), "model", "on_perc", "test_acc_at_best").data
         >>> heat_map.y, heat_map.x
         (('RigL', 'SET', 'SparseModel'), ('0.02', '0.05', '0.1'))
         >>> texts.text[0]
-        '0.650<br>n=3'
+        '0.672<br>n=3'
     """
     df = with_series(df, rows, columns, metric)
     lefts, tops, metric = column_names(rows), column_names(columns), column_name(metric)

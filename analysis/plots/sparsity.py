@@ -48,7 +48,7 @@ def plot_sparsity(
     Example:
         >>> from analysis import load_example
         >>> from analysis.plots import plot_sparsity
-        >>> fig = plot_sparsity(load_example("quickstart"), "val_acc_max", by="model")
+        >>> fig = plot_sparsity(load_example("quickstart"), "test_acc_at_best", by="model")
         >>> fig.layout.xaxis.ticktext
         ('0.98', '0.95', '0.9')
         >>> fig.data[-1].name, fig.data[-1].x

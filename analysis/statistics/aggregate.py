@@ -35,12 +35,12 @@ def mean_and_std(s: pd.Series) -> str:
         >>> mean_and_std(pd.Series([0.96, 0.98]))
         '0.970 ± 0.014'
         >>> df = load_example("quickstart")
-        >>> pd.pivot_table(df, index="model", columns="on_perc", values="val_acc_max", aggfunc=mean_and_std)
+        >>> pd.pivot_table(df, index="model", columns="on_perc", values="test_acc_at_best", aggfunc=mean_and_std)
         on_perc               0.02           0.05           0.10
         model
-        RigL         0.650 ± 0.214  0.911 ± 0.006  0.954 ± 0.010
-        SET          0.169 ± 0.073  0.819 ± 0.039  0.941 ± 0.011
-        SparseModel  0.194 ± 0.079  0.622 ± 0.087  0.923 ± 0.024
+        RigL         0.672 ± 0.168  0.916 ± 0.012  0.935 ± 0.004
+        SET          0.493 ± 0.144  0.868 ± 0.020  0.944 ± 0.011
+        SparseModel  0.323 ± 0.043  0.818 ± 0.020  0.945 ± 0.014
     """
     mean, std, count = s.mean(), s.std(), int(s.count())
     return format_mean(mean, std, count, [f"n={count}"] if count and math.isnan(std) else [])
@@ -57,9 +57,9 @@ def round_mean(s: pd.Series) -> int | float:
         >>> load_example("quickstart").groupby("on_perc").agg({"val_acc_max_epoch": round_mean})
                  val_acc_max_epoch
         on_perc
-        0.02                     6
-        0.05                     7
-        0.10                     6
+        0.02                     5
+        0.05                     6
+        0.10                     5
     """
     mean = s.mean()
     return round(mean) if math.isfinite(mean) else mean
@@ -73,12 +73,12 @@ def stats(s: pd.Series) -> list[float]:
         >>> from analysis import load_example, stats
         >>> stats(pd.Series([0.959, 0.971]))
         [0.959, 0.971, 0.965, 0.008]
-        >>> load_example("quickstart").groupby("model").agg({"val_acc_max": stats})
-                                      val_acc_max
+        >>> load_example("quickstart").groupby("model").agg({"test_acc_at_best": stats})
+                                 test_acc_at_best
         model
-        RigL         [0.414, 0.964, 0.838, 0.178]
-        SET          [0.103, 0.953, 0.643, 0.361]
-        SparseModel   [0.103, 0.944, 0.58, 0.323]
+        RigL         [0.539, 0.939, 0.841, 0.152]
+        SET          [0.339, 0.956, 0.768, 0.221]
+        SparseModel  [0.294, 0.961, 0.695, 0.286]
     """
     return [round(float(value), 3) for value in (s.min(), s.max(), s.mean(), s.std())]
 
@@ -118,11 +118,11 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
         >>> from analysis import agg, load_example
         >>> df = load_example("quickstart")
         >>> columns = ["model", "mean", "low", "high", "count", "failed"]
-        >>> agg(df[df["on_perc"] == 0.1], "model", "val_acc_max")[columns].round(3)
+        >>> agg(df[df["on_perc"] == 0.1], "model", "test_acc_at_best")[columns].round(3)
                  model   mean    low   high  count  failed
-        0         RigL  0.954  0.929  0.978      3       0
-        1          SET  0.941  0.915  0.967      3       0
-        2  SparseModel  0.923  0.864  0.983      3       0
+        0         RigL  0.935  0.925  0.946      3       0
+        1          SET  0.944  0.916  0.971      3       0
+        2  SparseModel  0.945  0.910  0.981      3       0
 
         A Series can be the metric or a key:
 
@@ -130,8 +130,8 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
         >>> is_tiny = (df["on_perc"] < 0.05).rename("is_tiny")
         >>> agg(df, is_tiny, late_loss)[["is_tiny", "mean", "max", "count"]].round(3)
            is_tiny   mean    max  count
-        0    False  0.003  0.036     18
-        1     True  0.006  0.053      9
+        0    False  0.017  0.056     18
+        1     True  0.022  0.049      9
     """
     df = with_series(df, by, metric)
     by, metric = key_names(df, column_names(by), taken=STATISTICS), column_name(metric)

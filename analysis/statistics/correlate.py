@@ -49,10 +49,11 @@ def correlation(
     Example:
         >>> from analysis import correlation, load_example
         >>> df = load_example("quickstart")
-        >>> correlation(df, "val_acc_max")[["axis", "n", "pearson", "low", "high", "spearman"]].round(3)
+        >>> correlation(df, "test_acc_at_best")[["axis", "n", "pearson", "low", "high", "spearman"]].round(3)
               axis   n  pearson    low   high  spearman
-        0  on_perc  27    0.773  0.556  0.891     0.886
-        >>> correlation(df, "val_acc_max", where="model == 'RigL'")[["axis", "n", "pearson", "low", "high"]].round(3)
+        0  on_perc  27    0.767  0.546  0.888      0.92
+        >>> of_rigl = correlation(df, "test_acc_at_best", where="model == 'RigL'")
+        >>> of_rigl[["axis", "n", "pearson", "low", "high"]].round(3)
               axis  n  pearson    low   high
         0  on_perc  9    0.687  0.042  0.928
     """

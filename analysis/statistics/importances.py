@@ -44,11 +44,11 @@ def importance(df: pd.DataFrame, metric: Column) -> pd.DataFrame:
 
     Example:
         >>> from analysis import importance, load_example
-        >>> importance(load_example("quickstart"), "val_acc_max").round(2)
+        >>> importance(load_example("quickstart"), "test_acc_at_best").round(2)
           parameter  importance  correlation     p   n
-        0   on_perc        0.71         0.77  0.00  27
-        1     model        0.24          NaN   NaN  27
-        2      seed        0.05         0.07  0.72  27
+        0   on_perc        0.78         0.77  0.00  27
+        1     model        0.16          NaN   NaN  27
+        2      seed        0.06         0.11  0.58  27
     """
     # scipy and scikit-learn take longer to import than an experiment to load.
     from scipy.stats import pearsonr

@@ -43,12 +43,12 @@ def curves(history: pd.DataFrame, by: Column | Sequence[Column], metric: Column)
         >>> table = curves(history[history["on_perc"] == 0.1], "model", "val_acc")
         >>> table[table["epoch"] >= 7].drop(columns="diverged").round(3)
                   model  epoch   mean    std    low   high  count
-        6          RigL      7  0.939  0.010  0.914  0.964      3
-        7          RigL      8  0.939  0.013  0.907  0.971      3
-        14          SET      7  0.922  0.024  0.863  0.981      3
-        15          SET      8  0.941  0.011  0.915  0.967      3
-        22  SparseModel      7  0.913  0.014  0.878  0.948      3
-        23  SparseModel      8  0.922  0.025  0.859  0.985      3
+        6          RigL      7  0.926  0.021  0.873  0.979      3
+        7          RigL      8  0.910  0.018  0.864  0.955      3
+        14          SET      7  0.940  0.014  0.904  0.976      3
+        15          SET      8  0.935  0.028  0.865  1.005      3
+        22  SparseModel      7  0.914  0.026  0.849  0.980      3
+        23  SparseModel      8  0.935  0.035  0.848  1.022      3
     """
     history = with_series(history, by, metric)
     metric, keys = column_name(metric), key_names(history, [*column_names(by), "epoch"], taken=CURVE)
@@ -87,20 +87,20 @@ def epochs_to(history: pd.DataFrame, metric: Column, level: float, lowest: bool 
         >>> table = epochs_to(load_example_history("quickstart"), "val_acc", level=0.9)
         >>> table[table["on_perc"] == 0.05].drop(columns=["trial_id", "trial_dir"])
             seed        model  on_perc  first_epoch  reached  last_epoch
-        1      0         RigL     0.05          6.0     True           8
+        1      0         RigL     0.05          5.0     True           8
         4      0          SET     0.05          NaN    False           8
         7      0  SparseModel     0.05          NaN    False           8
-        10     1         RigL     0.05          7.0     True           8
+        10     1         RigL     0.05          4.0     True           8
         13     1          SET     0.05          NaN    False           8
         16     1  SparseModel     0.05          NaN    False           8
-        19     2         RigL     0.05          7.0     True           8
-        22     2          SET     0.05          NaN    False           8
+        19     2         RigL     0.05          NaN    False           8
+        22     2          SET     0.05          7.0     True           8
         25     2  SparseModel     0.05          NaN    False           8
         >>> table.groupby("model")["reached"].mean().round(2)
         model
-        RigL           0.67
-        SET            0.33
-        SparseModel    0.22
+        RigL           0.56
+        SET            0.44
+        SparseModel    0.33
         Name: reached, dtype: float64
     """
     history, metric = with_series(history, metric), column_name(metric)

@@ -31,10 +31,10 @@ def best(df: pd.DataFrame, metric: Column, n: int = 5, lowest: bool = False) -> 
     Example:
         >>> from analysis import best, load_example
         >>> best(load_example("quickstart"), "val_acc_max", n=3).round(3)
-           val_acc_max  seed model  on_perc           trial_dir
-        0        0.964     1  RigL      0.1  trial_f0a71bc8d24c
-        1        0.953     0  RigL      0.1  trial_e73a98932f4f
-        2        0.953     2   SET      0.1  trial_b267a3f151e5
+           val_acc_max  seed        model  on_perc           trial_dir
+        0        0.972     2          SET      0.1  trial_d64993760708
+        1        0.972     2  SparseModel      0.1  trial_181bf8219341
+        2        0.958     1          SET      0.1  trial_1df17b999366
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}.")
@@ -69,10 +69,11 @@ def pareto(df: pd.DataFrame, metric: Column, cost: Column, lowest: bool | None =
     Example:
         >>> from analysis import load_example, pareto
         >>> pareto(load_example("quickstart"), "val_acc_max", "on_perc").round(3)
-           on_perc  val_acc_max  seed model           trial_dir
-        0     0.02        0.831     2  RigL  trial_ccc0adf49351
-        1     0.05        0.917     1  RigL  trial_7277d790f694
-        2     0.10        0.964     1  RigL  trial_f0a71bc8d24c
+           on_perc  val_acc_max  seed        model           trial_dir
+        0     0.02        0.826     2         RigL  trial_b1aa2a2796ed
+        1     0.05        0.931     0         RigL  trial_a106afb6b223
+        2     0.10        0.972     2          SET  trial_d64993760708
+        3     0.10        0.972     2  SparseModel  trial_181bf8219341
     """
     df = with_series(df, metric, cost)
     metric, cost = column_name(metric), column_name(cost)

@@ -47,12 +47,12 @@ def survivorship(df: pd.DataFrame, axis: Column, metric: Column, *, lowest: bool
         >>> from analysis import load_example, survivorship
         >>> df = load_example("quickstart")
         >>> df.loc[(df["model"] == "SET") & (df["on_perc"] == 0.02), "status"] = "error"
-        >>> table = survivorship(df, "model", "val_acc_max")
+        >>> table = survivorship(df, "model", "test_acc_at_best")
         >>> table.filter(regex="^(model|n|failed)$|mean|n_balanced").round(3)
                  model  n  failed  mean_complete  mean_balanced  n_balanced  mean_failed_as_worst
-        0         RigL  9       0          0.838          0.932           6                 0.838
-        1          SET  6       3          0.880          0.880           6                 0.621
-        2  SparseModel  9       0          0.580          0.773           6                 0.580
+        0         RigL  9       0          0.841          0.925           6                 0.841
+        1          SET  6       3          0.906          0.906           6                 0.702
+        2  SparseModel  9       0          0.695          0.881           6                 0.695
         >>> table.filter(regex="model|rank")
                  model  rank_complete  rank_balanced  rank_failed_as_worst
         0         RigL            2.0            1.0                   1.0

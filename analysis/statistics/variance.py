@@ -47,12 +47,12 @@ def anova(df: pd.DataFrame, metric: Column) -> pd.DataFrame:
 
     Example:
         >>> from analysis import anova, load_example
-        >>> anova(load_example("quickstart"), "val_acc_max").round(3)
-                    term  df  sum_of_squares  share        F      p
-        0          model   2           0.327  0.133   21.878  0.000
-        1        on_perc   2           1.753  0.713  117.457  0.000
-        2  model:on_perc   4           0.244  0.099    8.187  0.001
-        3           rest  18           0.134  0.055      NaN    NaN
+        >>> anova(load_example("quickstart"), "test_acc_at_best").round(3)
+                    term  df  sum_of_squares  share       F      p
+        0          model   2           0.096  0.072   8.238  0.003
+        1        on_perc   2           1.025  0.772  88.382  0.000
+        2  model:on_perc   4           0.102  0.077   4.398  0.012
+        3           rest  18           0.104  0.079     NaN    NaN
     """
     df, metric = with_series(df, metric), column_name(metric)
     df = with_known_config(df)
