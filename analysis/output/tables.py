@@ -1,6 +1,6 @@
 """Tables for people: pivot tables, failed trials, and any table as text, Markdown, LaTeX or CSV."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -144,7 +144,8 @@ def left_out(df: pd.DataFrame) -> str:
 def format_table(df: pd.DataFrame, format: str = "text") -> str:
     """Return the table as "text", "markdown", "latex" (booktabs, escaped) or "csv" (all digits).
 
-    In the other formats numbers have 3 decimals, unless all numbers of the column are shorter than that.
+    In the other formats numbers have 3 decimals, unless all numbers of the column are shorter than that. P values
+    (columns `p` and `p_...`) have 2 digits, and small ones are "<0.0001".
     Hyperparameters and the index have all digits, so that `select` finds what a table shows. No text has control
     sequences or line breaks, and Markdown shows each as it is.
 
@@ -173,7 +174,7 @@ def format_table(df: pd.DataFrame, format: str = "text") -> str:
     if format == "csv":
         return without_formulas(table).to_csv(index=False)
     exact = {*df.index.names, *df.attrs.get(HYPERPARAMETERS, ())}
-    columns = [[_text(name), *_texts(table.iloc[:, i], name in exact)] for i, name in enumerate(table.columns)]
+    columns = [[_text(name), *_texts(table.iloc[:, i], name, exact)] for i, name in enumerate(table.columns)]
     if format == "markdown":
         columns = [list(map(escaped_markdown, column)) for column in columns]
     headers, *rows = zip(*columns, strict=True)
@@ -210,15 +211,23 @@ def _header(name: Any, of: Any) -> str:
     return f"{of}={name}" if of else str(name)
 
 
-def _texts(column: pd.Series, is_exact: bool) -> list[str]:
+def _texts(column: pd.Series, name: str, exact: Collection[str]) -> list[str]:
     values = list(column)
     if pd.api.types.is_float_dtype(column.dtype):
+        is_exact = name in exact
+        if not is_exact and (name == "p" or name.startswith("p_")):
+            return [NOTHING if pd.isna(value) else _p(value) for value in values]
         are_short = all(pd.isna(value) or float(f"{value:g}") == value for value in values)
         if is_exact and not are_short:
             return [_text(value) for value in values]
         number = "{:g}" if are_short else "{:.3f}"
         return [NOTHING if pd.isna(value) else number.format(value) for value in values]
     return [_text(value) for value in values]
+
+
+def _p(value: float) -> str:
+    """Return a p value with two digits: none is 0."""
+    return "<0.0001" if value < 0.0001 else f"{value:.2g}"
 
 
 def _text(value: Any) -> str:

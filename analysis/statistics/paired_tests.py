@@ -1,4 +1,4 @@
-"""Statistics of paired differences: interval, p value, effect, and the correction for many of them."""
+"""Statistics of paired differences: tests, interval, effect, and the correction for many of them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,73 +9,88 @@ Numbers = NDArray[np.float64]
 
 # With fewer pairs no sign-flip test can reach p < 0.05: 2 of the 2**5 flips are as extreme as the data.
 FEWEST = 6
-# Up to here all flips are counted, 2**16 of them.
-MOST_EXACT = 16
-RESAMPLES = 9999
+# Up to here all flips are counted, 2**16 of them. Beyond, some are drawn.
+MOST_EXACT, DRAWN = 16, 9999
+# Differences are equal if they differ by less than this share of the largest: by rounding.
+ROUNDING = 1e-12
 
 
-def p_value(differences: Numbers) -> float:
-    """Return the two-sided p value of a mean difference: of no difference at all; NaN for no pair.
+def t_test(differences: Numbers) -> tuple[float, float, float]:
+    """Return the two-sided p value of a mean difference, and the 95% interval of the mean: Student's paired t test.
+
+    It assumes independent and normal differences. It is little affected by other symmetric distributions, and the
+    difference of two trials of a pair is symmetric if the axis has no effect. From 2 pairs on; NaN for fewer.
+
+    If all differences are equal, t is infinite, but a metric of few examples has equal differences by chance. p is then
+    that of the sign-flip test, 2**(1 - n), and if all are zero, 1.
+
+    Reference:
+        Student, "The probable error of a mean", 1908, https://doi.org/10.1093/biomet/6.1.1
+    """
+    n = len(differences)
+    if n < 2:
+        return np.nan, np.nan, np.nan
+    if np.ptp(differences) <= ROUNDING * np.abs(differences).max():
+        mean = float(differences.mean())
+        return 2.0 ** (1 - n) if mean else 1.0, mean, mean
+
+    # scipy.stats takes longer to import than an experiment to load.
+    from scipy.stats import ttest_1samp
+
+    result = ttest_1samp(differences, 0)
+    low, high = result.confidence_interval(CONFIDENCE)
+    return float(result.pvalue), float(low), float(high)
+
+
+def equivalence_test(differences: Numbers, margin: float) -> float:
+    """Return the p value of the hypothesis that the mean difference is at least as large as a margin, either way.
+
+    A small one shows that both are equivalent: p is the larger one of two one-sided t tests (TOST). NaN for fewer than
+    2 pairs. If all differences are equal, it is 2**(1 - n) inside the margin, and else 1.
+
+    Reference:
+        Schuirmann, "A comparison of the two one-sided tests procedure and the power approach for assessing the
+        equivalence of average bioavailability", 1987, https://doi.org/10.1007/BF01068419
+    """
+    n = len(differences)
+    if n < 2:
+        return np.nan
+    if np.ptp(differences) <= ROUNDING * np.abs(differences).max():
+        return 2.0 ** (1 - n) if abs(differences.mean()) < margin else 1.0
+
+    from scipy.stats import ttest_1samp
+
+    above = ttest_1samp(differences, -margin, alternative="greater").pvalue
+    below = ttest_1samp(differences, margin, alternative="less").pvalue
+    return float(max(above, below))
+
+
+def sign_flip_test(differences: Numbers, seed: int) -> float:
+    """Return the two-sided p value of no difference at all by flipping signs; NaN for fewer than 6 pairs.
 
     If the axis has no effect, the trials of a pair can be exchanged, so each difference is as likely to have the other
-    sign. p is the share of all sign patterns whose mean is at least as far from 0. This is exact for any distribution,
-    for few pairs, and with ties. For more than 16 pairs that differ, Student's t test is used instead. The mean over
-    all sign patterns is then close to normal, and randomly drawn patterns could not resolve the small p that a
-    correction for many rows needs. Wilcoxon's test is not used: it compares ranks, while the reported difference and
-    its interval are those of means.
+    sign. p is the share of all sign patterns whose mean is at least as far from 0. This is exact for any distribution
+    and with ties. For more than 16 pairs that differ, 9,999 patterns are drawn, so p is at least 0.0001. Wilcoxon's
+    test is not used: it compares ranks, while the reported difference and its interval are those of means.
 
     Equal pairs have no sign; if all pairs are equal, p is 1.
 
     Reference:
         Fisher, "The Design of Experiments", 1935, section 21.
-        Student, "The probable error of a mean", 1908, https://doi.org/10.1093/biomet/6.1.1
     """
-    n_pairs, differing = len(differences), differences[differences != 0]
+    differing = differences[differences != 0]
     n = len(differing)
-    if n == 0:
-        return 1.0 if n_pairs else np.nan
+    if len(differences) < FEWEST:
+        return np.nan
     if n <= MOST_EXACT:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        sums = np.abs(signs @ differing)
-        # The tolerance: sums that would be equal differ by rounding.
-        return float((sums >= abs(differing.sum()) - 1e-12 * np.abs(differing).sum()).mean())
-
-    from scipy.special import stdtr
-
-    deviation = differences.std(ddof=1)
-    t = abs(differences.mean()) * np.sqrt(n_pairs) / deviation if deviation else np.inf
-    # Differences that are nearly equal make t arbitrarily large; no sign-flip test gives less than this.
-    return float(max(2 * stdtr(n_pairs - 1, -t), 2.0 ** (1 - n)))
-
-
-def interval(differences: Numbers, seed: int) -> tuple[float, float]:
-    """Return the 95% bootstrap interval of the mean difference; NaN for fewer than 6 pairs, where it is too narrow.
-
-    The limits are percentiles of the means of resampled differences. For n pairs the plain percentiles are too narrow,
-    by sqrt((n - 1) / n) and by the normal instead of the t distribution, so they are moved outwards accordingly.
-
-    Reference:
-        Hesterberg, "What teachers should know about the bootstrap", 2015 (expanded percentile interval),
-        https://doi.org/10.1080/00031305.2015.1089789
-    """
-    n = len(differences)
-    if n < FEWEST:
-        return np.nan, np.nan
-
-    from scipy.special import ndtr, stdtrit
-    from scipy.stats import bootstrap
-
-    tail = ndtr(-np.sqrt(n / (n - 1)) * stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-    result = bootstrap(
-        (differences,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        batch=1 + 10**6 // n,
-        confidence_level=1 - 2 * tail,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+        own = 0
+    else:
+        signs = 1 - 2 * np.random.default_rng(seed).integers(0, 2, (DRAWN, n))
+        own = 1  # The signs of the data are one of the patterns.
+    # The tolerance: sums that would be equal differ by rounding.
+    is_as_far = np.abs(signs @ differing) >= abs(differing.sum()) - ROUNDING * np.abs(differing).sum()
+    return float((is_as_far.sum() + own) / (len(signs) + own))
 
 
 def effect(differences: Numbers) -> float:

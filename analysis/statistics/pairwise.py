@@ -15,14 +15,16 @@ from analysis.frame.values import sort_key
 from analysis.statistics.aggregate import has_value
 from analysis.statistics.chance import chance_note, is_at_chance
 from analysis.statistics.divergence import divergence_note, is_diverged
-from analysis.statistics.paired_tests import effect, holm, interval, p_value
+from analysis.statistics.paired_tests import effect, equivalence_test, holm, sign_flip_test, t_test
 from analysis.statistics.sentences import conclusion
 
 # 190 comparisons. An axis with more is one that was drawn, not a grid.
 MOST_VALUES = 20
 
 
-def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *, seed: int = 0) -> pd.DataFrame:
+def compare(
+    df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *, margin: float | None = None, seed: int = 0
+) -> pd.DataFrame:
     """Compare each two values of a hyperparameter by their effect on a metric, in pairs of trials.
 
     A pair is a complete trial with value a and one with value b that agree in every other hyperparameter that varies,
@@ -32,9 +34,11 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
     The result has one row for each axis and two of its values, in the order of the values, with these columns:
     - `axis`, `a`, `b`, `pairs`.
     - `mean_a`, `mean_b`: means of the metric over the pairs.
-    - `difference` (b - a) and its 95% bootstrap interval `low`, `high`. The interval is NaN for fewer than 6 pairs.
-    - `p` of a paired test: an exact sign-flip test, and Student's t test for more than 16 pairs.
+    - `difference` (b - a) and its 95% interval `low`, `high`; `p` of Student's paired t test. NaN for a single pair.
     - `p_holm`, p corrected for the number of rows by Holm's method. Compare all axes of a grid in one call.
+    - `p_sign` of the sign-flip test, which assumes no distribution; NaN for fewer than 6 pairs. It is not corrected.
+    - `p_equivalent`, if a margin is given: a small one shows that the difference is smaller than the margin, either
+      way (two one-sided t tests, with Holm's correction for the number of rows).
     - `effect`: Cohen's d of the differences, mean / standard deviation.
     - `b_wins`: share of the pairs in which b is higher; a tie counts half.
     - `unpaired`: complete trials without a partner.
@@ -44,21 +48,26 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
     - `at_chance_a`, `at_chance_b`: complete trials with that value that never left chance level. They are compared.
     - `conclusion`: the result in a sentence.
 
-    The test assumes independent pairs. Its null hypothesis is that the axis has no effect in any setting of this grid.
-    Pairs of one grid share seeds and settings, so they hold less information than independent pairs. Take a p near
-    0.05, or a difference that only one setting of another axis shows, as a hint. An average over the grid hides that
-    an axis may help in one setting and harm in another: filter the trials, or see `anova`.
+    The t test assumes independent pairs with normal differences. From 6 pairs on, the sign-flip test checks the second:
+    where both disagree, the sentence says so. Pairs of one grid share seeds and settings, so they hold less information
+    than independent pairs. Take a p near 0.05, or a difference that only one setting of another axis shows, as a hint.
+    An average over the grid hides that an axis may help in one setting and harm in another, and with few seeds the
+    pairs of one setting are too few: `contrasts` compares within each setting, with the noise of the whole grid.
+
+    A large p is no evidence of equality. Name the largest difference that would not matter as `margin`, and
+    `p_equivalent` tests for that.
 
     Args:
         df: the trials.
         axis: one or more hyperparameters, as names of columns or as Series of the same rows. Each is compared on its
             own.
         metric: the name of a column of numbers, or a Series of the same rows.
-        seed: seed of the bootstrap.
+        margin: the smallest difference that matters, above 0, in units of the metric; None tests no equivalence.
+        seed: seed of the sign patterns that are drawn for more than 16 pairs.
 
     Raises:
-        ValueError: if a column does not exist, `metric` holds no numbers, an axis has one value or more than 20, or a
-            Series has no name or other rows.
+        ValueError: if a column does not exist, `metric` holds no numbers, an axis has one value or more than 20, the
+            margin is not above 0, or a Series has no name or other rows.
 
     Example:
         >>> import textwrap
@@ -67,13 +76,13 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
         >>> table = compare(df, "model", "test_acc_at_best")
         >>> table[["a", "b", "pairs", "difference", "low", "high", "p", "p_holm"]].round(3)
               a            b  pairs  difference    low   high      p  p_holm
-        0  RigL          SET      9      -0.073 -0.180 -0.002  0.066    0.07
-        1  RigL  SparseModel      9      -0.146 -0.308 -0.029  0.027    0.07
-        2   SET  SparseModel      9      -0.073 -0.153 -0.012  0.023    0.07
+        0  RigL          SET      9      -0.073 -0.167  0.021  0.111    0.14
+        1  RigL  SparseModel      9      -0.146 -0.289 -0.003  0.047    0.14
+        2   SET  SparseModel      9      -0.073 -0.147  0.002  0.055    0.14
         >>> print(textwrap.fill(table["conclusion"][1], width=100))
-        test_acc_at_best with model=SparseModel and with RigL: no difference that stands among 3 comparisons
-        (-0.146, 9 pairs, p = 0.027 where it is the only question, p = 0.07 after Holm's correction); asked
-        alone it lies between -0.308 and -0.0291.
+        test_acc_at_best with model=SparseModel minus that with RigL: -0.146, not enough evidence of a
+        difference (95% interval -0.289 to -0.00263, 9 pairs, paired t test: p = 0.14 after Holm's
+        correction; p = 0.047 if it were the only question).
 
         A Series can be the metric. One with the name of a hyperparameter takes its place:
 
@@ -86,6 +95,8 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
     axes, metric = column_names(axis), column_name(metric)
     if not axes or len(set(axes)) < len(axes):
         raise ValueError(f"axis must be at least one hyperparameter, each named once, got {axes}.")
+    if margin is not None and not 0 < margin < math.inf:
+        raise ValueError(f"margin must be above 0, in units of {metric}, got {margin!r}.")
     df = with_known_config(df)
     for name in axes:
         check_axis(df, name, metric)
@@ -93,13 +104,14 @@ def compare(df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *
         if n_values > MOST_VALUES:
             hint = f"Filter the trials, or use correlation(df, {metric!r}) for an axis of numbers."
             raise ValueError(f"{name} must have at most {MOST_VALUES} values, but has {n_values}. {hint}")
-    rows = [row for name in axes for row in _rows(df, name, metric, seed)]
-    for row, p_holm in zip(rows, holm(np.array([row["p"] for row in rows])), strict=True):
-        row["p_holm"] = float(p_holm)
-        row["conclusion"] = conclusion(row, metric, n_rows=len(rows))
-    columns = ["axis", "a", "b", "pairs", "mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "effect"]
-    columns += ["b_wins", "unpaired", "left_out_a", "left_out_b", "diverged_a", "diverged_b"]
-    columns += ["at_chance_a", "at_chance_b", "conclusion"]
+    rows = [row for name in axes for row in _rows(df, name, metric, margin, seed)]
+    corrected = [holm(np.array([row[name] for row in rows])) for name in ("p", "p_equivalent")]
+    for row, p_holm, p_equivalent in zip(rows, *corrected, strict=True):
+        row["p_holm"], row["p_equivalent"] = float(p_holm), float(p_equivalent)
+        row["conclusion"] = conclusion(row, metric, len(rows), margin)
+    columns = ["axis", "a", "b", "pairs", "mean_a", "mean_b", "difference", "low", "high", "p", "p_holm", "p_sign"]
+    columns += [*([] if margin is None else ["p_equivalent"]), "effect", "b_wins", "unpaired", "left_out_a"]
+    columns += ["left_out_b", "diverged_a", "diverged_b", "at_chance_a", "at_chance_b", "conclusion"]
     # Values of different kinds stay what they are: pandas would turn [1, 0.5] into two floats.
     return pd.DataFrame(rows, columns=columns).astype({"a": object, "b": object})
 
@@ -130,7 +142,7 @@ def _side(trials: pd.DataFrame, axis: str, metric: str, names: Sequence[str]) ->
     return _Side(_means(cells, used[metric].astype(float).tolist()), cells, counts, set(fates[~is_used]))
 
 
-def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str, Any]]:
+def _rows(df: pd.DataFrame, axis: str, metric: str, margin: float | None, seed: int) -> list[dict[str, Any]]:
     """Return the rows of one axis, with what the conclusion needs, without what depends on all rows."""
     names = others(df, axis, metric)
     places = [sort_key(value) for value in df[axis]]
@@ -140,11 +152,11 @@ def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str,
     rows = []
     for (a, side_a), (b, side_b) in itertools.combinations(sides, 2):
         in_a, in_b = side_a.means, side_b.means
-        # Sorted, so that the same resamples are drawn whatever the order of the trials.
+        # Sorted, so that the same sign patterns are drawn whatever the order of the trials.
         shared = sorted(in_a.keys() & in_b.keys())
         numbers_a, numbers_b = np.array([in_a[cell] for cell in shared]), np.array([in_b[cell] for cell in shared])
         differences = numbers_b - numbers_a
-        low, high = interval(differences, seed)
+        p, low, high = t_test(differences)
         rows.append(
             {
                 "axis": axis,
@@ -156,7 +168,9 @@ def _rows(df: pd.DataFrame, axis: str, metric: str, seed: int) -> list[dict[str,
                 "difference": _mean(differences),
                 "low": low,
                 "high": high,
-                "p": p_value(differences),
+                "p": p,
+                "p_sign": sign_flip_test(differences, seed),
+                "p_equivalent": math.nan if margin is None else equivalence_test(differences, margin),
                 "effect": effect(differences),
                 "b_wins": _mean((np.sign(differences) + 1) / 2),
                 "unpaired": sum((cell in in_a) != (cell in in_b) for cell in side_a.cells + side_b.cells),

@@ -12,12 +12,12 @@ LEVEL = 0.05
 UNLIKE = 0.05
 
 
-def conclusion(row: dict[str, Any], metric: str, n_rows: int) -> str:
+def conclusion(row: dict[str, Any], metric: str, n_rows: int, margin: float | None) -> str:
     """Return the meaning of a row of `compare`, followed by its cautions."""
-    return " ".join([_finding(row, metric, n_rows), *_cautions(row)])
+    return " ".join([_finding(row, metric, n_rows, margin), *_cautions(row)])
 
 
-def _finding(row: dict[str, Any], metric: str, n_rows: int) -> str:
+def _finding(row: dict[str, Any], metric: str, n_rows: int, margin: float | None) -> str:
     axis, pairs, difference = row["axis"], row["pairs"], row["difference"]
     a, b = _text(row["a"]), _text(row["b"])
     if pairs == 0:
@@ -28,23 +28,21 @@ def _finding(row: dict[str, Any], metric: str, n_rows: int) -> str:
     if row["are_equal"]:
         found = f"{metric} with {axis}={a} and with {b} is equal in all {pairs} pairs"
         return f"{found}: the axis has no effect on it, or nobody reads it."
-    if pairs < FEWEST:
-        found = f"{metric} with {axis}={b} minus that with {a} is {difference:+.3g} on average"
-        found = f"{found} over {plural(pairs, 'pair')}"
-        return f"{found}: too few pairs to tell, since fewer than {FEWEST} cannot give p < {LEVEL}."
+    between = f"{metric} with {axis}={b} minus that with {a}: {difference:+.3g}"
+    if pairs == 1:
+        return f"{between} in the only pair: too few pairs to tell."
     after = " after Holm's correction" if n_rows > 1 else ""
-    p = f"{_p(row['p_holm'])}{after}"
+    sizes = f"95% interval {row['low']:.3g} to {row['high']:.3g}, {pairs} pairs"
+    numbers = f"{sizes}, paired t test: {p_text(row['p_holm'])}{after}"
+    if margin is not None and row["p_equivalent"] <= LEVEL:
+        proof = f"{sizes}, two one-sided t tests: {p_text(row['p_equivalent'])}{after}"
+        return f"{between}, equivalent within a margin of {margin:g} ({proof})."
     if row["p_holm"] <= LEVEL:
         word = "higher" if difference > 0 else "lower"
-        numbers = f"95% interval {row['low']:.3g} to {row['high']:.3g}, {pairs} pairs, {p}"
         return f"{metric} is {word} with {axis}={b} than with {a}: {difference:+.3g} ({numbers})."
-    between = f"between {row['low']:.3g} and {row['high']:.3g}"
-    if row["p"] <= LEVEL:
-        alone = f"{difference:+.3g}, {pairs} pairs, {_p(row['p'])} where it is the only question"
-        found = f"{metric} with {axis}={b} and with {a}: no difference that stands among {n_rows} comparisons"
-        return f"{found} ({alone}, {p}); asked alone it lies {between}."
-    found = f"{metric} with {axis}={b} minus that with {a}: {difference:+.3g}, no clear difference"
-    return f"{found} (95% interval {row['low']:.3g} to {row['high']:.3g}, {pairs} pairs, {p})."
+    alone = f"; {p_text(row['p'])} if it were the only question" if row["p"] <= LEVEL else ""
+    margin_note = f", nor that it is below {margin:g}" if margin is not None else ""
+    return f"{between}, not enough evidence of a difference{margin_note} ({numbers}{alone})."
 
 
 def _why_no_pair(row: dict[str, Any]) -> str:
@@ -67,6 +65,7 @@ def _cautions(row: dict[str, Any]) -> list[str]:
     found = [f"With {axis}={value}, {note}." for axis, value, note in notes if note]
     if row["pairs"] == 0:
         return found
+    found += _assumption(row)
     lean = row["b_wins"] - 0.5
     if row["pairs"] >= FEWEST and abs(lean) >= 0.2 and lean * row["difference"] < 0:
         winner, share = (b, row["b_wins"]) if lean > 0 else (a, 1 - row["b_wins"])
@@ -87,11 +86,26 @@ def _cautions(row: dict[str, Any]) -> list[str]:
     return found
 
 
+def _assumption(row: dict[str, Any]) -> list[str]:
+    """Return what the t test assumes where nothing can check it, and whether the sign-flip test disagrees."""
+    is_found = row["p"] <= LEVEL
+    if row["are_equal"]:
+        return []
+    if 1 < row["pairs"] < FEWEST:
+        few = f"The t test assumes normal differences, which {row['pairs']} pairs cannot show."
+        return [few] if row["p_holm"] <= LEVEL else []
+    if row["pairs"] < FEWEST or is_found == (row["p_sign"] <= LEVEL):
+        return []
+    but = "finds none" if is_found else "finds one"
+    return [f"The sign-flip test, which assumes no distribution, {but} ({p_text(row['p_sign'])}): add seeds."]
+
+
 def _verb(fate: str) -> str:
     return {"error": "failed", "diverged": "diverged"}.get(fate, "gave no value")
 
 
-def _p(p: float) -> str:
+def p_text(p: float) -> str:
+    """Return a p value as text: "p = 0.012", "p < 0.0001"."""
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 

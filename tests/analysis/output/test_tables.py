@@ -11,7 +11,7 @@ import pytest
 from support.trial_folders import write_trial
 
 import analysis
-from analysis import failures, format_table, left_out, pivot
+from analysis import as_trials, failures, format_table, left_out, pivot
 
 
 @pytest.fixture
@@ -225,3 +225,16 @@ def test_a_number_among_texts_is_no_formula() -> None:
         assert pd.read_csv(io.StringIO(format_table(pd.DataFrame({"a": [text, "x"]}), "csv")))["a"][0] == text
     for text in ("-", "+x", "=", "-1+1", "\t=1"):
         assert format_table(pd.DataFrame({"a": [text]}), "csv").splitlines()[1].strip('"').startswith("'")
+
+
+def test_no_p_value_is_zero() -> None:
+    table = pd.DataFrame({"p": [1e-9, 0.0123, math.nan], "p_holm": [0.5, 1.0, 0.00012]})
+    assert [line.split() for line in format_table(table).splitlines()[2:]] == [
+        ["<0.0001", "0.5"],
+        ["0.012", "1"],
+        ["–", "0.00012"],
+    ]
+    assert "1e-09" in format_table(table, "csv")
+    # A hyperparameter keeps its digits.
+    table = as_trials(pd.DataFrame({"p_drop": [1e-9, 0.123456]}), ["p_drop"], [])
+    assert "0.123456" in format_table(table[["p_drop"]])

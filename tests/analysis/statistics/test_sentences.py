@@ -18,9 +18,8 @@ def pairs(differences: list[float]) -> pd.DataFrame:
 
 
 def test_lower() -> None:
-    assert sentence(pairs([-0.25] * 12)) == (
-        "val_acc_max is lower with on=True than with False: -0.25 (95% interval -0.25 to -0.25, 12 pairs, p = 0.00049)."
-    )
+    numbers = "95% interval -0.25 to -0.25, 12 pairs, paired t test: p = 0.00049"
+    assert sentence(pairs([-0.25] * 12)) == f"val_acc_max is lower with on=True than with False: -0.25 ({numbers})."
     assert "p < 0.0001" in sentence(pairs([-0.25] * 20))
 
 
@@ -36,33 +35,57 @@ def test_no_clear_difference() -> None:
     df = grid(noisy(0), on=[False, True], seed=range(12))
     row = compare(df, "on", METRIC).iloc[0]
     assert row["p"] > 0.05
-    assert row["conclusion"] == (
-        f"val_acc_max with on=True minus that with False: {row['difference']:+.3g}, no clear difference (95% interval "
-        f"{row['low']:.3g} to {row['high']:.3g}, 12 pairs, p = {row['p']:.2g})."
-    )
+    numbers = f"95% interval {row['low']:.3g} to {row['high']:.3g}, 12 pairs, paired t test: p = {row['p']:.2g}"
+    found = f"val_acc_max with on=True minus that with False: {row['difference']:+.3g}"
+    assert row["conclusion"] == f"{found}, not enough evidence of a difference ({numbers})."
 
 
 def test_a_difference_that_the_correction_takes_away_is_none() -> None:
+    differences = [0.03, 0.002, 0.02, 0.01, 0.03, 0.0]
     df = grid(
-        lambda on, x, seed: 0.5 + 0.01 * on * (1 + seed + x) + 0.001 * x * seed,
+        lambda on, x, seed: 0.5 + on * differences[2 * x + seed] + 0.001 * x * seed,
         on=[False, True],
         x=range(3),
         seed=[0, 1],
     )
     table = compare(df, ["on", "x"], METRIC)
-    assert table["p"][0] == 2 / 64 and table["p_holm"][0] > 0.05
-    assert table["conclusion"][0] == (
-        "val_acc_max with on=True and with False: no difference that stands among 4 comparisons (+0.025, 6 pairs, "
-        "p = 0.031 where it is the only question, p = 0.12 after Holm's correction); asked alone it lies between 0.015 "
-        "and 0.035."
+    assert table["p"][0] <= 0.05 < table["p_holm"][0]
+    assert "not enough evidence of a difference" in table["conclusion"][0]
+    alone = (
+        f"p = {table['p_holm'][0]:.2g} after Holm's correction; p = {table['p'][0]:.2g} if it were the only question"
     )
+    assert alone in table["conclusion"][0]
 
 
-def test_too_few_pairs() -> None:
-    found = "val_acc_max with on=True minus that with False is"
-    few = "too few pairs to tell, since fewer than 6 cannot give p < 0.05."
-    assert sentence(pairs([0.25] * 5)) == f"{found} +0.25 on average over 5 pairs: {few}"
-    assert sentence(pairs([0.25])) == f"{found} +0.25 on average over 1 pair: {few}"
+def test_few_pairs_say_what_the_test_assumes() -> None:
+    found = "val_acc_max with on=True minus that with False"
+    assert sentence(pairs([0.25])) == f"{found}: +0.25 in the only pair: too few pairs to tell."
+    clear = sentence(pairs([0.25, 0.26, 0.24]))
+    assert clear.startswith("val_acc_max is higher with on=True than with False: +0.25 (95% interval 0.225 to 0.275")
+    assert clear.endswith("The t test assumes normal differences, which 3 pairs cannot show.")
+    assert "assumes" not in sentence(pairs([0.25, -0.26, 0.24]))
+
+
+def test_tests_that_disagree() -> None:
+    # One outlier makes the deviation large, but all signs are equal: 2 of 64 patterns.
+    text = sentence(pairs([0.01, 0.011, 0.012, 0.013, 0.014, 0.5]))
+    assert "not enough evidence" in text
+    assert text.endswith("The sign-flip test, which assumes no distribution, finds one (p = 0.031): add seeds.")
+    assert "sign-flip" not in sentence(pairs([0.01, 0.011, 0.012, 0.013, 0.014, 0.015]))
+
+
+def test_equivalence_needs_a_margin() -> None:
+    df = pairs([0.001, -0.001, 0.002, -0.002, 0.001, 0.0])
+    assert "not enough evidence of a difference (95% interval" in sentence(df)
+    row = compare(df, "on", METRIC, margin=0.005).iloc[0]
+    assert row["p_equivalent"] < 0.05 and "equivalent within a margin of 0.005 (95% interval" in row["conclusion"]
+    assert "two one-sided t tests: p =" in row["conclusion"]
+    row = compare(df, "on", METRIC, margin=0.0001).iloc[0]
+    assert row["p_equivalent"] > 0.05
+    assert "not enough evidence of a difference, nor that it is below 0.0001" in row["conclusion"]
+    for margin in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="margin must be above 0, in units of val_acc_max, got"):
+            compare(df, "on", METRIC, margin=margin)
 
 
 def test_unequal_failures() -> None:
