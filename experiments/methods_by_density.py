@@ -58,6 +58,7 @@ experiment = Experiment(
         dataset_name="MNIST",
         network="MLPHeb",
         hidden_sizes=[100, 100, 100],
+        val_fraction=0.1,
         arm=tune.grid_search(
             [
                 dict(model="Dense", on_perc=1.0),
@@ -81,7 +82,7 @@ experiment = Experiment(
     ),
     epochs=30,
     # GMP starts dense: its best epoch is one of a denser network than was asked for.
-    metric="val_acc_last",
+    metric="test_acc_last",
 )
 
 if __name__ == "__main__":

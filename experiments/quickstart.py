@@ -21,6 +21,7 @@ experiment = Experiment(
         seed=tune.grid_search([0, 1, 2]),
     ),
     epochs=20,
+    metric="test_acc_at_best",
 )
 
 if __name__ == "__main__":

@@ -57,9 +57,10 @@ experiment = Experiment(
         lr_gamma=0.1,
         warmup_epochs=1.5,
         test_noise=False,
+        val_fraction=0.1,
     ),
     epochs=30,
-    metric="val_acc_last",
+    metric="test_acc_last",
 )
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main() -> None:
     \b
     dynsparse show  experiments/quickstart.py     what the grid would train
     dynsparse run   experiments/quickstart.py     train it
-    dynsparse table results/quickstart --rows model --columns on_perc --metric val_acc_max
+    dynsparse table results/quickstart --rows model --columns on_perc --metric test_acc_at_best
     """
     # The imports of torch and Ray make half a million objects. Looking for garbage among them takes a quarter second.
     gc.set_threshold(100_000)
@@ -24,7 +24,7 @@ def main() -> None:
 
 for command in (
     *(trials.show, trials.run, trials.watch, trials.keys),
-    *(results.table, results.failures, results.report, results.browse),
+    *(results.table, results.compare, results.failures, results.report, results.browse),
     *(export.export, cache.cache),
     *(submit.submit, cluster_file.cluster_file, jobs.jobs, jobs.logs, jobs.stop),
 ):

@@ -1,4 +1,4 @@
-"""The commands that read results: table, failures, report, browse."""
+"""The commands that read results: table, compare, failures, report, browse."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 # How many different errors the command `failures` prints.
 MOST_TRACEBACKS = 5
 
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "latex", "csv"]),
+    default="text",
+    show_default=True,
+)
+
 
 @click.command(cls=Command)
 @folder_argument
@@ -44,13 +52,7 @@ MOST_TRACEBACKS = 5
     help="One value per trial, per sparsity of a sweep, per round of a ticket, or per ticket (its last round).",
 )
 @click.option("--with-diverged", is_flag=True, help="Count trials whose loss was NaN or infinite at their end.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "markdown", "latex", "csv"]),
-    default="text",
-    show_default=True,
-)
+@format_option
 def table(
     folder: str, rows: str, columns: str | None, metric: str, where: str | None, of: str, with_diverged: bool, form: str
 ) -> None:
@@ -59,10 +61,9 @@ def table(
     With --format csv, print numbers, one row per cell. Trials that diverged are left out and counted.
     """
     import analysis
+    from analysis.statistics.selection import selection_note
 
-    row_keys, column_keys = (
-        [key.strip() for key in (text or "").split(",") if key.strip()] for text in (rows, columns)
-    )
+    row_keys, column_keys = _keys(rows), _keys(columns)
     keys = [*row_keys, *column_keys]
     trials = load_results(folder, metric=metric if of == "trials" else None)
     warn_of_studies(trials, of)
@@ -77,6 +78,7 @@ def table(
         else:
             result = analysis.pivot(df, row_keys, column_keys or None, metric)
         text = analysis.format_table(result, form)
+        note = selection_note(df, metric) if of == "trials" else ""
     except ValueError as error:
         raise Refusal(str(error)) from error
     echo(text.rstrip())
@@ -87,6 +89,65 @@ def table(
     echo(analysis.left_out(df if of == "trials" else trials), err=form != "text")
     if with_diverged and n_diverged:
         echo(f"{n_diverged} of the values in the table are of trials that diverged", err=form != "text")
+    if note:
+        echo(note, err=form != "text")
+
+
+def _keys(text: str | None) -> list[str]:
+    """Return the keys of an option such as "model,on_perc"."""
+    return [key.strip() for key in (text or "").split(",") if key.strip()]
+
+
+# What `compare` prints of its tables; --format csv has all columns.
+COMPARED = ["axis", "a", "b", "pairs", "difference", "low", "high", "p", "p_holm", "p_equivalent"]
+CONTRASTED = ["a", "b", "difference", "low", "high", "p", "p_adjusted"]
+
+
+@click.command(cls=Command)
+@folder_argument
+@click.option("--axis", required=True, help="Key, or keys with commas, whose values are compared.", metavar="KEY[,KEY]")
+@click.option("--metric", required=True, help="Column of the results, for example test_acc_at_best.")
+@click.option(
+    "--within",
+    metavar="KEY[,KEY]",
+    help="Compare within each value of these keys, with the noise of the whole grid (analysis.contrasts).",
+)
+@click.option("--margin", type=float, help="Smallest difference that matters: test for equivalence, too.")
+@where_option
+@format_option
+def compare(
+    folder: str, axis: str, metric: str, within: str | None, margin: float | None, where: str | None, form: str
+) -> None:
+    """Print which values of a key are better in DIR, and how sure that is.
+
+    Without --within, trials are compared in pairs that differ in nothing else (analysis.compare). With --format csv,
+    print all columns.
+    """
+    import analysis
+    from analysis.statistics.selection import selection_note
+
+    axes, keys = _keys(axis), _keys(within)
+    df = load_results(folder, metric=metric)
+    warn_of_studies(df, "trials")
+    try:
+        df = filter_rows(df, where)
+        if keys and (len(axes) > 1 or margin is not None):
+            raise ValueError("--within takes one key for --axis, and no --margin.")
+        if keys:
+            found, columns = analysis.contrasts(df, axes[0], metric, within=keys), [*keys, *CONTRASTED]
+        else:
+            found, columns = analysis.compare(df, axes, metric, margin=margin), COMPARED
+        shown = found if form == "csv" else found[[name for name in columns if name in found]]
+        text = analysis.format_table(shown, form)
+        note = selection_note(df, metric)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+    echo(text.rstrip())
+    for sentence in found["conclusion"]:
+        echo(f"- {sentence}", err=form != "text")
+    echo(analysis.left_out(df), err=form != "text")
+    if note:
+        echo(note, err=form != "text")
 
 
 @click.command(cls=Command)
