@@ -59,6 +59,15 @@ def test_a_second_run_continues_the_first(tmp_path: Path, capsys: pytest.Capture
     assert "3 trials: 1 complete, 2 to run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", ['{"version": 1, "views": {}}', "{"])
+def test_a_run_neither_reads_nor_changes_the_views_of_the_browser(tmp_path: Path, content: str) -> None:
+    tune.run(EXPERIMENT, tmp_path, in_process=True, limit=1)
+    (tmp_path / "alone" / "views.json").write_text(content)
+    outcome = tune.run(EXPERIMENT, tmp_path, in_process=True)
+    assert (outcome.n_complete, outcome.n_unfinished, outcome.failures) == (3, 0, [])
+    assert (tmp_path / "alone" / "views.json").read_text() == content
+
+
 @pytest.mark.parametrize("error", [ArithmeticError("not this seed"), MemoryError("too large")])
 def test_a_trial_that_fails_leaves_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
