@@ -14,8 +14,10 @@ from analysis.output import browse
 df = load({path!r})"""
 HOW = """\
 Select values in the lists; hold Ctrl to select several. The table, the heat map and the curves show the matching \
-trials only. Click rows of the table to see the learning curves of these trials. `df` is a pandas DataFrame, so you \
-can also browse a part of it: `browse(df[df["seed"] < 3])`."""
+trials only. Click the head of a column to sort, and rows of the table to see the learning curves of these trials.
+
+*Save* keeps what is shown under a name, in the file `views.json` of the experiment. *Copy as code* gives the Python \
+code for it. `df` is a pandas DataFrame, so you can also browse a part of it: `browse(df[df["seed"] < 3])`."""
 
 
 def browse_notebook(path: str) -> str:

@@ -21,8 +21,8 @@ PACKAGES = ("dynsparse", "analysis", "experiments")
 # Files that are no Python, and that the packages read.
 DATA = {f"{package}/py.typed" for package in PACKAGES[:2]} | {
     str(path.relative_to(ROOT))
-    for folder in ("dynsparse/cluster/templates", "analysis/examples")
-    for path in (ROOT / folder).iterdir()
+    for files in ("dynsparse/cluster/templates/*", "analysis/examples/*", "analysis/output/*.js")
+    for path in ROOT.glob(files)
 }
 
 
