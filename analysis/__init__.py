@@ -21,7 +21,9 @@ from analysis.statistics.correlate import correlation
 from analysis.statistics.importances import importance
 from analysis.statistics.learning_curves import curves, epochs_to
 from analysis.statistics.pairwise import compare
+from analysis.statistics.rank_tests import compare_ranks, friedman
 from analysis.statistics.ranking import best, pareto
+from analysis.statistics.ranks import mean_ranks
 from analysis.statistics.selection import at_best
 from analysis.statistics.survivors import survivorship
 from analysis.statistics.variance import anova
@@ -33,6 +35,7 @@ __all__ = [
     "at_best",
     "best",
     "compare",
+    "compare_ranks",
     "correlation",
     "curves",
     "differences",
@@ -42,6 +45,7 @@ __all__ = [
     "failures",
     "first_training",
     "format_table",
+    "friedman",
     "hyperparameters",
     "importance",
     "issues",
@@ -56,6 +60,7 @@ __all__ = [
     "matching_rounds",
     "mean_and_std",
     "mean_matching_pruned",
+    "mean_ranks",
     "mean_sparsity_at_fall",
     "metrics",
     "pareto",

@@ -14,8 +14,11 @@ METRIC_CALLS: dict[str, Callable[[pd.DataFrame, object], pd.DataFrame]] = {
     "anova": lambda df, metric: analysis.anova(df, metric),
     "best": lambda df, metric: analysis.best(df, metric),
     "compare": lambda df, metric: compare(df, ["model", "on_perc"], metric),
+    "compare_ranks": lambda df, metric: analysis.compare_ranks(df, "model", metric, blocks="on_perc"),
     "correlation": lambda df, metric: analysis.correlation(df, metric),
+    "friedman": lambda df, metric: analysis.friedman(df, "model", metric, blocks="on_perc"),
     "importance": lambda df, metric: analysis.importance(df, metric),
+    "mean_ranks": lambda df, metric: analysis.mean_ranks(df, "model", metric, blocks="on_perc"),
     "pareto": lambda df, metric: analysis.pareto(df, metric, "on_perc"),
     "pareto, cost": lambda df, cost: analysis.pareto(df, "val_acc_last", cost, lowest=True),
     "survivorship": lambda df, metric: analysis.survivorship(df, "model", metric),
@@ -29,7 +32,11 @@ GROUP_CALLS: dict[str, Callable[[pd.DataFrame, object], pd.DataFrame]] = {
     "agg": lambda df, by: agg(df, by, "val_acc_max"),
     "agg, list": lambda df, by: agg(df, ["on_perc", by], "val_acc_max"),
     "compare": lambda df, by: compare(df, by, "val_acc_max"),
+    "compare_ranks": lambda df, by: analysis.compare_ranks(df, by, "val_acc_max", blocks=["on_perc", "seed"]),
+    "compare_ranks, blocks": lambda df, by: analysis.compare_ranks(df, "on_perc", "val_acc_max", blocks=[by, "seed"]),
     "failure_rates": lambda df, by: analysis.failure_rates(df, by),
+    "friedman": lambda df, by: analysis.friedman(df, by, "val_acc_max", blocks=["on_perc", "seed"]),
+    "mean_ranks": lambda df, by: analysis.mean_ranks(df, by, "val_acc_max", blocks=["on_perc", "seed"]),
     "survivorship": lambda df, by: analysis.survivorship(df, by, "val_acc_max"),
 }
 
