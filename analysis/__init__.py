@@ -19,8 +19,11 @@ from analysis.pruning.weight_vs_unit import kind_differences, where_kinds_differ
 from analysis.statistics.aggregate import agg, failure_rates, mean_and_std, round_mean, stats
 from analysis.statistics.correlate import correlation
 from analysis.statistics.importances import importance
+from analysis.statistics.improvement import probability_of_improvement
+from analysis.statistics.interquartile import interquartile_mean
 from analysis.statistics.learning_curves import curves, epochs_to
 from analysis.statistics.pairwise import compare
+from analysis.statistics.profiles import performance_profile
 from analysis.statistics.rank_tests import compare_ranks, friedman
 from analysis.statistics.ranking import best, pareto
 from analysis.statistics.ranks import mean_ranks
@@ -48,6 +51,7 @@ __all__ = [
     "friedman",
     "hyperparameters",
     "importance",
+    "interquartile_mean",
     "issues",
     "kind_differences",
     "left_out",
@@ -64,7 +68,9 @@ __all__ = [
     "mean_sparsity_at_fall",
     "metrics",
     "pareto",
+    "performance_profile",
     "pivot",
+    "probability_of_improvement",
     "pruned_fractions",
     "round_differences",
     "round_mean",

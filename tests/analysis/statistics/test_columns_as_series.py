@@ -18,9 +18,12 @@ METRIC_CALLS: dict[str, Callable[[pd.DataFrame, object], pd.DataFrame]] = {
     "correlation": lambda df, metric: analysis.correlation(df, metric),
     "friedman": lambda df, metric: analysis.friedman(df, "model", metric, blocks="on_perc"),
     "importance": lambda df, metric: analysis.importance(df, metric),
+    "interquartile_mean": lambda df, metric: analysis.interquartile_mean(df, "model", metric),
     "mean_ranks": lambda df, metric: analysis.mean_ranks(df, "model", metric, blocks="on_perc"),
     "pareto": lambda df, metric: analysis.pareto(df, metric, "on_perc"),
     "pareto, cost": lambda df, cost: analysis.pareto(df, "val_acc_last", cost, lowest=True),
+    "performance_profile": lambda df, metric: analysis.performance_profile(df, "model", metric),
+    "probability_of_improvement": lambda df, metric: analysis.probability_of_improvement(df, "model", metric),
     "survivorship": lambda df, metric: analysis.survivorship(df, "model", metric),
 }
 HISTORY_CALLS: dict[str, Callable[[pd.DataFrame, object], pd.DataFrame]] = {
@@ -36,7 +39,10 @@ GROUP_CALLS: dict[str, Callable[[pd.DataFrame, object], pd.DataFrame]] = {
     "compare_ranks, blocks": lambda df, by: analysis.compare_ranks(df, "on_perc", "val_acc_max", blocks=[by, "seed"]),
     "failure_rates": lambda df, by: analysis.failure_rates(df, by),
     "friedman": lambda df, by: analysis.friedman(df, by, "val_acc_max", blocks=["on_perc", "seed"]),
+    "interquartile_mean": lambda df, by: analysis.interquartile_mean(df, ["on_perc", by], "val_acc_max"),
     "mean_ranks": lambda df, by: analysis.mean_ranks(df, by, "val_acc_max", blocks=["on_perc", "seed"]),
+    "performance_profile": lambda df, by: analysis.performance_profile(df, by, "val_acc_max"),
+    "probability_of_improvement": lambda df, by: analysis.probability_of_improvement(df, by, "val_acc_max"),
     "survivorship": lambda df, by: analysis.survivorship(df, by, "val_acc_max"),
 }
 
