@@ -13,12 +13,14 @@ except ImportError as error:
     ) from error
 
 from analysis.plots.axis import plot_axis
+from analysis.plots.critical_difference import plot_critical_difference
 from analysis.plots.curves import plot_curves
 from analysis.plots.failures import plot_failures
 from analysis.plots.importance import plot_importance
 from analysis.plots.parallel import plot_parallel
 from analysis.plots.pareto import plot_pareto
 from analysis.plots.pivot import plot_pivot
+from analysis.plots.profiles import plot_performance_profile
 from analysis.plots.pruning import plot_learning, plot_sweeps
 from analysis.plots.sparsity import plot_sparsity
 from analysis.plots.tickets import plot_pruned_fractions, plot_rounds, plot_tickets
@@ -26,6 +28,7 @@ from analysis.plots.weights import plot_networks, plot_weights
 
 __all__ = [
     "plot_axis",
+    "plot_critical_difference",
     "plot_curves",
     "plot_failures",
     "plot_importance",
@@ -33,6 +36,7 @@ __all__ = [
     "plot_networks",
     "plot_parallel",
     "plot_pareto",
+    "plot_performance_profile",
     "plot_pivot",
     "plot_pruned_fractions",
     "plot_rounds",

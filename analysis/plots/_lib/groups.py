@@ -38,6 +38,7 @@ def draw_line(
     n_groups: int,
     what: str = "",
     mode: str = "lines+markers",
+    quantity: str = "mean",
     **at: int,
 ) -> None:
     """Draw the means of a group as a line, and their intervals as a band. The legend shows its first line only.
@@ -50,6 +51,7 @@ def draw_line(
         n_groups: the number of groups: more bands are paler.
         what: the quantity on the horizontal axis, for the hover text.
         mode: plotly's mode of a line with several points.
+        quantity: the word for the numbers in `mean`, for the hover text.
         at: row and column of the panel, from 1, if the figure has panels.
     """
     is_first = not any(trace.meta == "means" and trace.legendgroup == group.name for trace in fig.data)
@@ -73,7 +75,7 @@ def draw_line(
         mode=mode if len(table) > 1 else "markers",  # a line of one point cannot be seen
         line={"color": group.colour, "dash": group.dash, "width": 2},
         marker={"color": group.colour, "size": 8, "symbol": group.symbol},
-        hovertext=mean_texts(table, group),
+        hovertext=mean_texts(table, group, quantity),
         hovertemplate=f"{what} %{{x}}<br>%{{hovertext}}<extra></extra>".strip(),
         meta="means",
         **group.legend(is_shown=is_first),
@@ -130,13 +132,13 @@ def groups(names: pd.Series) -> list[Group]:
     return [Group(name, *look(i)) for i, name in enumerate(dict.fromkeys(names))]
 
 
-def mean_texts(rows: pd.DataFrame, group: Group) -> list[str]:
+def mean_texts(rows: pd.DataFrame, group: Group, quantity: str = "mean") -> list[str]:
     """Return the hover texts of the means of a group: the mean, its interval if it has one, the number of trials."""
     heading = [f"<b>{short(group.name, 60)}</b>"] if group.name else []
     texts = []
     for mean, low, high, count in zip(*(rows[name] for name in ("mean", "low", "high", "count")), strict=True):
         interval = [] if pd.isna(low) else [f"95%: {low:.4g} to {high:.4g}"]
-        texts.append("<br>".join([*heading, f"mean: {mean:.4g}", *interval, f"n={count}"]))
+        texts.append("<br>".join([*heading, f"{quantity}: {mean:.4g}", *interval, f"n={count}"]))
     return texts
 
 

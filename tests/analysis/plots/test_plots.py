@@ -15,10 +15,12 @@ from support.plot_frames import complete, grid, history
 
 from analysis.plots import (
     plot_axis,
+    plot_critical_difference,
     plot_curves,
     plot_failures,
     plot_importance,
     plot_parallel,
+    plot_performance_profile,
     plot_pivot,
     plot_sparsity,
 )
@@ -51,10 +53,12 @@ def test_backgrounds_are_clear_and_a_template_changes_them() -> None:
     df = grid()
     for fig in (
         plot_axis(df, "on_perc", "val_acc_max"),
+        plot_critical_difference(df, "model", "val_acc_max", blocks="on_perc"),
         plot_curves(history(), "val_acc", "model"),
         plot_failures(df, "model", "on_perc"),
         plot_importance(df, "val_acc_max"),
         plot_parallel(df, "val_acc_max"),
+        plot_performance_profile(df, "model", "val_acc_max"),
         plot_pivot(df, "model", "on_perc", "val_acc_max"),
         plot_sparsity(df, "val_acc_max"),
     ):

@@ -11,12 +11,14 @@ go = pytest.importorskip("plotly.graph_objects")
 from analysis import as_trials  # noqa: E402
 from analysis.plots import (  # noqa: E402
     plot_axis,
+    plot_critical_difference,
     plot_curves,
     plot_failures,
     plot_importance,
     plot_learning,
     plot_parallel,
     plot_pareto,
+    plot_performance_profile,
     plot_pivot,
     plot_rounds,
     plot_sparsity,
@@ -52,10 +54,16 @@ def pruned(df: pd.DataFrame) -> pd.DataFrame:
 Call = Callable[[pd.DataFrame, Callable[[pd.DataFrame, str], object]], go.Figure]
 TRIALS: dict[str, Call] = {
     "axis": lambda df, given: plot_axis(df, given(df, "on_perc"), given(df, "val_acc_max"), by=[given(df, "model")]),
+    "critical difference": lambda df, given: plot_critical_difference(
+        df, given(df, "model"), given(df, "val_acc_max"), blocks=[given(df, "on_perc"), "seed"]
+    ),
     "failures": lambda df, given: plot_failures(df, given(df, "model"), [given(df, "on_perc"), given(df, "seed")]),
     "importance": lambda df, given: plot_importance(df, given(df, "val_acc_max")),
     "parallel": lambda df, given: plot_parallel(df, given(df, "val_acc_max"), [given(df, "model")]),
     "pareto": lambda df, given: plot_pareto(df, given(df, "val_acc_max"), given(df, "on_perc"), given(df, "model")),
+    "profile": lambda df, given: plot_performance_profile(
+        df, given(df, "model"), given(df, "val_acc_max"), blocks=given(df, "on_perc")
+    ),
     "pivot": lambda df, given: plot_pivot(df, given(df, "model"), given(df, "on_perc"), given(df, "val_acc_max")),
     "sparsity": lambda df, given: plot_sparsity(df, given(df, "val_acc_max"), given(df, "model"), given(df, "on_perc")),
 }
