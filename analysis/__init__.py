@@ -17,12 +17,16 @@ from analysis.pruning.rows import first_training
 from analysis.pruning.sparsity import mean_sparsity_at_fall, sparsity_at_fall, sparsity_summary, sweeps
 from analysis.pruning.weight_vs_unit import kind_differences, where_kinds_differ
 from analysis.statistics.aggregate import agg, failure_rates, mean_and_std, round_mean, stats
+from analysis.statistics.contrast_sentences import contrast_sentences
+from analysis.statistics.contrasts import contrasts
 from analysis.statistics.correlate import correlation
 from analysis.statistics.importances import importance
 from analysis.statistics.improvement import probability_of_improvement
+from analysis.statistics.interactions import interactions
 from analysis.statistics.interquartile import interquartile_mean
 from analysis.statistics.learning_curves import curves, epochs_to
 from analysis.statistics.pairwise import compare
+from analysis.statistics.power import power
 from analysis.statistics.profiles import performance_profile
 from analysis.statistics.rank_tests import compare_ranks, friedman
 from analysis.statistics.ranking import best, pareto
@@ -39,6 +43,8 @@ __all__ = [
     "best",
     "compare",
     "compare_ranks",
+    "contrast_sentences",
+    "contrasts",
     "correlation",
     "curves",
     "differences",
@@ -51,6 +57,7 @@ __all__ = [
     "friedman",
     "hyperparameters",
     "importance",
+    "interactions",
     "interquartile_mean",
     "issues",
     "kind_differences",
@@ -70,6 +77,7 @@ __all__ = [
     "pareto",
     "performance_profile",
     "pivot",
+    "power",
     "probability_of_improvement",
     "pruned_fractions",
     "round_differences",

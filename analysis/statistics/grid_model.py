@@ -1,0 +1,182 @@
+"""The linear model of the trials of a grid: which axes it has, what is checked before, and what it is fitted to."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from analysis.frame.checks import check_columns
+from analysis.frame.matching import cell_of_each, check_axis, values_of, what_varies
+from analysis.frame.schema import hyperparameters, varying, with_known_config
+from analysis.frame.series import Column, column_name, column_names, with_series
+from analysis.frame.suggest import unknown
+from analysis.frame.values import sort_key
+from analysis.frame.words import plural
+from analysis.statistics import linear_model
+from analysis.statistics.aggregate import has_value
+from analysis.statistics.linear_model import Fit, Numbers, Places
+
+# An axis with more was drawn, and is not one of a grid.
+MOST_VALUES = 20
+ERRORS = ("auto", "pooled")
+
+
+class GridModel(NamedTuple):
+    """A fitted model of a grid, and the trials behind it."""
+
+    trials: pd.DataFrame  # all, also those that are left out
+    is_used: pd.Series
+    axis: str
+    metric: str
+    within: list[str]
+    others: list[str]  # the other axes of the model, without seed
+    numbers_of: dict[str, dict[Any, int]]  # for each axis, the number of each value in the model, by its sort key
+    fit: Fit
+    pooled: bool
+
+    def mean(self, setting: dict[str, Any]) -> Numbers | None:
+        """Return the weights of the mean in a setting; None if no trial that is used has one of its values."""
+        numbers = {name: self.numbers_of[name].get(sort_key(value)) for name, value in setting.items()}
+        known = {name: number for name, number in numbers.items() if number is not None}
+        return self.fit.design.mean(known) if len(known) == len(numbers) else None
+
+    def missing(self, setting: dict[str, Any], others: Sequence[str]) -> dict[str, Any]:
+        """Return the first setting without a used trial: this one, or its value of the axis with one of others."""
+        used = self.trials[self.is_used]
+        if not _matches(used, setting).any():
+            return setting
+        of_value = used[_matches(used, {self.axis: setting[self.axis]})]
+        for name in others:
+            there = set(map(sort_key, of_value[name]))
+            for value in values_of(used[name]):
+                if sort_key(value) not in there:
+                    return {self.axis: setting[self.axis], name: value}
+        return {}
+
+    def n_trials(self, setting: dict[str, Any]) -> tuple[int, int]:
+        """Return how many trials of a setting are used, and how many are left out."""
+        matches = _matches(self.trials, setting)
+        return int((matches & self.is_used).sum()), int((matches & ~self.is_used).sum())
+
+
+def grid_model(
+    df: pd.DataFrame, axis: Column, metric: Column, within: Column | Sequence[Column] | None, errors: str
+) -> GridModel:
+    """Check the arguments of `contrasts`, and fit the model.
+
+    Args:
+        df: the trials.
+        axis: the hyperparameter whose values are compared.
+        metric: the column of numbers.
+        within: hyperparameters in whose settings they are compared.
+        errors: one of `ERRORS`.
+
+    Raises:
+        ValueError: if an argument is wrong, or the trials do not determine the model.
+    """
+    if errors not in ERRORS:
+        raise ValueError(unknown("errors", errors, ERRORS))
+    df = with_known_config(with_series(df, axis, metric, within))
+    axis, metric, within = column_name(axis), column_name(metric), column_names(within)
+    _check(df, axis, metric, within)
+    others = list(varying(df, besides=["seed", metric, axis, *within]))
+    names = [axis, *within, *others]
+    is_used = has_value(df, metric)
+    used = _in_order(df[is_used], names, metric)
+    _check_numbers(df, used, metric)
+    values = {name: values_of(used[name]) for name in names}
+    _check_values(values, metric)
+    numbers_of = {name: {sort_key(value): i for i, value in enumerate(values[name])} for name in names}
+    places = {name: _places(used, name, numbers_of[name]) for name in names}
+    _check_distinct(places, axis)
+    joint = [axis, *within]
+    terms = linear_model.main_and_two_way(names, joint)
+    sizes = {name: len(values[name]) for name in names}
+    _check_size(linear_model.n_columns(sizes, terms), len(used))
+    design = linear_model.design(places, sizes, terms, _seeds(used))
+    fit = linear_model.fit(design, used[metric].to_numpy(float), joint, errors == "pooled")
+    _check_noise(fit, used)
+    return GridModel(df, is_used, axis, metric, within, others, numbers_of, fit, errors == "pooled")
+
+
+def _matches(trials: pd.DataFrame, setting: dict[str, Any]) -> pd.Series:
+    keys = [sort_key(value) for value in setting.values()]
+    rows = cell_of_each(trials, list(setting))
+    return pd.Series([list(row) == keys for row in rows], index=trials.index, dtype=bool)
+
+
+def _in_order(used: pd.DataFrame, names: Sequence[str], metric: str) -> pd.DataFrame:
+    """Sort the trials, so that sums are rounded alike whatever the order of the rows."""
+    keys = [name for name in [*names, "seed", metric] if name in used]
+    cells = cell_of_each(used, keys)
+    return used.iloc[sorted(range(len(used)), key=lambda i: cells[i])]
+
+
+def _places(used: pd.DataFrame, name: str, numbers: dict[Any, int]) -> Places:
+    return np.array([numbers[sort_key(value)] for value in used[name]], dtype=np.intp)
+
+
+def _seeds(used: pd.DataFrame) -> Places | None:
+    if "seed" not in used or "seed" not in hyperparameters(used):
+        return None
+    return _places(used, "seed", {sort_key(seed): i for i, seed in enumerate(values_of(used["seed"]))})
+
+
+def _check(df: pd.DataFrame, axis: str, metric: str, within: list[str]) -> None:
+    check_columns(df, within)
+    for argument, names in (("axis", [axis]), ("within", within)):
+        if "seed" in names:
+            fix = "Seeds are the repeats from which the noise is estimated. Name a hyperparameter that you set."
+            raise ValueError(f"{argument} must not be 'seed'. {fix} {what_varies(df, metric)}")
+    check_axis(df, axis, metric)
+    wrong = [name for name in within if name in (axis, metric, "status")]
+    if wrong or len(set(within)) < len(within):
+        must = f"within must be hyperparameters other than axis, {axis!r}, each named once"
+        raise ValueError(f"{must}, got {within}. {what_varies(df, metric)}")
+
+
+def _check_numbers(df: pd.DataFrame, used: pd.DataFrame, metric: str) -> None:
+    if used.empty:
+        has = f"has none in {plural(len(df), 'trial')}"
+        raise ValueError(f"{metric} must have a value in some complete trial, but {has}. See failures(df).")
+    if not np.ptp(used[metric].to_numpy(float)):
+        value = used[metric].iloc[0]
+        fix = "Choose another metric."
+        raise ValueError(f"{metric} must vary between trials, but is {value} in all {len(used)} complete ones. {fix}")
+
+
+def _check_values(values: dict[str, list[Any]], metric: str) -> None:
+    for name, found in values.items():
+        if len(found) > MOST_VALUES:
+            hint = f"Filter the trials, or use correlation(df, {metric!r}) for an axis of numbers."
+            raise ValueError(f"{name} must have at most {MOST_VALUES} values, but has {len(found)}. {hint}")
+
+
+def _check_distinct(places: dict[str, Places], axis: str) -> None:
+    """Raise a ValueError if the value of one axis fixes that of another: their effects cannot be told apart."""
+    varied = [name for name in places if places[name].any()]
+    for a, b in itertools.permutations(varied, 2):
+        if len(set(zip(places[a].tolist(), places[b].tolist(), strict=True))) == len(set(places[a].tolist())):
+            drop = b if b != axis else a
+            fix = f"Leave one of them out, for example with df.drop(columns=[{drop!r}])."
+            raise ValueError(f"{b} must vary independently of {a}, but follows from it. {fix}")
+
+
+def _check_size(n_columns: int, n_trials: int) -> None:
+    if n_columns > linear_model.MOST_COLUMNS:
+        fix = "Filter the trials, or leave hyperparameters out with df.drop(columns=[...])."
+        must = f"The model of the grid must have at most {linear_model.MOST_COLUMNS} coefficients"
+        raise ValueError(f"{must}, but has {n_columns} for {plural(n_trials, 'trial')}. {fix}")
+
+
+def _check_noise(fit: Fit, used: pd.DataFrame) -> None:
+    if fit.df > 0:
+        return
+    model = f"has as many coefficients as there are complete trials ({len(used)})"
+    seeds = values_of(used["seed"]) if "seed" in used else []
+    has = f"Now there {'is' if len(seeds) == 1 else 'are'} {plural(len(seeds), 'seed')}: {', '.join(map(str, seeds))}."
+    fix = "Add at least one seed to the grid and run the same command again."
+    needs = f"The noise needs repeated settings, but the model {model}."
+    raise ValueError(f"{needs} {has} {fix}" if seeds else f"{needs} {fix}")
