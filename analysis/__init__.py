@@ -9,6 +9,7 @@ from analysis.frame.config_diff import differences, without_constant
 from analysis.frame.schema import as_trials, hyperparameters, logged, metrics, varying
 from analysis.loading.examples import example_folder, load_example, load_example_history
 from analysis.loading.load import issues, load, load_history, load_many
+from analysis.output.latex import latex_table
 from analysis.output.save_table import save
 from analysis.output.tables import failures, format_table, left_out, pivot
 from analysis.pruning.dense_comparison import matching_rounds, mean_matching_pruned, round_differences
@@ -61,6 +62,7 @@ __all__ = [
     "interquartile_mean",
     "issues",
     "kind_differences",
+    "latex_table",
     "left_out",
     "load",
     "load_example",

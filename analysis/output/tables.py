@@ -1,6 +1,7 @@
 """Tables for people: pivot tables, failed trials, and any table as text, Markdown, LaTeX or CSV."""
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,14 +18,27 @@ from analysis.statistics.aggregate import LEFT_OUT, NOTED, NOTHING, agg, format_
 from analysis.statistics.chance import chance_note
 from analysis.statistics.common_settings import common_settings, listed_settings
 from analysis.statistics.divergence import is_diverged
+from analysis.statistics.interquartile import interquartile_mean
 
 # The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
 DIVERGED = "diverged: a loss is NaN or infinite"
 FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
 
 
+# What a cell of `pivot` shows, and the function that computes it for groups of trials.
+STATS: dict[str, Callable[[pd.DataFrame, list[str], str], pd.DataFrame]] = {
+    "mean": agg,
+    "ci": agg,
+    "iqm": interquartile_mean,
+}
+
+
 def pivot(
-    df: pd.DataFrame, rows: Column | Sequence[Column], columns: Column | Sequence[Column] | None, metric: Column
+    df: pd.DataFrame,
+    rows: Column | Sequence[Column],
+    columns: Column | Sequence[Column] | None,
+    metric: Column,
+    stat: str = "mean",
 ) -> pd.DataFrame:
     """Return mean and standard deviation for each combination of values, as "0.971 ± 0.003 (n=9, 3 failed)".
 
@@ -38,9 +52,11 @@ def pivot(
         columns: the column whose values become the columns, or several, whose combinations do; None for a single column
             with the name of the metric.
         metric: the column to average.
+        stat: "mean", with the standard deviation; "ci", the mean and its 95% interval, as "0.971 [0.963, 0.979]";
+            "iqm", the interquartile mean and its interval.
 
     Raises:
-        ValueError: if a column does not exist, or `metric` holds no numbers.
+        ValueError: if a column or `stat` does not exist, or `metric` holds no numbers.
 
     Example:
         >>> from analysis import format_table, load_example, pivot
@@ -53,10 +69,24 @@ def pivot(
     """
     df = with_series(df, rows, columns, metric)
     row_keys, column_keys, metric = column_names(rows), column_names(columns), column_name(metric)
-    table = agg(df, [*row_keys, *column_keys], metric)
+    table, cells = cells_of(df, [*row_keys, *column_keys], metric, stat)
+    return arranged(table, cells, row_keys, column_keys, metric)
+
+
+def cells_of(df: pd.DataFrame, keys: list[str], metric: str, stat: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return the statistics of each group of trials, and the text of its cell."""
+    if stat not in STATS:
+        raise ValueError(unknown("stat", stat, list(STATS)))
+    table = STATS[stat](df, keys, metric)
     has_gaps = bool(table[LEFT_OUT].to_numpy().any())
     show_count = has_gaps or table["count"].nunique() > 1
-    cells = [_cell(row, show_count) for row in table.to_dict("records")]
+    return table, [_cell(row, stat, show_count) for row in table.to_dict("records")]
+
+
+def arranged(
+    table: pd.DataFrame, cells: Sequence[str], row_keys: list[str], column_keys: list[str], metric: str
+) -> pd.DataFrame:
+    """Return the cells as a pivot table; `table` has the values of the keys of each cell."""
     lefts = [tuple(map(_label, values)) for values in zip(*(table[key] for key in row_keys), strict=True)]
     tops = [tuple(_label(row[key]) for key in column_keys) for row in table.to_dict("records")]
     cell_at = dict(zip(zip(lefts, tops, strict=True), cells, strict=True))
@@ -190,11 +220,17 @@ def _label(value: Any) -> Any:
     return None if is_missing(value) else value
 
 
-def _cell(group: dict[Any, Any], show_count: bool) -> str:
+def _cell(group: dict[Any, Any], stat: str, show_count: bool) -> str:
     count = group["count"]
     notes = [f"n={count}"] if count == 1 or (count and show_count) else []
     notes += [f"{group[name]} {name.replace('_', ' ')}" for name in NOTED if group[name]]
-    return format_mean(group["mean"], group["std"], count, notes)
+    if stat == "mean":
+        return format_mean(group["mean"], group["std"], count, notes)
+    has_interval = count and not math.isnan(group["low"])
+    interval = [f"[{group['low']:.3f}, {group['high']:.3f}]"] if has_interval else []
+    return " ".join(
+        [format_mean(group["mean"], math.nan, count), *interval, *([f"({', '.join(notes)})"] if notes else [])]
+    )
 
 
 def with_index_as_columns(df: pd.DataFrame) -> pd.DataFrame:

@@ -52,13 +52,32 @@ format_option = click.option(
     help="One value per trial, per sparsity of a sweep, per round of a ticket, or per ticket (its last round).",
 )
 @click.option("--with-diverged", is_flag=True, help="Count trials whose loss was NaN or infinite at their end.")
+@click.option(
+    "--stat",
+    type=click.Choice(["mean", "ci", "iqm"]),
+    default="mean",
+    show_default=True,
+    help="Mean ± standard deviation, mean and 95% interval, or interquartile mean and interval.",
+)
 @format_option
+@click.option("--plain", is_flag=True, help="With --format latex: no bold cells and no marks.")
 def table(
-    folder: str, rows: str, columns: str | None, metric: str, where: str | None, of: str, with_diverged: bool, form: str
+    folder: str,
+    rows: str,
+    columns: str | None,
+    metric: str,
+    where: str | None,
+    of: str,
+    with_diverged: bool,
+    stat: str,
+    form: str,
+    plain: bool,
 ) -> None:
     """Print a pivot table of the results in DIR: mean ± standard deviation over trials.
 
-    With --format csv, print numbers, one row per cell. Trials that diverged are left out and counted.
+    With --format csv, print numbers, one row per cell. With --format latex, the best cell of each column is bold, and a
+    dagger marks those for which there is no evidence that they differ from it. Trials that diverged are left out and
+    counted.
     """
     import analysis
     from analysis.statistics.selection import selection_note
@@ -74,10 +93,12 @@ def table(
         if with_diverged:
             df, trials = (each.drop(columns="diverged") for each in (df, trials))
         if form == "csv":
-            result = analysis.agg(df, keys, metric)
+            make = analysis.interquartile_mean if stat == "iqm" else analysis.agg
+            text = analysis.format_table(make(df, keys, metric), form)
+        elif form == "latex" and not plain:
+            text = analysis.latex_table(df, row_keys, column_keys or None, metric, stat=stat)
         else:
-            result = analysis.pivot(df, row_keys, column_keys or None, metric)
-        text = analysis.format_table(result, form)
+            text = analysis.format_table(analysis.pivot(df, row_keys, column_keys or None, metric, stat), form)
         note = selection_note(df, metric) if of == "trials" else ""
     except ValueError as error:
         raise Refusal(str(error)) from error
