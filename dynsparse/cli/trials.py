@@ -163,14 +163,14 @@ def repeated_trainings(configs: Sequence[Config], n_examples: Callable[[Config],
 
     Args:
         configs: the trials.
-        n_examples: returns the number of training examples of a trial; None if the data are not read.
+        n_examples: returns the number of training examples of a trial; None: the usual number of the data set.
     """
     from dynsparse.experiment import axes
-    from dynsparse.planning.same_training import same_trials
+    from dynsparse.planning.same_training import same_trials, usual_training_examples
 
     if len(configs) > COMPARED_TRIALS:
         return NOT_COMPARED
-    groups = same_trials(configs, n_examples)
+    groups = same_trials(configs, n_examples or usual_training_examples)
     if not groups:
         return ""
     n_spare = sum(len(group) - 1 for group in groups)

@@ -83,6 +83,7 @@ class Source:
     num_classes: int
     read: Callable[[Path, bool], Arrays]  # (folder, download); True downloads into the folder first
     files: tuple[str, ...] = ()  # files that `read` needs in the folder; empty if a dependency contains the data
+    n_train: int | None = None  # training examples, for checks before the data are read; None: not known
 
 
 def _read_digits(folder: Path, download: bool) -> Arrays:
@@ -123,17 +124,18 @@ def _idx_files(folder: str, train: str, test: str) -> tuple[str, ...]:
 
 # To add a data set, add a row here, or from your program before it creates a Config.
 DATASETS: dict[str, Source] = {
-    "digits": Source(64, 10, _read_digits),
-    "MNIST": Source(784, 10, partial(_read_torchvision, "MNIST"), _idx_files("MNIST", "train", "t10k")),
+    "digits": Source(64, 10, _read_digits, n_train=1437),
+    "MNIST": Source(784, 10, partial(_read_torchvision, "MNIST"), _idx_files("MNIST", "train", "t10k"), 60_000),
     "FashionMNIST": Source(
-        784, 10, partial(_read_torchvision, "FashionMNIST"), _idx_files("FashionMNIST", "train", "t10k")
+        784, 10, partial(_read_torchvision, "FashionMNIST"), _idx_files("FashionMNIST", "train", "t10k"), 60_000
     ),
-    "KMNIST": Source(784, 10, partial(_read_torchvision, "KMNIST"), _idx_files("KMNIST", "train", "t10k")),
+    "KMNIST": Source(784, 10, partial(_read_torchvision, "KMNIST"), _idx_files("KMNIST", "train", "t10k"), 60_000),
     "EMNIST": Source(
         784,
         47,
         partial(_read_torchvision, "EMNIST", split="balanced"),
         _idx_files("EMNIST", "emnist-balanced-train", "emnist-balanced-test"),
+        112_800,
     ),
     "CIFAR10": Source(
         3072,
@@ -143,6 +145,7 @@ DATASETS: dict[str, Source] = {
             f"cifar-10-batches-py/{file}"
             for file in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
         ),
+        50_000,
     ),
 }
 

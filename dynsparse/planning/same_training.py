@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 import torch
 
 from dynsparse.config import Config
+from dynsparse.data import DATASETS
+from dynsparse.data.sampling import n_held_out
 from dynsparse.methods import METHODS, Method
 from dynsparse.nn.lr_schedules import learning_rates
 from dynsparse.nn.mlp import NETWORKS
@@ -24,13 +26,21 @@ SCHEDULE_KEYS = frozenset(
 COMPARED_STEPS = 8
 
 
-def same_trials(configs: Sequence[Config], n_examples: Callable[[Config], int] | None = None) -> list[list[Config]]:
+def usual_training_examples(config: Config) -> int | None:
+    """Return the number of examples that a trial trains on, without reading the data; None if it is not known."""
+    n = DATASETS[config.dataset_name].n_train
+    return None if n is None else n - n_held_out(n, config.val_fraction)
+
+
+def same_trials(
+    configs: Sequence[Config], n_examples: Callable[[Config], int | None] = usual_training_examples
+) -> list[list[Config]]:
     """Return groups of trials that differ only in what has no effect on them: their training is identical.
 
     Args:
         configs: the trials.
-        n_examples: returns the number of training examples of a trial. Without it, mask updates that are counted in
-            steps are not known, and trials that count them differently are taken for different.
+        n_examples: returns the number of training examples of a trial, or None. Where it is not known, trials that
+            differ in `val_fraction`, or in mask updates that are counted in steps, are taken for different.
     """
     groups: dict[Hashable, list[Config]] = {}
     drops, trained = dict[Hashable, bool](), dict[Hashable, Hashable]()
@@ -38,29 +48,34 @@ def same_trials(configs: Sequence[Config], n_examples: Callable[[Config], int] |
         # Nothing else depends on the seed, and most grids have several.
         others = tuple(value for name, value in config.values().items() if name != "seed")
         if others not in trained:
-            n_steps = -(-n_examples(config) // config.batch_size) if n_examples else None
-            trained[others] = what_is_trained(config, drops, n_steps)
+            trained[others] = what_is_trained(config, drops, n_examples(config))
         groups.setdefault((config.seed, trained[others]), []).append(config)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def what_is_trained(config: Config, drops: dict[Hashable, bool], steps_per_epoch: int | None = None) -> Hashable:
+def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | None = None) -> Hashable:
     """Return a value that is equal for trials whose training is identical if they have the same seed.
 
     It has the values of the keys that a trial reads. In the place of some it has what follows from them: the learning
-    rates, the mask updates with the factors of their drop fractions, and the numbers of active weights. If no update
-    can drop a weight, the method does not matter.
+    rates, the mask updates with the factors of their drop fractions, the numbers of active weights, and the number of
+    training examples. If no update can drop a weight, the method does not matter.
 
     Args:
         config: the trial.
         drops: which methods may drop weights, as far as it is known; {} at first. The function adds to it.
-        steps_per_epoch: None if it is not known.
+        n_train: the number of training examples; None if it is not known.
     """
     network, method = NETWORKS[config.network](config), METHODS[config.model](config)
     densities = layer_densities(config, network, float(method.density))
     counts = tuple(round(each * n_out * n_in) for each, (n_out, n_in) in zip(densities, network.shapes, strict=True))
     read = keys_read(config) - RATE_KEYS - {"seed"} - ({"on_perc"} if config.sparse_type == "exact" else set())
     read -= _keys_without_boost(config)
+    split: Hashable = None
+    if n_train is not None:
+        read -= {"val_fraction"}
+        # Without a fraction the test set is evaluated; with one so small that it holds out nothing, the trial fails.
+        split = config.val_fraction > 0, n_train
+    steps_per_epoch = None if n_train is None else -(-n_train // config.batch_size)
     updates = mask_updates(config, method)
     schedule: Hashable = None
     is_known = updates is not None and (not updates.in_steps or steps_per_epoch is not None)
@@ -72,10 +87,10 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], steps_per_epoch
             updates = schedule = None
     if updates is None:
         read -= _keys_of_method(config) | SCHEDULE_KEYS | UPDATE_KEYS | {"model"}
-        return _values(config, read | {"rules"}), counts, None, _rates(config)
+        return _values(config, read | {"rules"}), split, counts, None, _rates(config)
     if is_known:
         read -= SCHEDULE_KEYS
-    return _values(config, read), counts, schedule, _rates(config)
+    return _values(config, read), split, counts, schedule, _rates(config)
 
 
 def _keys_without_boost(config: Config) -> set[str]:

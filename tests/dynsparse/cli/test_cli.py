@@ -101,6 +101,8 @@ def test_show_says_which_trials_train_the_same(grid, tmp_path):
     words = ["--set", "model=SET,RigL", "--set", "kwinners=True", "--set", "epochs=1"]
     output = invoke("show", grid, *words).output
     assert "2 groups of trials that differ only in model, without effect on them:" in output
+    output = invoke("show", grid, "--set", "val_fraction=0.2,0.20001", "--set", "kwinners=True").output
+    assert "2 groups of trials that differ only in val_fraction, without effect on them:" in output
     result = invoke("run", grid, *words, "--storage", str(tmp_path), "--limit", "1", "--in-process")
     assert "warning: 2 trials would repeat the training of another trial:" in result.stderr
 

@@ -75,6 +75,7 @@ def test_digits_are_those_of_scikit_learn() -> None:
     # `normalise` divides by 255, digits by 16: after normalisation it is the same.
     assert_dataset_equals(dataset, digits.images[train], digits.target[train], digits.images[test], digits.target[test])
     assert (len(dataset.train_y), len(dataset.test_y), dataset.input_size) == (1437, 360, 64)
+    assert DATASETS["digits"].n_train == 1437
     share = dataset.test_y.bincount() / torch.from_numpy(digits.target).bincount()
     assert share.min() > 0.19
     assert share.max() < 0.21
@@ -136,6 +137,7 @@ def test_real_files(name: str, mean: float, std: float) -> None:
         pytest.skip(f"needs {name} in the folder DYNSPARSE_DATA_DIR")
     dataset = load_dataset(name)
     assert dataset.train_x.shape == (60000, 784)
+    assert DATASETS[name].n_train == 60000
     assert dataset.test_x.shape == (10000, 784)
     assert dataset.test_y.unique().tolist() == list(range(10))
     assert abs(dataset.train_x.double().mean().item()) < 1e-6

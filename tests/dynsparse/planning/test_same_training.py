@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from dynsparse.config import Config
+from dynsparse.data import DATASETS, Source
+from dynsparse.data.sampling import n_held_out
 from dynsparse.planning.same_training import same_trials
 from dynsparse.training.trainer import Trainer
 
@@ -34,6 +36,7 @@ SAME = {
     ),
     "a schedule that ends where it began": ({}, dict(), dict(lr_schedule="linear", lr_final=1.0)),
     "a density that gives as many weights": (dict(network="MLP"), dict(on_perc=0.3), dict(on_perc=0.3001)),
+    "as many examples held out": (dict(epochs=2), dict(val_fraction=0.2), dict(val_fraction=0.20001)),
     "what ReLU does not read": (dict(kwinners=False), dict(percent_on=0.1), dict(percent_on=0.2)),
     "no boost": (dict(kwinners=True, boost_strength=0), dict(), dict(boost_strength_factor=0.9)),
     "all units win": (dict(kwinners=True, percent_on=1.0), dict(), dict(boost_strength=2.0)),
@@ -45,6 +48,7 @@ DIFFERENT = {
     "the density": ({}, dict(on_perc=0.3), dict(on_perc=0.31)),
     "the probability of a weight": (dict(sparse_type="bernoulli"), dict(on_perc=0.3), dict(on_perc=0.35)),
     "a milestone": ({}, dict(), dict(lr_schedule="multistep", lr_milestones=[3])),
+    "one more example held out": (dict(epochs=2), dict(val_fraction=0.2), dict(val_fraction=0.2006)),
     "the seed": ({}, dict(seed=0), dict(seed=1)),
     "GMP's own target": (dict(model="GMP"), dict(on_perc=0.3), dict(on_perc=0.4)),
     "k-winners": (dict(kwinners=True), dict(percent_on=0.1), dict(percent_on=0.2)),
@@ -97,7 +101,21 @@ def test_groups_hold_the_trials_of_one_seed() -> None:
 def test_updates_in_steps_are_compared_if_the_number_of_steps_is_known() -> None:
     late = dict(epochs=1, pruning_interval_steps=1000)
     trials = configs(late, *(dict(model=model) for model in ("SET", "RigL", "SparseModel")))
-    assert same_trials(trials) == []
+    assert same_trials(trials, lambda config: None) == []
     assert same_trials(trials, lambda config: 200) == [trials]
     # As many steps as to the first update.
     assert same_trials(trials, lambda config: 1001 * config.batch_size) == []
+
+
+def test_fractions_are_compared_by_their_examples_if_the_size_of_the_data_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(DATASETS, "mine", Source(64, 10, lambda folder, download: pytest.fail("data were read")))
+    trials = configs(dict(dataset_name="mine"), dict(val_fraction=0.2), dict(val_fraction=0.20001))
+    assert same_trials(trials) == []
+    assert same_trials(trials, lambda config: 100_000 - n_held_out(100_000, config.val_fraction)) == []
+    assert same_trials(trials, lambda config: 1000 - n_held_out(1000, config.val_fraction)) == [trials]
+
+
+def test_a_fraction_that_holds_out_nothing_is_not_no_fraction() -> None:
+    assert same_trials(configs({}, dict(val_fraction=0.0), dict(val_fraction=1e-6))) == []
