@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -39,6 +39,7 @@ class Experiment:
         gpus_per_trial: number of GPUs that Ray reserves for each trial; may be a fraction.
         inert: axes that are allowed to have no effect. Any other axis that no trial reads is an error.
         metric: column of the results that answers the question.
+        file: path of the file that defines the experiment; `load_experiment` sets it, for messages only.
 
     Raises: ExperimentError for a value that is not allowed.
 
@@ -67,6 +68,7 @@ class Experiment:
     gpus_per_trial: float = 0
     inert: tuple[str, ...] = ()
     metric: str = "val_acc_max"
+    file: str | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -137,7 +139,7 @@ def load_experiment(path: str | Path) -> Experiment:
         raise ExperimentError(
             f"{path} {problem}. Add experiment = Experiment(name=..., question=..., space=dict(...))."
         )
-    return experiment
+    return replace(experiment, file=str(path.resolve()))
 
 
 class _ScriptLoader(SourceFileLoader):

@@ -37,6 +37,7 @@ class WorkerOptions:
         epoch_seconds: a step that takes longer is considered hung, and its process is killed; None: no limit.
         trial_seconds: a trial that takes longer fails; None: no limit.
         axis_names: the keys in which the trials of the run differ.
+        experiment_file: path of the file that defines the experiment, for messages; None if it is not known.
     """
 
     path: str
@@ -45,6 +46,7 @@ class WorkerOptions:
     epoch_seconds: float | None = None
     trial_seconds: float | None = None
     axis_names: Sequence[str] = ()
+    experiment_file: str | None = None
 
     @classmethod
     def of_run(cls, run: CheckedRun, token: str, trials: Sequence[Config]) -> WorkerOptions:
@@ -56,6 +58,7 @@ class WorkerOptions:
             epoch_seconds=run.options.epoch_seconds,
             trial_seconds=run.options.trial_seconds,
             axis_names=tuple(axes(trials)),
+            experiment_file=run.experiment_file,
         )
 
 

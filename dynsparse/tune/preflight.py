@@ -43,6 +43,7 @@ class CheckedRun:
         cpus: CPUs that Ray reserves for each trial or pack.
         gpus: GPUs that Ray reserves for each trial or pack.
         largest_pack: how many trials may be trained together.
+        experiment_file: path of the file that defines the experiment; None if it is not known.
     """
 
     options: RunOptions
@@ -53,6 +54,7 @@ class CheckedRun:
     cpus: float
     gpus: float
     largest_pack: int
+    experiment_file: str | None
 
 
 def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOptions) -> CheckedRun:
@@ -68,7 +70,7 @@ def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOpt
     name = options.name or experiment.name
     if options.fresh:
         name = _unused_name(storage, name)
-    return CheckedRun(options, configs, storage, name, _open(storage, name), cpus, gpus, largest)
+    return CheckedRun(options, configs, storage, name, _open(storage, name), cpus, gpus, largest, experiment.file)
 
 
 def with_absolute_data_dir(config: Config) -> Config:

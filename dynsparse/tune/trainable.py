@@ -19,7 +19,8 @@ from dynsparse.tune.reports import PackReport, TrialReport
 
 REFUSAL = (
     "ConfigError: The process of the trial, on {host}, refuses the configuration that the driver accepted. Use one "
-    "version of dynsparse everywhere, and register methods, networks and data sets where workers import them. {error}"
+    "version of dynsparse everywhere, and register methods, networks and data sets where workers import them"
+    "{elsewhere}. {error}"
 )
 
 
@@ -38,7 +39,9 @@ class SparseTrial(tune.Trainable):
             self._pack = PackTraining(trial_configs(config, options.axis_names), options)
         except ConfigError as error:
             # The driver has accepted them. Tune would retry an exception, and it would be raised again.
-            self._refusal = REFUSAL.format(host=socket.gethostname(), error=" ".join(str(error).split()))
+            elsewhere = f", not only in {options.experiment_file}" if options.experiment_file else ""
+            text = " ".join(str(error).split())
+            self._refusal = REFUSAL.format(host=socket.gethostname(), elsewhere=elsewhere, error=text)
 
     @property
     def trainer(self) -> Trainer:

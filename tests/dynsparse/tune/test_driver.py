@@ -188,8 +188,22 @@ def test_a_trial_that_only_the_driver_accepts_fails_without_a_retry(local_ray, t
     assert len(failures) == 2
     for failure in failures:
         assert failure.error.startswith(f"ConfigError: The process of the trial, on {socket.gethostname()}, refuses")
-        assert "'Mine'" in failure.error
+        assert "where workers import them. Unknown model 'Mine'." in failure.error
     assert "retry" not in capsys.readouterr().err
+
+
+def test_the_error_of_what_only_the_experiment_file_registers_names_the_file(local_ray, tmp_path, monkeypatch):
+    # The file registers it again; this removes it after the test.
+    monkeypatch.setitem(METHODS, "Mine", METHODS["SET"])
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from dynsparse.experiment import Experiment\n"
+        "from dynsparse.methods import METHODS\n"
+        'METHODS["Mine"] = METHODS["SET"]\n'
+        f'experiment = Experiment("mine", "?", {dict(SMALL, model="Mine")}, epochs=1)\n'
+    )
+    [failure] = tune.run(file, tmp_path).failures
+    assert f"where workers import them, not only in {file}. Unknown model 'Mine'." in failure.error
 
 
 def test_two_trials_of_one_identity_are_refused(tmp_path):
