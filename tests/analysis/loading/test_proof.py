@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.permissions import unreadable
 
 import analysis
 
@@ -131,3 +132,15 @@ def test_a_folder_that_was_emptied_is_an_issue(experiment: Path) -> None:
     (experiment / "plots" / "a.png").write_bytes(b"")
     (experiment / ".aside").mkdir()
     assert len(analysis.issues(analysis.load(experiment))) == 1
+
+
+def test_a_folder_without_permission_is_an_issue(experiment: Path) -> None:
+    trial = min(experiment.glob("trial_*"))
+    n_trials = len(analysis.load(experiment))
+    with unreadable(trial):
+        df = analysis.load(experiment)
+        assert len(df) == n_trials - 1 and trial.name not in set(df["trial_dir"])
+        assert problems_of(experiment, trial) == ["the folder cannot be read: Permission denied"]
+        note = "all 26 trials are complete; 1 folder could not be read as a trial of its own; "
+        assert analysis.left_out(df).startswith(note)
+    assert not problems_of(experiment, trial)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.permissions import unreadable
 
 import analysis
 from dynsparse.cli import main, trials
@@ -101,6 +102,7 @@ def test_show_says_which_trials_train_the_same(grid, tmp_path):
     words = ["--set", "model=SET,RigL", "--set", "kwinners=True", "--set", "epochs=1"]
     output = invoke("show", grid, *words).output
     assert "2 groups of trials that differ only in model, without effect on them:" in output
+    assert "\n4 trials of 1 epoch\n" in output
     output = invoke("show", grid, "--set", "val_fraction=0.2,0.20001", "--set", "kwinners=True").output
     assert "2 groups of trials that differ only in val_fraction, without effect on them:" in output
     result = invoke("run", grid, *words, "--storage", str(tmp_path), "--limit", "1", "--in-process")
@@ -174,6 +176,25 @@ def test_table_prints_a_pivot_table_and_what_it_left_out(results):
     assert lines[2].split(maxsplit=1) == ["RigL", "0.800 (n=1, 1 failed)"]
     assert lines[3].split(maxsplit=1)[1].startswith("0.600 ± 0.141")
     assert lines[-1] == "left out: 1 failed of 4 trials"
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_table_counts_folders_that_were_emptied_or_cannot_be_read(results, form):
+    shutil.rmtree(Path(results) / "trial_3")
+    arguments = ["table", results, "--rows", "model", "--metric", "val_acc_max", "--format", form]
+    for path in (Path(results) / "trial_0").iterdir():
+        path.unlink()
+    emptied = invoke(*arguments)
+    with unreadable(Path(results) / "trial_0"):
+        hidden = invoke(*arguments)
+    for result, problem in [
+        (emptied, "the folder has none of the files of a trial"),
+        (hidden, "the folder cannot be read: Permission denied"),
+    ]:
+        note = "all 2 trials are complete; 1 folder could not be read as a trial of its own"
+        # Beside a table in another format than text, nothing else is on stdout.
+        assert (result.stdout if form == "text" else result.stderr).splitlines()[-1] == note
+        assert f"damaged: trial_0: {problem}\n" in result.stderr
 
 
 def test_table_counts_trials_that_diverged_only_on_request(results):
