@@ -270,6 +270,27 @@ def compute_mask_updates(
     return updates, failed
 
 
+def active_bits(mask: Tensor) -> Tensor:
+    """Return a mask in the form that `zero_inactive` reads: numbers whose bits are all 1 where it is True, else all 0.
+
+    Shapes: any; the result the same, int32.
+    """
+    return -mask.int()
+
+
+def zero_inactive(values: Tensor, active: Tensor) -> Tensor:
+    """Return float32 values with zeros for inactive weights. Shapes: all the same; `active` from `active_bits`.
+
+    It takes as long as a product with 0 and 1. In a product, NaN and infinity times 0 would be NaN.
+    """
+    return values.view(torch.int32).bitwise_and(active).view(torch.float32)
+
+
+def zero_inactive_(values: Tensor, active: Tensor) -> None:
+    """Set float32 values of inactive weights to zero in place, as `zero_inactive`."""
+    values.view(torch.int32).bitwise_and_(active)
+
+
 def unless_stopped(update: MaskUpdate, mask: Tensor, stopped: Tensor) -> MaskUpdate:
     """Replace the update of stopped trials by one that changes nothing."""
     stays = stopped[:, None, None]

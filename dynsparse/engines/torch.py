@@ -16,11 +16,14 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     WeightSums,
+    active_bits,
     compute_mask_updates,
     counts_over_epochs,
     draw_per_seed,
     initial_parameters,
     matmul_precision,
+    zero_inactive,
+    zero_inactive_,
 )
 from dynsparse.engines.nested import map_tensors
 from dynsparse.methods import MaskUpdate
@@ -57,8 +60,7 @@ class TorchEngine:
         copies = [[each.clone() for each in layers] for layers in parameters or initial_parameters(plan)]
         self.weights, self.biases, self.masks = copies
         self.targets = [masks.count(mask) for mask in self.masks]
-        # Multiplying by a float mask takes a fifth of the time of a bool mask.
-        self._active = [mask.float() for mask in self.masks]
+        self._active = [active_bits(mask) for mask in self.masks]
 
         hidden = [n_out for n_out, _ in self.shapes[:-1]]
         normed = hidden if plan.network.batch_norm else []
@@ -201,16 +203,22 @@ class TorchEngine:
     def _step(self, parameters: list[Tensor], gradients: tuple[Tensor, ...], rate: Tensor) -> None:
         n_layers, masked = len(self._active), not self.plan.method.moves_inactive
         if masked:
-            pairs = zip(gradients, self._active, strict=False)
-            gradients = (*(gradient * active for gradient, active in pairs), *gradients[n_layers:])
+            gradients = self._masked(gradients)
         if self.plan.clip_norm is not None:
             squares = torch.stack([each.flatten(1).double().square().sum(1) for each in gradients], dim=1).sum(1)
             factor = clip_factor(squares, self.plan.clip_norm).float()
             gradients = tuple(each * along(factor, each) for each in gradients)
+            # The factor of a trial that diverges is NaN, also for inactive weights.
+            gradients = self._masked(gradients) if masked else gradients
         for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
             self.plan.optimizer.step_(parameter, gradient, self.optimizer[i], self.n_steps, rate)
             if i < n_layers and not masked:
-                parameter.mul_(self._active[i])
+                zero_inactive_(parameter, self._active[i])
+
+    def _masked(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the gradients of all parameters, with zeros for inactive weights."""
+        of_weights = (zero_inactive(each, active) for each, active in zip(gradients, self._active, strict=False))
+        return *of_weights, *gradients[len(self._active) :]
 
     @torch.no_grad()
     def evaluate(self, x: Tensor, y: Tensor) -> Evaluation:
@@ -248,12 +256,12 @@ class TorchEngine:
         updates, failed = compute_mask_updates(self.plan, when, self.weights, self.masks, self.targets, statistics)
         for i, (weight, update) in enumerate(zip(self.weights, updates, strict=True)):
             # Weights that stay keep their value. Grown ones are zero already.
-            weight.mul_(update.mask)
+            new = active_bits(update.mask)
+            zero_inactive_(weight, new)
             if not self.plan.method.moves_inactive:
                 for state in self.optimizer[i].values():
-                    state.mul_(update.mask & self.masks[i])
-            self.masks[i] = update.mask
-            self._active[i] = update.mask.float()
+                    zero_inactive_(state, new & self._active[i])
+            self.masks[i], self._active[i] = update.mask, new
         self._reset_coactivation()
         return updates, failed
 
@@ -276,4 +284,4 @@ class TorchEngine:
         """Resume from a `state_dict` of any engine."""
         for name in self._state_names:
             setattr(self, name, map_tensors(lambda tensor: tensor.to(self.plan.device, copy=True), state[name]))
-        self._active = [mask.float() for mask in self.masks]
+        self._active = [active_bits(mask) for mask in self.masks]

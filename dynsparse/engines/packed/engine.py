@@ -20,10 +20,12 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     WeightSums,
+    active_bits,
     compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
     matmul_precision,
+    zero_inactive_,
 )
 from dynsparse.engines.nested import copy_, map_tensors
 from dynsparse.engines.packed.backprop import (
@@ -95,7 +97,7 @@ class PackedEngine:
         weights, biases, active = parameters
         copy_(self.weights, weights)
         copy_(self.biases, biases)
-        copy_(self._active, active)
+        copy_(self._active, [active_bits(mask) for mask in active])
         self.masks = [mask.clone() for mask in active]
         self.targets = [masks.count(mask) for mask in self.masks]
 
@@ -208,7 +210,7 @@ class PackedEngine:
         if self._clip_norm is not None:
             squares = torch.stack([each.double().square().sum(1) for each in gradients], dim=1).sum(1)
             factor = clip_factor(squares, self._clip_norm).float()
-            gradients = [each * factor[:, None] for each in gradients]
+            gradients = [flat.clipped(each, factor) for flat, each in zip(self._flat, gradients, strict=True)]
         for flat, gradient in zip(self._flat, gradients, strict=True):
             flat.step_(gradient, self._n_steps, self._rate)
 
@@ -274,11 +276,12 @@ class PackedEngine:
         updates, failed = compute_mask_updates(self.plan, when, self.weights, self.masks, self.targets, statistics)
         for layer, update in enumerate(updates):
             # Weights that stay keep their value and optimizer state. Grown ones start with zeros.
-            self.weights[layer].mul_(update.mask)
+            new = active_bits(update.mask)
+            zero_inactive_(self.weights[layer], new)
             for state in self._optimizer()[layer].values():
-                state.mul_(update.mask & self.masks[layer])
+                zero_inactive_(state, new & self._active[layer])
             self.masks[layer] = update.mask
-            self._active[layer].copy_(update.mask)
+            self._active[layer].copy_(new)
         self._reset_coactivation()
         return updates, failed
 
@@ -323,7 +326,7 @@ class PackedEngine:
             copy_(tensors, state[name])
         self.masks = [mask.to(self._device, copy=True) for mask in state["masks"]]
         self.targets = [target.to(self._device, copy=True) for target in state["targets"]]
-        copy_(self._active, self.masks)
+        copy_(self._active, [active_bits(mask) for mask in self.masks])
         self._n_steps.fill_(state["n_steps"])
         self._n_seen.fill_(state["n_seen"])
 

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dynsparse.engines.base import active_bits, zero_inactive
 from dynsparse.nn.optimizers import Optimizer
 
 
 class FlatParameters:
     """Several parameters of all trials, side by side in one row per trial. All tensors are changed in place only.
 
-    Shapes: `values`, `gradient`, `active` and each entry of `state` are (trials, columns). `active` is 1 for active
-    weights and for biases, else 0.
+    Shapes: `values`, `gradient`, `active` and each entry of `state` are (trials, columns). `active` has the
+    `active_bits` of the masks, and those of True for biases.
 
     Args:
         n_trials: Number of rows.
@@ -39,7 +40,7 @@ class FlatParameters:
         self._optimizer = optimizer
         self.values = torch.zeros(n_trials, sum(self._sizes), device=device)
         self.gradient = torch.zeros_like(self.values)
-        self.active = torch.ones_like(self.values)
+        self.active = active_bits(torch.ones_like(self.values, dtype=torch.bool))
         self.state = optimizer.init(self.values)
 
     def views(self, flat: Tensor) -> list[Tensor]:
@@ -50,7 +51,11 @@ class FlatParameters:
 
     def masked_gradient(self) -> Tensor:
         """Return the gradient, with zeros for inactive weights. Shapes: (trials, columns)."""
-        return self.gradient * self.active
+        return zero_inactive(self.gradient, self.active)
+
+    def clipped(self, gradient: Tensor, factor: Tensor) -> Tensor:
+        """Return a masked gradient times a factor of each trial, NaN if it diverges. Shapes: factor (trials,)."""
+        return zero_inactive(gradient * factor[:, None], self.active)
 
     def step_(self, gradient: Tensor, t: Tensor, rate: Tensor) -> None:
         """Do the t-th optimizer step with a masked gradient. Inactive weights stay at zero.

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dynsparse.config import Config
-from dynsparse.engines.base import matmul_precision
+from dynsparse.engines.base import active_bits, matmul_precision
 from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward, relu_inactive
 from dynsparse.engines.packed.cuda_graph import make_step_runner
 from dynsparse.engines.packed.flat_params import FlatParameters
@@ -82,10 +82,11 @@ def test_a_step_of_flat_parameters_equals_torchs_optimizer_and_leaves_inactive_w
     configs = [Config.of({"optim_alg": name, "learning_rate": rate, "weight_decay": 0.1}) for rate in rates]
     shapes = [(3, 5), (3,)]
     rows = FlatParameters(3, shapes, OPTIMIZERS[name](PackConfig(configs)), torch.device("cpu"), pad_to=16)
-    active, values, gradients = (rows.views(each) for each in (rows.active, rows.values, rows.gradient))
+    values, gradients = (rows.views(each) for each in (rows.values, rows.gradient))
     assert rows.values.shape == (3, 32)
-    active[0].copy_(random(3, 3, 5, seed=5) > 0)
-    for number, (value, mask) in enumerate(zip(values, active, strict=True)):
+    masks = [random(3, 3, 5, seed=5) > 0, torch.ones(3, 3, dtype=torch.bool)]
+    rows.views(rows.active)[0].copy_(active_bits(masks[0]))
+    for number, (value, mask) in enumerate(zip(values, masks, strict=True)):
         value.copy_(random(*value.shape, seed=number) * mask)
     theirs = [[value[trial].clone().requires_grad_() for value in values] for trial in range(3)]
     more = {"momentum": 0.9} if name == "SGD" else {}
@@ -95,13 +96,13 @@ def test_a_step_of_flat_parameters_equals_torchs_optimizer_and_leaves_inactive_w
             gradient.copy_(random(*gradient.shape, seed=100 * step + number))
         rows.step_(rows.masked_gradient(), torch.tensor(step, dtype=torch.float64), torch.tensor(rates))
         for trial, optimizer in enumerate(optimizers):
-            for own, gradient, mask in zip(theirs[trial], gradients, active, strict=True):
+            for own, gradient, mask in zip(theirs[trial], gradients, masks, strict=True):
                 own.grad = gradient[trial] * mask[trial]
             optimizer.step()
             for own, value in zip(theirs[trial], values, strict=True):
                 torch.testing.assert_close(value[trial], own.detach(), rtol=1e-5, atol=1e-6)
-    assert (values[0][active[0] == 0] == 0).all()
-    assert (values[0][active[0] == 1] != 0).all()
+    assert (values[0][~masks[0]] == 0).all()
+    assert (values[0][masks[0]] != 0).all()
 
 
 def setting() -> object:
