@@ -13,6 +13,7 @@ from analysis.loading import cache
 from analysis.loading.columns import History, joined, without_rare
 from analysis.loading.contents import Contents
 from analysis.loading.json_text import without_surrogates
+from analysis.loading.proof import id_in_name
 from analysis.loading.remote import fetched, is_remote
 from analysis.loading.states import read_states
 from analysis.loading.trial_dir import (
@@ -20,6 +21,7 @@ from analysis.loading.trial_dir import (
     STATE_FILES,
     TRIAL_FILES,
     Issue,
+    Trial,
     lost_folders,
     read_trial,
     stamp_of_states,
@@ -119,7 +121,11 @@ def _merged(old: Contents, kept: Collection[str], new: Contents) -> Contents:
 
 
 def without_copies(contents: Contents) -> Contents:
-    """Leave out each trial that has the id, the number of rows and the last row of another; the issues name it."""
+    """Leave out each copy of another trial; the issues name it.
+
+    A copy has the id, the number of rows, the last row and the hyperparameters of the other trial. Where an id follows
+    from the hyperparameters, as in dynsparse, or where they are lost, they are not compared.
+    """
     trials, kept, issues = contents.trials, list[int](), list[Issue]()
     by_id: dict[str, list[int]] = {}
     for place, trial in enumerate(trials):
@@ -128,14 +134,16 @@ def without_copies(contents: Contents) -> Contents:
         if len(places) == 1:
             kept += places
             continue
-        originals: dict[tuple[Any, ...], int] = {}
-        # The folder that is named after the id is the original.
-        for place in sorted(places, key=lambda place: trials[place].trial_id not in trials[place].trial_dir):
-            original = originals.setdefault(_end(contents.history, place), place)
+        originals: dict[object, int] = {}
+        # A folder whose hyperparameters are known, and of these the one that is named after the id, is the original.
+        for place in sorted(places, key=lambda place: _copy_rank(trials[place])):
+            end, settings = _end(contents.history, place), _settings(trials[place])
+            original = originals.setdefault((end, settings) if settings else end, place)
+            originals.setdefault(end, original)
             if original != place:
                 of = trials[original].trial_dir
                 issues.append(Issue(trials[place].trial_dir, "", f"a copy of {of}; it is left out"))
-        kept += originals.values()
+        kept += set(originals.values())
     if not issues:
         return contents
     kept.sort()
@@ -147,6 +155,18 @@ def _end(history: History, place: int) -> tuple[Any, ...]:
     first, end = history.starts[place : place + 2]
     last = (sort_key(column[end - 1]) for column in history.columns.values()) if end > first else ()
     return (end - first, *last)
+
+
+def _copy_rank(trial: Trial) -> tuple[bool, bool]:
+    """Return a key that sorts an original before its copies."""
+    return not trial.config, trial.trial_id not in trial.trial_dir
+
+
+def _settings(trial: Trial) -> frozenset[tuple[str, Any]]:
+    """Return the hyperparameters in which a trial may differ from others with its id. NaN equals itself here."""
+    if id_in_name(f"trial_{trial.trial_id}") is not None:
+        return frozenset()
+    return frozenset((name, sort_key(value)) for name, value in trial.config.items())
 
 
 def _in_order(issues: list[Issue]) -> list[Issue]:

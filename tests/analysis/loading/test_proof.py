@@ -121,6 +121,39 @@ def test_trials_of_other_programs_with_one_id_and_other_rows_are_no_copies(tmp_p
     assert analysis.load(tmp_path)["n"].tolist() == [0, 1, 2]
 
 
+def write_foreign_trial(folder: Path, params: str) -> None:
+    """A trial of another program, with the id and the rows of all others."""
+    folder.mkdir()
+    (folder / "params.json").write_text(params)
+    (folder / "result.json").write_text(json.dumps({"trial_id": "x", "val_acc": 0.5, "loss": float("nan")}) + "\n")
+
+
+def test_trials_of_other_programs_with_one_id_and_other_parameters_are_no_copies(tmp_path: Path) -> None:
+    for name, params in {"a": {"seed": 0}, "b": {"seed": 1}, "c": {"seed": 0}, "d": {"seed": 0, "n": [1]}}.items():
+        write_foreign_trial(tmp_path / name, json.dumps(params))
+    df = analysis.load(tmp_path)
+    assert df[["trial_dir", "seed"]].values.tolist() == [["d", 0], ["a", 0], ["b", 1]]
+    assert analysis.issues(df).values.tolist() == [["c", "", "a copy of a; it is left out"]]
+
+
+def test_a_copy_whose_parameters_are_lost_is_the_one_that_is_left_out(tmp_path: Path) -> None:
+    write_foreign_trial(tmp_path / "a", "{torn")
+    write_foreign_trial(tmp_path / "b", '{"seed": 3}')
+    df = analysis.load(tmp_path)
+    assert df[["trial_dir", "seed"]].values.tolist() == [["b", 3]]
+    assert problems_of(tmp_path, tmp_path / "a")[-1] == "a copy of b; it is left out"
+
+
+def test_a_copy_that_was_edited_is_a_copy_because_the_id_follows_from_the_parameters(experiment: Path) -> None:
+    trial = min(experiment.glob("trial_*"))
+    shutil.copytree(trial, experiment / "copy")
+    params = json.loads((trial / "params.json").read_text())
+    (experiment / "copy" / "params.json").write_text(json.dumps({**params, "seed": 99}))
+    df = analysis.load(experiment)
+    assert 99 not in set(df["seed"])
+    assert problems_of(experiment, experiment / "copy") == [f"a copy of {trial.name}; it is left out"]
+
+
 def test_a_folder_that_was_emptied_is_an_issue(experiment: Path) -> None:
     trial = min(experiment.glob("trial_*"))
     for path in trial.iterdir():
