@@ -10,7 +10,7 @@ import time
 import traceback
 from collections import Counter
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from support.fuzz_targets import TARGETS
 
 EXAMPLES_IN_A_ROUND = 100
@@ -23,7 +23,12 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="targets with this text in their names")
     arguments = parser.parse_args()
     options = settings(
-        max_examples=EXAMPLES_IN_A_ROUND, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=EXAMPLES_IN_A_ROUND,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        # The known inputs are those of the tests.
+        phases=[Phase.generate, Phase.shrink],
     )
     left = [name for name in TARGETS if arguments.only in name]
     n_failed, n_inputs, seconds = 0, Counter[str](), Counter[str]()

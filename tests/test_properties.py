@@ -1,4 +1,7 @@
-"""Properties of everything that reads files or words of anybody, on some inputs that Hypothesis makes up."""
+"""Properties of everything that reads files or words of anybody.
+
+They are tried on inputs that are known to be hostile, and on some that Hypothesis makes up.
+"""
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -24,6 +24,8 @@ TENSOR = re.compile(
 BOOLS = {"true": True, "false": False}
 # Longer texts are no numbers, and no lists that anybody reads. Looking into them would take long.
 LONGEST_NUMBER, LONGEST_LIST = 1_000, 100_000
+# Values that are nested deeper would exceed Python's limit where they are compared or written. No config is.
+MOST_LEVELS = 50
 
 
 def as_number(value: object) -> float | int | None:
@@ -46,7 +48,8 @@ def as_number(value: object) -> float | int | None:
 def from_text(text: str) -> Any:
     """Return the value that a text in a row stands for: a bool, a number, a list as a tuple; else the text itself.
 
-    A CSV file has all values as text, and Tune writes values that JSON does not have, such as tensors, as text.
+    A CSV file has all values as text, and Tune writes values that JSON does not have, such as tensors, as text. A list
+    that JSON cannot hold, such as one of sets, stays a text.
     """
     stripped = text.strip()
     item = _item(stripped.lower())
@@ -61,9 +64,41 @@ def from_text(text: str) -> Any:
         return text
     try:
         found = ast.literal_eval(stripped)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return _as_json(found) if isinstance(found, (list, tuple)) else text
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return text
-    return hashable(found) if isinstance(found, (list, tuple)) else text
+
+
+def _as_json(values: list[Any] | tuple[Any, ...]) -> Any:
+    """Return the list as it would be read from JSON, hashable.
+
+    Raises: TypeError, ValueError or RecursionError if JSON cannot hold it.
+    """
+    text = json.dumps(values, ensure_ascii=False)
+    text.encode()  # It fails for halves of surrogate pairs.
+    found = json.loads(text, parse_int=whole_number)
+    check_depth(found)
+    return hashable(found)
+
+
+def whole_number(digits: str) -> float | int:
+    """Return a whole number of JSON. Beyond 64 bits it is a float, as orjson reads it, if a float can hold it."""
+    number = int(digits)
+    if -(2**63) <= number < 2**64:
+        return number
+    rounded = float(digits)
+    return number if math.isinf(rounded) else rounded
+
+
+def check_depth(value: Any) -> None:
+    """Check that lists and dicts are not nested too deeply. Raises: ValueError."""
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):
+        inner = [each.values() if type(each) is dict else each for each in level if type(each) in NESTED]
+        if not inner:
+            return
+        level = [item for items in inner for item in items if type(item) in NESTED]
+    raise ValueError(f"nested more than {MOST_LEVELS} levels deep")
 
 
 def _item(text: str) -> str:

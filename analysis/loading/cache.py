@@ -27,7 +27,7 @@ from analysis.loading.trial_dir import Issue, Stamp, Trial
 
 NAME = ".analysis.arrow"
 # Increase it whenever the same files are read differently.
-VERSION = 8
+VERSION = 9
 # An Arrow file begins and ends with it.
 MAGIC = b"ARROW1"
 

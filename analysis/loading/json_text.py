@@ -5,10 +5,8 @@ from typing import Any
 
 import orjson
 
-from analysis.frame.values import NESTED
+from analysis.frame.values import MOST_LEVELS, check_depth, whole_number
 
-# Values that are nested deeper would exceed Python's limit where they are compared or written. No config is.
-MOST_LEVELS = 50
 FEW = MOST_LEVELS // 2
 
 
@@ -26,7 +24,7 @@ def parse_json(text: bytes) -> Any:
         return _parse_in_python(text.decode())
     # Few texts have a second bracket, and hardly any has enough brackets to be nested too deeply.
     if _has_many(text, b"{") or _has_many(text, b"["):
-        _check_depth(found)
+        check_depth(found)
     return found
 
 
@@ -40,21 +38,12 @@ def _has_many(text: bytes, bracket: bytes) -> bool:
 
 def _parse_in_python(text: str) -> Any:
     try:
-        found = json.loads(text)
+        # A number must not depend on what else is in the text, such as NaN, for which orjson cannot read it.
+        found = json.loads(text, parse_int=whole_number)
     except RecursionError as error:
         raise ValueError(f"nested more than {MOST_LEVELS} levels deep") from error
-    _check_depth(found)
+    check_depth(found)
     return _without_surrogates(found) if "\\u" in text else found
-
-
-def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(MOST_LEVELS + 1):
-        inner = [each.values() if type(each) is dict else each for each in level if type(each) in NESTED]
-        if not inner:
-            return
-        level = [item for items in inner for item in items if type(item) in NESTED]
-    raise ValueError(f"nested more than {MOST_LEVELS} levels deep")
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -47,6 +47,9 @@ def test_values_that_are_there(value: object) -> None:
         ("\n[0.5]\n<NDArray 1 @cpu(0)>", 0.5),
         ("[300, 100]", (300, 100)),
         ("[(1, [2]), None]", ((1, (2,)), None)),
+        ("[{'b': 1, 1: 2}]", ('{"1": 2, "b": 1}',)),
+        ("[18446744073709551616]", (2.0**64,)),
+        ("[18446744073709551615]", (2**64 - 1,)),
     ],
 )
 def test_texts_that_stand_for_other_values(text: str, value: object) -> None:
@@ -57,6 +60,13 @@ def test_texts_that_stand_for_other_values(text: str, value: object) -> None:
     "text", ["", " ", "none", "relu(0.1)", "tensor([1., 2.])", "[1 2 3]", "1_000", "(" * 10_000, "{}", "cpu", "0x10"]
 )
 def test_other_texts_stay_texts(text: str) -> None:
+    assert from_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["[{1, 2}]", "[{'a': {1}}]", "[b'x']", "[1j]", "[...]", "[{(1,): 2}]", "['\\ud800']", "[" * 60 + "]" * 60]
+)
+def test_lists_that_json_cannot_hold_stay_texts(text: str) -> None:
     assert from_text(text) == text
 
 
