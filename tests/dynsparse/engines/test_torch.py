@@ -113,7 +113,7 @@ def test_evaluation_in_parts_counts_every_example_once(monkeypatch: pytest.Monke
     digits = load_dataset("digits")
     ours = TorchEngine(plan(pack()))
     whole = ours.evaluate(digits.test_x[None], digits.test_y[None])
-    monkeypatch.setattr("dynsparse.engines.torch.EVALUATION_BATCH", 77)
+    monkeypatch.setattr(TorchEngine, "EVALUATION_BATCH", 77)
     parts = ours.evaluate(digits.test_x[None], digits.test_y[None])
     assert torch.equal(whole.correct, parts.correct)
     torch.testing.assert_close(whole.loss, parts.loss, rtol=1e-6, atol=0)

@@ -1,0 +1,230 @@
+"""Dense arithmetic in torch with a leading trials axis: what the engines `torch` and `module` share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dynsparse.data import Images
+from dynsparse.engines.base import (
+    Evaluation,
+    Sums,
+    UpdateContext,
+    WeightSums,
+    active_bits,
+    compute_mask_updates,
+    counts_over_epochs,
+    initial_parameters,
+    matmul_precision,
+    zero_inactive,
+    zero_inactive_,
+)
+from dynsparse.engines.nested import map_tensors
+from dynsparse.methods import MaskUpdate
+from dynsparse.nn.functional import calibration_gaps, clip_factor, smoothed
+from dynsparse.nn.optimizers import along
+from dynsparse.ops import masks
+from dynsparse.planning.plan import Plan
+from dynsparse.studies import Parameters
+
+
+class DenseEngine(ABC):
+    """Weights, masks, statistics and optimizer state of a pack. A subclass computes logits and gradients.
+
+    A saved state has the attributes that `state_names` lists. Shapes have a leading trials axis: weights and masks are
+    (trials, out, in) for each layer.
+    """
+
+    # In addition, if coactivation is counted from one mask update to the next: `coactivation`.
+    STATE: tuple[str, ...]
+    EVALUATION_BATCH: int  # examples
+
+    def __init__(self, plan: Plan, parameters: Parameters | None = None) -> None:
+        self.plan = plan
+        self._counts_over_epochs = counts_over_epochs(plan)
+        self._state_names = (*self.STATE, "coactivation") if self._counts_over_epochs else self.STATE
+        self.shapes = plan.network.shapes
+        # Copies, because training changes them in place.
+        copies = [[each.clone() for each in layers] for layers in parameters or initial_parameters(plan)]
+        self.weights, self.biases, self.masks = copies
+        self.targets = [masks.count(mask) for mask in self.masks]
+        self._active = [active_bits(mask) for mask in self.masks]
+        needs = plan.method.needs if plan.updates else frozenset()
+        self.coactivation = [torch.zeros_like(w) for w in self.weights] if "coactivation" in needs else None
+        self.gradient_momentum = [torch.zeros_like(w) for w in self.weights] if "gradient_momentum" in needs else []
+        self.gradient: list[Tensor] | None = None
+        self._needs_gradient = "gradient" in needs
+        smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(plan.device)
+        self._smoothing = smoothing.expand(len(plan.seeds)) if bool(smoothing.any()) else None
+        self.n_steps = 0
+        self.n_seen = 0
+
+    def init_optimizer(self) -> None:
+        """Set the initial state of the optimizer, once there are all parameters."""
+        self.optimizer = [self.plan.optimizer.init(parameter) for parameter in self.parameters()]
+
+    @abstractmethod
+    def parameters(self) -> list[Tensor]:
+        """Return the parameters that are trained, the weights of the layers first."""
+
+    @abstractmethod
+    def differentiate(self, x: Tensor, y: Tensor, *, epoch: int) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        """Compute logits, losses, and the gradient of each parameter for the mean loss; count coactivations.
+
+        Shapes: x (trials, batch, inputs), y (trials, batch); logits (trials, batch, classes), losses (trials, batch).
+        """
+
+    @abstractmethod
+    def predict(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Compute logits, and for each hidden layer which units are positive for any example, without training.
+
+        Shapes: x (trials, batch, inputs); logits (trials, batch, classes); units (trials, units), bool.
+        """
+
+    def weight_sums(self) -> list[WeightSums]:
+        """Return sums over the weights of each layer."""
+        return [WeightSums.of(weight) for weight in self.weights]
+
+    def prepare(self, parts: Sequence[Images], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Move images and labels to the device, one part per trial or one for all.
+
+        Returns:
+            Images (parts, examples, inputs) and labels (parts, examples).
+        """
+        x = torch.stack([part.normalised for part in parts]) if len(parts) > 1 else parts[0].normalised[None]
+        return x.to(self.plan.device), labels.to(self.plan.device)
+
+    def train_epoch(self, data: tuple[Tensor, Tensor], order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
+        """Train for one pass over the examples, with one optimizer step per batch.
+
+        Shapes: order (trials or 1, examples); rates (batches, trials); `data` has one part.
+        """
+        (x,), (y,) = data
+        batches = order.to(self.plan.device).split(self.plan.batch_size, dim=1)
+        with matmul_precision(self.plan.precision):
+            sums = [
+                self.train_batch(x[index], y[index], epoch=epoch, rate=rate)
+                for index, rate in zip(batches, rates, strict=True)
+            ]
+        # Sum along the last dimension: along the first, the order of additions would depend on the number of trials.
+        return Sums(*(torch.stack(each, dim=1).sum(1) for each in zip(*sums, strict=True)))
+
+    def train_batch(self, x: Tensor, y: Tensor, *, epoch: int, rate: Tensor) -> Sums:
+        """Do one optimizer step on one batch.
+
+        Shapes: x (trials or 1, batch, inputs), y (trials or 1, batch); a first dimension of 1 is shared by all trials;
+        rate (trials,), the learning rates.
+        """
+        n_trials = len(self.plan.seeds)
+        x, y = x.expand(n_trials, -1, -1), y.expand(n_trials, -1)
+        self.n_steps += 1
+        self.n_seen += x.shape[1]
+        logits, losses, gradients = self.differentiate(x, y, epoch=epoch)
+        self._keep_gradients(gradients)
+        self._step(self.parameters(), gradients, rate.to(self.weights[0]))
+        return Sums(losses.double().sum(1), (logits.argmax(-1) == y).sum(1))
+
+    def losses(self, logits: Tensor, y: Tensor, trials: slice = slice(None)) -> Tensor:
+        """Compute the loss of each example, with label smoothing.
+
+        Shapes: logits (trials, batch, classes), y (trials, batch), of the given trials; the result (trials, batch).
+        """
+        losses = F.cross_entropy(logits.mT, y, reduction="none")
+        if self._smoothing is not None:
+            losses = smoothed(losses, logits.log_softmax(-1), self._smoothing[trials])
+        return losses
+
+    def _keep_gradients(self, gradients: Sequence[Tensor]) -> None:
+        if self._needs_gradient:
+            self.gradient = list(gradients[: len(self.weights)])
+        if self.gradient_momentum:
+            smoothing = torch.as_tensor(self.plan.method.smoothing).to(self.weights[0]).view(-1, 1, 1)
+            for mean, gradient in zip(self.gradient_momentum, gradients, strict=False):
+                mean.mul_(smoothing).add_(gradient * (1 - smoothing))
+
+    def _step(self, parameters: list[Tensor], gradients: Sequence[Tensor], rate: Tensor) -> None:
+        n_layers, masked = len(self._active), not self.plan.method.moves_inactive
+        if masked:
+            gradients = self._masked(gradients)
+        if self.plan.clip_norm is not None:
+            squares = torch.stack([each.flatten(1).double().square().sum(1) for each in gradients], dim=1).sum(1)
+            factor = clip_factor(squares, self.plan.clip_norm).float()
+            gradients = tuple(each * along(factor, each) for each in gradients)
+            # The factor of a trial that diverges is NaN, also for inactive weights.
+            gradients = self._masked(gradients) if masked else gradients
+        for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+            self.plan.optimizer.step_(parameter, gradient, self.optimizer[i], self.n_steps, rate)
+            if i < n_layers and not masked:
+                zero_inactive_(parameter, self._active[i])
+
+    def _masked(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the gradients of all parameters, with zeros for inactive weights."""
+        of_weights = (zero_inactive(each, active) for each, active in zip(gradients, self._active, strict=False))
+        return *of_weights, *gradients[len(self._active) :]
+
+    @torch.no_grad()
+    def evaluate(self, x: Tensor, y: Tensor) -> Evaluation:
+        """Compute loss, correct examples, calibration and active units without training.
+
+        Shapes: x (trials or 1, examples, inputs), y (trials or 1, examples).
+        """
+        n_trials = len(self.plan.seeds)
+        loss = torch.zeros(n_trials, dtype=torch.float64, device=x.device)
+        active = [torch.zeros_like(bias, dtype=torch.bool) for bias in self.biases[:-1]]
+        correct, confidence = [], []
+        for start in range(0, x.shape[1], self.EVALUATION_BATCH):
+            part = x[:, start : start + self.EVALUATION_BATCH].expand(n_trials, -1, -1)
+            target = y[:, start : start + self.EVALUATION_BATCH].expand(n_trials, -1)
+            with matmul_precision(self.plan.precision):
+                logits, positive = self.predict(part)
+            loss += F.cross_entropy(logits.mT, target, reduction="none").double().sum(1)
+            correct.append(logits.argmax(-1) == target)
+            confidence.append(logits.softmax(-1).amax(-1))
+            active = [each | more for each, more in zip(active, positive, strict=True)]
+        is_correct = torch.cat(correct, dim=1)
+        return Evaluation(loss, is_correct.sum(1), calibration_gaps(torch.cat(confidence, dim=1), is_correct), active)
+
+    @torch.no_grad()
+    def update_masks(self, when: UpdateContext) -> tuple[list[MaskUpdate], Tensor]:
+        """Prune and grow every layer: see `Engine.update_masks`."""
+        available = {
+            "coactivation": self.coactivation,
+            "gradient": self.gradient,
+            "gradient_momentum": self.gradient_momentum,
+        }
+        statistics = {name: layers for name, layers in available.items() if layers}
+        updates, failed = compute_mask_updates(self.plan, when, self.weights, self.masks, self.targets, statistics)
+        for i, (weight, update) in enumerate(zip(self.weights, updates, strict=True)):
+            # Weights that stay keep their value. Grown ones are zero already.
+            new = active_bits(update.mask)
+            zero_inactive_(weight, new)
+            if not self.plan.method.moves_inactive:
+                for state in self.optimizer[i].values():
+                    zero_inactive_(state, new & self._active[i])
+            self.masks[i], self._active[i] = update.mask, new
+        self._reset_coactivation()
+        return updates, failed
+
+    def _reset_coactivation(self) -> None:
+        for total in self.coactivation or []:
+            total.zero_()
+
+    def end_epoch(self) -> None:
+        """Reset the coactivation counts if they are those of an epoch."""
+        if not self._counts_over_epochs:
+            self._reset_coactivation()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what any engine of the same plan needs to resume after an epoch; this one resumes bit-identically."""
+        return {name: getattr(self, name) for name in self._state_names}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from a `state_dict` of any engine."""
+        for name in self._state_names:
+            setattr(self, name, map_tensors(lambda tensor: tensor.to(self.plan.device, copy=True), state[name]))
+        self._active = [active_bits(mask) for mask in self.masks]
