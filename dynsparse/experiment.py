@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 from dynsparse.config import Config
+from dynsparse.config.functions import with_functions_in_folder
+from dynsparse.config.python_files import FileImportError, load_file
 from dynsparse.grid import ExperimentError, axes, axes_without_effect, check_axes, count_trials, expand, grid_configs
 
 __all__ = [
@@ -120,47 +118,15 @@ def load_experiment(path: str | Path) -> Experiment:
         raise ExperimentError(f"The experiment file {str(path)!r} does not exist.{hint}")
     if path.suffix != ".py":
         raise ExperimentError(f"{str(path)!r} is not a Python file. The name of an experiment file ends in .py.")
-    name = f"experiment_file_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path, loader=_ScriptLoader(name, str(path)))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # As for a script: a dataclass in the file looks up its module, and files in the same folder can be imported.
-    sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.resolve().parent))
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ExperimentError(
-            f"{path} cannot be imported: {type(error).__name__}: {error}{_line_of(error, path)}"
-        ) from error
+        module = load_file(path, f"experiment_file_{path.stem}")
+    except FileImportError as error:
+        raise ExperimentError(str(error)) from error.__cause__
     experiment = getattr(module, "experiment", None)
     if not isinstance(experiment, Experiment):
         problem = "defines no `experiment`" if experiment is None else f"has an `experiment` that is {experiment!r}"
         raise ExperimentError(
             f"{path} {problem}. Add experiment = Experiment(name=..., question=..., space=dict(...))."
         )
-    return replace(experiment, file=str(path.resolve()))
-
-
-class _ScriptLoader(SourceFileLoader):
-    """A loader that always compiles the source, as Python does for a script.
-
-    Python takes the bytecode that it has kept if the file has the same size and the same time in whole seconds. It
-    would miss an edit within the same second.
-    """
-
-    def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.get_data(self.path), self.path)
-
-
-def _line_of(error: BaseException, path: Path) -> str:
-    """Return the line of the file in which an error was raised, or "" if it is unknown or part of the message."""
-    if isinstance(error, SyntaxError):
-        return ""
-    line = None
-    trace = error.__traceback__
-    while trace is not None:
-        if Path(trace.tb_frame.f_code.co_filename).resolve() == path.resolve():
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f" (line {line})" if line else ""
+    space = with_functions_in_folder(experiment.space, path.resolve().parent)
+    return replace(experiment, space=space, file=str(path.resolve()))
