@@ -12,6 +12,8 @@ Reference: John Salmon, Mark Moraes, Ron Dror and David Shaw, Parallel Random Nu
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from enum import IntEnum
 
@@ -33,6 +35,7 @@ class Purpose(IntEnum):
     DROPOUT = 8
     SPLIT = 9
     PRUNE_TRAINED = 10
+    MODULE = 11
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,24 @@ def permutation(n: int, stream: Stream) -> Tensor:
     keys = torch.from_numpy((bits(n, stream) ^ np.uint64(2**63)).view(np.int64))
     # A stable sort orders two equal keys the same way everywhere.
     return keys.sort(stable=True).indices
+
+
+@contextmanager
+def torch_generators(stream: Stream, device: str = "cpu") -> Iterator[None]:
+    """Seed torch's own generators, of the CPU and of a device, from a stream; restore them afterwards."""
+    generators = [torch.default_generator]
+    if torch.device(device).type == "cuda":
+        index = torch.device(device).index
+        generators.append(torch.cuda.default_generators[torch.cuda.current_device() if index is None else index])
+    states = [generator.get_state() for generator in generators]
+    seed = int(bits(1, stream)[0])
+    try:
+        for generator in generators:
+            generator.manual_seed(seed)
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
 
 
 def _words(n: int, stream: Stream) -> np.ndarray:

@@ -13,6 +13,7 @@ from dynsparse.config.config import (
     in_current_terms,
     is_default,
     keys,
+    network_hash,
 )
 from dynsparse.config.suggest import unknown
 
@@ -25,5 +26,6 @@ __all__ = [
     "in_current_terms",
     "is_default",
     "keys",
+    "network_hash",
     "unknown",
 ]

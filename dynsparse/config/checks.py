@@ -10,9 +10,11 @@ from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cache
 from numbers import Integral, Real
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
+from dynsparse.config.functions import FORMS, function_text, in_folder, load_function
 from dynsparse.config.suggest import unknown
 
 
@@ -201,6 +203,44 @@ class Choice:
 
     def __str__(self) -> str:
         return f"one of {', '.join(self.names())}"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A name in one of some tables, given as "package.module:name", or a function of the user's own.
+
+    A function becomes the text that names it: see `dynsparse.config.functions`.
+    """
+
+    tables: tuple[str, ...]
+
+    def names(self) -> list[str]:
+        """Return the names in the tables."""
+        return [name for table in self.tables for name in resolve(table)]
+
+    def row(self, value: str) -> Any:
+        """Return the row of a name, or the function that a text names."""
+        for table in map(resolve, self.tables):
+            if value in table:
+                return table[value]
+        return load_function(value)
+
+    def read(self, name: str, value: Any) -> str:
+        """Return the name, or a text that names the function in every process of this machine."""
+        if callable(value):
+            value = function_text(value)
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be {self}, got {value!r}.{_hint(value)}")
+        if value in self.names():
+            return value
+        if ":" not in value:
+            raise ValueError(f"{unknown(name, value, self.names())} For a function of your own, give {FORMS}.")
+        text = in_folder(value, Path.cwd())
+        load_function(text)
+        return text
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.names())}, a function, or {FORMS}"
 
 
 @dataclass(frozen=True)

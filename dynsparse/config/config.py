@@ -17,6 +17,7 @@ from dynsparse.config.checks import (
     Choice,
     Device,
     Flag,
+    Function,
     Number,
     Optional,
     Several,
@@ -25,11 +26,13 @@ from dynsparse.config.checks import (
     Whole,
     resolve,
 )
+from dynsparse.config.functions import source_hash, without_folder
 from dynsparse.config.suggest import unknown
 
 FRACTION = Number(0, 1)
 # These packages import this one, so they are named as text and imported when the first Config is created.
 DATASETS = "dynsparse.data:DATASETS"
+NETWORKS, MODULES = "dynsparse.nn.mlp:NETWORKS", "dynsparse.nn.modules:MODULES"
 CONFLICTS = "dynsparse.planning.conflicts:conflicts"
 
 
@@ -93,8 +96,9 @@ class Config:
     engine: str = key(
         "auto",
         "sparse: on a CPU, in time that follows the active weights; packed: many trials at once on a GPU; torch: "
-        "anywhere; auto: sparse on a CPU and packed on a GPU, torch where they cannot",
-        Choice(("auto", "sparse", "packed", "torch"), older={"wide": "packed"}),
+        "anywhere; module: networks that are torch modules, anywhere; auto: sparse on a CPU and packed on a GPU, torch "
+        "where they cannot, and module for torch modules",
+        Choice(("auto", "sparse", "packed", "torch", "module"), older={"wide": "packed"}),
     )
     precision: str = key(
         "float32",
@@ -190,8 +194,15 @@ class Config:
     # The network
     network: str = key(
         "MLPHeb",
-        "MLP: multilayer perceptron with ReLU; MLPHeb: with ReLU or k-winners",
-        Choice("dynsparse.nn.mlp:NETWORKS"),
+        "MLP: multilayer perceptron with ReLU; MLPHeb: with ReLU or k-winners; LeNet5, VGG11, ResNet20: convolutional "
+        "networks; or a function that returns a torch module",
+        Function((NETWORKS, MODULES)),
+    )
+    network_hash: str | None = key(
+        None,
+        "hash of the source of a network's function; follows network, and must agree if given; None: network is a name",
+        Optional(Text()),
+        later=True,
     )
     hidden_sizes: tuple[int, ...] = key((100, 100, 100), "units of each hidden layer", Sizes())
     batch_norm: bool = key(False, "batch normalisation after each hidden linear layer", Flag())
@@ -234,6 +245,9 @@ class Config:
     )
     first_layer_dense: bool = key(False, "leave the first layer dense", Flag())
     last_layer_dense: bool = key(False, "leave the last layer dense", Flag())
+    dense_layers: tuple[str, ...] = key(
+        (), "torch modules: names of other layers to leave dense, such as head", Several(Text(), least=0), later=True
+    )
     weight_prune_perc: float | None = key(
         0.3,
         "drop fraction of the magnitude rule (the random rule for RandomPrune): share of the active weights that one "
@@ -431,9 +445,10 @@ def identity_values(config: Config) -> dict[str, Any]:
 
     A key with the value that describes what trials did before the key existed is left out.
     """
+    values = {**config.values(), "network": without_folder(config.network)}
     return {
         name: IDENTITY_NAMES.get(name, {}).get(value, value)
-        for name, value in config.values().items()
+        for name, value in values.items()
         if not (keys()[name].metadata["later"] and value == keys()[name].metadata["absent"])
     }
 
@@ -461,6 +476,12 @@ def _derived_values(config: Config) -> dict[str, Any]:
     return {name: value for name, value in _following(config).items() if getattr(config, name) is None}
 
 
+def network_hash(network: str) -> str | None:
+    """Return the hash of the source of a network's function; None for a name in a table."""
+    is_name = network in resolve(NETWORKS) or network in resolve(MODULES)
+    return None if is_name else source_hash(network)
+
+
 def _following(config: Config) -> dict[str, Any]:
     """Return the values of the keys that follow others."""
     source = resolve(DATASETS)[config.dataset_name]
@@ -468,4 +489,5 @@ def _following(config: Config) -> dict[str, Any]:
         "input_size": source.input_size,
         "num_classes": source.num_classes,
         "weight_init": WEIGHT_INIT_OF[config.rules],
+        "network_hash": network_hash(config.network),
     }

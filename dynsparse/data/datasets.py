@@ -84,6 +84,7 @@ class Source:
     read: Callable[[Path, bool], Arrays]  # (folder, download); True downloads into the folder first
     files: tuple[str, ...] = ()  # files that `read` needs in the folder; empty if a dependency contains the data
     n_train: int | None = None  # training examples, for checks before the data are read; None: not known
+    image_shape: tuple[int, ...] | None = None  # channels, height, width; None: the inputs have no shape
 
 
 def _read_digits(folder: Path, download: bool) -> Arrays:
@@ -122,20 +123,22 @@ def _idx_files(folder: str, train: str, test: str) -> tuple[str, ...]:
     )
 
 
+def _of_torchvision(name: str) -> Source:
+    read, files = partial(_read_torchvision, name), _idx_files(name, "train", "t10k")
+    return Source(784, 10, read, files, 60_000, (1, 28, 28))
+
+
 # To add a data set, add a row here, or from your program before it creates a Config.
 DATASETS: dict[str, Source] = {
-    "digits": Source(64, 10, _read_digits, n_train=1437),
-    "MNIST": Source(784, 10, partial(_read_torchvision, "MNIST"), _idx_files("MNIST", "train", "t10k"), 60_000),
-    "FashionMNIST": Source(
-        784, 10, partial(_read_torchvision, "FashionMNIST"), _idx_files("FashionMNIST", "train", "t10k"), 60_000
-    ),
-    "KMNIST": Source(784, 10, partial(_read_torchvision, "KMNIST"), _idx_files("KMNIST", "train", "t10k"), 60_000),
+    "digits": Source(64, 10, _read_digits, n_train=1437, image_shape=(1, 8, 8)),
+    **{name: _of_torchvision(name) for name in ("MNIST", "FashionMNIST", "KMNIST")},
     "EMNIST": Source(
         784,
         47,
         partial(_read_torchvision, "EMNIST", split="balanced"),
         _idx_files("EMNIST", "emnist-balanced-train", "emnist-balanced-test"),
         112_800,
+        (1, 28, 28),
     ),
     "CIFAR10": Source(
         3072,
@@ -146,6 +149,7 @@ DATASETS: dict[str, Source] = {
             for file in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
         ),
         50_000,
+        (3, 32, 32),
     ),
 }
 

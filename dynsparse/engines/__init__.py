@@ -1,7 +1,8 @@
 """Compute training epochs, evaluations and mask updates for a plan. All engines give the same masks.
 
 `sparse` (CPU) computes only the active weights. `torch` computes dense tensors on any device and supports every option.
-`packed` trains hundreds of trials together on one GPU. `choose` selects an engine and `start` builds it.
+`packed` trains hundreds of trials together on one GPU. `module` trains networks that are torch modules, on any device.
+`choose` selects an engine and `start` builds it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import NamedTuple
 
 from dynsparse.config import Config
 from dynsparse.engines.base import Engine
+from dynsparse.engines.module import ModuleEngine
 from dynsparse.engines.packed import engine as packed
 from dynsparse.engines.sparse.support import unsupported
 from dynsparse.engines.torch import TorchEngine
+from dynsparse.nn.module_network import ModuleNetwork
 from dynsparse.planning.packs import pack_kind
 from dynsparse.planning.plan import Plan, plan
 from dynsparse.studies import Parameters
@@ -35,11 +38,19 @@ def choose(plan: Plan) -> EngineChoice:
     """Return the engine for a plan.
 
     With engine="auto" it is the fastest engine that supports the plan: `sparse` on a CPU and `packed` on a GPU, or
-    else `torch`.
+    else `torch`; for torch modules it is `module`.
 
     Raises:
         ValueError: If the plan names an engine that does not support it.
     """
+    is_module = isinstance(plan.network, ModuleNetwork)
+    if is_module and plan.engine in ("auto", "module"):
+        return EngineChoice("module")
+    if is_module or plan.engine == "module":
+        kind, fix = ("a torch module", "module") if is_module else ("a multilayer perceptron", "torch")
+        raise ValueError(
+            f"engine={plan.engine!r} does not support a network that is {kind}. Use engine='auto' or engine={fix!r}."
+        )
     if plan.engine == "torch":
         return EngineChoice("torch")
     # "wide" is the older spelling of "packed".
@@ -91,6 +102,8 @@ def start(plan: Plan, parameters: Parameters | None = None) -> Engine:
     name = choose(plan).name
     if name == "torch":
         return TorchEngine(plan, parameters)
+    if name == "module":
+        return ModuleEngine(plan, parameters)
     if name == "packed":
         return packed.PackedEngine(plan, parameters)
     # Importing it loads Numba, which takes a second: only those who use the engine should wait.

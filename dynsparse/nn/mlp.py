@@ -57,6 +57,20 @@ class Network:
         """Shape of each linear layer's weights, (out, in)."""
         return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
 
+    @property
+    def positions(self) -> list[int]:
+        """Number of outputs that each unit of a layer has for one example: 1, but more in a convolution."""
+        return [1] * len(self.shapes)
+
+    def dense_layers(self, config: NetworkSettings) -> set[int]:
+        """Return the layers that are dense whatever the method, besides the first and the last."""
+        return set()
+
+    @property
+    def is_chain(self) -> bool:
+        """True if the outputs of each layer are the inputs of the next one."""
+        return True
+
 
 def mlp(config: NetworkSettings) -> Network:
     """Describe a multilayer perceptron with ReLU."""

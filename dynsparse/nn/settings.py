@@ -26,6 +26,8 @@ class NetworkSettings(Protocol):
     @property
     def dropout(self) -> float | Tensor: ...
     @property
+    def dense_layers(self) -> tuple[str, ...]: ...
+    @property
     def kwinners(self) -> bool: ...
     @property
     def percent_on(self) -> float | Tensor: ...
@@ -37,6 +39,13 @@ class NetworkSettings(Protocol):
     def boost_strength_factor(self) -> float | Tensor: ...
     @property
     def duty_cycle_period(self) -> int: ...
+
+
+class ModuleSettings(NetworkSettings, Protocol):
+    """The keys of one trial, and the shape of an example, for a function that returns a torch module."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...  # of images: channels, height, width
 
 
 class OptimizerSettings(Protocol):
@@ -67,3 +76,14 @@ class ScheduleSettings(Protocol):
     def lr_final(self) -> float: ...
     @property
     def warmup_epochs(self) -> float: ...
+
+
+def image_shape(settings: ModuleSettings, at_least: int) -> tuple[int, int, int]:
+    """Return channels, height and width of an image. Raises: ValueError if it has no shape or is smaller."""
+    if len(settings.input_shape) != 3 or min(settings.input_shape[1:]) < at_least:
+        raise ValueError(
+            f"the network needs images (channels, height, width) of at least {at_least} x {at_least} pixels, but an "
+            f"example has the shape {settings.input_shape}. Choose another network or data set."
+        )
+    channels, height, width = settings.input_shape
+    return channels, height, width

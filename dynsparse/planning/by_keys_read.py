@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 from dynsparse.config import Config, check_of, keys
-from dynsparse.config.checks import Choice, resolve
+from dynsparse.config.checks import Choice, Function, resolve
 from dynsparse.planning.packs import RecordingConfig
 
 Result = TypeVar("Result")
@@ -46,17 +46,19 @@ class ByKeysRead(Generic[Result]):
 
 def _values(config: Config, names: tuple[str, ...]) -> Hashable:
     """Return the values of keys, and the rows of the tables that they name: a program may replace a row."""
-    getter, tables = _getter(names)
-    return getter(config), tuple([table.get(getattr(config, name)) for name, table in tables])
+    getter, rows = _getter(names)
+    return getter(config), tuple([row(getattr(config, name)) for name, row in rows])
 
 
 @cache
-def _getter(names: tuple[str, ...]) -> tuple[attrgetter[Any], list[tuple[str, Mapping[str, Any]]]]:
-    """Return a function that reads the values of keys, and the tables of those keys that have one."""
-    tables = []
+def _getter(names: tuple[str, ...]) -> tuple[attrgetter[Any], list[tuple[str, Callable[[Any], Any]]]]:
+    """Return a function that reads the values of keys; and for those keys that have a table, how to read its row."""
+    rows: list[tuple[str, Callable[[Any], Any]]] = []
     for name in names:
         check = check_of(keys()[name])
         table = resolve(check.table) if isinstance(check, Choice) and isinstance(check.table, str) else None
         if isinstance(table, Mapping):
-            tables.append((name, table))
-    return attrgetter(*names), tables
+            rows.append((name, table.get))
+        if isinstance(check, Function):
+            rows.append((name, check.row))
+    return attrgetter(*names), rows

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dynsparse.config import keys
+from dynsparse.config import keys, network_hash, unknown
 from dynsparse.data import DATASETS
 from dynsparse.methods import METHODS, Method
-from dynsparse.nn.mlp import NETWORKS, Network
+from dynsparse.nn.mlp import Network
+from dynsparse.nn.module_network import ModuleNetwork, is_module, network_of
 from dynsparse.planning.by_keys_read import ByKeysRead
 from dynsparse.planning.packs import RecordingConfig
 from dynsparse.planning.plan import layer_densities, mask_updates
@@ -22,10 +23,10 @@ def conflicts(config: RecordingConfig) -> list[str]:
     too_long = [*_length(config)]
     if too_long:
         return too_long
-    problems = [*_data_set(config), *_legacy_rules(config)]
+    problems = [*_data_set(config), *_network_hash(config), *_legacy_rules(config)]
     try:
         # A builder that a program has added to its table may raise ValueError for its own keys.
-        network = NETWORKS[config.network](config)
+        network = network_of(config, [config])
         method = METHODS[config.model](config)
         study = STUDIES[config.study](config)
     except ValueError as problem:
@@ -33,6 +34,7 @@ def conflicts(config: RecordingConfig) -> list[str]:
     return [
         *problems,
         *_k_winners(config, network),
+        *_dense_layers(config, network),
         *_mask_updates(config),
         *_masks(config, network, method),
         *_learning_rate(config),
@@ -48,6 +50,15 @@ def _data_set(config: RecordingConfig) -> Iterator[str]:
     ]:
         if given != right:
             yield f"{name} must be {right} for dataset_name={config.dataset_name!r}, got {given}. Leave {name} out."
+
+
+def _network_hash(config: RecordingConfig) -> Iterator[str]:
+    right = network_hash(config.network)
+    if config.network_hash != right:
+        yield (
+            f"network_hash must be {right} for network={config.network!r}, got {config.network_hash!r}: the source of "
+            "its function differs. Leave network_hash out, or restore the source."
+        )
 
 
 def _length(config: RecordingConfig) -> Iterator[str]:
@@ -76,9 +87,20 @@ def _legacy_rules(config: RecordingConfig) -> Iterator[str]:
 
 
 def _k_winners(config: RecordingConfig, network: Network) -> Iterator[str]:
+    if is_module(config.network) and config.kwinners:
+        yield (
+            f"kwinners must be False with network={config.network!r}: k-winners is for multilayer perceptrons. Set "
+            "kwinners=False or network='MLPHeb'."
+        )
     smallest = min(config.hidden_sizes, default=None)
     if network.kwinners is not None and smallest is not None and round(config.percent_on * smallest) < 1:
         yield f"percent_on={config.percent_on:g} leaves no winner in a layer of {smallest} units. Raise percent_on."
+
+
+def _dense_layers(config: RecordingConfig, network: Network) -> Iterator[str]:
+    if isinstance(network, ModuleNetwork):
+        names = [layer.name for layer in network.layers]
+        yield from (unknown("layer in dense_layers", name, names) for name in config.dense_layers if name not in names)
 
 
 def _mask_updates(config: RecordingConfig) -> Iterator[str]:
@@ -139,10 +161,13 @@ def _study(config: RecordingConfig, network: Network, method: Method, study: Stu
                 f"sparsities must rise with prune_iteratively=True, got {list(config.sparsities)}. Sort them, or set "
                 "prune_iteratively=False."
             )
-        if config.batch_norm and "unit" in config.prune_kinds:
+        if network.batch_norm and "unit" in config.prune_kinds:
+            cause, fix = "batch_norm=True", "batch_norm=False"
+            if is_module(config.network):
+                cause, fix = f"network={config.network!r}, which has batch norm", "choose another network"
             yield (
-                "prune_kinds must not contain 'unit' with batch_norm=True: the batch-norm shift of a pruned unit stays."
-                " Set prune_kinds=['weight'] or batch_norm=False."
+                f"prune_kinds must not contain 'unit' with {cause}: the batch-norm shift of a pruned unit stays. Set "
+                f"prune_kinds=['weight'] or {fix}."
             )
     if study.owns_masks and mask_updates(config, method) is not None:
         yield (

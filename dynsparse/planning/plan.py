@@ -12,7 +12,8 @@ from dynsparse.config import Config
 from dynsparse.methods import METHODS, Method
 from dynsparse.nn.init import WEIGHT_INITS, WeightInit
 from dynsparse.nn.lr_schedules import LearningRates, learning_rates, learning_rates_of_pack
-from dynsparse.nn.mlp import NETWORKS, Network
+from dynsparse.nn.mlp import Network
+from dynsparse.nn.module_network import network_of
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
 from dynsparse.ops.schedules import DECAYS, Decay, constant_decay
@@ -137,7 +138,7 @@ def keys_read(config: Config) -> frozenset[str]:
 
 
 def _plan(config: PackConfig) -> Plan:
-    network = NETWORKS[config.network](config)
+    network = network_of(config, config.trials())
     method = METHODS[config.model](config)
     # In float32, 0.3 of 15 weights would be 5, not 4.
     density = torch.as_tensor(method.density, dtype=torch.float64)
@@ -184,7 +185,7 @@ def _noise(config: PackConfig) -> dict[str, float]:
 def layer_densities(config: Config | PackConfig | RecordingConfig, network: Network, density: float) -> list[float]:
     """Return the density of each layer: 1 for those left dense, the spread `config.layer_densities` for the others."""
     last = len(network.shapes) - 1
-    dense = {0} if config.first_layer_dense else set()
+    dense = network.dense_layers(config) | ({0} if config.first_layer_dense else set())
     dense |= {last} if config.last_layer_dense else set()
     sparse = [layer for layer in range(last + 1) if layer not in dense]
     spread = SPREADS[config.layer_densities]([network.shapes[layer] for layer in sparse], density)

@@ -10,26 +10,30 @@ from dynsparse.config import Config
 from dynsparse.methods import METHODS
 from dynsparse.nn.lr_schedules import LR_SCHEDULES
 from dynsparse.nn.mlp import NETWORKS
+from dynsparse.nn.modules import MODULES
 from dynsparse.nn.optimizers import OPTIMIZERS
 from dynsparse.planning.plan import keys_read
 from dynsparse.studies import STUDIES
 
-# For each choice, its values and the other keys of the trial that is planned. Studies that prune need a model that does
-# not.
-CHOICES: dict[str, tuple[Iterable[str], Mapping[str, Any]]] = {
-    "model": (METHODS, {}),
-    "network": (NETWORKS, {"kwinners": True}),
-    "study": (STUDIES, {"model": "SparseModel", "kwinners": False}),
-    "optim_alg": (OPTIMIZERS, {}),
-    "lr_schedule": (LR_SCHEDULES, {"lr_milestones": (1,)}),
+# For each choice, the tables of its values, and the other keys of the trial that is planned. Studies that prune need a
+# model that does not, and torch modules do without k-winners.
+CHOICES: dict[str, list[tuple[Iterable[str], Mapping[str, Any]]]] = {
+    "model": [(METHODS, {})],
+    "network": [(NETWORKS, {"kwinners": True}), (MODULES, {})],
+    "study": [(STUDIES, {"model": "SparseModel", "kwinners": False})],
+    "optim_alg": [(OPTIMIZERS, {})],
+    "lr_schedule": [(LR_SCHEDULES, {"lr_milestones": (1,)})],
 }
 
 
 @cache
 def keys_by_value(choice: str) -> dict[str, frozenset[str]]:
     """Return the keys that a trial reads, for each value of a choice in CHOICES."""
-    values, others = CHOICES[choice]
-    return {value: keys_read(Config(**{**others, choice: value, "pruning_es": True})) for value in values}
+    return {
+        value: keys_read(Config(**{**others, choice: value, "pruning_es": True}))
+        for table, others in CHOICES[choice]
+        for value in table
+    }
 
 
 def readers(key: str) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from dynsparse.data import DATASETS
 from dynsparse.data.sampling import n_held_out
 from dynsparse.methods import METHODS, Method
 from dynsparse.nn.lr_schedules import learning_rates
-from dynsparse.nn.mlp import NETWORKS
+from dynsparse.nn.module_network import network_of
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.packs import PackConfig
 from dynsparse.planning.plan import UPDATE_KEYS, keys_read, layer_densities, mask_updates
@@ -65,7 +65,7 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | 
         drops: which methods may drop weights, as far as it is known; {} at first. The function adds to it.
         n_train: the number of training examples; None if it is not known.
     """
-    network, method = NETWORKS[config.network](config), METHODS[config.model](config)
+    network, method = network_of(config, [config]), METHODS[config.model](config)
     densities = layer_densities(config, network, float(method.density))
     counts = tuple(round(each * n_out * n_in) for each, (n_out, n_in) in zip(densities, network.shapes, strict=True))
     read = keys_read(config) - RATE_KEYS - {"seed"} - ({"on_perc"} if config.sparse_type == "exact" else set())

@@ -16,7 +16,8 @@ class TrainingFlops:
     """Counter of the floating-point operations that the trials of a pack need, whatever the engine computes.
 
     As in the paper, only products with weights count: 2 operations per example and active weight, one multiplication
-    and one addition. With n active weights, an inference takes f_S = 2 n. A training step takes 3 f_S: the forward
+    and one addition; for a convolution, at each of its output positions. With n active weights of linear layers, an
+    inference takes f_S = 2 n. A training step takes 3 f_S: the forward
     pass, the gradient of the weights and the gradient of the inputs (that of the first layer included). A step whose
     gradient is needed for all positions takes 2 f_S + f_D, where f_D = 2 * (number of positions). Methods that grow by
     the gradient need it in the last step before each mask update; those that grow by its running mean, and the 2019
@@ -31,7 +32,8 @@ class TrainingFlops:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self._dense = 2 * sum(n_out * n_in for n_out, n_in in plan.network.shapes)
+        self._positions = plan.network.positions
+        self._dense = dense_flops(plan.network.shapes, self._positions)
         needs = plan.method.needs if plan.updates else frozenset()
         self._at_updates = "gradient" in needs
         self._at_each_step = "gradient_momentum" in needs or (plan.updates is not None and plan.method.moves_inactive)
@@ -50,7 +52,7 @@ class TrainingFlops:
             n_examples: The examples of all steps together; only the last step may have fewer than `batch_size`.
             updated_later: True for trials with a mask update still to come. Shapes: (trials,), bool.
         """
-        self._sparse = inference_flops(active)
+        self._sparse = inference_flops(active, self._positions)
         self._n_last = n_examples % self._batch_size or self._batch_size
         # Not in-place, because a `state_dict` shares these tensors.
         self._n_examples = self._n_examples + n_examples
@@ -78,18 +80,30 @@ class TrainingFlops:
         self._n_examples = state["n_examples"].to(self._total.device)
 
 
-def inference_metrics(active: Sequence[Tensor]) -> dict[str, Tensor]:
+def inference_metrics(active: Sequence[Tensor], positions: Sequence[int]) -> dict[str, Tensor]:
     """Return the operations of an inference, per example, and their ratio to those of a dense network.
 
-    Shapes: active (trials, out, in), bool, for each layer.
+    Shapes: see `inference_flops`.
     """
-    flops = inference_flops(active)
-    return {"flops_inference": flops, "flops_inference_ratio": flops / (2 * sum(mask[0].numel() for mask in active))}
+    flops = inference_flops(active, positions)
+    dense = dense_flops([(mask.shape[1], mask.shape[2]) for mask in active], positions)
+    return {"flops_inference": flops, "flops_inference_ratio": flops / dense}
 
 
-def inference_flops(active: Sequence[Tensor]) -> Tensor:
-    """Return the operations of an inference, per example: 2 for each active weight.
+def inference_flops(active: Sequence[Tensor], positions: Sequence[int]) -> Tensor:
+    """Return the operations of an inference, per example: 2 for each active weight, at each position.
 
-    Shapes: active (trials, out, in), bool, for each layer; the result (trials,), float64.
+    Args:
+        active: The mask of each layer. Shapes: (trials, out, in), bool.
+        positions: The number of outputs of each unit of a layer for one example.
+
+    Returns:
+        Shapes: (trials,), float64.
     """
-    return 2 * torch.stack([masks.count(mask) for mask in active]).sum(0).double()
+    counts = [masks.count(mask) * n for mask, n in zip(active, positions, strict=True)]
+    return 2 * torch.stack(counts).sum(0).double()
+
+
+def dense_flops(shapes: Sequence[tuple[int, int]], positions: Sequence[int]) -> int:
+    """Return the operations of an inference of a dense network, per example."""
+    return 2 * sum(n_out * n_in * n for (n_out, n_in), n in zip(shapes, positions, strict=True))

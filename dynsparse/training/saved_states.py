@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from dynsparse.config import Config
+from dynsparse.engines.module import ModuleEngine
 from dynsparse.engines.torch import TorchEngine
+from dynsparse.nn.module_network import ModuleNetwork
 from dynsparse.planning.plan import Plan, plan
 from dynsparse.studies import Parameters
 from dynsparse.training.trainer import UNIT_STATE
@@ -62,7 +64,8 @@ def _engine_state(want: Plan) -> dict[str, Any]:
     """Return the state of a new engine. Only the form of its tensors counts."""
     shapes = [(1, *shape) for shape in want.network.shapes]
     weights, biases = [torch.zeros(shape) for shape in shapes], [torch.zeros(shape[:2]) for shape in shapes]
-    return TorchEngine(want, Parameters(weights, biases, [each.bool() for each in weights])).state_dict()
+    engine = ModuleEngine if isinstance(want.network, ModuleNetwork) else TorchEngine
+    return engine(want, Parameters(weights, biases, [each.bool() for each in weights])).state_dict()
 
 
 def _checked_errors(errors: Any) -> list[str | None]:
@@ -77,9 +80,10 @@ def _checked_kept(kept: Any, engine: Mapping[str, Any]) -> dict[str, list[Any]]:
     checked = {}
     for name in kept.keys() & {"early", "trained"}:
         *parameters, units = kept[name] if isinstance(kept[name], list) else [None]
-        model = {each: engine[each] for each in UNIT_STATE if isinstance(units, dict) and each in units}
-        of_network = _fitted(parameters, [engine[each] for each in Parameters._fields], f"state.kept.{name}")
-        checked[name] = [*of_network, _fitted(units, model, f"state.kept.{name}.units")]
+        of_network = [each for each in UNIT_STATE if each in engine]
+        model = {each: engine[each] for each in of_network if isinstance(units, dict) and each in units}
+        layers = _fitted(parameters, [engine[each] for each in Parameters._fields], f"state.kept.{name}")
+        checked[name] = [*layers, _fitted(units, model, f"state.kept.{name}.units")]
     return checked
 
 

@@ -37,8 +37,8 @@ from dynsparse.training.metrics import (
 from dynsparse.training.splits import TrialError, load_splits
 from dynsparse.training.survival import Survival
 
-# The part of an engine's state that belongs to the network, besides its parameters.
-UNIT_STATE = ("gains", "shifts", "means", "variances", "duty", "boost", "n_seen")
+# Entries of an engine's state that belong to the network, besides its parameters. No engine has all of them.
+UNIT_STATE = ("gains", "shifts", "means", "variances", "duty", "boost", "others", "buffers", "n_seen")
 
 ENDED_AS_IN_2019 = "a layer has no positive or no negative weight left, and here the 2019 code died"
 
@@ -259,8 +259,9 @@ class Trainer:
                 columns[f"{name}_ece"] = calibration_error(result, n_examples)
             if name == test and self.plan.debug_sparse:
                 columns |= dead_units(result)
-        columns |= inference_metrics(self.engine.masks) | self._exploration.metrics()
-        columns |= connections(self.engine.masks)
+        network = self.plan.network
+        columns |= inference_metrics(self.engine.masks, network.positions) | self._exploration.metrics()
+        columns |= connections(self.engine.masks) if network.is_chain else {}
         is_logged = self.plan.debug_weights or self.plan.debug_sparse
         return columns | weight_metrics(
             self.engine.weight_sums() if is_logged else [],
@@ -312,7 +313,8 @@ class Trainer:
     def _network(self) -> NetworkState:
         """Return a copy of the current networks, including the state of their units."""
         state = self.engine.state_dict()
-        return NetworkState(self.parameters(), copy.deepcopy({name: state[name] for name in UNIT_STATE}))
+        units = {name: state[name] for name in UNIT_STATE if name in state}
+        return NetworkState(self.parameters(), copy.deepcopy(units))
 
     def _replace_network(self, network: NetworkState) -> None:
         """Start a new engine, with fresh optimizer state."""

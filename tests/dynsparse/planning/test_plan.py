@@ -31,6 +31,7 @@ OTHER = {
     "retrain_epochs": 1, "prune_iteratively": True, "prune_ratio": 0.6, "prune_iter": 3, "criterion": "random",
     "init": "reinit", "rewind_step": 3, "last_layer_rate": 1.0, "precision": "tf32", "lr_milestones": [3],
     "lr_gamma": 0.5, "lr_final": 0.3, "nesterov": True, "pruning_interval_steps": 3, "pruning_end_step": 4,
+    "dense_layers": ["head"],
 }  # fmt: skip
 TRIALS = [
     *({"model": model} for model in METHODS),
@@ -69,8 +70,8 @@ def read(**values: Any) -> frozenset[str]:
 def test_a_key_has_an_effect_if_and_only_if_it_is_read(values: dict[str, Any]) -> None:
     is_read, usual = read(**values), numbers(**values)
     unread = {name: value for name, value in OTHER.items() if name not in is_read}
-    # Only DSNNMixedHeb has other rules.
-    assert keys().keys() - is_read - {"rules"} == unread.keys()
+    # Only DSNNMixedHeb has other rules, and only a network of the user's own has a hash.
+    assert keys().keys() - is_read - {"rules", "network_hash"} == unread.keys()
     # These two may not be combined with their counterparts in steps.
     together = {name: value for name, value in unread.items() if name not in ("pruning_interval", "pruning_end")}
     assert numbers(**{**values, **together}) == usual

@@ -1,0 +1,182 @@
+"""The engine for networks that are torch modules, on any device: the trials of a pack are trained one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dynsparse.engines.dense import DenseEngine
+from dynsparse.nn.module_activity import active_units, count_coactivation, observed
+from dynsparse.nn.module_layers import Layer, sparse_layers
+from dynsparse.nn.module_network import ModuleNetwork
+from dynsparse.planning.plan import Plan
+from dynsparse.random import Purpose, Stream, torch_generators
+from dynsparse.studies import Parameters
+
+
+class ModuleEngine(DenseEngine):
+    """The torch modules of a pack, one for each trial. A saved state has the attributes in `STATE`.
+
+    Linear, Conv1d and Conv2d layers are sparse; a filter is a unit, with a row of weights for all of its inputs and
+    positions of its kernel. Their weights and biases begin as those of every engine. All other parameters begin as the
+    module draws them, from torch's generator with a seed that follows from the trial's. The same generator is seeded
+    before each training step, so that dropout resumes as it would have gone on.
+
+    Coactivation counts the examples, in a convolution the examples and positions, for which the input and the output of
+    a connection are positive. An output is that of the normalisation that directly follows the layer, if there is one.
+    A unit is dead if its output is not positive for any example at any position.
+
+    Attributes:
+        modules: the module of each trial, whose parameters are those of the trial at any time.
+        others: parameters that are trained but have no mask, such as those of norms. Shapes: (trials, ...).
+    """
+
+    STATE = (
+        "weights", "biases", "masks", "targets", "others", "buffers", "gradient_momentum", "optimizer", "n_steps",
+        "n_seen",
+    )  # fmt: skip
+    # Convolutions have many outputs, and these leave a CPU's cache.
+    EVALUATION_BATCH = 250
+
+    def __init__(self, plan: Plan, parameters: Parameters | None = None) -> None:
+        super().__init__(plan, parameters)
+        assert isinstance(plan.network, ModuleNetwork)
+        self._network = plan.network
+        pairs = zip(plan.network.builders, plan.seeds, strict=True)
+        self.modules: list[nn.Module] = [build(seed).to(plan.device) for build, seed in pairs]
+        # Of each trial: the sparse layers, and the parameters that are trained.
+        self._layers = [self._layers_of(module) for module in self.modules]
+        self._has_bias = [bool(_biases([layer])) for layer in self._layers[0]]
+        others = [_other_parameters(*each) for each in zip(self.modules, self._layers, strict=True)]
+        self._check_equal_shapes(others)
+        self.others = [torch.stack([each.detach() for each in same]) for same in zip(*others, strict=True)]
+        for bias, is_used in zip(self.biases, self._has_bias, strict=True):
+            bias.mul_(is_used)
+        self._trained = [
+            [*(each.weight for each in layers), *_biases(layers), *rest]
+            for layers, rest in zip(self._layers, others, strict=True)
+        ]
+        self._share_memory()
+        self.init_optimizer()
+
+    def _layers_of(self, module: nn.Module) -> list[Layer]:
+        layers = sparse_layers(module)
+        return [layers[each.name] for each in self._network.layers]
+
+    def _check_equal_shapes(self, others: Sequence[Sequence[Tensor]]) -> None:
+        for layers, rest in zip(self._layers, others, strict=True):
+            shapes = [tuple(each.weight.flatten(1).shape) for each in layers]
+            if shapes != self.shapes or [each.shape for each in rest] != [each.shape for each in others[0]]:
+                raise ValueError(
+                    f"These trials cannot be trained as one pack: their networks must have equal shapes, got {shapes} "
+                    f"and {self.shapes}. Train them with pack='off'."
+                )
+
+    def _share_memory(self) -> None:
+        """Let the modules use the memory of the pack's parameters, which are changed in place from then on."""
+        for trial, trained in enumerate(self._trained):
+            for own, stacked in zip(trained, self.parameters(), strict=True):
+                own.data = stacked[trial].view(own.shape)
+
+    def parameters(self) -> list[Tensor]:
+        """Return the parameters that are trained, the weights of the layers first."""
+        biases = [bias for bias, is_used in zip(self.biases, self._has_bias, strict=True) if is_used]
+        return [*self.weights, *biases, *self.others]
+
+    @property
+    def buffers(self) -> list[Tensor]:
+        """Copies of the modules' buffers, such as the running statistics of batch norm. Shapes: (trials, ...)."""
+        of_trials = zip(*(module.buffers() for module in self.modules), strict=True)
+        return [torch.stack(list(same)) for same in of_trials]
+
+    @buffers.setter
+    def buffers(self, values: Sequence[Tensor]) -> None:
+        for trial, module in enumerate(self.modules):
+            for buffer, value in zip(module.buffers(), values, strict=True):
+                buffer.copy_(value[trial])
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Resume from a `state_dict`."""
+        super().load_state_dict(state)
+        self._share_memory()
+
+    def differentiate(self, x: Tensor, y: Tensor, *, epoch: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Compute logits, losses, and the gradient of each parameter for the mean loss; count coactivations.
+
+        Shapes: x (trials, batch, inputs), y (trials, batch); logits (trials, batch, classes), losses (trials, batch).
+        """
+        all_logits, all_losses = [], []
+        all_gradients: list[tuple[Tensor, ...]] = []
+        for trial, trained in enumerate(self._trained):
+            one = slice(trial, trial + 1)
+            with ExitStack() as stack:
+                if self.coactivation is not None:
+                    record = partial(self._count_coactivation, trial)
+                    stack.enter_context(observed(self.modules[trial], self._network.layers, record))
+                logits = self._run(trial, x[trial], epoch=epoch, training=True)[None]
+            losses = self.losses(logits, y[one], one)
+            all_logits.append(logits.detach())
+            all_losses.append(losses.detach())
+            # Only a parameter without a mask may have no gradient.
+            all_gradients.append(torch.autograd.grad(losses.mean(), trained, allow_unused=True, materialize_grads=True))
+        stacked = [torch.stack(same) if len(same) > 1 else same[0][None] for same in zip(*all_gradients, strict=True)]
+        gradients = [each.reshape(like.shape) for each, like in zip(stacked, self.parameters(), strict=True)]
+        return torch.cat(all_logits), torch.cat(all_losses), gradients
+
+    def predict(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Compute logits, and for each hidden layer which units are positive for any example, without training.
+
+        Shapes: x (trials, batch, inputs); logits (trials, batch, classes); units (trials, units), bool.
+        """
+        active = [torch.zeros_like(bias, dtype=torch.bool) for bias in self.biases]
+        logits = []
+        for trial in range(len(self.modules)):
+
+            def record(layer: int, inputs: Tensor, outputs: Tensor, trial: int = trial) -> None:
+                active[layer][trial] |= active_units(self._layers[trial][layer], outputs)
+                if self.plan.method.counts_evaluation:
+                    self._count_coactivation(trial, layer, inputs, outputs)
+
+            with observed(self.modules[trial], self._network.layers, record):
+                logits.append(self._run(trial, x[trial], epoch=0, training=False))
+        return torch.stack(logits), active[:-1]
+
+    def _run(self, trial: int, x: Tensor, *, epoch: int, training: bool) -> Tensor:
+        """Compute the logits of a trial. Shapes: x (batch, inputs); result (batch, classes)."""
+        module = self.modules[trial]
+        if module.training is not training:
+            module.train(training)
+        stream = Stream(self.plan.seeds[trial], Purpose.DROPOUT, epoch=epoch, step=self.n_steps if training else 0)
+        with torch_generators(stream, self.plan.device), _convolution_precision(self.plan):
+            logits: Tensor = module(x.reshape(-1, *self._network.input_shape))
+        return logits
+
+    def _count_coactivation(self, trial: int, layer: int, inputs: Tensor, outputs: Tensor) -> None:
+        if self.coactivation is not None:
+            self.coactivation[layer][trial] += count_coactivation(self._layers[trial][layer], inputs, outputs)
+
+
+def _biases(layers: Sequence[Layer]) -> list[Tensor]:
+    """Return the biases of those layers that have one to train."""
+    return [bias for bias in (layer.bias for layer in layers) if bias is not None and bias.requires_grad]
+
+
+def _other_parameters(module: nn.Module, layers: Sequence[nn.Module]) -> list[nn.Parameter]:
+    """Return the parameters that are trained but do not belong to the sparse layers."""
+    masked = {id(parameter) for layer in layers for parameter in layer.parameters()}
+    return [each for each in module.parameters() if each.requires_grad and id(each) not in masked]
+
+
+@contextmanager
+def _convolution_precision(plan: Plan) -> Iterator[None]:
+    """Compute convolutions on a GPU in the plan's precision, and by algorithms that repeat their results."""
+    if plan.device == "cpu":
+        yield
+        return
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=plan.precision == "tf32"):
+        yield
