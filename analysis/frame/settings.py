@@ -8,13 +8,15 @@ from analysis.frame.values import LONGEST_LIST
 
 # In the text of a function or another object, the place in memory where it lay: "<function f at 0x7f3a>".
 ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+\b")
+# In the text that names a function in a file, the folder: "/home/me/" in "/home/me/nets.py:lenet".
+FOLDER = re.compile(r"^.*[/\\](?=[^/\\:]+\.py:\w+$)")
 
 
 def setting(value: Any) -> Any:
     """Return a value of a config without what says only how it was written; the same object if there is nothing.
 
-    Texts lose the addresses of objects, which differ after each restart, and the text of a set gets the order of its
-    values.
+    Texts lose the addresses of objects, which differ after each restart, and the folders of functions in files, which
+    differ between machines. The text of a set gets the order of its values.
 
     Example:
         >>> from analysis.frame.settings import setting
@@ -38,4 +40,5 @@ def _text(text: str) -> str:
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             ordered = text
         text = text if text == ordered else ordered
+    text = FOLDER.sub("", text) if ".py:" in text else text
     return ADDRESS.sub("", text) if "<" in text else text

@@ -15,6 +15,7 @@ from dynsparse.config.checks import Choice
 from dynsparse.engines.base import tie_noise
 from dynsparse.export.modules import build
 from dynsparse.io.storage import Folder, open_folder
+from dynsparse.nn.module_network import is_module
 from dynsparse.planning.plan import Plan, plan, steps
 from dynsparse.pruning import compress
 from dynsparse.pruning.validation import FRACTION
@@ -101,6 +102,11 @@ def load_network(trial_dir: str | Path) -> Trained:
     config = trial.config()
     if config is None:
         raise ValueError(f"{path} has no configuration that this version can read: {'; '.join(trial.damage)}.")
+    if is_module(config.network):
+        raise ValueError(
+            f"A network to export must be a multilayer perceptron, got network={config.network!r} in {path}: torch "
+            "modules cannot be exported yet. Export a trial with network='MLP' or 'MLPHeb'."
+        )
     rows = trial.rows()
     state = trial.load_checkpoint(len(rows), state_check(config))
     if state is None or state["n_rows"] == 0:

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 
 from dynsparse.config import Config, identity_values, in_current_terms, keys
+from dynsparse.config.functions import without_folder
 from dynsparse.io.json_object import parse_object
 from dynsparse.io.storage import ASIDE_FOLDER, Folder
 from dynsparse.results import checkpoints
@@ -371,6 +372,10 @@ def _is_same_trial(written: Mapping[str, Any], config: Config) -> bool:
     # Nearly always they are equal, and comparing them is much faster than checking them.
     if written == json.loads(_encode(config.values())):
         return True
+    network = str(written.get("network"))
+    if without_folder(network) == without_folder(config.network):
+        # The file of the network may have moved since then.
+        written = {**written, "network": config.network}
     try:
         return identity(Config.saved(written)) == identity(config)
     except ValueError:

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 
 from dynsparse.config import Config
 from dynsparse.experiment import Experiment
+from dynsparse.nn.module_network import is_module
 from dynsparse.planning.packs import WIDEST, parse_pack
 from dynsparse.tune.options import RunOptions
 
 
 def largest_pack(options: RunOptions, configs: Sequence[Config]) -> int:
-    """Return how many trials may be trained together; 1: each trial alone."""
+    """Return how many trials may be trained together; 1: each trial alone. Torch modules gain nothing from a pack."""
     size = parse_pack(options.pack)
     if size == "off":
         return 1
     if size != "auto":
         return int(size)
-    if any(config.device == "cpu" for config in configs):
+    if any(config.device == "cpu" or is_module(config.network) for config in configs):
         return 1
     if options.tensorboard or options.callbacks:
         print("training each trial alone: callbacks of Tune see packs, not trials", file=sys.stderr)
