@@ -99,7 +99,7 @@ def test_a_file_does_not_replace_a_module_of_the_same_name(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("function", [lambda: 1, print, dict(a=1).get], ids=["lambda", "built-in", "method"])
 def test_a_function_that_other_processes_cannot_import_is_refused(function: object) -> None:
-    with pytest.raises(ValueError, match="must be defined at the top level of a Python file, .* Write it to a file"):
+    with pytest.raises(ValueError, match=r"must be defined at the top level of a Python file, .* Write it to a file"):
         function_text(function)  # type: ignore[arg-type]
 
 

@@ -45,11 +45,14 @@ BASE: dict[str, Any] = {
 
 
 @pytest.fixture
-def tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows for the networks and images of these tests."""
+def tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Rows for the networks and images of these tests. Rows that a test adds go with it."""
     monkeypatch.setitem(DATASETS, "patches", PATCHES)
-    for name, function in {"plain": plain_mlp, "small": SmallNet, "lenet": lenet}.items():
-        monkeypatch.setitem(MODULES, name, function)
+    before = dict(MODULES)
+    MODULES.update({"plain": plain_mlp, "small": SmallNet, "lenet": lenet})
+    yield
+    MODULES.clear()
+    MODULES.update(before)
 
 
 def config(network: str = "small", **values: Any) -> Config:
