@@ -144,6 +144,25 @@ class TrialFolder:
             self._lines.append(line + b"\n")
         return rows
 
+    def rows_to_continue(self, config: Config) -> list[dict[str, Any]]:
+        """Return the rows of a trial that goes on. Those that result.json has lost are taken from progress.csv.
+
+        The next write writes them to result.json again.
+
+        Args:
+            config: the trial that the folder should have.
+        """
+        rows = self.rows()
+        copies = _read_csv(self._folder.read("progress.csv") or b"")
+        lines = [_encode(row) + b"\n" for row in copies]
+        is_whole = [row.get("training_iteration") for row in copies] == list(range(1, len(copies) + 1))
+        is_same = is_whole and list(map(_sorted, copies[: len(rows)])) == list(map(_sorted, rows))
+        if len(copies) <= len(rows) or not is_same or self._problem_of_identity(b"".join(lines), config):
+            return rows
+        self.damage.append("result.json: rows are missing; they are written again from progress.csv")
+        self._lines = lines
+        return copies
+
     def append(self, row: Mapping[str, Any]) -> None:
         """Append the row of a step to those that `rows` has read and this object has written."""
         line = _encode(row) + b"\n"
@@ -389,6 +408,11 @@ def _checkpoint_name(n_rows: int) -> str:
 def _encode(value: Mapping[str, Any], indent: int | None = None) -> bytes:
     # Like Tune, this writes NaN as NaN, which is not standard JSON.
     return json.dumps(_plain(value), indent=indent).encode()
+
+
+def _sorted(row: Mapping[str, Any]) -> bytes:
+    """Return a text that is equal for rows with equal values: NaN is not equal to itself."""
+    return _encode(dict(sorted(row.items())))
 
 
 def _plain(value: Any) -> Any:

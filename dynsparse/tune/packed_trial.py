@@ -76,7 +76,7 @@ class PackedTrial:
         self.name = folder_name(config)
         self._identity, self._tag = identity(config), experiment_tag(config, options.axis_names) or self.name
         self._folder = TrialFolder(_experiment_folder(options.path, options.token).sub(self.name))
-        self.rows = self._folder.rows()
+        self.rows = self._folder.rows_to_continue(config)
         self.n_steps = len(steps(config))
         seconds = self.rows[-1].get("time_total_s") if self.rows else None
         self._seconds = seconds if isinstance(seconds, int | float) else 0.0

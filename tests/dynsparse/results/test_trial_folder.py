@@ -217,6 +217,40 @@ def test_rows_are_recovered_from_the_csv_only_if_the_mark_vouches_for_them(path)
     assert not reopened(path).recover_rows(CONFIG)
 
 
+@pytest.mark.parametrize("harm", ["deleted", "emptied", "a line in the middle", "intact"])
+def test_rows_that_an_unfinished_trial_has_lost_are_those_of_the_csv(path, harm):
+    trial, rows = reopened(path), [row(1), row(2), row(3)]
+    trial.create(CONFIG, {})
+    for each in rows:
+        trial.append(each)
+    trial.write_csv(rows)
+    file = path / "result.json"
+    lines = file.read_bytes().splitlines(keepends=True)
+    harmed = {
+        "emptied": b"",
+        "a line in the middle": b"".join([lines[0], b"{}\n", lines[2]]),
+        "intact": b"".join(lines),
+    }
+    file.unlink() if harm == "deleted" else file.write_bytes(harmed[harm])
+    again = reopened(path)
+    assert again.rows_to_continue(CONFIG) == rows
+    assert any("written again from progress.csv" in each for each in again.damage) == (harm != "intact")
+    again.append(row(4))
+    assert reopened(path).rows() == [*rows, row(4)] and file.read_bytes().startswith(b"".join(lines))
+
+
+def test_a_csv_that_is_not_that_of_the_trial_adds_no_rows(path):
+    trial, rows = reopened(path), [row(1), row(2), row(3)]
+    trial.append(rows[0])
+    other = {**row(2), "trial_id": identity(Config(dataset_name="digits"))}
+    contents = [[{**row(1), "val_acc": 0.9}, rows[1]], [rows[0], rows[2]], [rows[0], other], [rows[1]], []]
+    for content in contents:
+        trial.write_csv(content)
+        assert reopened(path).rows_to_continue(CONFIG) == rows[:1]
+    (path / "progress.csv").write_bytes(b"\xff\x00")
+    assert reopened(path).rows_to_continue(CONFIG) == rows[:1]
+
+
 def test_a_trial_that_is_set_aside_loses_nothing_and_begins_again(trial, path, tmp_path):
     before = {each.name: each.read_bytes() for each in path.iterdir()}
     (path / ".aside" / "error.txt-1").mkdir(parents=True)

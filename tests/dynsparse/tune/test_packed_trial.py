@@ -168,6 +168,22 @@ def test_a_trial_started_in_a_pack_can_be_resumed_alone_and_vice_versa(tmp_path,
         assert_as_alone(tmp_path, config)
 
 
+def test_a_trial_that_has_lost_its_rows_goes_on_after_those_of_the_csv(tmp_path):
+    [config] = grid(dict(seed=1))
+    begun = pack_of(tmp_path, [config])
+    for _ in range(3):
+        begun.train()
+    file = tmp_path / folder_name(config) / "result.json"
+    # The checkpoint and progress.csv have two epochs.
+    kept = b"".join(file.read_bytes().splitlines(keepends=True)[:2])
+    file.unlink()
+    results = to_the_end(pack_of(tmp_path, [config]))
+    damage = [each for result in results for each in report_of(result, 0).trials[0].damage]
+    assert "result.json: rows are missing; they are written again from progress.csv" in damage
+    assert file.read_bytes().startswith(kept), "not trained again"
+    assert_as_alone(tmp_path, config)
+
+
 def test_a_pack_that_was_ended_while_it_wrote_checkpoints_goes_on_as_one(tmp_path):
     configs = five(epochs=6)
     begun = pack_of(tmp_path, configs)
