@@ -8,6 +8,7 @@ from analysis.frame.condition import select
 from analysis.frame.config_diff import differences, without_constant
 from analysis.frame.schema import as_trials, hyperparameters, logged, metrics, varying
 from analysis.loading.examples import example_folder, load_example, load_example_history
+from analysis.loading.experiment_file import question
 from analysis.loading.load import issues, load, load_history, load_many
 from analysis.output.latex import latex_table
 from analysis.output.save_table import save
@@ -82,6 +83,7 @@ __all__ = [
     "power",
     "probability_of_improvement",
     "pruned_fractions",
+    "question",
     "round_differences",
     "round_mean",
     "rounds",

@@ -1,8 +1,9 @@
 """Make the packaged examples of `analysis.load_example` with real runs:  python docs/make_examples.py [NAME ...]
 
-Each example is one zip file in analysis/examples/, with the params.json and result.json of each trial. What depends on
-the machine is left out: paths, host names, process ids, times of day. Training takes about two minutes on two cores.
-The numbers vary a little between CPU types, so run the docstrings afterwards: pytest tests/analysis/test_docstrings.py.
+Each example is one zip file in analysis/examples/, with experiment.json, and the params.json and result.json of each
+trial. What depends on the machine is left out: paths, host names, process ids, times of day. Training takes about two
+minutes on two cores. The numbers vary a little between CPU types, so run the docstrings afterwards:
+pytest tests/analysis/test_docstrings.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from ray import tune
 
 from dynsparse.experiment import Experiment
+from dynsparse.results.experiment_file import EXPERIMENT_FILE
 from dynsparse.tune import run
 
 EXAMPLES = Path(__file__).parents[1] / "analysis" / "examples"
@@ -44,6 +46,7 @@ EXPERIMENTS = [
             seed=tune.grid_search([0, 1, 2]),
         ),
         epochs=8,
+        metric="test_acc_at_best",
     ),
     Experiment(
         name="sweep",
@@ -56,6 +59,7 @@ EXPERIMENTS = [
             sparsities=[0, 0.25, 0.5, 0.7, 0.8, 0.9],
         ),
         epochs=5,
+        metric="val_acc",
     ),
     Experiment(
         name="tickets",
@@ -116,8 +120,10 @@ def files_of(trial: Path) -> dict[str, str]:
 
 
 def write_example(results: Path, target: Path) -> None:
-    """Write the trials of a results folder as one zip file."""
+    """Write a results folder as one zip file."""
     with zipfile.ZipFile(target, "w") as archive:
+        member = zipfile.ZipInfo(EXPERIMENT_FILE, TIME)
+        archive.writestr(member, (results / EXPERIMENT_FILE).read_bytes(), zipfile.ZIP_DEFLATED, 9)
         for trial in sorted(path.parent for path in results.glob("*/params.json")):
             for name, text in files_of(trial).items():
                 member = zipfile.ZipInfo(f"{trial.name}/{name}", TIME)

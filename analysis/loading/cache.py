@@ -109,7 +109,7 @@ def _contents(about: dict[str, Any], table: pa.Table) -> Contents:
 
 def write(folder: Path, cached: Cached) -> None:
     """Write the cache of a folder; do nothing if the folder cannot be written to."""
-    trials, history, issues = cached.contents
+    trials, history, issues, _ = cached.contents
     # Most trials differ in few values from the first trial with the same keys. Only these values are written.
     configs = {tuple(trial.config): trial.config for trial in reversed(trials)}
     places = {keys: place for place, keys in enumerate(configs)}

@@ -12,6 +12,7 @@ from analysis.frame.values import sort_key
 from analysis.loading import cache
 from analysis.loading.columns import History, joined, without_rare
 from analysis.loading.contents import Contents
+from analysis.loading.experiment_file import EXPERIMENT_FILE, read_facts
 from analysis.loading.json_text import without_surrogates
 from analysis.loading.proof import id_in_name
 from analysis.loading.remote import fetched, is_remote
@@ -71,24 +72,24 @@ def read_experiment(path: str | os.PathLike[str]) -> Contents:
 def _read_folders(path: str | os.PathLike[str]) -> tuple[Contents, list[Issue]]:
     """Return the contents of an experiment, copies included, and an issue for each folder without a trial."""
     if is_remote(path):
-        with fetched(os.fspath(path), [STATE_FILES], [*TRIAL_FILES, *OUR_FILES]) as copy:
+        with fetched(os.fspath(path), [STATE_FILES, EXPERIMENT_FILE], [*TRIAL_FILES, *OUR_FILES]) as copy:
             there = trial_folders(copy)
-            return _read(copy, there, there), []
+            return _read(copy, there, there)._replace(facts=read_facts(copy)), []
     folder = Path(path)
-    there, of_states = trial_folders(folder), stamp_of_states(folder)
+    there, of_states, facts = trial_folders(folder), stamp_of_states(folder), read_facts(folder)
     lost = lost_folders(folder, there)
     now = time.time()
     cached = cache.read(folder, of_states, there)
     known = cached.stamps if cached else {}
     unchanged = {name for name, stamp in there.items() if known.get(name) == stamp}
     if cached and {trial.trial_dir for trial in cached.contents.trials} == unchanged == there.keys():
-        return cached.contents, lost
+        return cached.contents._replace(facts=facts), lost
     new = _read(folder, [name for name in there if name not in unchanged], there)
     result = _merged(cached.contents, unchanged, new) if cached else new
     if len(new.trials) >= CHANGED * len(there) and _size(result.history) >= TOO_SMALL:
         settled = {name: stamp for name, stamp in there.items() if _changed_at(stamp) < now - SETTLED_AFTER_SECONDS}
         cache.write(folder, cache.Cached(of_states, settled, result))
-    return result, lost
+    return result._replace(facts=facts), lost
 
 
 def _read(folder: Path, names: Collection[str], there: Collection[str]) -> Contents:
@@ -147,7 +148,9 @@ def without_copies(contents: Contents) -> Contents:
     if not issues:
         return contents
     kept.sort()
-    return Contents([trials[place] for place in kept], contents.history.take(kept), contents.issues + issues)
+    return contents._replace(
+        trials=[trials[place] for place in kept], history=contents.history.take(kept), issues=contents.issues + issues
+    )
 
 
 def _end(history: History, place: int) -> tuple[Any, ...]:

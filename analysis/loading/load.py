@@ -23,6 +23,7 @@ from analysis.loading.chance import is_accuracy, never_left_chance
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise, values_at
 from analysis.loading.contents import Contents
 from analysis.loading.experiment import read_experiment
+from analysis.loading.experiment_file import METRIC, QUESTION, joined_facts
 from analysis.loading.settings import with_settings
 from analysis.loading.trial_dir import BOOKKEEPING, Issue, Trial
 
@@ -130,7 +131,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         "trial_id": [trial.trial_id for trial in trials],
         "trial_dir": [trial.trial_dir for trial in trials],
     }
-    df = _table(columns, contents.issues + _not_numbers(contents, chosen), _order(trials, configs, experiments))
+    contents = contents._replace(issues=contents.issues + _not_numbers(contents, chosen))
+    df = _table(columns, contents, _order(trials, configs, experiments))
     return with_schema(df, list(names.values()), list(of_metrics))
 
 
@@ -186,11 +188,8 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
         **{names[key]: _in_each_row(repeated[names[key]], key, trials, history.starts) for key in names},
         "diverged": np.repeat([trial.diverged for trial in trials], np.diff(history.starts)),
     }
-    df = _table(
-        columns,
-        contents.issues + _not_numbers(contents, numeric),
-        history.rows_of(_order(trials, configs, experiments)),
-    )
+    contents = contents._replace(issues=contents.issues + _not_numbers(contents, numeric))
+    df = _table(columns, contents, history.rows_of(_order(trials, configs, experiments)))
     return with_schema(df, list(names.values()), list(called.values()))
 
 
@@ -231,6 +230,7 @@ def _read_all(paths: Iterable[PathName]) -> tuple[Contents, dict[str, list[Any]]
         trials,
         parts[0].history if len(parts) == 1 else joined([part.history for part in parts]),
         [*found, *(issue for part in parts for issue in part.issues)],
+        joined_facts([part.facts for part in parts]),
     )
     return contents, configs, [name for name, part in zip(names, parts, strict=True) for _ in part.trials]
 
@@ -322,12 +322,13 @@ def _minutes(history: History) -> dict[str, Array]:
     return {"trial_time": total, "mean_epoch_time": total / by_trial.count().reindex(every).to_numpy()}
 
 
-def _table(columns: dict[str, Any], found: list[Issue], order: Sequence[int] | Array) -> pd.DataFrame:
+def _table(columns: dict[str, Any], contents: Contents, order: Sequence[int] | Array) -> pd.DataFrame:
     df = _frame(columns).take(order).reset_index(drop=True)
+    df.attrs[QUESTION], df.attrs[METRIC] = contents.facts
     # Plain tuples, because pandas copies and compares attrs, and fails on a DataFrame there.
-    df.attrs["issues"] = [tuple(issue) for issue in found]
+    df.attrs["issues"] = [tuple(issue) for issue in contents.issues]
     # Empty folders, and copies of a trial, have an issue but no row.
-    named = {issue.trial_dir for issue in found if issue.trial_dir is not None}
+    named = {issue.trial_dir for issue in contents.issues if issue.trial_dir is not None}
     df.attrs["unread_folders"] = sorted(named - set(df["trial_dir"])) if "trial_dir" in df else []
     return df
 

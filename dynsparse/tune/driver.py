@@ -18,6 +18,7 @@ from dynsparse.engines import choose_for_config
 from dynsparse.experiment import Experiment, load_experiment
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
+from dynsparse.results.experiment_file import write_experiment
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import Failure, GridStatus, scan, version
 from dynsparse.results.lock import Lock, LockedError, check_unlocked
@@ -177,14 +178,14 @@ def _train(
         status = scan(folder, run.configs)
     status.repair(folder)
     trials = status.todo(retry_failed=run.options.retry_failed)
-    _begin(folder, trials)
+    _begin(folder, run.experiment, trials)
     pack_size = run.largest_pack
     if run.options.pack == "auto":
         pack_size = even_pack_size(len(trials), n_gpus, run.gpus, run.largest_pack)
     runner.train(trials, pack_size, len(status.in_state(State.COMPLETE)))
 
 
-def _begin(folder: Folder, configs: Sequence[Config]) -> None:
+def _begin(folder: Folder, experiment: Experiment, configs: Sequence[Config]) -> None:
     """Create the folders of the trials, so that a trial that never starts is visible. Raises: ExperimentError."""
 
     def begin(config: Config) -> None:
@@ -193,6 +194,7 @@ def _begin(folder: Folder, configs: Sequence[Config]) -> None:
         trial.clear_failure()
 
     try:
+        write_experiment(folder, experiment)
         map_in_threads(begin, configs)
         for name in TUNE_FILES:
             folder.delete(name)

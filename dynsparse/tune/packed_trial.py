@@ -58,7 +58,7 @@ class WorkerOptions:
             epoch_seconds=run.options.epoch_seconds,
             trial_seconds=run.options.trial_seconds,
             axis_names=tuple(axes(trials)),
-            experiment_file=run.experiment_file,
+            experiment_file=run.experiment.file,
         )
 
 

@@ -35,6 +35,7 @@ class CheckedRun:
     """A run whose options and configs were checked.
 
     Args:
+        experiment: the experiment.
         options: the options of the run.
         configs: the trials, with absolute data folders.
         storage: absolute path or URI of the storage.
@@ -43,9 +44,9 @@ class CheckedRun:
         cpus: CPUs that Ray reserves for each trial or pack.
         gpus: GPUs that Ray reserves for each trial or pack.
         largest_pack: how many trials may be trained together.
-        experiment_file: path of the file that defines the experiment; None if it is not known.
     """
 
+    experiment: Experiment
     options: RunOptions
     configs: list[Config]
     storage: str
@@ -54,7 +55,6 @@ class CheckedRun:
     cpus: float
     gpus: float
     largest_pack: int
-    experiment_file: str | None
 
 
 def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOptions) -> CheckedRun:
@@ -70,7 +70,7 @@ def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOpt
     name = options.name or experiment.name
     if options.fresh:
         name = _unused_name(storage, name)
-    return CheckedRun(options, configs, storage, name, _open(storage, name), cpus, gpus, largest, experiment.file)
+    return CheckedRun(experiment, options, configs, storage, name, _open(storage, name), cpus, gpus, largest)
 
 
 def with_absolute_data_dir(config: Config) -> Config:

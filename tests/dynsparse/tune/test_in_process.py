@@ -17,6 +17,7 @@ import ray
 from ray import tune as ray_tune
 from support.packed_trials import assert_as_alone
 
+import analysis
 from dynsparse import tune
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.methods import METHODS
@@ -51,6 +52,20 @@ def test_the_folders_hold_the_numbers_of_each_trial_alone(tmp_path: Path, pack: 
     for config in EXPERIMENT.configs():
         assert_as_alone(tmp_path / "alone", config, tolerance=0 if pack == "auto" else 1e-5)
     assert json.loads((tmp_path / "alone" / "status.json").read_text())["running"] is False
+
+
+def test_the_folder_has_the_question(tmp_path: Path) -> None:
+    tune.run(EXPERIMENT, tmp_path, in_process=True, limit=1)
+    file = tmp_path / "alone" / "experiment.json"
+    expected = {"name": "alone", "question": EXPERIMENT.question, "metric": "val_acc_max"}
+    assert json.loads(file.read_text()) == expected
+    assert analysis.question(analysis.load(tmp_path / "alone")) == EXPERIMENT.question
+    # It is not rewritten as long as it is the same. That of an edited experiment takes its place.
+    before = file.stat()
+    tune.run(EXPERIMENT, tmp_path, in_process=True, limit=2)
+    assert file.stat() == before
+    tune.run(replace(EXPERIMENT, question="Another?"), tmp_path, in_process=True)
+    assert json.loads(file.read_text()) == {**expected, "question": "Another?"}
 
 
 def test_a_second_run_continues_the_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
