@@ -63,6 +63,7 @@ def test_several_experiments(tmp_path: Path) -> None:
     "content",
     ["", "{", "[]", '"text"', '{"question": 1}', '{"question": ["a"]}', '{"question": null}', "\xff", "[" * 10_000,
      '{"question": "' + "a" * 2**16 + '"}'],
+    ids=lambda content: content[:20],
 )  # fmt: skip
 def test_a_damaged_or_foreign_file_is_ignored(tmp_path: Path, content: str) -> None:
     df = load(experiment(tmp_path / "a", content))
