@@ -19,3 +19,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each for each in SEQUENCE.sub("", text) if each.isprintable() or each in "\n\t")
+
+
+def unsigned_zero(text: str) -> str:
+    """Return the text of a number, without its sign if it shows zero: "-0.00" becomes "0.00"."""
+    return text if text.strip("+-0.") else text.lstrip("+-")

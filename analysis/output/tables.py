@@ -12,7 +12,7 @@ from analysis.frame.schema import HYPERPARAMETERS, hyperparameters, with_known_c
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import is_missing, n_values, sort_key
-from analysis.frame.words import plural, printable
+from analysis.frame.words import plural, printable, unsigned_zero
 from analysis.output.escapes import escaped_markdown, without_formulas
 from analysis.statistics.aggregate import LEFT_OUT, NOTED, NOTHING, agg, format_mean
 from analysis.statistics.chance import chance_note
@@ -251,17 +251,22 @@ def _texts(column: pd.Series, name: str, exact: Collection[str]) -> list[str]:
     values = list(column)
     if pd.api.types.is_float_dtype(column.dtype):
         is_exact = name in exact
-        if not is_exact and (name == "p" or name.startswith("p_")):
-            return [NOTHING if pd.isna(value) else _p(value) for value in values]
+        if not is_exact and is_p(name):
+            return [NOTHING if pd.isna(value) else p_digits(value) for value in values]
         are_short = all(pd.isna(value) or float(f"{value:g}") == value for value in values)
         if is_exact and not are_short:
             return [_text(value) for value in values]
         number = "{:g}" if are_short else "{:.3f}"
-        return [NOTHING if pd.isna(value) else number.format(value) for value in values]
+        return [NOTHING if pd.isna(value) else unsigned_zero(number.format(value)) for value in values]
     return [_text(value) for value in values]
 
 
-def _p(value: float) -> str:
+def is_p(name: str) -> bool:
+    """Return True for the name of a column of p values."""
+    return name == "p" or name.startswith("p_")
+
+
+def p_digits(value: float) -> str:
     """Return a p value with two digits: none is 0."""
     return "<0.0001" if value < 0.0001 else f"{value:.2g}"
 

@@ -21,6 +21,7 @@ from analysis.plots._lib.groups import (
     names_of,
     note,
 )
+from analysis.plots._lib.panels import new_panels
 from analysis.plots._lib.scales import epoch_axis
 from analysis.plots._lib.style import escape, new_figure, view
 from analysis.statistics.learning_curves import curves
@@ -32,6 +33,7 @@ def plot_curves(
     by: Column | Sequence[Column] | None = None,
     top: int = TOP,
     lowest: bool = False,
+    panel: Column | None = None,
 ) -> go.Figure:
     """Plot the mean of a metric in each epoch, with its 95% interval as a band and one line for each group.
 
@@ -44,6 +46,7 @@ def plot_curves(
         by: one or more columns; each combination of their values is a group. None draws one curve for all trials.
         top: the largest number of groups to show: those with the best mean in their last epoch.
         lowest: True if low values are better.
+        panel: the column whose values have their own panels, side by side; None draws one panel.
 
     Raises:
         ValueError: if a column does not exist, `metric` holds no numbers, all its values are missing, or the metric is
@@ -57,36 +60,54 @@ def plot_curves(
         ['0.02', '0.05', '0.1']
     """
     _check_order(history, metric, by)
-    history = with_series(history, by, metric)
-    metric = column_name(metric)
-    check_columns(history, ["epoch", "trial_id", metric])
+    history = with_series(history, by, metric, panel)
+    metric, panels = column_name(metric), [] if panel is None else [column_name(panel)]
+    check_columns(history, ["epoch", "trial_id", metric, *panels])
     check_numbers(history, metric)
     check_top(top)
-    keys = group_keys(history, by, besides=["epoch", metric])
-    diverged = history["diverged"].eq(True) if "diverged" in history else pd.Series(False, index=history.index)
-    values = history[metric].replace([np.inf, -np.inf], np.nan).mask(diverged)
-    history = history.assign(**{metric: values}).reset_index(drop=True)
-    if history[metric].notna().sum() == 0:
-        hint = " Pass history.drop(columns='diverged') to plot trials that diverged." if diverged.any() else ""
-        raise ValueError(f"Nothing to plot: the column {metric!r} has no finite value.{hint}")
-    table = curves(history, keys, metric)
+    keys = group_keys(history, by, besides=["epoch", metric, *panels])
+    history = _finite(history, metric)
+    table = curves(history, [*panels, *keys], metric)
     table = table[table["count"] > 0].reset_index(drop=True)
-    names = names_of(table, keys)
-    last = table.groupby(names, sort=False)["mean"].last()
+    names, of_panel = names_of(table, keys), names_of(table, panels)
+    # The mean over the panels of the last value of each.
+    last = table.groupby([of_panel, names], sort=False)["mean"].last().groupby(level=1, sort=False).mean()
     shown = best(last, top, lowest)
     notes = [
         _describe(history, keys, metric, shown),
         note(len(last), len(shown), keys, f"last {metric}"),
         "mean over the trials of each group, and 95% interval of the mean",
     ]
-    fig = new_figure(f"{metric} by epoch", [text for text in notes if text])
-    for group in groups(names[names.isin(shown)]):
-        own = table[names == group.name]
-        draw_line(fig, own, own["epoch"].tolist(), group, len(shown), "epoch", mode="lines")
+    fig = _empty(f"{metric} by epoch", [text for text in notes if text], metric, panels, list(dict.fromkeys(of_panel)))
+    for column, place in enumerate(dict.fromkeys(of_panel), start=1):
+        at = {"row": 1, "col": column} if panels else {}
+        for group in groups(names[names.isin(shown)]):
+            own = table[(names == group.name) & (of_panel == place)]
+            if len(own):
+                draw_line(fig, own, own["epoch"].tolist(), group, len(shown), "epoch", mode="lines", **at)
     rows = table[names.isin(shown)]
     fig.update_xaxes(**epoch_axis(rows["epoch"]))
-    fig.update_yaxes(title_text=escape(metric), **view(rows["mean"], rows))
+    fig.update_yaxes(**view(rows["mean"], rows))
     add_legend(fig, keys)
+    return fig
+
+
+def _finite(history: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return the rows without values of trials that diverged. Raises: ValueError if no value is left."""
+    diverged = history["diverged"].eq(True) if "diverged" in history else pd.Series(False, index=history.index)
+    values = history[metric].replace([np.inf, -np.inf], np.nan).mask(diverged)
+    if values.notna().sum() == 0:
+        hint = " Pass history.drop(columns='diverged') to plot trials that diverged." if diverged.any() else ""
+        raise ValueError(f"Nothing to plot: the column {metric!r} has no finite value.{hint}")
+    return history.assign(**{metric: values}).reset_index(drop=True)
+
+
+def _empty(title: str, notes: list[str], metric: str, panels: list[str], places: list[str]) -> go.Figure:
+    """Return a figure of one panel, or of one for each value of the column in `panels`."""
+    if panels:
+        return new_panels(title, notes, [metric], [f"{panels[0]}={place}" for place in places])
+    fig = new_figure(title, notes)
+    fig.update_yaxes(title_text=escape(metric))
     return fig
 
 
@@ -118,7 +139,9 @@ def _describe(history: pd.DataFrame, keys: list[str], metric: str, shown: list[s
     }
     reasons = ", ".join(f"{n} {reason}" for reason, n in parts.items() if n)
     total = plural(len(all_trials), "trial")
-    return f"{len(drawn)} of {total} shown; left out: {reasons}" if reasons else f"all {total} shown"
+    if reasons:
+        return f"{len(drawn)} of {total} shown; left out: {reasons}"
+    return f"all {total} shown" if len(all_trials) != 1 else f"{total} shown"
 
 
 def _trials(history: pd.DataFrame) -> pd.Series:

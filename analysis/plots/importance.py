@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from analysis.frame.series import Column, column_name, with_series
+from analysis.frame.words import unsigned_zero
 from analysis.plots._lib.scales import ticks
 from analysis.plots._lib.style import COLOURS, TEXT, new_figure
 from analysis.plots._lib.trials import describe, drawn, with_finite
@@ -56,13 +57,12 @@ def plot_importance(df: pd.DataFrame, metric: Column) -> go.Figure:
         row=1,
         col=1,
     )
-    has_one = table["correlation"].notna()
     fig.add_bar(
         y=names,
         x=table["correlation"].fillna(0.0),
         orientation="h",
         marker={"color": [COLOURS[0] if value >= 0 else COLOURS[1] for value in table["correlation"].fillna(0.0)]},
-        text=[f"{value:+.2f}" if has else "no order" for value, has in zip(table["correlation"], has_one, strict=True)],
+        text=[unsigned_zero(f"{value:+.2f}") if pd.notna(value) else "no order" for value in table["correlation"]],
         textposition="outside",
         hovertemplate="%{y}: %{text}<extra></extra>",
         row=1,

@@ -11,6 +11,7 @@ from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import with_schema
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
+from analysis.frame.words import unsigned_zero
 from analysis.statistics.chance import is_at_chance
 from analysis.statistics.divergence import is_diverged
 
@@ -85,7 +86,8 @@ def stats(s: pd.Series) -> list[float]:
 
 def format_mean(mean: float, std: float, count: int, notes: Sequence[str] = ()) -> str:
     """Return the text of one cell: "0.971 ± 0.003", "0.971" if std is NaN, "–" without values; then the notes."""
-    text = NOTHING if count == 0 else f"{mean:.3f}" if math.isnan(std) else f"{mean:.3f} ± {std:.3f}"
+    number = unsigned_zero(f"{mean:.3f}")
+    text = NOTHING if count == 0 else number if math.isnan(std) else f"{number} ± {std:.3f}"
     return f"{text} ({', '.join(notes)})" if notes else text
 
 

@@ -83,8 +83,8 @@ def _features(column: pd.Series) -> np.ndarray:
     """Return the features of a hyperparameter: its numbers (NaN where missing), or one feature for each value."""
     if _is_number(column):
         return column.astype(float).to_numpy()[:, None]
-    places = [sort_key(value) for value in column]
-    return np.array([[place == sort_key(value) for value in values_of(column)] for place in places], dtype=float)
+    keys = [sort_key(value) for value in values_of(column)]
+    return np.array([[place == key for key in keys] for place in map(sort_key, column)], dtype=float)
 
 
 def _as_numbers(column: pd.Series) -> np.ndarray:

@@ -5,7 +5,7 @@ import pandas as pd
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import hyperparameters, metrics, with_schema
 from analysis.frame.series import Column, column_name, with_series
-from analysis.frame.summaries import summarised
+from analysis.frame.summaries import AT_BEST, summarised
 from analysis.statistics.ranking import is_better_low
 
 TRIAL = ["trial_id", "trial_dir"]
@@ -62,11 +62,30 @@ def selection_note(df: pd.DataFrame, metric: str) -> str:
     """
     logged = summarised(metric)
     is_best = metric == f"{logged}{'_min' if is_better_low(logged) else '_max'}"
-    held_out = df["val_fraction"].fillna(0).ne(0).any() if "val_fraction" in df else True
-    if not is_best or not (logged.startswith("test_") or (logged.startswith("val_") and not held_out)):
+    if not is_best or not (logged.startswith("test_") or (logged.startswith("val_") and not holds_out(df))):
         return ""
     last = f"{logged}_last"
     return (
         f"{metric} is the best of all epochs on the test set, so it is too high as a result to report. "
         f"Report {last}, or train with val_fraction=0.1 and report test_{logged.split('_', 1)[1]}_at_best."
     )
+
+
+def holds_out(df: pd.DataFrame) -> bool:
+    """Return True if `val_*` is measured on held-out examples, False if on the test set (`val_fraction` is 0)."""
+    return bool(df["val_fraction"].fillna(0).ne(0).any()) if "val_fraction" in df else True
+
+
+def validation_metric(df: pd.DataFrame, metric: str) -> str:
+    """Return the validation metric by which settings are chosen that are reported by a metric of the test set.
+
+    It is the metric itself if it is none of the test set, if no examples are held out, or if the validation metric was
+    not loaded.
+    """
+    logged = summarised(metric)
+    on, _, quantity = logged.partition("_")
+    if on != "test" or not holds_out(df):
+        return metric
+    name = f"val_{quantity}"
+    ends = [metric.removeprefix(logged), "_min" if is_better_low(name) else "_max"]
+    return next((f"{name}{end}" for end in ends if end != AT_BEST and f"{name}{end}" in df), metric)

@@ -66,8 +66,22 @@ def new_figure(title: str, notes: Sequence[str] = (), height: int = 480, width: 
         margin={"l": 60, "r": 20, "t": top + 14, "b": 50},
         height=total,
         width=width,
+        # For `without_title`: what the title says, and the pixels that it takes.
+        meta={"title": title, "notes": [note for note in notes if note], "top": top},
     )
     return fig
+
+
+def without_title(fig: go.Figure) -> tuple[str, list[str]]:
+    """Remove the title of a figure of `new_figure`, in place; return it and its notes, for a page that shows them."""
+    written = dict(fig.layout.meta)
+    fig.update_layout(
+        title=None,
+        meta=None,
+        margin_t=fig.layout.margin.t - written["top"] + BUTTONS // 4,
+        height=fig.layout.height - written["top"] + BUTTONS // 4,
+    )
+    return str(written["title"]), list(written["notes"])
 
 
 def escape(text: object) -> str:

@@ -67,7 +67,7 @@ def describe(df: pd.DataFrame, metric: str, n_other: int = 0) -> str:
     other = f"{n_other} in groups that are not shown" if n_other else ""
     reasons = ", ".join(part for part in (count_left_out(df, metric), other) if part)
     trials = plural(total, "trial")
-    shown = f"{n_shown} of {trials} shown" if reasons else f"all {trials} shown"
+    shown = f"{n_shown} of {trials} shown" if reasons else f"all {trials} shown" if total != 1 else f"{trials} shown"
     shown += f", {n_at_chance} of them at chance level" if n_at_chance else ""
     return f"{shown}; left out: {reasons}" if reasons else shown
 

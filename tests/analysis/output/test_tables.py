@@ -238,3 +238,9 @@ def test_no_p_value_is_zero() -> None:
     # A hyperparameter keeps its digits.
     table = as_trials(pd.DataFrame({"p_drop": [1e-9, 0.123456]}), ["p_drop"], [])
     assert "0.123456" in format_table(table[["p_drop"]])
+
+
+def test_no_number_is_minus_zero() -> None:
+    table = pd.DataFrame({"difference": [-0.00012345678, -0.12345678, 0.1, math.nan]})
+    assert [line.strip() for line in format_table(table).splitlines()[2:]] == ["0.000", "-0.123", "0.100", "–"]
+    assert analysis.mean_and_std(pd.Series([-0.0002, 0.0001])) == "0.000 ± 0.000"

@@ -81,3 +81,20 @@ def test_curves_show_the_best_groups() -> None:
 def test_messages(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call(grid())  # type: ignore[operator]
+
+
+def test_panels_share_the_lines_and_the_axis() -> None:
+    df = history()
+    fig = plot_curves(df, "val_acc", "model", panel="on")
+    assert [title.text for title in fig.layout.annotations] == ["on=0.1", "on=0.2"]
+    assert [trace.name for trace in fig.data if trace.showlegend] == ["a", "b"]
+    expected = df[(df["model"] == "b") & (df["on"] == 0.2)].groupby("epoch")["val_acc"].mean()
+    *_, line = traces(fig, "means", "b")
+    assert line.xaxis == "x2" and numbers(line.y) == pytest.approx(expected.tolist())
+    assert fig.layout.yaxis.title.text == "val_acc" and fig.layout.yaxis2.title.text is None
+    assert fig.layout.yaxis.range == fig.layout.yaxis2.range
+    # A line that a panel lacks keeps its colour in the others.
+    alone = plot_curves(df[(df["model"] == "b") | (df["on"] == 0.1)], "val_acc", "model", panel="on")
+    assert {trace.line.color for trace in traces(alone, "means", "b")} == {"#D55E00"}
+    with pytest.raises(ValueError, match="on an axis already"):
+        plot_curves(df, "val_acc", ["model", "on"], panel="on")

@@ -1,12 +1,13 @@
 """plot_importance: importance beside correlation."""
 
+import pandas as pd
 import pytest
 
 pytest.importorskip("plotly")
 
 from support.plot_frames import grid, numbers
 
-from analysis import importance
+from analysis import as_trials, importance
 from analysis.plots import plot_importance
 
 
@@ -34,3 +35,11 @@ def test_importance_beside_correlation() -> None:
 def test_messages(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call(grid())  # type: ignore[operator]
+
+
+def test_no_correlation_is_minus_zero() -> None:
+    df = as_trials(
+        pd.DataFrame({"a": [0, 0, 1, 1], "b": [0, 1, 0, 1], "y": [1.0, 2.0, 1.001, 1.999]}), ["a", "b"], ["y"]
+    )
+    _, correlations = plot_importance(df, "y").data
+    assert dict(zip(correlations.y, correlations.text, strict=True))["a"] == "0.00"

@@ -24,7 +24,7 @@ from analysis.plots import (
     plot_pivot,
     plot_sparsity,
 )
-from analysis.plots._lib.style import CLEAR, view
+from analysis.plots._lib.style import CLEAR, view, without_title
 
 ROOT = Path(__file__).parents[3]
 
@@ -66,6 +66,21 @@ def test_backgrounds_are_clear_and_a_template_changes_them() -> None:
         assert fig.layout.template.layout.paper_bgcolor == fig.layout.template.layout.plot_bgcolor == CLEAR
         assert fig.layout.margin.t < fig.layout.height
         json.loads(fig.to_json())
+
+
+def test_a_title_can_be_shown_elsewhere() -> None:
+    for fig in (
+        plot_axis(grid(), "on_perc", "val_acc_max"),
+        plot_curves(history(), "val_acc", "model", panel="on"),
+        plot_failures(grid(), "model", "on_perc"),
+        plot_importance(grid(), "val_acc_max"),
+    ):
+        text, drawn = fig.layout.title.text, fig.layout.height - fig.layout.margin.t
+        title, notes = without_title(fig)
+        assert text.startswith(title) and "trials" in notes[0]
+        # The title's room is gone, and the rest is as large as before.
+        assert fig.layout.title.text is None and fig.layout.height - fig.layout.margin.t == drawn
+        assert 0 < fig.layout.margin.t < 150
 
 
 def test_an_interval_that_is_too_long_does_not_flatten_the_rest() -> None:

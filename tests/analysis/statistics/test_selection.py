@@ -8,8 +8,8 @@ import pytest
 from support.trial_folders import write_trial
 
 import analysis
-from analysis import agg, at_best
-from analysis.statistics.selection import selection_note
+from analysis import agg, at_best, load_example
+from analysis.statistics.selection import selection_note, validation_metric
 
 ROWS = {
     # Two best epochs: the first counts.
@@ -88,3 +88,18 @@ def test_the_best_epoch_of_the_test_set_is_noted(metric: str, val_fraction: floa
 
 def test_other_programs_say_nothing_about_their_validation_set() -> None:
     assert selection_note(pd.DataFrame({"val_acc_max": [0.9]}), "val_acc_max") == ""
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("test_acc_at_best", "val_acc_max"), ("test_acc_last", "val_acc_last"), ("test_acc_max", "val_acc_max"),
+        ("val_acc_max", "val_acc_max"), ("train_acc_max", "train_acc_max"), ("flops_train", "flops_train"),
+        ("test_loss_min", "test_loss_min"),
+    ],
+)  # fmt: skip
+def test_a_metric_of_the_test_set_has_one_that_chooses_without_it(metric: str, expected: str) -> None:
+    df = load_example("quickstart").assign(test_loss_min=0.1)
+    assert validation_metric(df, metric) == expected
+    # Nothing is held out: whatever chooses is of the test set.
+    assert validation_metric(df.assign(val_fraction=0.0), metric) == metric
