@@ -12,13 +12,13 @@ from analysis.output.tables import failures, format_table, left_out, pivot
 
 if TYPE_CHECKING:
     from analysis.output.browser import browse
+    from analysis.output.html_report.page import report
     from analysis.output.notebook import browse_notebook
-    from analysis.output.report_page import report
 
 __all__ = ["browse", "browse_notebook", "failures", "format_table", "left_out", "pivot", "report", "save"]
 
 # These need plotly, ipywidgets, itables or nbformat, which `import analysis` must do without.
-_ON_FIRST_USE = {"browse": "browser", "browse_notebook": "notebook", "report": "report_page"}
+_ON_FIRST_USE = {"browse": "browser", "browse_notebook": "notebook", "report": "html_report.page"}
 
 
 def __getattr__(name: str) -> Any:

@@ -84,7 +84,7 @@ def plot_curves(
         for group in groups(names[names.isin(shown)]):
             own = table[(names == group.name) & (of_panel == place)]
             if len(own):
-                draw_line(fig, own, own["epoch"].tolist(), group, len(shown), "epoch", mode="lines", **at)
+                draw_line(fig, own, own["epoch"].tolist(), group, len(shown), "epoch", "lines", "mean", **at)
     rows = table[names.isin(shown)]
     fig.update_xaxes(**epoch_axis(rows["epoch"]))
     fig.update_yaxes(**view(rows["mean"], rows))

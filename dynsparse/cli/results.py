@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -207,41 +208,49 @@ def _print_tracebacks(folder: str, failed: pd.DataFrame) -> None:
 @click.command(cls=Command)
 @folder_argument
 @click.option("-o", "--output", default="report.html", show_default=True, type=click.Path(), help="The file to write.")
-@click.option("--metric", default="val_acc_max", show_default=True, help="Column of the results.")
+@click.option("--metric", help="Column of the results. Default: the metric of the experiment, or val_acc_max.")
 @click.option(
     "--lowest/--highest",
     default=None,
     help="Which values are better. If not given: low values of losses and errors, high values otherwise.",
 )
 @where_option
-@click.option("--of", type=click.Choice(["trials", "tickets"]), default="trials", show_default=True,
-              help="One value per trial, or per lottery ticket (its last round).")  # fmt: skip
+@click.option("--of", type=click.Choice(["trials", "sweeps", "tickets"]),
+              help="One value per trial, per sparsity of a sweep, or per lottery ticket (its last round). Default: as the "
+              "study of the trials asks for.")  # fmt: skip
 @click.option("--drop", multiple=True, metavar="KEY",
               help="Leave out a hyperparameter that changes along with another one. May be repeated.")  # fmt: skip
 def report(
-    folder: str, output: str, metric: str, lowest: bool | None, where: str | None, of: str, drop: Sequence[str]
+    folder: str,
+    output: str,
+    metric: str | None,
+    lowest: bool | None,
+    where: str | None,
+    of: str | None,
+    drop: Sequence[str],
 ) -> None:
-    """Write one HTML file about the results in DIR: comparisons, plots, failures. It opens offline."""
+    """Write one HTML file about the results in DIR: answers, plots, comparisons, failures. It opens offline."""
     import analysis
 
     df = load_results(folder, metric=metric)
-    warn_of_studies(df, of)
+    path = folder if "://" in folder else Path(folder).expanduser()
     try:
         from analysis.frame.checks import check_columns
         from analysis.output import report as page
+        from analysis.output.html_report.results import kind_of
 
+        history = analysis.load_history(path)
+        of = kind_of(df, history) if of is None else of
+        warn_of_studies(df, of)
+        if metric is None:
+            df, metric = _with_own_metric(df, history, path, of)
         df = filter_rows(df, where)
         check_columns(df, drop)
         others = [name for name in drop if name not in analysis.hyperparameters(df)]
         if others:
             raise ValueError(f"--drop takes hyperparameters, got {', '.join(others)}.")
-        df = df.drop(columns=list(drop))
-        history = analysis.load_history(folder if "://" in folder else Path(folder).expanduser())
-        if of == "tickets":
-            df = analysis.with_last_rounds(df, history)
-            history = history[history["round"] == history["prune_iter"]]
-        history = history[history["trial_dir"].isin(df["trial_dir"])].drop(columns=list(drop), errors="ignore")
-        content = page(df, metric, history, title=Path(folder).name, lowest=lowest)
+        history = history.drop(columns=list(drop), errors="ignore")
+        content = page(df.drop(columns=list(drop)), metric, history, title=Path(folder).name, lowest=lowest, of=of)
     except (ImportError, ValueError) as error:
         raise Refusal(str(error)) from error
     try:
@@ -249,6 +258,21 @@ def report(
     except OSError as error:
         raise Refusal(f"{output} cannot be written: {error.strerror}") from error
     echo(f"written: {output} ({len(content) / 1e6:.1f} MB, opens in any browser)")
+
+
+def _with_own_metric(df: pd.DataFrame, history: pd.DataFrame, path: str | Path, of: str) -> tuple[pd.DataFrame, str]:
+    """Return the trials with the metric of their experiment, and its name; the usual one if it is unknown."""
+    import analysis
+    from analysis.frame.summaries import summarised
+
+    metric = str(df.attrs.get("metric", ""))
+    if of == "sweeps":
+        # A sparsity has one row: the value is no best of several epochs.
+        return df, summarised(metric) if summarised(metric) in history else "val_acc"
+    if metric and metric not in df:
+        with contextlib.suppress(ValueError):
+            df = analysis.load(path, [*analysis.logged(df), summarised(metric)])
+    return df, metric if metric in df else "val_acc_max"
 
 
 def _write(path: Path, text: str) -> None:

@@ -21,7 +21,12 @@ PACKAGES = ("dynsparse", "analysis", "experiments")
 # Files that are no Python, and that the packages read.
 DATA = {f"{package}/py.typed" for package in PACKAGES[:2]} | {
     str(path.relative_to(ROOT))
-    for files in ("dynsparse/cluster/templates/*", "analysis/examples/*", "analysis/output/*.js")
+    for files in (
+        "dynsparse/cluster/templates/*",
+        "analysis/examples/*",
+        "analysis/output/**/*.js",
+        "analysis/output/**/*.css",
+    )
     for path in ROOT.glob(files)
 }
 

@@ -1,0 +1,100 @@
+"""The answers on top of the report, in a few sentences."""
+
+import html
+import math
+from typing import Any
+
+from analysis.frame.words import unsigned_zero
+from analysis.output.html import text
+from analysis.output.html_report.comparison import Comparison
+from analysis.output.html_report.figures import capitalized
+from analysis.output.html_report.matters import has_repeats, percent
+from analysis.output.html_report.results import Results
+from analysis.output.html_report.sentences import clear_differences, open_questions
+from analysis.output.html_report.studies import answers_of_sweeps, answers_of_tickets
+from analysis.statistics.aggregate import CONFIDENCE, agg
+from analysis.statistics.variance import REST
+
+# Hyperparameters that are named in a sentence.
+NAMED = 3
+
+
+def answers(found: Results, compared: list[Comparison]) -> str:
+    """Return the answers as a list: a question, which links to the section that says more, and a sentence or two."""
+    if found.of == "sweeps":
+        items = answers_of_sweeps(found)
+    else:
+        items = answers_of_tickets(found) if found.of == "tickets" else []
+        items.append(("What matters most?", "what-matters", _what_matters(found)))
+        is_compared = found.axes and found.has_values
+        best = ("Which setting is best?", "plots") if is_compared else ("What is the result?", "all-trials")
+        items.append((*best, _best(found)))
+        if compared:
+            items.append(("Which differences are clear?", "comparisons", clear_differences(compared[0], found)))
+            items.append(("What could not be told?", "comparisons", open_questions(compared[0], found)))
+    shown = "".join(
+        f'<li><a href="#{section}">{question}</a> {html.escape(capitalized(answer))}</li>'
+        for question, section, answer in items
+        if answer
+    )
+    return f'<ul class="answers">{shown}</ul>'
+
+
+def _what_matters(found: Results) -> str:
+    names, metric = found.names, found.metric
+    if not found.axes:
+        return ""
+    if found.shares is not None and found.shares["share"].notna().all():
+        terms = dict(zip(found.shares["term"], found.shares["share"], strict=True))
+        main = [(name, terms.get(name, 0.0)) for name in found.axes]
+        pairs = sum(share for name, share in terms.items() if ":" in str(name))
+        parts = [f"{names.full(name)} {percent(share)}" for name, share in main[:NAMED]]
+        parts[0] = f"{names.full(main[0][0])} explains {percent(main[0][1])} of the variance of {metric}"
+        if len(main) > 1:
+            parts.append(f"{'their interaction' if len(main) == 2 else 'interactions of two'} {percent(pairs)}")
+        of_more = "noise between seeds, or interactions of more" if len(main) > 2 else "noise between seeds"
+        rest = f"The rest, {percent(max(0.0, terms[REST]))}, is {of_more}."
+        return f"{', '.join(parts)}. {rest if has_repeats(found) else 'One trial of each setting shows no noise.'}"
+    if found.importances is not None:
+        table = found.importances[found.importances["parameter"].isin(found.axes)]
+        if len(table):
+            parts = table.head(NAMED).to_dict("records")
+            shares = [(names.full(str(row["parameter"])), percent(float(row["importance"]))) for row in parts]
+            others = "".join(f", {name} {share}" for name, share in shares[1:])
+            return f"{shares[0][0]} has {shares[0][1]} of the importance for {metric} in a random forest{others}."
+    return ""
+
+
+def _best(found: Results) -> str:
+    """Return the sentence about the best setting."""
+    metric, names = found.metric, found.names
+    settings, keys = found.settings()
+    if not found.has_values:
+        return f"No complete trial has a finite {metric}."
+    if settings.empty:
+        row = agg(found.rows.assign(all_=1), "all_", metric).iloc[0].to_dict()
+        return f"The {names.full(metric)} is {_mean(row, names.is_share(metric))}."
+    row = settings.iloc[0].to_dict()
+    values = {name: text(row[name]) for name in _in_order(found, keys)}
+    answer = f"{names.setting(values)}: {metric} is {_mean(row, names.is_share(metric))}."
+    if len(settings) == 1:
+        return answer
+    if found.chooses != metric:
+        return f"{answer} It was chosen among {len(settings)} settings by {found.chooses}, so no test example chose it."
+    return f"{answer} The best of {len(settings)} settings is partly the luckiest."
+
+
+def _in_order(found: Results, keys: list[str]) -> list[str]:
+    return [*(name for name in found.axes if name in keys), *(name for name in keys if name not in found.axes)]
+
+
+def _mean(row: dict[Any, Any], is_share: bool) -> str:
+    """Return a mean with its interval, which is cut off at 0 and 1 for a share."""
+    if row["count"] < 2:
+        return f"{row['mean']:.4g} in a single trial, which says nothing about its noise"
+    half = row["high"] - row["mean"]
+    # As many decimals as give the interval two digits.
+    decimals = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 4
+    ends = (max(row["low"], 0.0), min(row["high"], 1.0)) if is_share else (row["low"], row["high"])
+    mean, low, high = (unsigned_zero(f"{number:.{decimals}f}") for number in (row["mean"], *ends))
+    return f"{mean} ({CONFIDENCE:.0%} interval {low} to {high}, mean of {int(row['count'])} trials)"

@@ -1,0 +1,94 @@
+"""The section of comparisons: tables of differences, sentences, and all numbers."""
+
+import html
+import math
+from typing import Any
+
+import pandas as pd
+
+from analysis.frame.values import is_missing
+from analysis.frame.words import unsigned_zero
+from analysis.output.html import folded, table
+from analysis.output.html_report.comparison import Comparison
+from analysis.output.html_report.figures import note
+from analysis.output.html_report.names import Names
+from analysis.output.html_report.results import Results
+from analysis.output.html_report.sentences import interaction, needed
+from analysis.output.html_report.studies import kinds_at_each_sparsity
+from analysis.output.tables import p_digits
+from analysis.plots._lib.style import cut, label
+from analysis.statistics.contrast_sentences import LEVEL, contrast_sentences
+
+# Columns that fit on a printed page, rows that need no scroll bar, and characters of a value.
+MOST_COLUMNS, MOST_ROWS, LABEL = 6, 15, 24
+
+
+def comparisons(found: Results, compared: list[Comparison]) -> str:
+    """Return the comparisons as tables of differences, sentences, and all numbers, folded."""
+    parts = [kinds_at_each_sparsity(found)] if found.of == "sweeps" else []
+    if any(each.table is not None for each in compared):
+        parts.append(
+            note(
+                "Each difference is that of two values where all else is equal, ± half of its 95% interval, with the "
+                "noise of the whole grid. Those in bold are clear: p is at most "
+                f"{LEVEL} after a correction for all comparisons of the table."
+            )
+        )
+    elif compared:
+        return "".join([*parts, note(f"Nothing can be compared. {compared[0].problem}")])
+    return "\n".join(filter(None, [*parts, *(_one(found, each) for each in compared)]))
+
+
+def _one(found: Results, compared: Comparison) -> str:
+    names = found.names
+    heading = f"<h3>{html.escape(names.full(compared.axis))}</h3>"
+    rows = compared.table
+    if rows is None:
+        return heading + note(f"Not compared. {compared.problem}")
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in contrast_sentences(rows, found.metric))
+    remarks = [interaction(compared, names), needed(compared, names)]
+    return "".join(
+        [
+            heading,
+            _matrix(rows, compared, names),
+            *(note(remark) for remark in remarks if remark),
+            folded("In words", f"<ul>{items}</ul>"),
+            folded("All numbers", table(rows.drop(columns="conclusion"))),
+        ]
+    )
+
+
+def _matrix(rows: pd.DataFrame, compared: Comparison, names: Names) -> str:
+    """Return the differences as a table: a row for each pair of values, a column for each value of the other axis.
+
+    If there are many columns and fewer rows, it is the other way round.
+    """
+    within = compared.within
+    # As many decimals as give half an interval two digits.
+    half = ((rows["high"] - rows["low"]) / 2).median()
+    decimals = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 3
+    form = f"{{:+.{decimals}f}}"
+    cells: dict[tuple[str, str], str] = {}
+    for row in rows.to_dict("records"):
+        a, b, c = (cut(label(row[name]), LABEL) if name else "" for name in ("a", "b", within))
+        cells[f"{b} − {a}", f"{names.short(within)} {c}" if within else "difference"] = _cell(row, form)
+    pairs, places = (list(dict.fromkeys(key[i] for key in cells)) for i in (0, 1))
+    if len(places) > MOST_COLUMNS and len(pairs) < len(places):
+        pairs, places, cells = places, pairs, {(place, pair): cell for (pair, place), cell in cells.items()}
+    head = "".join(f'<th class="number">{html.escape(place)}</th>' for place in places)
+    body = "".join(
+        f"<tr><td>{html.escape(pair)}</td>{''.join(cells.get((pair, place), '<td></td>') for place in places)}</tr>"
+        for pair in pairs
+    )
+    size = "tall" if len(pairs) > MOST_ROWS else "wide"
+    return f'<div class="{size}"><table class="matrix"><tr><th></th>{head}</tr>{body}</table></div>'
+
+
+def _cell(row: dict[Any, Any], form: str) -> str:
+    if is_missing(row["difference"]):
+        return '<td class="number">–</td>'
+    kind = ("higher" if row["difference"] > 0 else "lower") if row["p_adjusted"] <= LEVEL else "unclear"
+    half = form.format((row["high"] - row["low"]) / 2).lstrip("+")
+    title = html.escape(f"95% interval {row['low']:.3g} to {row['high']:.3g}, p = {p_digits(row['p_adjusted'])}")
+    difference = unsigned_zero(form.format(row["difference"]))
+    return f'<td class="number {kind}" title="{title}">{difference} <small>± {half}</small></td>'

@@ -1,0 +1,80 @@
+"""What is asked of studies that prune: where accuracy falls, where kinds of pruning differ, which tickets win."""
+
+from collections.abc import Iterable
+
+from analysis.frame.schema import varying
+from analysis.frame.words import plural
+from analysis.output.html import table
+from analysis.output.html_report.figures import capitalized
+from analysis.output.html_report.results import Results
+from analysis.pruning.dense_comparison import matching_rounds, mean_matching_pruned
+from analysis.pruning.lottery import ALGORITHM, rounds
+from analysis.pruning.sparsity import mean_sparsity_at_fall, sparsity_at_fall
+from analysis.pruning.weight_vs_unit import kind_differences, where_kinds_differ
+from analysis.statistics.sentences import LEVEL
+
+# A fall by one point of accuracy; and how close to the dense network a ticket must be.
+POINT = 0.01
+SHOWN_SENTENCES = 4
+
+# A question, the section that says more, and the answer.
+Answer = tuple[str, str, str]
+
+
+def answers_of_sweeps(found: Results) -> list[Answer]:
+    """Return questions and answers about a sweep over sparsities."""
+    answers = []
+    by = varying(found.rows, besides=["seed", "pruning", "sparsity"])
+    if found.metric.endswith("acc") and f"{found.metric}_trained" in found.rows:
+        falls = mean_sparsity_at_fall(sparsity_at_fall(found.rows, POINT, found.metric), list(by))
+        answers.append(("Where has accuracy fallen by one point?", "plots", _sentences(falls["conclusion"])))
+    try:
+        differences = kind_differences(found.rows, found.metric, list(by))
+    except ValueError:
+        return answers
+    better = _sentences(where_kinds_differ(differences)["conclusion"])
+    answers.append(("Which kind of pruning is better?", "comparisons", better))
+    # At sparsity 0 both are the trained network.
+    unclear = differences[~(differences["p_holm"] <= LEVEL) & (differences["sparsity"] > 0)]
+    if len(unclear):
+        values = ", ".join(dict.fromkeys(f"{value:g}" for value in unclear["sparsity"]))
+        pairs = int(unclear["pairs"].max())
+        where = " in every setting" if by else ""
+        told = f"Whether the kinds differ{where} at sparsity {values}, with {plural(pairs, 'pair')} of networks."
+        answers.append(("What could not be told?", "comparisons", told))
+    return answers
+
+
+def kinds_at_each_sparsity(found: Results) -> str:
+    """Return the differences between the kinds of pruning as a table; empty if there is only one kind."""
+    by = list(varying(found.rows, besides=["seed", "pruning", "sparsity"]))
+    try:
+        differences = kind_differences(found.rows, found.metric, by)
+    except ValueError:
+        return ""
+    shown = [*by, "sparsity", "a", "b", "mean_a", "mean_b", "difference", "low", "high", "p_holm", "pairs"]
+    headers = {name: found.names.header(name) for name in by} | {"p_holm": "p (Holm)", "difference": "b − a"}
+    kinds = differences[["a", "b"]].drop_duplicates()
+    if len(kinds) == 1:
+        a, b = kinds.iloc[0]
+        shown = [name for name in shown if name not in ("a", "b")]
+        headers |= {"mean_a": a, "mean_b": b, "difference": f"{b} − {a}"}
+    return "<h3>Kinds of pruning, in pairs of the same network</h3>" + table(differences[shown], headers)
+
+
+def answers_of_tickets(found: Results) -> list[Answer]:
+    """Return questions and answers about lottery tickets."""
+    if found.history is None or found.metric not in ("val_acc_max", "val_acc_last"):
+        return []
+    every = rounds(found.history)
+    # The tickets of most rounds pass through most densities.
+    every = every[every["prune_iter"] == every["prune_iter"].max()]
+    by = [name for name in ALGORITHM if name in varying(every)] or ["init"]
+    ends = mean_matching_pruned(matching_rounds(every, found.metric, POINT), by)
+    return [("Which tickets stay within one point of the dense network?", "plots", _sentences(ends["conclusion"]))]
+
+
+def _sentences(texts: Iterable[str]) -> str:
+    every = list(map(capitalized, texts))
+    more = len(every) - SHOWN_SENTENCES
+    return " ".join(every[:SHOWN_SENTENCES]) + (f" And {plural(more, 'more setting')}." if more > 0 else "")

@@ -1,0 +1,136 @@
+"""The sections about single trials: the best ones, those with problems, and all of them."""
+
+import html
+from functools import partial
+
+import pandas as pd
+
+from analysis.frame.matching import values_of
+from analysis.frame.schema import MACHINE_COLUMNS, hyperparameters, varying
+from analysis.frame.words import plural
+from analysis.loading.load import issues
+from analysis.output.html import folded, table, text
+from analysis.output.html_report.figures import figure, note
+from analysis.output.html_report.results import Results
+from analysis.output.tables import failures
+from analysis.plots import plot_failures
+from analysis.plots._lib.style import label
+from analysis.statistics.aggregate import failure_rates
+from analysis.statistics.chance import is_at_chance
+from analysis.statistics.common_settings import common_settings
+from analysis.statistics.divergence import is_diverged
+from analysis.statistics.ranking import best
+from analysis.statistics.survivors import survivorship
+
+SHOWN_BEST, SHOWN_FAILURES, SHOWN_AXES = 10, 50, 3
+# A page of more rows would take long to open.
+SHOWN_TRIALS = 2000
+
+
+def best_trials(found: Results) -> str:
+    """Return a table of the best trials."""
+    if found.of == "sweeps":
+        return ""
+    rows = best(found.rows, found.metric, SHOWN_BEST, found.lowest)
+    luck = "The best of many trials is partly the luckiest: the best setting, above, is a mean over seeds."
+    has_seeds = "seed" in found.rows and found.rows["seed"].nunique() > 1 and bool(found.axes)
+    return table(rows, _headers(found, rows)) + (note(luck) if has_seeds and len(rows) else "")
+
+
+def _headers(found: Results, rows: pd.DataFrame) -> dict[str, str]:
+    return {str(name): found.names.header(str(name)) for name in rows}
+
+
+def problems(found: Results) -> str:
+    """Return the trials that failed, stopped, diverged or never left chance level, and damaged files."""
+    df = found.trials
+    parts = []
+    failed = failures(df) if {"epochs", "error", "trial_dir"} <= set(df) else pd.DataFrame()
+    if len(failed):
+        shown = f", the first {SHOWN_FAILURES} of {len(failed)}" if len(failed) > SHOWN_FAILURES else ""
+        headers = _headers(found, failed)
+        rows = table(failed.head(SHOWN_FAILURES), headers)
+        parts.append(f'<h3>Trials that are left out{shown}</h3><div class="tall">{rows}</div>')
+    parts += _rates(found)
+    parts += [_marked(df, is_diverged(df), "Trials that diverged", "diverged. No number on this page includes them.")]
+    kept = "never left chance level. All numbers on this page include them."
+    parts += [_marked(df, is_at_chance(df), "Trials that never left chance level", kept)]
+    damage = issues(df)
+    if len(damage):
+        parts.append(f"<h3>Damaged files</h3>{table(damage.head(SHOWN_FAILURES))}")
+    fine = "All trials are complete, none diverged or stayed at chance level, and no file is damaged."
+    return "\n".join(filter(None, parts)) or f"<p>{fine}</p>"
+
+
+def _rates(found: Results) -> list[str]:
+    """Return where trials failed, and how that changes comparisons."""
+    df = found.trials
+    axes = [name for name in found.axes if name in varying(df)]
+    if not (df["status"] == "error").any() or not axes:
+        return []
+    parts = []
+    if len(axes) > 1:
+        draw = partial(plot_failures, df, axes[1], axes[0])
+        parts.append(figure("Share of trials that failed", draw, found.names))
+    for axis in axes[:SHOWN_AXES]:
+        name = found.names.full(axis)
+        rates = table(failure_rates(df, axis), {axis: name})
+        if found.of == "trials":
+            effect = table(survivorship(df, axis, found.metric, lowest=found.lowest), {axis: name})
+            rates += note("How leaving out the failed trials changes a comparison:") + effect
+        parts.append(folded(f"Failures by {name}", rates))
+    return parts
+
+
+def _marked(df: pd.DataFrame, is_marked: pd.Series, heading: str, fate: str) -> str:
+    """Return how many complete trials are marked, and a list of the settings in which they stand."""
+    if not is_marked.any():
+        return ""
+    of = f"{is_marked.sum()} of {plural(int((df['status'] == 'complete').sum()), 'complete trial')}"
+    items = "".join(f"<li>{html.escape(str(setting))}</li>" for setting in common_settings(df, is_marked))
+    where = f" They have these settings:</p><ul>{items}</ul>" if items else "</p>"
+    return f"<h3>{heading}</h3><p>{of} {fate}{where}"
+
+
+def all_trials(found: Results) -> str:
+    """Return a table of all trials that can be sorted and searched, and the hyperparameters that all share."""
+    df = found.trials
+    if found.of == "tickets":
+        # That of the last round, in place of the best of all rounds.
+        last = found.rows.set_index("trial_dir")[found.metric]
+        df = df.assign(**{found.metric: last.reindex(df["trial_dir"]).to_numpy()})
+    metric = [found.metric] if found.metric in df else []
+    names = dict.fromkeys([*varying(df), *metric, "epochs", "status", "trial_dir"])
+    shown = df[[name for name in names if name in df]]
+    cut = (
+        f"The first {SHOWN_TRIALS} of {len(df)} trials. analysis.load has all of them."
+        if len(df) > SHOWN_TRIALS
+        else ""
+    )
+    rows = table(shown.head(SHOWN_TRIALS), _headers(found, shown), "plain sortable")
+    return (note(cut) if cut else "") + f'<div class="tall">{rows}</div>' + fixed(df)
+
+
+def fixed(df: pd.DataFrame) -> str:
+    """Return the hyperparameters with the same value in all trials, folded."""
+    several = varying(df)
+    rows = [
+        {"hyperparameter": name, "value": text(df[name].iloc[0])}
+        for name in hyperparameters(df)
+        if name not in several and name not in MACHINE_COLUMNS and df[name].notna().any()
+    ]
+    return folded(f"{len(rows)} hyperparameters are the same in all trials", table(pd.DataFrame(rows)))
+
+
+def grid(found: Results) -> str:
+    """Return the values of the hyperparameters that vary, as a list."""
+    rows = found.rows
+    several = {name: values_of(rows[name]) for name in varying(rows)}
+    if not several:
+        return ""
+    lines = []
+    for name in [*found.axes, *(name for name in several if name not in found.axes)]:
+        values = several[name]
+        shown = ", ".join(map(label, values[:8])) + (f", ... ({len(values)} values)" if len(values) > 8 else "")
+        lines.append(f"<dt>{html.escape(found.names.full(name))}</dt><dd>{html.escape(shown)}</dd>")
+    return f'<dl class="grid">{"".join(lines)}</dl>'
