@@ -28,5 +28,6 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(import_module(f"{__name__}.{_ON_FIRST_USE[name]}"), name)
     except ModuleNotFoundError as error:
-        message = f"{__name__}.{name} needs {error.name}, which is not installed. Run: pip install 'dynsparse[jupyter]'"
-        raise ImportError(message, name=error.name) from error
+        package = str(error.name).partition(".")[0]
+        message = f"{__name__}.{name} needs {package}, which is not installed. Run: pip install 'dynsparse[jupyter]'"
+        raise ImportError(message, name=package) from error

@@ -49,6 +49,13 @@ def contrast_sentences(table: pd.DataFrame, metric: str) -> list[str]:
     return [_over_settings(rows, metric, within) for rows in pairs.values()]
 
 
+def is_of_survivors(row: Mapping[str, Any]) -> bool:
+    """Return True if a larger share of the trials is left out with one value than with the other."""
+    left_a, left_b = row["left_out_a"], row["left_out_b"]
+    total_a, total_b = row["n_a"] + left_a, row["n_b"] + left_b
+    return bool(total_a and total_b and abs(left_a / total_a - left_b / total_b) > UNLIKE)
+
+
 def interaction_sentence(row: Mapping[Any, Any], metric: str, n_rows: int) -> str:
     """Return the meaning of a row of `interactions`."""
     axis, within = row["axis"], row["within"]
@@ -102,12 +109,10 @@ def _by(row: Mapping[str, Any]) -> str:
 
 
 def _caution(row: Mapping[str, Any], where: str) -> str:
-    axis, a, b = row["axis"], text(row["a"]), text(row["b"])
-    left_a, left_b = row["left_out_a"], row["left_out_b"]
-    total_a, total_b = row["n_a"] + left_a, row["n_b"] + left_b
-    if not total_a or not total_b or abs(left_a / total_a - left_b / total_b) <= UNLIKE:
+    if not is_of_survivors(row):
         return ""
-    counts = f"{left_a} of {total_a} with {axis}={a}, {left_b} of {total_b} with {b}"
+    axis, a, b, left_a, left_b = row["axis"], text(row["a"]), text(row["b"]), row["left_out_a"], row["left_out_b"]
+    counts = f"{left_a} of {row['n_a'] + left_a} with {axis}={a}, {left_b} of {row['n_b'] + left_b} with {b}"
     return f"Trials{where} are left out unequally ({counts}), so that the comparison is of survivors."
 
 

@@ -266,9 +266,11 @@ def _with_own_metric(df: pd.DataFrame, history: pd.DataFrame, path: str | Path, 
     from analysis.frame.summaries import summarised
 
     metric = str(df.attrs.get("metric", ""))
-    if of == "sweeps":
-        # A sparsity has one row: the value is no best of several epochs.
-        return df, summarised(metric) if summarised(metric) in history else "val_acc"
+    if of != "trials":
+        make, usual = (analysis.sweeps, "val_acc") if of == "sweeps" else (analysis.tickets, "val_acc_max")
+        rows = make(history)
+        # A sparsity has one row: its value is no best of several epochs.
+        return df, next((name for name in (metric, summarised(metric)) if name in rows), usual)
     if metric and metric not in df:
         with contextlib.suppress(ValueError):
             df = analysis.load(path, [*analysis.logged(df), summarised(metric)])

@@ -58,8 +58,8 @@ def _what_matters(found: Results) -> str:
     if found.importances is not None:
         table = found.importances[found.importances["parameter"].isin(found.axes)]
         if len(table):
-            parts = table.head(NAMED).to_dict("records")
-            shares = [(names.full(str(row["parameter"])), percent(float(row["importance"]))) for row in parts]
+            largest = table.head(NAMED).to_dict("records")
+            shares = [(names.full(str(row["parameter"])), percent(float(row["importance"]))) for row in largest]
             others = "".join(f", {name} {share}" for name, share in shares[1:])
             return f"{shares[0][0]} has {shares[0][1]} of the importance for {metric} in a random forest{others}."
     return ""

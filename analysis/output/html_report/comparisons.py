@@ -13,7 +13,7 @@ from analysis.output.html_report.comparison import Comparison
 from analysis.output.html_report.figures import note
 from analysis.output.html_report.names import Names
 from analysis.output.html_report.results import Results
-from analysis.output.html_report.sentences import interaction, needed
+from analysis.output.html_report.sentences import interaction, needed, survivors
 from analysis.output.html_report.studies import kinds_at_each_sparsity
 from analysis.output.tables import p_digits
 from analysis.plots._lib.style import cut, label
@@ -46,7 +46,7 @@ def _one(found: Results, compared: Comparison) -> str:
     if rows is None:
         return heading + note(f"Not compared. {compared.problem}")
     items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in contrast_sentences(rows, found.metric))
-    remarks = [interaction(compared, names), needed(compared, names)]
+    remarks = [interaction(compared, names), survivors(compared), needed(compared, names)]
     return "".join(
         [
             heading,

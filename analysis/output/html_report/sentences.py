@@ -11,7 +11,7 @@ from analysis.output.html_report.figures import capitalized
 from analysis.output.html_report.names import Names
 from analysis.output.html_report.results import Results
 from analysis.plots._lib.style import label
-from analysis.statistics.contrast_sentences import LEVEL, p_text
+from analysis.statistics.contrast_sentences import LEVEL, is_of_survivors, p_text
 
 # What a sentence names: differences, pairs of values, places.
 NAMED, PLACES = 3, 5
@@ -41,6 +41,16 @@ def interaction(compared: Comparison, names: Names) -> str:
         return ""
     effect = f"the effect of {names.short(compared.axis)} depends on {names.short(compared.within)} ({p_text(p)})."
     return capitalized(effect) if p <= LEVEL else f"No evidence that {effect}"
+
+
+def survivors(compared: Comparison) -> str:
+    """Return how many comparisons are of survivors; "" if none is."""
+    rows = [] if compared.table is None else compared.table.to_dict("records")
+    n = sum(is_of_survivors({str(name): value for name, value in row.items()}) for row in rows)
+    if not n:
+        return ""
+    of = f"{n} of {plural(len(rows), 'comparison')}"
+    return f"In {of} more trials of one value are left out than of the other, so that survivors are compared."
 
 
 def clear_differences(compared: Comparison, found: Results) -> str:

@@ -28,8 +28,8 @@ SHOWN_TRIALS = 2000
 
 
 def best_trials(found: Results) -> str:
-    """Return a table of the best trials."""
-    if found.of == "sweeps":
+    """Return a table of the best trials; empty if the table of all trials is as short."""
+    if found.of == "sweeps" or len(found.rows) <= SHOWN_BEST:
         return ""
     rows = best(found.rows, found.metric, SHOWN_BEST, found.lowest)
     luck = "The best of many trials is partly the luckiest: the best setting, above, is a mean over seeds."
@@ -119,7 +119,8 @@ def fixed(df: pd.DataFrame) -> str:
         for name in hyperparameters(df)
         if name not in several and name not in MACHINE_COLUMNS and df[name].notna().any()
     ]
-    return folded(f"{len(rows)} hyperparameters are the same in all trials", table(pd.DataFrame(rows)))
+    names = "1 hyperparameter is" if len(rows) == 1 else f"{len(rows)} hyperparameters are"
+    return folded(f"{names} the same in all trials", table(pd.DataFrame(rows)))
 
 
 def grid(found: Results) -> str:

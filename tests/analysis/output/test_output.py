@@ -28,7 +28,7 @@ def test_every_name_can_be_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("browse", "ipywidgets"), ("browse_notebook", "nbformat"), ("report", "itables")]
+    ("name", "package"), [("browse", "ipywidgets"), ("browse_notebook", "nbformat"), ("report", "plotly")]
 )
 def test_a_missing_package_is_named(name: str, package: str) -> None:
     code = f"import sys; sys.modules[{package!r}] = None; from analysis.output import save, {name}"

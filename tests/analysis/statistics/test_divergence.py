@@ -115,7 +115,7 @@ def test_they_are_counted_in_plots_and_the_report(df: pd.DataFrame) -> None:
         assert "20 of 24 trials shown; left out: 4 diverged" in fig.layout.title.text
     assert plot_pivot(df, "model", "lr", METRIC).data[1].text[3] == "1.004<br>n=2<br>4 diverged"
     page = report(df, METRIC)
-    assert "left out: 4 diverged of 24 trials" in page
+    assert "Left out: 4 diverged of 24 trials" in page
     assert "4 of 24 complete trials diverged. No number on this page includes them. They have these settings:" in page
     assert "<li>model=b (4 of 12)</li>" in page
     first = best(df, METRIC)["trial_dir"][0]

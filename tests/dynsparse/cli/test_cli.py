@@ -284,7 +284,7 @@ def test_report_writes_one_page(results, tmp_path):
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"written: {page} (")
     content = page.read_text()
-    assert "all 2 trials are complete" in content and "val_acc_last" in content and "RuntimeError: boom" not in content
+    assert "All 2 trials are complete" in content and "val_acc_last" in content and "RuntimeError: boom" not in content
 
 
 @pytest.mark.parametrize(
@@ -300,6 +300,33 @@ def test_report_refuses_what_it_cannot_make(results, options, message):
     result = invoke("report", results, *options)
     assert result.exit_code == 2
     assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("example", "metric", "first"),
+    [
+        ("quickstart", "test_acc_at_best", "What matters most?"),
+        ("sweep", "val_acc", "Where has accuracy fallen by one point?"),
+        ("tickets", "val_acc_max", "Which tickets stay within one point of the dense network?"),
+    ],
+)
+def test_a_report_is_about_the_metric_and_the_study_of_the_experiment(tmp_path, example, metric, first):
+    pytest.importorskip("plotly")
+    page = tmp_path / "page.html"
+    with analysis.example_folder(example) as folder:
+        noted = folder / "experiment.json"
+        # Rows of sweeps and tickets have no such metric, but one that it summarises, or the usual one.
+        for change in ("", "val_acc_median"):
+            if change and example != "quickstart":
+                noted.write_text(json.dumps({**json.loads(noted.read_text()), "metric": change}))
+            result = invoke("report", folder, "-o", page)
+            assert result.exit_code == 0, result.stderr
+            content = page.read_text()
+            used = re.search(r'<p class="note">[^(]*[(](\w+)[)]', content)
+            assert used and used[1] in ({metric, "val_acc"} if change else {metric})
+            assert content.index(first) < content.index("<h2>Plots</h2>")
+        result = invoke("report", folder, "-o", page, "--of", "trials")
+        assert ("counts" in result.stderr) == (example != "quickstart")
 
 
 def test_browse_writes_a_notebook_and_never_over_one(results, tmp_path, monkeypatch):
@@ -533,11 +560,11 @@ def test_keys_that_follow_each_other_are_suggested_once_and_dropped_from_a_repor
     assert "--rows lr_schedule --metric" in result.stdout
     page = tmp_path / "page.html"
     assert invoke("report", tmp_path / "arms", "-o", page).exit_code == 0
-    assert "warmup_epochs never has the same value in both" in html.unescape(page.read_text())
+    assert "warmup_epochs must vary independently of lr_schedule" in html.unescape(page.read_text())
     assert invoke("report", tmp_path / "arms", "-o", page, "--drop", "warmup_epochs").exit_code == 0
     text = html.unescape(page.read_text())
     assert (
-        "warmup_epochs never has the same value" not in text and "lr_schedule=cosine minus that with constant" in text
+        "warmup_epochs must vary independently" not in text and "constant or cosine" in text
     )
     result = invoke("report", tmp_path / "arms", "--drop", "warmup_epoch")
     assert result.exit_code == 2 and "Did you mean 'warmup_epochs'?" in result.stderr

@@ -1,0 +1,138 @@
+"""The answers on top of the report, and the sentences about comparisons."""
+
+import html
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.grids import fail, grid, noisy
+
+pytest.importorskip("plotly")
+
+from analysis import (
+    agg,
+    anova,
+    as_trials,
+    contrasts,
+    kind_differences,
+    load_example,
+    load_example_history,
+    matching_rounds,
+    mean_matching_pruned,
+    mean_sparsity_at_fall,
+    power,
+    rounds,
+    sparsity_at_fall,
+    sweeps,
+    where_kinds_differ,
+)
+from analysis.output.html_report.answers import answers
+from analysis.output.html_report.comparison import compare_axes
+from analysis.output.html_report.results import results
+
+
+def of(df: pd.DataFrame, metric: str = "val_acc_max", history: pd.DataFrame | None = None) -> dict[str, str]:
+    """The answers by question."""
+    found = results(df, metric, history, lowest=None, of=None)
+    page = answers(found, compare_axes(found) if found.has_values else [])
+    return {question: html.unescape(text) for question, text in re.findall(r"<a[^>]*>([^<]+)</a> ([^<]+)</li>", page)}
+
+
+def of_grid(value: Any, **axes: Any) -> pd.DataFrame:
+    return as_trials(grid(value, **axes).assign(epochs=1, error=None), list(axes), ["val_acc_max"])
+
+
+def test_quickstart() -> None:
+    df, metric = load_example("quickstart"), "test_acc_at_best"
+    found = of(df, metric)
+    shares = anova(df, metric).set_index("term")["share"]
+    both = shares["model:on_perc"]
+    assert found["What matters most?"] == (
+        f"Density (on_perc) explains {shares['on_perc']:.0%} of the variance of test_acc_at_best, method (model) "
+        f"{shares['model']:.0%}, their interaction {both:.0%}. The rest, {shares['rest']:.0%}, is noise between seeds."
+    )
+    # Held-out examples choose the setting, and the test set gives its accuracy.
+    settings = ["model", "on_perc"]
+    chosen = agg(df, settings, "val_acc_max").sort_values("mean").iloc[-1]
+    row = agg(df, settings, metric).set_index(settings).loc[(chosen["model"], chosen["on_perc"])]
+    assert found["Which setting is best?"] == (
+        f"Density {chosen['on_perc']}, method {chosen['model']}: test_acc_at_best is {row['mean']:.3f} (95% interval "
+        f"{row['low']:.3f} to {row['high']:.3f}, mean of 3 trials). It was chosen among 9 settings by val_acc_max, so "
+        "no test example chose it."
+    )
+    table = contrasts(df, "model", metric, within="on_perc")
+    assert (table["p_adjusted"] <= 0.05).sum() == 1
+    assert found["Which differences are clear?"] == (
+        "1 of 9 comparisons of method within each density: RigL is higher than SparseModel at density 0.05 by 0.098 "
+        "(95% interval 0.057 to 0.14)."
+    )
+    needed = power(df, "model", metric, within="on_perc")["seeds_needed"].max()
+    assert found["What could not be told?"] == (
+        "8 of 9 comparisons of method within each density: RigL or SET at every density; SET or SparseModel at every "
+        "density; RigL or SparseModel at density 0.02 and 0.1. With 3 seeds, a difference of 0.061 at density 0.1, or "
+        f"0.73 at density 0.02, is found with a probability of 80%. Half as much needs {needed} seeds, {needed - 3} "
+        "more than now."
+    )
+
+
+def test_the_interval_of_an_accuracy_ends_at_1_and_that_of_another_metric_does_not() -> None:
+    df = of_grid(lambda seed: [0.9, 0.99, 0.999][seed], seed=[0, 1, 2])
+    assert "95% interval 0.83 to 1.00" in of(df)["What is the result?"]
+    df = as_trials(df.rename(columns={"val_acc_max": "reward"}), ["seed"], ["reward"])
+    assert "The reward is 0.96 (95% interval 0.83 to 1.10," in of(df, "reward")["What is the result?"]
+
+
+def test_without_a_clear_difference_the_answer_is_none() -> None:
+    found = of(of_grid(noisy(1), model=["a", "b"], seed=range(5)))
+    assert found["Which differences are clear?"] == "None of 1 comparison of method."
+    assert found["What could not be told?"].startswith(
+        "1 of 1 comparison of method: a or b. With 5 seeds, a difference"
+    )
+
+
+def test_when_all_is_clear_nothing_is_open() -> None:
+    found = of(of_grid(noisy(1, width=0.5), width=[0, 1], seed=range(5)))
+    assert found["What could not be told?"] == "Nothing among 1 comparison of width."
+
+
+def test_truth_values_are_named_with_their_key() -> None:
+    found = of(of_grid(noisy(1, kwinners=0.5), kwinners=[False, True], seed=range(5)))
+    assert "k-winners True is higher than k-winners False by 0.5" in found["Which differences are clear?"]
+
+
+def test_comparisons_without_trials_are_counted() -> None:
+    df = of_grid(noisy(2), model=["a", "b", "c"], on_perc=[0.1, 0.5], seed=range(3))
+    found = of(fail(df, (df["model"] == "c") & (df["on_perc"] == 0.1)))
+    assert "2 cannot be made, because complete trials are missing." in found["What could not be told?"]
+
+
+def test_one_seed_shows_no_noise() -> None:
+    found = of(of_grid(lambda width, lr, seed: width + lr / 10, width=[0, 1], lr=[0, 1], seed=[0]))
+    assert found["What matters most?"].endswith("One trial of each setting shows no noise.")
+    assert "in a single trial, which says nothing about its noise" in found["Which setting is best?"]
+    assert found["What could not be told?"].startswith("Lr could not be compared. The noise needs repeated settings")
+
+
+def test_a_sweep() -> None:
+    history = load_example_history("sweep")
+    found, rows = of(load_example("sweep"), "val_acc", history), sweeps(history)
+    falls = mean_sparsity_at_fall(sparsity_at_fall(rows, 0.01, "val_acc"), [])["conclusion"]
+    differ = where_kinds_differ(kind_differences(rows, "val_acc", []))["conclusion"]
+    assert list(found) == ["Where has accuracy fallen by one point?", "Which kind of pruning is better?"]
+    for answer, conclusions in zip(found.values(), (falls, differ), strict=True):
+        assert answer == " ".join(text[0].upper() + text[1:] for text in conclusions)
+
+
+def test_tickets() -> None:
+    history = load_example_history("tickets")
+    found, every = of(load_example("tickets"), "val_acc_max", history), rounds(history)
+    ends = mean_matching_pruned(matching_rounds(every[every["prune_iter"] == 3], "val_acc_max", 0.01), ["init"])
+    first = found["Which tickets stay within one point of the dense network?"]
+    assert first == " ".join(text[0].upper() + text[1:] for text in ends["conclusion"])
+    # The metric is that of the last round of each ticket, not the best of all rounds.
+    last = history[history["round"] == history["prune_iter"]].groupby("trial_dir")["val_acc"].max()
+    df = load_example("tickets").set_index("trial_dir").assign(last=last)
+    best = df.groupby(["prune_ratio", "init", "prune_iter"])["last"].mean().max()
+    assert np.isfinite(best) and f"val_acc_max is {best:.3f}" in found["Which setting is best?"]
