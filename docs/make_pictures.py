@@ -35,9 +35,9 @@ def picture_of_report(page: Page, results: Path, folder: Path) -> None:
     output = folder / "report.html"
     report = [sys.executable, "-m", "dynsparse.cli", "report", str(results), "-o", str(output)]
     subprocess.run([*report, "--metric", "test_acc_at_best"], check=True)
-    page.set_viewport_size({"width": 980, "height": 900})
+    page.set_viewport_size({"width": 1180, "height": 1395})
     page.goto(output.as_uri())
-    page.wait_for_selector(".main-svg")
+    page.wait_for_selector(".main-svg .legend")
     page.screenshot(path=PICTURES / "report.png")
 
 

@@ -216,8 +216,8 @@ def _print_tracebacks(folder: str, failed: pd.DataFrame) -> None:
 )
 @where_option
 @click.option("--of", type=click.Choice(["trials", "sweeps", "tickets"]),
-              help="One value per trial, per sparsity of a sweep, or per lottery ticket (its last round). Default: as the "
-              "study of the trials asks for.")  # fmt: skip
+              help="One value per trial, per sparsity of a sweep, or per lottery ticket (its last round). "
+              "Default: that of the study.")  # fmt: skip
 @click.option("--drop", multiple=True, metavar="KEY",
               help="Leave out a hyperparameter that changes along with another one. May be repeated.")  # fmt: skip
 def report(

@@ -91,7 +91,7 @@ def open_questions(compared: Comparison, found: Results) -> str:
         places.setdefault(" or ".join(_values(row, names)[::-1]), []).append(value)
     # A pair that is unclear at more places comes first.
     pairs = [_pair(pair, found_at, compared, found) for pair, found_at in sorted(places.items(), key=_most_places)]
-    shown = pairs[:NAMED] + ([f"{len(pairs) - NAMED} more"] if len(pairs) > NAMED else [])
+    shown = pairs[:NAMED] + ([f"{plural(len(pairs) - NAMED, 'more pair')}"] if len(pairs) > NAMED else [])
     return f"{len(unclear)} of {n}: {'; '.join(shown)}.{no_trials} {needed(compared, names)}".strip()
 
 

@@ -119,7 +119,7 @@ def test_they_are_counted_in_plots_and_the_report(df: pd.DataFrame) -> None:
     assert "4 of 24 complete trials diverged. No number on this page includes them. They have these settings:" in page
     assert "<li>model=b (4 of 12)</li>" in page
     first = best(df, METRIC)["trial_dir"][0]
-    table = page[page.index('id="best-trials"') : page.index('id="failures')]
+    table = page[page.index('<section id="best-trials"') : page.index('<section id="trials-with-problems"')]
     assert first in table and not any(name in table for name in df.loc[df["diverged"], "trial_dir"])
 
 

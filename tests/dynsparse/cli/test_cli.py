@@ -563,9 +563,7 @@ def test_keys_that_follow_each_other_are_suggested_once_and_dropped_from_a_repor
     assert "warmup_epochs must vary independently of lr_schedule" in html.unescape(page.read_text())
     assert invoke("report", tmp_path / "arms", "-o", page, "--drop", "warmup_epochs").exit_code == 0
     text = html.unescape(page.read_text())
-    assert (
-        "warmup_epochs must vary independently" not in text and "constant or cosine" in text
-    )
+    assert "warmup_epochs must vary independently" not in text and "constant or cosine" in text
     result = invoke("report", tmp_path / "arms", "--drop", "warmup_epoch")
     assert result.exit_code == 2 and "Did you mean 'warmup_epochs'?" in result.stderr
     result = invoke("report", tmp_path / "arms", "--drop", "trial_dir", "--drop", "val_acc_max")
