@@ -36,6 +36,7 @@ class Purpose(IntEnum):
     SPLIT = 9
     PRUNE_TRAINED = 10
     MODULE = 11
+    TEST_SPLIT = 12
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pkgutil import resolve_name
 from typing import Any, Protocol
 
 from dynsparse.config.functions import FORMS, function_text, in_folder, load_function
-from dynsparse.config.suggest import unknown
+from dynsparse.config.suggest import near_matches, unknown
 
 
 @cache
@@ -241,6 +241,34 @@ class Function:
 
     def __str__(self) -> str:
         return f"one of {', '.join(self.names())}, a function, or {FORMS}"
+
+
+@dataclass(frozen=True)
+class ChoiceOrForm(Choice):
+    """A name in a table, or a text in one of the forms of another table, whose rows have a regular expression `form`.
+
+    The table of forms is given as "package.module:name", as for `Choice`. A function becomes the text that names it,
+    as for `Function`; it is not loaded here.
+    """
+
+    forms: str = ""
+
+    def read(self, name: str, value: Any) -> str:
+        """Return the name in its current spelling, or the text."""
+        forms: Mapping[str, Any] = resolve(self.forms)
+        if callable(value):
+            return function_text(value)
+        # A path is converted to a string.
+        text = str(value) if hasattr(value, "__fspath__") else value
+        if isinstance(text, str) and text not in self.names():
+            if any(re.fullmatch(each.form, text, re.IGNORECASE) for each in forms.values()):
+                return in_folder(text, Path.cwd())
+            if not near_matches(text, self.names()):
+                raise ValueError(f"{unknown(name, text, self.names())} Or one of these forms: {', '.join(forms)}.")
+        return super().read(name, text)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, a function, or {', '.join(resolve(self.forms))}"
 
 
 @dataclass(frozen=True)

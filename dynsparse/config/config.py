@@ -15,6 +15,7 @@ from typing import Any
 from dynsparse.config.checks import (
     Check,
     Choice,
+    ChoiceOrForm,
     Device,
     Flag,
     Function,
@@ -33,6 +34,9 @@ FRACTION = Number(0, 1)
 # These packages import this one, so they are named as text and imported when the first Config is created.
 DATASETS = "dynsparse.data:DATASETS"
 NETWORKS, MODULES = "dynsparse.nn.mlp:NETWORKS", "dynsparse.nn.modules:MODULES"
+KINDS_OF_DATA = "dynsparse.data:KINDS"
+DATA_FACTS = "dynsparse.data:facts"
+IS_OWN_DATA = "dynsparse.data:is_own"
 CONFLICTS = "dynsparse.planning.conflicts:conflicts"
 
 
@@ -163,10 +167,15 @@ class Config:
     )
 
     # The data
-    dataset_name: str = key("MNIST", "data set", Choice(DATASETS))
+    dataset_name: str = key(
+        "MNIST",
+        "data set; or own data: a file, a data set of a library, or a function that returns arrays",
+        ChoiceOrForm(DATASETS, forms=KINDS_OF_DATA),
+    )
     data_dir: str | None = key(
         None,
-        "folder of the data sets, also of a store (s3://...); None: DYNSPARSE_DATA_DIR, or a cache folder",
+        "folder of the data sets, also of a store (s3://...); None: DYNSPARSE_DATA_DIR, or a cache folder; for own "
+        "files, the folder of the experiment file comes first",
         Optional(Text()),
     )
     input_size: int = key(None, "inputs; follows the data set and must agree if given", Optional(Whole(1)))
@@ -175,6 +184,37 @@ class Config:
         "standard",
         "standard: mean 0 and standard deviation 1 over the training set; unit: in [0, 1]",
         Choice("dynsparse.data:PIXELS"),
+        later=True,
+    )
+    target: str | None = key(None, "own tables: name of the label column", Optional(Text()), later=True)
+    impute: str | None = key(
+        None,
+        "own data: what replaces missing values, a statistic of their column in the training part; None: they are "
+        "refused",
+        Optional(Choice("dynsparse.data.features:IMPUTATIONS")),
+        later=True,
+    )
+    test_fraction: float | None = key(
+        None,
+        "own data without a test part: share of the examples, the same of each class, that become the test set; all "
+        "trials share it; None: no share is given",
+        Optional(Number(0, 1, low_open=True, high_open=True)),
+        later=True,
+    )
+    fold: int | None = key(
+        None,
+        "own data without a test part: which of n_folds parts is the test set, in place of test_fraction; an axis over "
+        "range(n_folds) is cross-validation; None: no folds",
+        Optional(Whole(0)),
+        later=True,
+    )
+    n_folds: int = key(
+        5, "number of parts that fold counts, each with the same share of each class", Whole(2), later=True
+    )
+    data_hash: str | None = key(
+        None,
+        "hash of the content of own data; follows the data and must agree if given; None: a row of the table",
+        Optional(Text()),
         later=True,
     )
     val_fraction: float = key(
@@ -367,6 +407,7 @@ class Config:
         # Nothing else has a reference to this frozen Config yet.
         vars(self).update(read)
         if not problems:
+            # Raises a ConfigError if own data cannot be read.
             vars(self).update(_derived_values(self))
             # Keys can be compared with each other only if each value is valid.
             problems = resolve(CONFLICTS)(self)
@@ -397,7 +438,16 @@ class Config:
     @classmethod
     def saved(cls, values: Mapping[str, Any]) -> Config:
         """Return the Config of a trial's params.json, which an older version may have written. Raises: ConfigError."""
-        return cls.of(in_current_terms(values))
+        current = in_current_terms(values)
+        name, followers = current.get("dataset_name"), ("data_hash", "input_size", "num_classes")
+        is_own = isinstance(name, str) and resolve(IS_OWN_DATA)(name)
+        if is_own and any(current.get(each) is None for each in followers):
+            # Reading the data could run code that somebody else has named in the file.
+            raise ConfigError(
+                f"The values of a saved trial with dataset_name={name!r} must have {', '.join(followers)}. Restore the "
+                "file."
+            )
+        return cls.of(current)
 
     def values(self) -> dict[str, Any]:
         """Return all keys and values, as written to a trial's params.json."""
@@ -443,13 +493,15 @@ def in_current_terms(values: Mapping[str, Any]) -> dict[str, Any]:
 def identity_values(config: Config) -> dict[str, Any]:
     """Return the values that identify what a trial computes, in the terms of the version that first had them.
 
-    A key with the value that describes what trials did before the key existed is left out.
+    A key with the value that describes what trials did before the key existed is left out. Own data are identified by
+    their hash, wherever they are.
     """
+    left_out = {"dataset_name"} if resolve(IS_OWN_DATA)(config.dataset_name) else set()
     values = {**config.values(), "network": without_folder(config.network)}
     return {
         name: IDENTITY_NAMES.get(name, {}).get(value, value)
         for name, value in values.items()
-        if not (keys()[name].metadata["later"] and value == keys()[name].metadata["absent"])
+        if name not in left_out and not (keys()[name].metadata["later"] and value == keys()[name].metadata["absent"])
     }
 
 
@@ -484,10 +536,11 @@ def network_hash(network: str) -> str | None:
 
 def _following(config: Config) -> dict[str, Any]:
     """Return the values of the keys that follow others."""
-    source = resolve(DATASETS)[config.dataset_name]
+    facts = resolve(DATA_FACTS)(config)
     return {
-        "input_size": source.input_size,
-        "num_classes": source.num_classes,
+        "input_size": facts.input_size,
+        "num_classes": facts.num_classes,
+        "data_hash": facts.data_hash,
         "weight_init": WEIGHT_INIT_OF[config.rules],
         "network_hash": network_hash(config.network),
     }

@@ -20,6 +20,9 @@ from typing import Any
 from dynsparse.config.python_files import load_file_once
 
 FORMS = '"package.module:name" or "path/of/file.py:name"'
+# Regular expressions of the two forms. Names in Python may have letters that are not ASCII.
+IN_FILE = r"[^:]+\.py:[^\W\d]\w*"
+IN_MODULE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"
 
 
 def function_text(function: Callable[..., Any]) -> str:

@@ -53,6 +53,11 @@ def load_file_once(path: Path) -> ModuleType:
     return module
 
 
+def loaded_files() -> list[Path]:
+    """Return the files that this process has loaded by their paths."""
+    return list(_loaded)
+
+
 class _ScriptLoader(SourceFileLoader):
     """A loader that always compiles the source, as Python does for a script.
 

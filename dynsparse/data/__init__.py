@@ -1,23 +1,36 @@
 """Data sets as tensors in memory: loading, download, splits, noise and the order of examples.
 
-A row of `DATASETS` has the sizes of a data set and a function that loads it. All trials on a machine share one copy
-of a data set.
+A row of `DATASETS` has the sizes of a data set and a function that loads it. Data of one's own are named by a file, a
+library or a function, in the forms of `KINDS`. All trials on a machine share one copy of a data set.
 """
 
-from dynsparse.data.datasets import DATASETS, PIXELS, Arrays, Dataset, Images, Source, load_dataset
+from dynsparse.data.datasets import DATASETS, PIXELS, Arrays, Dataset, Images, Source
 from dynsparse.data.download import DataError
+from dynsparse.data.loading import load_data, load_dataset
+from dynsparse.data.own import DataSettings, Facts, OwnData, facts, is_own, own_keys
+from dynsparse.data.preparation import DataChangedError
 from dynsparse.data.sampling import epoch_order, noise_images, split
+from dynsparse.data.sources import KINDS
 
 __all__ = [
     "DATASETS",
+    "KINDS",
     "PIXELS",
     "Arrays",
+    "DataChangedError",
     "DataError",
+    "DataSettings",
     "Dataset",
+    "Facts",
     "Images",
+    "OwnData",
     "Source",
     "epoch_order",
+    "facts",
+    "is_own",
+    "load_data",
     "load_dataset",
     "noise_images",
+    "own_keys",
     "split",
 ]

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsparse.config import unknown
 from dynsparse.data.download import DataError, describe_error, fetch_files, requested_data_dir
+from dynsparse.data.holdout import at_random
 from dynsparse.io.shared_arrays import cache_dir, load_or_make
+from dynsparse.random import Stream
 
 # train_x, train_y, test_x, test_y. Shapes: x (examples, ...), uint8 pixels; y (examples,), classes from 0.
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -33,7 +34,10 @@ class Images:
     @torch.inference_mode(False)
     def normalised(self) -> Tensor:
         """The images as numbers, cached in four times the memory. Shapes: (examples, input_size), float32."""
-        return torch.from_numpy(self.pixels) if self.pixels.dtype == np.float32 else self.normalise()
+        if self.pixels.dtype != np.float32:
+            return self.normalise()
+        # A tensor cannot protect an array that is mapped from the cache, so it gets a copy.
+        return torch.from_numpy(np.require(self.pixels, requirements="W"))
 
     def normalise(self) -> Tensor:
         """Return the images as numbers, without caching them. Shapes: (examples, input_size), float32."""
@@ -50,6 +54,13 @@ class Dataset:
     """A data set in memory. The trials of a process share it, so it must not be changed.
 
     Shapes: images (examples, input_size); y (examples,), int64, in [0, num_classes).
+
+    Attributes:
+        class_names: the label of each class; () where classes are numbered in the data.
+        feature_names: the name of each feature of a table; () for other data.
+        feature_mean: what has been subtracted from each feature; () for images.
+        feature_scale: what each feature has been multiplied by then; () for images.
+        hold_out: returns which training examples are held out for validation, given labels, number and random stream.
     """
 
     name: str
@@ -58,6 +69,11 @@ class Dataset:
     test: Images
     test_y: Tensor
     num_classes: int
+    class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    feature_mean: tuple[float, ...] = ()
+    feature_scale: tuple[float, ...] = ()
+    hold_out: Callable[[Tensor, int, Stream], Tensor] = at_random
 
     @property
     def input_size(self) -> int:
@@ -156,24 +172,14 @@ DATASETS: dict[str, Source] = {
 
 # Mean and scale of the normalisation (pixel - mean) * scale, from the training set and its moments.
 PIXELS: dict[str, Callable[[np.ndarray, dict[str, float]], tuple[float, float]]] = {
-    "standard": lambda train, moments: (moments["mean"], 1 / moments["std"]),
-    "unit": lambda train, moments: (0.0, 1 / float(train.max())),
+    # Pixels that are all equal have no standard deviation; they become 0.
+    "standard": lambda train, moments: (moments["mean"], 1 / (moments["std"] or 1.0)),
+    "unit": lambda train, moments: (0.0, 1 / (float(train.max()) or 1.0)),
 }
 
 
-def load_dataset(name: str, data_dir: str | None = None, pixels: str = "standard") -> Dataset:
-    """Return a data set, read from a folder or downloaded into it.
-
-    Args:
-        name: a row of DATASETS.
-        data_dir: a folder, or the URI of an object store (s3://bucket/folder), from which each machine fetches the
-            files once. None: DYNSPARSE_DATA_DIR if set, else the user's cache folder.
-        pixels: a row of PIXELS: "standard" (mean 0 and standard deviation 1) or "unit" (in [0, 1]).
-
-    Raises: DataError if the data set is unknown, cannot be downloaded or is damaged.
-    """
-    if name not in DATASETS:
-        raise DataError(unknown("dataset_name", name, DATASETS))
+def load_builtin(name: str, data_dir: str | None, pixels: str) -> Dataset:
+    """Return a data set of DATASETS, read from a folder or downloaded into it. Raises: DataError."""
     return _load(name, DATASETS[name], requested_data_dir(data_dir) or str(cache_dir()), pixels)
 
 
@@ -196,7 +202,7 @@ def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
                 f"{name} in {folder} cannot be read, its files may be damaged ({describe_error(error)}). Replace these "
                 f"files, or delete them to download them again: {', '.join(source.files)}."
             ) from error
-        mean, std = _moments(train_x)
+        mean, std = pixel_moments(train_x)
         flat_train, flat_test = (x.reshape(len(x), -1) for x in (train_x, test_x))
         return (flat_train, train_y.astype(np.int64), flat_test, test_y.astype(np.int64)), {"mean": mean, "std": std}
 
@@ -220,7 +226,7 @@ def _check(source: Source, x: np.ndarray, y: np.ndarray) -> None:
         raise ValueError(f"labels must be from 0 to {source.num_classes - 1}, got {y.min()} to {y.max()}")
 
 
-def _moments(pixels: np.ndarray) -> tuple[float, float]:
+def pixel_moments(pixels: np.ndarray) -> tuple[float, float]:
     """Return the mean and the standard deviation of all pixels, in the unit of the pixels."""
     # Integer arithmetic until the end is exact, so the result is the same on every machine with any number of threads.
     counts = torch.bincount(torch.from_numpy(pixels).flatten()).tolist()

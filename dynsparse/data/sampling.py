@@ -60,10 +60,9 @@ def split(dataset: Dataset, val_fraction: float, seed: int) -> tuple[Tensor, Ten
 
     Shapes: each (examples,), int64, ascending.
     """
-    n = len(dataset.train_y)
-    n_val = n_held_out(n, val_fraction)
-    shuffled = permutation(n, Stream(seed, Purpose.SPLIT))
-    return shuffled[n_val:].sort().values, shuffled[:n_val].sort().values
+    n_val = n_held_out(len(dataset.train_y), val_fraction)
+    held_out = dataset.hold_out(dataset.train_y, n_val, Stream(seed, Purpose.SPLIT))
+    return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
