@@ -89,6 +89,7 @@ class Cluster:
         folder: str,
         rerun: str,
         environment: Mapping[str, str] | None = None,
+        data: Sequence[str] = (),
         pip: bool = False,
     ) -> str:
         """Start `dynsparse run` of an experiment file on the head node.
@@ -100,6 +101,7 @@ class Cluster:
             folder: the experiment's results. Only one running job may write there.
             rerun: the command that resumes the job, for its metadata.
             environment: environment variables of all processes of the job. The dashboard shows them.
+            data: data files to send, relative to the folder of the experiment file.
             pip: have Ray install on each node the packages that dynsparse needs.
 
         Returns:
@@ -120,7 +122,7 @@ class Cluster:
             working_dir, about = Path(temporary, "working_dir"), Path(temporary, "about")
             for each in (working_dir, about):
                 each.mkdir()
-            staged = stage_experiment(file, working_dir)
+            staged = stage_experiment(file, working_dir, data)
             runtime_env = {
                 "working_dir": str(working_dir),
                 "py_modules": stage_package(about),

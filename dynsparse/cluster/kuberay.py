@@ -136,6 +136,11 @@ def config_map_data(run: RunCommand) -> tuple[dict[str, str], dict[str, Any]]:
         OSError: if a file cannot be read.
     """
     file = run.file.resolve()
+    if run.data_files:
+        raise ClusterFileError(
+            f"A RayJob contains no data, and the pods would not find {run.data_files[0]!r}. Put the data into the "
+            "image or an object store, and set data_dir to the folder there, such as s3://bucket/data."
+        )
     texts = {
         path.relative_to(file.parent).as_posix(): path.read_text(encoding="utf-8") for path in [file, *imported(file)]
     }

@@ -27,6 +27,7 @@ class RunCommand:
         devices: the values of the key `device` in the grid.
         cpus_per_trial: CPUs reserved for each trial.
         gpus_per_trial: GPUs reserved for each trial.
+        data_files: files of own data in the folder of the experiment file, relative to it.
 
     Raises:
         ClusterFileError: if the command would fail or do harm when it runs unattended.
@@ -39,6 +40,7 @@ class RunCommand:
     devices: frozenset[str] = frozenset({"cpu"})
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
+    data_files: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         unprintable = [word for word in (str(self.file), self.storage, *self.options) if not word.isprintable()]

@@ -133,6 +133,7 @@ def print_file(context: click.Context, write: Callable[..., str]) -> None:
             frozenset(config.device for config in run.configs),
             run.experiment.cpus_per_trial if cpus is None else cpus,
             gpus_per_pack(run.experiment, run.configs, largest) if gpus is None else gpus,
+            run.data_files,
         )
         text = write(command, **{name: value for name, value in options.items() if name not in not_own})
     click.echo(text, nl=False)

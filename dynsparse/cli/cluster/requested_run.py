@@ -54,6 +54,13 @@ class RequestedRun:
         """Name of the experiment's folder."""
         return self.experiment.name if self.options.name is None else self.options.name
 
+    @property
+    def data_files(self) -> list[str]:
+        """The files of own data in the folder of the experiment file, relative to it."""
+        from dynsparse.data.own import files_in
+
+        return files_in(Path(self.experiment.folder or "."), self.configs)
+
 
 def requested_run(context: click.Context) -> RequestedRun:
     """Read the run that a command line asks for.

@@ -57,9 +57,11 @@ def submit(
 ) -> None:
     """Train the trials of an experiment FILE on a Ray cluster, as a job.
 
-    The job gets the file, the files that it imports from its folder, and this version of dynsparse. The nodes must have
-    the packages that dynsparse needs; otherwise give --pip. The job is `dynsparse run` on the head node. To resume it,
-    submit it again, on this cluster or another. Ctrl-C stops following the job, not the job.
+    The job gets the file, the files that it imports from its folder, data files there that it names, and this version
+    of dynsparse. Together they may have 50 MB; larger data must be on a path that all nodes share, or in an object
+    store. The nodes must have the packages that dynsparse needs; otherwise give --pip. The job is `dynsparse run` on
+    the head node. To resume it, submit it again, on this cluster or another. Ctrl-C stops following the job, not the
+    job.
 
     If the cluster needs a token, set RAY_AUTH_MODE=token, and the token in RAY_AUTH_TOKEN or ~/.ray/auth_token.
 
@@ -83,6 +85,7 @@ def submit(
             folder=f"{storage.rstrip('/')}/{run.name}",
             rerun=shlex.join(rerun),
             environment=environment,
+            data=run.data_files,
             pip=pip,
         )
     echo(f"{run.experiment.name}: {run.experiment.question}", err=True)
