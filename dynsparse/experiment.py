@@ -38,6 +38,8 @@ class Experiment:
         inert: axes that are allowed to have no effect. Any other axis that no trial reads is an error.
         metric: column of the results that answers the question.
         file: path of the file that defines the experiment; `load_experiment` sets it, for messages only.
+        folder: folder in which relative paths of data files start. None: that of the experiment file, or the working
+            directory if there is none.
 
     Raises: ExperimentError for a value that is not allowed.
 
@@ -66,6 +68,7 @@ class Experiment:
     gpus_per_trial: float = 0
     inert: tuple[str, ...] = ()
     metric: str = "val_acc_max"
+    folder: str | Path | None = None
     file: str | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -90,7 +93,8 @@ class Experiment:
         Raises: ExperimentError for a grid without trials, for keys given twice and for axes without effect;
         ConfigError with all problems of all trials.
         """
-        configs = grid_configs(self.space, {"epochs": self.epochs}, _lists(overrides), limit)
+        folder = Path(self.folder or ".").absolute()
+        configs = grid_configs(self.space, {"epochs": self.epochs}, _lists(overrides), limit, folder)
         check_axes(configs, self.inert)
         return configs
 
@@ -128,5 +132,7 @@ def load_experiment(path: str | Path) -> Experiment:
         raise ExperimentError(
             f"{path} {problem}. Add experiment = Experiment(name=..., question=..., space=dict(...))."
         )
-    space = with_functions_in_folder(experiment.space, path.resolve().parent)
-    return replace(experiment, space=space, file=str(path.resolve()))
+    folder = path.resolve().parent
+    space = with_functions_in_folder(experiment.space, folder)
+    folder_of_data = folder if experiment.folder is None else experiment.folder
+    return replace(experiment, space=space, folder=folder_of_data, file=str(path.resolve()))

@@ -6,9 +6,11 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 from dynsparse.config import Config, ConfigError, keys, unknown
+from dynsparse.data.own import with_data_dir
 from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import keys_read
 
@@ -90,6 +92,7 @@ def grid_configs(
     defaults: Mapping[str, Any],
     overrides: Mapping[str, Sequence[Any]],
     limit: int | None = None,
+    folder: Path | None = None,
 ) -> list[Config]:
     """Return the configs of a space in its order; the last axis varies fastest.
 
@@ -98,6 +101,7 @@ def grid_configs(
         defaults: key to value, for keys that the space does not give.
         overrides: key to the values that replace what the space gives, wherever it gives it.
         limit: expand only the first trials, as many as this; None: all.
+        folder: the folder in which own data are looked up; None: the working directory.
 
     Raises: ExperimentError for a grid without trials or with one trial twice; ConfigError with all problems of all
     trials.
@@ -106,7 +110,7 @@ def grid_configs(
     configs, problems = [], {}
     for values in itertools.islice(_values_of_trials(space, defaults, overrides), limit):
         try:
-            configs.append(Config.of(values))
+            configs.append(Config.of(values if folder is None else with_data_dir(values, folder)))
         except ConfigError as error:
             problems.update(dict.fromkeys(str(error).splitlines()))
     if problems:

@@ -9,14 +9,22 @@ import torch.nn.functional as F
 from torch import nn
 
 from dynsparse.config import Config
-from dynsparse.data import DATASETS, Dataset, load_dataset
+from dynsparse.data import DATASETS, Dataset, is_own, load_data, load_dataset
 from dynsparse.data.download import DataError, missing_files, resolve_data_dir
+from dynsparse.data.own import is_file
 
 BATCH = 1000
 
 
 def find_dataset(config: Config) -> Dataset | None:
-    """Return the trial's data set; None if its files are not on this machine or cannot be read."""
+    """Return the trial's data set; None if its files are not on this machine or cannot be read.
+
+    Data that a function returns are not loaded: the folder of a trial may come from somebody else, and name any code.
+    """
+    if is_own(config.dataset_name):
+        with suppress(DataError):
+            return load_data(config, config.pixels) if is_file(config.dataset_name) else None
+        return None
     # The trial's data_dir may be a folder on another machine.
     for data_dir in (config.data_dir, None):
         if not missing_files(DATASETS[config.dataset_name].files, resolve_data_dir(data_dir)):

@@ -43,7 +43,12 @@ def conflicts(config: RecordingConfig) -> list[str]:
 
 
 def _data_set(config: RecordingConfig) -> Iterator[str]:
-    source = DATASETS[config.dataset_name]
+    source = DATASETS.get(config.dataset_name)
+    if source is None:
+        # What own data say of themselves has been compared when they were read.
+        if config.fold is not None and config.fold >= config.n_folds:
+            yield f"fold must be below n_folds={config.n_folds}, got {config.fold}. Raise n_folds."
+        return
     for name, given, right in [
         ("input_size", config.input_size, source.input_size),
         ("num_classes", config.num_classes, source.num_classes),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dynsparse.config import Config
+from dynsparse.data import OwnData, own_keys
 from dynsparse.methods import METHODS, Method
 from dynsparse.nn.init import WEIGHT_INITS, WeightInit
 from dynsparse.nn.lr_schedules import LearningRates, learning_rates, learning_rates_of_pack
@@ -103,6 +104,7 @@ class Plan:
     dataset_name: str
     pixels: str
     data_dir: str | None
+    own_data: OwnData
     val_fraction: float
     noise: dict[str, float]  # name of each noisy version of the test images -> share of the pixels overwritten
     debug_weights: bool
@@ -167,6 +169,7 @@ def _plan(config: PackConfig) -> Plan:
         dataset_name=config.dataset_name,
         pixels=config.pixels,
         data_dir=config.data_dir,
+        own_data=own_keys(config),
         val_fraction=config.val_fraction,
         noise=_noise(config) if config.test_noise else {},
         debug_weights=config.debug_weights,

@@ -14,11 +14,14 @@ from typing import Any
 
 from dynsparse.config import Config
 from dynsparse.experiment import axes
+from dynsparse.io.json_object import parse_object
 from dynsparse.io.storage import ASIDE_FOLDER, Folder
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import OLDER, State, TrialFolder, folder_name
 
 SCAN_THREADS = 32
+# How many trials that are not in the grid are looked at for data that have changed.
+COMPARED_TRIALS = 20
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class GridStatus:
 
     trials: list[TrialStatus]
     others: list[str]
+    changed_data: tuple[str, ...] = ()  # own data of the grid that had another content when other trials were trained
 
     def in_state(self, state: State) -> list[Config]:
         """Return the trials in a state, in the order of the grid."""
@@ -116,6 +120,11 @@ class GridStatus:
                     "continue with them, add weight_init='dense_uniform' to the space and, if it has "
                     "prune_decay='cosine', write 'cosine_0.1' there."
                 )
+        if self.changed_data:
+            lines.append(
+                f"trials in the folder were trained on other data: the content of {', '.join(self.changed_data)} has "
+                "changed since, and with it the key data_hash. The trials of the grid are new ones"
+            )
         versions = {each.version for each in self.trials if each.version is not None}
         if versions - {version()}:
             others = ", ".join(sorted(versions - {version()}))
@@ -172,7 +181,21 @@ def scan(folder: Folder, configs: Sequence[Config], previous: GridStatus | None 
     # An object store is slow per request, but serves many requests at once.
     with ThreadPoolExecutor(SCAN_THREADS) as threads:
         found = list(threads.map(look, configs))
-    return GridStatus(found, sorted(present - {folder_name(config) for config in configs}))
+    others = sorted(present - {folder_name(config) for config in configs})
+    return GridStatus(found, others, _changed_data(folder, configs, others))
+
+
+def _changed_data(folder: Folder, configs: Sequence[Config], others: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of own data of which a trial that is not in the grid has another hash."""
+    hashes = {config.dataset_name: config.data_hash for config in configs if config.data_hash is not None}
+    changed: dict[str, None] = {}
+    # All of them would take long in an object store; trials of one run mostly have the same data.
+    for name in others[:COMPARED_TRIALS] if hashes else ():
+        values = parse_object(folder.sub(name).read("params.json") or b"") or {}
+        data = values.get("dataset_name")
+        if isinstance(data, str) and values.get("data_hash") not in (None, hashes.get(data)) and data in hashes:
+            changed[data] = None
+    return tuple(changed)
 
 
 @cache

@@ -63,7 +63,7 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
 
     Raises: TrialError where the data set is too small for the plan; DataError if it is missing.
     """
-    dataset = load_dataset(plan.dataset_name, plan.data_dir, plan.pixels)
+    dataset = load_dataset(plan.dataset_name, plan.data_dir, plan.pixels, plan.own_data)
     # If all trials have one seed, the batch has one copy of each example and is expanded; else one per trial.
     seeds = plan.seeds[:1] if len(set(plan.seeds)) == 1 else plan.seeds
     indices = {seed: split(dataset, plan.val_fraction, seed) for seed in dict.fromkeys(seeds)}

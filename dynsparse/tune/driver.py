@@ -14,6 +14,7 @@ import ray
 import torch
 
 from dynsparse.config import Config
+from dynsparse.data import own
 from dynsparse.engines import choose_for_config
 from dynsparse.experiment import Experiment, load_experiment
 from dynsparse.io.storage import Folder
@@ -190,7 +191,7 @@ def _begin(folder: Folder, experiment: Experiment, configs: Sequence[Config]) ->
 
     def begin(config: Config) -> None:
         trial = TrialFolder(folder.sub(folder_name(config)))
-        trial.create(config, {"version": version(), "engine": choose_for_config(config).name})
+        trial.create(config, {"version": version(), "engine": choose_for_config(config).name, **own.about(config)})
         trial.clear_failure()
 
     try:

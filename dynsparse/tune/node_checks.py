@@ -14,7 +14,7 @@ from dynsparse.data.download import DataError
 from dynsparse.experiment import ExperimentError
 from dynsparse.io.storage import Folder, open_folder
 from dynsparse.results.grid_status import version
-from dynsparse.tune.preflight import data_sets, write_error
+from dynsparse.tune.preflight import DataOfTrials, data_sets, write_error
 
 # A file in the experiment's folder whose content only this run knows.
 TOKEN_FILE = ".sign"
@@ -98,9 +98,7 @@ def _check_other_nodes(folder: Folder, token: str, configs: Sequence[Config]) ->
         raise ExperimentError("\n".join(problems))
 
 
-def _check_node(
-    path: str, own_file: str, token: str, data: Sequence[tuple[str, str | None]], driver_version: str
-) -> str | None:
+def _check_node(path: str, own_file: str, token: str, data: Sequence[DataOfTrials], driver_version: str) -> str | None:
     """Return the problem of the node on which this runs, or None."""
     if version() != driver_version:
         return f"has version {version()} of dynsparse, but the run uses {driver_version}. Install the same version."
@@ -115,8 +113,8 @@ def _check_node(
     except OSError as error:
         return f"cannot write to the storage {path}: {error}. Make it writable there, or pass another --storage."
     try:
-        for dataset, data_dir in data:
-            load_dataset(dataset, data_dir)
+        for each in data:
+            load_dataset(each.name, each.data_dir, own=each.own)
     except DataError as error:
         return f"lacks data: {error}"
     return None

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 
 from dynsparse.config import Config
-from dynsparse.data import DataError
+from dynsparse.data import DataChangedError, DataError
 from dynsparse.results.lock import LockLostError
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.packed_trial import PackedTrial, WorkerOptions, missing_storage
@@ -105,6 +105,9 @@ class PackTraining:
         """Train one step of a group. Return the reports of its trials, and why the group is split, if it is."""
         try:
             return group.step(), None
+        except DataChangedError as error:
+            # A retry would find the same data.
+            text = summary = f"DataChangedError: {error}"
         except (OSError, DataError, LockLostError):
             # Not the fault of any trial.
             raise

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Timer
+from typing import NamedTuple
 
 from dynsparse import engines
 from dynsparse.config import Config
-from dynsparse.data import load_dataset
+from dynsparse.data import OwnData, is_own, load_data, load_dataset, own_keys
 from dynsparse.data.download import requested_data_dir
+from dynsparse.data.own import absolute_data_dir
 from dynsparse.data.sampling import n_held_out
 from dynsparse.engines.sparse.sources import sparse_engine_is_compiled
 from dynsparse.experiment import Experiment, ExperimentError, axes
@@ -75,7 +77,8 @@ def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOpt
 
 def with_absolute_data_dir(config: Config) -> Config:
     """Return the config for a worker, whose working directory differs from the driver's."""
-    return replace(config, data_dir=requested_data_dir(config.data_dir))
+    data_dir = absolute_data_dir(config.dataset_name, config.data_dir)
+    return replace(config, data_dir=data_dir if is_own(config.dataset_name) else requested_data_dir(config.data_dir))
 
 
 def check_identities(configs: Sequence[Config]) -> None:
@@ -106,8 +109,8 @@ def check_devices(configs: Sequence[Config], gpus: float) -> None:
 
 def check_first_trial(configs: Sequence[Config]) -> None:
     """Read each data set and build the first trial. Raises: DataError, ExperimentError."""
-    for dataset, data_dir in data_sets(configs):
-        load_dataset(dataset, data_dir)
+    for data in data_sets(configs):
+        load_dataset(data.name, data.data_dir, own=data.own)
     check_batch_sizes(configs)
     first = configs[0]
     # The driver's machine may have no GPU. The engines for GPUs run on CPUs, too.
@@ -143,7 +146,7 @@ def check_batch_sizes(configs: Sequence[Config]) -> None:
 
 def n_training_examples(config: Config) -> int:
     """Return the number of examples that a trial trains on. Raises: DataError."""
-    n = len(load_dataset(config.dataset_name, config.data_dir).train_y)
+    n = len(load_data(config).train_y)
     return n - n_held_out(n, config.val_fraction)
 
 
@@ -180,9 +183,19 @@ def explain_slow_engine(configs: Sequence[Config]) -> str | None:
     return f"using the torch engine where the sparse engine does not support the trial ({counts})"
 
 
-def data_sets(configs: Sequence[Config]) -> list[tuple[str, str | None]]:
-    """Return name and folder of each data set that the trials read."""
-    return list(dict.fromkeys((config.dataset_name, config.data_dir) for config in configs))
+class DataOfTrials(NamedTuple):
+    """Data that some trials read."""
+
+    name: str
+    data_dir: str | None
+    own: OwnData
+
+
+def data_sets(configs: Sequence[Config]) -> list[DataOfTrials]:
+    """Return the data sets that the trials read."""
+    # Most keys of a trial say nothing of its data, and most grids have one data set.
+    found = {(config.dataset_name, config.data_dir, own_keys(config)): None for config in configs}
+    return [DataOfTrials(*each) for each in found]
 
 
 def write_error(folder: Folder, error: OSError) -> ExperimentError:

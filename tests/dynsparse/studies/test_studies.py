@@ -31,7 +31,7 @@ TICKET = {"study": "ticket", "prune_ratio": 0.8, "prune_iter": 2}
 ADAM = {"optim_alg": "Adam", "learning_rate": 0.002}
 KWINNERS = {"network": "MLPHeb", "kwinners": True}
 ENGINES = pytest.mark.parametrize("engine", ["torch", "sparse"])
-# Every key that came with the studies, with another value than its default.
+# Every key that came with the studies or later, with another value than its default.
 LATER: dict[str, Any] = {
     "study": "sweep", "sparsities": [0.5], "prune_kinds": ["unit", "weight"], "prune_scope": "global",
     "prune_biases": False, "prune_last_layer": True, "retrain_epochs": 1, "prune_iteratively": True,
@@ -39,7 +39,8 @@ LATER: dict[str, Any] = {
     "last_layer_rate": 1.0, "pixels": "unit", "precision": "tf32",
     "weight_init": "he_normal", "lr_schedule": "cosine", "lr_milestones": [2], "lr_gamma": 0.5, "lr_final": 0.5,
     "warmup_epochs": 1, "nesterov": True, "clip_norm": 1.0, "label_smoothing": 0.1, "pruning_interval_steps": 3,
-    "pruning_end_step": 9, "noise_levels": [0.3],
+    "pruning_end_step": 9, "noise_levels": [0.3], "target": "class", "impute": "median", "test_fraction": 0.3,
+    "fold": 1, "n_folds": 3, "data_hash": "0123456789abcdef",
 }  # fmt: skip
 
 
