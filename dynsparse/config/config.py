@@ -180,6 +180,13 @@ class Config:
     )
     input_size: int = key(None, "inputs; follows the data set and must agree if given", Optional(Whole(1)))
     num_classes: int = key(None, "classes; follows the data set and must agree if given", Optional(Whole(2)))
+    input_shape: tuple[int, ...] | None = key(
+        None,
+        "own data: shape of an example for torch modules, such as channels, height, width; follows the data and must "
+        "agree if given; None: a row of numbers, or a row of the table",
+        Optional(Sizes()),
+        later=True,
+    )
     pixels: str = key(
         "standard",
         "standard: mean 0 and standard deviation 1 over the training set; unit: in [0, 1]",
@@ -540,6 +547,7 @@ def _following(config: Config) -> dict[str, Any]:
     return {
         "input_size": facts.input_size,
         "num_classes": facts.num_classes,
+        "input_shape": facts.input_shape,
         "data_hash": facts.data_hash,
         "weight_init": WEIGHT_INIT_OF[config.rules],
         "network_hash": network_hash(config.network),

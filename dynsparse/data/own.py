@@ -12,12 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from dynsparse.config import ConfigError
 from dynsparse.data.datasets import DATASETS
 from dynsparse.data.download import DataError
 from dynsparse.data.features import count_missing, n_features
 from dynsparse.data.labels import encode_labels
-from dynsparse.data.sources import Content, Request, kind_of
+from dynsparse.data.sources import Content, Request, Table, kind_of
+from dynsparse.data.sources.content import Array
 from dynsparse.data.sources.files import find_file, folders
 
 
@@ -32,6 +35,8 @@ class DataSettings(Protocol):
     def input_size(self) -> int | None: ...
     @property
     def num_classes(self) -> int | None: ...
+    @property
+    def input_shape(self) -> tuple[int, ...] | None: ...
     @property
     def data_hash(self) -> str | None: ...
     @property
@@ -64,6 +69,7 @@ class Facts(NamedTuple):
     input_size: int
     num_classes: int
     data_hash: str | None = None
+    input_shape: tuple[int, ...] | None = None  # of an example of own data; None: a row of numbers
     class_names: tuple[str, ...] = ()
     n_parts: int = 2
     missing: tuple[tuple[str, int], ...] = ()  # columns with missing values, and their number
@@ -131,13 +137,14 @@ def facts(config: DataSettings) -> Facts:
         return Facts(source.input_size, source.num_classes)
     given = config.input_size, config.num_classes, config.data_hash
     if given[0] is not None and given[1] is not None and given[2] is not None:
-        return Facts(given[0], given[1], given[2])
+        return Facts(given[0], given[1], given[2], config.input_shape)
     try:
         found = read_facts(request_of(config.dataset_name, config.data_dir, config.target))
         _check_keys(config, found)
     except DataError as error:
         raise ConfigError(str(error)) from error
-    for name, value, right in zip(("input_size", "num_classes", "data_hash"), given, found, strict=False):
+    names = ("input_size", "num_classes", "data_hash", "input_shape")
+    for name, value, right in zip(names, (*given, config.input_shape), found, strict=False):
         if value not in (None, right):
             raise ConfigError(
                 f"{name} must be {right!r} for dataset_name={config.dataset_name!r}, got {value!r}. Leave {name} out."
@@ -208,7 +215,15 @@ def _facts(request: Request, stamp: tuple[Any, ...]) -> Facts:
         for column, count in count_missing(part.x).items():
             missing[column] = missing.get(column, 0) + count
     sizes = n_features(content.parts[0].x), len(class_names)
-    return Facts(*sizes, content.data_hash, class_names, len(content.parts), tuple(missing.items()))
+    shape = _input_shape(content.parts[0].x)
+    return Facts(*sizes, content.data_hash, shape, class_names, len(content.parts), tuple(missing.items()))
+
+
+def _input_shape(x: Array | Table) -> tuple[int, ...] | None:
+    """Return the shape of an example; None for a row of numbers. Images of one channel get an axis for it."""
+    if isinstance(x, Table) or x.ndim < 3:
+        return None
+    return (1, *x.shape[1:]) if x.dtype == np.uint8 and x.ndim == 3 else x.shape[1:]
 
 
 def read_content(request: Request) -> Content:

@@ -83,19 +83,24 @@ def _module_network(config: Any, trials: Sequence[Any]) -> ModuleNetwork:
     function: Callable[..., nn.Module] = check_of(keys()["network"]).row(config.network)  # type: ignore[attr-defined]
     # Read so that it counts among the keys on which a trial depends.
     _ = config.network_hash
-    source = DATASETS[config.dataset_name]
-    input_shape = source.image_shape or (source.input_size,)
+    source = DATASETS.get(config.dataset_name)
+    sizes, shape = (
+        ((config.input_size, config.num_classes), config.input_shape)
+        if source is None
+        else ((source.input_size, source.num_classes), source.image_shape)
+    )
+    input_shape = shape or sizes[:1]
     try:
-        if math.prod(input_shape) != source.input_size:
-            raise ModuleError(f"the data set has image_shape={input_shape}, but input_size={source.input_size}.")
+        if math.prod(input_shape) != sizes[0]:
+            raise ModuleError(f"the data set has image_shape={input_shape}, but input_size={sizes[0]}.")
         settings = [_Settings(trial, input_shape) for trial in trials]
         arguments = [(each,) if _takes_settings(function) else () for each in settings]
         builders = tuple(partial(_build, function, each) for each in arguments)
-        layers, has_batch_norm = _inspected(function, settings[0], builders[0], source.num_classes)
+        layers, has_batch_norm = _inspected(function, settings[0], builders[0], sizes[1])
     except ModuleError as error:
         raise ValueError(f"network={config.network!r} on dataset_name={config.dataset_name!r}: {error}") from error
     return ModuleNetwork(
-        sizes=(source.input_size, source.num_classes),
+        sizes=sizes,
         batch_norm=has_batch_norm,
         layers=layers,
         input_shape=input_shape,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from dynsparse.config import keys, network_hash, unknown
 from dynsparse.data import DATASETS
@@ -49,10 +50,13 @@ def _data_set(config: RecordingConfig) -> Iterator[str]:
         if config.fold is not None and config.fold >= config.n_folds:
             yield f"fold must be below n_folds={config.n_folds}, got {config.fold}. Raise n_folds."
         return
-    for name, given, right in [
+    facts: list[tuple[str, Any, int | None]] = [
         ("input_size", config.input_size, source.input_size),
         ("num_classes", config.num_classes, source.num_classes),
-    ]:
+        ("input_shape", config.input_shape, None),
+        ("data_hash", config.data_hash, None),
+    ]
+    for name, given, right in facts:
         if given != right:
             yield f"{name} must be {right} for dataset_name={config.dataset_name!r}, got {given}. Leave {name} out."
 

@@ -34,7 +34,6 @@ OTHER = {
     "dense_layers": ["head"],
     # Of a researcher's own data: no trial on a row of DATASETS reads them.
     "target": "class", "impute": "median", "test_fraction": 0.3, "fold": 1, "n_folds": 3,
-    "data_hash": "0123456789abcdef",
 }  # fmt: skip
 TRIALS = [
     *({"model": model} for model in METHODS),
@@ -73,8 +72,9 @@ def read(**values: Any) -> frozenset[str]:
 def test_a_key_has_an_effect_if_and_only_if_it_is_read(values: dict[str, Any]) -> None:
     is_read, usual = read(**values), numbers(**values)
     unread = {name: value for name, value in OTHER.items() if name not in is_read}
-    # Only DSNNMixedHeb has other rules, and only a network of the user's own has a hash.
-    assert keys().keys() - is_read - {"rules", "network_hash"} == unread.keys()
+    # Only DSNNMixedHeb has other rules, and only networks and data of the user's own have hashes and shapes.
+    no_other_value = {"rules", "network_hash", "data_hash", "input_shape"}
+    assert keys().keys() - is_read - no_other_value == unread.keys()
     # These two may not be combined with their counterparts in steps.
     together = {name: value for name, value in unread.items() if name not in ("pruning_interval", "pruning_end")}
     assert numbers(**{**values, **together}) == usual
