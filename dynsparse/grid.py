@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from dynsparse.config import Config, ConfigError, keys, unknown
+from dynsparse.config import Config, ConfigError, is_default, keys, unknown
 from dynsparse.data.own import with_data_dir
 from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import keys_read
@@ -228,4 +228,5 @@ def axes_without_effect(configs: Sequence[Config]) -> list[str]:
     for config in one_of_each_kind(configs) if unread else []:
         read = keys_read(config)
         unread = [name for name in unread if name not in read]
-    return unread
+    # A key that differs, but has its default everywhere, follows another one, as the input size does from the data set.
+    return [name for name in unread if not all(is_default(config, name) for config in configs)]

@@ -59,7 +59,10 @@ def _as_text(labels: Array) -> Array:
 def check_classes(name: str, train_y: Array, test_y: Array, class_names: Sequence[str]) -> None:
     """Check that there are test examples, and training examples of each class. Raises: DataError."""
     if len(test_y) == 0:
-        raise DataError(f"The test part of {name!r} must have at least one example, got none. Raise test_fraction.")
+        raise DataError(
+            f"The test part of {name!r} must have at least one example, got none. Raise test_fraction, "
+            "or lower n_folds."
+        )
     counts = np.bincount(train_y, minlength=len(class_names))
     if counts.min() == 0:
         missing = class_names[int(counts.argmin())]

@@ -140,7 +140,7 @@ def facts(config: DataSettings) -> Facts:
         return Facts(given[0], given[1], given[2], config.input_shape)
     try:
         found = read_facts(request_of(config.dataset_name, config.data_dir, config.target))
-        _check_keys(config, found)
+        check_keys(config.dataset_name, config, found)
     except DataError as error:
         raise ConfigError(str(error)) from error
     names = ("input_size", "num_classes", "data_hash", "input_shape")
@@ -152,25 +152,25 @@ def facts(config: DataSettings) -> Facts:
     return found
 
 
-def _check_keys(config: DataSettings, found: Facts) -> None:
-    name = config.dataset_name
-    if found.missing and config.impute is None:
+def check_keys(name: str, given: DataSettings | OwnData, found: Facts) -> None:
+    """Check that the keys of own data fit the data: imputation, and the part of the test set. Raises: DataError."""
+    if found.missing and given.impute is None:
         shown = ", ".join(f"{column!r} ({count})" for column, count in found.missing[:5])
         raise DataError(
             f"{name!r} must not have missing values, got some in {len(found.missing)} columns: {shown}"
             f"{', ...' if len(found.missing) > 5 else ''}. Remove them, or set impute='median', 'mean' or "
             "'most_frequent'."
         )
-    given = [key for key in ("test_fraction", "fold") if getattr(config, key) is not None]
-    if found.n_parts == 2 and given:
+    split_by = [key for key in ("test_fraction", "fold") if getattr(given, key) is not None]
+    if found.n_parts == 2 and split_by:
         raise DataError(
-            f"{given[0]} must be left out for {name!r}, which has a test part. To split the data in another way, store "
-            "all examples in one part."
+            f"{split_by[0]} must be left out for {name!r}, which has a test part. To split the data in another way, "
+            "store all examples in one part."
         )
-    if found.n_parts == 1 and len(given) != 1:
+    if found.n_parts == 1 and len(split_by) != 1:
         raise DataError(
-            f"{name!r} has no test part, and needs test_fraction or fold, got {' and '.join(given) or 'neither'}. Set "
-            "test_fraction=0.2, or fold=tune.grid_search(range(5))."
+            f"{name!r} has no test part, and needs test_fraction or fold, got {' and '.join(split_by) or 'neither'}. "
+            "Set test_fraction=0.2, or fold=tune.grid_search(range(5))."
         )
 
 

@@ -19,7 +19,7 @@ from dynsparse.data.download import DataError
 from dynsparse.data.features import feature_names, standardize
 from dynsparse.data.holdout import folds, stratified
 from dynsparse.data.labels import check_classes, check_split_classes, encode_labels
-from dynsparse.data.own import OwnData, read_content, read_facts, request_of
+from dynsparse.data.own import OwnData, check_keys, read_content, read_facts, request_of
 from dynsparse.data.sources import Request, Table
 from dynsparse.io.shared_arrays import Arrays, load_or_make
 from dynsparse.random import Purpose, Stream
@@ -86,6 +86,7 @@ def _prepare(request: Request, own: OwnData) -> tuple[Arrays, dict[str, float]]:
             "this machine. Copy the data here, or rerun the command: changed data are other trials. A function must "
             "return the same data each time."
         )
+    check_keys(request.name, own, read_facts(request))
     codes, class_names = encode_labels(request.name, [part.y for part in content.parts])
     x, y = [part.x for part in content.parts], codes
     if len(x) == 1:

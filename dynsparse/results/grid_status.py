@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dynsparse.config import Config
+from dynsparse.config.functions import without_folder
 from dynsparse.experiment import axes
 from dynsparse.io.json_object import parse_object
 from dynsparse.io.storage import ASIDE_FOLDER, Folder
@@ -187,13 +188,15 @@ def scan(folder: Folder, configs: Sequence[Config], previous: GridStatus | None 
 
 def _changed_data(folder: Folder, configs: Sequence[Config], others: Sequence[str]) -> tuple[str, ...]:
     """Return the names of own data of which a trial that is not in the grid has another hash."""
-    hashes = {config.dataset_name: config.data_hash for config in configs if config.data_hash is not None}
+    hashes = {
+        without_folder(config.dataset_name): config.data_hash for config in configs if config.data_hash is not None
+    }
     changed: dict[str, None] = {}
     # All of them would take long in an object store; trials of one run mostly have the same data.
     for name in others[:COMPARED_TRIALS] if hashes else ():
         values = parse_object(folder.sub(name).read("params.json") or b"") or {}
-        data = values.get("dataset_name")
-        if isinstance(data, str) and values.get("data_hash") not in (None, hashes.get(data)) and data in hashes:
+        data = without_folder(str(values.get("dataset_name")))
+        if data in hashes and values.get("data_hash") not in (None, hashes[data]):
             changed[data] = None
     return tuple(changed)
 
