@@ -5,27 +5,29 @@ once, when it is created, and all its problems are reported together.
 """
 
 from dynsparse.config.config import (
+    FUNCTIONS,
     SUBJECTS,
     Config,
     ConfigError,
     check_of,
+    function_hash,
     identity_values,
     in_current_terms,
     is_default,
     keys,
-    network_hash,
 )
 from dynsparse.config.suggest import unknown
 
 __all__ = [
+    "FUNCTIONS",
     "SUBJECTS",
     "Config",
     "ConfigError",
     "check_of",
+    "function_hash",
     "identity_values",
     "in_current_terms",
     "is_default",
     "keys",
-    "network_hash",
     "unknown",
 ]

@@ -34,10 +34,13 @@ FRACTION = Number(0, 1)
 # These packages import this one, so they are named as text and imported when the first Config is created.
 DATASETS = "dynsparse.data:DATASETS"
 NETWORKS, MODULES = "dynsparse.nn.mlp:NETWORKS", "dynsparse.nn.modules:MODULES"
+METHODS = "dynsparse.methods:METHODS"
 KINDS_OF_DATA = "dynsparse.data:KINDS"
 DATA_FACTS = "dynsparse.data:facts"
 IS_OWN_DATA = "dynsparse.data:is_own"
 CONFLICTS = "dynsparse.planning.conflicts:conflicts"
+# Keys whose value may be a function of the user's own. A key with _hash after its name has the hash of its source.
+FUNCTIONS = {"network": Function((NETWORKS, MODULES)), "model": Function((METHODS,))}
 
 
 # Values that mean something else since version 0.1: the name that 0.1 wrote, and the name of what it did.
@@ -243,7 +246,7 @@ class Config:
         "MLPHeb",
         "MLP: multilayer perceptron with ReLU; MLPHeb: with ReLU or k-winners; LeNet5, VGG11, ResNet20: convolutional "
         "networks; or a function that returns a torch module",
-        Function((NETWORKS, MODULES)),
+        FUNCTIONS["network"],
     )
     network_hash: str | None = key(
         None,
@@ -277,7 +280,17 @@ class Config:
     duty_cycle_period: int = key(1000, "examples over which the duty cycle runs", Whole(1))
 
     # The method: what is active, what is pruned, what grows
-    model: str = key("DSNNMixedHeb", "method", Choice("dynsparse.methods:METHODS"))
+    model: str = key(
+        "DSNNMixedHeb",
+        "method; or a function from the settings of a trial to a Method",
+        FUNCTIONS["model"],
+    )
+    model_hash: str | None = key(
+        None,
+        "hash of the source of a method's function; follows model, and must agree if given; None: model is a name",
+        Optional(Text()),
+        later=True,
+    )
     rules: str = key(
         "fixed",
         "fixed: the method as it should be; legacy_2019: as the 2019 notebook ran it",
@@ -504,7 +517,7 @@ def identity_values(config: Config) -> dict[str, Any]:
     their hash, wherever they are.
     """
     left_out = {"dataset_name"} if resolve(IS_OWN_DATA)(config.dataset_name) else set()
-    values = {**config.values(), "network": without_folder(config.network)}
+    values = {**config.values(), **{name: without_folder(getattr(config, name)) for name in FUNCTIONS}}
     return {
         name: IDENTITY_NAMES.get(name, {}).get(value, value)
         for name, value in values.items()
@@ -535,10 +548,9 @@ def _derived_values(config: Config) -> dict[str, Any]:
     return {name: value for name, value in _following(config).items() if getattr(config, name) is None}
 
 
-def network_hash(network: str) -> str | None:
-    """Return the hash of the source of a network's function; None for a name in a table."""
-    is_name = network in resolve(NETWORKS) or network in resolve(MODULES)
-    return None if is_name else source_hash(network)
+def function_hash(key: str, value: str) -> str | None:
+    """Return the hash of the source of the function that a key of `FUNCTIONS` names; None for a name in its tables."""
+    return None if value in FUNCTIONS[key].names() else source_hash(value)
 
 
 def _following(config: Config) -> dict[str, Any]:
@@ -550,5 +562,5 @@ def _following(config: Config) -> dict[str, Any]:
         "input_shape": facts.input_shape,
         "data_hash": facts.data_hash,
         "weight_init": WEIGHT_INIT_OF[config.rules],
-        "network_hash": network_hash(config.network),
+        **{f"{name}_hash": function_hash(name, getattr(config, name)) for name in FUNCTIONS},
     }

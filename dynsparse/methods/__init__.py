@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dynsparse.config.functions import load_function
 from dynsparse.methods.base import MaskUpdate, Method, update_mask
 from dynsparse.methods.dense import dense
 from dynsparse.methods.gmp import gmp
@@ -37,4 +38,35 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "RandomPrune": random_prune,
 }
 
-__all__ = ["METHODS", "MaskUpdate", "Method", "update_mask"]
+
+def method_of(config: MethodSettings) -> Method:
+    """Return the method of a configuration: that of a row of METHODS, or of a function of the user's own.
+
+    Args:
+        config: a Config, or the combined configuration of a pack.
+
+    Raises:
+        ValueError: if a function of the user's own fails or returns something else.
+
+    Example:
+        >>> from dynsparse import Config
+        >>> from dynsparse.methods import method_of
+        >>> sorted(method_of(Config(model="RigL", dataset_name="digits")).needs)
+        ['gradient']
+    """
+    # Read so that it counts among the keys on which a trial depends.
+    _ = config.model_hash
+    if config.model in METHODS:
+        return METHODS[config.model](config)
+    takes = "It must take the settings of a trial and return a dynsparse.methods.Method."
+    try:
+        method = load_function(config.model)(config)
+    except Exception as error:
+        # The function is the user's own: it may raise anything.
+        raise ValueError(f"model={config.model!r} fails: {type(error).__name__}: {error}. {takes}") from error
+    if not isinstance(method, Method):
+        raise ValueError(f"model={config.model!r} returns {type(method).__name__}. {takes}")
+    return method
+
+
+__all__ = ["METHODS", "MaskUpdate", "Method", "method_of", "update_mask"]

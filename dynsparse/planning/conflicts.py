@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dynsparse.config import keys, network_hash, unknown
+from dynsparse.config import FUNCTIONS, function_hash, keys, unknown
 from dynsparse.data import DATASETS
-from dynsparse.methods import METHODS, Method
+from dynsparse.methods import Method, method_of
 from dynsparse.nn.mlp import Network
 from dynsparse.nn.module_network import ModuleNetwork, is_module, network_of
 from dynsparse.planning.by_keys_read import ByKeysRead
@@ -24,11 +24,11 @@ def conflicts(config: RecordingConfig) -> list[str]:
     too_long = [*_length(config)]
     if too_long:
         return too_long
-    problems = [*_data_set(config), *_network_hash(config), *_legacy_rules(config)]
+    problems = [*_data_set(config), *_function_hashes(config), *_legacy_rules(config)]
     try:
         # A builder that a program has added to its table may raise ValueError for its own keys.
         network = network_of(config, [config])
-        method = METHODS[config.model](config)
+        method = method_of(config)
         study = STUDIES[config.study](config)
     except ValueError as problem:
         return [*problems, str(problem)]
@@ -61,13 +61,15 @@ def _data_set(config: RecordingConfig) -> Iterator[str]:
             yield f"{name} must be {right} for dataset_name={config.dataset_name!r}, got {given}. Leave {name} out."
 
 
-def _network_hash(config: RecordingConfig) -> Iterator[str]:
-    right = network_hash(config.network)
-    if config.network_hash != right:
-        yield (
-            f"network_hash must be {right} for network={config.network!r}, got {config.network_hash!r}: the source of "
-            "its function differs. Leave network_hash out, or restore the source."
-        )
+def _function_hashes(config: RecordingConfig) -> Iterator[str]:
+    for name in FUNCTIONS:
+        value, given = getattr(config, name), getattr(config, f"{name}_hash")
+        right = function_hash(name, value)
+        if given != right:
+            yield (
+                f"{name}_hash must be {right} for {name}={value!r}, got {given!r}: the source of its function differs. "
+                f"Leave {name}_hash out, or restore the source."
+            )
 
 
 def _length(config: RecordingConfig) -> Iterator[str]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dynsparse.config import Config
 from dynsparse.data import OwnData, own_keys
-from dynsparse.methods import METHODS, Method
+from dynsparse.methods import Method, method_of
 from dynsparse.nn.init import WEIGHT_INITS, WeightInit
 from dynsparse.nn.lr_schedules import LearningRates, learning_rates, learning_rates_of_pack
 from dynsparse.nn.mlp import Network
@@ -135,13 +135,13 @@ def keys_read(config: Config) -> frozenset[str]:
         return frozenset(whole.keys_read)
     # Without mask updates, only the density that the method asks for matters.
     method = PackConfig([config])
-    METHODS[config.model](method)
+    method_of(method)
     return frozenset((whole.keys_read - method.keys_read - UPDATE_KEYS) | (method.keys_read & {"on_perc", "rules"}))
 
 
 def _plan(config: PackConfig) -> Plan:
     network = network_of(config, config.trials())
-    method = METHODS[config.model](config)
+    method = method_of(config)
     # In float32, 0.3 of 15 weights would be 5, not 4.
     density = torch.as_tensor(method.density, dtype=torch.float64)
     is_sparse = bool((density < 1).any()) or method.sparse_type is not None

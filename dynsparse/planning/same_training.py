@@ -9,7 +9,7 @@ import torch
 from dynsparse.config import Config
 from dynsparse.data import DATASETS
 from dynsparse.data.sampling import n_held_out
-from dynsparse.methods import METHODS, Method
+from dynsparse.methods import Method, method_of
 from dynsparse.nn.lr_schedules import learning_rates
 from dynsparse.nn.module_network import network_of
 from dynsparse.ops.scores import Layer
@@ -65,7 +65,7 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | 
         drops: which methods may drop weights, as far as it is known; {} at first. The function adds to it.
         n_train: the number of training examples; None if it is not known.
     """
-    network, method = network_of(config, [config]), METHODS[config.model](config)
+    network, method = network_of(config, [config]), method_of(config)
     densities = layer_densities(config, network, float(method.density))
     counts = tuple(round(each * n_out * n_in) for each, (n_out, n_in) in zip(densities, network.shapes, strict=True))
     read = keys_read(config) - RATE_KEYS - {"seed"} - ({"on_perc"} if config.sparse_type == "exact" else set())
@@ -125,7 +125,7 @@ def _rates(config: Config) -> Hashable:
 
 def _keys_of_method(config: Config) -> frozenset[str]:
     reader = PackConfig([config])
-    METHODS[config.model](reader)
+    method_of(reader)
     return frozenset(reader.keys_read)
 
 

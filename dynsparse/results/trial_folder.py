@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
-from dynsparse.config import Config, identity_values, in_current_terms, keys
+from dynsparse.config import FUNCTIONS, Config, identity_values, in_current_terms, keys
 from dynsparse.config.functions import without_folder
 from dynsparse.io.json_object import parse_object
 from dynsparse.io.storage import ASIDE_FOLDER, Folder
@@ -391,10 +391,14 @@ def _is_same_trial(written: Mapping[str, Any], config: Config) -> bool:
     # Nearly always they are equal, and comparing them is much faster than checking them.
     if written == json.loads(_encode(config.values())):
         return True
-    network = str(written.get("network"))
-    if without_folder(network) == without_folder(config.network):
-        # The file of the network may have moved since then.
-        written = {**written, "network": config.network}
+    for name in FUNCTIONS:
+        of_config, of_folder = getattr(config, name), str(written.get(name))
+        if without_folder(of_folder) == without_folder(of_config):
+            # The file of the function may have moved since then.
+            written = {**written, name: of_config}
+        elif ":" in of_folder:
+            # It is another function, and importing it could run code that somebody else has named in the file.
+            return False
     try:
         return identity(Config.saved(written)) == identity(config)
     except ValueError:

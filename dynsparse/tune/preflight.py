@@ -19,7 +19,7 @@ from dynsparse.data.sampling import n_held_out
 from dynsparse.engines.sparse.sources import sparse_engine_is_compiled
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder, open_folder
-from dynsparse.methods import METHODS
+from dynsparse.methods import method_of
 from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import mask_updates
 from dynsparse.results.progress import plural
@@ -154,7 +154,7 @@ def explain_missing_updates(configs: Sequence[Config]) -> str | None:
     """Return which trials ask for mask updates but train for too few steps to have one; None if none do."""
     lines = []
     for config in one_of_each_kind(configs):
-        method = METHODS[config.model](config)
+        method = method_of(config)
         # A method with a surplus fails without an update, and says so.
         if method.prune is None or method.surplus is not None or not config.pruning_active:
             continue
