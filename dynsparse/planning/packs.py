@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynsparse.config import Config, check_of, keys
+from dynsparse.config import Config, check_of, keys, unknown
 from dynsparse.config.checks import Choice
 
 # Keys in which the trials of one pack may differ: each becomes a tensor over the trials.
@@ -95,6 +95,8 @@ class RecordingConfig:
         self._keys_read = keys_read
 
     def __getattr__(self, name: str) -> Any:
+        if name not in vars(self._config):
+            raise AttributeError(unknown("key", name, vars(self._config)))
         self._keys_read.add(name)
         return getattr(self._config, name)
 

@@ -28,8 +28,10 @@ COMPARED_STEPS = 8
 
 def usual_training_examples(config: Config) -> int | None:
     """Return the number of examples that a trial trains on, without reading the data; None if it is not known."""
-    n = DATASETS[config.dataset_name].n_train
-    return None if n is None else n - n_held_out(n, config.val_fraction)
+    source = DATASETS.get(config.dataset_name)
+    if source is None or source.n_train is None:
+        return None
+    return source.n_train - n_held_out(source.n_train, config.val_fraction)
 
 
 def same_trials(
