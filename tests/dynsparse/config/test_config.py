@@ -8,6 +8,7 @@ import pytest
 from dynsparse.config import SUBJECTS, Config, ConfigError, is_default, keys
 from dynsparse.config.checks import Number
 from dynsparse.config.config import check_of
+from dynsparse.config.functions import FORMS
 from dynsparse.data import DATASETS, Source
 from dynsparse.methods import METHODS
 
@@ -59,7 +60,8 @@ def test_all_problems_are_reported_together_with_near_matches():
         "Unknown key 'on_prec'. Did you mean 'on_perc'?",
         f"Unknown key 'zzz'. Available: {', '.join(keys())}.",
         "kwinners must be True or False, got 1.",
-        f"Unknown model 'RigeL'. Did you mean 'RigL'? Available: {', '.join(METHODS)}.",
+        f"Unknown model 'RigeL'. Did you mean 'RigL'? Available: {', '.join(METHODS)}. For a function of your own, "
+        f"give {FORMS}.",
         "on_perc must be in (0, 1], got 1.5.",
     ]
 
