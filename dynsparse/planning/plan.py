@@ -136,7 +136,8 @@ def keys_read(config: Config) -> frozenset[str]:
     # Without mask updates, only the density that the method asks for matters.
     method = PackConfig([config])
     method_of(method)
-    return frozenset((whole.keys_read - method.keys_read - UPDATE_KEYS) | (method.keys_read & {"on_perc", "rules"}))
+    still_matter = {"model", "model_hash", "on_perc", "rules"}
+    return frozenset((whole.keys_read - method.keys_read - UPDATE_KEYS) | (method.keys_read & still_matter))
 
 
 def _plan(config: PackConfig) -> Plan:

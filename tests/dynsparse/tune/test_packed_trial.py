@@ -407,5 +407,9 @@ def test_folders_are_begun_on_a_machine_without_the_gpu_of_the_trials(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     configs = grid({}, {"dropout": 0.5}, device="cuda")
-    _begin(open_folder(str(tmp_path)), configs)
+    _begin(
+        open_folder(str(tmp_path)),
+        Experiment("begun", "Does it begin without a GPU?", {"dataset_name": "digits"}, epochs=1),
+        configs,
+    )
     assert [folder_of(tmp_path, config).about()["engine"] for config in configs] == ["packed", "torch"]
