@@ -90,6 +90,24 @@ class Dataset:
         """The normalised test images."""
         return self.test.normalised
 
+    def normalise(self, inputs: np.ndarray) -> Tensor:
+        """Return further inputs, in the unit of the source, as a network gets them.
+
+        Shapes: inputs (examples, input_size), or images (examples, ...); the result (examples, input_size), float32.
+
+        Example:
+            >>> from dynsparse.data import OwnData, load_dataset
+            >>> data = load_dataset("sklearn:wine", own=OwnData(test_fraction=0.2))
+            >>> x = data.normalise([data.feature_mean, [0.0] * 13])
+            >>> x.shape, float(x[0].abs().max())
+            (torch.Size([2, 13]), 0.0)
+        """
+        x = np.asarray(inputs).reshape(len(inputs), -1)
+        if not self.feature_mean:
+            return replace(self.train, pixels=x).normalise()
+        standardized = (x - np.array(self.feature_mean)) * np.array(self.feature_scale)
+        return torch.from_numpy(standardized.astype(np.float32))
+
 
 @dataclass(frozen=True)
 class Source:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from dynsparse.config import ConfigError
+from dynsparse.config.functions import without_folder
 from dynsparse.data.datasets import DATASETS
 from dynsparse.data.download import DataError
 from dynsparse.data.features import count_missing, n_features
@@ -84,6 +85,11 @@ def is_file(name: str) -> bool:
     """Return True for own data that are one file."""
     kind = None if name in DATASETS else kind_of(name)
     return kind is not None and kind.is_file
+
+
+def name_without_folder(name: str) -> str:
+    """Return the name of data without the folder of its file, which differs between machines."""
+    return Path(name).name if is_file(name) else without_folder(name)
 
 
 def own_keys(config: DataSettings) -> OwnData:

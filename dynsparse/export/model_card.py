@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynsparse.data import Dataset
+from dynsparse.config import Config
+from dynsparse.data import Dataset, is_own, own_keys
+from dynsparse.data.own import name_without_folder
 from dynsparse.export.evaluate import evaluate, find_dataset
 from dynsparse.export.markdown import code, escaped, literal, table
 from dynsparse.export.network import Trained, module
@@ -22,7 +24,7 @@ import torch
 from dynsparse.export import load_exported
 {imports}
 model = load_exported({name})
-pixels = torch.zeros(1, {n_in})  # put your images here, one per row, with pixels as in the data set
+{inputs} = torch.zeros(1, {n_in})  # put your {examples} here, one per row, as in the data set
 with torch.inference_mode():
     logits = model({normalised})
 print(logits.argmax(1))
@@ -33,7 +35,7 @@ import numpy as np
 import onnxruntime
 {imports}
 session = onnxruntime.InferenceSession({name})
-pixels = np.zeros((1, {n_in}), np.float32)  # put your images here, one per row, with pixels as in the data set
+{inputs} = np.zeros((1, {n_in}), np.float32)  # put your {examples} here, one per row, as in the data set
 ({output},) = session.run(None, {{"{input}": {normalised}}})
 print({output}.argmax(1))
 """
@@ -46,7 +48,7 @@ def card(trained: Trained, name: str, form: str) -> str:
     total = layers.iloc[-1]
     activation = f"k-winners (k = {', '.join(map(str, trained.winners))})" if trained.winners else "ReLU"
     facts = {
-        "data set": config.dataset_name,
+        "data set": name_without_folder(config.dataset_name),
         "network": "-".join(map(str, trained.sizes)),
         "hidden layers": f"linear, {'batch norm, ' if trained.gains else ''}{activation}",
         "method": config.model,
@@ -58,7 +60,7 @@ def card(trained: Trained, name: str, form: str) -> str:
     keys = sorted(keys_read(config) - set(NOT_IN_IDENTITY))
     parts = [
         f"# {escaped(name)}",
-        "A multilayer perceptron that classifies images.",
+        f"A multilayer perceptron that classifies {_inputs(dataset)}.",
         table(["", ""], [(key, escaped(value)) for key, value in facts.items()]),
         *(f"- {escaped(remark)}" for remark in trained.remarks),
         "## Results",
@@ -71,7 +73,7 @@ def card(trained: Trained, name: str, form: str) -> str:
         "`bytes_dense` and `bytes_sparse` are the sizes of the tensors in memory, the latter in CSR format.",
         "## Configuration",
         "The keys that the trial read; `dynsparse keys` explains them.",
-        table(["key", "value"], [(code(key), code(repr(getattr(config, key)))) for key in keys]),
+        table(["key", "value"], [(code(key), code(repr(_value(config, key)))) for key in keys]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -89,7 +91,9 @@ def _results(trained: Trained, dataset: Dataset | None) -> str:
     else:
         accuracy, loss = evaluate(module(trained), dataset)
         n = len(dataset.test_y)
-        text.append(f"The network in this file, on the {n} test images: accuracy {accuracy:.4f}, loss {loss:.4f}.")
+        text.append(
+            f"The network in this file, on the {n} test {_inputs(dataset)}: accuracy {accuracy:.4f}, loss {loss:.4f}."
+        )
     return "\n\n".join(text)
 
 
@@ -98,29 +102,82 @@ def _shown(value: Any) -> Any:
     return value if isinstance(value, int | float) else escaped(value)
 
 
+def _inputs(dataset: Dataset | None) -> str:
+    """Return what the examples of a data set are called."""
+    return "images" if dataset is None or not dataset.feature_mean else "examples"
+
+
+def _value(config: Config, key: str) -> Any:
+    """Return the value of a key, without the folders of this machine."""
+    value = getattr(config, key)
+    return name_without_folder(value) if key == "dataset_name" else value
+
+
 def _code(trained: Trained, name: str, dataset: Dataset | None) -> str:
-    imports = "" if dataset else "from dynsparse.data import load_dataset\n"
-    if dataset:
+    is_onnx, imports, inputs = name.endswith(".onnx"), "", "pixels"
+    if dataset and dataset.feature_mean:
+        inputs, numbers = "features", "np.array({}, np.float32)" if is_onnx else "torch.tensor({})"
+        moments = (numbers.format(list(each)) for each in (dataset.feature_mean, dataset.feature_scale))
+        imports = "".join(f"\n{of} = {each}" for of, each in zip(("mean", "scale"), moments, strict=True))
+        normalised = "(features - mean) * scale"
+    elif dataset:
         normalised = f"(pixels - {dataset.train.mean!r}) * {dataset.train.scale!r}"
+    elif is_own(trained.config.dataset_name):
+        inputs = "features"
+        about = literal(name_without_folder(trained.config.dataset_name))
+        pixels = f"pixels={literal(trained.config.pixels)}"
+        imports = "from dynsparse.data import OwnData, load_dataset\n"
+        imports += f"\ndata = load_dataset({about}, {pixels}, own={own_keys(trained.config)!r})"
+        normalised = "data.normalise(features).numpy()" if is_onnx else "data.normalise(features.numpy())"
     else:
         normalised = "(pixels - images.mean) * images.scale"
         about = f"{literal(trained.config.dataset_name)}, pixels={literal(trained.config.pixels)}"
-        imports += f"\nimages = load_dataset({about}).train"
-    template = ONNX if name.endswith(".onnx") else TORCH
+        imports = f"from dynsparse.data import load_dataset\n\nimages = load_dataset({about}).train"
     values = {"imports": imports, "name": literal(name), "n_in": trained.sizes[0], "input": INPUT, "output": OUTPUT}
-    return template.format(normalised=normalised, **values)
+    examples = "images" if inputs == "pixels" else "examples"
+    template = ONNX if is_onnx else TORCH
+    return template.format(normalised=normalised, inputs=inputs, examples=examples, **values)
 
 
 def _input(trained: Trained, dataset: Dataset | None) -> str:
+    name, n_in, n_out = trained.config.dataset_name, *(trained.sizes[place] for place in (0, -1))
+    if dataset and dataset.feature_mean:
+        return _features(dataset)
+    if dataset is None and is_own(name):
+        return (
+            f"The input is {n_in} numbers per example. `load_dataset` needs {escaped(name_without_folder(name))}, and "
+            f"normalises them. The output is one logit for each of {n_out} classes."
+        )
     normalised = {
         "standard": "normalised: minus the mean of all pixels of the training set, divided by their standard deviation",
         "unit": "divided by the largest pixel of the training set",
     }[trained.config.pixels]
     text = (
-        f"The input is {trained.sizes[0]} pixels per image, row by row, {normalised}. The output is one logit "
-        f"for each of {trained.sizes[-1]} classes."
+        f"The input is {n_in} pixels per image, row by row, {normalised}. The output is one logit for each of {n_out} "
+        f"classes{_classes(dataset)}."
     )
     if dataset is None:
-        return f"{text} `load_dataset` downloads {escaped(trained.config.dataset_name)} if necessary."
+        return f"{text} `load_dataset` downloads {escaped(name)} if necessary."
     moments = f"minus {dataset.train.mean:.6g}, divided by {1 / dataset.train.scale:.6g}"
-    return f"{text} In the unit of the pixels of {escaped(dataset.name)}: {moments}."
+    return f"{text} In the unit of the pixels of {escaped(name_without_folder(dataset.name))}: {moments}."
+
+
+def _classes(dataset: Dataset | None) -> str:
+    names = dataset.class_names if dataset else ()
+    return f": {', '.join(map(escaped, names))}" if names else ""
+
+
+def _features(dataset: Dataset) -> str:
+    """Return the features that are the inputs, with the numbers of their standardization."""
+    n = dataset.input_size
+    names = dataset.feature_names or tuple(map(str, range(n)))
+    deviations = [1 / scale if scale else 0.0 for scale in dataset.feature_scale]
+    rows = zip(map(escaped, names), dataset.feature_mean, deviations, strict=True)
+    return "\n\n".join(
+        [
+            f"The input is {n} features per example, in the order below. Each is standardized: minus its mean over the "
+            "training part, divided by its standard deviation; a constant feature becomes 0. The output is one logit "
+            f"for each of {dataset.num_classes} classes{_classes(dataset)}.",
+            table(["feature", "mean", "standard deviation"], rows),
+        ]
+    )

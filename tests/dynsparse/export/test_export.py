@@ -24,7 +24,7 @@ from support.idx_files import write_idx
 from support.trained_trials import read_rows, train
 from torch import Tensor, nn
 
-from dynsparse.data import load_dataset
+from dynsparse.data import load_data, load_dataset
 from dynsparse.export import FORMATS, FORMS, export, load_exported
 from dynsparse.export.network import Trained, compressed, load_network, module, pruned
 from dynsparse.export.verify import compare, compute_logits
@@ -333,3 +333,40 @@ def test_a_card_without_the_data_set_tells_how_to_get_it(tmp_path: Path, monkeyp
     found = run(code_of(card), out, monkeypatch)["logits"]
     with torch.inference_mode():
         torch.testing.assert_close(found, module(trained)(torch.full((1, 784), -images.mean * images.scale)))
+
+
+@pytest.fixture
+def own_trials(tmp_path: Path) -> dict[str, Path]:
+    """The folders of trials on a table, and on data that a function returns."""
+    rows = [(i, 3 * i % 7, "xyz"[i % 3]) for i in range(60)]
+    (tmp_path / "t.csv").write_text("a,b|c,class\n" + "".join(f"{a},{b},{label}\n" for a, b, label in rows))
+    (tmp_path / "d.py").write_text(
+        "def make():\n    return [[i, i % 7] for i in range(60)], [i % 3 for i in range(60)]\n"
+    )
+    values = dict(hidden_sizes=(8,), batch_size=16, epochs=2, test_fraction=0.25)
+    table = train(tmp_path / "1", dataset_name=str(tmp_path / "t.csv"), target="class", **values)
+    return {"table": table, "function": train(tmp_path / "2", dataset_name=f"{tmp_path}/d.py:make", **values)}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("name", ["table", "function"])
+def test_the_code_of_a_card_standardizes_own_features(
+    own_trials: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, name: str
+) -> None:
+    trained = load_network(own_trials[name])
+    card = export(trained, tmp_path / f"a{ending}").read_text()
+    found = run(code_of(card), tmp_path, monkeypatch)["logits"]
+    data = load_data(trained.config)
+    with torch.inference_mode():
+        zero = torch.tensor(data.feature_mean) * -torch.tensor(data.feature_scale)
+        torch.testing.assert_close(torch.as_tensor(found), module(trained)(zero[None].float()), rtol=1e-4, atol=1e-5)
+    assert str(tmp_path) not in card and "data_dir" not in card
+    if name == "table":
+        assert "on the 15 test examples: accuracy" in card
+        assert "for each of 3 classes: x, y, z." in card
+        mean, scale = data.feature_mean[1], data.feature_scale[1]
+        assert re.search(rf"^\| b\\\|c +\| +{mean:.4g} \| +{1 / scale:.4g} \|$", card, flags=re.M)
+    else:
+        # A function is code, and the folder of the trial could be anybody's.
+        assert "was not on the machine that wrote this card" in card
+        assert '"d.py:make"' in card and "needs d.py:make, and normalises them" in card
