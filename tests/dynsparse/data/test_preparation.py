@@ -17,6 +17,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.preprocessing import StandardScaler
+from support.doctests import run_examples
 
 from dynsparse.config import Config
 from dynsparse.data import DataChangedError, DataError, Dataset, OwnData, load_data, load_dataset, preparation, split
@@ -179,3 +180,14 @@ def test_the_features_of_breast_cancer_are_those_of_the_scaler_of_scikit_learn()
     raw = data.train_x.double().numpy() / np.array(data.feature_scale) + np.array(data.feature_mean)
     index = [int(np.abs((x - row) / x.std(0)).max(1).argmin()) for row in raw]
     np.testing.assert_allclose(data.train_x, StandardScaler().fit_transform(x[index]), rtol=1e-4, atol=1e-5)
+
+
+def test_further_inputs_are_normalised_like_those_of_the_data(tmp_path: Path) -> None:
+    run_examples(Dataset.normalise)
+    data = wine(test_fraction=0.2)
+    raw = data.train_x.double().numpy() / np.array(data.feature_scale) + np.array(data.feature_mean)
+    torch.testing.assert_close(data.normalise(raw), data.train_x, rtol=1e-4, atol=1e-5)
+    x, y = np.arange(96, dtype=np.uint8).reshape(8, 4, 3), np.arange(8) % 2
+    np.savez(tmp_path / "d.npz", train_x=x, train_y=y, test_x=x, test_y=y)
+    images = load_data(Config(dataset_name=str(tmp_path / "d.npz")))
+    torch.testing.assert_close(images.normalise(x), images.train_x)
