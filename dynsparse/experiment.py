@@ -38,8 +38,8 @@ class Experiment:
         inert: axes that are allowed to have no effect. Any other axis that no trial reads is an error.
         metric: column of the results that answers the question.
         file: path of the file that defines the experiment; `load_experiment` sets it, for messages only.
-        folder: folder in which relative paths of data files start. None: that of the experiment file, or the working
-            directory if there is none.
+        folder: folder in which relative paths of data files, and of files of functions, start. None: that of the
+            experiment file, or the working directory if there is none.
 
     Raises: ExperimentError for a value that is not allowed.
 
@@ -94,7 +94,9 @@ class Experiment:
         ConfigError with all problems of all trials.
         """
         folder = Path(self.folder or ".").absolute()
-        configs = grid_configs(self.space, {"epochs": self.epochs}, _lists(overrides), limit, folder)
+        space = with_functions_in_folder(self.space, folder)
+        given = with_functions_in_folder(_lists(overrides), folder)
+        configs = grid_configs(space, {"epochs": self.epochs}, given, limit, folder)
         check_axes(configs, self.inert)
         return configs
 
@@ -132,7 +134,5 @@ def load_experiment(path: str | Path) -> Experiment:
         raise ExperimentError(
             f"{path} {problem}. Add experiment = Experiment(name=..., question=..., space=dict(...))."
         )
-    folder = path.resolve().parent
-    space = with_functions_in_folder(experiment.space, folder)
-    folder_of_data = folder if experiment.folder is None else experiment.folder
-    return replace(experiment, space=space, folder=folder_of_data, file=str(path.resolve()))
+    folder = path.resolve().parent if experiment.folder is None else experiment.folder
+    return replace(experiment, folder=folder, file=str(path.resolve()))

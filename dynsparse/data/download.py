@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import glob
 import hashlib
 import os
@@ -110,24 +111,43 @@ def _download_whole(name: str, files: Sequence[str], folder: Path, download: Cal
 
 def _fetch(name: str, files: Sequence[str], uri: str, folder: Path) -> None:
     """Copy files from an object store into a folder. Raises: DataError."""
+    for file in files:
+        if not _copied(name, file, uri, folder):
+            raise DataError(f"{name} is not in {uri}: {file} is missing. Put these files there: {', '.join(files)}.")
+
+
+def _copied(name: str, file: str, uri: str, folder: Path) -> bool:
+    """Copy a file from an object store into a folder. Return False if it is not there. Raises: DataError."""
     # The import takes a third of a second, and only data in an object store needs it.
     from dynsparse.io.storage import open_folder
 
     try:
-        store = open_folder(uri)
-        for file in files:
-            content = store.read(file)
-            if content is None:
-                raise DataError(
-                    f"{name} is not in {uri}: {file} is missing. Put these files there: {', '.join(files)}."
-                )
+        content = open_folder(uri).read(file)
+        if content is not None:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_bytes(content)
+        return content is not None
     except (OSError, ValueError) as error:
         raise DataError(
             f"{name} cannot be fetched from {uri} ({describe_error(error)}). Check the URI and the credentials, or set "
             "data_dir to another folder."
         ) from error
+
+
+def fetch_newest(file: str, uri: str) -> Path | None:
+    """Return the local copy of a file in an object store, which is fetched again; None if there is no such file.
+
+    Raises: DataError.
+    """
+    folder = resolve_data_dir(uri)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
+        if not _copied(file, file, uri, Path(temporary)):
+            return None
+        # An unchanged file keeps its time.
+        if not (folder / file).is_file() or not filecmp.cmp(folder / file, Path(temporary, file), shallow=False):
+            move_file(Path(temporary, file), folder / file)
+    return folder / file
 
 
 def describe_error(error: Exception) -> str:

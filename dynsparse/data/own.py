@@ -22,7 +22,7 @@ from dynsparse.data.features import count_missing, n_features
 from dynsparse.data.labels import encode_labels
 from dynsparse.data.sources import Content, Request, Table, kind_of
 from dynsparse.data.sources.content import Array
-from dynsparse.data.sources.files import find_file, folders
+from dynsparse.data.sources.files import find_file, folders, is_store
 
 
 class DataSettings(Protocol):
@@ -121,7 +121,7 @@ def with_data_dir(values: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
 def absolute_data_dir(name: str, data_dir: str | None) -> str | None:
     """Return the folder of own data for a process with another working directory."""
     kind = kind_of(name)
-    if (data_dir is not None and "://" in data_dir) or kind is None or not kind.is_file:
+    if is_store(data_dir) or kind is None or not kind.is_file:
         return data_dir
     return str(folders(data_dir)[0])
 

@@ -236,3 +236,10 @@ def test_a_cluster_says_how_to_send_the_run_there():
 def test_bad_input_for_a_cluster_is_refused(asked, changes, said):
     with pytest.raises(ClusterFileError, match=said):
         a_cluster(command(**{"storage": "s3://b/x", **asked}), **changes)
+
+
+def test_a_rayjob_has_no_data_files():
+    with pytest.raises(
+        ClusterFileError, match=r"contains no data, and the pods would not find 't\.csv'\. Put the data into"
+    ):
+        job(command(data_files=["t.csv"]))

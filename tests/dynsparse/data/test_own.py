@@ -86,7 +86,7 @@ def test_sizes_shape_and_hash_follow_the_data() -> None:
             "Or one of these forms: FILE.npz, FILE.csv, FILE.parquet, sklearn:NAME, openml:NUMBER",
         ),
         ({"dataset_name": "none.py:make"}, "cannot be imported: there is no file"),
-        ({"dataset_name": "d.py:mkae"}, "has no such name"),
+        ({"dataset_name": "d.py:makes"}, "has no such name"),
         ({"dataset_name": lambda: 3}, "must be defined at the top level of a Python file"),
         ({"dataset_name": 3}, "dataset_name must be one of digits, MNIST"),
     ],
@@ -183,6 +183,11 @@ experiment = Experiment(
         "sklearn:iris",
     ]
     assert configs[0].data_dir == str(folder)
+    # As in the file, so on the command line.
+    for name in ("t.csv", "d.py:make"):
+        given = {"dataset_name": name, "target": "class"}
+        [first, *_] = load_experiment(folder / "e.py").configs(given)
+        assert first.input_size == {"t.csv": 3, "d.py:make": 2}[name]
 
 
 def test_another_folder_for_data_of_an_experiment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

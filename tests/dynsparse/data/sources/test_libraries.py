@@ -137,8 +137,8 @@ def test_a_table_of_hugging_face(tmp_path: Path, hf: Any) -> None:
     # The value "w" is a feature, although no training example has it.
     assert feature_names(train.x) == feature_names(test.x) == ("a", "kind=u", "kind=v", "kind=w")
     assert train.y.tolist() == ["x", "y", "x"] and test.y.tolist() == ["y"]
-    with pytest.raises(DataError, match=r"target must be the name of the label column .*, got 'lable'. Did you mean"):
-        read_hugging_face(Request(f"hf:{folder}", target="lable"))
+    with pytest.raises(DataError, match=r"target must be the name of the label column .*, got 'labels'. Did you mean"):
+        read_hugging_face(Request(f"hf:{folder}", target="labels"))
 
 
 def test_images_of_hugging_face(tmp_path: Path, hf: Any) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.s3 import BUCKET, s3  # noqa: F401  # a fixture
 
 from dynsparse.data import DataError
-from dynsparse.data.sources import Request
+from dynsparse.data.sources import Request, files
 from dynsparse.data.sources.npz import read_npz
+from dynsparse.io.storage import open_folder
 
 X, Y = np.arange(12.0).reshape(6, 2), np.array([0, 1, 0, 1, 0, 1])
 
@@ -164,3 +166,36 @@ def test_a_pipe_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "d.npz")
     with pytest.raises(DataError, match="does not exist"):
         read_npz(Request("d.npz", str(tmp_path)))
+
+
+def test_a_file_of_a_store_is_fetched_by_each_process_because_it_may_have_changed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    s3: Any,  # noqa: F811
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    where, store = f"s3://{BUCKET}/{tmp_path.name}", open_folder(f"s3://{BUCKET}/{tmp_path.name}")
+    hashes = []
+    for x in (X, X + 1):
+        np.savez(tmp_path / "d.npz", x=x, y=Y)
+        store.sub("sets").replace("d.npz", (tmp_path / "d.npz").read_bytes())
+        files._fetched.cache_clear()
+        content = read_npz(Request("sets/d.npz", where))
+        assert np.array_equal(content.parts[0].x, x)
+        hashes.append(content.data_hash)
+    assert hashes[0] != hashes[1]
+    [copy] = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    time = copy.stat().st_mtime_ns
+    files._fetched.cache_clear()
+    # The store may also be that of DYNSPARSE_DATA_DIR.
+    monkeypatch.setenv("DYNSPARSE_DATA_DIR", where)
+    assert read_npz(Request("sets/d.npz", str(tmp_path))).data_hash == hashes[1]
+    assert copy.stat().st_mtime_ns == time
+    with pytest.raises(
+        DataError, match=rf"'no\.npz' does not exist\. Looked for: {tmp_path}/no\.npz, {where}/no\.npz\."
+    ):
+        read_npz(Request("no.npz", str(tmp_path)))
+    with pytest.raises(DataError, match=r"must not have '\.\.' in its name, got '\.\./d\.npz'"):
+        read_npz(Request("../d.npz", where))
+    with pytest.raises(DataError, match="cannot be fetched from nothing://x"):
+        read_npz(Request("d.npz", "nothing://x"))
