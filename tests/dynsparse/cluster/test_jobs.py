@@ -256,6 +256,21 @@ def test_an_experiment_is_sent_followed_and_complete(cluster, file, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.faults
+def test_data_files_of_the_folder_are_sent(cluster, file, tmp_path):
+    rows = "".join(f"{i % 7},{i % 5},{'xy'[i % 2]}\n" for i in range(60))
+    (file.parent / "t.csv").write_text(f"a,b,class\n{rows}")
+    own = 'dataset_name="t.csv", target="class", test_fraction=0.2'
+    file.write_text(file.read_text().replace('dataset_name="digits"', own))
+    code, output, messages = typed(cluster, "submit", file, "--storage", tmp_path / "results", "--set", "batch_size=8")
+    assert code == 0, output + messages
+    df = analysis.load(tmp_path / "results" / "sent")
+    assert df["status"].tolist() == ["complete"] * 3 and set(df["dataset_name"]) == {"t.csv"}
+    folders = {json.loads(path.read_text())["data_dir"] for path in (tmp_path / "results").glob("sent/*/params.json")}
+    assert str(file.parent) not in folders
+
+
+@pytest.mark.ray
+@pytest.mark.faults
 def test_a_job_that_brings_what_dynsparse_needs(cluster, file, tmp_path):
     """All of it is there; pip looks all the same, in an environment of its own on each node that trains."""
     code, output, messages = typed(cluster, "submit", file, "--pip", "--limit", 1, "--storage", tmp_path / "results")
