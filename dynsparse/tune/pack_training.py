@@ -106,8 +106,9 @@ class PackTraining:
         try:
             return group.step(), None
         except DataChangedError as error:
-            # A retry would find the same data.
-            text = summary = f"DataChangedError: {error}"
+            # A retry would find the same data. Another machine, or a later run, may have those of the trials.
+            trials, group.trials = group.trials, []
+            return self._interrupt(trials, group.n_rows, str(error)), None
         except (OSError, DataError, LockLostError):
             # Not the fault of any trial.
             raise

@@ -12,13 +12,15 @@ import pytest
 import ray
 from click.testing import CliRunner
 from sklearn.datasets import load_wine
-from support.packed_trials import assert_as_alone
+from support.packed_trials import assert_as_alone, begin
 
 import analysis
 from dynsparse import tune
 from dynsparse.cli import main
 from dynsparse.cluster.packaging import StagingError, stage_experiment
 from dynsparse.experiment import Experiment, load_experiment
+from dynsparse.tune.pack_training import PackTraining
+from dynsparse.tune.packed_trial import WorkerOptions
 from dynsparse.tune.ray_session import start_ray
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -172,3 +174,15 @@ def test_a_job_gets_the_data_in_the_folder_of_its_experiment(folder: Path, tmp_p
         file.truncate(60_000_000)
     with pytest.raises(StagingError, match=r"must not exceed 50 MB, got 60 MB\. The largest: large\.npz \(60\.0 MB\)"):
         stage_experiment(tmp_path / "job" / name, tmp_path, ["large.npz"])
+
+
+def test_a_machine_with_other_data_gives_its_trials_back(folder: Path, tmp_path: Path) -> None:
+    config = load_experiment(folder / "first.py").configs()[0]
+    (folder / "wine.csv").write_text((folder / "wine.csv").read_text().replace("14.23", "14.5"))
+    begin(tmp_path, config.values())
+    training = PackTraining({0: config}, WorkerOptions(str(tmp_path)))
+    report = training.step()
+    [trial] = report.trials.values()
+    assert report.done and trial.done and not trial.is_complete and trial.error is None
+    assert f"must have the hash {config.data_hash} of the trial" in str(trial.interruption)
+    assert not list(tmp_path.glob("trial_*/failed.json"))
