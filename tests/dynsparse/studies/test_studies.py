@@ -43,7 +43,7 @@ LATER: dict[str, Any] = {
     "fold": 1, "n_folds": 3, "dense_layers": ["head"],
 }  # fmt: skip
 # Later keys that follow others, and have no other value here.
-FOLLOWING = ("network_hash", "data_hash", "input_shape")
+FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape")
 
 
 @pytest.fixture(autouse=True)
