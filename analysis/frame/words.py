@@ -1,6 +1,10 @@
 """Words of messages, and texts of any origin that can be shown."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.frame.values import is_missing
 
 # Colours, movements of the cursor and the like; titles and links, with the text that they hide; a lone escape.
 SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|[ -/]*[0-Z\\^-~])?")
@@ -9,6 +13,22 @@ SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\x9c]*(?:\x
 def plural(n: int, noun: str) -> str:
     """Return a number and its noun: "1 trial", "3 trials"."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def joined(parts: Sequence[str], last: str = "and") -> str:
+    """Return texts as a list in a sentence: "a", "a and b", "a, b and c".
+
+    Example:
+        >>> from analysis.frame.words import joined
+        >>> joined(["RigL", "SET", "GMP"], last="or")
+        'RigL, SET or GMP'
+    """
+    return f" {last} ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
+def value_text(value: Any) -> str:
+    """Return the value of a hyperparameter for a sentence; "nothing" if it is missing."""
+    return "nothing" if is_missing(value) else str(value)
 
 
 def printable(text: str) -> str:

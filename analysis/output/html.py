@@ -9,8 +9,9 @@ import pandas as pd
 
 from analysis.frame.schema import HYPERPARAMETERS
 from analysis.frame.values import is_missing
-from analysis.output.tables import is_p, p_digits
+from analysis.output.tables import is_p
 from analysis.statistics.aggregate import NOTHING
+from analysis.statistics.significance import p_digits
 
 # A number that is smaller than the largest of its column by this factor is a rounding error.
 ROUNDING = 1e-12

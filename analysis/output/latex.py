@@ -10,8 +10,8 @@ from analysis.frame.values import sort_key
 from analysis.output.tables import arranged, cells_of, format_table
 from analysis.statistics.contrasts import contrasts
 from analysis.statistics.ranking import is_better_low
+from analysis.statistics.significance import LEVEL
 
-LEVEL = 0.05
 # Placeholders for LaTeX commands, which are put in after the texts have been escaped.
 BEGIN, END, MARK = "⟪", "⟫", "‡"
 COMMANDS = {BEGIN: r"\textbf{", END: "}", MARK: r"$^\dagger$"}

@@ -19,6 +19,7 @@ from analysis.statistics.chance import chance_note
 from analysis.statistics.common_settings import common_settings, listed_settings
 from analysis.statistics.divergence import is_diverged
 from analysis.statistics.interquartile import interquartile_mean
+from analysis.statistics.significance import p_digits
 
 # The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
 DIVERGED = "diverged: a loss is NaN or infinite"
@@ -264,11 +265,6 @@ def _texts(column: pd.Series, name: str, exact: Collection[str]) -> list[str]:
 def is_p(name: str) -> bool:
     """Return True for the name of a column of p values."""
     return name == "p" or name.startswith("p_")
-
-
-def p_digits(value: float) -> str:
-    """Return a p value with two digits: none is 0."""
-    return "<0.0001" if value < 0.0001 else f"{value:.2g}"
 
 
 def _text(value: Any) -> str:

@@ -12,8 +12,9 @@ from analysis.frame.values import sort_key
 from analysis.frame.words import plural
 from analysis.plots._lib.style import CHARACTER, COLOURS, TEXT, cut, escape, labels, new_figure
 from analysis.plots._lib.trials import describe, drawn, with_finite
-from analysis.statistics.rank_tests import LEVEL, compare_ranks, friedman
+from analysis.statistics.rank_tests import compare_ranks, friedman
 from analysis.statistics.ranks import mean_ranks
+from analysis.statistics.significance import LEVEL
 
 # The tests whose p values can decide which values have a bar in common, and their columns.
 TESTS = {"nemenyi": "p_nemenyi", "wilcoxon": "p_holm"}

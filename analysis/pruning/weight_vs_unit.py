@@ -13,7 +13,7 @@ from analysis.frame.matching import values_of
 from analysis.pruning.rows import TRIAL, default_groups
 from analysis.statistics.aggregate import has_value, in_order, with_t_interval
 from analysis.statistics.paired_tests import holm
-from analysis.statistics.sentences import LEVEL
+from analysis.statistics.significance import LEVEL
 
 EXCLUDED = ["unpaired", "left_out"]
 COLUMNS = ["pairs", "mean_a", "mean_b", "difference", "std", "low", "high", "p", "p_holm"]

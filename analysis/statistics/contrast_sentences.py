@@ -6,15 +6,14 @@ from typing import Any
 import pandas as pd
 
 from analysis.frame.values import is_missing
-
-LEVEL = 0.05
-# Shares of trials that are left out that differ by more than this make the groups unlike.
-UNLIKE = 0.05
+from analysis.frame.words import joined, value_text
+from analysis.statistics.sentences import UNLIKE
+from analysis.statistics.significance import LEVEL, p_text
 
 
 def conclusion(row: Mapping[str, Any], metric: str, within: Sequence[str]) -> str:
     """Return the meaning of a row of `contrasts`, followed by its caution."""
-    axis, a, b = row["axis"], text(row["a"]), text(row["b"])
+    axis, a, b = row["axis"], value_text(row["a"]), value_text(row["b"])
     where = f" at {setting({name: row[name] for name in within})}" if within else ""
     if is_missing(row["difference"]):
         return f"{metric} with {axis}={a} and with {b}{where} cannot be compared: {_why_not(row, within)}."
@@ -71,21 +70,11 @@ def interaction_sentence(row: Mapping[Any, Any], metric: str, n_rows: int) -> st
 
 def setting(values: Mapping[str, Any]) -> str:
     """Return a setting as text: "on_perc=0.1 and kwinners=True"."""
-    return " and ".join(f"{name}={text(value)}" for name, value in values.items())
-
-
-def text(value: Any) -> str:
-    """Return a value of a hyperparameter as text."""
-    return "nothing" if is_missing(value) else str(value)
-
-
-def p_text(p: float) -> str:
-    """Return a p value as text, such as "p = 0.031"."""
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
+    return " and ".join(f"{name}={value_text(value)}" for name, value in values.items())
 
 
 def _finding(row: Mapping[str, Any], metric: str, where: str) -> str:
-    axis, a, b, difference = row["axis"], text(row["a"]), text(row["b"]), row["difference"]
+    axis, a, b, difference = row["axis"], value_text(row["a"]), value_text(row["b"]), row["difference"]
     n_rows, correction = row["n_rows"], row["correction"]
     names = {"holm": " after Holm's correction", "tukey": " after Tukey's correction"}
     p = f"{p_text(row['p_adjusted'])}{names.get(correction, '') if n_rows > 1 else ''}"
@@ -111,7 +100,13 @@ def _by(row: Mapping[str, Any]) -> str:
 def _caution(row: Mapping[str, Any], where: str) -> str:
     if not is_of_survivors(row):
         return ""
-    axis, a, b, left_a, left_b = row["axis"], text(row["a"]), text(row["b"]), row["left_out_a"], row["left_out_b"]
+    axis, a, b, left_a, left_b = (
+        row["axis"],
+        value_text(row["a"]),
+        value_text(row["b"]),
+        row["left_out_a"],
+        row["left_out_b"],
+    )
     counts = f"{left_a} of {row['n_a'] + left_a} with {axis}={a}, {left_b} of {row['n_b'] + left_b} with {b}"
     return f"Trials{where} are left out unequally ({counts}), so that the comparison is of survivors."
 
@@ -131,7 +126,7 @@ def _no_trial(missing: Mapping[str, Any]) -> str:
 
 def _over_settings(rows: Sequence[Mapping[Any, Any]], metric: str, within: Sequence[str]) -> str:
     """Return the sentence about one pair of values over the settings of `within`."""
-    axis, a, b = rows[0]["axis"], text(rows[0]["a"]), text(rows[0]["b"])
+    axis, a, b = rows[0]["axis"], value_text(rows[0]["a"]), value_text(rows[0]["b"])
     parts = []
     for row in (row for row in rows if row["p_adjusted"] <= LEVEL):
         where, higher = setting({name: row[name] for name in within}), b if row["difference"] > 0 else a
@@ -148,5 +143,5 @@ def _listed(rows: Sequence[Mapping[str, Any]], within: Sequence[str]) -> str:
     """Return the settings of some rows: "on_perc=0.05 and 0.1"."""
     if len(within) > 1:
         return ", ".join(setting({name: row[name] for name in within}) for row in rows)
-    values = [text(row[within[0]]) for row in rows]
-    return f"{within[0]}=" + " and ".join(filter(None, [", ".join(values[:-1]), values[-1]]))
+    values = [value_text(row[within[0]]) for row in rows]
+    return f"{within[0]}={joined(values)}"

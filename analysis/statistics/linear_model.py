@@ -17,7 +17,7 @@ UNLIKE_VARIANCES = 4.0
 # A variance with fewer degrees of freedom differs by this factor by chance alone too often.
 FEWEST_DF = 3.0
 # Level of the test that the cells of a contrast differ in variance.
-LEVEL = 0.05
+BARTLETT_LEVEL = 0.05
 # The weights of groups are repeated until the variances change by less than this share, at most so often.
 TOLERANCE, ROUNDS = 1e-3, 12
 # More columns than any grid has; a matrix of them would fill the memory.
@@ -146,7 +146,7 @@ def fit(model: Design, numbers: Numbers, joint: Sequence[str], pooled: bool) -> 
         if factor <= UNLIKE_VARIANCES:
             break
         found = candidate
-    if set(joint) - set(found.by) and _bartlett(found, joint_places(model.places, joint)) < LEVEL:
+    if set(joint) - set(found.by) and _bartlett(found, joint_places(model.places, joint)) < BARTLETT_LEVEL:
         found = _weighted(model, numbers, [*found.by, *(name for name in joint if name not in found.by)])
     return found
 

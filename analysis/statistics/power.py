@@ -11,9 +11,9 @@ import pandas as pd
 from analysis.frame.matching import cell_of_each
 from analysis.frame.series import Column, column_names, with_series
 from analysis.statistics.aggregate import key_names
-from analysis.statistics.contrast_sentences import LEVEL
 from analysis.statistics.contrasts import pairs
 from analysis.statistics.grid_model import GridModel, grid_model
+from analysis.statistics.significance import LEVEL
 
 COLUMNS = ["axis", "comparisons", "noise", "seeds", "df", "smallest_difference", "difference", "power_now"]
 COLUMNS += ["seeds_needed"]

@@ -1,4 +1,4 @@
-"""Tests of the ranks of methods over data sets: all at once, and in pairs."""
+"""Tests of the ranks of methods over data sets: of all methods at once, and in pairs."""
 
 import itertools
 import math
@@ -9,20 +9,21 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.series import Column
-from analysis.frame.words import plural
+from analysis.frame.words import plural, value_text
 from analysis.statistics.aggregate import CONFIDENCE
 from analysis.statistics.blocks import Numbers
 from analysis.statistics.paired_tests import holm
-from analysis.statistics.ranks import DIGITS, Ranked, ranked, text_of
+from analysis.statistics.ranks import DIGITS, BlockRanks, block_ranks
+from analysis.statistics.significance import LEVEL, p_text
 
-LEVEL = 0.05
-# With fewer blocks the distributions that the p values are taken from do not hold.
+# With fewer blocks the chi-squared distribution is a poor approximation.
 FEWEST_BLOCKS = 5
-# Differences for which Wilcoxon's test counts the patterns of signs, as in scipy.
-MOST_COUNTED = 13
-WHOLE = ["axis", "values", "blocks", "left_out_blocks", "chi2", "p", "F", "p_F", "critical_difference", "conclusion"]
-PAIRS = ["axis", "a", "b", "blocks", "rank_a", "rank_b", "difference", "critical_difference", "p_nemenyi", "p_wilcoxon"]
-PAIRS += ["p_holm", "b_wins", "conclusion"]
+# For up to this many differences, Wilcoxon's test counts all patterns of signs.
+MOST_EXACT = 13
+FRIEDMAN_COLUMNS = ["axis", "values", "blocks", "left_out_blocks", "chi2", "p", "F", "p_F", "critical_difference"]
+FRIEDMAN_COLUMNS += ["conclusion"]
+PAIR_COLUMNS = ["axis", "a", "b", "blocks", "rank_a", "rank_b", "difference", "critical_difference", "p_nemenyi"]
+PAIR_COLUMNS += ["p_wilcoxon", "p_holm", "b_wins", "conclusion"]
 
 
 def friedman(
@@ -37,9 +38,9 @@ def friedman(
 
     Ranks are those of `mean_ranks`. With n blocks, k values and mean ranks R_j,
     chi2 = 12 n / (k (k + 1)) * sum over j of (R_j - (k + 1) / 2)^2, divided by the correction for ties, has about a
-    chi-squared distribution if no value is better than another. This p is a little too large. That of Iman and
-    Davenport, F = (n - 1) chi2 / (n (k - 1) - chi2), is closer for 10 blocks and more, and a little too small for
-    fewer; the conclusion follows `p`.
+    chi-squared distribution if no value is better than another. Its p is a little too large. The p of Iman and
+    Davenport's F = (n - 1) chi2 / (n (k - 1) - chi2) is closer from 10 blocks on, and a little too small for fewer.
+    The conclusion follows `p`.
 
     The result has one row, with these columns:
     - `axis`; `values`, their number k; `blocks`, their number n; `left_out_blocks`, those in which a value has no
@@ -81,7 +82,7 @@ def friedman(
     """
     from scipy.stats import f, friedmanchisquare
 
-    _, found = ranked(df, axis, metric, blocks, lowest)
+    _, found = block_ranks(df, axis, metric, blocks, lowest)
     n, k = found.ranks.shape
     chi2, p, f_value, p_f = np.nan, np.nan, np.nan, np.nan
     if not np.ptp(found.ranks, axis=1).any():
@@ -90,10 +91,10 @@ def friedman(
         chi2, p = map(float, friedmanchisquare(*found.means.T))
         rest = n * (k - 1) - chi2
         f_value = (n - 1) * chi2 / rest if rest > 10.0**-DIGITS else np.inf
-        # If all blocks agree, F is infinite. Yet chance alone gives each order with the same probability.
+        # If all blocks agree, F is infinite. By chance alone they all agree with probability (k!)^(1 - n).
         p_f = max(float(f.sf(f_value, k - 1, (k - 1) * (n - 1))), float(math.factorial(k)) ** (1 - n))
     row = [found.axis, k, n, found.n_left_out, chi2, p, f_value, p_f, _critical_difference(n, k)]
-    return pd.DataFrame([[*row, _finding(found, chi2, p)]], columns=WHOLE)
+    return pd.DataFrame([[*row, _finding(found, chi2, p)]], columns=FRIEDMAN_COLUMNS)
 
 
 def compare_ranks(
@@ -104,14 +105,14 @@ def compare_ranks(
     blocks: Column | Sequence[Column] | None = "dataset_name",
     lowest: bool | None = None,
 ) -> pd.DataFrame:
-    """Compare each two values of a hyperparameter over data sets or other blocks, by two tests.
+    """Compare the values of a hyperparameter in pairs, over data sets or other blocks, by two tests.
 
     Blocks and ranks are those of `mean_ranks`. Wilcoxon's signed-rank test takes the differences of the two values'
     means in each block, ranked by their size. Nemenyi's test takes the difference of the mean ranks, which also
-    depends on the other values that are compared: adding a poor method may change it. The conclusion follows
-    Wilcoxon's test with Holm's correction, which does not.
+    depends on the other values that are compared: adding a poor method may change it. Wilcoxon's p does not depend on
+    them, and the conclusion follows it, with Holm's correction.
 
-    The result has one row for each two values, in the order of the values, with these columns:
+    The result has one row for each pair of values, in the order of the values, with these columns:
     - `axis`, `a`, `b`, `blocks`.
     - `rank_a`, `rank_b`, and `difference` (rank_b - rank_a): negative if b is better.
     - `critical_difference` and `p_nemenyi`, which is corrected for the number of rows.
@@ -120,8 +121,8 @@ def compare_ranks(
     - `conclusion`: the result in a sentence.
 
     The smallest p of Wilcoxon's test with n blocks is 2 / 2^n: a single pair of values needs 6 blocks, 3 values need
-    7, and 10 values need 11. Differences of the means of different data sets are on different scales, so that those
-    of the hardest data sets may have the highest ranks.
+    7, and 10 values need 11. Different data sets have differences on different scales, so a data set
+    with large differences counts most.
 
     Args:
         df: the trials.
@@ -155,15 +156,14 @@ def compare_ranks(
     """
     from scipy.stats import studentized_range
 
-    _, found = ranked(df, axis, metric, blocks, lowest)
+    _, found = block_ranks(df, axis, metric, blocks, lowest)
     n, k = found.ranks.shape
     ranks = found.ranks.mean(axis=0)
     critical = _critical_difference(n, k)
     rows = []
     for a, b in itertools.combinations(range(k), 2):
         differences = np.round(found.means[:, b] - found.means[:, a], DIGITS)
-        # The standard error of a mean rank, as in the critical difference.
-        q = abs(ranks[b] - ranks[a]) / math.sqrt(k * (k + 1) / (12 * n))
+        q = abs(ranks[b] - ranks[a]) / _standard_error(n, k)
         rows.append(
             {
                 "axis": found.axis,
@@ -181,37 +181,42 @@ def compare_ranks(
         )
     for row, p in zip(rows, holm(np.array([row["p_wilcoxon"] for row in rows])), strict=True):
         row |= {"p_holm": float(p), "conclusion": _pair_finding({**row, "p_holm": p}, found.metric, len(rows))}
-    return pd.DataFrame(rows, columns=PAIRS).astype({"a": object, "b": object})
+    return pd.DataFrame(rows, columns=PAIR_COLUMNS).astype({"a": object, "b": object})
 
 
 def _wilcoxon(differences: Numbers) -> float:
     """Return the p value of scipy.stats.wilcoxon without differences of 0; 1 if fewer than two are left.
 
-    For up to 13 differences all patterns of signs are counted here: scipy.stats.wilcoxon takes seconds for it if ranks
-    are tied.
+    For up to 13 differences, all patterns of signs are counted here: scipy.stats.wilcoxon takes seconds if ranks are
+    tied.
     """
     from scipy.stats import permutation_test, rankdata, wilcoxon
 
     differing = differences[differences != 0]
     if len(differing) < 2:
         return 1.0
-    if len(differing) > MOST_COUNTED:
+    if len(differing) > MOST_EXACT:
         return float(wilcoxon(differing).pvalue)
     ranks = np.sign(differing) * rankdata(np.abs(differing))
-    counted = permutation_test((ranks,), np.sum, permutation_type="samples", n_resamples=2**MOST_COUNTED, axis=-1)
+    counted = permutation_test((ranks,), np.sum, permutation_type="samples", n_resamples=2**MOST_EXACT, axis=-1)
     return float(counted.pvalue)
 
 
 def _critical_difference(n: int, k: int) -> float:
     from scipy.stats import studentized_range
 
-    return float(studentized_range.ppf(CONFIDENCE, k, np.inf) * math.sqrt(k * (k + 1) / (12 * n)))
+    return float(studentized_range.ppf(CONFIDENCE, k, np.inf) * _standard_error(n, k))
 
 
-def _finding(found: Ranked, chi2: float, p: float) -> str:
+def _standard_error(n: int, k: int) -> float:
+    """Return the standard error of a mean rank of k values over n blocks."""
+    return math.sqrt(k * (k + 1) / (12 * n))
+
+
+def _finding(found: BlockRanks, chi2: float, p: float) -> str:
     n, k = found.ranks.shape
     ranks = f"the mean ranks of the {k} values of {found.axis}"
-    numbers = f"Friedman's chi2 = {chi2:.3g}, p = {p:.2g}, {n} blocks"
+    numbers = f"Friedman's chi2 = {chi2:.3g}, {p_text(p)}, {n} blocks"
     if n < FEWEST_BLOCKS:
         needed = f"at least {FEWEST_BLOCKS} are needed, better 10"
         sentence = f"{n} blocks are too few to tell whether {ranks} differ: {needed}"
@@ -227,7 +232,7 @@ def _finding(found: Ranked, chi2: float, p: float) -> str:
 
 def _pair_finding(row: dict[str, Any], metric: str, n_rows: int) -> str:
     axis, n = row["axis"], row["blocks"]
-    a, b = text_of(row["a"]), text_of(row["b"])
+    a, b = value_text(row["a"]), value_text(row["b"])
     after = " after Holm's correction" if n_rows > 1 else ""
     numbers = f"mean rank {row['rank_b']:.3g} and {row['rank_a']:.3g}, {n} blocks"
     # The smallest p of n blocks, 2 / 2^n, times the number of rows must be at most 0.05.
@@ -235,8 +240,8 @@ def _pair_finding(row: dict[str, Any], metric: str, n_rows: int) -> str:
     if n < needed:
         enough = f"{n_rows} comparisons need at least {needed}" if n_rows > 1 else f"{needed} are needed"
         return f"{metric} with {axis}={b} and with {a}: too few blocks to tell ({numbers}); {enough}."
-    p = f"Wilcoxon's p = {row['p_holm']:.2g}{after}"
+    p = f"Wilcoxon's {p_text(row['p_holm'])}{after}"
     if row["p_holm"] > LEVEL:
         return f"{metric} with {axis}={b} and with {a}: no clear difference ({numbers}, {p})."
-    word = "better" if row["difference"] < 0 else "worse" if row["difference"] > 0 else "the same"
-    return f"{metric} with {axis}={b} ranks {word} than with {a} ({numbers}, {p})."
+    ranks = "better than" if row["difference"] < 0 else "worse than" if row["difference"] > 0 else "the same as"
+    return f"{metric} with {axis}={b} ranks {ranks} with {a} ({numbers}, {p})."

@@ -9,14 +9,14 @@ import pandas as pd
 from analysis.frame.matching import cell_of_each, what_varies
 from analysis.frame.schema import with_known_config, with_schema
 from analysis.frame.series import Column, column_name, with_series
-from analysis.frame.values import is_missing, sort_key
-from analysis.frame.words import plural
+from analysis.frame.values import sort_key
+from analysis.frame.words import plural, value_text
 from analysis.statistics.aggregate import NOTED, agg, key_names
 from analysis.statistics.blocks import Numbers, block_keys, check_values, numbers_by_block
 from analysis.statistics.ranking import is_better_low
 
 COLUMNS = ["rank", "best_in", "blocks", "left_out_blocks", "count", *NOTED]
-# Means that differ by less than this share of the largest one are equal: rounding alone makes no ranks.
+# Means are rounded to so many decimals of the largest one, so that rounding errors do not decide ranks.
 DIGITS = 12
 
 
@@ -30,10 +30,10 @@ def mean_ranks(
 ) -> pd.DataFrame:
     """Return the mean rank of each value of a hyperparameter over data sets or other blocks, best first.
 
-    In each block, the complete trials of a value are averaged: those of all seeds, and of every other hyperparameter
-    that is no block. The values are then ranked: 1 is the best, and equal means share their mean rank. Accuracies of
-    different data sets are on different scales, so that their mean says little; ranks avoid that. A block in which a
-    value has no complete trial is left out for all values.
+    In each block, the complete trials of a value are averaged: over all seeds, and over every other hyperparameter
+    that does not define blocks. The values are then ranked: 1 is the best, and equal means share their mean rank.
+    Accuracies of different data sets are on different scales, so their mean says little; ranks avoid that. A block in
+    which a value has no complete trial is left out for all values.
 
     The result has one row for each value, with these columns:
     - the axis.
@@ -47,8 +47,8 @@ def mean_ranks(
         axis: a hyperparameter, such as "model", as the name of a column or as a Series of the same rows.
         metric: the name of a column of numbers, or a Series of the same rows.
         blocks: the columns of which each combination of values is a block; None takes all hyperparameters that vary,
-            except the axis and `seed`. Tests assume independent blocks: data sets are, densities of one data set
-            hardly.
+            except the axis and `seed`. Tests assume independent blocks: data sets are independent, densities of one
+            data set hardly.
         lowest: True if lower values are better; None decides by the name.
 
     Raises:
@@ -69,7 +69,7 @@ def mean_ranks(
         1          SET  1.778        2       9                0      9
         2  SparseModel  2.556        2       9                0      9
     """
-    df, found = ranked(df, axis, metric, blocks, lowest)
+    df, found = block_ranks(df, axis, metric, blocks, lowest)
     table = agg(df, key_names(df, found.axis, taken=COLUMNS), found.metric)
     table["rank"], table["best_in"] = found.ranks.mean(axis=0), (found.means == found.best).sum(axis=0)
     table["blocks"], table["left_out_blocks"] = len(found.ranks), found.n_left_out
@@ -77,12 +77,12 @@ def mean_ranks(
     return with_schema(table, [found.axis], COLUMNS)
 
 
-class Ranked(NamedTuple):
-    """Blocks in which all values of the axis have a complete trial."""
+class BlockRanks(NamedTuple):
+    """The means and ranks of the values of an axis, in the blocks in which each has a complete trial."""
 
     axis: str
     metric: str
-    values: list[Any]  # in order; a column of the arrays each
+    values: list[Any]  # in order; each is a column of the arrays
     means: Numbers  # (blocks, values), higher is better
     ranks: Numbers  # (blocks, values), 1 is the best
     n_left_out: int  # blocks without a value
@@ -94,14 +94,17 @@ class Ranked(NamedTuple):
         return best
 
 
-def ranked(
+def block_ranks(
     df: pd.DataFrame,
     axis: Column,
     metric: Column,
     blocks: Column | Sequence[Column] | None,
     lowest: bool | None,
-) -> tuple[pd.DataFrame, Ranked]:
-    """Return the trials with their Series as columns, and the means and ranks in each block."""
+) -> tuple[pd.DataFrame, BlockRanks]:
+    """Return the trials with any Series as a column, and the means and ranks of the values in each block.
+
+    Args and errors are those of `mean_ranks`.
+    """
     from scipy.stats import rankdata
 
     df = with_series(df, axis, metric, blocks)
@@ -121,17 +124,12 @@ def ranked(
         fewest = min(range(len(values)), key=lambda i: len(of_value[i]))
         raise ValueError(
             f"At least 2 blocks must have a complete trial of each {axis}, got {len(shared)} of {len(all_blocks)}. "
-            f"{axis}={text_of(values[fewest])} has one in {plural(len(of_value[fewest]), 'block')}: leave it out, or "
-            "run its trials."
+            f"{axis}={value_text(values[fewest])} has one in {plural(len(of_value[fewest]), 'block')}: "
+            "leave it out, or run its trials."
         )
     means = np.array([[each[block].mean() for each in of_value] for block in shared])
     lowest = is_better_low(metric) if lowest is None else lowest
     # The tests depend neither on the unit nor on the last digits.
     means = np.round(means / (np.abs(means).max() or 1.0), DIGITS) * (-1 if lowest else 1)
     ranks = rankdata(-means, axis=1)
-    return df, Ranked(axis, metric, values, means, ranks, len(all_blocks) - len(shared))
-
-
-def text_of(value: Any) -> str:
-    """Return a value of the axis as text."""
-    return "nothing" if is_missing(value) else str(value)
+    return df, BlockRanks(axis, metric, values, means, ranks, len(all_blocks) - len(shared))

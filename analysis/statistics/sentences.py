@@ -3,12 +3,11 @@
 from typing import Any
 
 from analysis.frame.matching import listed
-from analysis.frame.values import is_missing
-from analysis.frame.words import plural
+from analysis.frame.words import joined, plural, value_text
 from analysis.statistics.paired_tests import FEWEST
+from analysis.statistics.significance import LEVEL, p_text
 
-LEVEL = 0.05
-# Shares of failed trials that differ by more than this make the groups unlike.
+# Groups are unlike if the shares of their trials that are left out differ by more than this.
 UNLIKE = 0.05
 
 
@@ -19,7 +18,7 @@ def conclusion(row: dict[str, Any], metric: str, n_rows: int, margin: float | No
 
 def _finding(row: dict[str, Any], metric: str, n_rows: int, margin: float | None) -> str:
     axis, pairs, difference = row["axis"], row["pairs"], row["difference"]
-    a, b = _text(row["a"]), _text(row["b"])
+    a, b = value_text(row["a"]), value_text(row["b"])
     if pairs == 0:
         return f"{metric} with {axis}={a} and with {b} cannot be compared: {_why_no_pair(row)}."
     if row["are_equal"] and pairs < FEWEST:
@@ -49,7 +48,7 @@ def _why_no_pair(row: dict[str, Any]) -> str:
     axis = row["axis"]
     for side in "ab":
         if row[f"left_out_{side}"] == row[f"total_{side}"]:
-            trials = f"{plural(row[f'total_{side}'], 'trial')} with {axis}={_text(row[side])}"
+            trials = f"{plural(row[f'total_{side}'], 'trial')} with {axis}={value_text(row[side])}"
             all_diverged = row[f"diverged_{side}"] == row[f"total_{side}"]
             return f"none of the {trials} has a value" if not all_diverged else f"of the {trials}, all diverged"
     along = row["along"]
@@ -60,7 +59,7 @@ def _why_no_pair(row: dict[str, Any]) -> str:
 
 
 def _cautions(row: dict[str, Any]) -> list[str]:
-    axis, a, b = row["axis"], _text(row["a"]), _text(row["b"])
+    axis, a, b = row["axis"], value_text(row["a"]), value_text(row["b"])
     notes = [(axis, a, row["divergence_note_a"]), (axis, b, row["divergence_note_b"])]
     found = [f"With {axis}={value}, {note}." for axis, value, note in notes if note]
     if row["pairs"] == 0:
@@ -79,8 +78,7 @@ def _cautions(row: dict[str, Any]) -> list[str]:
             found.append(f"With {axis}={value}, {row[f'chance_note_{side}']}.")
     left_a, left_b, total_a, total_b = (row[name] for name in ("left_out_a", "left_out_b", "total_a", "total_b"))
     if abs(left_a / total_a - left_b / total_b) > UNLIKE:
-        verbs = [verb for verb in dict.fromkeys(map(_verb, sorted(row["fates"])))]
-        verb = " or ".join(filter(None, [", ".join(verbs[:-1]), verbs[-1]]))
+        verb = joined(list(dict.fromkeys(map(_verb, sorted(row["fates"])))), "or")
         counts = f"{left_a} of {total_a} with {axis}={a}, {left_b} of {total_b} with {b}"
         found.append(f"Trials {verb} unequally ({counts}), so that the comparison is of survivors.")
     return found
@@ -102,12 +100,3 @@ def _assumption(row: dict[str, Any]) -> list[str]:
 
 def _verb(fate: str) -> str:
     return {"error": "failed", "diverged": "diverged"}.get(fate, "gave no value")
-
-
-def p_text(p: float) -> str:
-    """Return a p value as text: "p = 0.012", "p < 0.0001"."""
-    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
-
-
-def _text(value: Any) -> str:
-    return "nothing" if is_missing(value) else str(value)

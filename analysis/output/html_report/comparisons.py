@@ -15,9 +15,9 @@ from analysis.output.html_report.names import Names
 from analysis.output.html_report.results import Results
 from analysis.output.html_report.sentences import interaction, needed, survivors
 from analysis.output.html_report.studies import kinds_at_each_sparsity
-from analysis.output.tables import p_digits
 from analysis.plots._lib.style import cut, label
-from analysis.statistics.contrast_sentences import LEVEL, contrast_sentences
+from analysis.statistics.contrast_sentences import contrast_sentences
+from analysis.statistics.significance import LEVEL, p_text
 
 # Columns that fit on a printed page, rows that need no scroll bar, and characters of a value.
 MOST_COLUMNS, MOST_ROWS, LABEL = 6, 15, 24
@@ -89,6 +89,6 @@ def _cell(row: dict[Any, Any], form: str) -> str:
         return '<td class="number">–</td>'
     kind = ("higher" if row["difference"] > 0 else "lower") if row["p_adjusted"] <= LEVEL else "unclear"
     half = form.format((row["high"] - row["low"]) / 2).lstrip("+")
-    title = html.escape(f"95% interval {row['low']:.3g} to {row['high']:.3g}, p = {p_digits(row['p_adjusted'])}")
+    title = html.escape(f"95% interval {row['low']:.3g} to {row['high']:.3g}, {p_text(row['p_adjusted'])}")
     difference = unsigned_zero(form.format(row["difference"]))
     return f'<td class="number {kind}" title="{title}">{difference} <small>± {half}</small></td>'

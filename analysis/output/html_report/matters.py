@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 from analysis.output.html import folded
 from analysis.output.html_report.figures import figure, note
 from analysis.output.html_report.results import Results
-from analysis.output.tables import p_digits
 from analysis.plots import plot_importance
 from analysis.plots._lib.style import short
+from analysis.statistics.significance import p_digits
 from analysis.statistics.variance import REST
 
 SHOWN_TERMS = 15

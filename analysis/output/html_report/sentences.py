@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from analysis.frame.values import is_missing
-from analysis.frame.words import plural
+from analysis.frame.words import joined, plural
 from analysis.output.html_report.comparison import POWER, Comparison
 from analysis.output.html_report.figures import capitalized
 from analysis.output.html_report.names import Names
 from analysis.output.html_report.results import Results
 from analysis.plots._lib.style import label
-from analysis.statistics.contrast_sentences import LEVEL, is_of_survivors, p_text
+from analysis.statistics.contrast_sentences import is_of_survivors
+from analysis.statistics.significance import LEVEL, p_text
 
 # What a sentence names: differences, pairs of values, places.
 NAMED, PLACES = 3, 5
@@ -127,4 +128,4 @@ def _at(row: Any, compared: Comparison, names: Names) -> str:
 def _listed(parts: list[str]) -> str:
     """Return some of the texts, joined: "a", "a and b", "a, b, c, d and 3 more"."""
     shown = [*parts[:PLACES], *([f"{len(parts) - PLACES} more"] if len(parts) > PLACES else [])]
-    return " and ".join(filter(None, [", ".join(shown[:-1]), *shown[-1:]]))
+    return joined(shown)

@@ -11,7 +11,7 @@ from analysis.pruning.dense_comparison import matching_rounds, mean_matching_pru
 from analysis.pruning.lottery import ALGORITHM, rounds
 from analysis.pruning.sparsity import mean_sparsity_at_fall, sparsity_at_fall
 from analysis.pruning.weight_vs_unit import kind_differences, where_kinds_differ
-from analysis.statistics.sentences import LEVEL
+from analysis.statistics.significance import LEVEL
 
 # A fall by one point of accuracy; and how close to the dense network a ticket must be.
 POINT = 0.01

@@ -13,7 +13,8 @@ from support.many_data_sets import AUC, CLASSIFIERS, noise, published, results
 
 import analysis
 from analysis import compare_ranks, friedman, mean_ranks
-from analysis.statistics.rank_tests import LEVEL, _critical_difference, _wilcoxon
+from analysis.statistics.rank_tests import _critical_difference, _wilcoxon
+from analysis.statistics.significance import LEVEL
 
 ABC = ["a", "b", "c"]
 
