@@ -1,4 +1,4 @@
-"""Contrasts as sentences: what a row says, and what a table says about each pair of values."""
+"""Sentences about contrasts: one for a row, and one for each pair of values of a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,10 +21,10 @@ def conclusion(row: Mapping[str, Any], metric: str, within: Sequence[str]) -> st
 
 
 def contrast_sentences(table: pd.DataFrame, metric: str) -> list[str]:
-    """Return what a table of `contrasts` says, one sentence for each two values.
+    """Return the findings of a table of `contrasts`, one sentence for each pair of values.
 
-    With `within`, a sentence lists the settings in which a difference stands, and those in which none does. A
-    difference stands if `p_adjusted` is 0.05 or less.
+    With `within`, a sentence lists the settings with a significant difference and those without one. A difference is
+    significant if `p_adjusted` is 0.05 or less.
 
     Args:
         table: the result of `contrasts`.
@@ -81,32 +81,23 @@ def _finding(row: Mapping[str, Any], metric: str, where: str) -> str:
     if row["p_adjusted"] <= LEVEL:
         higher, lower = (b, a) if difference > 0 else (a, b)
         return f"{metric} is higher with {axis}={higher} than with {lower}{where}: by {_by(row)}, {p})."
-    between = f"{row['low']:.3g} to {row['high']:.3g}"
-    if row["p"] <= LEVEL:
-        found = f"{metric} with {axis}={b} and with {a}{where}: no difference that stands among {n_rows} comparisons"
-        alone = f"{difference:+.3g}, {p_text(row['p'])} where it is the only question"
-        return f"{found} ({alone}, {p}); asked alone it lies between {between.replace(' to ', ' and ')}."
+    alone = f"; {p_text(row['p'])} if it were the only question" if row["p"] <= LEVEL else ""
     found = f"{metric} with {axis}={b} minus that with {a}{where}: {difference:+.3g}, no clear difference"
-    return f"{found} (95% interval {between}, {p})."
+    return f"{found} (95% interval {row['low']:.3g} to {row['high']:.3g}, {p}{alone})."
 
 
 def _by(row: Mapping[str, Any]) -> str:
     """Return the size of a difference with its interval, and an open bracket."""
     low, high = sorted((abs(row["low"]), abs(row["high"])))
-    # An interval that contains 0 may stand beside an adjusted p below 0.05 for no correction that is used here.
+    # The interval does not contain 0: no correction makes p smaller than that of the interval.
     return f"{abs(row['difference']):.3g} (95% interval {low:.3g} to {high:.3g}"
 
 
 def _caution(row: Mapping[str, Any], where: str) -> str:
     if not is_of_survivors(row):
         return ""
-    axis, a, b, left_a, left_b = (
-        row["axis"],
-        value_text(row["a"]),
-        value_text(row["b"]),
-        row["left_out_a"],
-        row["left_out_b"],
-    )
+    axis, a, b = row["axis"], value_text(row["a"]), value_text(row["b"])
+    left_a, left_b = row["left_out_a"], row["left_out_b"]
     counts = f"{left_a} of {row['n_a'] + left_a} with {axis}={a}, {left_b} of {row['n_b'] + left_b} with {b}"
     return f"Trials{where} are left out unequally ({counts}), so that the comparison is of survivors."
 
@@ -140,7 +131,7 @@ def _over_settings(rows: Sequence[Mapping[Any, Any]], metric: str, within: Seque
 
 
 def _listed(rows: Sequence[Mapping[str, Any]], within: Sequence[str]) -> str:
-    """Return the settings of some rows: "on_perc=0.05 and 0.1"."""
+    """Return the settings of the rows as text: "on_perc=0.05 and 0.1"."""
     if len(within) > 1:
         return ", ".join(setting({name: row[name] for name in within}) for row in rows)
     values = [value_text(row[within[0]]) for row in rows]

@@ -1,4 +1,4 @@
-"""Contrasts of the values of a hyperparameter, with the noise of the whole grid."""
+"""Contrasts of the values of a hyperparameter: their differences, with the noise of the whole grid."""
 
 import itertools
 import math
@@ -12,9 +12,9 @@ from analysis.frame.matching import cell_of_each, values_of
 from analysis.frame.series import Column, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import sort_key
-from analysis.statistics import linear_model
 from analysis.statistics.aggregate import CONFIDENCE, key_names
 from analysis.statistics.contrast_sentences import conclusion
+from analysis.statistics.design import Numbers
 from analysis.statistics.grid_model import GridModel, grid_model
 from analysis.statistics.paired_tests import holm
 
@@ -32,54 +32,55 @@ def contrasts(
     correction: str = "holm",
     errors: str = "auto",
 ) -> pd.DataFrame:
-    """Compare each two values of a hyperparameter by a linear model of the whole grid; for few seeds.
+    """Compare the values of a hyperparameter in pairs by a linear model of the whole grid; for few seeds.
 
-    `compare` takes the noise of a comparison from its own pairs. Here all trials of the grid say how large the noise
-    is, so that three seeds can be enough to compare two values in a single setting (`within`).
+    `compare` estimates the noise of a comparison from its own pairs. This function estimates it from all trials of the
+    grid, so three seeds can be enough to compare two values in a single setting (`within`).
 
     The model has an effect for each hyperparameter that varies and for each pair of them, and for the interaction of
-    `axis` with all of `within`. Seeds are a block: each shifts all settings alike, if each occurs in several settings.
-    Without repeated seeds, the noise is what interactions of three or more axes leave. The means are least-squares
-    means, as of R's emmeans: the mean that the model predicts, with equal weights for all values of the other axes,
-    also if some trials failed.
+    `axis` with all of `within`. Seeds are a block, if each occurs in several settings: a seed shifts all settings by
+    the same amount. Without repeated settings, the noise is estimated from the interactions that the model leaves out.
+    The means are least-squares means, as in R's emmeans: the mean that the model predicts, with equal weights for all
+    values of the other axes, even if some trials failed.
 
-    The result has one row for each two values of the axis in each setting of `within`, with these columns:
+    The result has one row for each pair of values of the axis in each setting of `within`, with these columns:
     - the keys of `within`; `axis`, `a`, `b`.
     - `mean_a`, `mean_b`, least-squares means; `difference` (b - a).
-    - `low` and `high`, the 95% t interval of this difference alone: difference ± t * se. It is not corrected for the
+    - `low` and `high`, the 95% t interval of the difference: difference ± t quantile * se. It is not corrected for the
       number of rows.
     - `se`, standard error of the difference; `df`, its degrees of freedom; `t` = difference / se; its two-sided `p`.
     - `p_adjusted`: p corrected for the number of comparisons.
     - `n_a`, `n_b`: complete trials with that value in this setting.
     - `left_out_a`, `left_out_b`: trials that failed, are unfinished, diverged, or have a NaN or infinite metric.
-    - `errors`, where the standard error comes from: "pooled", all residuals; "by on_perc", those with the same on_perc;
-      "own", those of the compared trials.
+    - `errors`, the residuals from which the standard error is estimated: "pooled", all of them; "by on_perc", those
+      with the same on_perc; "own", those of the compared trials.
     - `conclusion`: the result in a sentence.
 
-    A row whose difference the remaining trials do not determine has NaN, and its conclusion names the missing setting.
+    If the complete trials do not determine a difference, its row has NaN, and its conclusion names the missing setting.
 
     Noise that differs between settings: if the residual variances of two values of an axis differ by more than a
-    factor of 4, each value has a variance of its own; so has each cell of `axis` and `within` if they still differ by
-    Bartlett's test at 5%. If the compared trials are noisier than that, their own variance is used. Degrees of freedom
-    are then Satterthwaite's. In simulations with 3 to 10 seeds, families with a false claim stayed near 5% or below,
-    also if one density had 20 times the noise. The usual robust errors (HC3) with the degrees of freedom of the whole
-    grid claim too much with 3 seeds.
+    factor of 4, each value gets its own variance. If the cells of `axis` and `within` still differ by Bartlett's test
+    at 5%, each cell gets its own. If the compared trials are noisier than that, their own variance is used. Degrees of
+    freedom are then Satterthwaite's. In simulations with 3 to 10 seeds, the share of tables with a false claim stayed
+    near 5% or below, even if one density had 20 times the noise. The usual robust errors (HC3) with the degrees of
+    freedom of the whole grid give too many false claims with 3 seeds.
 
-    The model assumes that a seed has no effect of its own on single values of an axis.
+    The model assumes that seeds do not interact with the axes.
 
     Args:
         df: the trials.
         axis: a hyperparameter, as the name of a column or a Series of the same rows.
         metric: the name of a column of numbers, or a Series of the same rows.
-        within: hyperparameters; the values are compared in each combination of theirs. None averages over all.
-        correction: "holm", over all rows of the table; "tukey", Tukey's test in each setting of `within` on its own, as
-            emmeans does; "none".
-        errors: "auto", as above; "pooled", one residual variance for all, as emmeans does.
+        within: hyperparameters; the values are compared in each combination of their values. None averages over all
+            settings.
+        correction: "holm", over all rows of the table; "tukey", Tukey's test in each setting of `within` separately, as
+            in emmeans; "none".
+        errors: "auto", as above; "pooled", one residual variance for all trials, as in emmeans.
 
     Raises:
         ValueError: if a column does not exist, `metric` holds no numbers or does not vary, an axis has more than 20
-            values, `axis` has one value, is in `within` or follows from another hyperparameter, or nothing is left to
-            estimate the noise from.
+            values, `axis` has one value, is in `within` or follows from another hyperparameter, or there are too few
+            trials to estimate the noise.
 
     Reference:
         Searle, Speed and Milliken, "Population marginal means in the linear model", 1980,
@@ -111,7 +112,7 @@ def contrasts(
     if within is not None:
         key_names(with_series(df, axis, metric, within), column_names(within), taken=COLUMNS)
     grid = grid_model(df, axis, metric, within, errors)
-    table = pairs(grid)
+    table = contrast_rows(grid)
     table["p_adjusted"] = _adjusted(table, correction)
     common = {"correction": correction, "n_rows": int(table["p"].notna().sum())}
     rows = [{**row, **common} for row in table.to_dict("records")]
@@ -120,8 +121,11 @@ def contrasts(
     return table[[*grid.within, *COLUMNS]].astype({"a": object, "b": object})
 
 
-def pairs(grid: GridModel) -> pd.DataFrame:
-    """Return the rows of `contrasts`, without what depends on all of them; those of a setting have one `family`."""
+def contrast_rows(grid: GridModel) -> pd.DataFrame:
+    """Return the rows of `contrasts`, without the columns that depend on all rows.
+
+    The column `family` numbers the settings of `within`.
+    """
     families = enumerate(_settings(grid))
     return pd.DataFrame([{**row, "family": number} for number, each in families for row in _rows(grid, each)])
 
@@ -134,26 +138,25 @@ def _settings(grid: GridModel) -> list[dict[str, Any]]:
 
 
 def _rows(grid: GridModel, setting: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one setting, without what depends on all rows."""
+    """Yield the rows of one setting, without the columns that depend on all rows."""
     from scipy.special import stdtr, stdtrit
 
-    joint = [grid.axis, *grid.within]
     values = values_of(grid.trials[grid.axis])
     sides = {i: {grid.axis: value, **setting} for i, value in enumerate(values)}
-    weights = {i: grid.mean(side) for i, side in sides.items()}
+    weights = {i: grid.mean_weights(side) for i, side in sides.items()}
     counts = {i: grid.n_trials(side) for i, side in sides.items()}
     means = {i: _mean(grid, each) for i, each in weights.items()}
     for i, j in itertools.combinations(sides, 2):
-        value = error = df = t = p = math.nan
+        value = se = df = t = p = math.nan
         errors, missing = "", {}
         a, b = weights[i], weights[j]
-        if a is not None and b is not None and grid.fit.design.is_estimable((b - a)[None]).all():
-            value, error, df, errors = linear_model.estimate(grid.fit, b - a, joint, grid.pooled)
-            t = value / error
+        if a is not None and b is not None and grid.is_estimable(b - a):
+            value, se, df, errors = grid.estimate(b - a)
+            t = value / se
             p = float(2 * stdtr(df, -abs(t)))
         else:
             missing = grid.missing(sides[i], grid.others) or grid.missing(sides[j], grid.others)
-        half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * error
+        half = float(stdtrit(df, (1 + CONFIDENCE) / 2)) * se
         yield {
             **setting,
             "axis": grid.axis,
@@ -164,7 +167,7 @@ def _rows(grid: GridModel, setting: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "difference": value,
             "low": value - half,
             "high": value + half,
-            "se": error,
+            "se": se,
             "df": df,
             "t": t,
             "p": p,
@@ -178,13 +181,13 @@ def _rows(grid: GridModel, setting: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _mean(grid: GridModel, weights: linear_model.Numbers | None) -> float:
-    if weights is None or not grid.fit.design.is_estimable(weights[None]).all():
-        return math.nan
-    return linear_model.estimate(grid.fit, weights, [grid.axis, *grid.within], grid.pooled).value
+def _mean(grid: GridModel, weights: Numbers | None) -> float:
+    """Return a least-squares mean; NaN if the trials do not determine it."""
+    return grid.estimate(weights).value if weights is not None and grid.is_estimable(weights) else math.nan
 
 
-def _adjusted(table: pd.DataFrame, correction: str) -> np.ndarray:
+def _adjusted(table: pd.DataFrame, correction: str) -> Numbers:
+    """Return the p values corrected for the number of comparisons."""
     p = table["p"].to_numpy(float)
     if correction == "none":
         return p
@@ -194,8 +197,8 @@ def _adjusted(table: pd.DataFrame, correction: str) -> np.ndarray:
 
     adjusted = np.full(len(p), math.nan)
     for _, rows in table[table["p"].notna()].groupby("family"):
-        # n values have n (n - 1) / 2 pairs. A value without a difference is not compared.
+        # Values without any difference do not count.
         n_values = len(set(map(sort_key, [*rows["a"], *rows["b"]])))
-        spread = np.sqrt(2) * rows["t"].abs().to_numpy(float)
-        adjusted[rows.index] = studentized_range.sf(spread, n_values, rows["df"].to_numpy(float))
+        q = np.sqrt(2) * rows["t"].abs().to_numpy(float)
+        adjusted[rows.index] = studentized_range.sf(q, n_values, rows["df"].to_numpy(float))
     return adjusted

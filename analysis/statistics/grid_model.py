@@ -1,4 +1,4 @@
-"""The linear model of the trials of a grid: which axes it has, what is checked before, and what it is fitted to."""
+"""The linear model of the trials of a grid: the checks of the arguments, its axes, and its fit."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import sort_key
 from analysis.frame.words import plural
-from analysis.statistics import linear_model
 from analysis.statistics.aggregate import has_value
-from analysis.statistics.linear_model import Fit, Numbers, Places
+from analysis.statistics.design import MOST_COLUMNS, Levels, Numbers, design_matrix, main_and_two_way, n_columns
+from analysis.statistics.linear_model import Estimate, Fit, estimate, fit_model
 
-# An axis with more was drawn, and is not one of a grid.
+# An axis with more values was sampled, not set in a grid.
 MOST_VALUES = 20
 ERRORS = ("auto", "pooled")
 
@@ -26,24 +26,40 @@ ERRORS = ("auto", "pooled")
 class GridModel(NamedTuple):
     """A fitted model of a grid, and the trials behind it."""
 
-    trials: pd.DataFrame  # all, also those that are left out
-    is_used: pd.Series
+    trials: pd.DataFrame  # all, including those that are left out
+    is_used: pd.Series  # True for each trial that the model is fitted to
     axis: str
     metric: str
     within: list[str]
     others: list[str]  # the other axes of the model, without seed
-    numbers_of: dict[str, dict[Any, int]]  # for each axis, the number of each value in the model, by its sort key
+    level_of: dict[str, dict[Any, int]]  # for each axis, the level of each value in the model, by its sort key
     fit: Fit
-    pooled: bool
+    pooled: bool  # True for one residual variance
 
-    def mean(self, setting: dict[str, Any]) -> Numbers | None:
-        """Return the weights of the mean in a setting; None if no trial that is used has one of its values."""
-        numbers = {name: self.numbers_of[name].get(sort_key(value)) for name, value in setting.items()}
-        known = {name: number for name, number in numbers.items() if number is not None}
-        return self.fit.design.mean(known) if len(known) == len(numbers) else None
+    def mean_weights(self, setting: dict[str, Any]) -> Numbers | None:
+        """Return the weights of the coefficients in the mean of a setting; None if no used trial has one of its values.
+
+        Shapes: (columns,).
+        """
+        levels = {name: self.level_of[name].get(sort_key(value)) for name, value in setting.items()}
+        known = {name: level for name, level in levels.items() if level is not None}
+        return self.fit.design.mean_weights(known) if len(known) == len(levels) else None
+
+    def is_estimable(self, weights: Numbers) -> bool:
+        """Return True if the trials determine this combination of the coefficients."""
+        return bool(self.fit.design.is_estimable(weights[None]).all())
+
+    def estimate(self, weights: Numbers) -> Estimate:
+        """Return a combination of the coefficients with its standard error."""
+        return estimate(self.fit, weights, [self.axis, *self.within], self.pooled)
 
     def missing(self, setting: dict[str, Any], others: Sequence[str]) -> dict[str, Any]:
-        """Return the first setting without a used trial: this one, or its value of the axis with one of others."""
+        """Return a setting without a used trial, or {}: this setting, or its value of the axis with a value of another.
+
+        Args:
+            setting: values of the axis and of `within`.
+            others: the other axes to try.
+        """
         used = self.trials[self.is_used]
         if not _matches(used, setting).any():
             return setting
@@ -88,17 +104,17 @@ def grid_model(
     _check_numbers(df, used, metric)
     values = {name: values_of(used[name]) for name in names}
     _check_values(values, metric)
-    numbers_of = {name: {sort_key(value): i for i, value in enumerate(values[name])} for name in names}
-    places = {name: _places(used, name, numbers_of[name]) for name in names}
-    _check_distinct(places, axis)
+    level_of = {name: {sort_key(value): i for i, value in enumerate(values[name])} for name in names}
+    levels = {name: _levels(used, name, level_of[name]) for name in names}
+    _check_distinct(levels, axis)
     joint = [axis, *within]
-    terms = linear_model.main_and_two_way(names, joint)
-    sizes = {name: len(values[name]) for name in names}
-    _check_size(linear_model.n_columns(sizes, terms), len(used))
-    design = linear_model.design(places, sizes, terms, _seeds(used))
-    fit = linear_model.fit(design, used[metric].to_numpy(float), joint, errors == "pooled")
+    terms = main_and_two_way(names, joint)
+    n_levels = {name: len(values[name]) for name in names}
+    _check_size(n_columns(n_levels, terms), len(used))
+    design = design_matrix(levels, n_levels, terms, _seeds(used))
+    fit = fit_model(design, used[metric].to_numpy(float), joint, errors == "pooled")
     _check_noise(fit, used)
-    return GridModel(df, is_used, axis, metric, within, others, numbers_of, fit, errors == "pooled")
+    return GridModel(df, is_used, axis, metric, within, others, level_of, fit, errors == "pooled")
 
 
 def _matches(trials: pd.DataFrame, setting: dict[str, Any]) -> pd.Series:
@@ -108,20 +124,20 @@ def _matches(trials: pd.DataFrame, setting: dict[str, Any]) -> pd.Series:
 
 
 def _in_order(used: pd.DataFrame, names: Sequence[str], metric: str) -> pd.DataFrame:
-    """Sort the trials, so that sums are rounded alike whatever the order of the rows."""
+    """Sort the trials, so that rounding does not depend on the order of the rows."""
     keys = [name for name in [*names, "seed", metric] if name in used]
     cells = cell_of_each(used, keys)
     return used.iloc[sorted(range(len(used)), key=lambda i: cells[i])]
 
 
-def _places(used: pd.DataFrame, name: str, numbers: dict[Any, int]) -> Places:
-    return np.array([numbers[sort_key(value)] for value in used[name]], dtype=np.intp)
+def _levels(used: pd.DataFrame, name: str, level_of: dict[Any, int]) -> Levels:
+    return np.array([level_of[sort_key(value)] for value in used[name]], dtype=np.intp)
 
 
-def _seeds(used: pd.DataFrame) -> Places | None:
+def _seeds(used: pd.DataFrame) -> Levels | None:
     if "seed" not in used or "seed" not in hyperparameters(used):
         return None
-    return _places(used, "seed", {sort_key(seed): i for i, seed in enumerate(values_of(used["seed"]))})
+    return _levels(used, "seed", {sort_key(seed): i for i, seed in enumerate(values_of(used["seed"]))})
 
 
 def _check(df: pd.DataFrame, axis: str, metric: str, within: list[str]) -> None:
@@ -154,20 +170,20 @@ def _check_values(values: dict[str, list[Any]], metric: str) -> None:
             raise ValueError(f"{name} must have at most {MOST_VALUES} values, but has {len(found)}. {hint}")
 
 
-def _check_distinct(places: dict[str, Places], axis: str) -> None:
-    """Raise a ValueError if the value of one axis fixes that of another: their effects cannot be told apart."""
-    varied = [name for name in places if places[name].any()]
+def _check_distinct(levels: dict[str, Levels], axis: str) -> None:
+    """Raise a ValueError if the value of one axis determines that of another: their effects cannot be told apart."""
+    varied = [name for name in levels if levels[name].any()]
     for a, b in itertools.permutations(varied, 2):
-        if len(set(zip(places[a].tolist(), places[b].tolist(), strict=True))) == len(set(places[a].tolist())):
+        if len(set(zip(levels[a].tolist(), levels[b].tolist(), strict=True))) == len(set(levels[a].tolist())):
             drop = b if b != axis else a
             fix = f"Leave one of them out, for example with df.drop(columns=[{drop!r}])."
             raise ValueError(f"{b} must vary independently of {a}, but follows from it. {fix}")
 
 
 def _check_size(n_columns: int, n_trials: int) -> None:
-    if n_columns > linear_model.MOST_COLUMNS:
+    if n_columns > MOST_COLUMNS:
         fix = "Filter the trials, or leave hyperparameters out with df.drop(columns=[...])."
-        must = f"The model of the grid must have at most {linear_model.MOST_COLUMNS} coefficients"
+        must = f"The model of the grid must have at most {MOST_COLUMNS} coefficients"
         raise ValueError(f"{must}, but has {n_columns} for {plural(n_trials, 'trial')}. {fix}")
 
 

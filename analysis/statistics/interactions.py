@@ -1,4 +1,4 @@
-"""Tests of interactions: whether the effect of a hyperparameter depends on the others."""
+"""Tests of interactions of a hyperparameter with the others."""
 
 import math
 from typing import Any
@@ -8,16 +8,16 @@ import pandas as pd
 
 from analysis.frame.matching import values_of
 from analysis.frame.series import Column
-from analysis.statistics import linear_model
 from analysis.statistics.contrast_sentences import interaction_sentence
 from analysis.statistics.grid_model import GridModel, grid_model
+from analysis.statistics.linear_model import joint_test
 from analysis.statistics.paired_tests import holm
 
 COLUMNS = ["axis", "within", "df", "df_rest", "F", "p", "p_adjusted", "conclusion"]
 
 
 def interactions(df: pd.DataFrame, axis: Column, metric: Column, *, errors: str = "auto") -> pd.DataFrame:
-    """Test for each other hyperparameter whether the effect of an axis depends on it.
+    """Test for each other hyperparameter if the effect of an axis depends on it.
 
     If it does, an average over the grid hides where the axis helps: pass that hyperparameter to `contrasts` as
     `within`. The model and its noise are those of `contrasts`.
@@ -67,7 +67,7 @@ def _row(grid: GridModel, name: str) -> dict[str, Any]:
     weights = np.eye(design.matrix.shape[1])[design.terms[grid.axis, name]]
     f = df_rest = p = math.nan
     if design.is_estimable(weights).all():
-        f, df_rest, p = linear_model.joint_test(grid.fit, weights, [grid.axis, name], grid.pooled)
+        f, df_rest, p = joint_test(grid.fit, weights, [grid.axis, name], grid.pooled)
     return {
         "axis": grid.axis,
         "within": name,

@@ -1,4 +1,4 @@
-"""How large a difference a grid could show, and how many seeds a smaller one needs."""
+"""Statistical power: the smallest difference that a grid could have shown, and the seeds that a smaller one needs."""
 
 import math
 from bisect import bisect_left
@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.frame.matching import cell_of_each
 from analysis.frame.series import Column, column_names, with_series
 from analysis.statistics.aggregate import key_names
-from analysis.statistics.contrasts import pairs
+from analysis.statistics.contrasts import contrast_rows
 from analysis.statistics.grid_model import GridModel, grid_model
 from analysis.statistics.significance import LEVEL
 
@@ -30,37 +30,40 @@ def power(
     within: Column | Sequence[Column] | None = None,
     power: float = 0.8,
 ) -> pd.DataFrame:
-    """Return the smallest difference that a grid could have shown, and the seeds that a difference needs.
+    """Return the smallest difference that a grid could have shown, and the seeds that a given difference needs.
 
     If the true difference between two values of the axis is `smallest_difference`, a grid like this one finds it with
-    probability `power`: the p value that `contrasts` corrects for the number of its rows is 0.05 or less. A
-    difference that was not found may still be as large as that.
+    probability `power`: `p_adjusted` of `contrasts` is then 0.05 or less. A true difference that was not found may
+    still be as large as that.
 
     The result has one row for each setting of `within`, or a single one, with these columns:
     - the keys of `within`; `axis`.
-    - `comparisons`, the rows of `contrasts` with the same arguments: its level is 0.05 / comparisons.
+    - `comparisons`, the rows of `contrasts` with the same arguments: each is tested at the level 0.05 / comparisons.
     - `noise`: standard deviation of a trial, without the effects of the settings and the seeds, as `contrasts`
-      estimates it; `seeds`, complete trials for each combination of the hyperparameters, on average; `df`, the degrees
-      of freedom of the noise, the smallest of the contrasts.
-    - `smallest_difference`: the difference that has the power.
-    - `difference`, the one that is asked for; `power_now`, its power with the seeds of this grid; `seeds_needed`, the
-      seeds with which it reaches `power`, infinite above 100,000. More seeds add degrees of freedom, too.
+      estimates it.
+    - `seeds`: complete trials for each combination of the hyperparameters, on average.
+    - `df`: degrees of freedom of the noise, the smallest of the contrasts.
+    - `smallest_difference`: the difference that is found with probability `power`.
+    - `difference`: the argument, or half of `smallest_difference`.
+    - `power_now`: the power of `difference` with the seeds of this grid.
+    - `seeds_needed`: the seeds with which `difference` is found with probability `power`; infinite above 100,000. More
+      seeds also add degrees of freedom.
 
-    Without `difference`, half of `smallest_difference` is asked for. It is not the difference that was observed: its
-    power says no more than its p value (Hoenig and Heisey).
+    Do not pass the difference that was observed: its power says no more than its p value (Hoenig and Heisey).
 
     The power is that of a t test, from the noncentral t distribution, with se = noise * sqrt(2 / n) for n trials with
     each value, and Bonferroni's correction. The noise is itself an estimate: with 6 degrees of freedom it may be off by
-    30%, and so may the difference. In simulations with 3 and 5 seeds, differences of this size were found in 70 to 90%
-    of the grids.
+    30%, and so may `smallest_difference`. In simulations with 3 and 5 seeds, differences of this size were found in 70
+    to 90% of the grids.
 
     Args:
-        df: the trials, of a pilot grid for example.
+        df: the trials, for example of a pilot grid.
         axis: a hyperparameter, as the name of a column or a Series of the same rows.
         metric: the name of a column of numbers, or a Series of the same rows.
         difference: a difference that matters to you, in the unit of the metric.
-        within: hyperparameters; the values are compared in each combination of theirs. None averages over all.
-        power: probability to find it, in (0.05, 1).
+        within: hyperparameters; the values are compared in each combination of their values. None averages over all
+            settings.
+        power: probability of finding the difference, in (0.05, 1).
 
     Raises:
         ValueError: as `contrasts`, or if `difference` is not positive, or `power` is not in (0.05, 1).
@@ -87,7 +90,7 @@ def power(
     if within is not None:
         key_names(with_series(df, axis, metric, within), column_names(within), taken=COLUMNS)
     grid = grid_model(df, axis, metric, within, "auto")
-    table = pairs(grid)
+    table = contrast_rows(grid)
     n_rows = int(table["p"].notna().sum())
     families = [rows for _, rows in table.groupby("family", sort=False)]
     found = [_row(grid, rows, n_rows, difference, power) for rows in families]
@@ -95,18 +98,18 @@ def power(
 
 
 class _Family(NamedTuple):
-    """The contrasts of one setting, and what more seeds would change."""
+    """The contrasts of one setting, and the effect of more seeds on them."""
 
-    noise: float
+    noise: float  # standard deviation of a trial
     trials_per_seed: float  # with each value of the axis
-    level: float
-    df: float
-    seeds: float
-    grid_df: float  # degrees of freedom of the whole grid, now and for one more seed
-    df_per_seed: float
+    level: float  # of each test, after correction
+    df: float  # of the noise, now
+    seeds: float  # now
+    grid_df: float  # degrees of freedom of the whole grid, now
+    df_per_seed: float  # degrees of freedom that one more seed adds to the grid
 
     def power(self, difference: float, seeds: float) -> float:
-        """Return the power of a difference with so many seeds."""
+        """Return the probability of finding a difference with this number of seeds."""
         # statsmodels takes longer to import than an experiment to load.
         from statsmodels.stats.power import ttest_power
 

@@ -15,7 +15,8 @@ from statsmodels.stats.multitest import multipletests
 from support.grids import fail, grid, noisy, shuffled
 
 from analysis import as_trials, contrast_sentences, contrasts, interactions
-from analysis.statistics import linear_model
+from analysis.statistics.design import design_matrix, main_and_two_way
+from analysis.statistics.linear_model import estimate, fit_model
 
 METRIC = "val_acc_max"
 COLUMNS = ["axis", "a", "b", "mean_a", "mean_b", "difference", "low", "high", "se", "df", "t", "p", "p_adjusted"]
@@ -89,19 +90,19 @@ def test_unbalanced_pigs_as_emmeans_gives_them() -> None:
     # The model has no interaction, which contrasts always has.
     numbers = np.log([value for values in PIGS.values() for value in values])
     keys = [key for key, values in PIGS.items() for _ in values]
-    places = {
+    levels = {
         "source": np.array([["fish", "soy", "skim"].index(source) for source, _ in keys]),
         "percent": np.array([percent // 3 - 3 for _, percent in keys]),
     }
-    model = linear_model.design(places, {"source": 3, "percent": 4}, [("source",), ("percent",)], None)
-    fit = linear_model.fit(model, numbers, ["source"], pooled=True)
-    means = [model.mean({"source": i}) for i in range(3)]
-    found = [linear_model.estimate(fit, each, ["source"], pooled=True) for each in means]
+    design = design_matrix(levels, {"source": 3, "percent": 4}, [("source",), ("percent",)], None)
+    fit = fit_model(design, numbers, ["source"], pooled=True)
+    means = [design.mean_weights({"source": i}) for i in range(3)]
+    found = [estimate(fit, each, ["source"], pooled=True) for each in means]
     assert [each.value for each in found] == pytest.approx([3.39, 3.67, 3.80], abs=5e-3)
-    assert [each.error for each in found] == pytest.approx([0.0367, 0.0374, 0.0394], abs=5e-5)
-    pairs = [linear_model.estimate(fit, means[a] - means[b], ["source"], True) for a, b in [(0, 1), (0, 2), (1, 2)]]
+    assert [each.se for each in found] == pytest.approx([0.0367, 0.0374, 0.0394], abs=5e-5)
+    pairs = [estimate(fit, means[a] - means[b], ["source"], True) for a, b in [(0, 1), (0, 2), (1, 2)]]
     assert [each.value for each in pairs] == pytest.approx([-0.2727678, -0.4022777, -0.1295098], abs=5e-8)
-    assert [each.error for each in pairs] == pytest.approx([0.05293450, 0.05415929, 0.05304280], abs=5e-8)
+    assert [each.se for each in pairs] == pytest.approx([0.05293450, 0.05415929, 0.05304280], abs=5e-8)
     assert [each.df for each in pairs] == pytest.approx([23] * 3)
 
 
@@ -220,23 +221,21 @@ def test_variances_are_those_of_restricted_maximum_likelihood() -> None:
     df = unequal(u=[0, 1, 2], v=[0, 1], seed=range(4))
     df[METRIC] += 0.02 * df["seed"]
     df = df.drop(index=[3, 8, 17])
-    places = {name: df[name].to_numpy(np.intp) for name in "uv"}
-    model = linear_model.design(
-        places, {"u": 3, "v": 2}, linear_model.main_and_two_way(["u", "v"], ["u"]), df["seed"].to_numpy(np.intp)
-    )
+    levels = {name: df[name].to_numpy(np.intp) for name in "uv"}
+    design = design_matrix(levels, {"u": 3, "v": 2}, main_and_two_way(["u", "v"], ["u"]), df["seed"].to_numpy(np.intp))
     numbers = df[METRIC].to_numpy()
-    fit = linear_model.fit(model, numbers, ["u"], pooled=False)
-    assert fit.by == ["v"] and model.has_block
+    fit = fit_model(design, numbers, ["u"], pooled=False)
+    assert fit.by == ["v"] and design.has_block
 
     def deviance(logs: Any) -> float:
         """Return -2 log restricted likelihood for the logarithms of both variances."""
-        variances = np.exp(logs)[places["v"]]
-        x, y = model.matrix / np.sqrt(variances)[:, None], numbers / np.sqrt(variances)
+        variances = np.exp(logs)[levels["v"]]
+        x, y = design.matrix / np.sqrt(variances)[:, None], numbers / np.sqrt(variances)
         residual = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
         return float(np.log(variances).sum() + np.linalg.slogdet(x.T @ x)[1] + residual @ residual)
 
     best = scipy.optimize.minimize(deviance, [-3.0, -9.0], method="Nelder-Mead", options={"xatol": 1e-7})
-    found = [fit.variances[places["v"] == value][0] for value in (0, 1)]
+    found = [fit.variances[levels["v"] == value][0] for value in (0, 1)]
     # The variances are accurate to one part in a thousand.
     assert found == pytest.approx(np.exp(best.x).tolist(), rel=5e-3)
 
@@ -475,14 +474,15 @@ def test_sentences() -> None:
     assert "at on_perc=0.05 and depth=0, on_perc=0.05 and depth=1, on_perc=0.1" in sentence
 
 
-def test_a_difference_that_only_stands_alone() -> None:
+def test_a_difference_that_is_clear_only_without_correction() -> None:
     df = grid(noisy(3, 0.01), model=["RigL", "SET"], on_perc=[0.02, 0.05, 0.1], seed=range(5))
     df.loc[(df["model"] == "RigL") & (df["on_perc"] == 0.02), METRIC] += 0.021
     table = contrasts(df, "model", METRIC, within="on_perc", errors="pooled")
     row = table.iloc[0]
     assert row["p"] <= 0.05 < row["p_adjusted"], "choose another effect"
-    assert f"no difference that stands among 3 comparisons ({row['difference']:+.3g}, p = " in row["conclusion"]
-    assert row["conclusion"].endswith(f"asked alone it lies between {row['low']:.3g} and {row['high']:.3g}.")
+    interval = f"95% interval {row['low']:.3g} to {row['high']:.3g}"
+    assert f"{row['difference']:+.3g}, no clear difference ({interval}, p = " in row["conclusion"]
+    assert row["conclusion"].endswith(f"after Holm's correction; p = {row['p']:.2g} if it were the only question).")
 
 
 def message(df: pd.DataFrame, *args: Any, call: Any = contrasts, **kwargs: Any) -> str:
