@@ -37,3 +37,8 @@ def check_numbers(df: pd.DataFrame, metric: str) -> None:
     check_columns(df, [metric])
     if not pd.api.types.is_numeric_dtype(df[metric]):
         raise ValueError(f"metric must be a column of numbers, got {metric!r} of type {df[metric].dtype}.")
+
+
+def is_numeric(column: pd.Series) -> bool:
+    """Return True for a column of numbers; False for one of booleans, which pandas counts among the numbers."""
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)

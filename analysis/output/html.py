@@ -7,35 +7,36 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.frame.checks import is_numeric
 from analysis.frame.schema import HYPERPARAMETERS
 from analysis.frame.values import is_missing
 from analysis.output.tables import is_p
 from analysis.statistics.aggregate import NOTHING
 from analysis.statistics.significance import p_digits
 
-# A number that is smaller than the largest of its column by this factor is a rounding error.
+# Numbers below this share of the largest one of their column are rounding errors.
 ROUNDING = 1e-12
 
 
 def table(df: pd.DataFrame, headers: Mapping[str, str] | None = None, kind: str = "plain") -> str:
-    """Return a table, with 4 digits for each number that was measured; an empty string if there is no row.
+    """Return a table as HTML, with 4 digits for measured numbers; an empty string if there is no row.
+
+    Hyperparameters and integers have all digits.
 
     Args:
         df: the table.
-        headers: what to write above a column instead of its name, on one line or two.
-        kind: the class of the table.
+        headers: for some columns, a header of one line or two instead of the name.
+        kind: the CSS class of the table.
     """
     if not len(df):
         return ""
     exact = df.attrs.get(HYPERPARAMETERS, ())
     columns = [_texts(df.iloc[:, i], str(name), name in exact) for i, name in enumerate(df.columns)]
-    is_number = [pd.api.types.is_numeric_dtype(each) and not pd.api.types.is_bool_dtype(each) for each in df.dtypes]
-    classes = [' class="number"' if number else "" for number in is_number]
-    names = [(headers or {}).get(str(name), str(name)) for name in df]
-    heads = [_head(name) for name in names]
-    head = "".join(f"<th{each}>{name}</th>" for name, each in zip(heads, classes, strict=True))
+    classes = [' class="number"' if is_numeric(df.iloc[:, i]) else "" for i in range(df.shape[1])]
+    heads = [_head((headers or {}).get(str(name), str(name))) for name in df]
+    head = "".join(f"<th{of}>{name}</th>" for name, of in zip(heads, classes, strict=True))
     rows = [
-        "".join(f"<td{each}>{html.escape(cell)}</td>" for cell, each in zip(row, classes, strict=True))
+        "".join(f"<td{of}>{html.escape(cell)}</td>" for cell, of in zip(row, classes, strict=True))
         for row in zip(*columns, strict=True)
     ]
     body = "".join(f"<tr>{cells}</tr>" for cells in rows)
@@ -43,7 +44,7 @@ def table(df: pd.DataFrame, headers: Mapping[str, str] | None = None, kind: str 
 
 
 def _head(name: str) -> str:
-    """Return the name of a column; what stands on a second line is smaller."""
+    """Return the header of a column as HTML, with the second line smaller."""
     first, _, second = name.partition("\n")
     return html.escape(first) + (f"<br><small>{html.escape(second)}</small>" if second else "")
 
@@ -54,7 +55,7 @@ def _texts(column: pd.Series, name: str, is_exact: bool) -> list[str]:
     if is_p(name):
         return [NOTHING if is_missing(value) else p_digits(value) for value in column]
     least = ROUNDING * float(column[np.isfinite(column)].abs().max())
-    # A rounding error would be -1.1e-16, and -0.0 would keep its sign.
+    # Otherwise a rounding error would be shown as -1.1e-16, and -0.0 as -0.
     return [NOTHING if is_missing(value) else f"{0 if abs(value) <= least else value:.4g}" for value in column]
 
 
@@ -64,7 +65,7 @@ def folded(summary: str, content: str) -> str:
 
 
 def with_texts(df: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with texts in every column of objects, as a JavaScript table needs it."""
+    """Return the table with the values of object columns as text, which a JavaScript table can sort."""
     names = [name for name in df if pd.api.types.is_object_dtype(df[name])]
     return df.assign(**{str(name): df[name].map(text) for name in names})
 

@@ -1,5 +1,6 @@
-"""Tables for a paper: LaTeX with the best cell of each column in bold, and marks of those that are as good."""
+"""LaTeX tables for a paper: the best cell of each column in bold, and a mark on those that may be as good."""
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -7,12 +8,12 @@ import pandas as pd
 from analysis.frame.matching import cell_of_each, values_of
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
-from analysis.output.tables import arranged, cells_of, format_table
+from analysis.output.tables import arrange_cells, format_table, statistics_and_cells
 from analysis.statistics.contrasts import contrasts
 from analysis.statistics.ranking import is_better_low
 from analysis.statistics.significance import LEVEL
 
-# Placeholders for LaTeX commands, which are put in after the texts have been escaped.
+# Placeholders, which are replaced by the LaTeX commands after the texts have been escaped.
 BEGIN, END, MARK = "⟪", "⟫", "‡"
 COMMANDS = {BEGIN: r"\textbf{", END: "}", MARK: r"$^\dagger$"}
 
@@ -28,10 +29,10 @@ def latex_table(
 ) -> str:
     r"""Return a pivot table in LaTeX (booktabs) with the best cell of each column in bold.
 
-    With a single key for the rows, such as model, a dagger marks the cells for which there is no evidence that they
-    differ from the best one of their column: `p_adjusted` of `contrasts` within the columns is above 0.05. A comment
-    at the end says so; copy it into the caption. Cells are those of `pivot`. A plain table, without bold cells and
-    marks, is `format_table(pivot(...), "latex")`.
+    If `rows` is a single key, such as model, a dagger marks the cells for which there is no evidence that they differ
+    from the best one of their column: `p_adjusted` of `contrasts` within the columns is above 0.05. A comment at the
+    end explains the marks, or says why the cells cannot be compared; copy it into the caption. Cells are those of
+    `pivot`. For a table without bold cells and marks, use `format_table(pivot(...), "latex")`.
 
     Args:
         df: the trials.
@@ -65,18 +66,17 @@ def latex_table(
     df = with_series(df, rows, columns, metric)
     row_keys, column_keys, metric = column_names(rows), column_names(columns), column_name(metric)
     is_low = is_better_low(metric) if lowest is None else lowest
-    table, cells = cells_of(df, [*row_keys, *column_keys], metric, stat)
+    table, cells = statistics_and_cells(df, [*row_keys, *column_keys], metric, stat)
     is_best = _best_of_each_column(table, column_keys, is_low)
     is_as_good, note = _as_good(df, table, is_best, row_keys, column_keys, metric)
     texts = [
-        f"{BEGIN}{cell}{END}" if best else f"{cell} {MARK}" if as_good else cell
+        f"{BEGIN}{cell}{END}" if best else f"{cell}{MARK}" if as_good else cell
         for cell, best, as_good in zip(cells, is_best, is_as_good, strict=True)
     ]
-    text = format_table(arranged(table, texts, row_keys, column_keys, metric), "latex")
-    for sign, command in COMMANDS.items():
-        text = text.replace(f" {sign}" if sign == MARK else sign, command)
-    caption = " ".join(note.split())
-    return f"{text}\n% Bold: the best mean of each column. {caption}"
+    text = format_table(arrange_cells(table, texts, row_keys, column_keys, metric), "latex")
+    for placeholder, command in COMMANDS.items():
+        text = text.replace(placeholder, command)
+    return f"{text}\n% Bold: the best mean of each column. {' '.join(note.split())}"
 
 
 def _best_of_each_column(table: pd.DataFrame, column_keys: list[str], is_low: bool) -> list[bool]:
@@ -84,7 +84,7 @@ def _best_of_each_column(table: pd.DataFrame, column_keys: list[str], is_low: bo
     best: dict[tuple[object, ...], float] = {}
     columns = cell_of_each(table, column_keys)
     for column, value in zip(columns, values, strict=True):
-        if value == value:
+        if not math.isnan(value):
             best[column] = max(best.get(column, value), value)
     return [best.get(column) == value for column, value in zip(columns, values, strict=True)]
 
@@ -97,10 +97,10 @@ def _as_good(
     column_keys: list[str],
     metric: str,
 ) -> tuple[list[bool], str]:
-    """Return which cells do not differ from the best of their column, and the note for the caption."""
+    """Return True for each cell to mark, and the note for the caption."""
     none = [False] * len(table)
     if len(row_keys) > 1:
-        return none, "Several keys make the rows, so that no cells are compared."
+        return none, "Cells are not compared, because the rows have several keys."
     if len(values_of(table[row_keys[0]])) < 2:
         return none, "There is a single row."
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from analysis.frame.checks import check_columns
+from analysis.frame.checks import check_columns, is_numeric
 from analysis.frame.schema import HYPERPARAMETERS, hyperparameters, with_known_config
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
@@ -21,11 +21,10 @@ from analysis.statistics.divergence import is_diverged
 from analysis.statistics.interquartile import interquartile_mean
 from analysis.statistics.significance import p_digits
 
-# The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
+# The `error` of a trial that diverged.
 DIVERGED = "diverged: a loss is NaN or infinite"
+# The formats of tabulate. CSV is not among them, because it keeps all digits of numbers.
 FORMATS = {"text": "simple", "markdown": "pipe", "latex": "latex_booktabs"}
-
-
 # What a cell of `pivot` shows, and the function that computes it for groups of trials.
 STATS: dict[str, Callable[[pd.DataFrame, list[str], str], pd.DataFrame]] = {
     "mean": agg,
@@ -41,11 +40,11 @@ def pivot(
     metric: Column,
     stat: str = "mean",
 ) -> pd.DataFrame:
-    """Return mean and standard deviation for each combination of values, as "0.971 ± 0.003 (n=9, 3 failed)".
+    """Return a table of means, with a text such as "0.971 ± 0.003 (n=9, 3 failed)" for each combination of values.
 
-    Only complete trials that did not diverge count; a cell says how many others it has. If the number of trials that
-    count differs between cells, or a trial is left out, each cell says how many it averages. It also says how many of
-    these never left chance level. A cell without a value is "–".
+    Means are over complete trials that did not diverge. A cell notes how many trials it leaves out, and how many of its
+    trials never left chance level. Cells note their number of trials if it differs between cells, or if a trial is left
+    out. A cell without a value is "–".
 
     Args:
         df: one row for each trial, as returned by `load`.
@@ -70,12 +69,16 @@ def pivot(
     """
     df = with_series(df, rows, columns, metric)
     row_keys, column_keys, metric = column_names(rows), column_names(columns), column_name(metric)
-    table, cells = cells_of(df, [*row_keys, *column_keys], metric, stat)
-    return arranged(table, cells, row_keys, column_keys, metric)
+    table, cells = statistics_and_cells(df, [*row_keys, *column_keys], metric, stat)
+    return arrange_cells(table, cells, row_keys, column_keys, metric)
 
 
-def cells_of(df: pd.DataFrame, keys: list[str], metric: str, stat: str) -> tuple[pd.DataFrame, list[str]]:
-    """Return the statistics of each group of trials, and the text of its cell."""
+def statistics_and_cells(df: pd.DataFrame, keys: list[str], metric: str, stat: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return the statistics of each group of trials, one row each, and the texts of their cells.
+
+    Raises:
+        ValueError: as for `pivot`.
+    """
     if stat not in STATS:
         raise ValueError(unknown("stat", stat, list(STATS)))
     table = STATS[stat](df, keys, metric)
@@ -84,10 +87,18 @@ def cells_of(df: pd.DataFrame, keys: list[str], metric: str, stat: str) -> tuple
     return table, [_cell(row, stat, show_count) for row in table.to_dict("records")]
 
 
-def arranged(
+def arrange_cells(
     table: pd.DataFrame, cells: Sequence[str], row_keys: list[str], column_keys: list[str], metric: str
 ) -> pd.DataFrame:
-    """Return the cells as a pivot table; `table` has the values of the keys of each cell."""
+    """Return the texts of the cells as a pivot table.
+
+    Args:
+        table: one row for each cell, with its keys as columns.
+        cells: the text of each cell, in the order of the rows.
+        row_keys: the columns of `table` that become the rows.
+        column_keys: the columns of `table` that become the columns.
+        metric: the name of the only column if there are no `column_keys`.
+    """
     lefts = [tuple(map(_label, values)) for values in zip(*(table[key] for key in row_keys), strict=True)]
     tops = [tuple(_label(row[key]) for key in column_keys) for row in table.to_dict("records")]
     cell_at = dict(zip(zip(lefts, tops, strict=True), cells, strict=True))
@@ -137,8 +148,8 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
 def left_out(df: pd.DataFrame) -> str:
     """Return a note on the trials that statistics leave out, as "left out: 3 failed, 1 incomplete of 48 trials".
 
-    It names the settings in which most of the trials that diverged stand. It also counts trials that statistics
-    include: those without hyperparameters, and those that never left chance level, with their settings.
+    It names the settings that most of the diverged trials share. It also counts some trials that statistics include:
+    those without hyperparameters, and those that never left chance level, with their settings.
 
     Raises:
         ValueError: if there is no column `status`.
@@ -175,13 +186,13 @@ def left_out(df: pd.DataFrame) -> str:
 def format_table(df: pd.DataFrame, format: str = "text") -> str:
     """Return the table as "text", "markdown", "latex" (booktabs, escaped) or "csv" (all digits).
 
-    In the other formats numbers have 3 decimals, unless all numbers of the column are shorter than that. P values
-    (columns `p` and `p_...`) have 2 digits, and small ones are "<0.0001".
-    Hyperparameters and the index have all digits, so that `select` finds what a table shows. No text has control
-    sequences or line breaks, and Markdown shows each as it is.
+    Except in "csv", numbers have 3 decimals, unless all numbers of the column are shorter than that. P values (columns
+    `p` and `p_...`) have 2 digits, and small ones are "<0.0001". Hyperparameters and the index have all digits, so that
+    `select` finds the values that a table shows. Control sequences and line breaks are removed from texts, and Markdown
+    shows each text unchanged.
 
     In "csv", a text that a spreadsheet would take for a formula, because it begins with =, +, -, @, a tab or a line
-    break, gets an apostrophe before it. Numbers, also negative ones and those in texts, stay as they are.
+    break, gets an apostrophe before it. Numbers, including negative ones and texts that are numbers, are not changed.
 
     Args:
         df: the table.
@@ -209,7 +220,7 @@ def format_table(df: pd.DataFrame, format: str = "text") -> str:
     if format == "markdown":
         columns = [list(map(escaped_markdown, column)) for column in columns]
     headers, *rows = zip(*columns, strict=True)
-    align = ["right" if _is_number(dtype) else "left" for dtype in table.dtypes] if rows else None
+    align = ["right" if is_numeric(table.iloc[:, i]) else "left" for i in range(table.shape[1])] if rows else None
     text = tabulate(rows, headers, tablefmt=FORMATS[format], colalign=align, disable_numparse=True)
     return text.replace("±", r"$\pm$").replace(NOTHING, "--") if format == "latex" else text
 
@@ -229,9 +240,8 @@ def _cell(group: dict[Any, Any], stat: str, show_count: bool) -> str:
         return format_mean(group["mean"], group["std"], count, notes)
     has_interval = count and not math.isnan(group["low"])
     interval = [f"[{group['low']:.3f}, {group['high']:.3f}]"] if has_interval else []
-    return " ".join(
-        [format_mean(group["mean"], math.nan, count), *interval, *([f"({', '.join(notes)})"] if notes else [])]
-    )
+    noted = [f"({', '.join(notes)})"] if notes else []
+    return " ".join([format_mean(group["mean"], math.nan, count), *interval, *noted])
 
 
 def with_index_as_columns(df: pd.DataFrame) -> pd.DataFrame:
@@ -243,6 +253,7 @@ def with_index_as_columns(df: pd.DataFrame) -> pd.DataFrame:
 
 
 def _header(name: Any, of: Any) -> str:
+    """Return the name of a column: "on_perc=0.1" if the columns are the values of a key, "mean std" of two levels."""
     if isinstance(name, tuple):
         return " ".join(str(part) for part in name if part != "")
     return f"{of}={name}" if of else str(name)
@@ -270,7 +281,3 @@ def is_p(name: str) -> bool:
 def _text(value: Any) -> str:
     # A line break in a cell would end the row.
     return NOTHING if is_missing(value) else " ".join(printable(str(value)).split())
-
-
-def _is_number(dtype: Any) -> bool:
-    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)

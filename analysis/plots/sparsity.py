@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from analysis.frame.checks import check_columns
+from analysis.frame.checks import check_columns, is_numeric
 from analysis.frame.series import Column, column_name, with_series
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import add_legend, group_keys, names_of
@@ -86,7 +86,7 @@ def front(table: pd.DataFrame, density: str, lowest: bool = False) -> pd.DataFra
 def check_densities(df: pd.DataFrame, density: str) -> None:
     """Raise a ValueError if the column does not exist, or a value is not a density."""
     check_columns(df, [density])
-    if not pd.api.types.is_numeric_dtype(df[density]) or pd.api.types.is_bool_dtype(df[density]):
+    if not is_numeric(df[density]):
         raise ValueError(f"density must be a column of numbers, got {density!r} of type {df[density].dtype}.")
     wrong = df.loc[~((df[density] > 0) & (df[density] <= 1)), density]
     if len(wrong):

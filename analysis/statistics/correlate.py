@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from analysis.frame.checks import check_columns
+from analysis.frame.checks import check_columns, is_numeric
 from analysis.frame.condition import select
 from analysis.frame.matching import what_varies
 from analysis.frame.schema import varying
@@ -81,21 +81,17 @@ def correlation(
 
 def _axes(used: pd.DataFrame, metric: str, axes: Sequence[str] | None) -> list[str]:
     if axes is None:
-        names = [name for name in varying(used, besides=[metric, "seed"]) if _is_numeric(used[name])]
+        names = [name for name in varying(used, besides=[metric, "seed"]) if is_numeric(used[name])]
         if not names:
             raise ValueError(f"No numeric axis varies among the {len(used)} trials. {what_varies(used, metric)}")
         return names
     check_columns(used, axes)
     for name in axes:
-        if not _is_numeric(used[name]):
+        if not is_numeric(used[name]):
             raise ValueError(f"axes must be columns of numbers, got {name!r}. Use compare or importance for it.")
         if used[name].nunique() < 2:
             raise ValueError(f"{name} has a single value among the {len(used)} trials. {what_varies(used, metric)}")
     return list(axes)
-
-
-def _is_numeric(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def _interval(r: float, n: int, variance: float) -> tuple[float, float]:

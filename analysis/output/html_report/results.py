@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frame.checks import check_columns, check_numbers
+from analysis.frame.checks import check_columns, check_numbers, is_numeric
 from analysis.frame.matching import cell_of_each
 from analysis.frame.schema import varying
 from analysis.frame.suggest import unknown
@@ -61,7 +61,7 @@ class Results:
     @property
     def x(self) -> str | None:
         """The axis of the first plot: the density if it varies, or the most important hyperparameter of numbers."""
-        numbers = [name for name in self.axes if _is_number(self.rows[name])]
+        numbers = [name for name in self.axes if is_numeric(self.rows[name])]
         return next((name for name in [*FIRST_X, *numbers, *self.axes] if name in self.axes), None)
 
     @property
@@ -179,7 +179,3 @@ def _ranked(axes: list[str], shares: pd.DataFrame | None, importances: pd.DataFr
     elif importances is not None:
         order = dict(zip(importances["parameter"], importances["importance"], strict=True))
     return sorted(axes, key=lambda name: -order.get(name, 0.0))
-
-
-def _is_number(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)

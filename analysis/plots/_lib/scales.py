@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.frame.checks import is_numeric
 from analysis.frame.values import sort_key
 from analysis.plots._lib.style import label, labels, short
 
@@ -59,8 +60,7 @@ def scale(column: pd.Series) -> Scale:
     """
     distinct = {key_of(value): value for value in column}
     values = [distinct[key] for key in sorted(distinct)]
-    is_numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if not is_numeric or not all(math.isfinite(value) for value in values):
+    if not is_numeric(column) or not all(math.isfinite(value) for value in values):
         return Scale("category", values, labels(values))
     return Scale("log" if _suits_log(values) else "linear", values, [label(value) for value in values])
 

@@ -71,7 +71,7 @@ def test_low_is_better_for_a_loss_and_equal_cells_are_both_bold() -> None:
 def test_what_cannot_be_compared_is_said_in_one_line() -> None:
     df = grid(noisy(0), u=[0, 1], v=[0, 1], w=[0, 1], seed=range(3))
     assert latex_table(df, ["u", "w"], "v", METRIC).endswith(
-        "Several keys make the rows, so that no cells are compared."
+        "Cells are not compared, because the rows have several keys."
     )
     assert latex_table(df[df["u"] == 0], "u", "v", METRIC).endswith("There is a single row.")
     single = grid(noisy(0), u=[0, 1], v=[0, 1], seed=[0])
