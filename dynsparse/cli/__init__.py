@@ -4,7 +4,7 @@ import gc
 
 import click
 
-from dynsparse.cli import cache, export, results, trials
+from dynsparse.cli import cache, export, pages, results, trials
 from dynsparse.cli.cluster import cluster_file, jobs, submit
 
 
@@ -24,7 +24,7 @@ def main() -> None:
 
 for command in (
     *(trials.show, trials.run, trials.watch, trials.keys),
-    *(results.table, results.compare, results.failures, results.report, results.browse),
+    *(results.table, results.compare, results.failures, pages.report, pages.browse),
     *(export.export, cache.cache),
     *(submit.submit, cluster_file.cluster_file, jobs.jobs, jobs.logs, jobs.stop),
 ):
