@@ -1,4 +1,4 @@
-"""The answers on top of the report, in a few sentences."""
+"""The answers at the top of the report, in a few sentences."""
 
 import html
 import math
@@ -15,23 +15,23 @@ from analysis.output.html_report.studies import answers_of_sweeps, answers_of_ti
 from analysis.statistics.aggregate import CONFIDENCE, agg
 from analysis.statistics.variance import REST
 
-# Hyperparameters that are named in a sentence.
+# The number of hyperparameters that a sentence names.
 NAMED = 3
 
 
-def answers(found: Results, compared: list[Comparison]) -> str:
-    """Return the answers as a list: a question, which links to the section that says more, and a sentence or two."""
-    if found.of == "sweeps":
-        items = answers_of_sweeps(found)
+def answers(results: Results, comparisons: list[Comparison]) -> str:
+    """Return the answers as a list: each a question that links to the section with details, and a sentence or two."""
+    if results.kind == "sweeps":
+        items = answers_of_sweeps(results)
     else:
-        items = answers_of_tickets(found) if found.of == "tickets" else []
-        items.append(("What matters most?", "what-matters", _what_matters(found)))
-        is_compared = found.axes and found.has_values
+        items = answers_of_tickets(results) if results.kind == "tickets" else []
+        items.append(("What matters most?", "what-matters", _what_matters(results)))
+        is_compared = results.axes and results.has_values
         best = ("Which setting is best?", "plots") if is_compared else ("What is the result?", "all-trials")
-        items.append((*best, _best(found)))
-        if compared:
-            items.append(("Which differences are clear?", "comparisons", clear_differences(compared[0], found)))
-            items.append(("What could not be told?", "comparisons", open_questions(compared[0], found)))
+        items.append((*best, _best(results)))
+        if comparisons:
+            items.append(("Which differences are clear?", "comparisons", clear_differences(comparisons[0], results)))
+            items.append(("What remains unclear?", "comparisons", open_questions(comparisons[0], results)))
     shown = "".join(
         f'<li><a href="#{section}">{question}</a> {html.escape(capitalized(answer))}</li>'
         for question, section, answer in items
@@ -40,13 +40,13 @@ def answers(found: Results, compared: list[Comparison]) -> str:
     return f'<ul class="answers">{shown}</ul>'
 
 
-def _what_matters(found: Results) -> str:
-    names, metric = found.names, found.metric
-    if not found.axes:
+def _what_matters(results: Results) -> str:
+    names, metric = results.names, results.metric
+    if not results.axes:
         return ""
-    if found.shares is not None and found.shares["share"].notna().all():
-        terms = dict(zip(found.shares["term"], found.shares["share"], strict=True))
-        main = [(name, terms.get(name, 0.0)) for name in found.axes]
+    if results.shares is not None and results.shares["share"].notna().all():
+        terms = dict(zip(results.shares["term"], results.shares["share"], strict=True))
+        main = [(name, terms.get(name, 0.0)) for name in results.axes]
         pairs = sum(share for name, share in terms.items() if ":" in str(name))
         parts = [f"{names.full(name)} {percent(share)}" for name, share in main[:NAMED]]
         parts[0] = f"{names.full(main[0][0])} explains {percent(main[0][1])} of the variance of {metric}"
@@ -54,9 +54,9 @@ def _what_matters(found: Results) -> str:
             parts.append(f"{'their interaction' if len(main) == 2 else 'interactions of two'} {percent(pairs)}")
         of_more = "noise between seeds, or interactions of more" if len(main) > 2 else "noise between seeds"
         rest = f"The rest, {percent(max(0.0, terms[REST]))}, is {of_more}."
-        return f"{', '.join(parts)}. {rest if has_repeats(found) else 'One trial of each setting shows no noise.'}"
-    if found.importances is not None:
-        table = found.importances[found.importances["parameter"].isin(found.axes)]
+        return f"{', '.join(parts)}. {rest if has_repeats(results) else 'One trial of each setting shows no noise.'}"
+    if results.importances is not None:
+        table = results.importances[results.importances["parameter"].isin(results.axes)]
         if len(table):
             largest = table.head(NAMED).to_dict("records")
             shares = [(names.full(str(row["parameter"])), percent(float(row["importance"]))) for row in largest]
@@ -65,27 +65,28 @@ def _what_matters(found: Results) -> str:
     return ""
 
 
-def _best(found: Results) -> str:
+def _best(results: Results) -> str:
     """Return the sentence about the best setting."""
-    metric, names = found.metric, found.names
-    settings, keys = found.settings()
-    if not found.has_values:
+    metric, names = results.metric, results.names
+    settings, keys = results.settings()
+    if not results.has_values:
         return f"No complete trial has a finite {metric}."
     if settings.empty:
-        row = agg(found.rows.assign(all_=1), "all_", metric).iloc[0].to_dict()
+        row = agg(results.rows.assign(all_=1), "all_", metric).iloc[0].to_dict()
         return f"The {names.full(metric)} is {_mean(row, names.is_share(metric))}."
     row = settings.iloc[0].to_dict()
-    values = {name: text(row[name]) for name in _in_order(found, keys)}
+    values = {name: text(row[name]) for name in _in_order(results, keys)}
     answer = f"{names.setting(values)}: {metric} is {_mean(row, names.is_share(metric))}."
     if len(settings) == 1:
         return answer
-    if found.chooses != metric:
-        return f"{answer} It was chosen among {len(settings)} settings by {found.chooses}, so no test example chose it."
+    chosen_by = results.selection_metric
+    if chosen_by != metric:
+        return f"{answer} It was chosen among {len(settings)} settings by {chosen_by}, not by the test set."
     return f"{answer} The best of {len(settings)} settings is partly the luckiest."
 
 
-def _in_order(found: Results, keys: list[str]) -> list[str]:
-    return [*(name for name in found.axes if name in keys), *(name for name in keys if name not in found.axes)]
+def _in_order(results: Results, keys: list[str]) -> list[str]:
+    return [*(name for name in results.axes if name in keys), *(name for name in keys if name not in results.axes)]
 
 
 def _mean(row: dict[Any, Any], is_share: bool) -> str:

@@ -11,9 +11,9 @@ from analysis.statistics.contrasts import contrasts
 from analysis.statistics.interactions import interactions
 from analysis.statistics.power import power
 
-# An axis of more values has too many pairs to read: its plot says more.
+# An axis with more values has too many pairs to read; its plot shows them.
 MOST_VALUES = 10
-# The probability to find a difference that a grid should have.
+# The power for which seeds are counted.
 POWER = 0.8
 
 
@@ -23,11 +23,11 @@ class Comparison:
 
     Args:
         axis: the hyperparameter.
-        within: the strongest other one, within whose values the axis is compared; None if there is no other.
-        table: the result of `contrasts`; None if the trials allow none.
-        power: the result of `power`, for the first hyperparameter; None for the others, or if the trials allow none.
-        p_interaction: p of the test that the differences depend on `within`; NaN if there is none.
-        problem: why the trials allow none.
+        within: the strongest other hyperparameter, within whose values the axis is compared; None if there is none.
+        table: the result of `contrasts`; None if the trials cannot be compared.
+        power: the result of `power` for the first hyperparameter; None for the others, or if it cannot be computed.
+        p_interaction: p of the test that the differences depend on `within`; NaN if there is no test.
+        problem: why the trials cannot be compared.
     """
 
     axis: str
@@ -38,26 +38,26 @@ class Comparison:
     problem: str = ""
 
 
-def compare_axes(found: Results) -> list[Comparison]:
+def compare_axes(results: Results) -> list[Comparison]:
     """Return the comparisons of all axes with few values: first the lines of the first plot, then by importance."""
-    first = [found.lines] if found.lines else []
-    axes = [name for name in dict.fromkeys([*first, *found.axes]) if found.rows[name].nunique() <= MOST_VALUES]
-    if found.of == "sweeps":
+    first = [results.lines] if results.lines else []
+    axes = [name for name in dict.fromkeys([*first, *results.axes]) if results.rows[name].nunique() <= MOST_VALUES]
+    if results.kind == "sweeps":
         axes = [name for name in axes if name not in ("pruning", "sparsity")]
-    return [_comparison(found, axis, with_power=axis == axes[0]) for axis in axes]
+    return [_comparison(results, axis, with_power=axis == axes[0]) for axis in axes]
 
 
-def _comparison(found: Results, axis: str, *, with_power: bool) -> Comparison:
-    within = found.x if axis != found.x else found.lines
+def _comparison(results: Results, axis: str, *, with_power: bool) -> Comparison:
+    within = results.x if axis != results.x else results.lines
     try:
-        compared = contrasts(found.rows, axis, found.metric, within=within)
+        compared = contrasts(results.rows, axis, results.metric, within=within)
     except ValueError as error:
         return Comparison(axis, within, None, None, problem=str(error))
     needed, p = None, math.nan
     with contextlib.suppress(ValueError):
-        needed = power(found.rows, axis, found.metric, within=within, power=POWER) if with_power else None
+        needed = power(results.rows, axis, results.metric, within=within, power=POWER) if with_power else None
     if within:
         with contextlib.suppress(ValueError):
-            tests = interactions(found.rows, axis, found.metric)
+            tests = interactions(results.rows, axis, results.metric)
             p = float(tests.set_index("within")["p_adjusted"][within])
     return Comparison(axis, within, compared, needed, p)

@@ -1,4 +1,4 @@
-"""The section of comparisons: tables of differences, sentences, and all numbers."""
+"""The section of comparisons: for each axis, a table of differences, sentences, and all numbers."""
 
 import html
 import math
@@ -19,38 +19,37 @@ from analysis.plots._lib.style import cut, label
 from analysis.statistics.contrast_sentences import contrast_sentences
 from analysis.statistics.significance import LEVEL, p_text
 
-# Columns that fit on a printed page, rows that need no scroll bar, and characters of a value.
+# The most columns that fit on a printed page, rows without a scroll bar, and characters of a value.
 MOST_COLUMNS, MOST_ROWS, LABEL = 6, 15, 24
 
 
-def comparisons(found: Results, compared: list[Comparison]) -> str:
-    """Return the comparisons as tables of differences, sentences, and all numbers, folded."""
-    parts = [kinds_at_each_sparsity(found)] if found.of == "sweeps" else []
-    if any(each.table is not None for each in compared):
+def comparisons(results: Results, by_axis: list[Comparison]) -> str:
+    """Return the comparisons of each axis: a table of differences, then the sentences and all numbers, folded."""
+    parts = [kinds_at_each_sparsity(results)] if results.kind == "sweeps" else []
+    if any(each.table is not None for each in by_axis):
         parts.append(
             note(
-                "Each difference is that of two values where all else is equal, ± half of its 95% interval, with the "
-                "noise of the whole grid. Those in bold are clear: p is at most "
-                f"{LEVEL} after a correction for all comparisons of the table."
+                "Differences between two values with all else equal, ± half of the 95% interval, from the noise of the "
+                f"whole grid. Bold: clear differences, with p at most {LEVEL} after correction for the whole table."
             )
         )
-    elif compared:
-        return "".join([*parts, note(f"Nothing can be compared. {compared[0].problem}")])
-    return "\n".join(filter(None, [*parts, *(_one(found, each) for each in compared)]))
+    elif by_axis:
+        return "".join([*parts, note(f"Nothing can be compared. {by_axis[0].problem}")])
+    return "\n".join(filter(None, [*parts, *(_one(results, each) for each in by_axis)]))
 
 
-def _one(found: Results, compared: Comparison) -> str:
-    names = found.names
-    heading = f"<h3>{html.escape(names.full(compared.axis))}</h3>"
-    rows = compared.table
+def _one(results: Results, comparison: Comparison) -> str:
+    names = results.names
+    heading = f"<h3>{html.escape(names.full(comparison.axis))}</h3>"
+    rows = comparison.table
     if rows is None:
-        return heading + note(f"Not compared. {compared.problem}")
-    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in contrast_sentences(rows, found.metric))
-    remarks = [interaction(compared, names), survivors(compared), needed(compared, names)]
+        return heading + note(f"Not compared. {comparison.problem}")
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in contrast_sentences(rows, results.metric))
+    remarks = [interaction(comparison, names), survivors(comparison), needed(comparison, names)]
     return "".join(
         [
             heading,
-            _matrix(rows, compared, names),
+            _matrix(rows, comparison, names),
             *(note(remark) for remark in remarks if remark),
             folded("In words", f"<ul>{items}</ul>"),
             folded("All numbers", table(rows.drop(columns="conclusion"))),
@@ -58,12 +57,12 @@ def _one(found: Results, compared: Comparison) -> str:
     )
 
 
-def _matrix(rows: pd.DataFrame, compared: Comparison, names: Names) -> str:
+def _matrix(rows: pd.DataFrame, comparison: Comparison, names: Names) -> str:
     """Return the differences as a table: a row for each pair of values, a column for each value of the other axis.
 
-    If there are many columns and fewer rows, it is the other way round.
+    If there would be many columns and fewer rows, rows and columns are exchanged.
     """
-    within = compared.within
+    within = comparison.within
     # As many decimals as give half an interval two digits.
     half = ((rows["high"] - rows["low"]) / 2).median()
     decimals = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 3

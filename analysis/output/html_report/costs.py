@@ -16,36 +16,36 @@ from analysis.statistics.aggregate import agg, has_value
 COSTS = ("flops_inference", "flops_train")
 
 
-def costs(found: Results) -> str:
-    """Return a Pareto plot for each cost that is logged and differs, and a table of the settings; else nothing."""
-    rows = found.rows[has_value(found.rows, found.metric)]
+def costs(results: Results) -> str:
+    """Return a Pareto plot for each cost that is logged and varies, and a table of the settings; empty without any."""
+    rows = results.rows[has_value(results.rows, results.metric)]
     logged = [name for name in COSTS if name in rows and np.isfinite(rows[name].astype(float)).any()]
     shown: list[str] = []
     for name in logged:
         is_new = all(not _is_proportional(rows[name], rows[other]) for other in shown)
-        if rows[name].nunique() > 1 and is_new and name != found.metric:
+        if rows[name].nunique() > 1 and is_new and name != results.metric:
             shown.append(name)
     parts = []
     for name in shown:
-        by = found.lines or found.x
-        draw = partial(plot_pareto, found.rows, found.metric, name, by, lowest=found.lowest)
-        heading = f"{capitalized(found.names.short(found.metric))} by {found.names.short(name)}"
-        parts.append(figure(heading, draw, found.names))
-    return "".join(parts) + (folded("All settings with their FLOPs", _table(found, logged)) if shown else "")
+        by = results.lines or results.x
+        draw = partial(plot_pareto, results.rows, results.metric, name, by, lowest=results.lowest)
+        heading = f"{capitalized(results.names.short(results.metric))} by {results.names.short(name)}"
+        parts.append(figure(heading, draw, results.names))
+    return "".join(parts) + (folded("All settings with their FLOPs", _table(results, logged)) if shown else "")
 
 
-def _table(found: Results, logged: list[str]) -> str:
-    settings, names = found.settings()
+def _table(results: Results, logged: list[str]) -> str:
+    settings, names = results.settings()
     if settings.empty:
         return ""
     columns = settings[[*names, "mean", "low", "high", "count"]].copy()
     for name in logged:
-        of_cost = agg(found.rows, names, name)
+        of_cost = agg(results.rows, names, name)
         means = dict(zip(cell_of_each(of_cost, names), of_cost["mean"], strict=True))
         columns[name] = [means[cell] for cell in cell_of_each(settings, names)]
     columns.attrs = {HYPERPARAMETERS: tuple(names)}
     columns = columns.sort_values(logged[-1], kind="stable")
-    return table(columns, {str(name): found.names.header(str(name)) for name in columns})
+    return table(columns, {str(name): results.names.header(str(name)) for name in columns})
 
 
 def _is_proportional(cost: pd.Series, other: pd.Series) -> bool:

@@ -1,4 +1,4 @@
-"""Figures of the report: their data, which a script of the page draws, and plotly itself in compressed form."""
+"""Figures of the report: their data, which a script of the page draws, and plotly in compressed form."""
 
 import base64
 import html
@@ -44,7 +44,7 @@ def figure(heading: str, draw: Callable[[], go.Figure], names: Names, remark: st
 
 
 def _stay_in_range(fig: go.Figure, names: Names) -> None:
-    """Cut the axis of an accuracy at 0 and 1, in place: intervals of few seeds go beyond."""
+    """Cut the axis of an accuracy at 0 and 1, in place: intervals of few seeds may exceed them."""
     metric = ""
     for axis in fig.select_yaxes():
         # Of the panels in a row, only the first has a title.
@@ -59,7 +59,7 @@ def _sentence(notes: list[str]) -> str:
 
 
 def capitalized(text: str) -> str:
-    """Return a text with a capital letter at its beginning, and the others as they are."""
+    """Return a text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
@@ -69,11 +69,11 @@ def note(content: str) -> str:
 
 
 def compressed(text: str) -> str:
-    """Return a text compressed, as base64. Every current browser unpacks it; no text of a trial is left in it."""
+    """Return a text in zlib's format as base64, which browsers can decompress. It has no characters to escape."""
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 @cache
 def compressed_plotly() -> str:
-    """Return plotly's script, less than half of its size."""
+    """Return plotly's script, compressed to less than half of its size."""
     return compressed(get_plotlyjs())

@@ -15,20 +15,20 @@ from analysis.plots import plot_curves, plot_learning
 MOST_PANELS = 4
 
 
-def learning_curves(found: Results) -> str:
-    """Return the learning curves, empty without a history of the metric."""
-    history = found.history
+def learning_curves(results: Results) -> str:
+    """Return the learning curves; empty without a history of the metric."""
+    history = results.history
     if history is None or history.empty:
         return ""
-    if found.of != "trials":
+    if results.kind != "trials":
         text = "Before anything is pruned, in training, validation and test."
-        return note(text) + figure("", lambda: plot_learning(history), found.names)
-    logged = next((name for name in (summarised(found.metric), found.metric) if name in history), None)
+        return note(text) + figure("", lambda: plot_learning(history), results.names)
+    logged = next((name for name in (summarised(results.metric), results.metric) if name in history), None)
     if logged is None:
         return ""
-    lines, panel = (found.lines, found.x) if found.lines else (found.x, None)
-    rows, remark = found.at_the_best([name for name in (lines, panel) if name])
-    names = found.names
+    lines, panel = (results.lines, results.x) if results.lines else (results.x, None)
+    rows, remark = results.at_best_setting(lines, panel)
+    names = results.names
     if panel is not None:
         values = values_of(rows[panel])
         chosen = [values[i] for i in np.unique(np.linspace(0, len(values) - 1, MOST_PANELS).round().astype(int))]
@@ -38,5 +38,5 @@ def learning_curves(found: Results) -> str:
             remark = f"{len(chosen)} of {len(values)} values of {names.full(panel)}. {remark}".strip()
     shown = history[history["trial_dir"].isin(rows["trial_dir"])]
     heading = f"{capitalized(names.short(logged))} by epoch"
-    draw = partial(plot_curves, shown, logged, lines, lowest=found.lowest, panel=panel)
+    draw = partial(plot_curves, shown, logged, lines, lowest=results.lowest, panel=panel)
     return figure(heading, draw, names, remark)

@@ -1,4 +1,4 @@
-"""The section that says which hyperparameters matter: their shares of the variance, and a random forest's opinion."""
+"""The section on which hyperparameters matter: shares of the variance, and importances in a random forest."""
 
 import html
 from functools import partial
@@ -6,53 +6,55 @@ from functools import partial
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.values import is_missing
 from analysis.output.html import folded
 from analysis.output.html_report.figures import figure, note
 from analysis.output.html_report.results import Results
 from analysis.plots import plot_importance
 from analysis.plots._lib.style import short
+from analysis.statistics.aggregate import NOTHING
 from analysis.statistics.significance import p_digits
 from analysis.statistics.variance import REST
 
 SHOWN_TERMS = 15
 
 
-def what_matters(found: Results) -> str:
+def what_matters(results: Results) -> str:
     """Return the shares of the variance as bars, and the importances as a plot; empty without any."""
-    if not found.axes or not found.has_values:
+    if not results.axes or not results.has_values:
         return ""
-    draw = partial(_forest, found)
-    if found.shares is None:
-        remark = note(f"Exact shares of the variance are not available. {found.no_shares}")
-        return remark + figure("Importance in a random forest, and correlation", draw, found.names)
+    draw = partial(_forest, results)
+    if results.shares is None:
+        remark = note(f"Exact shares of the variance are not available. {results.no_shares}")
+        return remark + figure("Importance in a random forest, and correlation", draw, results.names)
     intro = "Shares of the variance of all trials. They are exact: each combination has as many trials as the others."
-    if len(found.axes) > 1:
+    if len(results.axes) > 1:
         intro += " A term of two hyperparameters is their interaction: the effect of one depends on the other."
     return (
         note(intro)
-        + _bars(found)
-        + folded("The same in a random forest, which also gives the direction", figure("", draw, found.names))
+        + _bars(results)
+        + folded("Importance in a random forest, and the direction of each effect", figure("", draw, results.names))
     )
 
 
-def _forest(found: Results) -> go.Figure:
-    fig = plot_importance(found.rows, found.metric)
-    fig.update_yaxes(ticktext=[short(found.names.full(name), 48) for name in fig.data[0].y], title_text="")
+def _forest(results: Results) -> go.Figure:
+    fig = plot_importance(results.rows, results.metric)
+    fig.update_yaxes(ticktext=[short(results.names.full(name), 48) for name in fig.data[0].y], title_text="")
     return fig
 
 
-def _bars(found: Results) -> str:
+def _bars(results: Results) -> str:
     """Return the shares as a table with a bar in each row."""
-    assert found.shares is not None
-    is_rest = found.shares["term"] == REST
-    terms = found.shares[~is_rest].sort_values("share", ascending=False, kind="stable").head(SHOWN_TERMS)
-    table = pd.concat([terms, found.shares[is_rest]])
+    assert results.shares is not None
+    is_rest = results.shares["term"] == REST
+    terms = results.shares[~is_rest].sort_values("share", ascending=False, kind="stable").head(SHOWN_TERMS)
+    table = pd.concat([terms, results.shares[is_rest]])
     rows = []
     for row in table.to_dict("records"):
-        share = max(0.0, float(row["share"])) if row["share"] == row["share"] else 0.0
-        p = "–" if row["p"] != row["p"] else p_digits(row["p"])
+        share = 0.0 if is_missing(row["share"]) else max(0.0, float(row["share"]))
+        p = NOTHING if is_missing(row["p"]) else p_digits(row["p"])
         rows.append(
-            f"<tr><td>{html.escape(_term(str(row['term']), found))}</td>"
+            f"<tr><td>{html.escape(_term(str(row['term']), results))}</td>"
             f'<td class="bar"><span style="width: {100 * share:.1f}%"></span></td>'
             f'<td class="number">{percent(share)}</td><td class="number">{p}</td></tr>'
         )
@@ -60,17 +62,17 @@ def _bars(found: Results) -> str:
     return f'<div class="wide"><table class="plain">{head}{"".join(rows)}</table></div>'
 
 
-def _term(name: str, found: Results) -> str:
+def _term(name: str, results: Results) -> str:
     """Return a term of `anova` in plain words."""
     if name == REST:
-        more = ", and interactions of three or more" if len(found.axes) > 2 else ""
-        return f"the rest: noise between seeds{more}" if has_repeats(found) else "the rest"
-    return " × ".join(found.names.full(part) for part in name.split(":"))
+        more = ", and interactions of three or more" if len(results.axes) > 2 else ""
+        return f"the rest: noise between seeds{more}" if has_repeats(results) else "the rest"
+    return " × ".join(results.names.full(part) for part in name.split(":"))
 
 
-def has_repeats(found: Results) -> bool:
+def has_repeats(results: Results) -> bool:
     """Return True if the shares of the variance include one of noise, because there are several seeds."""
-    return found.shares is not None and bool(found.shares.set_index("term")["df"][REST])
+    return results.shares is not None and bool(results.shares.set_index("term")["df"][REST])
 
 
 def percent(share: float) -> str:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from analysis.plots._lib.style import CHARACTER, cut, escape
 
-# Names that say more than the key. The configuration of dynsparse has the key and its meaning.
+# Keys whose plain name says more than the key.
 HYPERPARAMETERS = {
     "on_perc": "density",
     "model": "method",
@@ -41,7 +41,7 @@ COSTS = {
 }
 PARTS = {"train": "training", "val": "validation", "test": "test", "noise": "noisy test"}
 QUANTITIES = {"acc": "accuracy", "loss": "loss", "ece": "calibration error"}
-# Of which epoch a summary is.
+# The epoch of a summary, in words.
 EPOCHS = {
     None: "",
     "_max": ", highest of the epochs",
@@ -65,10 +65,10 @@ class Names:
 
     def short(self, column: str) -> str:
         """Return the plain name of a column, such as "density"; the column itself if it has none."""
-        found = METRIC.fullmatch(column)
-        if found is None:
+        match = METRIC.fullmatch(column)
+        if match is None:
             return HYPERPARAMETERS.get(column) or COSTS.get(column) or column
-        return f"{PARTS['test' if found[1] == 'val' and not self.holds_out else found[1]]} {QUANTITIES[found[2]]}"
+        return f"{PARTS['test' if match[1] == 'val' and not self.holds_out else match[1]]} {QUANTITIES[match[2]]}"
 
     def full(self, column: str) -> str:
         """Return the plain name with the column, "density (on_perc)"; the column alone if it has no plain name."""
@@ -80,24 +80,24 @@ class Names:
         return self.full(column).replace(" (", "\n(")
 
     def with_epoch(self, metric: str) -> str:
-        """Return the full name of a metric, with the epoch that it is of."""
-        found = METRIC.fullmatch(metric)
-        if found is None:
+        """Return the full name of a metric, with its epoch."""
+        match = METRIC.fullmatch(metric)
+        if match is None:
             return self.full(metric)
-        is_best = found[3] == ("_max" if found[2] == "acc" else "_min")
-        return f"{self.short(metric)}{' in the best epoch' if is_best else EPOCHS[found[3]]} ({metric})"
+        is_best = match[3] == ("_max" if match[2] == "acc" else "_min")
+        return f"{self.short(metric)}{' in the best epoch' if is_best else EPOCHS[match[3]]} ({metric})"
 
     def is_share(self, column: str) -> bool:
-        """Return True for a metric that is 1 at most: an accuracy."""
-        found = METRIC.fullmatch(column)
-        return found is not None and found[2] == "acc"
+        """Return True for an accuracy, which is in [0, 1]."""
+        match = METRIC.fullmatch(column)
+        return match is not None and match[2] == "acc"
 
     def setting(self, values: dict[str, str]) -> str:
         """Return values of hyperparameters as text: "density 0.1, method SET"."""
         return ", ".join(f"{self.short(name)} {value}" for name, value in values.items())
 
     def rename(self, fig: go.Figure) -> None:
-        """Give the axes, the key and the panels of a figure plain names, in place."""
+        """Give the axes, the legend and the panels of a figure plain names, in place."""
         for axis in fig.select_xaxes():
             axis.title.text = self._all(axis.title.text, self.full) if axis.title.text else None
         height = (fig.layout.height or 0) - (fig.layout.margin.t or 0) - (fig.layout.margin.b or 0)

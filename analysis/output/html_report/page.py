@@ -17,7 +17,7 @@ from analysis.output.html_report.figures import capitalized, compressed_plotly, 
 from analysis.output.html_report.learning import learning_curves
 from analysis.output.html_report.matters import what_matters
 from analysis.output.html_report.plots import plots
-from analysis.output.html_report.results import Results, results
+from analysis.output.html_report.results import Results, collect_results
 from analysis.output.html_report.trials import all_trials, best_trials, grid, problems
 from analysis.output.tables import left_out
 from analysis.statistics.selection import selection_note
@@ -87,18 +87,18 @@ def report(
         True
     """
     df, metric = with_series(df, metric), column_name(metric)
-    found = results(df, metric, history, lowest, of)
-    compared = compare_axes(found) if found.has_values else []
+    results = collect_results(df, metric, history, lowest, of)
+    comparisons_of_axes = compare_axes(results) if results.has_values else []
     contents = {
-        "Answers": answers(found, compared),
-        "Plots": plots(found),
-        "Comparisons": comparisons(found, compared),
-        "What matters": what_matters(found),
-        "Learning curves": learning_curves(found),
-        "Best trials": best_trials(found),
-        "Trials with problems": problems(found),
-        "FLOPs": costs(found),
-        "All trials": all_trials(found),
+        "Answers": answers(results, comparisons_of_axes),
+        "Plots": plots(results),
+        "Comparisons": comparisons(results, comparisons_of_axes),
+        "What matters": what_matters(results),
+        "Learning curves": learning_curves(results),
+        "Best trials": best_trials(results),
+        "Trials with problems": problems(results),
+        "FLOPs": costs(results),
+        "All trials": all_trials(results),
     }
     shown = {name: content for name, content in contents.items() if content}
     return PAGE.substitute(
@@ -107,28 +107,28 @@ def report(
         script=(FILES / "page.js").read_text(encoding="utf-8"),
         plotly=compressed_plotly(),
         links="".join(f'<li><a href="#{_anchor(name)}">{name}</a></li>' for name in shown),
-        header=_header(found, title),
+        header=_header(results, title),
         sections="\n".join(
             f'<section id="{_anchor(name)}">\n<h2>{name}</h2>\n{content}\n</section>' for name, content in shown.items()
         ),
     )
 
 
-def _header(found: Results, title: str) -> str:
+def _header(results: Results, title: str) -> str:
     """Return the question, the metric, the trials and the values of the grid."""
-    asked = [html.escape(line) for line in question(found.trials).splitlines()]
+    asked = [html.escape(line) for line in question(results.trials).splitlines()]
     name = html.escape(title)
     heading = f'<p class="kicker">{name}</p><h1>{"<br>".join(asked)}</h1>' if asked else f"<h1>{name}</h1>"
-    direction = "lower" if found.lowest else "higher"
-    metric = found.names.with_epoch(found.metric)
-    facts = f"{capitalized(metric)}: {direction} is better. {capitalized(left_out(found.trials))}."
-    warning = selection_note(found.trials, found.metric)
+    direction = "lower" if results.lowest else "higher"
+    metric = results.names.with_epoch(results.metric)
+    facts = f"{capitalized(metric)}: {direction} is better. {capitalized(left_out(results.trials))}."
+    warning = selection_note(results.trials, results.metric)
     return "\n".join(
         [
             heading,
             note(f"{facts} Written on {datetime.now():%Y-%m-%d at %H:%M}."),
             f'<p class="warning">{html.escape(warning)}</p>' if warning else "",
-            grid(found),
+            grid(results),
         ]
     )
 

@@ -15,88 +15,88 @@ from analysis.statistics.aggregate import agg
 
 # Nobody reads a page of a hundred plots.
 SHOWN_AXES = 5
-# Characters above an axis of parallel coordinates.
+# The most characters above an axis of parallel coordinates.
 LABEL = 20
-# What the first plot of a study shows besides its axis and lines.
+# Hyperparameters that the first plot of a study shows besides its axis and lines.
 DRAWN_FIRST = {"sweeps": ("sparsity", "pruning"), "tickets": ("prune_ratio", "prune_iter", "criterion", "init")}
 
 
-def plots(found: Results) -> str:
-    """Return the plot that a reader wants first, and those of the other hyperparameters; empty without any."""
-    if not found.axes or not found.has_values:
+def plots(results: Results) -> str:
+    """Return the most important plot first, then those of the other hyperparameters; empty without any."""
+    if not results.axes or not results.has_values:
         return ""
-    first = {"sweeps": _of_sweeps, "tickets": _of_tickets, "trials": _of_trials}[found.of]
-    shown = {found.x, found.lines, *DRAWN_FIRST.get(found.of, ())}
-    parts = [first(found), _numbers(found)]
-    parts += [_by(found, name) for name in found.axes[:SHOWN_AXES] if name not in shown]
-    if found.of == "trials" and len(found.axes) > 2:
-        parts.append(figure("All hyperparameters together", partial(_parallel, found), found.names))
+    first = {"sweeps": _of_sweeps, "tickets": _of_tickets, "trials": _of_trials}[results.kind]
+    shown = {results.x, results.lines, *DRAWN_FIRST.get(results.kind, ())}
+    parts = [first(results), _numbers(results)]
+    parts += [_by(results, name) for name in results.axes[:SHOWN_AXES] if name not in shown]
+    if results.kind == "trials" and len(results.axes) > 2:
+        parts.append(figure("All hyperparameters together", partial(_parallel, results), results.names))
     return "\n".join(filter(None, parts))
 
 
-def _by(found: Results, lines: str | None) -> str:
+def _by(results: Results, lines: str | None) -> str:
     """Return the metric over the axis of the first plot, with a line for each value of another hyperparameter."""
-    assert found.x is not None
-    names, metric, x = found.names, found.metric, found.x
-    rows, remark = found.at_the_best([name for name in (x, lines) if name])
+    assert results.x is not None
+    names, metric, x = results.names, results.metric, results.x
+    rows, remark = results.at_best_setting(x, lines)
     heading = f"{capitalized(names.short(metric))} by {names.short(x)}" + (
         f" and {names.short(lines)}" if lines else ""
     )
-    draw = partial(plot_axis, rows, x, metric, lines, lowest=found.lowest)
-    if found.of == "sweeps" and lines:
+    draw = partial(plot_axis, rows, x, metric, lines, lowest=results.lowest)
+    if results.kind == "sweeps" and lines:
         draw = partial(plot_sweeps, rows, metric, lines)
     return figure(heading, draw, names, remark)
 
 
-def _parallel(found: Results) -> go.Figure:
+def _parallel(results: Results) -> go.Figure:
     """Return parallel coordinates, the most important hyperparameter beside the metric."""
-    shown = found.axes[:SHOWN_AXES][::-1]
-    fig = plot_parallel(found.rows, found.metric, shown, lowest=found.lowest)
-    for dimension, name in zip(fig.data[0].dimensions, [*shown, found.metric], strict=True):
-        plain = found.names.short(name)
+    shown = results.axes[:SHOWN_AXES][::-1]
+    fig = plot_parallel(results.rows, results.metric, shown, lowest=results.lowest)
+    for dimension, name in zip(fig.data[0].dimensions, [*shown, results.metric], strict=True):
+        plain = results.names.short(name)
         dimension.label = plain if len(plain) <= LABEL else cut(name, LABEL)
     return fig
 
 
-def _of_trials(found: Results) -> str:
-    return _by(found, found.lines)
+def _of_trials(results: Results) -> str:
+    return _by(results, results.lines)
 
 
-def _of_sweeps(found: Results) -> str:
-    metrics = [found.metric]
-    loss = found.metric.replace("acc", "loss")
-    if loss != found.metric and loss in found.rows and found.rows[loss].notna().any():
+def _of_sweeps(results: Results) -> str:
+    metrics = [results.metric]
+    loss = results.metric.replace("acc", "loss")
+    if loss != results.metric and loss in results.rows and results.rows[loss].notna().any():
         metrics.append(loss)
-    heading = capitalized(f"{' and '.join(map(found.names.short, metrics))} by sparsity")
-    lines = found.lines or "pruning"
-    rows, remark = found.at_the_best(["sparsity", lines])
-    return figure(heading, partial(plot_sweeps, rows, metrics, lines), found.names, remark)
+    heading = capitalized(f"{' and '.join(map(results.names.short, metrics))} by sparsity")
+    lines = results.lines or "pruning"
+    rows, remark = results.at_best_setting("sparsity", lines)
+    return figure(heading, partial(plot_sweeps, rows, metrics, lines), results.names, remark)
 
 
-def _of_tickets(found: Results) -> str:
-    name = capitalized(found.names.short(found.metric))
-    parts = [figure(f"{name} of the tickets", lambda: plot_tickets(found.rows, found.metric), found.names)]
-    if found.history is not None:
-        every = rounds(found.history)
+def _of_tickets(results: Results) -> str:
+    name = capitalized(results.names.short(results.metric))
+    parts = [figure(f"{name} of the tickets", lambda: plot_tickets(results.rows, results.metric), results.names)]
+    if results.history is not None:
+        every = rounds(results.history)
         # The tickets that prune most, in most rounds: their rounds pass through all densities.
         most = every[every["prune_iter"] == every["prune_iter"].max()]
         most = most[most["prune_ratio"] == most["prune_ratio"].max()]
-        if most["round"].max() > 1 and found.metric in every:
+        if most["round"].max() > 1 and results.metric in every:
             heading = f"{name} in each round of the tickets with most rounds and the highest fraction pruned"
             lines = ["criterion", "init"] if most["criterion"].nunique() > 1 else "init"
-            parts.append(figure(heading, lambda: plot_rounds(most, found.metric, lines), found.names))
+            parts.append(figure(heading, lambda: plot_rounds(most, results.metric, lines), results.names))
         draw = partial(plot_pruned_fractions, every)
-        parts.append(folded("Was the requested fraction pruned?", figure("", draw, found.names)))
+        parts.append(folded("Was the requested fraction pruned?", figure("", draw, results.names)))
     return "".join(parts)
 
 
-def _numbers(found: Results) -> str:
+def _numbers(results: Results) -> str:
     """Return the numbers of the first plot, folded."""
-    x, lines, metric = found.x, found.lines, found.metric
+    x, lines, metric = results.x, results.lines, results.metric
     assert x is not None
-    rows = found.rows if found.of == "tickets" else found.at_the_best([name for name in (x, lines) if name])[0]
+    rows = results.rows if results.kind == "tickets" else results.at_best_setting(x, lines)[0]
     if lines is None:
-        return folded("The numbers of this plot", table(agg(rows, x, metric), {x: found.names.header(x)}))
+        return folded("The numbers of this plot", table(agg(rows, x, metric), {x: results.names.header(x)}))
     cells = with_index_as_columns(pivot(rows, x, lines, metric))
-    headers = {str(name): f"{found.names.short(lines)} {str(name).partition('=')[2]}" for name in cells.columns[1:]}
-    return folded("The numbers of this plot", table(cells, {x: found.names.header(x), **headers}))
+    headers = {str(name): f"{results.names.short(lines)} {str(name).partition('=')[2]}" for name in cells.columns[1:]}
+    return folded("The numbers of this plot", table(cells, {x: results.names.header(x), **headers}))

@@ -1,4 +1,4 @@
-"""What a report is about: its trials, what is compared among them, and which hyperparameters matter most."""
+"""The contents of a report: its trials, the values that are compared, and which hyperparameters matter most."""
 
 import contextlib
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ from analysis.statistics.ranking import is_better_low
 from analysis.statistics.selection import holds_out, validation_metric
 from analysis.statistics.variance import REST, anova
 
-# What a row is: a trial, a sparsity of a sweep, or a ticket, which is the last round of a trial.
+# The kinds of rows: a trial, a sparsity of a sweep, or a ticket, which is the last round of a trial.
 KINDS = ("trials", "sweeps", "tickets")
-# These are drawn first where they vary, whatever matters more.
+# If these vary, they are drawn first, even if another hyperparameter matters more.
 FIRST_X, FIRST_LINES = ("sparsity", "prune_ratio", "on_perc"), ("pruning", "init", "model")
 
 
 @dataclass(frozen=True)
 class Results:
-    """The trials of a report, and what its sections need to know of them.
+    """The trials of a report, and the facts about them that its sections share.
 
     Args:
-        of: what a row of `rows` is, one of KINDS.
+        kind: what a row of `rows` is, one of KINDS.
         trials: one row for each trial.
         rows: one row for each value that is compared.
         history: one row for each trial and epoch, or None.
@@ -43,10 +43,10 @@ class Results:
         shares: the result of `anova`, or None.
         no_shares: why there is no `anova`.
         importances: the result of `importance` where there is no `anova`, or None.
-        names: plain names.
+        names: the plain names of columns.
     """
 
-    of: str
+    kind: str
     trials: pd.DataFrame
     rows: pd.DataFrame
     history: pd.DataFrame | None
@@ -60,13 +60,13 @@ class Results:
 
     @property
     def x(self) -> str | None:
-        """The axis of the first plot: the density if it varies, or the most important hyperparameter of numbers."""
+        """The axis of the first plot: the density if it varies, or the most important numeric hyperparameter."""
         numbers = [name for name in self.axes if is_numeric(self.rows[name])]
         return next((name for name in [*FIRST_X, *numbers, *self.axes] if name in self.axes), None)
 
     @property
     def lines(self) -> str | None:
-        """The hyperparameter of the lines of the first plot: the method if it varies, or the most important other."""
+        """The lines of the first plot: the method if it varies, or the most important other hyperparameter."""
         others = [name for name in self.axes if name != self.x]
         return next((name for name in [*FIRST_LINES, *others] if name in others), None)
 
@@ -78,28 +78,29 @@ class Results:
     def settings(self) -> tuple[pd.DataFrame, list[str]]:
         """Return `agg` of the metric for each setting, best first, and the hyperparameters that make one.
 
-        A setting is a combination of all hyperparameters that vary, without `seed`. The best one is the best by a
-        validation metric if the metric is one of the test set.
+        A setting is a combination of all hyperparameters that vary, without `seed`. Settings are ordered by
+        `selection_metric`.
         """
         names = list(varying(self.rows, besides=["seed", self.metric]))
         if not names or not self.has_values:
             return pd.DataFrame(), names
         used = self.rows[has_value(self.rows, self.metric)]
         table = agg(used, names, self.metric)
-        table["chosen_by"] = agg(used, names, self.chooses)["mean"]
+        table["chosen_by"] = agg(used, names, self.selection_metric)["mean"]
         return table.sort_values("chosen_by", ascending=self.lowest, kind="stable", ignore_index=True), names
 
     @property
-    def chooses(self) -> str:
-        """The metric that chooses the best setting."""
+    def selection_metric(self) -> str:
+        """The metric that chooses the best setting: of the validation set if the report is about the test set."""
         return validation_metric(self.rows, self.metric)
 
-    def at_the_best(self, shown: list[str]) -> tuple[pd.DataFrame, str]:
-        """Return the rows in which all other hyperparameters have the values of the best setting, and these in words.
+    def at_best_setting(self, *axes: str | None) -> tuple[pd.DataFrame, str]:
+        """Return the rows in which all hyperparameters except `axes` have the values of the best setting, and a remark.
 
         A mean over other hyperparameters would hide the noise between seeds. If too few rows would be left to show each
-        combination of `shown` with its noise, as in a grid of one seed, all rows are returned, and no words.
+        combination of `axes` with its noise, as in a grid of one seed, all rows and an empty remark are returned.
         """
+        shown = [name for name in axes if name]
         table, names = self.settings()
         others = [name for name in names if name not in shown]
         if table.empty or not others:
@@ -113,10 +114,10 @@ class Results:
         return rows, f"As in the best setting: {self.names.setting({name: text(best[name]) for name in others})}."
 
 
-def results(
+def collect_results(
     df: pd.DataFrame, metric: str, history: pd.DataFrame | None, lowest: bool | None, of: str | None
 ) -> Results:
-    """Return what a report is about.
+    """Return the contents of a report.
 
     Args:
         df: one row for each trial.
@@ -141,7 +142,7 @@ def results(
         shares = anova(rows, metric)
     except ValueError as error:
         no_shares = str(error)
-        # There is none either if nothing varies.
+        # If nothing varies, there is no importance either.
         with contextlib.suppress(ValueError):
             importances = importance(rows, metric)
     lowest = is_better_low(metric) if lowest is None else lowest
@@ -150,7 +151,7 @@ def results(
 
 
 def kind_of(df: pd.DataFrame, history: pd.DataFrame | None) -> str:
-    """Return what the rows of a report about these trials are: sweeps or tickets if all trials are of that study."""
+    """Return the kind of rows for a report: "sweeps" or "tickets" if all trials are of that study, else "trials"."""
     studies = set(df["study"].dropna()) if "study" in df else set()
     kinds = {"sweep": ("sweeps", "retrained"), "ticket": ("tickets", "round")}
     if len(studies) != 1 or history is None:
@@ -171,7 +172,7 @@ def _rows(df: pd.DataFrame, history: pd.DataFrame | None, of: str) -> pd.DataFra
 
 
 def _ranked(axes: list[str], shares: pd.DataFrame | None, importances: pd.DataFrame | None) -> list[str]:
-    """Return the axes, the most important first; in their own order if nothing says which that is."""
+    """Return the axes, the most important first; in their own order without `shares` and `importances`."""
     order: dict[Any, float] = {}
     if shares is not None:
         of_terms = shares[shares["term"] != REST]

@@ -1,4 +1,4 @@
-"""What is asked of studies that prune: where accuracy falls, where kinds of pruning differ, which tickets win."""
+"""Answers about studies that prune: where accuracy falls, where kinds of pruning differ, which tickets win."""
 
 from collections.abc import Iterable
 
@@ -17,43 +17,43 @@ from analysis.statistics.significance import LEVEL
 POINT = 0.01
 SHOWN_SENTENCES = 4
 
-# A question, the section that says more, and the answer.
+# A question, the section with details, and the answer.
 Answer = tuple[str, str, str]
 
 
-def answers_of_sweeps(found: Results) -> list[Answer]:
+def answers_of_sweeps(results: Results) -> list[Answer]:
     """Return questions and answers about a sweep over sparsities."""
     answers = []
-    by = varying(found.rows, besides=["seed", "pruning", "sparsity"])
-    if found.metric.endswith("acc") and f"{found.metric}_trained" in found.rows:
-        falls = mean_sparsity_at_fall(sparsity_at_fall(found.rows, POINT, found.metric), list(by))
+    by = varying(results.rows, besides=["seed", "pruning", "sparsity"])
+    if results.metric.endswith("acc") and f"{results.metric}_trained" in results.rows:
+        falls = mean_sparsity_at_fall(sparsity_at_fall(results.rows, POINT, results.metric), list(by))
         answers.append(("Where has accuracy fallen by one point?", "plots", _sentences(falls["conclusion"])))
     try:
-        differences = kind_differences(found.rows, found.metric, list(by))
+        differences = kind_differences(results.rows, results.metric, list(by))
     except ValueError:
         return answers
     better = _sentences(where_kinds_differ(differences)["conclusion"])
     answers.append(("Which kind of pruning is better?", "comparisons", better))
-    # At sparsity 0 both are the trained network.
+    # At sparsity 0, both kinds are the trained network.
     unclear = differences[~(differences["p_holm"] <= LEVEL) & (differences["sparsity"] > 0)]
     if len(unclear):
         values = ", ".join(dict.fromkeys(f"{value:g}" for value in unclear["sparsity"]))
         pairs = int(unclear["pairs"].max())
         where = " in every setting" if by else ""
         told = f"Whether the kinds differ{where} at sparsity {values}, with {plural(pairs, 'pair')} of networks."
-        answers.append(("What could not be told?", "comparisons", told))
+        answers.append(("What remains unclear?", "comparisons", told))
     return answers
 
 
-def kinds_at_each_sparsity(found: Results) -> str:
+def kinds_at_each_sparsity(results: Results) -> str:
     """Return the differences between the kinds of pruning as a table; empty if there is only one kind."""
-    by = list(varying(found.rows, besides=["seed", "pruning", "sparsity"]))
+    by = list(varying(results.rows, besides=["seed", "pruning", "sparsity"]))
     try:
-        differences = kind_differences(found.rows, found.metric, by)
+        differences = kind_differences(results.rows, results.metric, by)
     except ValueError:
         return ""
     shown = [*by, "sparsity", "a", "b", "mean_a", "mean_b", "difference", "low", "high", "p_holm", "pairs"]
-    headers = {name: found.names.header(name) for name in by} | {"p_holm": "p (Holm)", "difference": "b − a"}
+    headers = {name: results.names.header(name) for name in by} | {"p_holm": "p (Holm)", "difference": "b − a"}
     kinds = differences[["a", "b"]].drop_duplicates()
     if len(kinds) == 1:
         a, b = kinds.iloc[0]
@@ -62,15 +62,15 @@ def kinds_at_each_sparsity(found: Results) -> str:
     return "<h3>Kinds of pruning, in pairs of the same network</h3>" + table(differences[shown], headers)
 
 
-def answers_of_tickets(found: Results) -> list[Answer]:
+def answers_of_tickets(results: Results) -> list[Answer]:
     """Return questions and answers about lottery tickets."""
-    if found.history is None or found.metric not in ("val_acc_max", "val_acc_last"):
+    if results.history is None or results.metric not in ("val_acc_max", "val_acc_last"):
         return []
-    every = rounds(found.history)
+    every = rounds(results.history)
     # The tickets of most rounds pass through most densities.
     every = every[every["prune_iter"] == every["prune_iter"].max()]
     by = [name for name in ALGORITHM if name in varying(every)] or ["init"]
-    ends = mean_matching_pruned(matching_rounds(every, found.metric, POINT), by)
+    ends = mean_matching_pruned(matching_rounds(every, results.metric, POINT), by)
     return [("Which tickets stay within one point of the dense network?", "plots", _sentences(ends["conclusion"]))]
 
 

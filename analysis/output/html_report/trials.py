@@ -23,35 +23,35 @@ from analysis.statistics.ranking import best
 from analysis.statistics.survivors import survivorship
 
 SHOWN_BEST, SHOWN_FAILURES, SHOWN_AXES = 10, 50, 3
-# A page of more rows would take long to open.
+# A page with more rows would be slow to open.
 SHOWN_TRIALS = 2000
 
 
-def best_trials(found: Results) -> str:
+def best_trials(results: Results) -> str:
     """Return a table of the best trials; empty if the table of all trials is as short."""
-    if found.of == "sweeps" or len(found.rows) <= SHOWN_BEST:
+    if results.kind == "sweeps" or len(results.rows) <= SHOWN_BEST:
         return ""
-    rows = best(found.rows, found.metric, SHOWN_BEST, found.lowest)
+    rows = best(results.rows, results.metric, SHOWN_BEST, results.lowest)
     luck = "The best of many trials is partly the luckiest: the best setting, above, is a mean over seeds."
-    has_seeds = "seed" in found.rows and found.rows["seed"].nunique() > 1 and bool(found.axes)
-    return table(rows, _headers(found, rows)) + (note(luck) if has_seeds and len(rows) else "")
+    has_seeds = "seed" in results.rows and results.rows["seed"].nunique() > 1 and bool(results.axes)
+    return table(rows, _headers(results, rows)) + (note(luck) if has_seeds and len(rows) else "")
 
 
-def _headers(found: Results, rows: pd.DataFrame) -> dict[str, str]:
-    return {str(name): found.names.header(str(name)) for name in rows}
+def _headers(results: Results, rows: pd.DataFrame) -> dict[str, str]:
+    return {str(name): results.names.header(str(name)) for name in rows}
 
 
-def problems(found: Results) -> str:
+def problems(results: Results) -> str:
     """Return the trials that failed, stopped, diverged or never left chance level, and damaged files."""
-    df = found.trials
+    df = results.trials
     parts = []
     failed = failures(df) if {"epochs", "error", "trial_dir"} <= set(df) else pd.DataFrame()
     if len(failed):
         shown = f", the first {SHOWN_FAILURES} of {len(failed)}" if len(failed) > SHOWN_FAILURES else ""
-        headers = _headers(found, failed)
+        headers = _headers(results, failed)
         rows = table(failed.head(SHOWN_FAILURES), headers)
         parts.append(f'<h3>Trials that are left out{shown}</h3><div class="tall">{rows}</div>')
-    parts += _rates(found)
+    parts += _rates(results)
     parts += [_marked(df, is_diverged(df), "Trials that diverged", "diverged. No number on this page includes them.")]
     kept = "never left chance level. All numbers on this page include them."
     parts += [_marked(df, is_at_chance(df), "Trials that never left chance level", kept)]
@@ -62,28 +62,28 @@ def problems(found: Results) -> str:
     return "\n".join(filter(None, parts)) or f"<p>{fine}</p>"
 
 
-def _rates(found: Results) -> list[str]:
-    """Return where trials failed, and how that changes comparisons."""
-    df = found.trials
-    axes = [name for name in found.axes if name in varying(df)]
+def _rates(results: Results) -> list[str]:
+    """Return the failure rates of each axis, and their effect on comparisons."""
+    df = results.trials
+    axes = [name for name in results.axes if name in varying(df)]
     if not (df["status"] == "error").any() or not axes:
         return []
     parts = []
     if len(axes) > 1:
         draw = partial(plot_failures, df, axes[1], axes[0])
-        parts.append(figure("Share of trials that failed", draw, found.names))
+        parts.append(figure("Share of trials that failed", draw, results.names))
     for axis in axes[:SHOWN_AXES]:
-        name = found.names.full(axis)
+        name = results.names.full(axis)
         rates = table(failure_rates(df, axis), {axis: name})
-        if found.of == "trials":
-            effect = table(survivorship(df, axis, found.metric, lowest=found.lowest), {axis: name})
+        if results.kind == "trials":
+            effect = table(survivorship(df, axis, results.metric, lowest=results.lowest), {axis: name})
             rates += note("How leaving out the failed trials changes a comparison:") + effect
         parts.append(folded(f"Failures by {name}", rates))
     return parts
 
 
 def _marked(df: pd.DataFrame, is_marked: pd.Series, heading: str, fate: str) -> str:
-    """Return how many complete trials are marked, and a list of the settings in which they stand."""
+    """Return how many complete trials are marked, and a list of the settings that they share."""
     if not is_marked.any():
         return ""
     of = f"{is_marked.sum()} of {plural(int((df['status'] == 'complete').sum()), 'complete trial')}"
@@ -92,14 +92,14 @@ def _marked(df: pd.DataFrame, is_marked: pd.Series, heading: str, fate: str) -> 
     return f"<h3>{heading}</h3><p>{of} {fate}{where}"
 
 
-def all_trials(found: Results) -> str:
+def all_trials(results: Results) -> str:
     """Return a table of all trials that can be sorted and searched, and the hyperparameters that all share."""
-    df = found.trials
-    if found.of == "tickets":
-        # That of the last round, in place of the best of all rounds.
-        last = found.rows.set_index("trial_dir")[found.metric]
-        df = df.assign(**{found.metric: last.reindex(df["trial_dir"]).to_numpy()})
-    metric = [found.metric] if found.metric in df else []
+    df = results.trials
+    if results.kind == "tickets":
+        # The metric of the last round instead of the best of all rounds.
+        last = results.rows.set_index("trial_dir")[results.metric]
+        df = df.assign(**{results.metric: last.reindex(df["trial_dir"]).to_numpy()})
+    metric = [results.metric] if results.metric in df else []
     names = dict.fromkeys([*varying(df), *metric, "epochs", "status", "trial_dir"])
     shown = df[[name for name in names if name in df]]
     cut = (
@@ -107,7 +107,7 @@ def all_trials(found: Results) -> str:
         if len(df) > SHOWN_TRIALS
         else ""
     )
-    rows = table(shown.head(SHOWN_TRIALS), _headers(found, shown), "plain sortable")
+    rows = table(shown.head(SHOWN_TRIALS), _headers(results, shown), "plain sortable")
     return (note(cut) if cut else "") + f'<div class="tall">{rows}</div>' + fixed(df)
 
 
@@ -123,15 +123,15 @@ def fixed(df: pd.DataFrame) -> str:
     return folded(f"{names} the same in all trials", table(pd.DataFrame(rows)))
 
 
-def grid(found: Results) -> str:
+def grid(results: Results) -> str:
     """Return the values of the hyperparameters that vary, as a list."""
-    rows = found.rows
+    rows = results.rows
     several = {name: values_of(rows[name]) for name in varying(rows)}
     if not several:
         return ""
     lines = []
-    for name in [*found.axes, *(name for name in several if name not in found.axes)]:
+    for name in [*results.axes, *(name for name in several if name not in results.axes)]:
         values = several[name]
         shown = ", ".join(map(label, values[:8])) + (f", ... ({len(values)} values)" if len(values) > 8 else "")
-        lines.append(f"<dt>{html.escape(found.names.full(name))}</dt><dd>{html.escape(shown)}</dd>")
+        lines.append(f"<dt>{html.escape(results.names.full(name))}</dt><dd>{html.escape(shown)}</dd>")
     return f'<dl class="grid">{"".join(lines)}</dl>'

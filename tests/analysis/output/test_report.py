@@ -108,7 +108,7 @@ def test_the_question_and_the_answers_come_first(quickstart: str) -> None:
         "What matters most?",
         "Which setting is best?",
         "Which differences are clear?",
-        "What could not be told?",
+        "What remains unclear?",
         "<h2>Plots</h2>",
     ]
     places = [shown.index(text) for text in texts]
@@ -192,7 +192,7 @@ def test_comparisons_are_those_of_contrasts(page: str, experiment: Path) -> None
     shown = html.unescape(section(page, "comparisons"))
     assert len(sentences := contrast_sentences(table, "val_acc_max")) == 1
     assert all(sentence in shown for sentence in sentences)
-    cells = re.findall(r'<td class="number (\w+)" title="95% interval (\S+) to (\S+), p = [^"]*">([^ ]+) ', shown)
+    cells = re.findall(r'<td class="number (\w+)" title="95% interval (\S+) to (\S+), p [=<] [^"]*">([^ ]+) ', shown)
     assert len(table) == 3
     for row, (kind, low, high, difference) in zip(table.itertuples(), cells, strict=False):
         assert float(difference) == pytest.approx(row.difference, abs=1e-3)
@@ -239,7 +239,8 @@ def test_problems_are_listed(page: str) -> None:
     assert "Left out: 2 failed of 24 trials." in page
     assert "<h3>Trials that are left out</h3>" in shown and "T_00013" in shown and "T_00015" in shown
     note = (
-        "In 1 of 3 comparisons more trials of one value are left out than of the other, so that survivors are compared."
+        "In 1 of 3 comparisons, more trials of one value are left out than of the other, so these are comparisons of "
+        "survivors."
     )
     assert note in section(page, "comparisons")
     assert "<h3>Damaged files</h3>" in shown and "T_00000" in shown

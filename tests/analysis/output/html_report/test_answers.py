@@ -30,12 +30,12 @@ from analysis import (
 )
 from analysis.output.html_report.answers import answers
 from analysis.output.html_report.comparison import compare_axes
-from analysis.output.html_report.results import results
+from analysis.output.html_report.results import collect_results
 
 
 def of(df: pd.DataFrame, metric: str = "val_acc_max", history: pd.DataFrame | None = None) -> dict[str, str]:
     """The answers by question."""
-    found = results(df, metric, history, lowest=None, of=None)
+    found = collect_results(df, metric, history, lowest=None, of=None)
     page = answers(found, compare_axes(found) if found.has_values else [])
     return {question: html.unescape(text) for question, text in re.findall(r"<a[^>]*>([^<]+)</a> ([^<]+)</li>", page)}
 
@@ -59,8 +59,8 @@ def test_quickstart() -> None:
     row = agg(df, settings, metric).set_index(settings).loc[(chosen["model"], chosen["on_perc"])]
     assert found["Which setting is best?"] == (
         f"Density {chosen['on_perc']}, method {chosen['model']}: test_acc_at_best is {row['mean']:.3f} (95% interval "
-        f"{row['low']:.3f} to {row['high']:.3f}, mean of 3 trials). It was chosen among 9 settings by val_acc_max, so "
-        "no test example chose it."
+        f"{row['low']:.3f} to {row['high']:.3f}, mean of 3 trials). It was chosen among 9 settings by val_acc_max, not "
+        "by the test set."
     )
     table = contrasts(df, "model", metric, within="on_perc")
     assert (table["p_adjusted"] <= 0.05).sum() == 1
@@ -69,10 +69,10 @@ def test_quickstart() -> None:
         "(95% interval 0.057 to 0.14)."
     )
     needed = power(df, "model", metric, within="on_perc")["seeds_needed"].max()
-    assert found["What could not be told?"] == (
+    assert found["What remains unclear?"] == (
         "8 of 9 comparisons of method within each density: RigL or SET at every density; SET or SparseModel at every "
         "density; RigL or SparseModel at density 0.02 and 0.1. With 3 seeds, a difference of 0.061 at density 0.1, or "
-        f"0.73 at density 0.02, is found with a probability of 80%. Half as much needs {needed} seeds, {needed - 3} "
+        f"0.73 at density 0.02, is found with a probability of 80%. Half of it needs {needed} seeds, {needed - 3} "
         "more than now."
     )
 
@@ -87,14 +87,12 @@ def test_the_interval_of_an_accuracy_ends_at_1_and_that_of_another_metric_does_n
 def test_without_a_clear_difference_the_answer_is_none() -> None:
     found = of(of_grid(noisy(1), model=["a", "b"], seed=range(5)))
     assert found["Which differences are clear?"] == "None of 1 comparison of method."
-    assert found["What could not be told?"].startswith(
-        "1 of 1 comparison of method: a or b. With 5 seeds, a difference"
-    )
+    assert found["What remains unclear?"].startswith("1 of 1 comparison of method: a or b. With 5 seeds, a difference")
 
 
 def test_when_all_is_clear_nothing_is_open() -> None:
     found = of(of_grid(noisy(1, width=0.5), width=[0, 1], seed=range(5)))
-    assert found["What could not be told?"] == "Nothing among 1 comparison of width."
+    assert found["What remains unclear?"] == "Nothing among 1 comparison of width."
 
 
 def test_truth_values_are_named_with_their_key() -> None:
@@ -105,14 +103,14 @@ def test_truth_values_are_named_with_their_key() -> None:
 def test_comparisons_without_trials_are_counted() -> None:
     df = of_grid(noisy(2), model=["a", "b", "c"], on_perc=[0.1, 0.5], seed=range(3))
     found = of(fail(df, (df["model"] == "c") & (df["on_perc"] == 0.1)))
-    assert "2 cannot be made, because complete trials are missing." in found["What could not be told?"]
+    assert "2 cannot be made, because complete trials are missing." in found["What remains unclear?"]
 
 
 def test_one_seed_shows_no_noise() -> None:
     found = of(of_grid(lambda width, lr, seed: width + lr / 10, width=[0, 1], lr=[0, 1], seed=[0]))
     assert found["What matters most?"].endswith("One trial of each setting shows no noise.")
     assert "in a single trial, which says nothing about its noise" in found["Which setting is best?"]
-    assert found["What could not be told?"].startswith("Lr could not be compared. The noise needs repeated settings")
+    assert found["What remains unclear?"].startswith("Lr could not be compared. The noise needs repeated settings")
 
 
 def test_a_sweep() -> None:
