@@ -28,20 +28,20 @@ def probability_of_improvement(
     lowest: bool | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return how likely a trial with value b is better than one with value a, for each two values.
+    """Return how likely a trial with value b is better than one with value a, for each pair of values.
 
     In a block with n trials of a and m trials of b, the probability is U / (n * m), where U is the Mann-Whitney
-    statistic: the number of pairs of a trial of b and one of a in which that of b is better, a tie counting half. The
+    statistic: the number of pairs of a trial of b and a trial of a in which b is better; a tie counts half. The
     result is the mean over the blocks, each with the same weight. It says how often b is better, not by how much;
     `compare` gives the difference.
 
-    The result has one row for each two values, in the order of the values, with these columns:
+    The result has one row for each pair of values, in the order of the values, with these columns:
     - `axis`, `a`, `b`.
     - `blocks`, those with complete trials of both; `left_out_blocks`, the others.
     - `probability`: 0.5 if neither is better, 1 if every trial of b is better than every one of a in the same block.
-    - `low`, `high`: its 95% interval, from 9,999 stratified bootstrap resamples, which draw from the trials of either
-      value in every block as many as there are. NaN if these are a single trial. It is not corrected for the number
-      of rows.
+    - `low`, `high`: its 95% interval, from 9,999 stratified bootstrap resamples. Each draws, for both values in every
+      block, as many trials as there are. NaN if one of them has a single trial in a block. The interval is not
+      corrected for the number of rows.
     - `count_a`, `count_b`: the trials that are compared.
     - `left_out_a`, `left_out_b`: trials with that value that failed, are unfinished, diverged, or have a NaN or
       infinite metric.
@@ -112,7 +112,7 @@ def probability_of_improvement(
 
 
 def _probability(*samples: Any, axis: int = -1) -> Any:
-    """Return the mean over the blocks; the first half of the samples are those of a, the second half those of b."""
+    """Return the mean probability over the blocks; samples are those of a in each block, then those of b."""
     n_blocks = len(samples) // 2
     pairs = zip(samples[:n_blocks], samples[n_blocks:], strict=True)
     return np.mean([_of_block(np.moveaxis(a, axis, 0), np.moveaxis(b, axis, 0)) for a, b in pairs], axis=0)
@@ -121,6 +121,6 @@ def _probability(*samples: Any, axis: int = -1) -> Any:
 def _of_block(a: Any, b: Any) -> Any:
     """Return U / (n * m) of trials along the first axis.
 
-    They are counted one by one: scipy.stats.mannwhitneyu takes ten times as long for the few seeds of a block.
+    scipy.stats.mannwhitneyu takes ten times as long for the few seeds of a block.
     """
     return np.mean([((b > each) + 0.5 * (b == each)).mean(axis=0) for each in a], axis=0)

@@ -13,7 +13,7 @@ from analysis.statistics.aggregate import NOTED, agg, key_names
 from analysis.statistics.blocks import block_keys, numbers_by_block, stratified_interval
 
 COLUMNS = ["mean", "low", "high", "count", *NOTED]
-# Share of the trials that is left out at either end.
+# Share of the trials that is left out at each end.
 CUT = 0.25
 
 
@@ -28,13 +28,13 @@ def interquartile_mean(
     """Return the interquartile mean (IQM) of a metric over the complete trials of each group, with its interval.
 
     The IQM is the mean of the middle half of the trials: those that remain when floor(count / 4) are left out at
-    either end. A few lucky or failed trainings do not move it, and it uses more of the data than the median. With
+    each end. A few very good or very bad trials do not change it, and it uses more of the data than the median. With
     fewer than 4 trials it is the mean.
 
     The result has one row for each group, as that of `agg`, with these columns:
     - the keys.
     - `mean`, the IQM; `low` and `high`, its 95% interval: percentiles of 9,999 stratified bootstrap resamples. Each
-      draws from every block as many trials as it has, so that blocks stay as they are and only the seeds change.
+      draws from every block as many trials as it has: blocks are fixed, and only seeds are resampled.
       The interval is NaN if a block has a single trial.
     - `count`, `failed`, `incomplete`, `diverged`, `without_value`, `at_chance`, as in `agg`.
 

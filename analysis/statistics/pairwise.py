@@ -25,7 +25,7 @@ MOST_VALUES = 20
 def compare(
     df: pd.DataFrame, axis: Column | Sequence[Column], metric: Column, *, margin: float | None = None, seed: int = 0
 ) -> pd.DataFrame:
-    """Compare each two values of a hyperparameter by their effect on a metric, in pairs of trials.
+    """Compare the values of a hyperparameter two at a time by their effect on a metric, in pairs of trials.
 
     A pair is a complete trial with value a and one with value b that agree in every other hyperparameter that varies,
     `seed` included; `data_dir`, `device` and `engine` may differ. Trials that agree in all of them, such as those of

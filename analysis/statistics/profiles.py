@@ -14,7 +14,7 @@ from analysis.statistics.blocks import block_keys, check_values, numbers_by_bloc
 from analysis.statistics.ranking import is_better_low
 
 COLUMNS = ["threshold", "share", "low", "high", "count", "left_out"]
-THRESHOLDS = 51
+N_THRESHOLDS = 51
 
 
 def performance_profile(
@@ -31,17 +31,17 @@ def performance_profile(
 
     The share at a threshold t is that of the complete trials with metric > t, or metric < t if lower values are
     better. A profile shows the whole distribution: a value whose profile is nowhere below another one is at least as
-    good at every quantile. If two profiles cross, which value is better depends on the result that one needs. The
+    good at every quantile. If two profiles cross, which value is better depends on the result that you need. The
     area under a profile is the mean.
 
     The result has one row for each value and threshold, with these columns:
     - the axis; `threshold`.
     - `share`, from 1 at low thresholds to 0 at high ones; the other way round if lower values are better.
     - `low`, `high`: its 95% interval at this threshold, from 9,999 stratified bootstrap resamples. Each draws from
-      every block as many trials as it has. The interval is NaN if a block has a single trial. It has no width where,
-      in each block, all trials or none are better.
+      every block as many trials as it has. The interval is NaN if a block has a single trial. Its width is 0 where, in
+      each block, all trials or none are better.
     - `count`, the trials of the value; `left_out`, those that failed, are unfinished, diverged, or have a NaN or
-      infinite metric. See `survivorship` if values differ in it.
+      infinite metric. If it differs between values, see `survivorship`.
 
     The trials of all blocks are pooled as they are. Accuracies of different data sets are on different scales: pass a
     normalised metric as a Series, or use `mean_ranks`.
@@ -111,7 +111,7 @@ def _limits(numbers: pd.Series, metric: str, thresholds: Sequence[float] | None)
     if numbers.empty:
         raise ValueError(f"No complete trial has a finite {metric}, so there is no profile.")
     if thresholds is None:
-        return np.unique(np.linspace(numbers.min(), numbers.max(), THRESHOLDS))[:, None]
+        return np.unique(np.linspace(numbers.min(), numbers.max(), N_THRESHOLDS))[:, None]
     limits = np.unique(np.asarray(thresholds, dtype=float))
     if not len(limits) or not np.isfinite(limits).all():
         raise ValueError(f"thresholds must be at least one number, each finite, got {list(thresholds)}.")

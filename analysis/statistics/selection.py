@@ -14,12 +14,12 @@ TRIAL = ["trial_id", "trial_dir"]
 def at_best(
     df: pd.DataFrame, history: pd.DataFrame, metric: Column, by: Column = "val_acc", lowest: bool | None = None
 ) -> pd.DataFrame:
-    """Return the trials with a column more: the metric in the epoch in which another metric is best.
+    """Return the trials with one more column: the metric in the epoch in which another metric is best.
 
     The column is called `<metric>_at_best_<by>` and is a metric like the others, for `agg`, `compare`, plots. Of equal
-    epochs the first counts. The value is NaN where a trial never logged `by`, or not `metric` in that epoch.
+    epochs the first is taken. The value is NaN where a trial never logged `by`, or not `metric` in that epoch.
 
-    The best of many epochs is too good: its noise was chosen, too. Choose the epoch on held-out examples
+    The best of many epochs is biased: it was chosen partly for its noise. Choose the epoch on held-out examples
     (`val_fraction`) and report the test set in that epoch. `load` does so for accuracy: `test_acc_at_best`.
 
     Args:
@@ -56,9 +56,9 @@ def at_best(
 
 
 def selection_note(df: pd.DataFrame, metric: str) -> str:
-    """Return a note that a metric is the test set's best epoch, or "" if it is not.
+    """Return a warning if a metric is the best epoch on the test set, else "".
 
-    Without `val_fraction` the values that begin with `val_` are of the test set.
+    Without `val_fraction`, metrics that begin with `val_` are measured on the test set.
     """
     logged = summarised(metric)
     is_best = metric == f"{logged}{'_min' if is_better_low(logged) else '_max'}"
@@ -77,10 +77,10 @@ def holds_out(df: pd.DataFrame) -> bool:
 
 
 def validation_metric(df: pd.DataFrame, metric: str) -> str:
-    """Return the validation metric by which settings are chosen that are reported by a metric of the test set.
+    """Return the validation metric that chooses a setting whose test metric is reported.
 
-    It is the metric itself if it is none of the test set, if no examples are held out, or if the validation metric was
-    not loaded.
+    It is `metric` itself if that is not measured on the test set, if no examples are held out, or if the validation
+    metric was not loaded.
     """
     logged = summarised(metric)
     on, _, quantity = logged.partition("_")
