@@ -244,8 +244,9 @@ class Config:
     # The network
     network: str = key(
         "MLPHeb",
-        "MLP: multilayer perceptron with ReLU; MLPHeb: with ReLU or k-winners; LeNet5, VGG11, ResNet20: convolutional "
-        "networks; or a function that returns a torch module",
+        "MLP: multilayer perceptron with ReLU; MLPHeb: with ReLU or k-winners; LeNet5, VGG11, VGG16, ResNet18, "
+        "ResNet20, SpeechCNN: convolutional networks; ResidualMLP: with residual connections; or a function that "
+        "returns a torch module",
         FUNCTIONS["network"],
     )
     network_hash: str | None = key(

@@ -46,6 +46,14 @@ class ModuleSettings(NetworkSettings, Protocol):
 
     @property
     def input_shape(self) -> tuple[int, ...]: ...  # of images: channels, height, width
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def percent_on(self) -> float: ...
+    @property
+    def boost_strength(self) -> float: ...
+    @property
+    def boost_strength_factor(self) -> float: ...
 
 
 class OptimizerSettings(Protocol):
