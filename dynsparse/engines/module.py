@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dynsparse.engines.dense import DenseEngine
+from dynsparse.nn.kwinners import KWinners
 from dynsparse.nn.module_activity import active_units, count_coactivation, observed
 from dynsparse.nn.module_layers import Layer, sparse_layers
 from dynsparse.nn.module_network import ModuleNetwork
@@ -28,7 +29,7 @@ class ModuleEngine(DenseEngine):
     before each training step, so that dropout resumes as it would have gone on.
 
     Coactivation counts the examples, in a convolution the examples and positions, for which the input and the output of
-    a connection are positive. An output is that of the normalisation that directly follows the layer, if there is one.
+    a connection are positive. An output is that of the norm and k-winners that directly follow the layer, if any.
     A unit is dead if its output is not positive for any example at any position.
 
     Attributes:
@@ -99,6 +100,14 @@ class ModuleEngine(DenseEngine):
         for trial, module in enumerate(self.modules):
             for buffer, value in zip(module.buffers(), values, strict=True):
                 buffer.copy_(value[trial])
+
+    def end_epoch(self) -> None:
+        """Decay the boost strength of k-winners, and reset the coactivation counts if they are those of an epoch."""
+        super().end_epoch()
+        for module in self.modules:
+            for part in module.modules():
+                if isinstance(part, KWinners):
+                    part.end_epoch()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`."""

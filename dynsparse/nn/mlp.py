@@ -91,14 +91,18 @@ def mlp_heb(config: NetworkSettings) -> Network:
     plain = mlp(config)
     if config.rules == "legacy_2019" or not config.kwinners:
         return plain
-    kwinners = KWinnersSettings(
+    return Network(plain.sizes, k_winners_settings(config), plain.batch_norm, plain.dropout, plain.has_dropout)
+
+
+def k_winners_settings(config: NetworkSettings) -> KWinnersSettings:
+    """Return the settings of k-winners."""
+    return KWinnersSettings(
         activation_density=config.percent_on,
         inference_factor=config.k_inference_factor,
         boost_strength=config.boost_strength,
         boost_factor=config.boost_strength_factor,
         period=config.duty_cycle_period,
     )
-    return Network(plain.sizes, kwinners, plain.batch_norm, plain.dropout, plain.has_dropout)
 
 
 NETWORKS: dict[str, Callable[[NetworkSettings], Network]] = {"MLPHeb": mlp_heb, "MLP": mlp}

@@ -21,7 +21,7 @@ def observed(
 ) -> Iterator[None]:
     """Call `record(index, inputs, outputs)` for each call of a layer within the context; both are True where positive.
 
-    The outputs are those of the normalisation that directly follows the layer, if there is one.
+    The outputs are those of the norm and k-winners that directly follow the layer, if there are any.
     """
     inputs: dict[int, Tensor] = {}
 

@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
+from dynsparse.nn.kwinners import KWinners
 from dynsparse.random import Purpose, Stream, torch_generators
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 NORMS = (*BATCH_NORMS, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm1d, nn.InstanceNorm2d)
+# Modules that, directly behind a layer, say whether its units are active.
+ACTIVITIES = (*NORMS, KWinners)
 SHOWN_NAMES = 5
 
 
@@ -29,25 +32,32 @@ class ModuleLayer:
     name: str  # in the module, such as "blocks.0.conv1"
     shape: tuple[int, int]  # of the weights as a matrix: units or filters, and inputs of each
     positions: int  # outputs of each unit for one example, over all calls of the layer
-    # The module whose output says whether a unit is active: the layer, or the normalisation that directly follows it.
+    # The module whose output says whether a unit is active: the layer, or the last of the norms and k-winners that
+    # directly follow it.
     activity: str
 
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 
 
+class Inspection(NamedTuple):
+    """What was found in a module."""
+
+    layers: tuple[ModuleLayer, ...]  # sparse, in the order of the forward pass
+    has_batch_norm: bool
+    has_k_winners: bool
+
+
 class _Call(NamedTuple):
-    """A call of a layer or norm in a forward pass."""
+    """A call of a layer, a norm or k-winners in a forward pass."""
 
     name: str
     input: Tensor
     output: Tensor
 
 
-def inspect_module(
-    build: Callable[[int], nn.Module], input_shape: tuple[int, ...], n_classes: int
-) -> tuple[tuple[ModuleLayer, ...], bool]:
-    """Return the sparse layers of a module, in the order of its forward pass, and whether it has batch norm.
+def inspect_module(build: Callable[[int], nn.Module], input_shape: tuple[int, ...], n_classes: int) -> Inspection:
+    """Return the sparse layers of a module, and what else a plan needs to know about it.
 
     All Linear, Conv1d and Conv2d layers whose weights require a gradient are sparse. The module is built twice, and run
     on random examples of this shape.
@@ -80,9 +90,12 @@ def inspect_module(
             "torch. Draw them with torch, which dynsparse seeds before each step."
         )
     ordered = list(dict.fromkeys(call.name for call in calls if call.name in layers))
-    norms = {name for name, each in module.named_modules() if isinstance(each, NORMS)}
-    has_batch_norm = any(isinstance(each, BATCH_NORMS) for each in module.modules())
-    return tuple(_described(name, layers[name], calls, norms) for name in ordered), has_batch_norm
+    followers = {name for name, each in module.named_modules() if isinstance(each, ACTIVITIES)}
+    return Inspection(
+        layers=tuple(_described(name, layers[name], calls, followers) for name in ordered),
+        has_batch_norm=any(isinstance(each, BATCH_NORMS) for each in module.modules()),
+        has_k_winners=any(isinstance(each, KWinners) for each in module.modules()),
+    )
 
 
 def sparse_layers(module: nn.Module) -> dict[str, Layer]:
@@ -130,7 +143,7 @@ def _refuse(names: list[str], what: str, fix: str) -> None:
 
 
 def _run_one(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[list[_Call], Tensor]:
-    """Run a module in evaluation mode on one example. Return the calls of layers and norms, and the logits."""
+    """Run a module in evaluation mode on one example. Return the calls of layers and followers, and the logits."""
     calls: list[_Call] = []
     handles = [
         each.register_forward_hook(
@@ -138,7 +151,7 @@ def _run_one(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[list[_Cal
             with_kwargs=True,
         )
         for name, each in module.named_modules()
-        if isinstance(each, (*LAYERS, *NORMS))
+        if isinstance(each, (*LAYERS, *ACTIVITIES))
     ]
     try:
         with torch_generators(Stream(0, Purpose.MODULE)), torch.enable_grad():
@@ -178,17 +191,27 @@ def _check_gradients(layers: dict[str, Layer], logits: Tensor) -> None:
     _refuse(without, "get no gradient", "Leave out no_grad() and detach(), or freeze them with requires_grad_(False)")
 
 
-def _described(name: str, layer: Layer, calls: list[_Call], norms: set[str]) -> ModuleLayer:
-    """Describe a layer from all calls of layers and norms."""
+def _described(name: str, layer: Layer, calls: list[_Call], followers: set[str]) -> ModuleLayer:
+    """Describe a layer from all calls of layers, and of the norms and k-winners that may follow them."""
     n_out, n_in = layer.weight.flatten(1).shape
     outputs = [call.output for call in calls if call.name == name]
-    readers = [[call.name for call in calls if call.name in norms and call.input is output] for output in outputs]
-    activity = readers[0][0] if readers[0] else name
-    # A norm that several layers share would not say whose units are active.
-    n_calls = sum(call.name == activity for call in calls)
-    is_own = readers == [[activity]] * len(outputs) and n_calls == len(outputs)
     positions = sum(output.numel() for output in outputs) // n_out
-    return ModuleLayer(name, (n_out, n_in), positions, activity if is_own else name)
+    activity, follower = name, _follower(name, calls, followers)
+    while follower is not None:
+        activity, follower = follower, _follower(follower, calls, followers)
+    return ModuleLayer(name, (n_out, n_in), positions, activity)
+
+
+def _follower(name: str, calls: list[_Call], followers: set[str]) -> str | None:
+    """Return the follower that reads each output of a layer, and nothing else; None if there is none."""
+    outputs = [call.output for call in calls if call.name == name]
+    readers = [[call.name for call in calls if call.name in followers and call.input is each] for each in outputs]
+    if not readers[0]:
+        return None
+    first = readers[0][0]
+    # A norm that several layers share would not say whose units are active.
+    n_calls = sum(call.name == first for call in calls)
+    return first if readers == [[first]] * len(outputs) and n_calls == len(outputs) else None
 
 
 def first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

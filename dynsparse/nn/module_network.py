@@ -13,8 +13,8 @@ from torch import nn
 
 from dynsparse.config import check_of, keys, unknown
 from dynsparse.data import DATASETS
-from dynsparse.nn.mlp import NETWORKS, Network
-from dynsparse.nn.module_layers import ModuleError, ModuleLayer, inspect_module
+from dynsparse.nn.mlp import NETWORKS, Network, k_winners_settings
+from dynsparse.nn.module_layers import Inspection, ModuleError, ModuleLayer, inspect_module
 from dynsparse.nn.settings import NetworkSettings
 from dynsparse.random import Purpose, Stream, torch_generators
 
@@ -26,6 +26,7 @@ class ModuleNetwork(Network):
     layers: tuple[ModuleLayer, ...] = ()  # in the order in which the forward pass reaches them
     input_shape: tuple[int, ...] = ()  # of an example
     builders: tuple[Callable[[int], nn.Module], ...] = ()  # from the seed of a trial to its module
+    keys_read: frozenset[str] = frozenset()  # by the function of the network
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -96,15 +97,18 @@ def _module_network(config: Any, trials: Sequence[Any]) -> ModuleNetwork:
         settings = [_Settings(trial, input_shape) for trial in trials]
         arguments = [(each,) if _takes_settings(function) else () for each in settings]
         builders = tuple(partial(_build, function, each) for each in arguments)
-        layers, has_batch_norm = _inspected(function, settings[0], builders[0], sizes[1])
+        found = _inspected(function, settings[0], builders[0], sizes[1])
     except ModuleError as error:
         raise ValueError(f"network={config.network!r} on dataset_name={config.dataset_name!r}: {error}") from error
     return ModuleNetwork(
         sizes=sizes,
-        batch_norm=has_batch_norm,
-        layers=layers,
+        # The gain of the initial weights, in all layers, is that of k-winners if there are any.
+        kwinners=k_winners_settings(config) if found.has_k_winners else None,
+        batch_norm=found.has_batch_norm,
+        layers=found.layers,
         input_shape=input_shape,
         builders=builders,
+        keys_read=frozenset(settings[0].read),
     )
 
 
@@ -132,22 +136,22 @@ def _build(function: Callable[..., nn.Module], arguments: tuple[Any, ...], seed:
 
 # For each function, shape of an example and number of classes: the keys that the function read with their values, and
 # what was found.
-_found: dict[Any, list[tuple[dict[str, Any], tuple[tuple[ModuleLayer, ...], bool]]]] = {}
+_found: dict[Any, list[tuple[dict[str, Any], Inspection]]] = {}
 
 
 def _inspected(
     function: Callable[..., nn.Module], settings: _Settings, build: Callable[[int], nn.Module], n_classes: int
-) -> tuple[tuple[ModuleLayer, ...], bool]:
-    """Return the layers of a module, and whether it has batch norm; from memory if its function gets the same values.
+) -> Inspection:
+    """Return what is found in a module; from memory if its function gets the same values.
 
     Raises: ModuleError.
     """
     found = _found.setdefault((function, settings.input_shape, n_classes), [])
-    for read, layers in found:
+    for read, inspection in found:
         # A function reads the same keys in the same order as long as their values are the same. So those that are
         # compared here are read by this trial, too.
         if all(getattr(settings, name) == value for name, value in read.items()):
-            return layers
-    layers = inspect_module(build, settings.input_shape, n_classes)
-    found.append((dict(settings.read), layers))
-    return layers
+            return inspection
+    inspection = inspect_module(build, settings.input_shape, n_classes)
+    found.append((dict(settings.read), inspection))
+    return inspection

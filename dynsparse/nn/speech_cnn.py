@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from dynsparse.nn.kwinners import activation
 from dynsparse.nn.settings import ModuleSettings, image_shape
 
 
@@ -13,7 +14,7 @@ def speech_cnn(settings: ModuleSettings) -> nn.Module:
     """Build two convolutions of 64 filters of 5 x 5, each with max pooling and batch norm, and 1000 linear units.
 
     It is made for spectra of 32 x 32, such as those of spoken commands in 12 classes, and takes any image of 16 x 16 or
-    more.
+    more. With kwinners=True all activations are k-winners, as in the paper.
 
     Reference: Subutai Ahmad and Luiz Scheinkman, How Can We Be So Dense? The Benefits of Using Highly Sparse
     Representations, 2019, https://arxiv.org/abs/1903.11257 (the network for Google Speech Commands)
@@ -25,14 +26,14 @@ def speech_cnn(settings: ModuleSettings) -> nn.Module:
             conv1=nn.Conv2d(channels, 64, 5),
             pool1=nn.MaxPool2d(2),
             norm1=nn.BatchNorm2d(64),
-            relu1=nn.ReLU(),
+            active1=activation(64, settings),
             conv2=nn.Conv2d(64, 64, 5),
             pool2=nn.MaxPool2d(2),
             norm2=nn.BatchNorm2d(64),
-            relu2=nn.ReLU(),
+            active2=activation(64, settings),
             flatten=nn.Flatten(),
             fc1=nn.Linear(n_features, 1000),
-            relu3=nn.ReLU(),
+            active3=activation(1000, settings),
             fc2=nn.Linear(1000, settings.num_classes),
         )
     )

@@ -98,11 +98,13 @@ def _legacy_rules(config: RecordingConfig) -> Iterator[str]:
 
 
 def _k_winners(config: RecordingConfig, network: Network) -> Iterator[str]:
-    if is_module(config.network) and config.kwinners:
-        yield (
-            f"kwinners must be False with network={config.network!r}: k-winners is for multilayer perceptrons. Set "
-            "kwinners=False or network='MLPHeb'."
-        )
+    if isinstance(network, ModuleNetwork):
+        if config.kwinners and "kwinners" not in network.keys_read:
+            yield (
+                f"kwinners must be False with network={config.network!r}, whose function does not read it. Set "
+                "kwinners=False or network='MLPHeb', or use dynsparse.nn.kwinners in the function."
+            )
+        return
     smallest = min(config.hidden_sizes, default=None)
     if network.kwinners is not None and smallest is not None and round(config.percent_on * smallest) < 1:
         yield f"percent_on={config.percent_on:g} leaves no winner in a layer of {smallest} units. Raise percent_on."

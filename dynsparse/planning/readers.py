@@ -15,11 +15,11 @@ from dynsparse.nn.optimizers import OPTIMIZERS
 from dynsparse.planning.plan import keys_read
 from dynsparse.studies import STUDIES
 
-# For each choice, the tables of its values, and the other keys of the trial that is planned. Studies that prune need a
-# model that does not, and torch modules do without k-winners.
+# For each choice, the tables of its values, and the other keys of the trial that is planned; a later table counts where
+# two have a value. Studies that prune need a model that does not, and most torch modules refuse k-winners.
 CHOICES: dict[str, list[tuple[Iterable[str], Mapping[str, Any]]]] = {
     "model": [(METHODS, {})],
-    "network": [(NETWORKS, {"kwinners": True}), (MODULES, {})],
+    "network": [(NETWORKS, {"kwinners": True}), (MODULES, {}), (("SpeechCNN",), {"kwinners": True})],
     "study": [(STUDIES, {"model": "SparseModel", "kwinners": False})],
     "optim_alg": [(OPTIMIZERS, {})],
     "lr_schedule": [(LR_SCHEDULES, {"lr_milestones": (1,)})],
@@ -44,7 +44,7 @@ def readers(key: str) -> dict[str, list[str]]:
         >>> readers("hebbian_prune_perc")
         {'model': ['DSNNMixedHeb']}
         >>> readers("percent_on")
-        {'network': ['MLPHeb']}
+        {'network': ['MLPHeb', 'SpeechCNN']}
         >>> readers("lr_final")
         {'lr_schedule': ['cosine', 'linear']}
         >>> readers("learning_rate")

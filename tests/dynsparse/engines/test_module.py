@@ -474,7 +474,7 @@ def test_a_module_that_cannot_be_trained_is_refused_by_name(function: Any, messa
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"kwinners": True}, "kwinners must be False with network='small': k-winners is for multilayer perceptrons"),
+        ({"kwinners": True}, "kwinners must be False with network='small', whose function does not read it"),
         ({"dense_layers": ["heads"]}, "Unknown layer in dense_layers 'heads'. Did you mean 'head'?"),
         ({"study": "sweep", "model": "Dense"}, "'unit' with network='small', which has batch norm: .* choose another"),
         ({"network_hash": "0123"}, "network_hash must be None for network='small', got '0123'"),

@@ -21,6 +21,7 @@ CIFAR, MNIST, SPEECH = (3, 32, 32), (1, 28, 28), (1, 32, 32)
 
 def settings(input_shape: tuple[int, ...] = CIFAR, num_classes: int = 10, **values: Any) -> Any:
     size = int(torch.tensor(input_shape).prod())
+    values = {"kwinners": False, **values}
     return SimpleNamespace(input_shape=input_shape, input_size=size, num_classes=num_classes, **values)
 
 

@@ -16,7 +16,7 @@ from dynsparse.planning.readers import CHOICES, keys_by_value, readers
         ("gradient_momentum", {"model": ["SNFS"]}),
         ("prune_ratio", {"study": ["ticket"]}),
         ("sparsities", {"study": ["sweep"]}),
-        ("boost_strength", {"network": ["MLPHeb"]}),
+        ("boost_strength", {"network": ["MLPHeb", "SpeechCNN"]}),
         ("seed", {}),
     ],
 )

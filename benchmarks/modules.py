@@ -1,0 +1,93 @@
+"""Time training steps of LeNet-5 on MNIST, on one thread: the module engine, and a plain loop in torch.
+
+Both train the same torch module on the same batches, with the same optimizer, from memory. In the engine the network is
+dense, has a static mask (density 0.1), or is trained with SET or RigL, with a mask update after the steps. CPU seconds.
+"""
+
+import argparse
+import time
+
+import torch
+import torch.nn.functional as F
+from tabulate import tabulate
+from turns import HEADERS, rows, seconds_in_turns, write
+
+from dynsparse.config import Config
+from dynsparse.engines.base import UpdateContext
+from dynsparse.nn.modules import MODULES
+from dynsparse.nn.settings import ModuleSettings
+from dynsparse.training.trainer import Trainer
+
+RATE, MOMENTUM, DECAY, BATCH = 0.05, 0.9, 1e-4, 128
+
+
+def engine_steps(network, n_steps, **values):
+    """Return a function that trains some steps in the engine and then updates the masks, if the method does."""
+    keys = {"learning_rate": RATE, "momentum": MOMENTUM, "weight_decay": DECAY, "batch_size": BATCH}
+    trainer = Trainer([Config(network=network, epochs=1000, test_noise=False, **keys, **values)])
+    engine, (data, order) = trainer.engine, (trainer.splits.train, trainer.splits.order(1)[:, : n_steps * BATCH])
+    rates = trainer.plan.learning_rates(0, n_steps, n_steps)
+    epoch = iter(range(1, 1000))
+
+    def steps():
+        now = next(epoch)
+        engine.train_epoch(data, order, epoch=now, rates=rates)
+        if trainer.plan.updates is not None:
+            engine.update_masks(UpdateContext(now, now / 1000, 1.0, stopped=torch.tensor([False])))
+        engine.end_epoch()
+
+    return steps
+
+
+class Settings(ModuleSettings):
+    """The settings of a trial on MNIST, for a network that is built without the engine."""
+
+    input_shape, input_size, num_classes = (1, 28, 28), 784, 10
+    kwinners, batch_norm, dropout, hidden_sizes = False, False, 0.0, (100, 100, 100)
+
+
+def plain_steps(network, n_steps):
+    """Return a function that trains the same number of steps without dynsparse."""
+    trainer = Trainer([Config(network=network, epochs=1, test_noise=False)])
+    [x], [y] = trainer.splits.train
+    images = x.view(-1, 1, 28, 28)
+    torch.manual_seed(0)
+    net = MODULES[network](Settings()).train()
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
+
+    def steps():
+        loss_sum = correct = 0
+        for index in torch.randperm(len(images))[: n_steps * BATCH].split(BATCH):
+            target = y[index]
+            optimizer.zero_grad()
+            logits = net(images[index])
+            loss = F.cross_entropy(logits, target)
+            loss.backward()
+            optimizer.step()
+            loss_sum += loss.detach() * len(index)
+            correct += (logits.argmax(1) == target).sum()
+
+    return steps
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="LeNet5", choices=list(MODULES))
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--json", help="also write the figures to this file")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    plain = f"{options.network}, plain torch"
+    ways = {plain: plain_steps(options.network, options.steps)}
+    for model in ("Dense", "SparseModel", "SET", "RigL"):
+        ways[f"{options.network}, {model}"] = engine_steps(options.network, options.steps, model=model)
+    # The machine may have other load, which wall time would count.
+    seconds = seconds_in_turns(ways, options.repeats, clock=time.process_time)
+    headers = [f"{options.steps} steps", *HEADERS[1:]]
+    print(tabulate(rows(seconds, plain), headers, floatfmt=(None, ".3f", ".3f", ".3f", ".3f")))
+    write(options.json, seconds)
+
+
+if __name__ == "__main__":
+    main()
