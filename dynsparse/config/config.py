@@ -109,8 +109,9 @@ class Config:
     )
     precision: str = key(
         "float32",
-        "of matrix products on a GPU: float32, or the faster tf32, whose factors have 11 bits; without effect on a CPU",
-        Choice(("float32", "tf32")),
+        "of matrix products and convolutions: float32; the faster tf32, whose factors have 11 bits, without effect on "
+        "a CPU; or, for torch modules only, bf16: factors of 8 bits where torch.autocast chooses them, float32 weights",
+        Choice(("float32", "tf32", "bf16")),
         later=True,
     )
 

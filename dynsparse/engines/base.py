@@ -140,14 +140,14 @@ def draw_per_seed(plan: Plan, draw: Callable[[int], Tensor]) -> Tensor:
 
 @contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
-    """Compute CUDA matrix products in "float32" or "tf32" within the context, and restore the setting afterwards."""
+    """Compute CUDA matrix products of float32 in "tf32" or exactly, and restore the setting afterwards."""
     matmul = torch.backends.cuda.matmul
     # Newer versions of torch renamed the setting, and refuse to read the old one once the new one has been used.
     is_new = hasattr(matmul, "fp32_precision")
     name = "fp32_precision" if is_new else "allow_tf32"
-    values = {"float32": "ieee", "tf32": "tf32"} if is_new else {"float32": False, "tf32": True}
+    exact, fast = ("ieee", "tf32") if is_new else (False, True)
     before = getattr(matmul, name)
-    setattr(matmul, name, values[precision])
+    setattr(matmul, name, fast if precision == "tf32" else exact)
     try:
         yield
     finally:

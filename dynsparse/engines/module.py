@@ -123,19 +123,22 @@ class ModuleEngine(DenseEngine):
         all_gradients: list[tuple[Tensor, ...]] = []
         for trial, trained in enumerate(self._trained):
             one = slice(trial, trial + 1)
-            with ExitStack() as stack:
-                if self.coactivation is not None:
-                    record = partial(self._count_coactivation, trial)
-                    stack.enter_context(observed(self.modules[trial], self._network.layers, record))
-                logits = self._run(trial, x[trial], epoch=epoch, training=True)[None]
-            losses = self.losses(logits, y[one], one)
+            # The backward pass reads the settings of convolutions, too.
+            with _convolution_settings(self.plan):
+                with ExitStack() as stack:
+                    if self.coactivation is not None:
+                        record = partial(self._count_coactivation, trial)
+                        stack.enter_context(observed(self.modules[trial], self._network.layers, record))
+                    logits = self._run(trial, x[trial], epoch=epoch, training=True)[None]
+                losses = self.losses(logits, y[one], one)
+                # Only a parameter without a mask may have no gradient.
+                gradients = torch.autograd.grad(losses.mean(), trained, allow_unused=True, materialize_grads=True)
             all_logits.append(logits.detach())
             all_losses.append(losses.detach())
-            # Only a parameter without a mask may have no gradient.
-            all_gradients.append(torch.autograd.grad(losses.mean(), trained, allow_unused=True, materialize_grads=True))
+            all_gradients.append(gradients)
         stacked = [torch.stack(same) if len(same) > 1 else same[0][None] for same in zip(*all_gradients, strict=True)]
-        gradients = [each.reshape(like.shape) for each, like in zip(stacked, self.parameters(), strict=True)]
-        return torch.cat(all_logits), torch.cat(all_losses), gradients
+        shaped = [each.reshape(like.shape) for each, like in zip(stacked, self.parameters(), strict=True)]
+        return torch.cat(all_logits), torch.cat(all_losses), shaped
 
     def predict(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Compute logits, and for each hidden layer which units are positive for any example, without training.
@@ -151,7 +154,7 @@ class ModuleEngine(DenseEngine):
                 if self.plan.method.counts_evaluation:
                     self._count_coactivation(trial, layer, inputs, outputs)
 
-            with observed(self.modules[trial], self._network.layers, record):
+            with observed(self.modules[trial], self._network.layers, record), _convolution_settings(self.plan):
                 logits.append(self._run(trial, x[trial], epoch=0, training=False))
         return torch.stack(logits), active[:-1]
 
@@ -161,9 +164,10 @@ class ModuleEngine(DenseEngine):
         if module.training is not training:
             module.train(training)
         stream = Stream(self.plan.seeds[trial], Purpose.DROPOUT, epoch=epoch, step=self.n_steps if training else 0)
-        with torch_generators(stream, self.plan.device), _convolution_precision(self.plan):
+        kind, is_bf16 = torch.device(self.plan.device).type, self.plan.precision == "bf16"
+        with torch_generators(stream, self.plan.device), torch.autocast(kind, torch.bfloat16, enabled=is_bf16):
             logits: Tensor = module(x.reshape(-1, *self._network.input_shape))
-        return logits
+        return logits.float()
 
     def _count_coactivation(self, trial: int, layer: int, inputs: Tensor, outputs: Tensor) -> None:
         if self.coactivation is not None:
@@ -182,7 +186,7 @@ def _other_parameters(module: nn.Module, layers: Sequence[nn.Module]) -> list[nn
 
 
 @contextmanager
-def _convolution_precision(plan: Plan) -> Iterator[None]:
+def _convolution_settings(plan: Plan) -> Iterator[None]:
     """Compute convolutions on a GPU in the plan's precision, and by algorithms that repeat their results."""
     if plan.device == "cpu":
         yield

@@ -17,15 +17,17 @@ class KWinners(nn.Module):
     in evaluation. The outputs with the largest x * exp(boost * (k / n - duty of the channel)) win and pass their x;
     only they pass a gradient. The channels of a linear layer are its units.
 
-    Buffers, which a trial saves with its weights:
-        duty: the share of examples and positions at which each channel is a positive winner, in training, over the last
-            `duty_cycle_period` examples. Shapes: (channels,).
-        boost: `boost_strength` at first; multiplied by `boost_strength_factor` after each epoch.
-        n_seen: the number of training examples so far.
+    The attributes are buffers, which a trial saves with its weights.
 
     Args:
         n_channels: Channels of the inputs, or units.
         settings: The settings of the trial.
+
+    Attributes:
+        duty: The share of examples and positions at which each channel is a positive winner, in training, over the last
+            `duty_cycle_period` examples. Shapes: (channels,).
+        boost: `boost_strength` at first; multiplied by `boost_strength_factor` after each epoch.
+        n_seen: The number of training examples so far.
 
     Shapes: inputs (batch, channels) or (batch, channels, ...), and so are the outputs.
 

@@ -35,6 +35,7 @@ def conflicts(config: RecordingConfig) -> list[str]:
     return [
         *problems,
         *_k_winners(config, network),
+        *_precision(config),
         *_dense_layers(config, network),
         *_mask_updates(config),
         *_masks(config, network, method),
@@ -108,6 +109,14 @@ def _k_winners(config: RecordingConfig, network: Network) -> Iterator[str]:
     smallest = min(config.hidden_sizes, default=None)
     if network.kwinners is not None and smallest is not None and round(config.percent_on * smallest) < 1:
         yield f"percent_on={config.percent_on:g} leaves no winner in a layer of {smallest} units. Raise percent_on."
+
+
+def _precision(config: RecordingConfig) -> Iterator[str]:
+    if config.precision == "bf16" and not is_module(config.network):
+        yield (
+            f"precision='bf16' is for networks that are torch modules, got network={config.network!r}. Set "
+            "precision='float32' or 'tf32', or choose another network."
+        )
 
 
 def _dense_layers(config: RecordingConfig, network: Network) -> Iterator[str]:

@@ -14,7 +14,7 @@ from dynsparse.methods import Method, method_of
 from dynsparse.nn.init import WEIGHT_INITS, WeightInit
 from dynsparse.nn.lr_schedules import LearningRates, learning_rates, learning_rates_of_pack
 from dynsparse.nn.mlp import Network
-from dynsparse.nn.module_network import network_of
+from dynsparse.nn.module_network import ModuleNetwork, network_of
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
 from dynsparse.ops.schedules import DECAYS, Decay, constant_decay
@@ -111,7 +111,7 @@ class Plan:
     debug_sparse: bool
     device: str
     engine: str
-    precision: str  # of matrix products; "float32" on a CPU
+    precision: str  # of matrix products and convolutions; no "tf32" on a CPU
 
 
 def plan(configs: Sequence[Config]) -> Plan:
@@ -177,9 +177,15 @@ def _plan(config: PackConfig) -> Plan:
         debug_sparse=config.debug_sparse,
         device=config.device,
         engine=config.engine,
-        # CPUs have no tf32.
-        precision="float32" if config.device == "cpu" else config.precision,
+        precision=_precision(config, network),
     )
+
+
+def _precision(config: PackConfig, network: Network) -> str:
+    """Return the precision of the computation. CPUs have no tf32, and only torch modules are computed in bf16."""
+    if config.device == "cpu" and not isinstance(network, ModuleNetwork):
+        return "float32"
+    return "float32" if (config.device, config.precision) == ("cpu", "tf32") else config.precision
 
 
 def _noise(config: PackConfig) -> dict[str, float]:

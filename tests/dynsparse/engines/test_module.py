@@ -222,6 +222,55 @@ def test_coactivation_reads_the_batch_norm_that_follows_a_layer() -> None:
     torch.testing.assert_close(ours.coactivation[0][0], expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("network", ["lenet", "small"])
+def test_bf16_computes_as_autocast(network: str) -> None:
+    keys = {"model": "SET", "precision": "bf16", "label_smoothing": 0.1}
+    ours = ModuleEngine(plan([config(network, **keys)]))
+    exact = ModuleEngine(plan([config(network, **{**keys, "precision": "float32"})]))
+    net = copy.deepcopy(ours.modules[0])
+    net.train()
+    [each.eval() for each in net.modules() if isinstance(each, nn.Dropout)]
+    [each.eval() for each in ours.modules[0].modules() if isinstance(each, nn.Dropout)]
+    x, y = next(batches("patches", BATCH))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = net(x.view(-1, 1, 12, 12))
+    F.cross_entropy(logits.float(), y, label_smoothing=0.1).backward()
+    logits, _, gradients = ours.differentiate(x[None], y[None], epoch=1)
+    assert logits.dtype is torch.float32 and {each.dtype for each in gradients} == {torch.float32}
+    for gradient, each in zip(gradients, ours._trained[0], strict=True):
+        [name] = [name for name, own in ours.modules[0].named_parameters() if own is each]
+        expected = net.get_parameter(name).grad
+        assert expected is not None
+        torch.testing.assert_close(gradient[0].view(expected.shape), expected, rtol=1e-5, atol=1e-7)
+    others = exact.differentiate(x[None], y[None], epoch=1)[2]
+    assert not any(torch.equal(mine, other) for mine, other in zip(gradients[:3], others, strict=False))
+
+
+def test_a_trial_in_bf16_resumes_bit_for_bit() -> None:
+    trial = config(model="RigL", precision="bf16")
+    whole, first, second = train(trial), Trainer([trial]), Trainer([trial])
+    first.step()
+    second.load_state_dict(checked_state(copy.deepcopy(first.state_dict()), trial))
+    assert repr([second.step(), second.step()]) == repr(whole[1:])
+    assert repr(whole) != repr(train(config(model="RigL")))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_gradients_on_a_gpu_are_exact_and_repeat() -> None:
+    x, y = next(batches("patches", BATCH))
+    found = [
+        ModuleEngine(plan([config("lenet", device=device)])).differentiate(
+            x[None].to(device), y[None].to(device), epoch=1
+        )[2]
+        for device in ("cpu", "cuda", "cuda")
+    ]
+    for exact, one, other in zip(*found, strict=True):
+        # tf32 would be off by 1e-3.
+        torch.testing.assert_close(one.cpu(), exact, rtol=1e-4, atol=1e-6)
+        assert torch.equal(one, other)
+
+
 # What begins, what is trained, what stays
 
 
@@ -478,6 +527,7 @@ def test_a_module_that_cannot_be_trained_is_refused_by_name(function: Any, messa
         ({"dense_layers": ["heads"]}, "Unknown layer in dense_layers 'heads'. Did you mean 'head'?"),
         ({"study": "sweep", "model": "Dense"}, "'unit' with network='small', which has batch norm: .* choose another"),
         ({"network_hash": "0123"}, "network_hash must be None for network='small', got '0123'"),
+        ({"precision": "bf16", "network": "MLP"}, "precision='bf16' is for networks that are torch modules"),
         ({"network": "smallest"}, "Unknown network 'smallest'. Did you mean 'small'.* For a function of your own, give"),
         ({"network": 3}, "network must be one of MLPHeb, .*, a function, or .* got 3"),
         ({"on_perc": 0.001}, "leaves no active weight in a layer of 4 x 9"),

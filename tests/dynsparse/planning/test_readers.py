@@ -35,7 +35,6 @@ def test_models_that_prune_by_a_fraction_read_it():
 
 def test_every_key_is_read_by_some_trial():
     read = frozenset().union(*(names for choice in CHOICES for names in keys_by_value(choice).values()))
-    # The first is read on a GPU, the second where a sweep trains again after pruning, the third with
-    # pruning_interval_steps.
+    # The first is read where a sweep trains again after pruning, the second with pruning_interval_steps.
     on_own_data = {"data_hash", "input_shape", "target", "impute", "test_fraction", "fold", "n_folds"}
-    assert set(keys()) - read == {"precision", "prune_iteratively", "pruning_end_step"} | on_own_data
+    assert set(keys()) - read == {"prune_iteratively", "pruning_end_step"} | on_own_data
