@@ -2,6 +2,7 @@
 
 Both train the same torch module on the same batches, with the same optimizer, from memory. In the engine the network is
 dense, has a static mask (density 0.1), or is trained with SET or RigL, with a mask update after the steps. CPU seconds.
+The turns are short, so that other load affects all alike.
 """
 
 import argparse
@@ -50,14 +51,14 @@ def plain_steps(network, n_steps):
     """Return a function that trains the same number of steps without dynsparse."""
     trainer = Trainer([Config(network=network, epochs=1, test_noise=False)])
     [x], [y] = trainer.splits.train
-    images = x.view(-1, 1, 28, 28)
+    images, [order] = x.view(-1, 1, 28, 28), trainer.splits.order(1)[:, : n_steps * BATCH]
     torch.manual_seed(0)
     net = MODULES[network](Settings()).train()
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
 
     def steps():
         loss_sum = correct = 0
-        for index in torch.randperm(len(images))[: n_steps * BATCH].split(BATCH):
+        for index in order.split(BATCH):
             target = y[index]
             optimizer.zero_grad()
             logits = net(images[index])
@@ -73,8 +74,8 @@ def plain_steps(network, n_steps):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="LeNet5", choices=list(MODULES))
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=60)
     parser.add_argument("--json", help="also write the figures to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -85,7 +86,7 @@ def main():
     # The machine may have other load, which wall time would count.
     seconds = seconds_in_turns(ways, options.repeats, clock=time.process_time)
     headers = [f"{options.steps} steps", *HEADERS[1:]]
-    print(tabulate(rows(seconds, plain), headers, floatfmt=(None, ".3f", ".3f", ".3f", ".3f")))
+    print(tabulate(rows(seconds, plain), headers, floatfmt=(None, ".4f", ".4f", ".4f", ".3f")))
     write(options.json, seconds)
 
 

@@ -3,6 +3,22 @@
 All layers are sparse, the convolutions too, with the densities of Erdős-Rényi. Masks are updated every 100 steps until
 three quarters of the training; RigL and SET drop 0.3 of the weights at first, less along a cosine. GMP starts dense and
 ends at the density, so its training costs more than that of the others.
+
+Answer, from seed 0 alone (`--set seed=0`): little at 0.1, where every method is within half a percentage point of the
+dense network, and one to five points at 0.02. There the static mask is last and GMP first. One seed cannot say whether
+RigL, SET and GMP differ. The table shows test_acc_last:
+
+| method | 0.02 | 0.1 | operations of the training, as a share of the dense one |
+|---|---|---|---|
+| GMP | 0.980 | 0.987 | 0.29, 0.63 |
+| RigL | 0.970 | 0.987 | 0.12, 0.54 |
+| SET | 0.968 | 0.987 | 0.12, 0.54 |
+| SparseModel (static) | 0.943 | 0.984 | 0.12, 0.54 |
+| Dense | 0.988 | 0.988 | 1 |
+
+With Erdős-Rényi densities the convolutions, which cost the most, are much denser than the linear layers: so a density
+of 0.1 saves only half of the operations. Published accuracies of the dense LeNet-5 on MNIST are about 0.992, after many
+more epochs.
 """
 
 import sys
