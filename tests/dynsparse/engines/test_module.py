@@ -528,7 +528,7 @@ def test_a_module_that_cannot_be_trained_is_refused_by_name(function: Any, messa
         ({"study": "sweep", "model": "Dense"}, "'unit' with network='small', which has batch norm: .* choose another"),
         ({"network_hash": "0123"}, "network_hash must be None for network='small', got '0123'"),
         ({"precision": "bf16", "network": "MLP"}, "precision='bf16' is for networks that are torch modules"),
-        ({"network": "smallest"}, "Unknown network 'smallest'. Did you mean 'small'.* For a function of your own, give"),
+        ({"network": "smalls"}, "Unknown network 'smalls'. Did you mean 'small'.* For a function of your own, give"),
         ({"network": 3}, "network must be one of MLPHeb, .*, a function, or .* got 3"),
         ({"on_perc": 0.001}, "leaves no active weight in a layer of 4 x 9"),
     ],
