@@ -1,6 +1,7 @@
 """The linear model of the trials of a grid: the checks of the arguments, its axes, and its fit."""
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ class GridModel(NamedTuple):
     others: list[str]  # the other axes of the model, without seed
     level_of: dict[str, dict[Any, int]]  # for each axis, the level of each value in the model, by its sort key
     fit: Fit
-    pooled: bool  # True for one residual variance
+    counts: "Counter[tuple[Any, bool]]"  # of trials: the values of axis and within, and whether they are used
 
     def mean_weights(self, setting: dict[str, Any]) -> Numbers | None:
         """Return the weights of the coefficients in the mean of a setting; None if no used trial has one of its values.
@@ -51,7 +52,7 @@ class GridModel(NamedTuple):
 
     def estimate(self, weights: Numbers) -> Estimate:
         """Return a combination of the coefficients with its standard error."""
-        return estimate(self.fit, weights, [self.axis, *self.within], self.pooled)
+        return estimate(self.fit, weights)
 
     def missing(self, setting: dict[str, Any], others: Sequence[str]) -> dict[str, Any]:
         """Return a setting without a used trial, or {}: this setting, or its value of the axis with a value of another.
@@ -72,9 +73,9 @@ class GridModel(NamedTuple):
         return {}
 
     def n_trials(self, setting: dict[str, Any]) -> tuple[int, int]:
-        """Return how many trials of a setting are used, and how many are left out."""
-        matches = _matches(self.trials, setting)
-        return int((matches & self.is_used).sum()), int((matches & ~self.is_used).sum())
+        """Return how many trials of a setting of axis and within are used, and how many are left out."""
+        cell = tuple(map(sort_key, setting.values()))
+        return self.counts[cell, True], self.counts[cell, False]
 
 
 def grid_model(
@@ -114,7 +115,8 @@ def grid_model(
     design = design_matrix(levels, n_levels, terms, _seeds(used))
     fit = fit_model(design, used[metric].to_numpy(float), joint, errors == "pooled")
     _check_noise(fit, used)
-    return GridModel(df, is_used, axis, metric, within, others, level_of, fit, errors == "pooled")
+    counts = Counter(zip(cell_of_each(df, joint), is_used.tolist(), strict=True))
+    return GridModel(df, is_used, axis, metric, within, others, level_of, fit, counts)
 
 
 def _matches(trials: pd.DataFrame, setting: dict[str, Any]) -> pd.Series:

@@ -67,7 +67,7 @@ def _row(grid: GridModel, name: str) -> dict[str, Any]:
     weights = np.eye(design.matrix.shape[1])[design.terms[grid.axis, name]]
     f = df_rest = p = math.nan
     if design.is_estimable(weights).all():
-        f, df_rest, p = joint_test(grid.fit, weights, [grid.axis, name], grid.pooled)
+        f, df_rest, p = joint_test(grid.fit, weights, [grid.axis, name])
     return {
         "axis": grid.axis,
         "within": name,

@@ -30,6 +30,7 @@ class Fit(NamedTuple):
     groups: Levels  # (trials,): trials of one group have one variance
     by: list[str]  # the axes that define the groups; empty if all variances are pooled
     df: float
+    cells: tuple[Numbers, Levels] | None = None  # variances in the cells of a contrast, and the cells; None if pooled
 
 
 class Estimate(NamedTuple):
@@ -65,20 +66,18 @@ def fit_model(design: Design, metric: Numbers, joint: Sequence[str], pooled: boo
         fit = candidate
     if set(joint) - set(fit.by) and _bartlett_p(fit, joint_levels(design.levels, joint)) < BARTLETT_LEVEL:
         fit = _fit_with_groups(design, metric, [*fit.by, *(name for name in joint if name not in fit.by)])
-    return fit
+    return fit._replace(cells=_cell_variances(fit, joint))
 
 
-def estimate(fit: Fit, weights: Numbers, joint: Sequence[str], pooled: bool) -> Estimate:
+def estimate(fit: Fit, weights: Numbers) -> Estimate:
     """Return a combination of the coefficients, its standard error and Satterthwaite's degrees of freedom.
 
-    If the cells of `joint` that take part are noisier than their groups, their own variance is used. The degrees of
+    If the cells of the contrast that take part are noisier than their groups, their own variance is used. The degrees of
     freedom then fall in proportion, but not below those of the cells.
 
     Args:
         fit: the fitted model.
         weights: the weight of each coefficient, (columns,).
-        joint: the axes of the contrasts, as in `fit_model`.
-        pooled: as in `fit_model`.
 
     Reference:
         Satterthwaite, "An approximate distribution of estimates of variance components", 1946,
@@ -88,15 +87,15 @@ def estimate(fit: Fit, weights: Numbers, joint: Sequence[str], pooled: bool) -> 
     value = float(trial_weights @ fit.metric)
     variance, df = _variance(fit, trial_weights, fit.variances, fit.groups)
     label = f"by {', '.join(fit.by)}" if fit.by else "pooled"
-    if not pooled:
-        own, own_df = _variance(fit, trial_weights, *_cell_variances(fit, joint))
+    if fit.cells:
+        own, own_df = _variance(fit, trial_weights, *fit.cells)
         if own > variance * (1 + 1e-9):
             df = min(df, max(own_df, df * variance / own))
             variance, label = own, "own"
     return Estimate(value, float(np.sqrt(variance)), df, label)
 
 
-def joint_test(fit: Fit, weights: Numbers, joint: Sequence[str], pooled: bool) -> tuple[float, float, float]:
+def joint_test(fit: Fit, weights: Numbers, joint: Sequence[str]) -> tuple[float, float, float]:
     """Return F, its second degrees of freedom and p of the hypothesis that several combinations are all 0.
 
     As in `estimate`, the variance of the cells themselves is used if it gives the larger p.
@@ -105,7 +104,6 @@ def joint_test(fit: Fit, weights: Numbers, joint: Sequence[str], pooled: bool) -
         fit: the fitted model.
         weights: the weight of each coefficient in each combination, (combinations, columns).
         joint: the axes of the contrasts, as in `fit_model`.
-        pooled: as in `fit_model`.
 
     Reference:
         Fai and Cornelius, "Approximate F-tests of multiple degree of freedom hypotheses in generalized least squares
@@ -115,7 +113,7 @@ def joint_test(fit: Fit, weights: Numbers, joint: Sequence[str], pooled: bool) -
 
     trial_weights = weights[:, fit.design.kept] @ fit.operator
     results = []
-    for variances, groups in [(fit.variances, fit.groups), *([] if pooled else [_cell_variances(fit, joint)])]:
+    for variances, groups in [(fit.variances, fit.groups), *([_cell_variances(fit, joint)] if fit.cells else [])]:
         eigenvalues, eigenvectors = np.linalg.eigh((trial_weights * variances) @ trial_weights.T)
         rotated = eigenvectors.T @ trial_weights
         f = float(np.mean((rotated @ fit.metric) ** 2 / eigenvalues))

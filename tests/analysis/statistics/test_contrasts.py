@@ -97,10 +97,10 @@ def test_unbalanced_pigs_as_emmeans_gives_them() -> None:
     design = design_matrix(levels, {"source": 3, "percent": 4}, [("source",), ("percent",)], None)
     fit = fit_model(design, numbers, ["source"], pooled=True)
     means = [design.mean_weights({"source": i}) for i in range(3)]
-    found = [estimate(fit, each, ["source"], pooled=True) for each in means]
+    found = [estimate(fit, each) for each in means]
     assert [each.value for each in found] == pytest.approx([3.39, 3.67, 3.80], abs=5e-3)
     assert [each.se for each in found] == pytest.approx([0.0367, 0.0374, 0.0394], abs=5e-5)
-    pairs = [estimate(fit, means[a] - means[b], ["source"], True) for a, b in [(0, 1), (0, 2), (1, 2)]]
+    pairs = [estimate(fit, means[a] - means[b]) for a, b in [(0, 1), (0, 2), (1, 2)]]
     assert [each.value for each in pairs] == pytest.approx([-0.2727678, -0.4022777, -0.1295098], abs=5e-8)
     assert [each.se for each in pairs] == pytest.approx([0.05293450, 0.05415929, 0.05304280], abs=5e-8)
     assert [each.df for each in pairs] == pytest.approx([23] * 3)
