@@ -13,6 +13,9 @@ def check_columns(df: pd.DataFrame, names: Sequence[str]) -> None:
     several = [name for name in names if isinstance(name, list | set | dict)]
     if several:
         raise ValueError(f"Name one column, not a {type(several[0]).__name__} of columns; got {several[0]!r}.")
+    if not df.columns.is_unique:
+        twice = df.columns[df.columns.duplicated()].unique().tolist()
+        raise ValueError(f"Columns must have different names, got {twice} more than once. Rename or drop some.")
     wrong = [name for name in names if name not in df.columns]
     if "status" in wrong and "epoch" in df.columns:
         raise ValueError("This table has one row per epoch. Pass one with a row per trial, the result of load.")

@@ -76,7 +76,8 @@ def latex_table(
     text = format_table(arrange_cells(table, texts, row_keys, column_keys, metric), "latex")
     for placeholder, command in COMMANDS.items():
         text = text.replace(placeholder, command)
-    return f"{text}\n% Bold: the best mean of each column. {' '.join(note.split())}"
+    mean = "interquartile mean" if stat == "iqm" else "mean"
+    return f"{text}\n% Bold: the best {mean} of each column. {' '.join(note.split())}"
 
 
 def _best_of_each_column(table: pd.DataFrame, column_keys: list[str], is_low: bool) -> list[bool]:

@@ -8,10 +8,11 @@ import pandas as pd
 from tabulate import tabulate
 
 from analysis.frame.checks import check_columns, is_numeric
+from analysis.frame.matching import cell_of_each
 from analysis.frame.schema import HYPERPARAMETERS, hyperparameters, with_known_config
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
-from analysis.frame.values import is_missing, n_values, sort_key
+from analysis.frame.values import is_missing, n_values
 from analysis.frame.words import plural, printable, unsigned_zero
 from analysis.output.escapes import escaped_markdown, without_formulas
 from analysis.statistics.aggregate import LEFT_OUT, NOTED, NOTHING, agg, format_mean
@@ -103,7 +104,8 @@ def arrange_cells(
     tops = [tuple(_label(row[key]) for key in column_keys) for row in table.to_dict("records")]
     cell_at = dict(zip(zip(lefts, tops, strict=True), cells, strict=True))
     left_labels = list(dict.fromkeys(lefts))
-    top_labels = sorted(set(tops), key=lambda top: tuple(map(sort_key, top)))
+    places = dict(zip(tops, cell_of_each(table, column_keys), strict=True))
+    top_labels = sorted(places, key=places.__getitem__)
     index = pd.MultiIndex.from_tuples(left_labels, names=row_keys)
     return pd.DataFrame(
         [[cell_at.get((left, top), NOTHING) for top in top_labels] for left in left_labels],

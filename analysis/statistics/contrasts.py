@@ -21,6 +21,8 @@ from analysis.statistics.paired_tests import holm
 CORRECTIONS = ("holm", "tukey", "none")
 COLUMNS = ["axis", "a", "b", "mean_a", "mean_b", "difference", "low", "high", "se", "df", "t", "p", "p_adjusted"]
 COLUMNS += ["n_a", "n_b", "left_out_a", "left_out_b", "errors", "conclusion"]
+# What a row has besides, until its conclusion is written.
+INNER = ["family", "missing", "correction", "n_rows"]
 
 
 def contrasts(
@@ -110,7 +112,7 @@ def contrasts(
     if correction not in CORRECTIONS:
         raise ValueError(unknown("correction", correction, CORRECTIONS))
     if within is not None:
-        key_names(with_series(df, axis, metric, within), column_names(within), taken=COLUMNS)
+        key_names(with_series(df, axis, metric, within), column_names(within), taken=[*COLUMNS, *INNER])
     grid = grid_model(df, axis, metric, within, errors)
     table = contrast_rows(grid)
     table["p_adjusted"] = _adjusted(table, correction)

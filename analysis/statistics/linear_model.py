@@ -72,8 +72,8 @@ def fit_model(design: Design, metric: Numbers, joint: Sequence[str], pooled: boo
 def estimate(fit: Fit, weights: Numbers) -> Estimate:
     """Return a combination of the coefficients, its standard error and Satterthwaite's degrees of freedom.
 
-    If the cells of the contrast that take part are noisier than their groups, their own variance is used. The degrees of
-    freedom then fall in proportion, but not below those of the cells.
+    If the cells of the contrast that take part are noisier than their groups, their own variance is used. The
+    degrees of freedom then fall in proportion, but not below those of the cells.
 
     Args:
         fit: the fitted model.

@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.frame.matching import cell_of_each
 from analysis.frame.series import Column, column_names, with_series
 from analysis.statistics.aggregate import key_names
-from analysis.statistics.contrasts import contrast_rows
+from analysis.statistics.contrasts import INNER, contrast_rows
 from analysis.statistics.grid_model import GridModel, grid_model
 from analysis.statistics.significance import LEVEL
 
@@ -88,7 +88,7 @@ def power(
     if not LEVEL < power < 1:
         raise ValueError(f"power must be in ({LEVEL}, 1), got {power!r}. The usual one is 0.8.")
     if within is not None:
-        key_names(with_series(df, axis, metric, within), column_names(within), taken=COLUMNS)
+        key_names(with_series(df, axis, metric, within), column_names(within), taken=[*COLUMNS, *INNER])
     grid = grid_model(df, axis, metric, within, "auto")
     table = contrast_rows(grid)
     n_rows = int(table["p"].notna().sum())

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.frame.schema import with_known_config, with_schema
 from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import sort_key
-from analysis.statistics.aggregate import has_value
+from analysis.statistics.aggregate import has_value, key_names
 from analysis.statistics.blocks import block_keys, check_values, numbers_by_block, stratified_interval
 from analysis.statistics.ranking import is_better_low
 
@@ -83,6 +83,7 @@ def performance_profile(
     axis, metric = column_name(axis), column_name(metric)
     df = with_known_config(df)
     values = check_values(df, axis, metric)
+    key_names(df, axis, taken=COLUMNS)
     lowest = is_better_low(metric) if lowest is None else lowest
     is_used = has_value(df, metric)
     found = numbers_by_block(df, [axis], block_keys(df, blocks, [axis, metric]), metric)

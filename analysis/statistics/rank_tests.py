@@ -13,9 +13,11 @@ from analysis.frame.words import plural, value_text
 from analysis.statistics.aggregate import CONFIDENCE
 from analysis.statistics.blocks import Numbers
 from analysis.statistics.paired_tests import holm
-from analysis.statistics.ranks import DIGITS, BlockRanks, block_ranks
+from analysis.statistics.ranks import BlockRanks, block_ranks, significant
 from analysis.statistics.significance import LEVEL, p_text
 
+# Differences with the same significant digits are equal. They have fewer than the means, whose rounding they inherit.
+DIFFERENCE_DIGITS = 6
 # With fewer blocks the chi-squared distribution is a poor approximation.
 FEWEST_BLOCKS = 5
 # For up to this many differences, Wilcoxon's test counts all patterns of signs.
@@ -162,7 +164,7 @@ def compare_ranks(
     critical = _critical_difference(n, k)
     rows = []
     for a, b in itertools.combinations(range(k), 2):
-        differences = np.round(found.means[:, b] - found.means[:, a], DIGITS)
+        differences = significant(found.means[:, b] - found.means[:, a], DIFFERENCE_DIGITS)
         q = abs(ranks[b] - ranks[a]) / _standard_error(n, k)
         rows.append(
             {

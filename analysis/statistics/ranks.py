@@ -16,7 +16,7 @@ from analysis.statistics.blocks import Numbers, block_keys, check_values, number
 from analysis.statistics.ranking import is_better_low
 
 COLUMNS = ["rank", "best_in", "blocks", "left_out_blocks", "count", *NOTED]
-# Means are rounded to so many decimals of the largest one, so that rounding errors do not decide ranks.
+# Means with the same significant digits are equal: rounding alone makes no ranks.
 DIGITS = 12
 
 
@@ -129,7 +129,11 @@ def block_ranks(
         )
     means = np.array([[each[block].mean() for each in of_value] for block in shared])
     lowest = is_better_low(metric) if lowest is None else lowest
-    # The tests depend neither on the unit nor on the last digits.
-    means = np.round(means / (np.abs(means).max() or 1.0), DIGITS) * (-1 if lowest else 1)
+    means = significant(means, DIGITS) * (-1 if lowest else 1)
     ranks = rankdata(-means, axis=1)
     return df, BlockRanks(axis, metric, values, means, ranks, len(all_blocks) - len(shared))
+
+
+def significant(numbers: Numbers, digits: int) -> Numbers:
+    """Return the numbers rounded to so many significant digits."""
+    return np.array([float(f"{number:.{digits}g}") for number in numbers.flat]).reshape(numbers.shape)

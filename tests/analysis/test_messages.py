@@ -8,6 +8,7 @@ import pytest
 from support.trial_folders import write_trial
 
 import analysis
+from analysis.output import report
 
 
 @pytest.fixture
@@ -123,6 +124,16 @@ def test_group_keys(df: pd.DataFrame) -> None:
         analysis.agg(df, [], "val_acc_max")
     with pytest.raises(ValueError, match=r"Group keys \['std'\] have the names of columns of the result\. Rename"):
         analysis.agg(df.assign(std=1), "std", "val_acc_max")
+
+
+def test_columns_of_one_name(df: pd.DataFrame) -> None:
+    message = r"Columns must have different names, got \['status'\] more than once\. Rename or drop some\."
+    for twice in (pd.concat([df, df["status"]], axis=1), pd.concat([df, df[["status", "status"]]], axis=1)):
+        for call in (analysis.contrasts, analysis.compare, analysis.agg, analysis.friedman):
+            with pytest.raises(ValueError, match=message):
+                call(twice, "on_perc", "val_acc_max")
+        with pytest.raises(ValueError, match=message):
+            report(twice, "val_acc_max")
 
 
 def test_an_unknown_format(df: pd.DataFrame) -> None:

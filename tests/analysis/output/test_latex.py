@@ -99,6 +99,7 @@ def test_a_cell_with_the_interval_of_the_mean_or_of_the_interquartile_mean() -> 
                 expected = scipy.stats.t.interval(0.95, 7, values.mean(), scipy.stats.sem(values))
                 assert [low, high] == pytest.approx(expected, abs=6e-4)
             assert low < mean < high
+        assert ("the best interquartile mean of" in latex_table(df, "u", None, METRIC, stat=stat)) == (stat == "iqm")
     one = pivot(df[df["seed"] == 0], "u", None, METRIC, "ci")
     assert not one[METRIC].str.contains(r"\[").any() and not one[METRIC].str.contains("nan").any()
     with pytest.raises(ValueError, match=r"Unknown stat .median.*Available: mean, ci, iqm"):

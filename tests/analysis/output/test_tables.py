@@ -8,6 +8,7 @@ from pathlib import Path
 import markdown_it
 import pandas as pd
 import pytest
+from support.grids import grid, noisy
 from support.trial_folders import write_trial
 
 import analysis
@@ -90,6 +91,12 @@ def test_pivot_keeps_missing_keys(few: pd.DataFrame) -> None:
         "0.970 (n=1, 1 failed, 1 incomplete)",
         "– (1 failed)",
     ]
+
+
+def test_columns_of_lists_are_in_the_order_of_their_values() -> None:
+    sizes = [(3,), (20, 20), (100, 100)]
+    table = pivot(grid(noisy(0), model=["a", "b"], hidden_sizes=sizes), "model", "hidden_sizes", "val_acc_max")
+    assert table.columns.tolist() == list(map(str, sizes))
 
 
 def test_pivot_agrees_with_the_notebooks_pivot_table(notebook_run: Path) -> None:

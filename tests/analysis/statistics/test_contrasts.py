@@ -14,7 +14,7 @@ from statsmodels.stats.multicomp import pairwise_tukeyhsd
 from statsmodels.stats.multitest import multipletests
 from support.grids import fail, grid, noisy, shuffled
 
-from analysis import as_trials, contrast_sentences, contrasts, interactions
+from analysis import as_trials, contrast_sentences, contrasts, interactions, power
 from analysis.statistics.design import design_matrix, main_and_two_way
 from analysis.statistics.linear_model import estimate, fit_model
 
@@ -516,6 +516,12 @@ def test_wrong_arguments() -> None:
     assert message(df, "on", METRIC, errors="HC3") == "Unknown errors 'HC3'. Available: auto, pooled."
     clash = message(df.rename(columns={"depth": "df"}), "on", METRIC, within="df")
     assert clash == "Group keys ['df'] have the names of columns of the result. Rename them first."
+    # What a row has besides until its conclusion is written would take their place.
+    for name in ("family", "missing", "correction", "n_rows"):
+        renamed = df.rename(columns={"depth": name})
+        assert message(renamed, "on", METRIC, within=name) == clash.replace("df", name)
+        with pytest.raises(ValueError, match=f"Group keys .*{name}"):
+            power(renamed, "on", METRIC, within=name)
 
 
 def test_metrics_without_information() -> None:

@@ -104,6 +104,8 @@ def test_messages() -> None:
         performance_profile(df, "trial_id", METRIC)
     with pytest.raises(ValueError, match="blocks must not name a column that has another role, got 'val_acc_max'"):
         performance_profile(df, "model", METRIC, blocks=["val_acc_max"])
+    with pytest.raises(ValueError, match=r"Group keys \['share'\] have the names of columns of the result"):
+        performance_profile(df.rename(columns={"model": "share"}), "share", METRIC)
     for thresholds in ([], [0.5, math.nan], [math.inf]):
         with pytest.raises(ValueError, match="thresholds must be at least one number, each finite, got"):
             performance_profile(df, "model", METRIC, thresholds=thresholds)

@@ -107,6 +107,23 @@ def test_equal_means_have_equal_ranks_in_spite_of_rounding_errors() -> None:
     assert compare_ranks(df, "model", "acc")["p_wilcoxon"].tolist() == [1.0]
 
 
+def test_equal_differences_are_equal_in_any_unit() -> None:
+    # Ninths have no end in decimals: rounded one by one, 7/9 - 6/9 and 5/9 - 4/9 differ in the last digit.
+    values = np.array([[7, 6], [5, 4], [3, 2], [9, 8], [1, 2], [4, 2], [9, 6], [2, 5]], dtype=float)
+    expected = _wilcoxon(values[:, 1] - values[:, 0])
+    for unit in (1.0, 9.0, 7e5, 3e-7):
+        table = compare_ranks(results((values / unit).tolist(), ["a", "b"]), "model", "acc")
+        assert table["p_wilcoxon"].tolist() == pytest.approx([expected])
+
+
+def test_one_huge_value_makes_no_ties_elsewhere() -> None:
+    # The loss of a training that explodes, beside losses that differ in the usual way.
+    losses = [[0.1, 0.2, 0.3]] * 7 + [[0.1, 0.2, 1e14]]
+    table = mean_ranks(results(losses, ABC), "model", "acc", lowest=True)
+    assert table["rank"].tolist() == [1, 2, 3] and table["best_in"].tolist() == [8, 0, 0]
+    assert compare_ranks(results(losses, ABC), "model", "acc")["p_wilcoxon"].tolist() == [2 / 2**8] * 3
+
+
 def test_a_block_without_a_value_is_left_out_and_counted() -> None:
     df = results([[0.9, 0.8, 0.7]] * 3 + [[0.1, 0.2, 0.3]], ABC, seeds=2)
     df = fail(df, (df["dataset_name"] == "data03") & (df["model"] == "b"))
