@@ -127,7 +127,10 @@ def _over_settings(rows: Sequence[Mapping[Any, Any]], metric: str, within: Seque
     for some, what in ((unclear, "there is no evidence of a difference"), (missing, "they cannot be compared")):
         if some:
             parts.append(f"at {_listed(some, within)} {what}")
-    return f"{metric} with {axis}={a} and with {b}: {'; '.join(parts)}."
+    of_survivors = [row for row in rows if not is_missing(row["p_adjusted"]) and is_of_survivors(row)]
+    caution = " Trials are left out unequally at {}, so that survivors are compared there."
+    unequal = caution.format(_listed(of_survivors, within)) if of_survivors else ""
+    return f"{metric} with {axis}={a} and with {b}: {'; '.join(parts)}.{unequal}"
 
 
 def _listed(rows: Sequence[Mapping[str, Any]], within: Sequence[str]) -> str:

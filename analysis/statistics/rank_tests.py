@@ -13,7 +13,7 @@ from analysis.frame.words import plural, value_text
 from analysis.statistics.aggregate import CONFIDENCE
 from analysis.statistics.blocks import Numbers
 from analysis.statistics.paired_tests import holm
-from analysis.statistics.ranks import BlockRanks, block_ranks, significant
+from analysis.statistics.ranks import DIGITS, BlockRanks, block_ranks, significant
 from analysis.statistics.significance import LEVEL, p_text
 
 # Differences with the same significant digits are equal. They have fewer than the means, whose rounding they inherit.

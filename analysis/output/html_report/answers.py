@@ -47,7 +47,7 @@ def _what_matters(results: Results) -> str:
     if results.shares is not None and results.shares["share"].notna().all():
         terms = dict(zip(results.shares["term"], results.shares["share"], strict=True))
         main = [(name, terms.get(name, 0.0)) for name in results.axes]
-        pairs = sum(share for name, share in terms.items() if ":" in str(name))
+        pairs = sum(share for name, share in terms.items() if name not in results.rows and name != REST)
         parts = [f"{names.full(name)} {percent(share)}" for name, share in main[:NAMED]]
         parts[0] = f"{names.full(main[0][0])} explains {percent(main[0][1])} of the variance of {metric}"
         if len(main) > 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.frame.values import n_values
 from analysis.output.html_report.results import Results
 from analysis.statistics.contrasts import contrasts
 from analysis.statistics.interactions import interactions
@@ -41,7 +42,7 @@ class Comparison:
 def compare_axes(results: Results) -> list[Comparison]:
     """Return the comparisons of all axes with few values: first the lines of the first plot, then by importance."""
     first = [results.lines] if results.lines else []
-    axes = [name for name in dict.fromkeys([*first, *results.axes]) if results.rows[name].nunique() <= MOST_VALUES]
+    axes = [name for name in dict.fromkeys([*first, *results.axes]) if n_values(results.rows[name]) <= MOST_VALUES]
     if results.kind == "sweeps":
         axes = [name for name in axes if name not in ("pruning", "sparsity")]
     return [_comparison(results, axis, with_power=axis == axes[0]) for axis in axes]

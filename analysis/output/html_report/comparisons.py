@@ -2,11 +2,12 @@
 
 import html
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from analysis.frame.values import is_missing
+from analysis.frame.values import is_missing, sort_key
 from analysis.frame.words import unsigned_zero
 from analysis.output.html import folded, table
 from analysis.output.html_report.comparison import Comparison
@@ -15,7 +16,7 @@ from analysis.output.html_report.names import Names
 from analysis.output.html_report.results import Results
 from analysis.output.html_report.sentences import interaction, needed, survivors
 from analysis.output.html_report.studies import kinds_at_each_sparsity
-from analysis.plots._lib.style import cut, label
+from analysis.plots._lib.style import cut, labels
 from analysis.statistics.contrast_sentences import contrast_sentences
 from analysis.statistics.significance import LEVEL, p_text
 
@@ -68,8 +69,10 @@ def _matrix(rows: pd.DataFrame, comparison: Comparison, names: Names) -> str:
     decimals = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 3
     form = f"{{:+.{decimals}f}}"
     cells: dict[tuple[str, str], str] = {}
+    texts, places_of = _labels([*rows["a"], *rows["b"]]), _labels(rows[within] if within else [None])
     for row in rows.to_dict("records"):
-        a, b, c = (cut(label(row[name]), LABEL) if name else "" for name in ("a", "b", within))
+        a, b = (texts[sort_key(row[name])] for name in ("a", "b"))
+        c = places_of[sort_key(row[within] if within else None)]
         cells[f"{b} − {a}", f"{names.short(within)} {c}" if within else "difference"] = _cell(row, form)
     pairs, places = (list(dict.fromkeys(key[i] for key in cells)) for i in (0, 1))
     if len(places) > MOST_COLUMNS and len(pairs) < len(places):
@@ -81,6 +84,14 @@ def _matrix(rows: pd.DataFrame, comparison: Comparison, names: Names) -> str:
     )
     size = "tall" if len(pairs) > MOST_ROWS else "wide"
     return f'<div class="{size}"><table class="matrix"><tr><th></th>{head}</tr>{body}</table></div>'
+
+
+def _labels(values: Iterable[Any]) -> dict[Any, str]:
+    """Return a text for each value, by its sort key: short if no two are the same then."""
+    distinct = {sort_key(value): value for value in values}
+    full = labels(distinct.values())
+    short = [cut(text, LABEL) for text in full]
+    return dict(zip(distinct, short if len(set(short)) == len(short) else full, strict=True))
 
 
 def _cell(row: dict[Any, Any], form: str) -> str:

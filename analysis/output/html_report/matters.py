@@ -1,11 +1,13 @@
 """The section on which hyperparameters matter: shares of the variance, and importances in a random forest."""
 
 import html
+import itertools
 from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.frame.schema import hyperparameters
 from analysis.frame.values import is_missing
 from analysis.output.html import folded
 from analysis.output.html_report.figures import figure, note
@@ -67,12 +69,15 @@ def _term(name: str, results: Results) -> str:
     if name == REST:
         more = ", and interactions of three or more" if len(results.axes) > 2 else ""
         return f"the rest: noise between seeds{more}" if has_repeats(results) else "the rest"
-    return " × ".join(results.names.full(part) for part in name.split(":"))
+    # The name of a hyperparameter may have a colon, too.
+    axes = hyperparameters(results.rows)
+    parts = next(each for n in (1, 2) for each in itertools.combinations(axes, n) if ":".join(each) == name)
+    return " × ".join(map(results.names.full, parts))
 
 
 def has_repeats(results: Results) -> bool:
     """Return True if the shares of the variance include one of noise, because there are several seeds."""
-    return results.shares is not None and bool(results.shares.set_index("term")["df"][REST])
+    return results.shares is not None and bool(results.shares["df"].iloc[-1])
 
 
 def percent(share: float) -> str:

@@ -59,9 +59,11 @@ class Names:
 
     Args:
         holds_out: True if `val_*` is measured on held-out examples, False if on the test set.
+        at_most_one: True if no value of the metric is above 1: an accuracy may be a percentage.
     """
 
     holds_out: bool = True
+    at_most_one: bool = True
 
     def short(self, column: str) -> str:
         """Return the plain name of a column, such as "density"; the column itself if it has none."""
@@ -88,9 +90,9 @@ class Names:
         return f"{self.short(metric)}{' in the best epoch' if is_best else EPOCHS[match[3]]} ({metric})"
 
     def is_share(self, column: str) -> bool:
-        """Return True for an accuracy, which is in [0, 1]."""
+        """Return True for a metric that is 1 at most: an accuracy."""
         match = METRIC.fullmatch(column)
-        return match is not None and match[2] == "acc"
+        return match is not None and match[2] == "acc" and self.at_most_one
 
     def setting(self, values: dict[str, str]) -> str:
         """Return values of hyperparameters as text: "density 0.1, method SET"."""

@@ -147,7 +147,8 @@ def collect_results(
             importances = importance(rows, metric)
     lowest = is_better_low(metric) if lowest is None else lowest
     ranked = _ranked(axes, shares, importances)
-    return Results(of, df, rows, history, metric, lowest, ranked, shares, no_shares, importances, Names(holds_out(df)))
+    names = Names(holds_out(df), at_most_one=not (rows[metric] > 1).any())
+    return Results(of, df, rows, history, metric, lowest, ranked, shares, no_shares, importances, names)
 
 
 def kind_of(df: pd.DataFrame, history: pd.DataFrame | None) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.frame.values import is_missing
+from analysis.frame.values import is_missing, n_values
 from analysis.frame.words import joined, plural
 from analysis.output.html_report.comparison import POWER, Comparison
 from analysis.output.html_report.figures import capitalized
@@ -72,7 +72,7 @@ def clear_differences(comparison: Comparison, results: Results) -> str:
         parts.append(f"{higher} is higher than {lower}{_at(row, comparison, names)} by {size}")
     count = f"{len(clear)} of {plural(len(rows), 'comparison')} of {_axis(comparison, names)}"
     largest_of = ", the largest first" if len(clear) > 1 else ""
-    return f"{count}{largest_of}: {'; '.join(parts)}."
+    return f"{count}{largest_of}: {'; '.join(parts)}. {survivors(comparison)}".strip()
 
 
 def open_questions(comparison: Comparison, results: Results) -> str:
@@ -102,7 +102,7 @@ def _pair(pair: str, places: list[str], comparison: Comparison, results: Results
     if not comparison.within:
         return pair
     name = results.names.short(comparison.within)
-    if len(places) > 1 and len(places) == results.rows[comparison.within].nunique():
+    if len(places) > 1 and len(places) == n_values(results.rows[comparison.within]):
         return f"{pair} at every {name}"
     return f"{pair} at {name} {_listed(places)}"
 

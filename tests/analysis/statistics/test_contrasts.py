@@ -465,6 +465,10 @@ def test_sentences() -> None:
         f"{METRIC} with model=RigL and with SET: at on_perc=0.02 it is higher with RigL by {-row['difference']:.3g} "
         f"({interval}, p < 0.0001); at on_perc=0.05 and 0.1 there is no evidence of a difference."
     ]
+    fewer = fail(df, (df["model"] == "SET") & (df["on_perc"] > 0.02) & (df["seed"] < 2))
+    assert contrast_sentences(contrasts(fewer, "model", METRIC, within="on_perc"), METRIC)[0].endswith(
+        ". Trials are left out unequally at on_perc=0.05 and 0.1, so that survivors are compared there."
+    )
     overall = contrasts(df, "model", METRIC)
     assert contrast_sentences(overall, METRIC) == overall["conclusion"].tolist()
     assert "Holm" not in overall["conclusion"][0]

@@ -30,7 +30,11 @@ from analysis import (
 )
 from analysis.output.html_report.answers import answers
 from analysis.output.html_report.comparison import compare_axes
+from analysis.output.html_report.comparisons import _matrix
+from analysis.output.html_report.figures import _stay_in_range
+from analysis.output.html_report.matters import _bars
 from analysis.output.html_report.results import collect_results
+from analysis.plots import plot_axis
 
 
 def of(df: pd.DataFrame, metric: str = "val_acc_max", history: pd.DataFrame | None = None) -> dict[str, str]:
@@ -82,6 +86,49 @@ def test_the_interval_of_an_accuracy_ends_at_1_and_that_of_another_metric_does_n
     assert "95% interval 0.83 to 1.00" in of(df)["What is the result?"]
     df = as_trials(df.rename(columns={"val_acc_max": "reward"}), ["seed"], ["reward"])
     assert "The reward is 0.96 (95% interval 0.83 to 1.10," in of(df, "reward")["What is the result?"]
+
+
+def test_an_accuracy_in_percent_is_not_cut_at_1() -> None:
+    found = results(of_grid(lambda on, seed: 90 + on + seed, on=[0, 1], seed=range(3)), "val_acc_max", None, None, None)
+    assert "is 92.0 (95% interval 89.5 to 94.5, mean of 3 trials)" in answers(found, [])
+    fig = plot_axis(found.rows, "on", "val_acc_max")
+    low, high = fig.layout.yaxis.range
+    _stay_in_range(fig, found.names)
+    assert tuple(fig.layout.yaxis.range) == (low, high) and low < 90 < 93 < high
+
+
+def test_a_name_with_a_colon_is_no_interaction() -> None:
+    df = of_grid(noisy(1), lr=[0.0, 0.1], wd=[0.0, 0.1], seed=range(3)).rename(columns={"lr": "optim:lr"})
+    df = as_trials(df, ["optim:lr", "wd", "seed"], ["val_acc_max"])
+    share = anova(df, "val_acc_max").set_index("term")["share"]["optim:lr:wd"]
+    assert f"their interaction {share:.0%}." in of(df)["What matters most?"]
+    assert "<td>optim:lr × wd</td>" in _bars(collect_results(df, "val_acc_max", None, None, None))
+
+
+def test_a_missing_value_is_a_place() -> None:
+    df = of_grid(noisy(1, 0.01), model=["a", "b"], lr=[0.1, 0.2, 0.3], seed=range(5))
+    df.loc[(df["model"] == "b") & (df["lr"] == 0.1), "val_acc_max"] += 0.5
+    df["lr"] = df["lr"].replace(0.3, np.nan)
+    # Two of three places, of which one is missing: not "at every lr".
+    assert "a or b at lr 0.2 and –." in of(df)["What could not be told?"]
+
+
+def test_survivors_are_named_beside_clear_differences() -> None:
+    df = of_grid(noisy(1, width=0.5), width=[0, 1], seed=range(6))
+    assert "survivors" not in of(df)["Which differences are clear?"]
+    found = of(fail(df, (df["width"] == 1) & (df["seed"] < 3)))
+    assert found["Which differences are clear?"].endswith("left out than of the other, so that survivors are compared.")
+
+
+def test_values_that_read_alike_have_cells_of_their_own() -> None:
+    long = [f"conv{'3' * 20}-{kind}-{'7' * 20}" for kind in "abc"]
+    for values in (long, [1, "1", "x"]):
+        df = of_grid(noisy(1), model=[0, 1, 2], on=[0, 1], seed=range(3))
+        df["model"] = df["model"].map(dict(enumerate(values))).astype(object)
+        found = collect_results(df, "val_acc_max", None, None, None)
+        [compared] = [each for each in compare_axes(found) if each.axis == "model"]
+        cells = re.findall(r"<td[^>]*>([^<]*) <small>", _matrix(compared.table, compared, found.names))
+        assert len(cells) == len(compared.table) == 6
 
 
 def test_without_a_clear_difference_the_answer_is_none() -> None:
