@@ -29,9 +29,8 @@ def latex_table(
 ) -> str:
     r"""Return a pivot table in LaTeX (booktabs) with the best cell of each column in bold.
 
-    If `rows` is a single key, such as model, a dagger marks the cells for which there is no evidence that they differ
-    from the best one of their column: `p_adjusted` of `contrasts` within the columns is above 0.05. A comment at the
-    end explains the marks, or says why the cells cannot be compared; copy it into the caption. Cells are those of
+    If `rows` is a single key, such as model, a dagger marks the cells that do not differ clearly from the best one of
+    their column: `p_adjusted` of `contrasts` within the columns is above 0.05. A comment at the end explains the marks, or says why the cells cannot be compared; copy it into the caption. Cells are those of
     `pivot`. For a table without bold cells and marks, use `format_table(pivot(...), "latex")`.
 
     Args:
@@ -61,7 +60,7 @@ def latex_table(
         \end{tabular}
         <BLANKLINE>
         >>> note.split(" (")[0]
-        'Bold: the best mean of each column. Dagger: no evidence of a difference from it'
+        'Bold: the best mean of each column. Dagger: no clear difference from it'
     """
     df = with_series(df, rows, columns, metric)
     row_keys, column_keys, metric = column_names(rows), column_names(columns), column_name(metric)
@@ -119,4 +118,4 @@ def _as_good(
         for column, row in zip(columns, rows, strict=True)
     ]
     n = int(found["p"].notna().sum())
-    return as_good, f"Dagger: no evidence of a difference from it (contrasts of {metric}, Holm over {n} comparisons)."
+    return as_good, f"Dagger: no clear difference from it (contrasts of {metric}, Holm over {n} comparisons)."

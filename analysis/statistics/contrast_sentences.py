@@ -36,7 +36,7 @@ def contrast_sentences(table: pd.DataFrame, metric: str) -> list[str]:
         >>> table = contrasts(load_example("quickstart"), "model", "test_acc_at_best", within="on_perc")
         >>> print(textwrap.fill(contrast_sentences(table, "test_acc_at_best")[1], width=100))
         test_acc_at_best with model=RigL and with SparseModel: at on_perc=0.05 it is higher with RigL by
-        0.0981 (95% interval 0.0568 to 0.139, p = 0.014); at on_perc=0.02 and 0.1 there is no evidence of a
+        0.0981 (95% interval 0.0568 to 0.139, p = 0.014); at on_perc=0.02 and 0.1 there is no clear
         difference.
     """
     within = list(table.columns[: list(table.columns).index("axis")])
@@ -124,7 +124,7 @@ def _over_settings(rows: Sequence[Mapping[Any, Any]], metric: str, within: Seque
         parts.append(f"at {where} it is higher with {higher} by {_by(row)}, {p_text(row['p_adjusted'])})")
     unclear = [row for row in rows if row["p_adjusted"] > LEVEL]
     missing = [row for row in rows if is_missing(row["p_adjusted"])]
-    for some, what in ((unclear, "there is no evidence of a difference"), (missing, "they cannot be compared")):
+    for some, what in ((unclear, "there is no clear difference"), (missing, "they cannot be compared")):
         if some:
             parts.append(f"at {_listed(some, within)} {what}")
     of_survivors = [row for row in rows if not is_missing(row["p_adjusted"]) and is_of_survivors(row)]

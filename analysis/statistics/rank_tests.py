@@ -179,6 +179,8 @@ def compare_ranks(
                 "p_nemenyi": float(studentized_range.sf(q, k, np.inf)),
                 "p_wilcoxon": _wilcoxon(differences),
                 "b_wins": float(((np.sign(differences) + 1) / 2).mean()),
+                # For the conclusion only.
+                "is_better": _signed_ranks(differences).sum() > 0,
             }
         )
     for row, p in zip(rows, holm(np.array([row["p_wilcoxon"] for row in rows])), strict=True):
@@ -192,16 +194,22 @@ def _wilcoxon(differences: Numbers) -> float:
     For up to 13 differences, all patterns of signs are counted here: scipy.stats.wilcoxon takes seconds if ranks are
     tied.
     """
-    from scipy.stats import permutation_test, rankdata, wilcoxon
+    from scipy.stats import permutation_test, wilcoxon
 
     differing = differences[differences != 0]
     if len(differing) < 2:
         return 1.0
     if len(differing) > MOST_EXACT:
         return float(wilcoxon(differing).pvalue)
-    ranks = np.sign(differing) * rankdata(np.abs(differing))
+    ranks = _signed_ranks(differing)
     counted = permutation_test((ranks,), np.sum, permutation_type="samples", n_resamples=2**MOST_EXACT, axis=-1)
     return float(counted.pvalue)
+
+
+def _signed_ranks(differences: Numbers) -> Numbers:
+    from scipy.stats import rankdata
+
+    return np.asarray(np.sign(differences) * rankdata(np.abs(differences)), dtype=float)
 
 
 def _critical_difference(n: int, k: int) -> float:
@@ -245,5 +253,8 @@ def _pair_finding(row: dict[str, Any], metric: str, n_rows: int) -> str:
     p = f"Wilcoxon's {p_text(row['p_holm'])}{after}"
     if row["p_holm"] > LEVEL:
         return f"{metric} with {axis}={b} and with {a}: no clear difference ({numbers}, {p})."
-    ranks = "better than" if row["difference"] < 0 else "worse than" if row["difference"] > 0 else "the same as"
-    return f"{metric} with {axis}={b} ranks {ranks} with {a} ({numbers}, {p})."
+    word = "better" if row["is_better"] else "worse"
+    if row["is_better"] == (row["difference"] < 0):
+        return f"{metric} with {axis}={b} ranks {word} than with {a} ({numbers}, {p})."
+    but = "The mean ranks, which depend on the other values, do not say so."
+    return f"{metric} with {axis}={b} is {word} than with {a} ({numbers}, {p}). {but}"

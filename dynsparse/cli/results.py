@@ -73,8 +73,7 @@ def table(
     """Print a pivot table of the results in DIR: mean ± standard deviation over trials.
 
     With --format csv, print numbers, one row per cell. With --format latex, the best cell of each column is bold, and a
-    dagger marks the cells for which there is no evidence that they differ from it. Trials that diverged are left out
-    and counted.
+    dagger marks the cells that do not differ clearly from it. Trials that diverged are left out and counted.
     """
     import analysis
     from analysis.statistics.selection import selection_note

@@ -40,7 +40,7 @@ def test_the_best_is_bold_and_those_as_good_have_a_dagger() -> None:
     other = "b" if df_best(df, 0.2) == "c" else "c"
     assert found[other][1].endswith("$^\\dagger$")
     note = latex_table(df, "model", "on_perc", METRIC).splitlines()[-1]
-    assert note.startswith("% Bold: the best mean of each column. Dagger: no evidence of a difference from it (")
+    assert note.startswith("% Bold: the best mean of each column. Dagger: no clear difference from it (")
     assert f"Holm over {len(contrasts(df, 'model', METRIC, within='on_perc'))} comparisons" in note
 
 

@@ -463,7 +463,7 @@ def test_sentences() -> None:
     assert "no clear difference (95% interval" in table["conclusion"][1]
     assert contrast_sentences(table, METRIC) == [
         f"{METRIC} with model=RigL and with SET: at on_perc=0.02 it is higher with RigL by {-row['difference']:.3g} "
-        f"({interval}, p < 0.0001); at on_perc=0.05 and 0.1 there is no evidence of a difference."
+        f"({interval}, p < 0.0001); at on_perc=0.05 and 0.1 there is no clear difference."
     ]
     fewer = fail(df, (df["model"] == "SET") & (df["on_perc"] > 0.02) & (df["seed"] < 2))
     assert contrast_sentences(contrasts(fewer, "model", METRIC, within="on_perc"), METRIC)[0].endswith(

@@ -186,6 +186,16 @@ def test_sentences_of_pairs() -> None:
     assert "no clear difference (mean rank" in unclear and "after Holm's correction)" in unclear
 
 
+def test_mean_ranks_may_point_the_other_way() -> None:
+    # b is better by 0.3 in 14 data sets, and worse by 0.01 in 6, where four others lie between: its mean rank is worse.
+    wide, close = [0.5, 0.8, 0.1, 0.1, 0.1, 0.1], [0.51, 0.5, 0.502, 0.504, 0.506, 0.508]
+    df = results([wide] * 14 + [close] * 6, list("abcdef"))
+    row = compare_ranks(df, "model", "acc").iloc[0]
+    assert row["difference"] > 0 and row["b_wins"] > 0.5 and row["p_holm"] <= LEVEL
+    assert row["conclusion"].startswith("acc with model=b is better than with a (mean rank ")
+    assert row["conclusion"].endswith("The mean ranks, which depend on the other values, do not say so.")
+
+
 def test_two_values_have_no_friedman_test() -> None:
     [row] = friedman(noise(12, ["a", "b"]), "model", "acc").to_dict("records")
     assert all(math.isnan(row[name]) for name in ("chi2", "p", "F", "p_F"))

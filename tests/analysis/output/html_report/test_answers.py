@@ -89,7 +89,9 @@ def test_the_interval_of_an_accuracy_ends_at_1_and_that_of_another_metric_does_n
 
 
 def test_an_accuracy_in_percent_is_not_cut_at_1() -> None:
-    found = results(of_grid(lambda on, seed: 90 + on + seed, on=[0, 1], seed=range(3)), "val_acc_max", None, None, None)
+    found = collect_results(
+        of_grid(lambda on, seed: 90 + on + seed, on=[0, 1], seed=range(3)), "val_acc_max", None, None, None
+    )
     assert "is 92.0 (95% interval 89.5 to 94.5, mean of 3 trials)" in answers(found, [])
     fig = plot_axis(found.rows, "on", "val_acc_max")
     low, high = fig.layout.yaxis.range
