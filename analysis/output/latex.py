@@ -30,7 +30,8 @@ def latex_table(
     r"""Return a pivot table in LaTeX (booktabs) with the best cell of each column in bold.
 
     If `rows` is a single key, such as model, a dagger marks the cells that do not differ clearly from the best one of
-    their column: `p_adjusted` of `contrasts` within the columns is above 0.05. A comment at the end explains the marks, or says why the cells cannot be compared; copy it into the caption. Cells are those of
+    their column: `p_adjusted` of `contrasts` within the columns is above 0.05. A comment at the
+    end explains the marks, or says why the cells cannot be compared; copy it into the caption. Cells are those of
     `pivot`. For a table without bold cells and marks, use `format_table(pivot(...), "latex")`.
 
     Args:

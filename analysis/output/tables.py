@@ -258,7 +258,7 @@ def _header(name: Any, of: Any) -> str:
     """Return the name of a column: "on_perc=0.1" if the columns are the values of a key, "mean std" of two levels."""
     if isinstance(name, tuple):
         return " ".join(str(part) for part in name if part != "")
-    return f"{of}={name}" if of else str(name)
+    return f"{of}={NOTHING if is_missing(name) else name}" if of else str(name)
 
 
 def _texts(column: pd.Series, name: str, exact: Collection[str]) -> list[str]:

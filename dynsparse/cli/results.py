@@ -153,9 +153,9 @@ def compare(
     warn_of_studies(df, "trials")
     try:
         df = filter_rows(df, where)
-        if keys and (len(axes) > 1 or margin is not None):
+        if within is not None and (len(axes) > 1 or margin is not None):
             raise ValueError("--within takes one key for --axis, and no --margin.")
-        if keys:
+        if within is not None:
             found, columns = analysis.contrasts(df, axes[0], metric, within=keys), [*keys, *CONTRASTED]
         else:
             found, columns = analysis.compare(df, axes, metric, margin=margin), COMPARED

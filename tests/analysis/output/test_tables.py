@@ -91,6 +91,7 @@ def test_pivot_keeps_missing_keys(few: pd.DataFrame) -> None:
         "0.970 (n=1, 1 failed, 1 incomplete)",
         "– (1 failed)",
     ]
+    assert "on_perc=–" in format_table(pivot(few, "model", "on_perc", "val_acc_max"))
 
 
 def test_columns_of_lists_are_in_the_order_of_their_values() -> None:

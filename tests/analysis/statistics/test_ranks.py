@@ -114,6 +114,8 @@ def test_equal_differences_are_equal_in_any_unit() -> None:
     for unit in (1.0, 9.0, 7e5, 3e-7):
         table = compare_ranks(results((values / unit).tolist(), ["a", "b"]), "model", "acc")
         assert table["p_wilcoxon"].tolist() == pytest.approx([expected])
+    in_32_bits = (values / 9).astype("float32").astype(float).tolist()
+    assert compare_ranks(results(in_32_bits, ["a", "b"]), "model", "acc")["p_wilcoxon"].tolist() == [expected]
 
 
 def test_one_huge_value_makes_no_ties_elsewhere() -> None:

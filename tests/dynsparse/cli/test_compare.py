@@ -57,6 +57,7 @@ def test_within_compares_in_each_setting(folder):
     [
         (["--axis", "modle"], "Unknown column 'modle'. Did you mean 'model'?"),
         (["--axis", "network"], "network must have several values to compare"),
+        (["--axis", "model", "--within", ","], "Group keys must be at least one column"),
         (["--axis", "model,on_perc", "--within", "seed"], "--within takes one key for --axis, and no --margin."),
         (["--axis", "model", "--within", "on_perc", "--margin", "1"], "--within takes one key for --axis"),
         (["--axis", "model", "--margin", "0"], "margin must be above 0, in units of test_acc_at_best, got 0.0."),
