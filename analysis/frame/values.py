@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 # The types of JSON that contain other values.
@@ -206,4 +207,5 @@ def sort_key(value: Any) -> tuple[Any, ...]:
         return (1, value)
     if isinstance(value, tuple):
         return (2, tuple(sort_key(item) for item in value))
-    return (3, str(value))
+    # Numbers of numpy stand in columns of objects.
+    return (0, value) if isinstance(value, np.integer | np.floating | np.bool_) else (3, str(value))

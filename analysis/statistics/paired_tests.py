@@ -106,7 +106,8 @@ def effect(differences: Numbers) -> float:
     mean, deviation = differences.mean(), differences.std(ddof=1)
     if not differences.any():
         return 0.0
-    return float(mean / deviation) if deviation else float(np.copysign(np.inf, mean))
+    are_equal = np.ptp(differences) <= ROUNDING * np.abs(differences).max()
+    return float(np.copysign(np.inf, mean) if are_equal else mean / deviation)
 
 
 def holm(p: Numbers) -> Numbers:

@@ -1,5 +1,6 @@
 """Selection without the test set: choose an epoch by a validation metric, and report the test set there."""
 
+import numpy as np
 import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
@@ -17,7 +18,7 @@ def at_best(
     """Return the trials with one more column: the metric in the epoch in which another metric is best.
 
     The column is called `<metric>_at_best_<by>` and is a metric like the others, for `agg`, `compare`, plots. Of equal
-    epochs the first is taken. The value is NaN where a trial never logged `by`, or not `metric` in that epoch.
+    epochs the first is taken. The value is NaN where a trial never logged a finite `by`, or not `metric` in that epoch.
 
     The best of many epochs is biased: it was chosen partly for its noise. Choose the epoch on held-out examples
     (`val_fraction`) and report the test set in that epoch. `load` does so for accuracy: `test_acc_at_best`.
@@ -48,7 +49,9 @@ def at_best(
     check_numbers(history, metric)
     check_numbers(history, by)
     is_low = is_better_low(by) if lowest is None else lowest
-    there = history[history[by].notna()].sort_values([by, "epoch"], ascending=[is_low, True], kind="stable")
+    there = history[np.isfinite(history[by].astype(float))].sort_values(
+        [by, "epoch"], ascending=[is_low, True], kind="stable"
+    )
     first = there.drop_duplicates(TRIAL).set_index(TRIAL)[metric]
     name = f"{metric}_at_best_{by}"
     trials = df.assign(**{name: first.reindex(pd.MultiIndex.from_frame(df[TRIAL])).to_numpy(float)})

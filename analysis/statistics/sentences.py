@@ -26,7 +26,7 @@ def _finding(row: dict[str, Any], metric: str, n_rows: int, margin: float | None
         return f"{metric} with {axis}={a} and with {b} is equal in {where}: too few pairs to tell."
     if row["are_equal"]:
         found = f"{metric} with {axis}={a} and with {b} is equal in all {pairs} pairs"
-        return f"{found}: the axis has no effect on it, or nobody reads it."
+        return f"{found}: perhaps the axis has no effect on it, or nobody reads it."
     between = f"{metric} with {axis}={b} minus that with {a}: {difference:+.3g}"
     if pairs == 1:
         return f"{between} in the only pair: too few pairs to tell."

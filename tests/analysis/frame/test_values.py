@@ -72,3 +72,8 @@ def test_lists_that_json_cannot_hold_stay_texts(text: str) -> None:
 
 def test_a_number_with_its_noun() -> None:
     assert [plural(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
+
+
+def test_numbers_of_numpy_are_sorted_as_numbers() -> None:
+    values = [np.int64(10), np.float32(2), np.bool_(True), "a", 3]
+    assert sorted(values, key=sort_key) == [True, 2, 3, 10, "a"] and sort_key(np.int64(3)) == sort_key(3.0)

@@ -139,6 +139,11 @@ def test_degenerate_differences() -> None:
     assert effect(np.zeros(4)) == 0 and effect(np.full(4, -0.5)) == -math.inf and math.isnan(effect(np.array([1.0])))
 
 
+def test_differences_that_are_equal_but_for_rounding_have_an_infinite_effect() -> None:
+    differences = np.array([0.2, 0.3, 0.4, 0.8]) - np.array([0.1, 0.2, 0.3, 0.7])
+    assert np.ptp(differences) > 0 and effect(differences) == math.inf
+
+
 def test_effect_is_cohens_d() -> None:
     differences = np.array([1.0, 2.0, 3.0, 6.0])
     assert effect(differences) == pytest.approx(scipy.stats.ttest_1samp(differences, 0).statistic / math.sqrt(4))

@@ -37,6 +37,12 @@ def test_load_reports_the_test_accuracy_of_the_best_validation_epoch(folder: Pat
     assert "test_acc_at_best" in analysis.metrics(bare)
 
 
+def test_an_infinite_value_chooses_no_epoch() -> None:
+    trial = {"trial_id": "0", "trial_dir": "T_0"}
+    history = pd.DataFrame({**trial, "epoch": [1, 2, 3], "test_acc": [0.1, 0.2, 0.3], "loss": [-math.inf, 0.5, 0.7]})
+    assert at_best(pd.DataFrame([trial]), history, "test_acc", by="loss")["test_acc_at_best_loss"].tolist() == [0.2]
+
+
 def test_any_metric_may_choose_the_epoch(folder: Path) -> None:
     df, history = analysis.load(folder), analysis.load_history(folder)
     found = at_best(df, history, "test_acc", by="val_loss")

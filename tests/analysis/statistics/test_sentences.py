@@ -24,7 +24,7 @@ def test_lower() -> None:
 
 
 def test_equal() -> None:
-    equal = "the axis has no effect on it, or nobody reads it."
+    equal = "perhaps the axis has no effect on it, or nobody reads it."
     assert sentence(pairs([0.0] * 7)) == f"val_acc_max with on=False and with True is equal in all 7 pairs: {equal}"
     few = "too few pairs to tell."
     assert sentence(pairs([0.0])) == f"val_acc_max with on=False and with True is equal in the only pair: {few}"
