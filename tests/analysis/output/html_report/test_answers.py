@@ -112,14 +112,14 @@ def test_a_missing_value_is_a_place() -> None:
     df.loc[(df["model"] == "b") & (df["lr"] == 0.1), "val_acc_max"] += 0.5
     df["lr"] = df["lr"].replace(0.3, np.nan)
     # Two of three places, of which one is missing: not "at every lr".
-    assert "a or b at lr 0.2 and –." in of(df)["What could not be told?"]
+    assert "a or b at lr 0.2 and –." in of(df)["What remains unclear?"]
 
 
 def test_survivors_are_named_beside_clear_differences() -> None:
     df = of_grid(noisy(1, width=0.5), width=[0, 1], seed=range(6))
     assert "survivors" not in of(df)["Which differences are clear?"]
     found = of(fail(df, (df["width"] == 1) & (df["seed"] < 3)))
-    assert found["Which differences are clear?"].endswith("left out than of the other, so that survivors are compared.")
+    assert found["Which differences are clear?"].endswith("left out than of the other, so these are comparisons of survivors.")
 
 
 def test_values_that_read_alike_have_cells_of_their_own() -> None:
