@@ -15,6 +15,12 @@ from analysis.statistics.significance import LEVEL
 
 # Placeholders, which are replaced by the LaTeX commands after the texts have been escaped.
 BEGIN, END, MARK = "⟪", "⟫", "‡"
+# What a cell shows, for the caption.
+CELLS = {
+    "mean": "Mean and standard deviation over trials.",
+    "ci": "Mean and its 95% interval (Student's t) over trials.",
+    "iqm": "Interquartile mean and its 95% interval (bootstrap) over trials.",
+}
 COMMANDS = {BEGIN: r"\textbf{", END: "}", MARK: r"$^\dagger$"}
 
 
@@ -61,7 +67,7 @@ def latex_table(
         \end{tabular}
         <BLANKLINE>
         >>> note.split(" (")[0]
-        'Bold: the best mean of each column. Dagger: no clear difference from it'
+        'Mean and standard deviation over trials. Bold: the best of each column. Dagger: no clear difference from it'
     """
     df = with_series(df, rows, columns, metric)
     row_keys, column_keys, metric = column_names(rows), column_names(columns), column_name(metric)
@@ -76,8 +82,9 @@ def latex_table(
     text = format_table(arrange_cells(table, texts, row_keys, column_keys, metric), "latex")
     for placeholder, command in COMMANDS.items():
         text = text.replace(placeholder, command)
-    mean = "interquartile mean" if stat == "iqm" else "mean"
-    return f"{text}\n% Bold: the best {mean} of each column. {' '.join(note.split())}"
+    note = " ".join(f"{CELLS[stat]} Bold: the best of each column. {note}".split())
+    # The caption must compile, too.
+    return f"{text}\n% {note.replace('_', chr(92) + '_')}"
 
 
 def _best_of_each_column(table: pd.DataFrame, column_keys: list[str], is_low: bool) -> list[bool]:

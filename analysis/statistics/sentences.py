@@ -35,10 +35,19 @@ def _finding(row: dict[str, Any], metric: str, n_rows: int, margin: float | None
     numbers = f"{sizes}, paired t test: {p_text(row['p_holm'])}{after}"
     if margin is not None and row["p_equivalent"] <= LEVEL:
         proof = f"{sizes}, two one-sided t tests: {p_text(row['p_equivalent'])}{after}"
-        return f"{between}, equivalent within a margin of {margin:g} ({proof})."
+        but = (
+            f" Small as it is, the difference is clear: {p_text(row['p_holm'])}{after}."
+            if row["p_holm"] <= LEVEL
+            else ""
+        )
+        return f"{between}, equivalent within a margin of {margin:g} ({proof}).{but}"
     if row["p_holm"] <= LEVEL:
         word = "higher" if difference > 0 else "lower"
-        return f"{metric} is {word} with {axis}={b} than with {a}: {difference:+.3g} ({numbers})."
+        is_larger = margin is not None and min(row["low"] * difference, row["high"] * difference) > margin * abs(
+            difference
+        )
+        beyond = f" Its whole interval is beyond the margin of {margin:g}." if is_larger else ""
+        return f"{metric} is {word} with {axis}={b} than with {a}: {difference:+.3g} ({numbers}).{beyond}"
     alone = f"; {p_text(row['p'])} if it were the only question" if row["p"] <= LEVEL else ""
     margin_note = f", nor that it is below {margin:g}" if margin is not None else ""
     return f"{between}, not enough evidence of a difference{margin_note} ({numbers}{alone})."

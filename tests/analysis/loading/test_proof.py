@@ -174,6 +174,6 @@ def test_a_folder_without_permission_is_an_issue(experiment: Path) -> None:
         df = analysis.load(experiment)
         assert len(df) == n_trials - 1 and trial.name not in set(df["trial_dir"])
         assert problems_of(experiment, trial) == ["the folder cannot be read: Permission denied"]
-        note = "all 26 trials are complete; 1 folder could not be read as a trial of its own; "
+        note = "all 26 trials are complete; 1 folder could not be read as a trial of its own"
         assert analysis.left_out(df).startswith(note)
     assert not problems_of(experiment, trial)

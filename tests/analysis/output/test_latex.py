@@ -11,6 +11,7 @@ from support.grids import fail, grid, noisy
 from analysis import contrasts, latex_table, load_example, pivot
 
 METRIC = "val_acc_max"
+CAPTION = "% Mean and standard deviation over trials. Bold: the best of each column. "
 
 
 def cells(text: str) -> dict[str, list[str]]:
@@ -40,7 +41,7 @@ def test_the_best_is_bold_and_those_as_good_have_a_dagger() -> None:
     other = "b" if df_best(df, 0.2) == "c" else "c"
     assert found[other][1].endswith("$^\\dagger$")
     note = latex_table(df, "model", "on_perc", METRIC).splitlines()[-1]
-    assert note.startswith("% Bold: the best mean of each column. Dagger: no clear difference from it (")
+    assert note.startswith(f"{CAPTION}Dagger: no clear difference from it (")
     assert f"Holm over {len(contrasts(df, 'model', METRIC, within='on_perc'))} comparisons" in note
 
 
@@ -76,7 +77,7 @@ def test_what_cannot_be_compared_is_said_in_one_line() -> None:
     assert latex_table(df[df["u"] == 0], "u", "v", METRIC).endswith("There is a single row.")
     single = grid(noisy(0), u=[0, 1], v=[0, 1], seed=[0])
     last = latex_table(single, "u", "v", METRIC).splitlines()[-1]
-    assert last.startswith("% Bold: the best mean of each column. Cells cannot be compared: The noise needs repeated")
+    assert last.startswith(f"{CAPTION}Cells cannot be compared: The noise needs repeated")
     failed = fail(df, (df["u"] == 1) & (df["v"] == 1))
     assert cells(latex_table(failed, "u", "v", METRIC))["1"][1] == "-- (6 failed)"
 
@@ -99,7 +100,7 @@ def test_a_cell_with_the_interval_of_the_mean_or_of_the_interquartile_mean() -> 
                 expected = scipy.stats.t.interval(0.95, 7, values.mean(), scipy.stats.sem(values))
                 assert [low, high] == pytest.approx(expected, abs=6e-4)
             assert low < mean < high
-        assert ("the best interquartile mean of" in latex_table(df, "u", None, METRIC, stat=stat)) == (stat == "iqm")
+        assert ("% Interquartile mean and" in latex_table(df, "u", None, METRIC, stat=stat)) == (stat == "iqm")
     one = pivot(df[df["seed"] == 0], "u", None, METRIC, "ci")
     assert not one[METRIC].str.contains(r"\[").any() and not one[METRIC].str.contains("nan").any()
     with pytest.raises(ValueError, match=r"Unknown stat .median.*Available: mean, ci, iqm"):

@@ -174,3 +174,15 @@ def test_errors() -> None:
     message = r"lr must have at most 20 values, but has 21\. Filter .* use correlation\(df, 'val_acc_max'\)"
     with pytest.raises(ValueError, match=message):
         compare(many, "lr", METRIC)
+
+
+def test_a_clear_difference_within_the_margin_and_one_beyond_it_are_named() -> None:
+    df = grid(noisy(0, 0.002, on=0.01), on=[0, 1], seed=range(12))
+    [within] = compare(df, "on", "val_acc_max", margin=0.02)["conclusion"]
+    assert "equivalent within a margin of 0.02" in within
+    assert within.endswith("Small as it is, the difference is clear: p < 0.0001.")
+    [beyond] = compare(df, "on", "val_acc_max", margin=0.005)["conclusion"]
+    assert beyond.endswith("Its whole interval is beyond the margin of 0.005.")
+    [lower] = compare(df.assign(val_acc_max=-df["val_acc_max"]), "on", "val_acc_max", margin=0.005)["conclusion"]
+    assert lower.endswith("Its whole interval is beyond the margin of 0.005.")
+    assert "margin" not in compare(df, "on", "val_acc_max")["conclusion"][0]
