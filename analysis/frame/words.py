@@ -1,7 +1,7 @@
 """Words of messages, and texts of any origin that can be shown."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.frame.values import is_missing
@@ -29,6 +29,17 @@ def joined(parts: Sequence[str], last: str = "and") -> str:
 def value_text(value: Any) -> str:
     """Return the value of a hyperparameter for a sentence; "nothing" if it is missing."""
     return "nothing" if is_missing(value) else str(value)
+
+
+def setting_text(names: Sequence[str], values: Mapping[Any, Any]) -> str:
+    """Return the values of some hyperparameters for a sentence. A text says what it is; other values need their name.
+
+    Example:
+        >>> from analysis.frame.words import setting_text
+        >>> setting_text(["dataset_name", "retrain_epochs"], {"dataset_name": "digits", "retrain_epochs": 0})
+        'digits, retrain_epochs=0'
+    """
+    return ", ".join(values[name] if isinstance(values[name], str) else f"{name}={values[name]}" for name in names)
 
 
 def printable(text: str) -> str:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import varying, with_schema
+from analysis.frame.words import setting_text
 from analysis.pruning.lottery import ALGORITHM
 from analysis.pruning.rows import TRIAL, of_trial
 from analysis.statistics.aggregate import agg, has_value
@@ -163,7 +164,7 @@ def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGOR
 
 
 def _end_in_words(row: dict[Any, Any], by: Sequence[str]) -> str:
-    where = ", ".join(str(row[name]) for name in by)
+    where = setting_text(by, row)
     if not row["count"]:
         return f"{where}: no trial is complete."
     interval = "" if pd.isna(row["low"]) else f"95% interval {row['low']:.3g} to {row['high']:.3g}, "

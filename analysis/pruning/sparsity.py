@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import metrics, with_schema
+from analysis.frame.words import setting_text
 from analysis.pruning.rows import (
     TESTED,
     TRIAL,
@@ -227,7 +228,7 @@ def mean_sparsity_at_fall(falls: pd.DataFrame, by: Sequence[str] | None = None) 
 
 
 def _fall_in_words(row: dict[Any, Any], by: Sequence[str]) -> str:
-    where = ", ".join([*(str(row[name]) for name in by), f"{row['pruning']} pruning"])
+    where = ", ".join(filter(None, [setting_text(by, row), f"{row['pruning']} pruning"]))
     count, never = row["count"], row["never_fell"]
     total = count + never
     if not total:

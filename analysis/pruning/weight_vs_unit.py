@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns
 from analysis.frame.matching import values_of
+from analysis.frame.words import setting_text
 from analysis.pruning.rows import TRIAL, default_groups
 from analysis.statistics.aggregate import has_value, in_order, with_t_interval
 from analysis.statistics.paired_tests import holm
@@ -144,7 +145,7 @@ def where_kinds_differ(differences: pd.DataFrame) -> pd.DataFrame:
             first, largest = real.iloc[0], real.iloc[int(real["difference"].abs().to_numpy().argmax())]
             numbers = [first["sparsity"], first["difference"], largest["sparsity"], largest["difference"]]
             text = _difference(first, largest, len(differences))
-        where = ", ".join(str(value) for value in values[: len(by)])
+        where = setting_text(by, dict(zip(keys, values, strict=True)))
         found.append([*values, *numbers, f"{where}: {text}" if where else text])
     columns = [*keys, "first_sparsity", "first_difference", "largest_at", "largest_difference", "conclusion"]
     return in_order(pd.DataFrame(found, columns=columns), keys)
