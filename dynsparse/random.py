@@ -37,6 +37,9 @@ class Purpose(IntEnum):
     PRUNE_TRAINED = 10
     MODULE = 11
     TEST_SPLIT = 12
+    PERMUTED_PIXELS = 13
+    CORRUPTION = 14
+    AUGMENTATION = 15
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,14 @@ def _read_torchvision(class_name: str, folder: Path, download: bool, **options: 
     return *read(True), *read(False)
 
 
+def _read_svhn(folder: Path, download: bool) -> Arrays:
+    """Return the street-view house numbers without the "extra" part: colours first, and class 0 for the digit 0."""
+    from torchvision.datasets import SVHN
+
+    train, test = (SVHN(folder / "SVHN", split, download=download) for split in ("train", "test"))
+    return train.data, train.labels, test.data, test.labels
+
+
 def _idx_files(folder: str, train: str, test: str) -> tuple[str, ...]:
     """Return torchvision's names for the four files of a data set in MNIST's format."""
     return tuple(
@@ -185,6 +193,15 @@ DATASETS: dict[str, Source] = {
         50_000,
         (3, 32, 32),
     ),
+    "CIFAR100": Source(
+        3072,
+        100,
+        partial(_read_torchvision, "CIFAR100"),
+        tuple(f"cifar-100-python/{file}" for file in ("train", "test", "meta")),
+        50_000,
+        (3, 32, 32),
+    ),
+    "SVHN": Source(3072, 10, _read_svhn, ("SVHN/train_32x32.mat", "SVHN/test_32x32.mat"), 73_257, (3, 32, 32)),
 }
 
 

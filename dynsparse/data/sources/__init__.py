@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 
 from dynsparse.config.functions import IN_FILE, IN_MODULE
+from dynsparse.data.sources.changed_images import read_corrupted, read_permuted
 from dynsparse.data.sources.content import Content, Kind, Part, Request, Table
 from dynsparse.data.sources.functions import read_function
 from dynsparse.data.sources.hugging_face import read_hugging_face
@@ -28,6 +29,8 @@ KINDS: dict[str, Kind] = {
     "sklearn:NAME": Kind(r"sklearn:.*", read_scikit_learn),
     "openml:NUMBER": Kind(r"openml:.*", read_openml, is_table=True),
     "torchvision:CLASS": Kind(r"torchvision:.*", read_torchvision),
+    "permuted:NAME": Kind(r"permuted:.*", read_permuted),
+    "corrupted:NAME:CORRUPTION": Kind(r"corrupted:.*", read_corrupted),
     "hf:NAME": Kind(r"hf:.+", read_hugging_face, is_table=True),
     "FILE.py:FUNCTION": Kind(IN_FILE, read_function),
     "MODULE:FUNCTION": Kind(IN_MODULE, read_function),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
 import torchvision
 from sklearn.datasets import load_digits
@@ -35,6 +36,8 @@ def test_sizes_are_known_without_loading() -> None:
         "KMNIST": (784, 10),
         "EMNIST": (784, 47),
         "CIFAR10": (3072, 10),
+        "CIFAR100": (3072, 100),
+        "SVHN": (3072, 10),
     }
 
 
@@ -59,7 +62,7 @@ def test_an_unknown_name_lists_the_table() -> None:
         load_dataset("MINST")
     assert str(error.value) == (
         "Unknown dataset_name 'MINST'. Did you mean 'MNIST' or 'KMNIST' or 'EMNIST'? Available: digits, MNIST, "
-        "FashionMNIST, KMNIST, EMNIST, CIFAR10."
+        "FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN."
     )
 
 
@@ -128,6 +131,37 @@ def test_cifar10_keeps_the_order_of_its_files(tmp_path: Path, monkeypatch: pytes
     dataset = load_dataset("CIFAR10", str(tmp_path))
     assert_dataset_equals(dataset, *arrays)
     assert dataset.input_size == 3072
+
+
+def test_cifar100_has_the_fine_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, checksums = tmp_path / "cifar-100-python", {}
+    folder.mkdir()
+    parts = {"train": random_images(200, (3, 32, 32), 100, 0), "test": random_images(100, (3, 32, 32), 100, 1)}
+    contents = {
+        name: {"data": x.reshape(-1, 3072), "fine_labels": y.tolist(), "coarse_labels": [0] * len(y)}
+        for name, (x, y) in parts.items()
+    }
+    for name, content in {**contents, "meta": {"fine_label_names": [str(label) for label in range(100)]}}.items():
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+        checksums[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
+    cifar100 = torchvision.datasets.CIFAR100
+    monkeypatch.setattr(cifar100, "train_list", [["train", checksums["train"]]])
+    monkeypatch.setattr(cifar100, "test_list", [["test", checksums["test"]]])
+    monkeypatch.setattr(cifar100, "meta", {**cifar100.meta, "md5": checksums["meta"]})
+    assert_dataset_equals(load_dataset("CIFAR100", str(tmp_path)), *parts["train"], *parts["test"])
+
+
+def test_svhn_has_colours_first_and_the_digit_0_as_class_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "SVHN").mkdir()
+    parts = {"train": random_images(40, (3, 32, 32), 10, 0), "test": random_images(20, (3, 32, 32), 10, 1)}
+    files = {}
+    for name, (x, y) in parts.items():
+        path = tmp_path / "SVHN" / f"{name}_32x32.mat"
+        # The files have rows, columns, colours, images; and the label 10 for the digit 0.
+        scipy.io.savemat(path, {"X": x.transpose(2, 3, 1, 0), "y": np.where(y == 0, 10, y)[:, None].astype(np.uint8)})
+        files[name] = ["", path.name, hashlib.md5(path.read_bytes()).hexdigest()]
+    monkeypatch.setattr(torchvision.datasets.SVHN, "split_list", files)
+    assert_dataset_equals(load_dataset("SVHN", str(tmp_path)), *parts["train"], *parts["test"])
 
 
 @pytest.mark.parametrize(("name", "mean", "std"), [("MNIST", 0.1307, 0.3081), ("FashionMNIST", 0.2860, 0.3530)])
