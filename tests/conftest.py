@@ -44,7 +44,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def blobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The data set "blobs": five overlapping blobs in 32 pixels, 160 examples to train on and 64 to test."""
+    """The data set "blobs": five overlapping blobs in 4 x 8 pixels, 160 examples to train on and 64 to test."""
 
     def read(folder: Path, download: bool) -> tuple[np.ndarray, ...]:
         generator = np.random.RandomState(0)
@@ -52,4 +52,4 @@ def blobs(monkeypatch: pytest.MonkeyPatch) -> None:
         x = (centres[y] + generator.randint(0, 128, (224, 32))).astype(np.uint8)
         return x[:160], y[:160], x[160:], y[160:]
 
-    monkeypatch.setitem(DATASETS, "blobs", Source(32, 5, read))
+    monkeypatch.setitem(DATASETS, "blobs", Source(32, 5, read, image_shape=(1, 4, 8)))

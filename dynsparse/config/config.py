@@ -228,6 +228,13 @@ class Config:
         Optional(Text()),
         later=True,
     )
+    augment: str | None = key(
+        None,
+        "images: random changes of the training images in each epoch; crop: moved by up to 4 pixels; crop_flip: and "
+        "half of them mirrored; None: no changes",
+        Optional(Choice("dynsparse.data.augmentation:AUGMENTATIONS")),
+        later=True,
+    )
     val_fraction: float = key(
         0.0,
         "share of the training set held out for val_*; 0: val_* is the test set",

@@ -7,7 +7,7 @@ library or a function, in the forms of `KINDS`. All trials on a machine share on
 from dynsparse.data.datasets import DATASETS, PIXELS, Arrays, Dataset, Images, Source
 from dynsparse.data.download import DataError
 from dynsparse.data.loading import load_data, load_dataset
-from dynsparse.data.own import DataSettings, Facts, OwnData, facts, is_own, own_keys
+from dynsparse.data.own import DataSettings, Facts, OwnData, example_shape, facts, is_own, own_keys
 from dynsparse.data.preparation import DataChangedError
 from dynsparse.data.sampling import epoch_order, noise_images, split
 from dynsparse.data.sources import KINDS
@@ -26,6 +26,7 @@ __all__ = [
     "OwnData",
     "Source",
     "epoch_order",
+    "example_shape",
     "facts",
     "is_own",
     "load_data",

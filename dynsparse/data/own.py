@@ -132,6 +132,12 @@ def files_in(folder: Path, trials: Iterable[DataSettings]) -> list[str]:
     return [name for name in names if is_file(name) and not Path(name).is_absolute() and (folder / name).is_file()]
 
 
+def example_shape(config: DataSettings) -> tuple[int, ...] | None:
+    """Return the shape of an example, for images channels, rows and columns; None for a row of numbers."""
+    source = DATASETS.get(config.dataset_name)
+    return config.input_shape if source is None else source.image_shape
+
+
 def facts(config: DataSettings) -> Facts:
     """Return sizes and hash of a trial's data. Own data are read, unless the configuration has all of these already.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dynsparse.data import Images
+from dynsparse.data.augmentation import augmentation_numbers
 from dynsparse.engines.base import (
     Evaluation,
     Sums,
@@ -19,6 +20,7 @@ from dynsparse.engines.base import (
     active_bits,
     compute_mask_updates,
     counts_over_epochs,
+    draw_per_seed,
     initial_parameters,
     matmul_precision,
     zero_inactive,
@@ -105,14 +107,32 @@ class DenseEngine(ABC):
         Shapes: order (trials or 1, examples); rates (batches, trials); `data` has one part.
         """
         (x,), (y,) = data
+        select = self._augmented(x, len(order), epoch) if self.plan.augment else x.__getitem__
         batches = order.to(self.plan.device).split(self.plan.batch_size, dim=1)
         with matmul_precision(self.plan.precision):
             sums = [
-                self.train_batch(x[index], y[index], epoch=epoch, rate=rate)
+                self.train_batch(select(index), y[index], epoch=epoch, rate=rate)
                 for index, rate in zip(batches, rates, strict=True)
             ]
         # Sum along the last dimension: along the first, the order of additions would depend on the number of trials.
         return Sums(*(torch.stack(each, dim=1).sum(1) for each in zip(*sums, strict=True)))
+
+    def _augmented(self, x: Tensor, n_orders: int, epoch: int) -> Callable[[Tensor], Tensor]:
+        """Return a function that returns augmented images at some indices, as of this epoch.
+
+        Shapes: x (examples, inputs); of the function (orders, batch) to (orders, batch, inputs).
+        """
+        augment, shape = self.plan.augment, self.plan.image_shape
+        assert augment is not None and shape is not None
+        # Trials that share an order have one seed.
+        numbers = draw_per_seed(self.plan, lambda seed: augmentation_numbers(len(x), seed, epoch))[:n_orders]
+        trials, black = torch.arange(n_orders, device=x.device)[:, None], float(x.min())
+
+        def select(index: Tensor) -> Tensor:
+            images = augment(x[index].view(-1, *shape), numbers[trials, index].flatten(0, 1), black)
+            return images.reshape(*index.shape, -1)
+
+        return select
 
     def train_batch(self, x: Tensor, y: Tensor, *, epoch: int, rate: Tensor) -> Sums:
         """Do one optimizer step on one batch.

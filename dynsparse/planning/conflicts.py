@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dynsparse.config import FUNCTIONS, function_hash, keys, unknown
-from dynsparse.data import DATASETS
+from dynsparse.data import DATASETS, example_shape
 from dynsparse.methods import Method, method_of
 from dynsparse.nn.mlp import Network
 from dynsparse.nn.module_network import ModuleNetwork, is_module, network_of
@@ -24,7 +24,7 @@ def conflicts(config: RecordingConfig) -> list[str]:
     too_long = [*_length(config)]
     if too_long:
         return too_long
-    problems = [*_data_set(config), *_function_hashes(config), *_legacy_rules(config)]
+    problems = [*_data_set(config), *_augment(config), *_function_hashes(config), *_legacy_rules(config)]
     try:
         # A builder that a program has added to its table may raise ValueError for its own keys.
         network = network_of(config, [config])
@@ -60,6 +60,15 @@ def _data_set(config: RecordingConfig) -> Iterator[str]:
     for name, given, right in facts:
         if given != right:
             yield f"{name} must be {right} for dataset_name={config.dataset_name!r}, got {given}. Leave {name} out."
+
+
+def _augment(config: RecordingConfig) -> Iterator[str]:
+    shape = example_shape(config) if config.augment else None
+    if config.augment and (shape is None or len(shape) != 3):
+        yield (
+            f"augment must be None for data that are not images of channels, rows and columns, got {config.augment!r} "
+            f"for dataset_name={config.dataset_name!r}. Leave augment out."
+        )
 
 
 def _function_hashes(config: RecordingConfig) -> Iterator[str]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from dynsparse.config import Config
-from dynsparse.data import OwnData, own_keys
+from dynsparse.data import OwnData, example_shape, own_keys
+from dynsparse.data.augmentation import AUGMENTATIONS, Augmentation
 from dynsparse.methods import Method, method_of
 from dynsparse.nn.init import WEIGHT_INITS, WeightInit
 from dynsparse.nn.lr_schedules import LearningRates, learning_rates, learning_rates_of_pack
@@ -105,6 +106,8 @@ class Plan:
     pixels: str
     data_dir: str | None
     own_data: OwnData
+    augment: Augmentation | None  # None: training images as they are
+    image_shape: tuple[int, ...] | None  # of images that are augmented: channels, rows, columns
     val_fraction: float
     noise: dict[str, float]  # name of each noisy version of the test images -> share of the pixels overwritten
     debug_weights: bool
@@ -171,6 +174,8 @@ def _plan(config: PackConfig) -> Plan:
         pixels=config.pixels,
         data_dir=config.data_dir,
         own_data=own_keys(config),
+        augment=AUGMENTATIONS[config.augment] if config.augment else None,
+        image_shape=example_shape(config) if config.augment else None,
         val_fraction=config.val_fraction,
         noise=_noise(config) if config.test_noise else {},
         debug_weights=config.debug_weights,

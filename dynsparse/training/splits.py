@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,6 +65,11 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
     Raises: TrialError where the data set is too small for the plan; DataError if it is missing.
     """
     dataset = load_dataset(plan.dataset_name, plan.data_dir, plan.pixels, plan.own_data)
+    if plan.augment is not None and dataset.train.pixels.dtype != np.uint8:
+        raise TrialError(
+            f"augment must be None for data that are not of type uint8, got {dataset.train.pixels.dtype} for "
+            f"dataset_name={plan.dataset_name!r}. Leave augment out, or store the pixels as uint8."
+        )
     # If all trials have one seed, the batch has one copy of each example and is expanded; else one per trial.
     seeds = plan.seeds[:1] if len(set(plan.seeds)) == 1 else plan.seeds
     indices = {seed: split(dataset, plan.val_fraction, seed) for seed in dict.fromkeys(seeds)}

@@ -55,6 +55,7 @@ def unsupported(plan: Plan) -> str | None:
     """Return the options of a plan that this engine does not support, or None if it supports them all."""
     method = plan.method
     options = {
+        "augment": plan.augment is not None,
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
