@@ -36,7 +36,8 @@ class Experiment:
         cpus_per_trial: number of CPUs that Ray reserves for each trial.
         gpus_per_trial: number of GPUs that Ray reserves for each trial; may be a fraction.
         inert: axes that are allowed to have no effect. Any other axis that no trial reads is an error.
-        metric: column of the results that answers the question.
+        metric: column of the results that answers the question. None: val_acc_max, or val_r2_max if the space has
+            loss="mse".
         file: path of the file that defines the experiment; `load_experiment` sets it, for messages only.
         folder: folder in which relative paths of data files, and of files of functions, start. None: that of the
             experiment file, or the working directory if there is none.
@@ -67,7 +68,7 @@ class Experiment:
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
     inert: tuple[str, ...] = ()
-    metric: str = "val_acc_max"
+    metric: str | None = None
     folder: str | Path | None = None
     file: str | None = field(default=None, compare=False, repr=False)
 
@@ -75,6 +76,8 @@ class Experiment:
         check_name(self.name)
         if not isinstance(self.space, Mapping):
             raise ExperimentError(f"space must be a dict of keys and values, got {self.space!r}.")
+        if self.metric is None:
+            object.__setattr__(self, "metric", "val_r2_max" if self.space.get("loss") == "mse" else "val_acc_max")
         for name, number in [("cpus_per_trial", self.cpus_per_trial), ("gpus_per_trial", self.gpus_per_trial)]:
             if not isinstance(number, int | float) or number < 0:
                 raise ExperimentError(f"{name} must be a number of at least 0, got {number!r}.")

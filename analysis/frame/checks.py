@@ -32,7 +32,9 @@ def _hint(name: str) -> str:
     logged = summarised(name)
     if logged == name:
         return ""
-    return f" Values without 'acc' in their name are loaded on request: load(path, metrics=[{logged!r}])."
+    return (
+        f" Values without 'acc', 'r2' or 'rmse' in their name are loaded on request: load(path, metrics=[{logged!r}])."
+    )
 
 
 def check_numbers(df: pd.DataFrame, metric: str) -> None:

@@ -19,7 +19,7 @@ from analysis.frame.schema import (
 from analysis.frame.suggest import unknown
 from analysis.frame.summaries import AT_BEST, SUMMARIES
 from analysis.frame.values import as_number, sort_key
-from analysis.loading.chance import is_accuracy, never_left_chance
+from analysis.loading.chance import is_score, never_left_chance
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise, values_at
 from analysis.loading.contents import Contents
 from analysis.loading.experiment import read_experiment
@@ -38,7 +38,7 @@ def load(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
 
     Args:
         path: the folder, or its URI (s3://...).
-        metrics: names of logged values; by default every logged number with "acc" in its name.
+        metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -66,7 +66,7 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     - for each metric `_max`, `_max_epoch` (the row, counted from 0), `_min`, `_min_epoch`, `_median` and `_last`.
       Missing values are left out, except in `_last`, which is the value of the last row.
     - `test_acc_at_best`, if trials logged `val_acc` and `test_acc`: the test accuracy of the first epoch with the
-      highest validation accuracy. Other metrics and other choices: `at_best`.
+      highest validation accuracy; likewise `test_r2_at_best`. Other metrics and other choices: `at_best`.
     - `flops_inference`, `flops_train`, `flops_inference_ratio`, `flops_train_ratio`, if any trial logged them: the
       values of the last row. They are metrics, and lower is better.
     - `epochs`, the last training_iteration.
@@ -80,12 +80,13 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     - `error`: the last line of the error; missing if there was none.
     - `diverged`: True if a loss is NaN or infinite where it was last logged. A loss has "loss" in its name.
     - `at_chance`: True if the trial never left chance level: no accuracy in any row has odds more than 1.25 times those
-      of a guess, which means above 0.122 for 10 classes. False if there is no accuracy, or no key `num_classes`.
+      of a guess, which means above 0.122 for 10 classes; in a regression, no R² is above 0.01. False if there is
+      neither, or no key `num_classes`.
     - `trial_id`; `trial_dir`, the name of the trial's folder.
 
     Args:
         paths: the folders, or their URIs (s3://...).
-        metrics: names of logged values; by default every logged number with "acc" in its name.
+        metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
 
     Raises:
         FileNotFoundError: if a folder does not exist.
@@ -100,7 +101,7 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     """
     contents, configs, experiments = _read_all(paths)
     trials, history = contents.trials, contents.history
-    chosen = _chosen_metrics(history, metrics, lambda name: is_accuracy(name, history.columns[name]))
+    chosen = _chosen_metrics(history, metrics, lambda name: is_score(name, history.columns[name]))
     summaries = {name: summarise(_numbers(history, name), history.starts) for name in chosen}
     of_metrics = {
         f"{name}{summary}": values
@@ -108,9 +109,10 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         for summary, values in zip(SUMMARIES, summaries[name], strict=True)
     }
     first, last = history.starts[:-1], history.starts[1:] - 1
-    if {"val_acc", "test_acc"} <= summaries.keys():
-        chosen_rows = first + summaries["val_acc"].highest_at
-        of_metrics[f"test_acc{AT_BEST}"] = values_at(_numbers(history, "test_acc"), chosen_rows)
+    for name in ("acc", "r2"):
+        if {f"val_{name}", f"test_{name}"} <= summaries.keys():
+            chosen_rows = first + summaries[f"val_{name}"].highest_at
+            of_metrics[f"test_{name}{AT_BEST}"] = values_at(_numbers(history, f"test_{name}"), chosen_rows)
     for name in COSTS:
         if name in history.columns and is_numeric(history.columns[name]):
             of_metrics[name] = np.where(first <= last, _numbers(history, name)[last], math.nan)

@@ -49,7 +49,7 @@ def browse(df: pd.DataFrame, metric: Column | None = None, history: pd.DataFrame
 
     Args:
         df: one row for each trial, as returned by `load`, or a part of the rows.
-        metric: the metric to start with; None takes val_acc_max or else the first metric.
+        metric: the metric to start with; None takes val_acc_max, or val_r2_max, or else the first metric.
         history: one row for each trial and epoch, as returned by `load_history`; None reads it from the folders of
             the trials when curves are first drawn.
 

@@ -63,7 +63,7 @@ def choices_of(df: pd.DataFrame, metric: str | None) -> Choices:
         ValueError: if a column does not exist, `metric` holds no numbers, or `df` has no metric.
     """
     summaries = [f"{name}{end}" for name in logged(df) for end in SUMMARIES]
-    usual = [name for name in ("val_acc_max", *summaries) if name in df]
+    usual = [name for name in ("val_acc_max", "val_r2_max", *summaries) if name in df]
     if metric is None and not usual:
         raise ValueError("The DataFrame has no metric. Name a column of numbers: browse(df, metric='my_column').")
     first = usual[0] if metric is None else metric

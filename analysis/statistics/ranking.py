@@ -111,4 +111,4 @@ def _in_order(df: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 def is_better_low(metric: str) -> bool:
     """Return True if the name of a metric says that lower values are better."""
-    return any(word in metric for word in ("loss", "error", "_ece", "dead_units")) or metric in COSTS
+    return any(word in metric for word in ("loss", "error", "rmse", "_ece", "dead_units")) or metric in COSTS

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @folder_argument
 @click.option("-o", "--output", default="report.html", show_default=True, type=click.Path(), help="The file to write.")
-@click.option("--metric", help="Column of the results. Default: the metric of the experiment, or val_acc_max.")
+@click.option(
+    "--metric", help="Column of the results. Default: the metric of the experiment, or val_acc_max, or val_r2_max."
+)
 @click.option(
     "--lowest/--highest",
     default=None,
@@ -103,7 +105,7 @@ def _with_own_metric(df: pd.DataFrame, history: pd.DataFrame, path: str | Path, 
     if metric and metric not in df:
         with contextlib.suppress(ValueError):
             df = analysis.load(path, [*analysis.logged(df), summarised(metric)])
-    return df, metric if metric in df else "val_acc_max"
+    return df, next((name for name in (metric, "val_acc_max", "val_r2_max") if name in df), "val_acc_max")
 
 
 def _write(path: Path, text: str) -> None:

@@ -150,7 +150,7 @@ def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, yes:
         raise Refusal(str(error)) from error
     except LockLostError as error:
         raise click.ClickException(printable(str(error))) from error
-    show_outcome(outcome, configs, experiment.metric)
+    show_outcome(outcome, configs, str(experiment.metric))
     if outcome.n_unfinished and outcome.stopped_by is not None:
         echo(f"stopped; to resume, rerun:  {resume_command(file)}")
         raise click.exceptions.Exit(128 + outcome.stopped_by)

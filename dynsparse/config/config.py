@@ -183,7 +183,11 @@ class Config:
         Optional(Text()),
     )
     input_size: int = key(None, "inputs; follows the data set and must agree if given", Optional(Whole(1)))
-    num_classes: int = key(None, "classes; follows the data set and must agree if given", Optional(Whole(2)))
+    num_classes: int = key(
+        None,
+        "classes, or numbers to predict; follows the data set and must agree if given",
+        Optional(Whole(1)),
+    )
     input_shape: tuple[int, ...] | None = key(
         None,
         "own data: shape of an example for torch modules, such as channels, height, width; follows the data and must "
@@ -195,6 +199,13 @@ class Config:
         "standard",
         "standard: mean 0 and standard deviation 1 over the training set; unit: in [0, 1]",
         Choice("dynsparse.data:PIXELS"),
+        later=True,
+    )
+    loss: str = key(
+        "cross_entropy",
+        "cross_entropy: labels are classes; mse: the labels of own data are numbers to predict (regression), and the "
+        "loss is the mean squared error of the standardized labels",
+        Choice("dynsparse.ops.losses:LOSSES"),
         later=True,
     )
     target: str | None = key(None, "own tables: name of the label column", Optional(Text()), later=True)

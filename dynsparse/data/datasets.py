@@ -53,13 +53,17 @@ class Images:
 class Dataset:
     """A data set in memory. The trials of a process share it, so it must not be changed.
 
-    Shapes: images (examples, input_size); y (examples,), int64, in [0, num_classes).
+    Shapes: images (examples, input_size); y (examples,), int64, in [0, num_classes). In a regression, y has numbers to
+    predict, standardized: (examples, num_classes), float32.
 
     Attributes:
+        num_classes: the number of classes or, in a regression, of the numbers to predict.
         class_names: the label of each class; () where classes are numbered in the data.
         feature_names: the name of each feature of a table; () for other data.
         feature_mean: what has been subtracted from each feature; () for images.
         feature_scale: what each feature has been multiplied by then; () for images.
+        target_mean: in a regression, the mean of each number to predict over the training part, in its unit; else ().
+        target_deviation: likewise, its standard deviation.
         hold_out: returns which training examples are held out for validation, given labels, number and random stream.
     """
 
@@ -73,6 +77,8 @@ class Dataset:
     feature_names: tuple[str, ...] = ()
     feature_mean: tuple[float, ...] = ()
     feature_scale: tuple[float, ...] = ()
+    target_mean: tuple[float, ...] = ()
+    target_deviation: tuple[float, ...] = ()
     hold_out: Callable[[Tensor, int, Stream], Tensor] = at_random
 
     @property
@@ -107,6 +113,19 @@ class Dataset:
             return replace(self.train, pixels=x).normalise()
         standardized = (x - np.array(self.feature_mean)) * np.array(self.feature_scale)
         return torch.from_numpy(standardized.astype(np.float32))
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Return what a network predicts in a regression, in the unit of the labels.
+
+        Shapes: outputs (examples, num_classes), of the network; the result the same.
+
+        Example:
+            >>> from dynsparse.data import OwnData, load_dataset
+            >>> data = load_dataset("sklearn:diabetes", own=OwnData(test_fraction=0.2, is_regression=True))
+            >>> data.predictions(data.test_y)[:3, 0].tolist()
+            [206.0, 69.0, 171.0]
+        """
+        return outputs * torch.tensor(self.target_deviation) + torch.tensor(self.target_mean)
 
 
 @dataclass(frozen=True)

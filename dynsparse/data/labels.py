@@ -1,4 +1,4 @@
-"""Labels of any type as classes from 0."""
+"""Labels of any type as classes from 0; and numbers to predict, standardized."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def encode_labels(name: str, parts: Sequence[Array]) -> tuple[list[Array], tuple
     Raises:
         DataError: If the labels are no classes, or all of one class.
     """
+    for part in parts:
+        if part.ndim == 2:
+            raise DataError(
+                f"The labels of {name!r} must be one class for each example, got the shape {part.shape}. From one "
+                "column per class, make labels with y.argmax(1). To predict several numbers, set loss='mse'."
+            )
     distinct, codes = np.unique(np.concatenate(_of_one_type(name, parts)), return_inverse=True)
     if len(distinct) < 2:
         raise DataError(f"The labels of {name!r} must have at least 2 classes, got one: {distinct[0]!s}.")
@@ -44,8 +50,8 @@ def _of_one_type(name: str, parts: Sequence[Array]) -> list[Array]:
             other = part[~(np.isfinite(part) & (part == np.round(part)))]
             if len(other):
                 raise DataError(
-                    f"The labels of {name!r} must be text, integers or booleans, got {other[0]!s}. Numbers to predict "
-                    "(regression) are not supported; missing labels must be removed."
+                    f"The labels of {name!r} must be text, integers or booleans, got {other[0]!s}. To predict numbers, "
+                    "set loss='mse'; missing labels must be removed."
                 )
     if len({part.dtype.kind == "U" for part in found}) > 1:
         raise DataError(f"The labels of {name!r} must be text in both parts or in neither. Convert one of them.")
@@ -54,6 +60,41 @@ def _of_one_type(name: str, parts: Sequence[Array]) -> list[Array]:
 
 def _as_text(labels: Array) -> Array:
     return np.array([each.decode(errors="replace") if isinstance(each, bytes) else str(each) for each in labels])
+
+
+def check_targets(name: str, parts: Sequence[Array]) -> list[Array]:
+    """Return numbers to predict as float64. Shapes: (examples,) or (examples, numbers) to (examples, numbers).
+
+    Raises:
+        DataError: If they are not finite numbers.
+    """
+    for part in parts:
+        if part.dtype.kind not in "uif":
+            raise DataError(
+                f"The labels of {name!r} must be numbers with loss='mse', got the type {part.dtype}. For classes, "
+                "leave loss out."
+            )
+        if not np.isfinite(part).all():
+            raise DataError(f"The labels of {name!r} must be finite numbers. Remove the examples whose label is not.")
+    return [part.astype(np.float64).reshape(len(part), -1) for part in parts]
+
+
+def standardize_targets(name: str, train: Array, test: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the numbers to predict with mean 0 and standard deviation 1 over the training part, and these moments.
+
+    Shapes: train and test (examples, numbers), and so are the first two results, float32; the moments (numbers,).
+
+    Raises:
+        DataError: If a number is the same in all training examples, or there is no test example.
+    """
+    mean, deviation = train.mean(0), train.std(0)
+    if len(test) == 0 or (train.min(0) == train.max(0)).any():
+        raise DataError(
+            f"{name!r} must have test examples, and training examples with different labels, got {len(test)} test "
+            f"examples and {len(np.unique(train))} distinct labels."
+        )
+    scaled = [((part - mean) / deviation).astype(np.float32) for part in (train, test)]
+    return scaled[0], scaled[1], mean, deviation
 
 
 def check_classes(name: str, train_y: Array, test_y: Array, class_names: Sequence[str]) -> None:
@@ -78,6 +119,6 @@ def check_split_classes(name: str, y: Array, class_names: Sequence[str]) -> None
     if rare:
         raise DataError(
             f"Each class of {name!r} must have at least 2 examples, for the training part and the test part, got 1 of "
-            f"{', '.join(map(repr, sorted(rare)[:5]))}{', ...' if len(rare) > 5 else ''}. Remove rare classes. Numbers "
-            "to predict (regression) are not supported."
+            f"{', '.join(map(repr, sorted(rare)[:5]))}{', ...' if len(rare) > 5 else ''}. Remove rare classes. To "
+            "predict numbers, set loss='mse'."
         )

@@ -19,10 +19,11 @@ from dynsparse.config.functions import without_folder
 from dynsparse.data.datasets import DATASETS
 from dynsparse.data.download import DataError
 from dynsparse.data.features import count_missing, n_features
-from dynsparse.data.labels import encode_labels
+from dynsparse.data.labels import check_targets, encode_labels
 from dynsparse.data.sources import Content, Request, Table, kind_of
 from dynsparse.data.sources.content import Array
 from dynsparse.data.sources.files import find_file, folders, is_store
+from dynsparse.ops.losses import LOSSES
 
 
 class DataSettings(Protocol):
@@ -41,6 +42,8 @@ class DataSettings(Protocol):
     @property
     def data_hash(self) -> str | None: ...
     @property
+    def loss(self) -> str: ...
+    @property
     def target(self) -> str | None: ...
     @property
     def impute(self) -> str | None: ...
@@ -54,7 +57,11 @@ class DataSettings(Protocol):
 
 @dataclass(frozen=True)
 class OwnData:
-    """The keys of own data. All are None for a row of DATASETS."""
+    """The keys of own data. All have their defaults for a row of DATASETS.
+
+    Attributes:
+        is_regression: the labels are numbers to predict, not classes: loss="mse".
+    """
 
     data_hash: str | None = None
     target: str | None = None
@@ -62,13 +69,14 @@ class OwnData:
     test_fraction: float | None = None
     fold: int | None = None
     n_folds: int | None = None
+    is_regression: bool = False
 
 
 class Facts(NamedTuple):
     """What a Config must know of its data before they are loaded. For a row of DATASETS, `data_hash` is None."""
 
     input_size: int
-    num_classes: int
+    num_classes: int  # of a regression, the numbers to predict
     data_hash: str | None = None
     input_shape: tuple[int, ...] | None = None  # of an example of own data; None: a row of numbers
     class_names: tuple[str, ...] = ()
@@ -92,6 +100,11 @@ def name_without_folder(name: str) -> str:
     return Path(name).name if is_file(name) else without_folder(name)
 
 
+def is_regression(config: DataSettings) -> bool:
+    """Return True if the labels of own data are numbers to predict."""
+    return LOSSES[config.loss].is_regression
+
+
 def own_keys(config: DataSettings) -> OwnData:
     """Return the keys of own data that a trial reads."""
     name = config.dataset_name
@@ -106,6 +119,7 @@ def own_keys(config: DataSettings) -> OwnData:
         test_fraction=config.test_fraction if fold is None else None,
         fold=fold,
         n_folds=None if fold is None else config.n_folds,
+        is_regression=is_regression(config),
     )
 
 
@@ -151,7 +165,7 @@ def facts(config: DataSettings) -> Facts:
     if given[0] is not None and given[1] is not None and given[2] is not None:
         return Facts(given[0], given[1], given[2], config.input_shape)
     try:
-        found = read_facts(request_of(config.dataset_name, config.data_dir, config.target))
+        found = read_facts(request_of(config.dataset_name, config.data_dir, own_keys(config)))
         check_keys(config.dataset_name, config, found)
     except DataError as error:
         raise ConfigError(str(error)) from error
@@ -186,10 +200,11 @@ def check_keys(name: str, given: DataSettings | OwnData, found: Facts) -> None:
         )
 
 
-def request_of(name: str, data_dir: str | None, target: str | None) -> Request:
+def request_of(name: str, data_dir: str | None, own: OwnData) -> Request:
     """Return what a kind of `KINDS` is asked for."""
     kind = kind_of(name)
-    return Request(name, absolute_data_dir(name, data_dir), target if kind is not None and kind.is_table else None)
+    target = own.target if kind is not None and kind.is_table else None
+    return Request(name, absolute_data_dir(name, data_dir), target, own.is_regression)
 
 
 def read_facts(request: Request) -> Facts:
@@ -205,7 +220,7 @@ def about(config: DataSettings) -> dict[str, Any]:
     """
     if not is_own(config.dataset_name):
         return {}
-    found = read_facts(request_of(config.dataset_name, config.data_dir, config.target))
+    found = read_facts(request_of(config.dataset_name, config.data_dir, own_keys(config)))
     return {"data": {"data_hash": found.data_hash, "classes": list(found.class_names)}}
 
 
@@ -221,12 +236,17 @@ def _stamp(request: Request) -> tuple[Any, ...]:
 @lru_cache(maxsize=1000)
 def _facts(request: Request, stamp: tuple[Any, ...]) -> Facts:
     content = _content(request, stamp)
-    _, class_names = encode_labels(request.name, [part.y for part in content.parts])
+    labels, class_names = [part.y for part in content.parts], tuple[str, ...]()
+    if request.is_regression:
+        n_outputs = check_targets(request.name, labels)[0].shape[1]
+    else:
+        class_names = encode_labels(request.name, labels)[1]
+        n_outputs = len(class_names)
     missing: dict[str, int] = {}
     for part in content.parts:
         for column, count in count_missing(part.x).items():
             missing[column] = missing.get(column, 0) + count
-    sizes = n_features(content.parts[0].x), len(class_names)
+    sizes = n_features(content.parts[0].x), n_outputs
     shape = _input_shape(content.parts[0].x)
     return Facts(*sizes, content.data_hash, shape, class_names, len(content.parts), tuple(missing.items()))
 

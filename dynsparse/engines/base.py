@@ -31,14 +31,14 @@ EngineData = tuple[Any, Tensor]
 class Sums(NamedTuple):
     """Loss and correct examples of each trial, summed over one pass over a data set. Shapes: (trials,)."""
 
-    loss: Tensor  # sum of the examples' cross-entropies, float64
-    correct: Tensor  # number of correctly classified examples, int64
+    loss: Tensor  # sum of the examples' losses, float64
+    correct: Tensor  # number of correctly classified examples, int64; 0 in a regression, as is the calibration
 
 
 class Evaluation(NamedTuple):
     """Results of each trial over one pass over a data set, without training. Its first fields are those of `Sums`."""
 
-    loss: Tensor  # sum of the examples' cross-entropies, float64. Shapes: (trials,)
+    loss: Tensor  # sum of the examples' losses, float64. Shapes: (trials,)
     correct: Tensor  # number of correctly classified examples, int64. Shapes: (trials,)
     # For each interval of confidence, the sum of 1 - confidence over its correctly classified examples, and of
     # -confidence over the others: see `calibration_gaps`. Shapes: (trials, 15), float64
@@ -92,7 +92,7 @@ class Engine(Protocol):
 
         Args:
             parts: The images of each trial, or one part that all trials share.
-            labels: (parts, examples).
+            labels: (parts, examples), classes; or (parts, examples, numbers), numbers to predict.
         """
 
     def train_epoch(self, data: EngineData, order: Tensor, *, epoch: int, rates: Tensor) -> Sums:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dynsparse.data import Images
@@ -78,7 +77,8 @@ class DenseEngine(ABC):
     def differentiate(self, x: Tensor, y: Tensor, *, epoch: int) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
         """Compute logits, losses, and the gradient of each parameter for the mean loss; count coactivations.
 
-        Shapes: x (trials, batch, inputs), y (trials, batch); logits (trials, batch, classes), losses (trials, batch).
+        Shapes: x (trials, batch, inputs), y (trials, batch, ...); logits (trials, batch, outputs), losses (trials,
+        batch).
         """
 
     @abstractmethod
@@ -137,24 +137,24 @@ class DenseEngine(ABC):
     def train_batch(self, x: Tensor, y: Tensor, *, epoch: int, rate: Tensor) -> Sums:
         """Do one optimizer step on one batch.
 
-        Shapes: x (trials or 1, batch, inputs), y (trials or 1, batch); a first dimension of 1 is shared by all trials;
-        rate (trials,), the learning rates.
+        Shapes: x (trials or 1, batch, inputs), y (trials or 1, batch, ...); a first dimension of 1 is shared by all
+        trials; rate (trials,), the learning rates.
         """
         n_trials = len(self.plan.seeds)
-        x, y = x.expand(n_trials, -1, -1), y.expand(n_trials, -1)
+        x, y = x.expand(n_trials, -1, -1), y.expand(n_trials, *y.shape[1:])
         self.n_steps += 1
         self.n_seen += x.shape[1]
         logits, losses, gradients = self.differentiate(x, y, epoch=epoch)
         self._keep_gradients(gradients)
         self._step(self.parameters(), gradients, rate.to(self.weights[0]))
-        return Sums(losses.double().sum(1), (logits.argmax(-1) == y).sum(1))
+        return Sums(losses.double().sum(1), self.plan.loss.correct(logits, y).sum(1))
 
     def losses(self, logits: Tensor, y: Tensor, trials: slice = slice(None)) -> Tensor:
         """Compute the loss of each example, with label smoothing.
 
-        Shapes: logits (trials, batch, classes), y (trials, batch), of the given trials; the result (trials, batch).
+        Shapes: logits (trials, batch, outputs), y (trials, batch, ...), of the given trials; result (trials, batch).
         """
-        losses = F.cross_entropy(logits.mT, y, reduction="none")
+        losses = self.plan.loss.of_examples(logits, y)
         if self._smoothing is not None:
             losses = smoothed(losses, logits.log_softmax(-1), self._smoothing[trials])
         return losses
@@ -191,7 +191,7 @@ class DenseEngine(ABC):
     def evaluate(self, x: Tensor, y: Tensor) -> Evaluation:
         """Compute loss, correct examples, calibration and active units without training.
 
-        Shapes: x (trials or 1, examples, inputs), y (trials or 1, examples).
+        Shapes: x (trials or 1, examples, inputs), y (trials or 1, examples, ...).
         """
         n_trials = len(self.plan.seeds)
         loss = torch.zeros(n_trials, dtype=torch.float64, device=x.device)
@@ -199,12 +199,12 @@ class DenseEngine(ABC):
         correct, confidence = [], []
         for start in range(0, x.shape[1], self.EVALUATION_BATCH):
             part = x[:, start : start + self.EVALUATION_BATCH].expand(n_trials, -1, -1)
-            target = y[:, start : start + self.EVALUATION_BATCH].expand(n_trials, -1)
+            target = y[:, start : start + self.EVALUATION_BATCH].expand(n_trials, -1, *y.shape[2:])
             with matmul_precision(self.plan.precision):
                 logits, positive = self.predict(part)
-            loss += F.cross_entropy(logits.mT, target, reduction="none").double().sum(1)
-            correct.append(logits.argmax(-1) == target)
-            confidence.append(logits.softmax(-1).amax(-1))
+            loss += self.plan.loss.of_examples(logits, target).double().sum(1)
+            correct.append(self.plan.loss.correct(logits, target))
+            confidence.append(self.plan.loss.confidence(logits))
             active = [each | more for each, more in zip(active, positive, strict=True)]
         is_correct = torch.cat(correct, dim=1)
         return Evaluation(loss, is_correct.sum(1), calibration_gaps(torch.cat(confidence, dim=1), is_correct), active)

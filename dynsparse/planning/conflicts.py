@@ -51,7 +51,8 @@ def _data_set(config: RecordingConfig) -> Iterator[str]:
         if config.fold is not None and config.fold >= config.n_folds:
             yield f"fold must be below n_folds={config.n_folds}, got {config.fold}. Raise n_folds."
         return
-    facts: list[tuple[str, Any, int | None]] = [
+    facts: list[tuple[str, Any, int | str | None]] = [
+        ("loss", config.loss, "cross_entropy"),
         ("input_size", config.input_size, source.input_size),
         ("num_classes", config.num_classes, source.num_classes),
         ("input_shape", config.input_shape, None),
@@ -185,6 +186,11 @@ def _learning_rate(config: RecordingConfig) -> Iterator[str]:
 
 
 def _study(config: RecordingConfig, network: Network, method: Method, study: Study) -> Iterator[str]:
+    if config.study != "train" and config.loss != "cross_entropy":
+        yield (
+            f"study must be 'train' with loss={config.loss!r}, got {config.study!r}: sweeps and tickets need "
+            "accuracies. Leave study out."
+        )
     if config.study == "sweep":
         iterative = config.retrain_epochs > 0 and config.prune_iteratively
         if iterative and list(config.sparsities) != sorted(config.sparsities):

@@ -18,6 +18,7 @@ from dynsparse.nn.mlp import Network
 from dynsparse.nn.module_network import ModuleNetwork, network_of
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
+from dynsparse.ops.losses import LOSSES, Loss
 from dynsparse.ops.schedules import DECAYS, Decay, constant_decay
 from dynsparse.planning.packs import PackConfig, RecordingConfig
 from dynsparse.studies import STUDIES, Step, Study
@@ -95,6 +96,7 @@ class Plan:
     optimizer: Optimizer
     learning_rates: LearningRates
     clip_norm: float | Tensor | None  # None: gradients are not scaled
+    loss: Loss
     label_smoothing: float | Tensor
     sparse_type: str
     densities: list[list[float]]  # per trial and layer
@@ -150,7 +152,7 @@ def _plan(config: PackConfig) -> Plan:
     density = torch.as_tensor(method.density, dtype=torch.float64)
     is_sparse = bool((density < 1).any()) or method.sparse_type is not None
     updates = mask_updates(config, method)
-    seeds = torch.as_tensor(config.seed).tolist()
+    seeds, loss = torch.as_tensor(config.seed).tolist(), LOSSES[config.loss]
     densities = [
         layer_densities(config, network, each) if is_sparse else [1.0] * len(network.shapes)
         for each in density.expand(len(seeds)).tolist()
@@ -163,7 +165,8 @@ def _plan(config: PackConfig) -> Plan:
         optimizer=OPTIMIZERS[config.optim_alg](config),
         learning_rates=learning_rates_of_pack([learning_rates(trial) for trial in config.trials()]),
         clip_norm=config.clip_norm,
-        label_smoothing=config.label_smoothing,
+        loss=loss,
+        label_smoothing=0.0 if loss.is_regression else config.label_smoothing,
         sparse_type=method.sparse_type or (config.sparse_type if is_sparse and not method.surplus else "exact"),
         densities=densities,
         updates=updates,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -18,10 +19,41 @@ Row = dict[str, float | str]
 Metrics = dict[str, Tensor]
 
 
-def loss_and_accuracy(split: str, sums: Sums | Evaluation, n: int) -> Metrics:
-    """Return the mean loss and the accuracy over the `n` examples of a split; of "noise@0.3" as noise_acc@0.3."""
+class Scores(Protocol):
+    """What the sums over a split say about the networks."""
+
+    def __call__(self, split: str, sums: Sums | Evaluation, n: int) -> Metrics:
+        """Return the metrics of the `n` examples of a split; of "noise@0.3" as noise_loss@0.3."""
+
+
+def classification_scores(split: str, sums: Sums | Evaluation, n: int) -> Metrics:
+    """Return the mean loss and the accuracy, and for val and test the expected calibration error: see `Scores`."""
     name, at, level = split.partition("@")
-    return {f"{name}_loss{at}{level}": sums.loss / n, f"{name}_acc{at}{level}": sums.correct.double() / n}
+    scores = {f"{name}_loss{at}{level}": sums.loss / n, f"{name}_acc{at}{level}": sums.correct.double() / n}
+    if isinstance(sums, Evaluation) and split in ("val", "test"):
+        scores[f"{name}_ece"] = calibration_error(sums, n)
+    return scores
+
+
+class RegressionScores(NamedTuple):
+    """Mean squared error, its root in the unit of the labels, and the coefficient of determination: see `Scores`.
+
+    Attributes:
+        variances: for each split, the variance of its standardized labels, their mean over several numbers to predict.
+            Shapes: (trials or 1,), float64.
+        unit: the standard deviation of the labels of the training part; 1 for several numbers to predict.
+    """
+
+    variances: Mapping[str, Tensor]
+    unit: float
+
+    def __call__(self, split: str, sums: Sums | Evaluation, n: int) -> Metrics:
+        """Return loss, rmse and r2 = 1 - loss / variance of the labels."""
+        name, at, level = split.partition("@")
+        loss = sums.loss / n
+        r2 = 1 - loss / self.variances[name].to(loss)
+        scores = {"loss": loss, "rmse": loss.sqrt() * self.unit, "r2": r2}
+        return {f"{name}_{score}{at}{level}": value for score, value in scores.items()}
 
 
 def calibration_error(evaluation: Evaluation, n: int) -> Tensor:

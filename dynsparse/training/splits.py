@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsparse.data import Images, epoch_order, load_dataset, noise_images, split
+from dynsparse.data import Dataset, Images, epoch_order, load_dataset, noise_images, split
 from dynsparse.engines.base import EngineData
 from dynsparse.planning.plan import Plan
+from dynsparse.training.metrics import RegressionScores, Scores, classification_scores
 
 
 class TrialError(RuntimeError):
@@ -27,6 +28,7 @@ class Splits:
         test: the test examples.
         val: the examples held out for validation, or None.
         noise: the test examples with noise, for each name in the plan's `noise`.
+        scores: the metrics that the sums over a split give.
         n_train: the number of examples trained on in an epoch.
         n_batches: the number of steps in an epoch.
     """
@@ -35,6 +37,7 @@ class Splits:
     test: EngineData
     val: EngineData | None
     noise: dict[str, EngineData]
+    scores: Scores
     n_train: int
     n_batches: int
     _seeds: Sequence[int]  # of the trials; one entry if all are equal
@@ -82,20 +85,48 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
         parts = {seed: dataset.train.select(held_out) for seed, (_, held_out) in indices.items()}
         labels = torch.stack([dataset.train_y[indices[seed][1]] for seed in seeds])
         val = prepare([parts[seed] for seed in seeds], labels)
+    scores: Scores = classification_scores
+    if plan.loss.is_regression:
+        held_out = [indices[seed][1] for seed in seeds] if plan.val_fraction > 0 else []
+        scores = _regression_scores(dataset, [train_index[seed] for seed in seeds], held_out)
     noisy: dict[float, EngineData] = {}
     for level in set(plan.noise.values()):
         images = {seed: Images(noise_images(dataset.test.normalise(), level, seed).numpy()) for seed in indices}
-        noisy[level] = prepare([images[seed] for seed in seeds], dataset.test_y.expand(len(seeds), -1))
+        noisy[level] = prepare([images[seed] for seed in seeds], torch.stack([dataset.test_y] * len(seeds)))
     return Splits(
         train=prepare([dataset.train], dataset.train_y[None]),
         test=prepare([dataset.test], dataset.test_y[None]),
         val=val,
         noise={name: noisy[level] for name, level in plan.noise.items()},
+        scores=scores,
         n_train=n_train,
         n_batches=-(-n_train // plan.batch_size),
         _seeds=seeds,
         _train_index=train_index,
     )
+
+
+def _regression_scores(dataset: Dataset, train: Sequence[Tensor], val: Sequence[Tensor]) -> Scores:
+    """Return the scores of a regression.
+
+    Args:
+        dataset: the data.
+        train: the examples that each seed trains on.
+        val: the examples that each seed holds out; empty if val_* is the test set.
+    """
+    test = _variances([dataset.test_y])
+    variances = {
+        "train": _variances([dataset.train_y[index] for index in train]),
+        "val": _variances([dataset.train_y[index] for index in val]) if val else test,
+        "test": test,
+        "noise": test,
+    }
+    return RegressionScores(variances, dataset.target_deviation[0] if dataset.num_classes == 1 else 1.0)
+
+
+def _variances(parts: Sequence[Tensor]) -> Tensor:
+    """Return the variance of standardized labels, (examples, numbers) for each part, over the examples of each part."""
+    return torch.stack([each.double().var(0, correction=0).mean() for each in parts])
 
 
 def _check_sizes(plan: Plan, n_examples: int, n_train: int) -> None:

@@ -25,11 +25,9 @@ from dynsparse.training.flops import TrainingFlops, inference_metrics
 from dynsparse.training.metrics import (
     Metrics,
     Row,
-    calibration_error,
     combine_mask_updates,
     connections,
     dead_units,
-    loss_and_accuracy,
     mask_update_metrics,
     to_rows,
     weight_metrics,
@@ -189,7 +187,7 @@ class Trainer:
         if step.train:
             self.epoch += 1
             sums, updates = self._train_epoch()
-            columns |= loss_and_accuracy("train", sums, self.splits.n_train)
+            columns |= self.splits.scores("train", sums, self.splits.n_train)
         columns |= self._evaluate()
         if step.keep:
             # As it was evaluated, before its masks change and boosting fades.
@@ -254,9 +252,7 @@ class Trainer:
         test = "val" if self.splits.val is None else "test"
         for name, (x, labels) in self.splits.evaluated().items():
             result, n_examples = self.engine.evaluate(x, labels), labels.shape[1]
-            columns |= loss_and_accuracy(name, result, n_examples)
-            if name in ("val", "test"):
-                columns[f"{name}_ece"] = calibration_error(result, n_examples)
+            columns |= self.splits.scores(name, result, n_examples)
             if name == test and self.plan.debug_sparse:
                 columns |= dead_units(result)
         network = self.plan.network

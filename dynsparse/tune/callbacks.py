@@ -12,6 +12,7 @@ from typing import Any
 from ray import tune
 
 from dynsparse.config import Config
+from dynsparse.data.own import is_regression
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
 from dynsparse.planning.plan import steps
@@ -43,7 +44,8 @@ class ShowProgress(tune.Callback):
 
     def __init__(self, folder: Folder, configs: Sequence[Config], n_complete: int) -> None:
         self._n_rows = [len(steps(config)) for config in configs]
-        self._progress = Progress(len(configs) + n_complete, sum(self._n_rows), done=n_complete)
+        metric = "val_r2" if all(is_regression(config) for config in configs) else "val_acc"
+        self._progress = Progress(len(configs) + n_complete, sum(self._n_rows), metric, done=n_complete)
         self._display = Display(self._progress)
         self._folder = folder
         self._names = [folder_name(config) for config in configs]

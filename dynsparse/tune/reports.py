@@ -12,7 +12,7 @@ from typing import Any
 # Keys of a result for Tune: one beside the row of a single trial, two for a pack.
 REPORT, REPORTS, SPLIT_REASON = "trial_report", "trial_reports", "split_reason"
 # The values of a row that the driver shows. A pack of hundreds of trials sends no others.
-SHOWN = ("val_acc", "train_loss")
+SHOWN = ("val_acc", "val_r2", "train_loss")
 
 
 @dataclass(frozen=True)

@@ -65,14 +65,12 @@ def _features(name: str, values: Any) -> Array:
 
 def _labels(name: str, values: Any) -> Array:
     y = as_array(name, "labels", values)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1:
+    if y.ndim not in (1, 2):
         raise DataError(
-            f"The labels of {name!r} must be one class for each example, got the shape {y.shape}. From one column per "
-            "class, make labels with y.argmax(1)."
+            f"The labels of {name!r} must be one class for each example, or a row of numbers to predict, got the shape "
+            f"{y.shape}."
         )
-    return y
+    return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
 
 
 def as_array(name: str, what: str, values: Any) -> Array:

@@ -23,11 +23,13 @@ class Request:
         name: the value of the key `dataset_name`.
         folder: the value of the key `data_dir`.
         target: name of the label column of a table, or None.
+        is_regression: labels are numbers to predict, not classes.
     """
 
     name: str
     folder: str | None = None
     target: str | None = None
+    is_regression: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Table:
 class Part:
     """Examples with their labels, as the source has them.
 
-    Shapes: x (examples, ...), uint8 for images or another type of numbers, or a Table; y (examples,).
+    Shapes: x (examples, ...), uint8 for images or another type of numbers, or a Table; y (examples,), or (examples,
+    numbers) for several numbers to predict.
     """
 
     x: Array | Table

@@ -16,18 +16,20 @@ REGRESSION = ("diabetes", "linnerud")
 def read_scikit_learn(request: Request) -> Content:
     """Return a data set of scikit-learn, without a test part. Raises: DataError."""
     name = request.name.partition(":")[2]
-    if name in REGRESSION:
+    if name not in CLASSIFICATION + REGRESSION:
+        raise DataError(unknown("data set of scikit-learn", name, CLASSIFICATION + REGRESSION))
+    if request.is_regression != (name in REGRESSION):
         raise DataError(
-            f"dataset_name must be a data set of classification, got {request.name!r}, whose labels are numbers to "
-            "predict."
+            f"loss must be {'mse' if name in REGRESSION else 'cross_entropy'!r} for {request.name!r}, whose labels are "
+            f"{'numbers to predict' if name in REGRESSION else 'classes'}."
         )
-    if name not in CLASSIFICATION:
-        raise DataError(unknown("data set of scikit-learn", name, CLASSIFICATION))
     # Imported here, because it takes a second.
     from sklearn import datasets
 
     loaded = getattr(datasets, f"load_{name}")()
-    labels = np.asarray(loaded.target_names)[loaded.target]
+    labels = np.asarray(loaded.target)
+    if name in CLASSIFICATION:
+        labels = np.asarray(loaded.target_names)[labels]
     table = Table(np.asarray(loaded.data, dtype=np.float64), tuple(map(str, loaded.feature_names)))
     parts = (Part(table, labels),)
     return Content(parts, hash_parts(parts))

@@ -31,8 +31,8 @@ class ForwardPass(NamedTuple):
 class Loss(NamedTuple):
     """The loss of a batch."""
 
-    losses: Tensor  # (trials, batch), the cross-entropy of each example
-    correct: Tensor  # (trials, batch), bool
+    losses: Tensor  # (trials, batch), the loss of each example
+    correct: Tensor  # (trials, batch), bool; all False in a regression
     gradient: Tensor  # (trials, batch, classes), of each trial's mean loss with respect to its logits
 
 
@@ -76,6 +76,17 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor | None = Non
         target = target * (1 - smoothing[:, None, None]) + smoothing[:, None, None] / logits.shape[-1]
     gradient = (log_p.exp() - target).div_(logits.shape[1])
     return Loss(losses, logits.argmax(-1) == labels, gradient)
+
+
+def squared_error(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Loss:
+    """Compute the squared error of each example, its mean over several outputs. There is no smoothing.
+
+    Shapes: outputs and targets (trials, batch, outputs).
+    """
+    difference = outputs - targets
+    losses = difference.square().mean(-1)
+    gradient = difference * (2 / outputs[0].numel())
+    return Loss(losses, torch.zeros_like(losses, dtype=torch.bool), gradient)
 
 
 def backward_(

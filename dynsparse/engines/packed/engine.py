@@ -35,6 +35,7 @@ from dynsparse.engines.packed.backprop import (
     cross_entropy,
     forward,
     relu_inactive,
+    squared_error,
 )
 from dynsparse.engines.packed.cuda_graph import make_step_runner
 from dynsparse.engines.packed.flat_params import FlatParameters
@@ -133,6 +134,7 @@ class PackedEngine:
         self._n_steps = torch.zeros((), dtype=torch.float64, device=device)
         self._n_seen = torch.zeros((), dtype=torch.int64, device=device)
         label_smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(device)
+        self._loss_of = squared_error if plan.loss.is_regression else cross_entropy
         self._label_smoothing = label_smoothing if bool(label_smoothing.any()) else None
         # On the device from the start: a recorded step cannot copy it there.
         self._clip_norm = None if plan.clip_norm is None else torch.as_tensor(plan.clip_norm).double().to(device)
@@ -199,7 +201,7 @@ class PackedEngine:
         self._n_steps.add_(1)
         self._n_seen.add_(index.shape[1])
         forward_pass = forward(x[index], self.weights, self.biases, self._inactive_units(training=True))
-        loss = cross_entropy(forward_pass.logits, expand_to_trials(y[index], len(self.boost)), self._label_smoothing)
+        loss = self._loss_of(forward_pass.logits, expand_to_trials(y[index], len(self.boost)), self._label_smoothing)
         self._loss.add_(loss.losses.double().sum(1))
         self._correct.add_(loss.correct.sum(1))
         self._count_winners(forward_pass)
@@ -258,10 +260,10 @@ class PackedEngine:
                 if len(x) > 1:
                     images, labels = images[self._seed_of_group], labels[self._seed_of_group]
                 forward_pass = forward(images, self.weights, self.biases, inactive_units)
-                result = cross_entropy(forward_pass.logits, expand_to_trials(labels, n_trials))
+                result = self._loss_of(forward_pass.logits, expand_to_trials(labels, n_trials))
                 loss += result.losses.double().sum(1)
                 correct.append(result.correct)
-                confidence.append(forward_pass.logits.softmax(-1).amax(-1))
+                confidence.append(self.plan.loss.confidence(forward_pass.logits))
                 active = [each | (x > 0).any(1) for each, x in zip(active, forward_pass.inputs[1:], strict=True)]
         is_correct = torch.cat(correct, dim=1)
         return Evaluation(loss, is_correct.sum(1), calibration_gaps(torch.cat(confidence, dim=1), is_correct), active)

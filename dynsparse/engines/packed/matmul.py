@@ -43,9 +43,9 @@ def add_coactivation_counts_(total: Tensor, active: Tensor, x_active: Tensor) ->
 
 
 def expand_to_trials(values: Tensor, n_trials: int) -> Tensor:
-    """Repeat the values of each group for each of its trials. Shapes: (groups, batch) to (trials, batch)."""
-    n_groups, n_batch = values.shape
-    return values[:, None].expand(n_groups, n_trials // n_groups, n_batch).reshape(n_trials, n_batch)
+    """Repeat the values of each group for each of its trials. Shapes: (groups, batch, ...) to (trials, batch, ...)."""
+    n_groups, *rest = values.shape
+    return values[:, None].expand(n_groups, n_trials // n_groups, *rest).reshape(n_trials, *rest)
 
 
 def _join_units(values: Tensor, n_groups: int) -> Tensor:

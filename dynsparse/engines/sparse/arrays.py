@@ -104,7 +104,7 @@ class Batches(NamedTuple):
     """Training examples in the order in which they are visited, cut into batches."""
 
     images: Array  # (examples, inputs), uint8 or float32
-    labels: Array  # (examples,), int64
+    labels: Array  # (examples,), int64, or (examples, outputs), float32
     scale: np.float32  # of the images
     input_mean: np.float32  # to subtract from the scaled images
     order: Array  # (visited examples,), int64

@@ -21,7 +21,6 @@ from dynsparse.engines.sparse.arrays import (
 )
 from dynsparse.engines.sparse.batch_norm import normalise, normalise_backward, update_running_moments
 from dynsparse.engines.sparse.compiler import inlined, kernel
-from dynsparse.engines.sparse.cross_entropy import cross_entropy, score
 from dynsparse.engines.sparse.dropout import draw_kept_units
 from dynsparse.engines.sparse.k_winners import choose_winners, update_duty_cycles
 from dynsparse.engines.sparse.optimizer_steps import optimizer_step
@@ -40,6 +39,7 @@ from dynsparse.engines.sparse.simd import (
     weighted_sum_half,
     zero_other_lanes,
 )
+from dynsparse.engines.sparse.squared_error import loss_and_gradient, loss_and_score
 
 
 @inlined
@@ -265,7 +265,8 @@ def train_batch(network, buffers, results, labels, input_mean, tie_offset, n_pre
     has columns, block i of the batch is written to column `n_previous + i`; `n_previous` is the number of blocks before
     it in this pass. See `choose_winners` for `tie_offset`.
 
-    Shapes: labels (batch,), int64; input_mean (): the mean to subtract from the scaled inputs.
+    Shapes: labels (batch,), int64, or (batch, outputs), float32; input_mean (): the mean to subtract from the scaled
+    inputs.
 
     Returns:
         The sum of the losses, and the number of correctly classified examples.
@@ -282,7 +283,7 @@ def train_batch(network, buffers, results, labels, input_mean, tie_offset, n_pre
         forward(network, buffers, first_block, last_block, n_batch, tie_offset)
         for block in range(first_block, last_block):
             first, last = block * LANES, min((block + 1) * LANES, n_batch)
-            loss, correct = cross_entropy(
+            loss, correct = loss_and_gradient(
                 buffers.x[block], buffers.dx[block], ends[-2], ends[-1], labels[first:last], n_batch,
                 network.label_smoothing,
             )  # fmt: skip
@@ -307,7 +308,7 @@ def evaluate(network, buffers, images, labels, scale, input_mean, calibration, a
     The images are added to `calibration`, and hidden units that are positive for any of them become True in `active`.
     The network must be one without batch norm: see `batch_norm.fold`.
 
-    Shapes: images (examples, inputs), as for `load_batch`; labels (examples,), int64; input_mean (), the mean of the
+    Shapes: images (examples, inputs), as for `load_batch`; labels as in training; input_mean (), the mean of the
     scaled inputs; calibration (bins,), float64, see `nn.functional.calibration_gaps`; active (units,), bool.
     """
     total, n_correct, ends = 0.0, 0, network.layer_ends
@@ -317,7 +318,7 @@ def evaluate(network, buffers, images, labels, scale, input_mean, calibration, a
         last = min(first + LANES, len(labels))
         load_batch(images, np.arange(first, last), scale, buffers)
         forward(network, buffers, 0, 1, last - first, first // LANES)
-        loss, correct = score(x, dx, ends[-2], ends[-1], labels[first:last], calibration)
+        loss, correct = loss_and_score(x, dx, ends[-2], ends[-1], labels[first:last], calibration)
         total, n_correct = total + loss, n_correct + correct
         for unit in range(ends[0], ends[-2]):
             # Lanes without an image have a copy of one of this block.

@@ -40,11 +40,11 @@ def test_both_parts_have_the_same_classes() -> None:
         ([["a", "a"]], "The labels of 'd' must have at least 2 classes, got one: a."),
         (
             [[1.5, 2.0]],
-            "must be text, integers or booleans, got 1.5. Numbers to predict (regression) are not supported;",
+            "must be text, integers or booleans, got 1.5. To predict numbers, set loss='mse';",
         ),
         (
             [[1.0, np.nan]],
-            "got nan. Numbers to predict (regression) are not supported; missing labels must be removed.",
+            "got nan. To predict numbers, set loss='mse'; missing labels must be removed.",
         ),
         ([[1j, 2j]], "must be text, integers or booleans, got the type complex128."),
         ([["a", "b"], [0, 1]], "must be text in both parts or in neither. Convert one of them."),

@@ -42,8 +42,8 @@ LATER: dict[str, Any] = {
     "pruning_end_step": 9, "noise_levels": [0.3], "target": "class", "impute": "median", "test_fraction": 0.3,
     "fold": 1, "n_folds": 3, "augment": "crop", "dense_layers": ["head"],
 }  # fmt: skip
-# Later keys that follow others, and have no other value here.
-FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape")
+# Later keys that follow others, or are for other data, and have no other value here.
+FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape", "loss")
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from dynsparse.data.features import feature_names, n_features
 from dynsparse.data.sources import Request, Table
 from dynsparse.data.sources.hugging_face import read_hugging_face
 from dynsparse.data.sources.openml import read_openml
-from dynsparse.data.sources.scikit_learn import CLASSIFICATION, read_scikit_learn
+from dynsparse.data.sources.scikit_learn import CLASSIFICATION, REGRESSION, read_scikit_learn
 from dynsparse.data.sources.torchvision_classes import read_torchvision
 
 # scikit-learn
@@ -37,11 +37,17 @@ def test_the_data_sets_of_scikit_learn(name: str) -> None:
     assert read_scikit_learn(Request(f"sklearn:{name}")).data_hash == content.data_hash
 
 
-def test_data_sets_of_regression_and_misspelt_ones_are_refused() -> None:
-    with pytest.raises(
-        DataError, match="must be a data set of classification, got 'sklearn:diabetes', whose labels are"
-    ):
+@pytest.mark.parametrize("name", REGRESSION)
+def test_the_data_sets_of_regression(name: str) -> None:
+    [part] = read_scikit_learn(Request(f"sklearn:{name}", is_regression=True)).parts
+    np.testing.assert_array_equal(part.y, getattr(sklearn.datasets, f"load_{name}")().target)
+
+
+def test_data_sets_of_another_loss_and_misspelt_ones_are_refused() -> None:
+    with pytest.raises(DataError, match="loss must be 'mse' for 'sklearn:diabetes', whose labels are numbers"):
         read_scikit_learn(Request("sklearn:diabetes"))
+    with pytest.raises(DataError, match="loss must be 'cross_entropy' for 'sklearn:wine', whose labels are classes"):
+        read_scikit_learn(Request("sklearn:wine", is_regression=True))
     with pytest.raises(DataError, match=r"Unknown data set of scikit-learn 'whine'\. Did you mean 'wine'\?"):
         read_scikit_learn(Request("sklearn:whine"))
 

@@ -82,7 +82,7 @@ def test_the_hash_is_that_of_the_content(tmp_path: Path) -> None:
         ),
         ({"x": X, "y": np.array(["a", None])}, "Save it with another dtype, such as x.astype('float32')."),
         ({"x": np.where(X > 9, np.inf, X), "y": Y}, "must be finite, got infinite values in columns 0, 1."),
-        ({"x": X, "y": np.eye(2)[Y]}, "must be one class for each example, got the shape (6, 2). From one column per"),
+        ({"x": X, "y": np.zeros((6, 2, 2))}, "must be one class for each example, or a row of numbers to predict, got"),
         ({"x": X[:, :0], "y": Y}, "must have at least one feature, got the shape (6, 0)."),
         (
             {"x": np.float64(3), "y": Y},
