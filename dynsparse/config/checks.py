@@ -35,6 +35,8 @@ class Check(Protocol):
         """
 
 
+# A value of `Weights`.
+BALANCED = "balanced"
 # The smallest positive number that float32 holds with all its digits.
 SMALLEST_SINGLE = 2.0**-126
 
@@ -310,6 +312,24 @@ class Several:
 
     def __str__(self) -> str:
         return f"a list of distinct values, each {self.check}"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The word "balanced", or a list of numbers above 0."""
+
+    def read(self, name: str, value: Any) -> str | tuple[float, ...]:
+        """Return the word, or the numbers as a tuple."""
+        if value == BALANCED:
+            return BALANCED
+        try:
+            weights = tuple(Number(0, low_open=True, single=True).read(name, each) for each in _in_order(value))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{name} must be {self}, got {value!r}.") from error
+        return weights
+
+    def __str__(self) -> str:
+        return f"{BALANCED!r} or a list of numbers above 0"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from dynsparse.config.checks import (
     Several,
     Sizes,
     Text,
+    Weights,
     Whole,
     resolve,
 )
@@ -427,6 +428,13 @@ class Config:
         "share of the target probability that is spread evenly over all classes, in training",
         Number(0, 1, high_open=True, single=True),
         per_trial=True,
+        later=True,
+    )
+    class_weights: str | tuple[float, ...] | None = key(
+        None,
+        "factors of the loss of each class, in training; balanced: in inverse proportion to the number of its training "
+        "examples; or a list with a number for each class; None: all classes count alike",
+        Optional(Weights()),
         later=True,
     )
 

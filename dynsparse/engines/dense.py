@@ -30,6 +30,7 @@ from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import calibration_gaps, clip_factor, smoothed
 from dynsparse.nn.optimizers import along
 from dynsparse.ops import masks
+from dynsparse.ops.losses import class_weights
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -62,6 +63,7 @@ class DenseEngine(ABC):
         self._needs_gradient = "gradient" in needs
         smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(plan.device)
         self._smoothing = smoothing.expand(len(plan.seeds)) if bool(smoothing.any()) else None
+        self._class_weights: Tensor | None = None  # (classes,)
         self.n_steps = 0
         self.n_seen = 0
 
@@ -107,6 +109,8 @@ class DenseEngine(ABC):
         Shapes: order (trials or 1, examples); rates (batches, trials); `data` has one part.
         """
         (x,), (y,) = data
+        if self.plan.class_weights is not None:
+            self._class_weights = class_weights(self.plan.class_weights, y, self.plan.network.sizes[-1])
         select = self._augmented(x, len(order), epoch) if self.plan.augment else x.__getitem__
         batches = order.to(self.plan.device).split(self.plan.batch_size, dim=1)
         with matmul_precision(self.plan.precision):
@@ -150,14 +154,20 @@ class DenseEngine(ABC):
         return Sums(losses.double().sum(1), self.plan.loss.correct(logits, y).sum(1))
 
     def losses(self, logits: Tensor, y: Tensor, trials: slice = slice(None)) -> Tensor:
-        """Compute the loss of each example, with label smoothing.
+        """Compute the loss of each example, with class weights and label smoothing.
+
+        The mean over a batch is that of `torch.nn.functional.cross_entropy`, which divides by the sum of the weights.
 
         Shapes: logits (trials, batch, outputs), y (trials, batch, ...), of the given trials; result (trials, batch).
         """
-        losses = self.plan.loss.of_examples(logits, y)
+        losses, weights = self.plan.loss.of_examples(logits, y), self._class_weights
+        if weights is not None:
+            losses = losses * weights[y]
         if self._smoothing is not None:
-            losses = smoothed(losses, logits.log_softmax(-1), self._smoothing[trials])
-        return losses
+            log_probabilities = logits.log_softmax(-1)
+            log_probabilities = log_probabilities if weights is None else log_probabilities * weights
+            losses = smoothed(losses, log_probabilities, self._smoothing[trials])
+        return losses if weights is None else losses / weights[y].mean(1, keepdim=True)
 
     def _keep_gradients(self, gradients: Sequence[Tensor]) -> None:
         if self._needs_gradient:

@@ -6,7 +6,7 @@ batch, outputs) numbers, float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -37,6 +37,26 @@ def squared_error(outputs: Tensor, y: Tensor) -> Tensor:
         tensor([[4.5000]])
     """
     return (outputs - y).square().mean(-1)
+
+
+def class_weights(chosen: str | Sequence[float], y: Tensor, n_classes: int) -> Tensor:
+    """Return the factor of the loss of each class. Shapes: y (examples,), classes; the result (classes,), float32.
+
+    Args:
+        chosen: the factors, or "balanced" for examples / (classes * examples of the class), so that all classes
+            together have the same weight.
+        y: the labels of the training set.
+        n_classes: the number of classes.
+
+    Example:
+        >>> import torch
+        >>> class_weights("balanced", torch.tensor([0, 0, 0, 1]), n_classes=2)
+        tensor([0.6667, 2.0000])
+    """
+    if isinstance(chosen, str):
+        counts = y.bincount(minlength=n_classes)
+        return (len(y) / (n_classes * counts.clamp(min=1).double())).float()
+    return torch.tensor(chosen, device=y.device)
 
 
 LOSSES: dict[str, Loss] = {

@@ -24,7 +24,13 @@ def conflicts(config: RecordingConfig) -> list[str]:
     too_long = [*_length(config)]
     if too_long:
         return too_long
-    problems = [*_data_set(config), *_augment(config), *_function_hashes(config), *_legacy_rules(config)]
+    problems = [
+        *_data_set(config),
+        *_augment(config),
+        *_class_weights(config),
+        *_function_hashes(config),
+        *_legacy_rules(config),
+    ]
     try:
         # A builder that a program has added to its table may raise ValueError for its own keys.
         network = network_of(config, [config])
@@ -69,6 +75,18 @@ def _augment(config: RecordingConfig) -> Iterator[str]:
         yield (
             f"augment must be None for data that are not images of channels, rows and columns, got {config.augment!r} "
             f"for dataset_name={config.dataset_name!r}. Leave augment out."
+        )
+
+
+def _class_weights(config: RecordingConfig) -> Iterator[str]:
+    weights = config.class_weights
+    if weights is not None and config.loss != "cross_entropy":
+        yield f"class_weights must be None with loss={config.loss!r}, got {weights!r}. Leave class_weights out."
+    elif isinstance(weights, tuple) and len(weights) != config.num_classes:
+        yield (
+            f"class_weights must have a number for each of the {config.num_classes} classes of "
+            f"dataset_name={config.dataset_name!r}, got {len(weights)}. Set class_weights='balanced', or a longer or "
+            "shorter list."
         )
 
 

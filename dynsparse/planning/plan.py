@@ -98,6 +98,7 @@ class Plan:
     clip_norm: float | Tensor | None  # None: gradients are not scaled
     loss: Loss
     label_smoothing: float | Tensor
+    class_weights: str | tuple[float, ...] | None  # None: all classes count alike
     sparse_type: str
     densities: list[list[float]]  # per trial and layer
     updates: Updates | None  # None: the masks stay as they are
@@ -167,6 +168,7 @@ def _plan(config: PackConfig) -> Plan:
         clip_norm=config.clip_norm,
         loss=loss,
         label_smoothing=0.0 if loss.is_regression else config.label_smoothing,
+        class_weights=config.class_weights,
         sparse_type=method.sparse_type or (config.sparse_type if is_sparse and not method.surplus else "exact"),
         densities=densities,
         updates=updates,

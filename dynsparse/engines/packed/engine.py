@@ -57,6 +57,7 @@ def unsupported(plan: Plan) -> str | None:
     method = plan.method
     options = {
         "augment": plan.augment is not None,
+        "class_weights": plan.class_weights is not None,
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
