@@ -114,7 +114,7 @@ class Dataset:
         standardized = (x - np.array(self.feature_mean)) * np.array(self.feature_scale)
         return torch.from_numpy(standardized.astype(np.float32))
 
-    def predictions(self, outputs: Tensor) -> Tensor:
+    def predictions(self, outputs: Tensor | np.ndarray) -> Tensor:
         """Return what a network predicts in a regression, in the unit of the labels.
 
         Shapes: outputs (examples, num_classes), of the network; the result the same.
@@ -125,7 +125,7 @@ class Dataset:
             >>> data.predictions(data.test_y)[:3, 0].tolist()
             [206.0, 69.0, 171.0]
         """
-        return outputs * torch.tensor(self.target_deviation) + torch.tensor(self.target_mean)
+        return torch.as_tensor(outputs) * torch.tensor(self.target_deviation) + torch.tensor(self.target_mean)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from dynsparse.config import Config
 from dynsparse.data import DATASETS, Dataset, is_own, load_data, load_dataset
 from dynsparse.data.download import DataError, missing_files, resolve_data_dir
 from dynsparse.data.own import is_file
+from dynsparse.engines.base import Sums
+from dynsparse.ops.losses import LOSSES
+from dynsparse.training.metrics import classification_scores
+from dynsparse.training.splits import regression_scores
 
 BATCH = 1000
 
@@ -34,11 +37,15 @@ def find_dataset(config: Config) -> Dataset | None:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, dataset: Dataset) -> tuple[float, float]:
-    """Return the accuracy and the mean loss on the test set."""
-    n_correct, loss = 0, 0.0
-    for x, y in zip(dataset.test_x.split(BATCH), dataset.test_y.split(BATCH), strict=True):
-        logits = model(x)
-        n_correct += int((logits.argmax(1) == y).sum())
-        loss += float(F.cross_entropy(logits, y, reduction="none").double().sum())
-    return n_correct / len(dataset.test_y), loss / len(dataset.test_y)
+def evaluate(model: nn.Module, dataset: Dataset) -> dict[str, float]:
+    """Return accuracy and mean loss on the test set; in a regression, the scores that a trial logs.
+
+    The names are those of the trial's columns, without `test_`.
+    """
+    y = dataset.test_y
+    outputs = torch.cat([model(x) for x in dataset.test_x.split(BATCH)])
+    is_regression = bool(dataset.target_deviation)
+    loss = LOSSES["mse" if is_regression else "cross_entropy"]
+    sums = Sums(loss.of_examples(outputs[None], y[None]).double().sum(1), loss.correct(outputs[None], y[None]).sum(1))
+    scores = regression_scores(dataset, [], []) if is_regression else classification_scores
+    return {name.removeprefix("test_"): float(value) for name, value in scores("test", sums, len(y)).items()}

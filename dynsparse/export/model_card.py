@@ -6,7 +6,7 @@ from typing import Any
 
 from dynsparse.config import Config
 from dynsparse.data import Dataset, is_own, own_keys
-from dynsparse.data.own import name_without_folder
+from dynsparse.data.own import is_regression, name_without_folder
 from dynsparse.export.evaluate import evaluate, find_dataset
 from dynsparse.export.markdown import code, escaped, literal, table
 from dynsparse.export.network import Trained, module
@@ -26,8 +26,8 @@ from dynsparse.export import load_exported
 model = load_exported({name})
 {inputs} = torch.zeros(1, {n_in})  # put your {examples} here, one per row, as in the data set
 with torch.inference_mode():
-    logits = model({normalised})
-print(logits.argmax(1))
+    {outputs} = model({normalised})
+print({result})
 """
 
 ONNX = """\
@@ -36,8 +36,8 @@ import onnxruntime
 {imports}
 session = onnxruntime.InferenceSession({name})
 {inputs} = np.zeros((1, {n_in}), np.float32)  # put your {examples} here, one per row, as in the data set
-({output},) = session.run(None, {{"{input}": {normalised}}})
-print({output}.argmax(1))
+({outputs},) = session.run(None, {{"{input}": {normalised}}})
+print({result})
 """
 
 
@@ -60,7 +60,8 @@ def card(trained: Trained, name: str, form: str) -> str:
     keys = sorted(keys_read(config) - set(NOT_IN_IDENTITY))
     parts = [
         f"# {escaped(name)}",
-        f"A multilayer perceptron that classifies {_inputs(dataset)}.",
+        "A multilayer perceptron that "
+        + (f"predicts {_numbers(config)}." if is_regression(config) else f"classifies {_inputs(dataset)}."),
         table(["", ""], [(key, escaped(value)) for key, value in facts.items()]),
         *(f"- {escaped(remark)}" for remark in trained.remarks),
         "## Results",
@@ -80,7 +81,7 @@ def card(trained: Trained, name: str, form: str) -> str:
 
 def _results(trained: Trained, dataset: Dataset | None) -> str:
     row, val_set = trained.row, "held-out training examples" if trained.config.val_fraction else "the test set"
-    metrics = [(escaped(name), _shown(row[name])) for name in row if name.endswith(("_acc", "_loss"))]
+    metrics = [(escaped(name), _shown(row[name])) for name in row if name.endswith(("_acc", "_loss", "_r2", "_rmse"))]
     changed = ", before the changes in the remarks above" if trained.remarks else ""
     text = [
         f"Row {row['training_iteration']} of the trial{changed}; `val_*` is on {val_set}:",
@@ -89,11 +90,10 @@ def _results(trained: Trained, dataset: Dataset | None) -> str:
     if dataset is None:
         text.append("The data set was not on the machine that wrote this card, so the file itself was not evaluated.")
     else:
-        accuracy, loss = evaluate(module(trained), dataset)
-        n = len(dataset.test_y)
-        text.append(
-            f"The network in this file, on the {n} test {_inputs(dataset)}: accuracy {accuracy:.4f}, loss {loss:.4f}."
-        )
+        scores = evaluate(module(trained), dataset)
+        names = {"acc": "accuracy", "loss": "loss", "r2": "R²", "rmse": "RMSE"}
+        shown = ", ".join(f"{words} {scores[name]:.4f}" for name, words in names.items() if name in scores)
+        text.append(f"The network in this file, on the {len(dataset.test_y)} test {_inputs(dataset)}: {shown}.")
     return "\n\n".join(text)
 
 
@@ -133,29 +133,50 @@ def _code(trained: Trained, name: str, dataset: Dataset | None) -> str:
         normalised = "(pixels - images.mean) * images.scale"
         about = f"{literal(trained.config.dataset_name)}, pixels={literal(trained.config.pixels)}"
         imports = f"from dynsparse.data import load_dataset\n\nimages = load_dataset({about}).train"
-    values = {"imports": imports, "name": literal(name), "n_in": trained.sizes[0], "input": INPUT, "output": OUTPUT}
+    values = {"imports": imports, "name": literal(name), "n_in": trained.sizes[0], "input": INPUT}
+    values |= _prediction(trained, dataset, is_onnx)
     examples = "images" if inputs == "pixels" else "examples"
     template = ONNX if is_onnx else TORCH
     return template.format(normalised=normalised, inputs=inputs, examples=examples, **values)
 
 
+def _prediction(trained: Trained, dataset: Dataset | None, is_onnx: bool) -> dict[str, str]:
+    """Return the name of what the network returns in the code of a card, and the expression of what it predicts."""
+    if not is_regression(trained.config):
+        return {"outputs": OUTPUT, "result": f"{OUTPUT}.argmax(1)"}
+    if dataset is None:
+        return {"outputs": "outputs", "result": "data.predictions(outputs)"}
+    array = "np.array({}, np.float32)" if is_onnx else "torch.tensor({})"
+    deviation, mean = (array.format(list(each)) for each in (dataset.target_deviation, dataset.target_mean))
+    return {"outputs": "outputs", "result": f"outputs * {deviation} + {mean}"}
+
+
+def _numbers(config: Config) -> str:
+    """Return what a network of a regression predicts."""
+    return "a number" if config.num_classes == 1 else f"{config.num_classes} numbers"
+
+
+def _output(config: Config, dataset: Dataset | None) -> str:
+    """Return what the outputs of a network are."""
+    if is_regression(config):
+        return f"The output is {_numbers(config)} per example, standardized: the code turns it into its own unit."
+    return f"The output is one logit for each of {config.num_classes} classes{_classes(dataset)}."
+
+
 def _input(trained: Trained, dataset: Dataset | None) -> str:
-    name, n_in, n_out = trained.config.dataset_name, *(trained.sizes[place] for place in (0, -1))
+    name, n_in = trained.config.dataset_name, trained.sizes[0]
     if dataset and dataset.feature_mean:
-        return _features(dataset)
+        return _features(trained.config, dataset)
     if dataset is None and is_own(name):
         return (
             f"The input is {n_in} numbers per example. `load_dataset` needs {escaped(name_without_folder(name))}, and "
-            f"normalises them. The output is one logit for each of {n_out} classes."
+            f"normalises them. {_output(trained.config, dataset)}"
         )
     normalised = {
         "standard": "normalised: minus the mean of all pixels of the training set, divided by their standard deviation",
         "unit": "divided by the largest pixel of the training set",
     }[trained.config.pixels]
-    text = (
-        f"The input is {n_in} pixels per image, row by row, {normalised}. The output is one logit for each of {n_out} "
-        f"classes{_classes(dataset)}."
-    )
+    text = f"The input is {n_in} pixels per image, row by row, {normalised}. {_output(trained.config, dataset)}"
     if dataset is None:
         return f"{text} `load_dataset` downloads {escaped(name)} if necessary."
     moments = f"minus {dataset.train.mean:.6g}, divided by {1 / dataset.train.scale:.6g}"
@@ -167,7 +188,7 @@ def _classes(dataset: Dataset | None) -> str:
     return f": {', '.join(map(escaped, names))}" if names else ""
 
 
-def _features(dataset: Dataset) -> str:
+def _features(config: Config, dataset: Dataset) -> str:
     """Return the features that are the inputs, with the numbers of their standardization."""
     n = dataset.input_size
     names = dataset.feature_names or tuple(map(str, range(n)))
@@ -176,8 +197,8 @@ def _features(dataset: Dataset) -> str:
     return "\n\n".join(
         [
             f"The input is {n} features per example, in the order below. Each is standardized: minus its mean over the "
-            "training part, divided by its standard deviation; a constant feature becomes 0. The output is one logit "
-            f"for each of {dataset.num_classes} classes{_classes(dataset)}.",
+            "training part, divided by its standard deviation; a constant feature becomes 0. "
+            f"{_output(config, dataset)}",
             table(["feature", "mean", "standard deviation"], rows),
         ]
     )

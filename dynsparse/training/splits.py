@@ -88,7 +88,7 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
     scores: Scores = classification_scores
     if plan.loss.is_regression:
         held_out = [indices[seed][1] for seed in seeds] if plan.val_fraction > 0 else []
-        scores = _regression_scores(dataset, [train_index[seed] for seed in seeds], held_out)
+        scores = regression_scores(dataset, [train_index[seed] for seed in seeds], held_out)
     noisy: dict[float, EngineData] = {}
     for level in set(plan.noise.values()):
         images = {seed: Images(noise_images(dataset.test.normalise(), level, seed).numpy()) for seed in indices}
@@ -106,7 +106,7 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
     )
 
 
-def _regression_scores(dataset: Dataset, train: Sequence[Tensor], val: Sequence[Tensor]) -> Scores:
+def regression_scores(dataset: Dataset, train: Sequence[Tensor], val: Sequence[Tensor]) -> Scores:
     """Return the scores of a regression.
 
     Args:
@@ -115,12 +115,10 @@ def _regression_scores(dataset: Dataset, train: Sequence[Tensor], val: Sequence[
         val: the examples that each seed holds out; empty if val_* is the test set.
     """
     test = _variances([dataset.test_y])
-    variances = {
-        "train": _variances([dataset.train_y[index] for index in train]),
-        "val": _variances([dataset.train_y[index] for index in val]) if val else test,
-        "test": test,
-        "noise": test,
-    }
+    variances = {"val": test, "test": test, "noise": test}
+    for name, parts in {"train": train, "val": val}.items():
+        if parts:
+            variances[name] = _variances([dataset.train_y[index] for index in parts])
     return RegressionScores(variances, dataset.target_deviation[0] if dataset.num_classes == 1 else 1.0)
 
 

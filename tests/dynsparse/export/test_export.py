@@ -370,3 +370,30 @@ def test_the_code_of_a_card_standardizes_own_features(
         # A function is code, and the folder of the trial could be anybody's.
         assert "was not on the machine that wrote this card" in card
         assert '"d.py:make"' in card and "needs d.py:make, and normalises them" in card
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("name", ["t.csv", "d.py:make"])
+def test_the_code_of_a_card_predicts_numbers_in_their_unit(
+    name: str, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [(i, 3 * i % 7, 100 + i) for i in range(60)]
+    (tmp_path / "t.csv").write_text("a,b,price\n" + "".join(f"{a},{b},{y}\n" for a, b, y in rows))
+    (tmp_path / "d.py").write_text(
+        f"def make():\n    rows = {rows}\n    return [r[:2] for r in rows], [r[2] for r in rows]\n"
+    )
+    values = dict(hidden_sizes=(8,), batch_size=16, epochs=2, test_fraction=0.25, loss="mse", learning_rate=0.01)
+    trained = load_network(train(tmp_path / "1", dataset_name=f"{tmp_path}/{name}", target="price", **values))
+    card = export(trained, tmp_path / f"a{ending}").read_text()
+    run(code_of(card), tmp_path, monkeypatch)
+    data = load_data(trained.config)
+    with torch.inference_mode():
+        zero = torch.tensor(data.feature_mean) * -torch.tensor(data.feature_scale)
+        [[expected]] = data.predictions(module(trained)(zero[None].float())).tolist()
+        [printed] = re.findall(r"[-\d.]+", capsys.readouterr().out.rpartition("[")[2])[:1]
+    assert float(printed) == pytest.approx(expected, rel=1e-3)
+    assert "A multilayer perceptron that predicts a number." in card and "The output is a number per example" in card
+    if name == "t.csv":
+        predicted = data.predictions(module(trained)(data.test_x)).detach()
+        error = float((predicted - data.predictions(data.test_y)).square().mean().sqrt())
+        assert re.search(rf"on the 15 test examples: loss [\d.]+, R² [-\d.]+, RMSE {error:.4f}\.", card)
