@@ -49,6 +49,22 @@ def test_nothing_is_said_where_the_number_of_classes_is_unknown(tmp_path: Path, 
     assert not at_chance(tmp_path, config, {"val_acc": [0.1]})
 
 
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        ({"val_r2": [-0.2, 0.005], "train_r2": [0.0, 0.009]}, True),
+        ({"val_r2": [-0.2, 0.02]}, False),
+        ({"val_r2": [-0.2, -0.1], "train_r2": [0.0, 0.3]}, False),  # it fits its training set
+        ({"val_r2": [math.nan]}, False),
+        ({"lr2": [0.0], "val_rmse": [3.0]}, False),
+    ],
+)
+def test_a_regression_must_be_better_than_the_mean(
+    tmp_path: Path, metrics: dict[str, list[Any]], expected: bool
+) -> None:
+    assert at_chance(tmp_path, {"num_classes": 1}, metrics) is expected
+
+
 @pytest.mark.parametrize("n_classes", [2, 3, 10, 100])
 def test_the_level_separates_guesses_from_learning_for_any_number_of_classes(n_classes: int) -> None:
     level = chance_level(n_classes)

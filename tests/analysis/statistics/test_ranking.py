@@ -47,7 +47,15 @@ def test_a_trial_without_a_finite_value_is_not_on_the_front(df: pd.DataFrame) ->
 
 
 @pytest.mark.parametrize(
-    ("metric", "is_low"), [("val_loss_min", True), ("test_error", True), ("val_ece", True), ("val_acc_max", False)]
+    ("metric", "is_low"),
+    [
+        ("val_loss_min", True),
+        ("test_error", True),
+        ("val_ece", True),
+        ("val_acc_max", False),
+        ("val_rmse_min", True),
+        ("val_r2_max", False),
+    ],
 )
 def test_of_which_metrics_low_values_are_better(metric: str, is_low: bool) -> None:
     assert is_better_low(metric) == is_low
