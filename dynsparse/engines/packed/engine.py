@@ -6,7 +6,7 @@ step is recorded as a CUDA graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -31,11 +31,13 @@ from dynsparse.engines.nested import copy_, map_tensors
 from dynsparse.engines.packed.backprop import (
     ForwardPass,
     InactiveUnits,
+    Loss,
     backward_,
     cross_entropy,
     forward,
     relu_inactive,
     squared_error,
+    weighted_cross_entropy,
 )
 from dynsparse.engines.packed.cuda_graph import make_step_runner
 from dynsparse.engines.packed.flat_params import FlatParameters
@@ -43,6 +45,7 @@ from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import calibration_gaps, clip_factor, winner_scores
 from dynsparse.ops import masks
+from dynsparse.ops.losses import class_weights
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -57,7 +60,6 @@ def unsupported(plan: Plan) -> str | None:
     method = plan.method
     options = {
         "augment": plan.augment is not None,
-        "class_weights": plan.class_weights is not None,
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
@@ -135,7 +137,9 @@ class PackedEngine:
         self._n_steps = torch.zeros((), dtype=torch.float64, device=device)
         self._n_seen = torch.zeros((), dtype=torch.int64, device=device)
         label_smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(device)
+        self._loss_of: Callable[[Tensor, Tensor, Tensor | None], Loss]
         self._loss_of = squared_error if plan.loss.is_regression else cross_entropy
+        self._training_loss = self._loss_of
         self._label_smoothing = label_smoothing if bool(label_smoothing.any()) else None
         # On the device from the start: a recorded step cannot copy it there.
         self._clip_norm = None if plan.clip_norm is None else torch.as_tensor(plan.clip_norm).double().to(device)
@@ -185,6 +189,9 @@ class PackedEngine:
         (x,), (y,) = data
         if self._recorded_data is not data[0]:
             self._recorded_data, self._run = data[0], make_step_runner(self._device)
+            if self.plan.class_weights is not None:
+                weights = class_weights(self.plan.class_weights, y, self.plan.network.sizes[-1])
+                self._training_loss = partial(weighted_cross_entropy, weights)
         step = partial(self._train_batch, x, y)
         group_order = order[self._firsts] if len(order) > 1 else order
         with matmul_precision(self.plan.precision):
@@ -202,7 +209,8 @@ class PackedEngine:
         self._n_steps.add_(1)
         self._n_seen.add_(index.shape[1])
         forward_pass = forward(x[index], self.weights, self.biases, self._inactive_units(training=True))
-        loss = self._loss_of(forward_pass.logits, expand_to_trials(y[index], len(self.boost)), self._label_smoothing)
+        labels = expand_to_trials(y[index], len(self.boost))
+        loss = self._training_loss(forward_pass.logits, labels, self._label_smoothing)
         self._loss.add_(loss.losses.double().sum(1))
         self._correct.add_(loss.correct.sum(1))
         self._count_winners(forward_pass)
@@ -261,7 +269,7 @@ class PackedEngine:
                 if len(x) > 1:
                     images, labels = images[self._seed_of_group], labels[self._seed_of_group]
                 forward_pass = forward(images, self.weights, self.biases, inactive_units)
-                result = self._loss_of(forward_pass.logits, expand_to_trials(labels, n_trials))
+                result = self._loss_of(forward_pass.logits, expand_to_trials(labels, n_trials), None)
                 loss += result.losses.double().sum(1)
                 correct.append(result.correct)
                 confidence.append(self.plan.loss.confidence(forward_pass.logits))

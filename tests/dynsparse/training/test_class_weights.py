@@ -44,16 +44,16 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     assert class_weights([1.0, 2.0, 0.5], torch.tensor(y), 3).tolist() == [1, 2, 0.5]
 
 
-@pytest.mark.parametrize("network", ["MLP", "net"])
+@pytest.mark.parametrize(("engine", "network"), [("torch", "MLP"), ("packed", "MLP"), ("module", "net")])
 @pytest.mark.parametrize("chosen", ["balanced", [0.5, 4.0]])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_training_is_that_of_torch(
-    network: str, chosen: Any, smoothing: float, rare: str, monkeypatch: pytest.MonkeyPatch
+    engine: str, network: str, chosen: Any, smoothing: float, rare: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(MODULES, "net", lambda: nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2)))
     values = {"momentum": 0.0, "weight_decay": 0.0, "label_smoothing": smoothing, "class_weights": chosen}
     # A pack, so that a trial may not depend on the others.
-    trials = [config(rare, network=network, seed=seed, **values) for seed in (1, 2)]
+    trials = [config(rare, engine=engine, network=network, seed=seed, **values) for seed in (1, 2)]
     data, ours = load_data(trials[0]), start(plan(trials))
     layers = [nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 2)]
     net = nn.Sequential(*layers)
@@ -115,9 +115,9 @@ def test_what_is_refused(values: dict[str, Any], message: str, rare: str) -> Non
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("engine", ["sparse", "packed"])
-def test_engines_without_class_weights_refuse_them_and_auto_takes_another(engine: str, rare: str) -> None:
-    with pytest.raises(ValueError, match=f"engine='{engine}' does not support class_weights"):
-        choose_for_config(config(rare, class_weights="balanced", engine=engine))
+def test_the_sparse_engine_refuses_class_weights_and_auto_takes_another(rare: str) -> None:
+    with pytest.raises(ValueError, match="engine='sparse' does not support class_weights"):
+        choose_for_config(config(rare, class_weights="balanced", engine="sparse"))
+    assert choose_for_config(config(rare, class_weights="balanced", device="cuda")) == ("packed", None)
     assert choose_for_config(config(rare, class_weights="balanced")) == ("torch", "class_weights")
     assert choose_for_config(config(rare)) == ("sparse", None)

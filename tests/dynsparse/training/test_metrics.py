@@ -7,7 +7,7 @@ import torch
 
 from dynsparse.engines.base import Sums, WeightSums
 from dynsparse.methods import MaskUpdate
-from dynsparse.training.metrics import connections, loss_and_accuracy, mask_update_metrics, to_rows, weight_metrics
+from dynsparse.training.metrics import classification_scores, connections, mask_update_metrics, to_rows, weight_metrics
 from dynsparse.training.survival import Survivors
 
 MASK = torch.tensor([[[1, 1, 1, 0], [1, 0, 0, 0]], [[1, 1, 0, 0], [0, 0, 0, 0]]], dtype=torch.bool)
@@ -18,12 +18,12 @@ NOTHING_GREW = Survivors([NAN], NAN, NAN)
 
 
 def test_loss_and_accuracy_are_means_over_the_examples() -> None:
-    columns = loss_and_accuracy("val", Sums(torch.tensor([3.0, 6.0]), torch.tensor([1, 4])), n=4)
+    columns = classification_scores("val", Sums(torch.tensor([3.0, 6.0]), torch.tensor([1, 4])), n=4)
     assert {name: column.tolist() for name, column in columns.items()} == {
         "val_loss": [0.75, 1.5],
         "val_acc": [0.25, 1.0],
     }
-    assert list(loss_and_accuracy("noise@0.3", Sums(NAN, NAN), n=4)) == ["noise_loss@0.3", "noise_acc@0.3"]
+    assert list(classification_scores("noise@0.3", Sums(NAN, NAN), n=4)) == ["noise_loss@0.3", "noise_acc@0.3"]
 
 
 def test_a_network_is_connected_if_a_path_leads_from_an_input_to_an_output() -> None:
