@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -68,4 +69,7 @@ def _examples(name: str, data: Any) -> tuple[Array, Array]:
 
 
 def _label(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+    """Return a label as a number or text, or several numbers to predict as an array."""
+    if not hasattr(value, "item"):
+        return value
+    return value.item() if math.prod(value.shape) == 1 else np.asarray(value)

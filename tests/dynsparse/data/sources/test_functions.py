@@ -54,6 +54,14 @@ def test_arrays_lists_and_tensors(code: str, tmp_path: Path) -> None:
     assert part.x.tolist() == np.arange(24).reshape(6, 2, 2).tolist() and part.y.tolist() == ["a", "b"] * 3
 
 
+def test_several_numbers_to_predict_of_a_data_set_of_torch(tmp_path: Path) -> None:
+    code = "return TensorDataset(torch.tensor(X), torch.arange(12.0).reshape(6, 2))"
+    [part] = returned(tmp_path, code).parts
+    assert part.y.tolist() == np.arange(12.0).reshape(6, 2).tolist()
+    [part] = returned(tmp_path, "return TensorDataset(torch.tensor(X), torch.arange(6.0)[:, None])").parts
+    assert part.y.tolist() == list(range(6))
+
+
 def test_a_training_and_a_test_part(tmp_path: Path) -> None:
     train, test = returned(tmp_path, "return X, Y, X[:2], Y[:2]").parts
     assert len(train.x) == 6 and test.y.tolist() == ["a", "b"]
