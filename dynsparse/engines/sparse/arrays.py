@@ -105,6 +105,7 @@ class Batches(NamedTuple):
 
     images: Array  # (examples, inputs), uint8 or float32
     labels: Array  # (examples,), int64, or (examples, outputs), float32
+    class_weights: Array  # (classes,), float32; (0,) if all classes count alike
     scale: np.float32  # of the images
     input_mean: np.float32  # to subtract from the scaled images
     order: Array  # (visited examples,), int64

@@ -48,6 +48,38 @@ def cross_entropy(x, dx, first, last, labels, n_batch, smoothing):  # type: igno
 
 
 @inlined
+def weighted_cross_entropy(x, dx, first, last, labels, weights, scale, smoothing):  # type: ignore[no-untyped-def]
+    """Compute the losses of a block with class weights, and the gradient of their mean over the batch.
+
+    `scale` is the sum of the weights over the batch's examples, by which torch divides: see `DenseEngine.losses`.
+
+    Shapes: weights (classes,), float32; the others as for `cross_entropy`.
+
+    Returns:
+        The sum of the losses, before it is divided by the mean weight; and the number of correctly classified examples.
+    """
+    n = len(labels)
+    best, highest, total_exp = exponentials(x, dx, first, last)
+    everywhere = smoothing / np.float32(last - first)
+    loss, n_correct, of_all_classes = 0.0, 0, everywhere * weights.sum()
+    for lane in range(n):
+        label, log_total = first + labels[lane], math.log(total_exp[lane])
+        own = (np.float32(1) - smoothing) * weights[labels[lane]]
+        loss += own * (log_total - (x[label, lane] - highest[lane]))
+        for unit in range(first, last):
+            if smoothing > 0:
+                loss += everywhere * weights[unit - first] * (log_total - (x[unit, lane] - highest[lane]))
+            probability = dx[unit, lane] / total_exp[lane]
+            dx[unit, lane] = (probability * (own + of_all_classes) - everywhere * weights[unit - first]) / scale
+        dx[label, lane] -= own / scale
+        n_correct += best[lane] == label
+    for unit in range(first, last):
+        for lane in range(n, LANES):
+            dx[unit, lane] = 0
+    return loss, n_correct
+
+
+@inlined
 def score(x, dx, first, last, labels, calibration):  # type: ignore[no-untyped-def]
     """Compute the losses of a block without label smoothing, and add its examples to the calibration.
 

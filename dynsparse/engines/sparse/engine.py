@@ -29,6 +29,7 @@ from dynsparse.engines.sparse.network import SparseNetwork
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import CONFIDENCE_BINS
 from dynsparse.ops import masks
+from dynsparse.ops.losses import class_weights
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -126,6 +127,9 @@ class SparseEngine:
         classes, orders = labels.numpy(), order.numpy()
         mean, scale = np.float32(images.mean), np.float32(images.scale)
         size, n = self.plan.batch_size, orders.shape[1]
+        chosen, weights = self.plan.class_weights, np.zeros(0, np.float32)
+        if chosen is not None:
+            weights = class_weights(chosen, labels, self.plan.network.sizes[-1]).numpy()
         # `batch_size` may be larger than the data set.
         blocks_per_batch = -(-min(size, n) // LANES)
         if len(self._buffers.x) < blocks_per_batch:
@@ -145,7 +149,7 @@ class SparseEngine:
                 is_loaded = shares_batches and trial > 0
                 network.train(
                     self._buffers,
-                    Batches(images.pixels, classes, scale, mean * scale, examples, size, is_loaded),
+                    Batches(images.pixels, classes, weights, scale, mean * scale, examples, size, is_loaded),
                     np.ascontiguousarray(rates_of_steps[:, trial]),
                     epoch=epoch,
                     n_steps=self.n_steps,

@@ -39,7 +39,7 @@ from dynsparse.engines.sparse.simd import (
     weighted_sum_half,
     zero_other_lanes,
 )
-from dynsparse.engines.sparse.squared_error import loss_and_gradient, loss_and_score
+from dynsparse.engines.sparse.squared_error import loss_and_gradient, loss_and_score, weights_of_batch
 
 
 @inlined
@@ -242,7 +242,9 @@ def _train_steps(network, buffers, results, optimizer, running, batches, rates, 
             ends = network.layer_ends
             draw_kept_units(buffers.kept, ends, n_batch, network.dropout, progress.seed, progress.epoch, n_steps)
         labels = batches.labels[index]
-        loss, correct = train_batch(network, buffers, results, labels, batches.input_mean, n_steps, n_blocks)
+        loss, correct = train_batch(
+            network, buffers, results, labels, batches.class_weights, batches.input_mean, n_steps, n_blocks
+        )
         total, n_correct = total + loss, n_correct + correct
         n_blocks += (n_batch + LANES - 1) // LANES
         optimizer_step(optimizer, rates[step], n_steps)
@@ -258,22 +260,22 @@ def _train_steps(network, buffers, results, optimizer, running, batches, rates, 
 
 
 @inlined
-def train_batch(network, buffers, results, labels, input_mean, tie_offset, n_previous):  # type: ignore[no-untyped-def]
+def train_batch(network, buffers, results, labels, weights, input_mean, tie_offset, n_previous):  # type: ignore[no-untyped-def]
     """Compute forward pass, loss and backward pass of a batch that `load_batch` has put into the buffers.
 
     The units that dropout keeps are in `buffers.kept`. The gradients are those of the mean loss. If `results.activity`
     has columns, block i of the batch is written to column `n_previous + i`; `n_previous` is the number of blocks before
     it in this pass. See `choose_winners` for `tie_offset`.
 
-    Shapes: labels (batch,), int64, or (batch, outputs), float32; input_mean (): the mean to subtract from the scaled
-    inputs.
+    Shapes: labels (batch,), int64, or (batch, outputs), float32; weights (classes,), float32, or (0,) without class
+    weights; input_mean (): the mean to subtract from the scaled inputs.
 
     Returns:
         The sum of the losses, and the number of correctly classified examples.
     """
     total, n_correct, n_batch = 0.0, 0, len(labels)
     ends, n_active, activity = network.layer_ends, results.n_active, results.activity
-    n_active[:] = 0
+    n_active[:], scale = 0, weights_of_batch(labels, weights)
     prepare_forward(network, input_mean)
     n_blocks = (n_batch + LANES - 1) // LANES
     # Batch norm needs all blocks at each layer. Without it, one block is computed at a time, and stays in the cache.
@@ -285,7 +287,7 @@ def train_batch(network, buffers, results, labels, input_mean, tie_offset, n_pre
             first, last = block * LANES, min((block + 1) * LANES, n_batch)
             loss, correct = loss_and_gradient(
                 buffers.x[block], buffers.dx[block], ends[-2], ends[-1], labels[first:last], n_batch,
-                network.label_smoothing,
+                network.label_smoothing, weights, scale,
             )  # fmt: skip
             total, n_correct = total + loss, n_correct + correct
         backward(network, buffers, first_block, last_block, n_batch, results)

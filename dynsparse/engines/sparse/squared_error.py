@@ -6,19 +6,31 @@ import numpy as np
 
 from dynsparse.engines.sparse.arrays import LANES
 from dynsparse.engines.sparse.compiler import inlined
-from dynsparse.engines.sparse.cross_entropy import cross_entropy, score
+from dynsparse.engines.sparse.cross_entropy import cross_entropy, score, weighted_cross_entropy
 
 
 @inlined
-def loss_and_gradient(x, dx, first, last, labels, n_batch, smoothing):  # type: ignore[no-untyped-def]
+def loss_and_gradient(x, dx, first, last, labels, n_batch, smoothing, weights, scale):  # type: ignore[no-untyped-def]
     """Compute the losses of a block, and the gradient of the batch's mean loss, as `cross_entropy`.
 
     Shapes: labels (examples of the block,), int64, classes; or (examples of the block, last - first), float32, numbers
-    to predict. Numba compiles one of the branches for each type.
+    to predict. Numba compiles one of the branches for each type. weights (classes,), or (0,) without class weights;
+    scale (): see `weights_of_batch`.
     """
     if labels.ndim == 1:
-        return cross_entropy(x, dx, first, last, labels, n_batch, smoothing)
+        if len(weights) == 0:
+            return cross_entropy(x, dx, first, last, labels, n_batch, smoothing)
+        loss, n_correct = weighted_cross_entropy(x, dx, first, last, labels, weights, scale, smoothing)
+        return loss * n_batch / scale, n_correct
     return squared_error(x, dx, first, last, labels, n_batch), 0
+
+
+@inlined
+def weights_of_batch(labels, weights):  # type: ignore[no-untyped-def]
+    """Return the sum of the class weights of a batch's labels; the number of examples without class weights."""
+    if labels.ndim == 2:
+        return np.float32(len(labels))
+    return weights[labels].sum() if len(weights) > 0 else np.float32(len(labels))
 
 
 @inlined

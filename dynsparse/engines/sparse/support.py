@@ -10,7 +10,6 @@ def unsupported(plan: Plan) -> str | None:
     method, needs = plan.method, plan.method.needs if plan.updates else frozenset()
     options = {
         "augment": plan.augment is not None,
-        "class_weights": plan.class_weights is not None,
         f"device={plan.device!r}": plan.device != "cpu",
         "a gradient of all weights at every step": "gradient_momentum" in needs,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),

@@ -44,7 +44,9 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     assert class_weights([1.0, 2.0, 0.5], torch.tensor(y), 3).tolist() == [1, 2, 0.5]
 
 
-@pytest.mark.parametrize(("engine", "network"), [("torch", "MLP"), ("packed", "MLP"), ("module", "net")])
+@pytest.mark.parametrize(
+    ("engine", "network"), [("torch", "MLP"), ("packed", "MLP"), ("sparse", "MLP"), ("module", "net")]
+)
 @pytest.mark.parametrize("chosen", ["balanced", [0.5, 4.0]])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_training_is_that_of_torch(
@@ -115,9 +117,6 @@ def test_what_is_refused(values: dict[str, Any], message: str, rare: str) -> Non
     assert message in str(error.value)
 
 
-def test_the_sparse_engine_refuses_class_weights_and_auto_takes_another(rare: str) -> None:
-    with pytest.raises(ValueError, match="engine='sparse' does not support class_weights"):
-        choose_for_config(config(rare, class_weights="balanced", engine="sparse"))
+def test_the_fast_engines_have_class_weights(rare: str) -> None:
     assert choose_for_config(config(rare, class_weights="balanced", device="cuda")) == ("packed", None)
-    assert choose_for_config(config(rare, class_weights="balanced")) == ("torch", "class_weights")
-    assert choose_for_config(config(rare)) == ("sparse", None)
+    assert choose_for_config(config(rare, class_weights="balanced")) == ("sparse", None)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from support.sparse_network import LANES, new_buffers
 
+NONE = np.zeros(0, np.float32)
 module = pytest.importorskip("dynsparse.engines.sparse.squared_error")
 
 
@@ -18,7 +19,7 @@ def test_loss_and_gradient_equal_those_of_torch(n: int, n_batch: int, n_outputs:
     x, dx, last = buffers.x[0], buffers.dx[0], 2 + n_outputs
     outputs, targets = (random.randn(LANES, n_outputs).astype(np.float32) for _ in range(2))
     x[2:last] = outputs.T
-    loss, n_correct = module.loss_and_gradient(x, dx, 2, last, targets[:n], n_batch, np.float32(0))
+    loss, n_correct = module.loss_and_gradient(x, dx, 2, last, targets[:n], n_batch, np.float32(0), NONE, 1.0)
     theirs = torch.tensor(outputs[:n], requires_grad=True)
     expected = F.mse_loss(theirs, torch.tensor(targets[:n]), reduction="none").mean(1).sum()
     (gradient,) = torch.autograd.grad(expected / n_batch, theirs)
