@@ -14,14 +14,17 @@ import torch.nn.functional as F
 from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score, root_mean_squared_error
 from sklearn.neural_network import MLPRegressor
+from support.doctests import run_examples
 from torch import Tensor, nn
 
 from dynsparse.config import Config, ConfigError
 from dynsparse.data import DataError, Dataset, load_data, load_dataset, split
+from dynsparse.data.augmentation import crop
 from dynsparse.data.own import OwnData
 from dynsparse.engines import choose_for_config, start
 from dynsparse.engines.base import Sums
 from dynsparse.nn.modules import MODULES
+from dynsparse.ops.losses import class_weights, squared_error
 from dynsparse.planning.plan import keys_read, plan
 from dynsparse.results.trial_folder import identity
 from dynsparse.training.metrics import RegressionScores
@@ -67,6 +70,11 @@ def test_labels_are_standardized_on_the_training_part_and_come_back_in_their_uni
     labels = np.concatenate([data.predictions(each).numpy()[:, 0] for each in (data.train_y, data.test_y)])
     np.testing.assert_allclose(np.sort(labels), np.sort(sklearn.datasets.load_diabetes().target), rtol=1e-6)
     assert data.target_mean[0] == pytest.approx(data.predictions(data.train_y).double().mean().item())
+
+
+def test_the_examples_of_docstrings_run() -> None:
+    for each in (Dataset.predictions, squared_error, class_weights, crop):
+        run_examples(each)
 
 
 def test_folds_are_disjoint_and_of_equal_size() -> None:
