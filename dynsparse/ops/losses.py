@@ -33,6 +33,7 @@ def squared_error(outputs: Tensor, y: Tensor) -> Tensor:
 
     Example:
         >>> import torch
+        >>> from dynsparse.ops.losses import squared_error
         >>> squared_error(torch.tensor([[[1.0, 2.0]]]), torch.tensor([[[1.0, 5.0]]]))
         tensor([[4.5000]])
     """
@@ -50,6 +51,7 @@ def class_weights(chosen: str | Sequence[float], y: Tensor, n_classes: int) -> T
 
     Example:
         >>> import torch
+        >>> from dynsparse.ops.losses import class_weights
         >>> class_weights("balanced", torch.tensor([0, 0, 0, 1]), n_classes=2)
         tensor([0.6667, 2.0000])
     """
