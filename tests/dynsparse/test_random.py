@@ -72,6 +72,11 @@ def test_the_numbers_of_purposes_never_change() -> None:
         "DROPOUT": 8,
         "SPLIT": 9,
         "PRUNE_TRAINED": 10,
+        "MODULE": 11,
+        "TEST_SPLIT": 12,
+        "PERMUTED_PIXELS": 13,
+        "CORRUPTION": 14,
+        "AUGMENTATION": 15,
     }
 
 

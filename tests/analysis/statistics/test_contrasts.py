@@ -263,7 +263,7 @@ def test_the_noise_of_a_contrast_is_never_less_than_that_of_its_trials() -> None
         assert scipy.stats.ttest_ind(*sides, equal_var=False).df - 1e-9 <= row["df"] <= before["df"]
 
 
-@pytest.mark.parametrize(("noise", "seeds"), [("normal", 3), ("skewed", 3), ("unequal", 3), ("unequal", 5)])
+@pytest.mark.parametrize(("noise", "seeds"), [("skewed", 3), ("unequal", 5)])
 def test_false_claims_and_coverage(noise: str, seeds: int) -> None:
     rng = np.random.default_rng(seeds)
     base = grid(lambda **_: 0.0, u=[0, 1, 2], v=[0, 1, 2], seed=range(seeds))
