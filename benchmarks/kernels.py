@@ -19,6 +19,7 @@ from turns import write
 from dynsparse.config import Config
 from dynsparse.engines.sparse import activity, kernels
 from dynsparse.engines.sparse.arrays import LANES, BatchResults
+from dynsparse.engines.sparse.cross_entropy import cross_entropy
 from dynsparse.engines.sparse.simd import weighted_sum
 from dynsparse.training.trainer import Trainer
 
@@ -110,7 +111,7 @@ def measured(on_perc, repeats):
         "pixels to rows": (load_batch, ends[0] * (LANES + ROW)),
         "forward, without choosing winners": (lambda: forward(with_relu), n_weights * ROW),
         "choosing winners, three layers": (lambda: forward(without_weights), None),
-        "loss": (lambda: kernels.cross_entropy(x, dx, ends[-2], ends[-1], some_labels, LANES, np.float32(0)), None),
+        "loss": (lambda: cross_entropy(x, dx, ends[-2], ends[-1], some_labels, LANES, np.float32(0)), None),
         "backward": (backward, int(n_of_source[is_read].sum()) * ROW),
         "weights by target, once in each step": (prepare_forward, None),
         "mean of the inputs in the gradient, once in each step": (subtract_mean_from_gradient, None),

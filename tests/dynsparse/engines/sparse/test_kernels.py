@@ -23,6 +23,7 @@ from support.sparse_network import (
 )
 
 from dynsparse.engines.sparse.arrays import Buffers, NetworkArrays
+from dynsparse.engines.sparse.cross_entropy import cross_entropy
 
 kernels = pytest.importorskip("dynsparse.engines.sparse.kernels")
 
@@ -31,6 +32,7 @@ Array = np.ndarray[Any, Any]
 
 # The mean that is not yet subtracted from the inputs in the buffers.
 MEAN = np.float32(0.7)
+NO_WEIGHTS = np.empty(0, np.float32)
 
 
 def copy_to_blocks(inputs: Array, buffers: Buffers) -> None:
@@ -107,7 +109,7 @@ def test_backward_adds_the_gradients_of_active_weights_and_biases(k: tuple[int, 
     run_forward(arrays, buffers, n)
     buffers.x[0, [2, 5]] = np.nan  # rows of zeros are not read
     results.bias_gradient[:] = 1
-    kernels.cross_entropy(buffers.x[0], buffers.dx[0], *network.ends[-2:], labels, n, np.float32(0))
+    cross_entropy(buffers.x[0], buffers.dx[0], *network.ends[-2:], labels, n, np.float32(0))
     kernels.backward(arrays, buffers, 0, 1, n, results)
     results.bias_gradient[:] -= 1
     kernels.subtract_mean_from_gradient(arrays, MEAN, results)
@@ -124,7 +126,7 @@ def test_a_batch_of_several_blocks_is_one_batch(k: tuple[int, ...]) -> None:
     copy_to_blocks(inputs, buffers)
     arrays = network.arrays(k)
     results = new_results(arrays, n_blocks=9)
-    loss, n_correct = kernels.train_batch(arrays, buffers, results, labels, MEAN, 1, 5)
+    loss, n_correct = kernels.train_batch(arrays, buffers, results, labels, NO_WEIGHTS, MEAN, 1, 5)
     activations = network.forward(inputs, k)
     logits, classes = activations[-1], torch.tensor(labels)
     assert loss == pytest.approx(F.cross_entropy(logits, classes, reduction="sum").item(), rel=1e-6)
