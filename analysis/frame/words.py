@@ -39,7 +39,9 @@ def setting_text(names: Sequence[str], values: Mapping[Any, Any]) -> str:
         >>> setting_text(["dataset_name", "retrain_epochs"], {"dataset_name": "digits", "retrain_epochs": 0})
         'digits, retrain_epochs=0'
     """
-    return ", ".join(values[name] if isinstance(values[name], str) else f"{name}={values[name]}" for name in names)
+    return ", ".join(
+        values[name] if isinstance(values[name], str) else f"{name}={value_text(values[name])}" for name in names
+    )
 
 
 def printable(text: str) -> str:

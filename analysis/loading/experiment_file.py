@@ -17,7 +17,7 @@ LONGEST, LARGEST_FILE = 500, 2**16
 
 
 class Facts(NamedTuple):
-    """What is known of an experiment beside its trials; "" if it is unknown."""
+    """The question and the metric of an experiment; "" if they are unknown."""
 
     question: str
     metric: str

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import pandas as pd
+from tabulate import LATEX_ESCAPE_RULES
 
 from analysis.frame.matching import cell_of_each, values_of
 from analysis.frame.series import Column, column_name, column_names, with_series
@@ -82,9 +83,9 @@ def latex_table(
     text = format_table(arrange_cells(table, texts, row_keys, column_keys, metric), "latex")
     for placeholder, command in COMMANDS.items():
         text = text.replace(placeholder, command)
-    note = " ".join(f"{CELLS[stat]} Bold: the best of each column. {note}".split())
-    # The caption must compile, too.
-    return f"{text}\n% {note.replace('_', chr(92) + '_')}"
+    caption = " ".join(f"{CELLS[stat]} Bold: the best of each column. {note}".split())
+    # Copied into a document, it must compile.
+    return f"{text}\n% {''.join(LATEX_ESCAPE_RULES.get(each, each) for each in caption)}"
 
 
 def _best_of_each_column(table: pd.DataFrame, column_keys: list[str], is_low: bool) -> list[bool]:

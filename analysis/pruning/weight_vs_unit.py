@@ -14,7 +14,7 @@ from analysis.frame.words import setting_text
 from analysis.pruning.rows import TRIAL, default_groups
 from analysis.statistics.aggregate import has_value, in_order, with_t_interval
 from analysis.statistics.paired_tests import holm
-from analysis.statistics.significance import LEVEL
+from analysis.statistics.significance import LEVEL, p_text
 
 EXCLUDED = ["unpaired", "left_out"]
 COLUMNS = ["pairs", "mean_a", "mean_b", "difference", "std", "low", "high", "p", "p_holm"]
@@ -152,8 +152,9 @@ def where_kinds_differ(differences: pd.DataFrame) -> pd.DataFrame:
 
 
 def _difference(first: pd.Series, largest: pd.Series, n_rows: int) -> str:
-    p = "p < 0.0001" if first["p_holm"] < 0.0001 else f"p = {first['p_holm']:.2g}"
-    numbers = f"95% interval {first['low']:.3g} to {first['high']:.3g}, {first['pairs']} pairs, {p}"
+    numbers = (
+        f"95% interval {first['low']:.3g} to {first['high']:.3g}, {first['pairs']} pairs, {p_text(first['p_holm'])}"
+    )
     after = f" after Holm's correction for {n_rows} comparisons" if n_rows > 1 else ""
     a, b = first["a"], first["b"]
     text = f"{b} and {a} pruning first differ at sparsity {first['sparsity']:g}: {b} minus {a}"

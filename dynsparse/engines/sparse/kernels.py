@@ -23,6 +23,7 @@ from dynsparse.engines.sparse.batch_norm import normalise, normalise_backward, u
 from dynsparse.engines.sparse.compiler import inlined, kernel
 from dynsparse.engines.sparse.dropout import draw_kept_units
 from dynsparse.engines.sparse.k_winners import choose_winners, update_duty_cycles
+from dynsparse.engines.sparse.losses import loss_and_gradient, loss_and_score, weights_of_batch
 from dynsparse.engines.sparse.optimizer_steps import optimizer_step
 from dynsparse.engines.sparse.simd import (
     add_dot_products,
@@ -39,7 +40,6 @@ from dynsparse.engines.sparse.simd import (
     weighted_sum_half,
     zero_other_lanes,
 )
-from dynsparse.engines.sparse.squared_error import loss_and_gradient, loss_and_score, weights_of_batch
 
 
 @inlined

@@ -105,3 +105,10 @@ def test_a_cell_with_the_interval_of_the_mean_or_of_the_interquartile_mean() -> 
     assert not one[METRIC].str.contains(r"\[").any() and not one[METRIC].str.contains("nan").any()
     with pytest.raises(ValueError, match=r"Unknown stat .median.*Available: mean, ci, iqm"):
         pivot(df, "u", None, METRIC, "median")
+
+
+def test_the_caption_compiles() -> None:
+    df = grid(noisy(0), a_b=[0, 1], v=[0.1, 0.2], seed=range(5))
+    caption = latex_table(df, "a_b", "v", METRIC, stat="ci").splitlines()[-1].removeprefix("% ")
+    assert caption.startswith("Mean and its 95\\% interval (Student's t) over trials.")
+    assert "val\\_acc\\_max" in caption and not re.search(r"[^\\][%_&#$]", caption)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from support.sparse_network import LANES, new_buffers
 
 NONE = np.zeros(0, np.float32)
-module = pytest.importorskip("dynsparse.engines.sparse.squared_error")
+module = pytest.importorskip("dynsparse.engines.sparse.losses")
 
 
 @pytest.mark.parametrize("n_outputs", [1, 3])

@@ -1,4 +1,4 @@
-"""Squared error of a block of examples, and the choice of a loss by the type of the labels. Compiled by Numba."""
+"""Loss of a block of examples: cross-entropy for classes, squared error for numbers. Compiled by Numba."""
 
 from __future__ import annotations
 
