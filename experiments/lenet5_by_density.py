@@ -44,7 +44,7 @@ experiment = Experiment(
                             dict(model="GMP"),
                         ]
                     ),
-                    on_perc=tune.grid_search([0.1, 0.02]),
+                    on_perc=tune.grid_search([0.5, 0.2, 0.1, 0.05, 0.02]),
                     layer_densities="erdos_renyi",
                     pruning_interval_steps=100,
                     pruning_end=0.75,

@@ -58,6 +58,11 @@ class Network:
         return [(n_out, n_in) for n_in, n_out in pairwise(self.sizes)]
 
     @property
+    def weight_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of each layer's weights in its own dimensions, which a convolution has more of than `shapes` says."""
+        return list(self.shapes)
+
+    @property
     def positions(self) -> list[int]:
         """Number of outputs that each unit of a layer has for one example: 1, but more in a convolution."""
         return [1] * len(self.shapes)

@@ -30,7 +30,7 @@ class ModuleLayer:
     """A linear or convolutional layer whose weights are masked."""
 
     name: str  # in the module, such as "blocks.0.conv1"
-    shape: tuple[int, int]  # of the weights as a matrix: units or filters, and inputs of each
+    weight_shape: tuple[int, ...]  # (out, in), and the kernel of a convolution
     positions: int  # outputs of each unit for one example, over all calls of the layer
     # The module whose output says whether a unit is active: the layer, or the last of the norms and k-winners that
     # directly follow it.
@@ -193,13 +193,12 @@ def _check_gradients(layers: dict[str, Layer], logits: Tensor) -> None:
 
 def _described(name: str, layer: Layer, calls: list[_Call], followers: set[str]) -> ModuleLayer:
     """Describe a layer from all calls of layers, and of the norms and k-winners that may follow them."""
-    n_out, n_in = layer.weight.flatten(1).shape
     outputs = [call.output for call in calls if call.name == name]
-    positions = sum(output.numel() for output in outputs) // n_out
+    positions = sum(output.numel() for output in outputs) // len(layer.weight)
     activity, follower = name, _follower(name, calls, followers)
     while follower is not None:
         activity, follower = follower, _follower(follower, calls, followers)
-    return ModuleLayer(name, (n_out, n_in), positions, activity)
+    return ModuleLayer(name, tuple(layer.weight.shape), positions, activity)
 
 
 def _follower(name: str, calls: list[_Call], followers: set[str]) -> str | None:

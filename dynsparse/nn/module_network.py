@@ -31,7 +31,12 @@ class ModuleNetwork(Network):
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """Shape of each layer's weights as a matrix (out, in); a filter is one row."""
-        return [layer.shape for layer in self.layers]
+        return [(n_out, math.prod(rest)) for n_out, *rest in self.weight_shapes]
+
+    @property
+    def weight_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of each layer's weights, such as (out, in, rows, columns) of a convolution."""
+        return [layer.weight_shape for layer in self.layers]
 
     @property
     def positions(self) -> list[int]:

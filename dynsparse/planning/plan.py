@@ -208,7 +208,7 @@ def layer_densities(config: Config | PackConfig | RecordingConfig, network: Netw
     dense = network.dense_layers(config) | ({0} if config.first_layer_dense else set())
     dense |= {last} if config.last_layer_dense else set()
     sparse = [layer for layer in range(last + 1) if layer not in dense]
-    spread = SPREADS[config.layer_densities]([network.shapes[layer] for layer in sparse], density)
+    spread = SPREADS[config.layer_densities]([network.weight_shapes[layer] for layer in sparse], density)
     return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(last + 1)]
 
 

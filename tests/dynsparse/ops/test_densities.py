@@ -1,12 +1,13 @@
 """Densities spread over layers, and schedules."""
 
 import itertools
+import math
 import random
 
 import pytest
 from scipy.optimize import brentq
 
-from dynsparse.ops.densities import SPREADS, erdos_renyi, uniform
+from dynsparse.ops.densities import SPREADS, erdos_renyi, erdos_renyi_kernel, uniform
 from dynsparse.ops.schedules import DECAYS, cosine, cubic
 
 SHAPES = [
@@ -16,16 +17,17 @@ SHAPES = [
     [(300, 784), (10, 300)],
     [(5, 5), (5, 5), (5, 5)],
     [(1, 1000), (1000, 1), (30, 30), (2, 3)],
+    [(6, 1, 5, 5), (16, 6, 5, 5), (8, 16, 3), (10, 128)],
 ]
 
 
 def n_weights(shapes):
-    return [n_out * n_in for n_out, n_in in shapes]
+    return [math.prod(shape) for shape in shapes]
 
 
 def by_root_finding(shapes, density):
     """min(1, scale * ratio) for each layer, with the scale that gives the total."""
-    ratios = [1 / n_in + 1 / n_out for n_out, n_in in shapes]
+    ratios = [1 / math.prod(rest) + 1 / n_out for n_out, *rest in shapes]
     sizes = n_weights(shapes)
 
     def missing(scale):
@@ -72,6 +74,19 @@ def test_erdos_renyi_is_what_root_finding_gives_for_random_layers():
         assert erdos_renyi(shapes, density) == pytest.approx(by_root_finding(shapes, density), rel=1e-9)
 
 
+def test_erdos_renyi_kernel_by_hand():
+    # 72 weights of a convolution, whose shape has the sum 12, and 16 of a linear layer with the sum 10. They share 11
+    # weights as 12 to 10: 6 and 5.
+    assert erdos_renyi_kernel([(4, 2, 3, 3), (2, 8)], 11 / 88) == pytest.approx([6 / 72, 5 / 16])
+    # By filters of 18 inputs, 4 + 18 to 10.
+    assert erdos_renyi([(4, 2, 3, 3), (2, 8)], 16 / 88) == pytest.approx([11 / 72, 5 / 16])
+
+
+@pytest.mark.parametrize("shapes", SHAPES[:-1])
+def test_erdos_renyi_kernel_is_erdos_renyi_for_linear_layers(shapes):
+    assert erdos_renyi_kernel(shapes, 0.3) == erdos_renyi(shapes, 0.3)
+
+
 @pytest.mark.parametrize(("spread", "shapes"), list(itertools.product(SPREADS.values(), SHAPES)))
 def test_the_total_is_that_of_the_overall_density(spread, shapes):
     for density in [0.01, 0.05, 0.3, 0.8, 1.0]:
@@ -87,7 +102,7 @@ def test_full_density_is_one_everywhere(spread):
 
 @pytest.mark.parametrize("spread", SPREADS.values())
 def test_the_order_of_the_layers_does_not_matter(spread):
-    shapes = SHAPES[-1]
+    shapes = [(1, 1000), (1000, 1), (30, 30), (4, 2, 3, 3)]
     for order in itertools.permutations(range(4)):
         straight = spread(shapes, 0.4)
         # Sums of floats differ in their last bits with the order.
@@ -100,7 +115,8 @@ def test_no_layers_have_no_densities(spread):
 
 
 def test_the_table_of_spreads():
-    assert [SPREADS["uniform"], SPREADS["erdos_renyi"]] == [uniform, erdos_renyi]
+    assert list(SPREADS.values()) == [uniform, erdos_renyi, erdos_renyi_kernel]
+    assert list(SPREADS) == ["uniform", "erdos_renyi", "erdos_renyi_kernel"]
 
 
 @pytest.mark.parametrize(

@@ -297,6 +297,14 @@ def test_erdos_renyi_spreads_the_same_number_in_proportion_to_the_units_of_a_lay
     assert spread == [SIZES[0], round(25.2 * 28 / 45), round(25.2 * 17 / 45)]
 
 
+def test_erdos_renyi_kernel_knows_the_kernels_of_convolutions() -> None:
+    lenet = Config(dataset_name="MNIST", network="LeNet5", layer_densities="erdos_renyi_kernel", on_perc=0.1)
+    # Of 61,470 weights 6,147 are active, in proportion to the sums of (6, 1, 5, 5), (16, 6, 5, 5), (120, 400) ...
+    sums, sizes = (17, 32, 520, 204, 94), (150, 2400, 48000, 10080, 840)
+    expected = [6147 * each / sum(sums) / size for each, size in zip(sums, sizes, strict=True)]
+    assert plan([lenet]).densities == [pytest.approx(expected)]
+
+
 def test_dense_is_dense_and_gmp_starts_dense() -> None:
     for model in ("Dense", "GMP"):
         assert counts(model=model, sparse_type="bernoulli", layer_densities="erdos_renyi", on_perc=0.1) == SIZES
