@@ -10,7 +10,16 @@ from typing import Any
 from dynsparse.config import Config
 from dynsparse.config.functions import with_functions_in_folder
 from dynsparse.config.python_files import FileImportError, load_file
-from dynsparse.grid import ExperimentError, axes, axes_without_effect, check_axes, count_trials, expand, grid_configs
+from dynsparse.grid import (
+    ExperimentError,
+    axes,
+    axes_without_effect,
+    check_axes,
+    count_trials,
+    expand,
+    grid_configs,
+    sampled,
+)
 
 __all__ = [
     "Experiment",
@@ -30,8 +39,11 @@ class Experiment:
     Args:
         name: name of the results folder.
         question: the question that the grid answers, in one sentence.
-        space: key to value. A value may be `tune.grid_search([...])`, or contain one at any depth. A dict, alone or as
-            a value of a grid, sets several keys together: {"model": "RigL", "prune_decay": "cosine"}.
+        space: key to value. A value may be `tune.grid_search([...])` or a domain, such as `tune.uniform(0.01, 0.5)`, or
+            contain them at any depth. A dict, alone or as a value of a grid, sets several keys together:
+            {"model": "RigL", "prune_decay": "cosine"}.
+        num_samples: number of samples that are drawn from the domains. Each is combined with each point of the grid.
+        search_seed: other seeds give other samples.
         epochs: number of epochs of each trial, unless the space gives it.
         cpus_per_trial: number of CPUs that Ray reserves for each trial.
         gpus_per_trial: number of GPUs that Ray reserves for each trial; may be a fraction.
@@ -65,6 +77,8 @@ class Experiment:
     question: str
     space: Mapping[str, Any]
     epochs: int = 30
+    num_samples: int = 1
+    search_seed: int = 0
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
     inert: tuple[str, ...] = ()
@@ -78,13 +92,17 @@ class Experiment:
             raise ExperimentError(f"space must be a dict of keys and values, got {self.space!r}.")
         if self.metric is None:
             object.__setattr__(self, "metric", "val_r2_max" if self.space.get("loss") == "mse" else "val_acc_max")
+        for name, least in [("num_samples", 1), ("search_seed", 0)]:
+            count = getattr(self, name)
+            if not isinstance(count, int) or isinstance(count, bool) or count < least:
+                raise ExperimentError(f"{name} must be a whole number of at least {least}, got {count!r}.")
         for name, number in [("cpus_per_trial", self.cpus_per_trial), ("gpus_per_trial", self.gpus_per_trial)]:
             if not isinstance(number, int | float) or number < 0:
                 raise ExperimentError(f"{name} must be a number of at least 0, got {number!r}.")
 
     def count(self, overrides: Mapping[str, Sequence[Any]] | None = None) -> int:
         """Return the number of trials of the grid without expanding it. See `configs` for `overrides`."""
-        return count_trials(self.space, _lists(overrides))
+        return self.num_samples * count_trials(self.space, _lists(overrides))
 
     def configs(self, overrides: Mapping[str, Sequence[Any]] | None = None, limit: int | None = None) -> list[Config]:
         """Return the trials of the grid in its order; the last axis varies fastest.
@@ -97,9 +115,10 @@ class Experiment:
         ConfigError with all problems of all trials.
         """
         folder = Path(self.folder or ".").absolute()
-        space = with_functions_in_folder(self.space, folder)
+        drawn = sampled(self.space, self.search_seed, self.num_samples)
         given = with_functions_in_folder(_lists(overrides), folder)
-        configs = grid_configs(space, {"epochs": self.epochs}, given, limit, folder)
+        spaces = (with_functions_in_folder(each, folder) for each in drawn)
+        configs = grid_configs(spaces, {"epochs": self.epochs}, given, limit, folder)
         check_axes(configs, self.inert)
         return configs
 

@@ -13,6 +13,7 @@ from dynsparse.config import Config, ConfigError, is_default, keys, unknown
 from dynsparse.data.own import with_data_dir
 from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import keys_read
+from dynsparse.sampling import SamplingError, has_domain, samples
 
 # Keys whose value decides whether a trial reads other keys.
 DECIDING_KEYS = ("model", "network", "kwinners", "study", "rules", "optim_alg", "lr_schedule", "test_noise")
@@ -36,6 +37,26 @@ def expand(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 raise ExperimentError(f"{', '.join(sorted(twice))} is given twice in the space. Keep one of them.")
             trial.update(group)
         yield trial
+
+
+def sampled(space: Mapping[str, Any], search_seed: int, n_samples: int) -> Iterator[dict[str, Any]]:
+    """Yield the space of each sample, with drawn values in place of Ray Tune's domains.
+
+    Raises: ExperimentError.
+    """
+    if not has_domain(space):
+        if n_samples != 1:
+            raise ExperimentError(
+                f"num_samples must be 1 if no value of the space is drawn, got {n_samples}. To repeat trials, give "
+                f"seed=tune.grid_search(range({n_samples})); to draw values, give domains such as tune.uniform(0.01, "
+                "0.5)."
+            )
+        yield dict(space)
+        return
+    try:
+        yield from samples(space, search_seed, n_samples)
+    except SamplingError as error:
+        raise ExperimentError(str(error)) from error
 
 
 def count_trials(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]]) -> int:
@@ -83,21 +104,25 @@ def _options(name: str, value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return [list(option) for option in itertools.product(*(_options(name, each) for each in value))]
     if type(value).__module__.startswith("ray."):
-        raise ExperimentError(f"{name} must be a fixed value or tune.grid_search([...]), got {value!r}.")
+        raise ExperimentError(
+            f"{name} must be a fixed value, tune.grid_search([...]) or a domain such as tune.uniform, got {value!r}."
+        )
     return [value]
 
 
 def grid_configs(
-    space: Mapping[str, Any],
+    spaces: Iterable[Mapping[str, Any]],
     defaults: Mapping[str, Any],
     overrides: Mapping[str, Sequence[Any]],
     limit: int | None = None,
     folder: Path | None = None,
 ) -> list[Config]:
-    """Return the configs of a space in its order; the last axis varies fastest.
+    """Return the configs of spaces in their order; the last axis varies fastest.
+
+    A trial of several spaces, which samples with few values may have, is returned once.
 
     Args:
-        space: key to value, as `Experiment` takes it.
+        spaces: key to value, as `sampled` yields them.
         defaults: key to value, for keys that the space does not give.
         overrides: key to the values that replace what the space gives, wherever it gives it.
         limit: expand only the first trials, as many as this; None: all.
@@ -106,19 +131,41 @@ def grid_configs(
     Raises: ExperimentError for a grid without trials or with one trial twice; ConfigError with all problems of all
     trials.
     """
+    configs: dict[Config, None] = {}
+    problems: dict[str, None] = {}
+    for space in spaces:
+        n_left = None if limit is None else limit - len(configs)
+        if n_left == 0:
+            break
+        new, wrong = _configs_of(space, defaults, overrides, n_left, folder)
+        problems.update(wrong)
+        if not problems:
+            _check_distinct(new)
+        configs.update(dict.fromkeys(new))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    if not configs:
+        raise ExperimentError("The grid has no trials: an axis has no values. Give each axis at least one value.")
+    return list(configs)
+
+
+def _configs_of(
+    space: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    overrides: Mapping[str, Sequence[Any]],
+    limit: int | None,
+    folder: Path | None,
+) -> tuple[list[Config], dict[str, None]]:
+    """Return the configs of a space, and the problems of those that cannot be made, in order."""
     _check_overrides(space, overrides)
-    configs, problems = [], {}
+    configs = []
+    problems: dict[str, None] = {}
     for values in itertools.islice(_values_of_trials(space, defaults, overrides), limit):
         try:
             configs.append(Config.of(values if folder is None else with_data_dir(values, folder)))
         except ConfigError as error:
             problems.update(dict.fromkeys(str(error).splitlines()))
-    if problems:
-        raise ConfigError("\n".join(problems))
-    if not configs:
-        raise ExperimentError("The grid has no trials: an axis has no values. Give each axis at least one value.")
-    _check_distinct(configs)
-    return configs
+    return configs, problems
 
 
 def _check_overrides(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]]) -> None:

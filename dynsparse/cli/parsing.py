@@ -6,6 +6,7 @@ import ast
 import re
 import signal
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,12 @@ set_option = click.option(
     type=Setting(),
     help="Set a key of the experiment; several values are an axis of the grid.",
 )
+samples_option = click.option(
+    "--num-samples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Draw N samples of the values that the experiment gives as domains, such as tune.uniform.",
+)
 where_option = click.option(
     "--where",
     metavar="CONDITION",
@@ -165,13 +172,19 @@ where_option = click.option(
 
 
 def load_grid(
-    file: str, settings: Sequence[tuple[str, list[Any]]], *, yes: bool = False, limit: int | None = None
+    file: str,
+    settings: Sequence[tuple[str, list[Any]]],
+    *,
+    num_samples: int | None = None,
+    yes: bool = False,
+    limit: int | None = None,
 ) -> tuple[Experiment, list[Config]]:
     """Return the experiment of a file and its trials.
 
     Args:
         file: path of the experiment file.
         settings: keys and the values that replace the experiment's.
+        num_samples: number of samples to draw; None: as many as the experiment says.
         yes: expand a grid of any size without a question.
         limit: the number of trials that the command needs; None: all.
 
@@ -185,6 +198,8 @@ def load_grid(
         raise Refusal(f"--set {', '.join(sorted(twice))} is given twice. Give all values at once: --set KEY=A,B.")
     try:
         experiment = load_experiment(file)
+        if num_samples is not None:
+            experiment = replace(experiment, num_samples=num_samples)
         n_trials = experiment.count(dict(settings))
         if n_trials > ANNOUNCED_TRIALS:
             echo(f"the grid has {n_trials:,} trials", err=True)

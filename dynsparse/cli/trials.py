@@ -18,6 +18,7 @@ from dynsparse.cli.parsing import (
     file_argument,
     folder_argument,
     load_grid,
+    samples_option,
     set_option,
     yes_option,
 )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dynsparse.tune import Outcome
 
 SHOWN_FAILURES = 10
+SHOWN_VALUES = 20  # of an axis
 # Trials with the same training are looked for only in grids that are not larger: in this one it takes seconds.
 COMPARED_TRIALS = 10_000
 NOT_COMPARED = (
@@ -57,16 +59,19 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
 @click.command(cls=Command)
 @file_argument
 @set_option
+@samples_option
 @yes_option
 @click.option("--all", "all_keys", is_flag=True, help="Also list the keys that have their defaults or are not read.")
-def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool, all_keys: bool) -> None:
+def show(
+    file: str, settings: Sequence[tuple[str, list[Any]]], num_samples: int | None, yes: bool, all_keys: bool
+) -> None:
     """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
     from dynsparse.config import is_default
     from dynsparse.experiment import axes, axes_without_effect
     from dynsparse.planning.packs import one_of_each_kind
     from dynsparse.planning.plan import keys_read
 
-    experiment, configs = load_grid(file, settings, yes=yes)
+    experiment, configs = load_grid(file, settings, num_samples=num_samples, yes=yes)
     varying, kinds = axes(configs), one_of_each_kind(configs)
     inert = axes_without_effect(configs) if experiment.inert else []
     echo(f"{experiment.name}: {experiment.question}\n")
@@ -74,7 +79,7 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool, all_ke
     echo(f"{plural(len(configs), 'trial')} of {steps}")
     for name, values in varying.items():
         note = "   (no effect; listed as inert)" if name in inert else ""
-        echo(f"  {name:<24} {', '.join(map(str, values))}{note}")
+        echo(f"  {name:<24} {some_of(values)}{note}")
     echo("\nthe same in all trials")
     read = frozenset().union(*(keys_read(config) for config in kinds))
     fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
@@ -95,9 +100,16 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool, all_ke
         echo(f"\n{repeats}")
 
 
+def some_of(values: Sequence[Any]) -> str:
+    """Return the values of an axis, and of one with many values the first ones."""
+    shown = ", ".join(map(str, values[:SHOWN_VALUES]))
+    return shown if len(values) <= SHOWN_VALUES else f"{shown}, ... ({len(values)} values)"
+
+
 @click.command(cls=Command)
 @file_argument
 @set_option
+@samples_option
 @click.option(
     "--storage", default="results", show_default=True, help="Folder or URI (s3://bucket/folder) for the results."
 )
@@ -127,14 +139,21 @@ def show(file: str, settings: Sequence[tuple[str, list[Any]]], yes: bool, all_ke
               help="Train one trial after another in this process, without Ray: for small grids.")  # fmt: skip
 @click.option("--address", help="Address of a Ray cluster. Default: RAY_ADDRESS, or a local Ray.")
 @click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard.")
-def run(file: str, settings: Sequence[tuple[str, list[Any]]], storage: str, yes: bool, **options: Any) -> None:
+def run(
+    file: str,
+    settings: Sequence[tuple[str, list[Any]]],
+    num_samples: int | None,
+    storage: str,
+    yes: bool,
+    **options: Any,
+) -> None:
     """Train the trials of an experiment FILE with Ray Tune.
 
     Rerun the same command to resume: complete trials stay, unfinished ones resume from their last checkpoint.
 
     Exit code: 0 if all trials of the grid are complete, 1 if not, 2 for bad input, 130 or 143 if the run was stopped.
     """
-    experiment, configs = load_grid(file, settings, yes=yes, limit=options["limit"])
+    experiment, configs = load_grid(file, settings, num_samples=num_samples, yes=yes, limit=options["limit"])
     from dynsparse import tune
     from dynsparse.data.download import DataError
     from dynsparse.results.lock import LockedError, LockLostError

@@ -71,11 +71,63 @@ def test_an_empty_axis_is_refused():
         experiment(on_perc=tune.grid_search([])).configs()
 
 
-def test_only_grids_are_searched():
-    with pytest.raises(
-        ExperimentError, match=r"^on_perc must be a fixed value or tune\.grid_search\(\[\.\.\.\]\), got <"
-    ):
-        experiment(on_perc=tune.uniform(0, 1)).configs()
+def test_a_function_that_draws_is_refused():
+    with pytest.raises(ExperimentError, match=r"^on_perc must be a domain .*, got Function\. tune\.sample_from is"):
+        experiment(on_perc=tune.sample_from(lambda config: 0.1)).configs()
+
+
+def test_samples_of_a_space_without_domains_are_refused():
+    some = Experiment("name", "question?", {"dataset_name": "digits", "on_perc": 0.1}, num_samples=3)
+    with pytest.raises(ExperimentError, match=r"^num_samples must be 1 if no value of the space is drawn, got 3\. To"):
+        some.configs()
+
+
+@pytest.mark.parametrize("values", [{"num_samples": 0}, {"num_samples": 1.5}, {"search_seed": -1}])
+def test_numbers_of_samples_are_checked(values):
+    [name] = values
+    with pytest.raises(ExperimentError, match=f"^{name} must be a whole number of at least"):
+        Experiment("name", "question?", {}, **values)
+
+
+def sampled_experiment(**values):
+    space = {
+        "dataset_name": "digits",
+        "on_perc": tune.loguniform(0.01, 0.5),
+        "weight_prune_perc": tune.uniform(0.1, 0.5),
+        "model": "SET",
+        "seed": tune.grid_search([0, 1]),
+    }
+    return Experiment("name", "question?", space, **values)
+
+
+def test_each_sample_is_combined_with_each_point_of_the_grid():
+    some = sampled_experiment(num_samples=3)
+    configs = some.configs()
+    assert len(configs) == some.count() == 6
+    assert [config.seed for config in configs] == [0, 1] * 3
+    pairs = [(config.on_perc, config.weight_prune_perc) for config in configs]
+    assert pairs[::2] == pairs[1::2]
+    assert len(set(pairs)) == 3
+
+
+def test_more_samples_extend_the_trials_and_a_seed_changes_them():
+    few, many = sampled_experiment(num_samples=3).configs(), sampled_experiment(num_samples=10).configs()
+    assert many[:6] == few
+    assert not set(sampled_experiment(num_samples=10, search_seed=1).configs()) & set(many)
+    assert sampled_experiment(num_samples=10).configs(limit=7) == many[:7]
+
+
+def test_a_key_that_is_set_is_not_drawn_and_the_others_keep_their_values():
+    drawn = sampled_experiment(num_samples=4).configs()
+    fixed = sampled_experiment(num_samples=4).configs({"on_perc": [0.2]})
+    assert [config.on_perc for config in fixed] == [0.2] * 8
+    assert [config.weight_prune_perc for config in fixed] == [config.weight_prune_perc for config in drawn]
+
+
+def test_samples_that_are_equal_are_one_trial():
+    space = {"dataset_name": "digits", "model": tune.choice(["SET", "RigL"])}
+    configs = Experiment("name", "question?", space, num_samples=50).configs()
+    assert sorted(config.model for config in configs) == ["RigL", "SET"]
 
 
 def test_overrides_replace_what_the_space_says_wherever_it_says_it():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # The options of `run`, without those that are different on a cluster.
 NOT_ON_A_CLUSTER = ("file", "settings", "storage", "address", "in_process")
+OF_THE_GRID = ("num_samples", "yes")  # options of `run` that decide which trials there are
 run_options = [each for each in trials.run.params if each.name not in NOT_ON_A_CLUSTER]
 arguments: list[click.Parameter] = [
     click.Argument(["file"], type=click.Path()),
@@ -72,14 +73,15 @@ def requested_run(context: click.Context) -> RequestedRun:
     # The experiment file may print. Keep that out of a cluster file on stdout.
     with redirect_stdout(sys.stderr):
         settings = [Setting().convert(text, None, None) for text in parameters["settings"]]
-        experiment, configs = load_grid(parameters["file"], settings, yes=parameters["yes"], limit=parameters["limit"])
+        of_grid = {name: parameters[name] for name in (*OF_THE_GRID, "limit")}
+        experiment, configs = load_grid(parameters["file"], settings, **of_grid)
     for config in configs:
         if config.data_dir and "://" not in config.data_dir and not Path(config.data_dir).is_absolute():
             raise Refusal(f"data_dir must be an absolute path or a URL on a cluster, got {config.data_dir!r}.")
     with refusing():
         from dynsparse.tune import RunOptions
 
-        of_run = {str(each.name): parameters[str(each.name)] for each in run_options if each.name != "yes"}
+        of_run = {str(each.name): parameters[str(each.name)] for each in run_options if each.name not in OF_THE_GRID}
         options = RunOptions(storage=parameters["storage"], **of_run)
     words = [word for text in parameters["settings"] for word in ("--set", text)]
     words += [word for option in run_options for word in typed_words(context, option)]
