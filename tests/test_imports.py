@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 # The rooms of each package from top to bottom: a room imports only rooms that come after it.
 ROOMS = {
     "dynsparse": (
-        "cli", "cluster", "export", "tune", "results", "training", "engines", "experiment", "grid", "planning",
-        "studies", "pruning", "methods", "nn", "data", "ops", "io", "config", "random",
+        "cli", "cluster", "export", "tune", "search", "results", "training", "engines", "experiment",
+        "grid", "sampling", "planning", "studies", "pruning", "methods", "nn", "data", "ops", "io", "config", "random",
     ),
     "analysis": ("output", "plots", "pruning", "statistics", "loading", "frame"),
 }  # fmt: skip

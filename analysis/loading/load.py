@@ -19,6 +19,7 @@ from analysis.frame.schema import (
 from analysis.frame.suggest import unknown
 from analysis.frame.summaries import AT_BEST, SUMMARIES
 from analysis.frame.values import as_number, sort_key
+from analysis.loading import budget
 from analysis.loading.chance import is_score, never_left_chance
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise, values_at
 from analysis.loading.contents import Contents
@@ -33,12 +34,14 @@ NONE = np.empty(0)
 HISTORY_COLUMNS = ["trial_id", "trial_dir", "epoch", "diverged"]
 
 
-def load(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
+def load(path: PathName, metrics: Sequence[str] | None = None, at_epoch: int | None = None) -> pd.DataFrame:
     """Return one row per trial of a Tune experiment folder, with the columns of `load_many`.
 
     Args:
         path: the folder, or its URI (s3://...).
         metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
+        at_epoch: read the first epochs of each trial only, so that trials that were stopped early can be compared with
+            others at an equal budget. A trial is complete if it has that many. None: all epochs.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -54,10 +57,12 @@ def load(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
         1  RigL     0.02     1        0.639                  7       8  complete
         2  RigL     0.02     2        0.826                  6       8  complete
     """
-    return load_many([path], metrics)
+    return load_many([path], metrics, at_epoch)
 
 
-def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -> pd.DataFrame:
+def load_many(
+    paths: Iterable[PathName], metrics: Sequence[str] | None = None, at_epoch: int | None = None
+) -> pd.DataFrame:
     """Return one row per trial of several Tune experiment folders, including failed and unfinished trials.
 
     Rows are ordered by experiment, then by the hyperparameters, `seed` last. `issues` lists damaged files. The result
@@ -76,8 +81,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
       with the name of another column is called `config/<name>`, or `config/config/<name>` if there is one of that name.
       `seed` always exists. Of one that changed within the trial it is the last value. The text of a function or another
       object has no address: "<function reward>".
-    - `status`: "complete", "error" or "incomplete".
-    - `error`: the last line of the error; missing if there was none.
+    - `status`: "complete", "error", "stopped" (early, by a rule) or "incomplete".
+    - `error`: the last line of the error, or why the trial was stopped; missing if there was neither.
     - `diverged`: True if a loss is NaN or infinite where it was last logged. A loss has "loss" in its name.
     - `at_chance`: True if the trial never left chance level: no accuracy in any row has odds more than 1.25 times those
       of a guess, which means above 0.122 for 10 classes; in a regression, no R² is above 0.01. False if there is
@@ -87,6 +92,8 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
     Args:
         paths: the folders, or their URIs (s3://...).
         metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
+        at_epoch: read the first epochs of each trial only, so that trials that were stopped early can be compared with
+            others at an equal budget. A trial is complete if it has that many. None: all epochs.
 
     Raises:
         FileNotFoundError: if a folder does not exist.
@@ -100,6 +107,9 @@ def load_many(paths: Iterable[PathName], metrics: Sequence[str] | None = None) -
         {'train': 27, 'sweep': 5}
     """
     contents, configs, experiments = _read_all(paths)
+    if at_epoch is not None:
+        trials, history = budget.at_epoch(contents.trials, contents.history, at_epoch)
+        contents = contents._replace(trials=trials, history=history)
     trials, history = contents.trials, contents.history
     chosen = _chosen_metrics(history, metrics, lambda name: is_score(name, history.columns[name]))
     summaries = {name: summarise(_numbers(history, name), history.starts) for name in chosen}

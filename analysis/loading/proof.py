@@ -43,6 +43,14 @@ def contradictions(folder: Path, last: dict[str, Any], *, rows_are_whole: bool) 
     return found
 
 
+def reason_to_stop(folder: Path) -> str | None:
+    """Return why a rule of early stopping ended a trial; None without a mark, or if it does not fit result.json."""
+    mark, problem = read_object(folder / "stopped.json")
+    if problem is not None or mark.get("sha256") != _checksum_and_lines(folder / "result.json")[0]:
+        return None
+    return str(mark.get("reason", ""))
+
+
 def _checksum_and_lines(path: Path) -> tuple[str, int]:
     """Return the checksum of a file and its number of lines; those of an empty file if it cannot be read."""
     checksum, n_lines = hashlib.sha256(), 0

@@ -11,13 +11,13 @@ from analysis.frame.words import printable
 from analysis.loading.columns import History, history_of
 from analysis.loading.json_text import without_surrogates
 from analysis.loading.parse import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
-from analysis.loading.proof import contradictions, id_in_name
+from analysis.loading.proof import contradictions, id_in_name, reason_to_stop
 from analysis.loading.rows import config_by_row, has_diverged, straight_run
 
 STATE_FILES = "experiment_state*.json"
 TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
 # Files that only dynsparse writes.
-OUR_FILES = ("about.json", "complete.json", "failed.json")
+OUR_FILES = ("about.json", "complete.json", "failed.json", "stopped.json")
 # The names that Tune adds to every row; all others are metrics.
 BOOKKEEPING = {
     "date",
@@ -67,8 +67,8 @@ class Trial:
     """The contents of one trial folder, without its rows.
 
     `config` is flat. `config_by_row` has the keys whose value changed within the trial, with the value of each row.
-    `status` is "complete", "error" or "incomplete". `error` is the last line of the last error, even if the trial has
-    recovered from it.
+    `status` is "complete", "error", "stopped" (early) or "incomplete". `error` is the last line of the last error, even
+    if the trial has recovered from it; of a stopped trial, why it was stopped.
     """
 
     trial_dir: str
@@ -196,6 +196,8 @@ def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, History, 
     # The mark is the last file that dynsparse writes.
     if status == "complete" and is_ours and (doubts or not os.path.exists(folder / "complete.json")):
         status = "incomplete"
+    if status == "incomplete" and is_ours and rows_are_whole and (reason := reason_to_stop(folder)) is not None:
+        status, error = "stopped", printable(reason)
     problems += [(file, f"{problem}; the trial counts as incomplete") for file, problem in doubts]
     rows = straight_run(rows)
     # Columns take a tenth of the memory of rows.

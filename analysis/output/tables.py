@@ -124,6 +124,8 @@ def _column_index(keys: list[str], labels: list[tuple[Any, ...]], metric: str) -
 def failures(df: pd.DataFrame) -> pd.DataFrame:
     """Return the trials that failed, are incomplete or diverged, one row for each.
 
+    Trials that a rule of early stopping has ended are not among them.
+
     Columns: the hyperparameters that vary in `df`, then `epochs`, `status`, `error`, `trial_dir`. The status of a
     trial that diverged is "complete", and its `error` says so.
 
@@ -144,7 +146,7 @@ def failures(df: pd.DataFrame) -> pd.DataFrame:
     varying = [name for name in hyperparameters(df) if n_values(df[name]) > 1]
     diverged = is_diverged(df)
     found = df.assign(error=df["error"].mask(diverged, DIVERGED))
-    return found.loc[(df["status"] != "complete") | diverged, [*varying, *last]].reset_index(drop=True)
+    return found.loc[~df["status"].isin(["complete", "stopped"]) | diverged, [*varying, *last]].reset_index(drop=True)
 
 
 def left_out(df: pd.DataFrame) -> str:
@@ -170,6 +172,7 @@ def left_out(df: pd.DataFrame) -> str:
     diverged = is_diverged(df)
     counts = {
         "failed": (df["status"] == "error").sum(),
+        "stopped early": (df["status"] == "stopped").sum(),
         "incomplete": (df["status"] == "incomplete").sum(),
         "diverged": diverged.sum(),
     }

@@ -100,9 +100,10 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
     - `mean`; `std` of the sample; `low` and `high`, the 95% t interval of the mean: mean ± t * std / sqrt(count).
       `std` and the interval are NaN for a single trial.
     - `min`, `max`, `count`.
-    - `failed` (status "error"), `incomplete` (unfinished), `diverged` (complete, but a loss was NaN or infinite at the
-      end), `without_value` (complete, but the value is missing or infinite): trials that were left out. With `count`
-      they add up to the size of the group. To count trials that diverged, pass `df.drop(columns="diverged")`.
+    - `failed` (status "error"), `incomplete` (unfinished, or stopped early), `diverged` (complete, but a loss was NaN
+      or infinite at the end), `without_value` (complete, but the value is missing or infinite): trials that were left
+      out. With `count` they add up to the size of the group. To count trials that diverged, pass
+      `df.drop(columns="diverged")`.
     - `at_chance`: of the `count` trials, those that never left chance level.
 
     The interval assumes that the trials of a group are independent draws. If they differ in more than the seed, it

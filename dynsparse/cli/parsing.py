@@ -218,23 +218,24 @@ def load_grid(
 yes_option = click.option("--yes", is_flag=True, help=f"Expand a grid of more than {LARGE_GRID:,} trials.")
 
 
-def load_results(folder: str, *, metric: str | None = None) -> Any:
+def load_results(folder: str, *, metric: str | None = None, at_epoch: int | None = None) -> Any:
     """Return the DataFrame of a results folder, and print its damaged files. Raises: Refusal.
 
     Args:
         folder: path or URI of the folder.
         metric: a column to load beside the usual ones.
+        at_epoch: read the first epochs of each trial only; None: all.
     """
     import analysis
     from analysis.frame.summaries import summarised
 
     path = folder if "://" in folder else Path(folder).expanduser()
     try:
-        df = analysis.load(path)
+        df = analysis.load(path, at_epoch=at_epoch)
         found = analysis.issues(df)
         if metric is not None and metric not in df:
             # Only metrics with "acc" in their name are loaded by default.
-            df = analysis.load(path, [*analysis.logged(df), summarised(metric)])
+            df = analysis.load(path, [*analysis.logged(df), summarised(metric)], at_epoch)
     except (OSError, ValueError) as error:
         raise Refusal(str(error)) from error
     for trial_dir, file, problem in found.fillna("").itertuples(index=False):

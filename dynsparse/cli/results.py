@@ -57,6 +57,8 @@ format_option = click.option(
     help="Mean ± standard deviation, mean and 95% interval, or interquartile mean and interval.",
 )
 @format_option
+@click.option("--at-epoch", type=click.IntRange(min=1), metavar="N",
+              help="Compare trials by their first N epochs, also those that were stopped early.")  # fmt: skip
 @click.option("--plain", is_flag=True, help="With --format latex: no bold cells and no marks.")
 def table(
     folder: str,
@@ -66,6 +68,7 @@ def table(
     where: str | None,
     of: str,
     with_diverged: bool,
+    at_epoch: int | None,
     stat: str,
     form: str,
     plain: bool,
@@ -80,7 +83,9 @@ def table(
 
     row_keys, column_keys = _keys(rows), _keys(columns)
     keys = [*row_keys, *column_keys]
-    trials = load_results(folder, metric=metric if of == "trials" else None)
+    if at_epoch is not None and of != "trials":
+        raise Refusal(f"--at-epoch is for --of trials, got --of {of}. Leave one of them out.")
+    trials = load_results(folder, metric=metric if of == "trials" else None, at_epoch=at_epoch)
     warn_of_studies(trials, of)
     df = trials if of == "trials" else rows_of(folder, of)
     try:

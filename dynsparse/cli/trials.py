@@ -135,6 +135,13 @@ def some_of(values: Sequence[Any]) -> str:
               help="Kill the process of an epoch that takes longer than S seconds.")  # fmt: skip
 @click.option("--trial-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
               help="Let a trial that takes longer than S seconds fail.")  # fmt: skip
+@click.option("--scheduler", type=click.Choice(["asha", "median"]),
+              help="End trials early that do worse than others. Without it, such trials are resumed.")  # fmt: skip
+@click.option("--grace", default=1, show_default=True, type=click.IntRange(min=1), metavar="N",
+              help="Epochs before the scheduler may end a trial.")  # fmt: skip
+@click.option("--reduction-factor", default=3.0, show_default=True, type=click.FloatRange(min=1, min_open=True),
+              help="asha: about one in so many trials goes on at each rung.")  # fmt: skip
+@click.option("--group-by", metavar="KEY", help="Judge trials that differ only in KEY, such as seed, by their mean.")
 @click.option("--in-process", is_flag=True,
               help="Train one trial after another in this process, without Ray: for small grids.")  # fmt: skip
 @click.option("--address", help="Address of a Ray cluster. Default: RAY_ADDRESS, or a local Ray.")
@@ -221,6 +228,8 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
 
     path = shlex.quote(_short(outcome.path))
     echo(f"\n{plural(outcome.n_complete, 'trial')} complete in {format_duration(outcome.seconds)}: {outcome.path}")
+    if outcome.n_stopped:
+        echo(f"{plural(outcome.n_stopped, 'trial')} stopped early")
     if outcome.n_unfinished:
         echo(f"{plural(outcome.n_unfinished, 'trial')} not finished")
     if outcome.failures:

@@ -58,10 +58,11 @@ class GridStatus:
         """Return the trials in a state, in the order of the grid."""
         return [each.config for each in self.trials if each.state is state]
 
-    def todo(self, *, retry_failed: bool) -> list[Config]:
+    def todo(self, *, retry_failed: bool, resume_stopped: bool = False) -> list[Config]:
         """Return the trials to run. Interrupted trials come first, so that they are soon complete."""
         return [
             *self.in_state(State.STARTED),
+            *(self.in_state(State.STOPPED) if resume_stopped else []),
             *(self.in_state(State.FAILED) if retry_failed else []),
             *self.in_state(State.NEW),
         ]
@@ -100,11 +101,12 @@ class GridStatus:
             if each.state is State.FAILED
         ]
 
-    def summary(self, *, retry_failed: bool) -> str:
+    def summary(self, *, retry_failed: bool, resume_stopped: bool = False) -> str:
         """Return a text like "12 trials: 5 complete, 2 to resume, 5 to run", and warnings on further lines."""
         counts = {
             "complete": len(self.in_state(State.COMPLETE)),
             "to resume": len(self.in_state(State.STARTED)),
+            "stopped early, to resume" if resume_stopped else "stopped early": len(self.in_state(State.STOPPED)),
             "failed, to run again" if retry_failed else "failed (--retry-failed runs them again)": len(
                 self.in_state(State.FAILED)
             ),

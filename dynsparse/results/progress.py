@@ -25,6 +25,7 @@ class Progress:
     running: int = 0
     done: int = 0
     failed: int = 0
+    stopped: int = 0  # early
     epochs_done: int = 0
     best: float = -math.inf
     best_trial: str = ""
@@ -65,10 +66,11 @@ class Progress:
             self.best_trial = max(self._bests, key=self._bests.__getitem__, default="")
             self.best = self._bests.get(self.best_trial, -math.inf)
 
-    def end_trial(self, trial: str, epochs: int, *, failed: bool) -> None:
+    def end_trial(self, trial: str, epochs: int, *, failed: bool, stopped: bool = False) -> None:
         """Count the end of a trial of `epochs`, and subtract the epochs that this run did not train from the total."""
         self.failed += failed
-        self.done += not failed
+        self.stopped += stopped
+        self.done += not failed and not stopped
         self.n_epochs -= epochs - self._counted.get(trial, 0)
 
     def seconds_left(self, now: float) -> float | None:
@@ -88,10 +90,12 @@ class Progress:
         """Return a line like "12 of 36 trials done, 2 running, 0:00:41 left, best val_acc 0.969 (seed=1)"."""
         now = time.monotonic() if now is None else now
         parts = [f"{self.done} of {self.n_trials} trials done", f"{self.running} running"]
+        if self.stopped:
+            parts.append(f"{self.stopped} stopped early")
         if self.failed:
             parts.append(f"{self.failed} failed")
         left = self.seconds_left(now)
-        if left is not None and self.done + self.failed < self.n_trials:
+        if left is not None and self.done + self.failed + self.stopped < self.n_trials:
             parts.append(f"{format_duration(left)} left")
         if self.best_trial:
             parts.append(f"best {self.metric} {self.best:.4g} ({self.best_trial})")
@@ -107,6 +111,7 @@ class Progress:
             "trials": self.n_trials,
             "done": self.done,
             "failed": self.failed,
+            "stopped": self.stopped,
             "trials_running": self.running,
             "best": self.best if self.best_trial else None,
             "best_trial": self.best_trial or None,

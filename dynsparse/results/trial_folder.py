@@ -34,6 +34,7 @@ class State(Enum):
     NEW = "new"
     STARTED = "started"
     FAILED = "failed"
+    STOPPED = "stopped"  # by a rule of early stopping; its rows are proven, and it can be resumed
     COMPLETE = "complete"
 
 
@@ -231,15 +232,26 @@ class TrialFolder:
         The mark vouches for the rows that `rows` has read and this object has written.
         """
         self._restore_rows()
-        self.clear_failure()
-        mark = {
+        self.clear_end()
+        self._folder.replace("complete.json", _encode(self._mark()))
+        for name in self._checkpoint_names()[1:]:
+            self._folder.delete(name)
+
+    def stop(self, reason: str) -> None:
+        """Mark the trial as stopped early. The mark vouches for its rows, as that of a complete trial does."""
+        self._restore_rows()
+        self._folder.replace("stopped.json", _encode({**self._mark(), "reason": reason}))
+
+    def stop_reason(self) -> str:
+        """Return why the trial was stopped early; "" if it was not."""
+        return str((self._json("stopped.json") or {}).get("reason", ""))
+
+    def _mark(self) -> dict[str, Any]:
+        return {
             "rows": len(self._lines),
             "sha256": _checksum(b"".join(self._lines)),
             "params_sha256": self._params_checksum(),
         }
-        self._folder.replace("complete.json", _encode(mark))
-        for name in self._checkpoint_names()[1:]:
-            self._folder.delete(name)
 
     def _params_checksum(self) -> str:
         return _checksum(self._folder.read("params.json") or b"")
@@ -255,9 +267,9 @@ class TrialFolder:
         self._folder.replace("error.txt", text.rstrip().encode() + b"\n")
         self._folder.replace("failed.json", _encode({"error": (text.strip().splitlines() or ["unknown"])[-1]}))
 
-    def clear_failure(self) -> None:
-        """Remove the mark of a failure and what Tune has written about it, so that the trial runs again."""
-        for name in ("failed.json", "error.txt", "error.pkl"):
+    def clear_end(self) -> None:
+        """Remove the marks of a failure and of early stopping, and what Tune has written, so that the trial goes on."""
+        for name in ("failed.json", "error.txt", "error.pkl", "stopped.json"):
             self._folder.delete(name)
 
     def error(self) -> str | None:
@@ -282,6 +294,9 @@ class TrialFolder:
             return State.COMPLETE
         if self.error() is not None:
             return State.FAILED
+        stopped = parse_object(self._folder.read("stopped.json") or b"") or {}
+        if stopped.get("sha256") == _checksum(rows) and stopped.get("rows") == rows.count(b"\n"):
+            return State.STOPPED
         return State.STARTED if rows or self.has_checkpoint() else State.NEW
 
     def _problem_of_mark(self, content: bytes, rows: bytes) -> str | None:

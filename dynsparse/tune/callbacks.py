@@ -85,7 +85,8 @@ class ShowProgress(tune.Callback):
                 # Neither done nor failed: another run resumes it.
                 self._running.discard(index)
             elif report.done:
-                self._end(index, failed=not report.is_complete)
+                stopped = report.stopped is not None
+                self._end(index, failed=not report.is_complete and not stopped, stopped=stopped)
         if pack.split_reason is not None:
             say(f"\nsplitting a pack into halves to find the failing trial: {pack.split_reason}")
         self._update()
@@ -113,12 +114,12 @@ class ShowProgress(tune.Callback):
         self._display.show(last=True)
         self._write(running=False)
 
-    def _end(self, index: int, *, failed: bool) -> None:
+    def _end(self, index: int, *, failed: bool, stopped: bool = False) -> None:
         # A pack that is resumed reports again the trials that have ended.
         if index not in self._ended:
             self._ended.add(index)
             self._running.discard(index)
-            self._progress.end_trial(self._names[index], self._n_rows[index], failed=failed)
+            self._progress.end_trial(self._names[index], self._n_rows[index], failed=failed, stopped=stopped)
 
     def _update(self) -> None:
         self._progress.running = len(self._running)

@@ -47,6 +47,7 @@ class Outcome:
         failures: the failed trials.
         seconds: duration of the run.
         stopped_by: number of the signal that stopped the run, or None.
+        n_stopped: number of trials that a rule of early stopping has ended.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Outcome:
     failures: list[Failure]
     seconds: float
     stopped_by: int | None = None
+    n_stopped: int = 0
 
 
 def run(
@@ -108,8 +110,8 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
     try:
         with interrupts:
             status = scan(checked.folder, checked.configs)
-            say(status.summary(retry_failed=options.retry_failed))
-            if status.todo(retry_failed=options.retry_failed):
+            say(status.summary(**options.again))
+            if status.todo(**options.again):
                 _launch(checked, status, interrupts)
             elif status.has_damage():
                 _repair(checked.folder, status)
@@ -123,9 +125,10 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
             raise
     status = scan(checked.folder, checked.configs, previous=status)
     n_complete, failures = len(status.in_state(State.COMPLETE)), status.failures()
-    n_unfinished = len(status.trials) - n_complete - len(failures)
+    n_stopped = len(status.in_state(State.STOPPED)) if options.scheduler else 0
+    n_unfinished = len(status.trials) - n_complete - n_stopped - len(failures)
     seconds = time.monotonic() - started
-    return Outcome(checked.folder.path, n_complete, n_unfinished, failures, seconds, interrupts.received())
+    return Outcome(checked.folder.path, n_complete, n_unfinished, failures, seconds, interrupts.received(), n_stopped)
 
 
 def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None:
@@ -134,7 +137,7 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
     Raises: ExperimentError, DataError, LockedError, LockLostError.
     """
     options, folder = run.options, run.folder
-    trials = status.todo(retry_failed=options.retry_failed)
+    trials = status.todo(**options.again)
     preflight.check_first_trial(trials)
     for explain in (preflight.explain_missing_updates, preflight.explain_slow_engine):
         explanation = explain(trials)
@@ -178,12 +181,14 @@ def _train(
     if status.set_aside(folder):
         status = scan(folder, run.configs)
     status.repair(folder)
-    trials = status.todo(retry_failed=run.options.retry_failed)
+    trials = status.todo(**run.options.again)
     _begin(folder, run.experiment, trials)
     pack_size = run.largest_pack
     if run.options.pack == "auto":
         pack_size = even_pack_size(len(trials), n_gpus, run.gpus, run.largest_pack)
-    runner.train(trials, pack_size, len(status.in_state(State.COMPLETE)))
+    n_failed = 0 if run.options.retry_failed else len(status.in_state(State.FAILED))
+    # Those that were complete, or stopped early and stay so.
+    runner.train(trials, pack_size, len(run.configs) - len(trials) - n_failed)
 
 
 def _begin(folder: Folder, experiment: Experiment, configs: Sequence[Config]) -> None:
@@ -192,7 +197,7 @@ def _begin(folder: Folder, experiment: Experiment, configs: Sequence[Config]) ->
     def begin(config: Config) -> None:
         trial = TrialFolder(folder.sub(folder_name(config)))
         trial.create(config, {"version": version(), "engine": choose_for_config(config).name, **own.about(config)})
-        trial.clear_failure()
+        trial.clear_end()
 
     try:
         write_experiment(folder, experiment)

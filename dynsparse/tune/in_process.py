@@ -11,9 +11,9 @@ import torch
 from dynsparse.config import Config
 from dynsparse.data import DataError
 from dynsparse.io.terminal import say
-from dynsparse.planning.packs import group_into_packs
 from dynsparse.results.fence import fenced
 from dynsparse.results.trial_folder import TrialFolder, folder_name
+from dynsparse.search import Judge, packs_of
 from dynsparse.tune.callbacks import ShowProgress
 from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.pack_training import DeviceLostError, PackTraining
@@ -48,8 +48,10 @@ class InProcessRunner:
         """
         torch.set_num_threads(max(1, int(self._run.cpus)))
         progress = ShowProgress(self._run.folder, trials, n_complete)
-        options = WorkerOptions.of_run(self._run, self._token, trials)
-        packs = group_into_packs(trials, pack_size) if pack_size > 1 else [[index] for index in range(len(trials))]
+        stopping = self._run.options.stopping
+        judge = Judge(stopping, self._run.configs, self._run.folder).judge if stopping else None
+        options = WorkerOptions.of_run(self._run, self._token, trials, judge)
+        packs = packs_of(trials, pack_size, stopping)
         try:
             for pack in packs:
                 progress.start(pack)

@@ -11,6 +11,7 @@ from ray import tune
 
 from dynsparse.experiment import ExperimentError, check_name
 from dynsparse.planning.packs import parse_pack
+from dynsparse.search import StoppingOptions
 
 # Options that are whole numbers, with their smallest value, and options that are numbers larger than 0, with their
 # largest value. In OPTIONAL are those of them that may be None.
@@ -20,6 +21,8 @@ OPTIONAL = ("limit", *POSITIVE)
 FLAGS = ("fresh", "retry_failed", "in_process", "tensorboard")
 # Options that only Ray can follow.
 OF_RAY = ("address", "epoch_seconds", "tensorboard", "callbacks")
+# Options of early stopping, with their defaults, that need a scheduler.
+OF_SCHEDULER = {"grace": 1, "reduction_factor": 3.0, "group_by": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,11 @@ class RunOptions:
         checkpoint_epochs: number of epochs between two checkpoints of a trial.
         epoch_seconds: an epoch that takes longer is considered hung, and its process is killed; None: no limit.
         trial_seconds: a trial that takes longer fails; None: no limit.
+        scheduler: rule of early stopping, "asha" or "median"; None: every trial trains to its end, also those that a
+            rule has stopped before.
+        grace: number of epochs before a rule may stop a trial.
+        reduction_factor: of "asha": about one in so many trials goes on at each rung.
+        group_by: trials that differ only in this key, such as "seed", are trained as one pack and judged by their mean.
         in_process: train the trials one after another in this process, without Ray: for small grids, login nodes and
             debuggers.
         address: address of a Ray cluster; None: RAY_ADDRESS, or a local Ray that ends with the run.
@@ -62,6 +70,10 @@ class RunOptions:
     checkpoint_epochs: int = 5
     epoch_seconds: float | None = None
     trial_seconds: float | None = None
+    scheduler: str | None = None
+    grace: int = 1
+    reduction_factor: float = 3.0
+    group_by: str | None = None
     in_process: bool = False
     address: str | None = None
     tensorboard: bool = False
@@ -93,6 +105,16 @@ class RunOptions:
         callbacks = self.callbacks
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, tune.Callback) for each in callbacks):
             raise ExperimentError(f"callbacks must be a list of ray.tune.Callback objects, got {callbacks!r}.")
+        without = [name for name, default in OF_SCHEDULER.items() if getattr(self, name) != default]
+        if self.scheduler is None and without:
+            raise ExperimentError(
+                f"{' and '.join(without)} need a rule of early stopping. Give scheduler='asha' or 'median', or leave "
+                f"{'it' if len(without) == 1 else 'them'} out."
+            )
+        try:
+            _ = self.stopping
+        except ValueError as error:
+            raise ExperimentError(str(error)) from error
         of_ray = [name for name in OF_RAY if getattr(self, name)]
         if self.in_process and of_ray:
             raise ExperimentError(
@@ -107,6 +129,18 @@ class RunOptions:
                 f"tensorboard=True is only possible if each trial is trained alone, got pack={size}. Use pack='off', "
                 "or leave tensorboard out."
             )
+
+    @property
+    def again(self) -> dict[str, bool]:
+        """The trials to run again, for `GridStatus.todo`: without a rule, those that one has stopped are resumed."""
+        return {"retry_failed": self.retry_failed, "resume_stopped": self.scheduler is None}
+
+    @property
+    def stopping(self) -> StoppingOptions | None:
+        """The options of early stopping; None without a scheduler. Raises: ValueError."""
+        if self.scheduler is None:
+            return None
+        return StoppingOptions(self.scheduler, self.grace, self.reduction_factor, self.group_by)
 
 
 def _is_number(value: object) -> bool:

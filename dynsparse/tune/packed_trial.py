@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -20,10 +21,14 @@ from dynsparse.planning.plan import steps
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import version
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity, state_check
+from dynsparse.search import Measured, metric_of
 from dynsparse.training.trainer import Row
 from dynsparse.tune.param_space import experiment_tag
 from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.reports import TrialReport
+
+# Returns the trials that stop, by their identity, with the reason. See `Judge.judge`.
+JudgeTrials = Callable[[Mapping[str, Measured]], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class WorkerOptions:
         trial_seconds: a trial that takes longer fails; None: no limit.
         axis_names: the keys in which the trials of the run differ.
         experiment_file: path of the file that defines the experiment, for messages; None if it is not known.
+        judge: decides after each step which trials stop early; None: none.
     """
 
     path: str
@@ -47,9 +53,10 @@ class WorkerOptions:
     trial_seconds: float | None = None
     axis_names: Sequence[str] = ()
     experiment_file: str | None = None
+    judge: JudgeTrials | None = None
 
     @classmethod
-    def of_run(cls, run: CheckedRun, token: str, trials: Sequence[Config]) -> WorkerOptions:
+    def of_run(cls, run: CheckedRun, token: str, trials: Sequence[Config], judge: JudgeTrials | None) -> WorkerOptions:
         """Return the options of the trials of a run."""
         return cls(
             path=run.folder.path,
@@ -59,6 +66,7 @@ class WorkerOptions:
             trial_seconds=run.options.trial_seconds,
             axis_names=tuple(axes(trials)),
             experiment_file=run.experiment.file,
+            judge=judge,
         )
 
 
@@ -74,7 +82,7 @@ class PackedTrial:
     def __init__(self, config: Config, options: WorkerOptions) -> None:
         self.config, self._options = config, options
         self.name = folder_name(config)
-        self._identity, self._tag = identity(config), experiment_tag(config, options.axis_names) or self.name
+        self.identity, self._tag = identity(config), experiment_tag(config, options.axis_names) or self.name
         self._folder = TrialFolder(_experiment_folder(options.path, options.token).sub(self.name))
         self.rows = self._folder.rows_to_continue(config)
         self.n_steps = len(steps(config))
@@ -109,7 +117,7 @@ class PackedTrial:
         if n_rows > len(self.rows):
             self._write_row(numbers, seconds)
         if state is not None:
-            self._folder.save_checkpoint(n_rows, {"trial_id": self._identity, **state})
+            self._folder.save_checkpoint(n_rows, {"trial_id": self.identity, **state})
             self._folder.write_csv(self.rows)
         if n_rows == self.n_steps:
             return self.complete()
@@ -125,6 +133,20 @@ class PackedTrial:
             self._folder.create(self.config, {"version": version(), "engine": choose_for_config(self.config).name})
         self._folder.complete()
         return self._report(self.n_steps)
+
+    def newest_value(self, n_rows: int) -> Measured | None:
+        """Return the value by which the trial is judged after a row; None if it has newer rows from before a resume."""
+        if n_rows < len(self.rows):
+            return None
+        return Measured(n_rows, float(self.rows[-1].get(metric_of(self.config), math.nan)))
+
+    def stop(self, reason: str, state: Mapping[str, Any]) -> TrialReport:
+        """Mark the trial as stopped early, with a checkpoint to resume it from, and return its report."""
+        n_rows = len(self.rows)
+        self._folder.save_checkpoint(n_rows, {"trial_id": self.identity, **state})
+        self._folder.write_csv(self.rows)
+        self._folder.stop(reason)
+        return replace(self._report(n_rows), done=True, stopped=reason)
 
     def fail(self, text: str, n_rows: int) -> TrialReport:
         """Write why the trial failed and return its report.
@@ -149,7 +171,7 @@ class PackedTrial:
             **numbers,
             "done": n_rows == self.n_steps,
             "training_iteration": n_rows,
-            "trial_id": self._identity,
+            "trial_id": self.identity,
             "experiment_tag": self._tag,
             "date": now.strftime("%Y-%m-%d_%H-%M-%S"),
             "timestamp": int(now.timestamp()),

@@ -19,11 +19,13 @@ from dynsparse.data.sampling import n_held_out
 from dynsparse.engines.sparse.sources import sparse_engine_is_compiled
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder, open_folder
+from dynsparse.io.terminal import say
 from dynsparse.methods import method_of
 from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import mask_updates
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import identity
+from dynsparse.search import check_judged
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import gpus_per_pack, largest_pack
@@ -67,6 +69,8 @@ def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOpt
     gpus = gpus_per_pack(experiment, configs, largest) if options.gpus_per_trial is None else options.gpus_per_trial
     check_identities(configs)
     check_devices(configs, gpus)
+    if options.stopping is not None and (warning := check_judged(configs, options.stopping)):
+        say(warning)
     storage = str(options.storage).removeprefix("file://")
     storage = storage if "://" in storage else str(Path(storage).expanduser().resolve())
     name = options.name or experiment.name

@@ -28,6 +28,7 @@ class TrialReport:
         damage: files that were found damaged when the trial was resumed.
         ends_run: True for an interruption that every other trial would meet too.
         unwritten_error: the error with which the trial failed, if the worker cannot write it to the trial's folder.
+        stopped: why a rule of early stopping ended the trial.
     """
 
     n_rows: int
@@ -38,11 +39,13 @@ class TrialReport:
     damage: Sequence[str] = ()
     ends_run: bool = False
     unwritten_error: str | None = None
+    stopped: str | None = None
 
     @property
     def is_complete(self) -> bool:
         """True if the trial has completed."""
-        return self.done and self.error is None and self.interruption is None and self.unwritten_error is None
+        reasons = (self.error, self.interruption, self.unwritten_error, self.stopped)
+        return self.done and all(reason is None for reason in reasons)
 
 
 @dataclass(frozen=True)

@@ -101,8 +101,27 @@ class TrialGroup:
             )
 
         reports = dict(zip(trials, map_in_threads(advance, range(len(trials))), strict=True))
+        reports |= self._stop_early([number for number, trial in enumerate(trials) if not reports[trial].done])
         self._remove({trial for trial, report in reports.items() if report.done})
         return reports
+
+    def _stop_early(self, numbers: Sequence[int]) -> dict[PackedTrial, TrialReport]:
+        """Ask the judge about some trials, stop those that it names, and return their reports."""
+        if self._options.judge is None or self.trainer is None:
+            return {}
+        found = {number: self.trials[number].newest_value(self.n_rows) for number in numbers}
+        values = {self.trials[number].identity: value for number, value in found.items() if value is not None}
+        reasons = self._options.judge(values) if values else {}
+        if not reasons:
+            return {}
+        state = to_device(self.trainer.state_dict(), "cpu")
+
+        def stop(number: int) -> TrialReport:
+            trial = self.trials[number]
+            return trial.stop(reasons[trial.identity], select_trials(state, [self._positions[number]]))
+
+        ended = [number for number in numbers if self.trials[number].identity in reasons]
+        return {self.trials[number]: report for number, report in zip(ended, map_in_threads(stop, ended), strict=True)}
 
     def _remove(self, ended: set[PackedTrial]) -> None:
         kept = [i for i, trial in enumerate(self.trials) if trial not in ended]

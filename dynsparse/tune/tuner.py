@@ -14,17 +14,18 @@ from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.config import Config
 from dynsparse.io.terminal import say
-from dynsparse.planning.packs import group_into_packs
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import scan
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import State, folder_name
+from dynsparse.search import packs_of
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
 from dynsparse.tune.compat import largest_memory_kill
 from dynsparse.tune.interrupts import Interrupts, StopTune
 from dynsparse.tune.packed_trial import WorkerOptions
 from dynsparse.tune.param_space import PACK, param_space
 from dynsparse.tune.preflight import CheckedRun
+from dynsparse.tune.remote_judge import RemoteJudge
 from dynsparse.tune.trainable import SparseTrial
 
 # Tune writes its folders of packs inside this folder of the experiment. In the experiment's folder itself, a reader
@@ -122,11 +123,12 @@ class PackRunner:
 
     def _tuner(self, trials: Sequence[Config], pack_size: int, callbacks: list[tune.Callback]) -> tune.Tuner:
         run, options = self._run, self._run.options
-        packs = group_into_packs(trials, pack_size) if pack_size > 1 else [[index] for index in range(len(trials))]
+        packs = packs_of(trials, pack_size, options.stopping)
         is_packed = any(len(pack) > 1 for pack in packs)
         if is_packed:
             print(f"in {plural(len(packs), 'pack')} of up to {max(map(len, packs))} trials", file=sys.stderr)
-        worker_options = WorkerOptions.of_run(run, self._token, trials)
+        judge = RemoteJudge(options.stopping, run.configs, run.folder.path) if options.stopping else None
+        worker_options = WorkerOptions.of_run(run, self._token, trials, judge)
         dirnames = [_dirname([trials[index] for index in pack]) for pack in packs]
         tensorboard = [TBXLoggerCallback()] if options.tensorboard else []
         return tune.Tuner(

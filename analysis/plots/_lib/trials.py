@@ -44,9 +44,11 @@ def drawn(df: pd.DataFrame, metric: str) -> pd.DataFrame:
 def count_left_out(df: pd.DataFrame, metric: str) -> str:
     """Return the numbers of trials that a plot of the metric leaves out, as in "40 failed, 3 incomplete"."""
     is_complete, has_failed, diverged = df["status"] == "complete", df["status"] == "error", is_diverged(df)
+    was_stopped = df["status"] == "stopped"
     counts = {
         "failed": has_failed,
-        "incomplete": ~is_complete & ~has_failed,
+        "stopped early": was_stopped,
+        "incomplete": ~is_complete & ~has_failed & ~was_stopped,
         "diverged": diverged,
         f"without a finite {metric}": is_complete & df[metric].isna() & ~diverged,
     }

@@ -77,7 +77,7 @@ def test_a_failed_trial_that_runs_again_has_no_trace_of_its_failure(path):
     trial.fail("Traceback\nValueError: no\n\n")
     assert (path / "error.txt").read_text() == "Traceback\nValueError: no\n"
     assert (reopened(path).state(), reopened(path).error()) == (State.FAILED, "ValueError: no")
-    trial.clear_failure()
+    trial.clear_end()
     assert {each.name for each in path.iterdir()} == {"params.json", "about.json"}
     assert reopened(path).state() is State.NEW
 
@@ -98,7 +98,7 @@ def test_states(path):
     trial.fail("Traceback\nValueError: no")
     assert (trial.state(), trial.error()) == (State.FAILED, "ValueError: no")
     assert (path / "error.txt").read_text() == "Traceback\nValueError: no\n"
-    trial.clear_failure()
+    trial.clear_end()
     assert (trial.state(), trial.error()) == (State.STARTED, None)
     trial.complete()
     assert trial.state() is State.COMPLETE

@@ -1,0 +1,136 @@
+"""The judge: decides which trials of a run stop, from their values and those of all other trials of the folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from dynsparse.config import Config, keys
+from dynsparse.data.own import is_regression
+from dynsparse.experiment import ExperimentError
+from dynsparse.io.storage import Folder
+from dynsparse.planning.packs import WIDEST, group_into_packs
+from dynsparse.results.trial_folder import State, TrialFolder, folder_name, identity
+from dynsparse.search.rules import StoppingOptions, rule_of
+
+READ_THREADS = 32
+
+
+class Measured(NamedTuple):
+    """The value of a trial after an epoch, counted from 1; higher is better."""
+
+    epoch: int
+    value: float
+
+
+class Judge:
+    """Decides which trials stop. Trials of a group share their value, the mean of those that report together.
+
+    Args:
+        options: the rule, and what makes a group.
+        configs: all trials of the grid.
+        folder: the folder of the experiment; the rows of its trials are read.
+
+    Raises: OSError if the storage fails.
+    """
+
+    def __init__(self, options: StoppingOptions, configs: Sequence[Config], folder: Folder) -> None:
+        self._rule = rule_of(options)
+        self._groups = {identity(config): group_of(config, options.group_by) for config in configs}
+        self._stopped: dict[str, str] = {}  # group -> reason
+        with ThreadPoolExecutor(READ_THREADS) as threads:
+            histories = list(threads.map(lambda config: _history(folder, config), configs))
+        values: dict[tuple[str, int], list[float]] = {}
+        for config, (history, reason) in zip(configs, histories, strict=True):
+            group = self._groups[identity(config)]
+            for epoch, value in history:
+                values.setdefault((group, epoch), []).append(value)
+            if reason is not None:
+                self._stopped[group] = reason
+        for (group, epoch), each in values.items():
+            self._rule.learn(group, epoch, _mean(each))
+
+    def judge(self, reports: Mapping[str, Measured]) -> dict[str, str]:
+        """Return the trials that stop, with the reason.
+
+        Args:
+            reports: the newest value of each trial of a pack, by its identity. A group is judged by those of its
+                trials that are in here.
+        """
+        together: dict[tuple[str, int], list[str]] = {}
+        for trial, measured in reports.items():
+            together.setdefault((self._groups[trial], measured.epoch), []).append(trial)
+        stops: dict[str, str] = {}
+        for (group, epoch), trials in together.items():
+            value = _mean([reports[trial].value for trial in trials])
+            reason = self._stopped.get(group) or self._rule.reason_to_stop(group, epoch, value)
+            self._rule.learn(group, epoch, value)
+            if reason is not None:
+                self._stopped[group] = reason
+                stops.update(dict.fromkeys(trials, reason))
+        return stops
+
+
+def check_judged(configs: Sequence[Config], options: StoppingOptions) -> str | None:
+    """Check that a rule can judge trials. Return a warning if it would look at the test set.
+
+    Raises: ExperimentError for a study whose rows are no epochs of one training.
+    """
+    studies = {config.study for config in configs} - {"train"}
+    if studies:
+        raise ExperimentError(
+            f"scheduler={options.scheduler!r} is for study='train' only, got {', '.join(sorted(map(repr, studies)))}: "
+            "accuracies before and after a pruning are not comparable. Leave the scheduler out."
+        )
+    if any(config.val_fraction == 0 for config in configs):
+        return (
+            f"warning: {options.scheduler} stops trials by {metric_of(configs[0])}, which is measured on the test set "
+            "because val_fraction is 0. Set val_fraction=0.1 to keep the test set for the result."
+        )
+    return None
+
+
+def group_of(config: Config, key: str | None) -> str:
+    """Return a name that is equal for trials that differ only in a key; None: a name for each trial."""
+    if key is None:
+        return identity(config)
+    same: dict[str, Any] = {key: keys()[key].default}
+    return identity(replace(config, **same))
+
+
+def packs_of(configs: Sequence[Config], largest: int, options: StoppingOptions | None) -> list[list[int]]:
+    """Return the packs in which trials are trained, by their places. Trials that are judged together are one pack.
+
+    Args:
+        configs: the trials.
+        largest: number of trials in a pack without groups.
+        options: of early stopping, if any.
+    """
+    if options is not None and options.group_by is not None:
+        groups: dict[str, list[int]] = {}
+        for place, config in enumerate(configs):
+            groups.setdefault(group_of(config, options.group_by), []).append(place)
+        return [group[start : start + WIDEST] for group in groups.values() for start in range(0, len(group), WIDEST)]
+    return group_into_packs(configs, largest) if largest > 1 else [[place] for place in range(len(configs))]
+
+
+def metric_of(config: Config) -> str:
+    """Return the metric by which a trial is judged."""
+    return "val_r2" if is_regression(config) else "val_acc"
+
+
+def _history(folder: Folder, config: Config) -> tuple[list[Measured], str | None]:
+    """Return the values of a trial in its folder, and why it has stopped, if it has."""
+    trial, metric = TrialFolder(folder.sub(folder_name(config))), metric_of(config)
+    reason = trial.stop_reason() if trial.state(config) is State.STOPPED else None
+    if trial.mistrust is not None:
+        return [], None
+    rows = trial.rows()
+    return [Measured(place, float(row.get(metric, math.nan))) for place, row in enumerate(rows, start=1)], reason
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

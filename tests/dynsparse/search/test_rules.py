@@ -1,0 +1,125 @@
+"""Rules of early stopping decide as Ray Tune's own schedulers do."""
+
+import math
+import random
+
+import pytest
+from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
+
+from dynsparse.search import Asha, MedianStopping, StoppingOptions, rule_of
+
+
+class Trial:
+    """What Tune's schedulers read of a trial."""
+
+    def __init__(self, name):
+        self.trial_id = name
+
+
+class Controller:
+    """What Tune's schedulers ask: no trial waits."""
+
+    def get_live_trials(self):
+        return []
+
+
+def tune_decisions(scheduler, results):
+    trials, decisions = {}, []
+    for name, epoch, value in results:
+        if name not in trials:
+            trials[name] = Trial(name)
+            scheduler.on_trial_add(Controller(), trials[name])
+        result = {"training_iteration": epoch, "value": value}
+        decision = scheduler.on_trial_result(Controller(), trials[name], result)
+        decisions.append(decision == TrialScheduler.STOP)
+        if decisions[-1]:
+            results.stopped.add(name)
+    return decisions
+
+
+class Results:
+    """Results of trials in a random order, each trial's epochs in order; a trial that has stopped reports no more."""
+
+    def __init__(self, seed, n_trials=30, n_epochs=20):
+        self.draw, self.n_epochs = random.Random(seed), n_epochs
+        self.next_epoch = {f"trial{place}": 1 for place in range(n_trials)}
+        self.levels = {name: self.draw.random() for name in self.next_epoch}
+        self.stopped = set()
+
+    def __iter__(self):
+        while True:
+            left = [
+                name for name, epoch in self.next_epoch.items() if epoch <= self.n_epochs and name not in self.stopped
+            ]
+            if not left:
+                return
+            name = self.draw.choice(left)
+            epoch = self.next_epoch[name]
+            self.next_epoch[name] += 1
+            yield name, epoch, self.levels[name] * (1 - 0.5**epoch) + 0.1 * self.draw.random()
+
+
+def our_decisions(rule, results):
+    decisions = []
+    for name, epoch, value in results:
+        decisions.append(rule.reason_to_stop(name, epoch, value) is not None)
+        rule.learn(name, epoch, value)
+        if decisions[-1]:
+            results.stopped.add(name)
+    return decisions
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("grace", "factor"), [(1, 2), (1, 3), (2, 4), (5, 3)])
+def test_asha_decides_as_tune_does(grace, factor, seed):
+    tunes = ASHAScheduler(
+        metric="value", mode="max", grace_period=grace, reduction_factor=factor, max_t=1000, brackets=1
+    )
+    ours, theirs = Results(seed), Results(seed)
+    assert our_decisions(Asha(grace, factor), ours) == tune_decisions(tunes, theirs)
+    assert 5 < len(ours.stopped) < 30
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("grace", [1, 4])
+def test_the_median_rule_decides_as_tune_does(grace, seed):
+    tunes = MedianStoppingRule("training_iteration", "value", "max", grace_period=grace, min_samples_required=3)
+    ours, theirs = Results(seed), Results(seed)
+    assert our_decisions(MedianStopping(grace), ours) == tune_decisions(tunes, theirs)
+    assert 5 < len(ours.stopped) < 30
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "median"])
+def test_a_value_that_is_no_number_is_worst_and_does_not_hide_others(scheduler):
+    rule = rule_of(StoppingOptions(scheduler))
+    for name, value in [("a", 0.1), ("b", 0.2), ("c", 0.3), ("lost", math.nan)]:
+        rule.learn(name, 1, value)
+    assert rule.reason_to_stop("d", 1, math.nan) is not None
+    assert rule.reason_to_stop("d", 1, 0.9) is None
+    assert rule.reason_to_stop("d", 1, 0.15) is not None
+
+
+def test_a_question_may_be_repeated():
+    rule = Asha(1, 2)
+    rule.learn("a", 1, 0.5)
+    rule.learn("b", 1, 0.9)
+    assert rule.reason_to_stop("b", 1, 0.9) is None
+    assert "0.5 at epoch 1 is below 0.9" in rule.reason_to_stop("a", 1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"scheduler": "ahsa"}, r"^Unknown scheduler 'ahsa'\. Did you mean 'asha'\?"),
+        ({"scheduler": "asha", "grace": 0}, r"^grace must be a whole number of epochs, at least 1, got 0\.$"),
+        ({"scheduler": "asha", "reduction_factor": 1}, r"^reduction_factor must be a number larger than 1, got 1\.$"),
+        ({"scheduler": "asha", "group_by": "sed"}, r"^Unknown key in group_by 'sed'\. Did you mean 'seed'\?"),
+        (
+            {"scheduler": "asha", "group_by": "dataset_name"},
+            r"^group_by must be a key in which the trials of",
+        ),
+    ],
+)
+def test_options_are_checked(values, problem):
+    with pytest.raises(ValueError, match=problem):
+        StoppingOptions(**values)
