@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 # Digits of a drawn number: enough for any search, and readable in tables and conditions.
 DIGITS = 6
@@ -53,27 +54,43 @@ def samples(space: Mapping[str, Any], search_seed: int, n_samples: int) -> Itera
         {'learning_rate': 0.132422, 'model': 'SET'}
     """
     for number in range(n_samples):
-        yield {key: _drawn(value, key, (search_seed, number)) for key, value in space.items()}
+        draw = partial(_draw_sample, (search_seed, number))
+        yield with_values(space, draw)
 
 
-def _drawn(value: Any, name: str, sample: tuple[int, int]) -> Any:
-    """Return a part of a space with drawn values in place of domains. Raises: SamplingError."""
+# Returns a value of a domain, given its name: the key and, within a list, the place.
+Draw = Callable[[Any, str], Any]
+
+
+def with_values(space: Mapping[str, Any], draw: Draw) -> dict[str, Any]:
+    """Return a copy of a space with a value in place of each domain, at any depth."""
+    return {key: _with_values(value, key, draw) for key, value in space.items()}
+
+
+def _with_values(value: Any, name: str, draw: Draw) -> Any:
     if (
         isinstance(value, Mapping)
         and value.keys() == {"grid_search"}
         and isinstance(value["grid_search"], list | tuple)
     ):
         # Arms of a grid have the values of their sample in common.
-        return {"grid_search": [_drawn(each, name, sample) for each in value["grid_search"]]}
+        return {"grid_search": [_with_values(each, name, draw) for each in value["grid_search"]]}
     if isinstance(value, Mapping):
-        return {key: _drawn(each, key, sample) for key, each in value.items()}
+        listed = value.get("grid_search")
+        if isinstance(listed, list | tuple):
+            # Arms of a grid have the values of their sample in common.
+            return {"grid_search": [_with_values(each, name, draw) for each in listed]}
+        return with_values(value, draw)
     if isinstance(value, list | tuple):
         # Such as the sizes of several layers.
-        return [_drawn(each, f"{name}[{place}]", sample) for place, each in enumerate(value)]
-    if not is_domain(value):
-        return value
-    # The value may be a group of keys, with domains of its own.
-    return _drawn(_draw(value, name, _uniform(name, sample)), name, sample)
+        return [_with_values(each, f"{name}[{place}]", draw) for place, each in enumerate(value)]
+    # The value that is drawn may be a group of keys, with domains of its own.
+    return _with_values(draw(value, name), name, draw) if is_domain(value) else value
+
+
+def _draw_sample(sample: tuple[int, int], domain: Any, name: str) -> Any:
+    """Return the value of a domain in a sample. Raises: SamplingError."""
+    return _draw(domain, name, _uniform(name, sample))
 
 
 def _uniform(name: str, sample: tuple[int, int]) -> float:
@@ -83,32 +100,53 @@ def _uniform(name: str, sample: tuple[int, int]) -> float:
     return (int.from_bytes(digest[:6]) + 0.5) / 2**48
 
 
+class Shape(NamedTuple):
+    """What a numeric domain draws from."""
+
+    kind: str  # "Uniform", "LogUniform" or "Normal"
+    lower: float  # of a normal distribution, its mean
+    upper: float  # inclusive if there is a step, exclusive otherwise; of a normal distribution, its standard deviation
+    step: float | None
+    is_whole: bool
+
+
+def shape_of(domain: Any, name: str) -> Shape:
+    """Return what a numeric domain draws from. Raises: SamplingError for other domains."""
+    sampler = domain.get_sampler()
+    step = getattr(sampler, "q", None)
+    base = sampler if step is None else sampler.get_sampler()
+    kind = type(base).__name__.strip("_")
+    is_whole = type(domain).__name__ == "Integer"
+    if kind == "Normal":
+        return Shape(kind, base.mean, base.sd, step, is_whole)
+    if kind in ("Uniform", "LogUniform") and hasattr(domain, "lower"):
+        return Shape(kind, domain.lower, domain.upper, step, is_whole)
+    raise SamplingError(
+        f"{name} must be a domain whose values follow from its bounds, such as tune.uniform, tune.randint or "
+        f"tune.choice, got {type(domain).__name__}. tune.sample_from is not among them: its values would depend on "
+        "code that no trial records. Name the values with tune.choice or tune.grid_search."
+    )
+
+
 def _draw(domain: Any, name: str, uniform: float) -> Any:
     """Return the value of a domain at a share of its distribution, in (0, 1): the inverse of its cumulative one."""
     if hasattr(domain, "categories"):
         return domain.categories[int(uniform * len(domain.categories))]
-    sampler = domain.get_sampler()
-    step = getattr(sampler, "q", None)
-    scale = type(sampler if step is None else sampler.get_sampler()).__name__.strip("_")
-    is_whole = type(domain).__name__ == "Integer"
-    if scale == "Normal":
-        base = sampler if step is None else sampler.get_sampler()
-        value = NormalDist(base.mean, base.sd).inv_cdf(uniform)
-    elif scale in ("Uniform", "LogUniform") and hasattr(domain, "lower"):
-        lower, upper = domain.lower, domain.upper
-        if is_whole and step is not None:
-            # Steps are drawn, and the last one may be.
-            lower, upper = math.ceil(lower / step), math.floor(upper / step) + 1
-        value = _between(lower, upper, uniform, scale == "LogUniform")
-    else:
-        raise SamplingError(
-            f"{name} must be a domain whose values follow from its bounds, such as tune.uniform, tune.randint or "
-            f"tune.choice, got {type(domain).__name__}. tune.sample_from is not among them: its values would depend on "
-            "code that no trial records. Name the values with tune.choice or tune.grid_search."
-        )
-    if is_whole:
-        # Rounding of a logarithm may reach the upper bound, which is none of the values.
-        return min(math.floor(value), upper - 1) * (1 if step is None else step)
+    kind, lower, upper, step, is_whole = shape_of(domain, name)
+    if kind == "Normal":
+        return rounded(NormalDist(lower, upper).inv_cdf(uniform), step)
+    if not is_whole:
+        return rounded(_between(lower, upper, uniform, kind == "LogUniform"), step)
+    if step is not None:
+        # Steps are drawn, and the last one may be.
+        lower, upper = math.ceil(lower / step), math.floor(upper / step) + 1
+    value = _between(lower, upper, uniform, kind == "LogUniform")
+    # Rounding of a logarithm may reach the upper bound, which is none of the values.
+    return int(min(math.floor(value), upper - 1) * (1 if step is None else step))
+
+
+def rounded(value: float, step: float | None) -> float:
+    """Return a number with few digits, and a multiple of the step if there is one."""
     # The product of a step has more digits than the step: 3 * 0.1 is 0.30000000000000004.
     return float(f"{value if step is None else round(value / step) * step:.{DIGITS}g}")
 

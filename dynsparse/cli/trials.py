@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynsparse.cli.outcome import exit_with, show_outcome
 from dynsparse.cli.parsing import (
     Command,
     Refusal,
@@ -22,23 +19,20 @@ from dynsparse.cli.parsing import (
     set_option,
     yes_option,
 )
+from dynsparse.cli.searches import search
 from dynsparse.io.terminal import printable
 from dynsparse.results.progress import plural
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
     from dynsparse.engines import EngineChoice
-    from dynsparse.tune import Outcome
 
-SHOWN_FAILURES = 10
 SHOWN_VALUES = 20  # of an axis
 # Trials with the same training are looked for only in grids that are not larger: in this one it takes seconds.
 COMPARED_TRIALS = 10_000
 NOT_COMPARED = (
     f"The grid has more than {COMPARED_TRIALS:,} trials: whether some repeat the training of others was not checked."
 )
-# The environment variable of a job that holds the command its sender reruns. The command of the job itself is another.
-RERUN_COMMAND = "DYNSPARSE_RERUN_COMMAND"
 
 
 class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
@@ -142,6 +136,13 @@ def some_of(values: Sequence[Any]) -> str:
 @click.option("--reduction-factor", default=3.0, show_default=True, type=click.FloatRange(min=1, min_open=True),
               help="asha: about one in so many trials goes on at each rung.")  # fmt: skip
 @click.option("--group-by", metavar="KEY", help="Judge trials that differ only in KEY, such as seed, by their mean.")
+@click.option("--searcher", type=click.Choice(["optuna"]),
+              help="Let Optuna propose the values that the experiment gives as domains.")  # fmt: skip
+@click.option("--repeats", type=click.IntRange(min=1), metavar="N",
+              help="With a searcher: train each setting with N seeds.  [default: 1]")  # fmt: skip
+@click.option("--objective", "objectives", multiple=True, metavar="COLUMN",
+              help="With a searcher: a column such as val_acc_max, the mean over seeds counts. Give it again to trade "
+              "off several.  [default: val_acc_max]")  # fmt: skip
 @click.option("--in-process", is_flag=True,
               help="Train one trial after another in this process, without Ray: for small grids.")  # fmt: skip
 @click.option("--address", help="Address of a Ray cluster. Default: RAY_ADDRESS, or a local Ray.")
@@ -152,6 +153,9 @@ def run(
     num_samples: int | None,
     storage: str,
     yes: bool,
+    searcher: str | None,
+    repeats: int | None,
+    objectives: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Train the trials of an experiment FILE with Ray Tune.
@@ -160,6 +164,11 @@ def run(
 
     Exit code: 0 if all trials of the grid are complete, 1 if not, 2 for bad input, 130 or 143 if the run was stopped.
     """
+    if searcher is not None:
+        search(file, settings, num_samples, searcher, repeats, objectives, {"storage": storage, **options})
+        return
+    if repeats is not None or objectives:
+        raise Refusal("--repeats and --objective need --searcher optuna. Repeats of a grid are an axis of seeds.")
     experiment, configs = load_grid(file, settings, num_samples=num_samples, yes=yes, limit=options["limit"])
     from dynsparse import tune
     from dynsparse.data.download import DataError
@@ -168,20 +177,16 @@ def run(
 
     echo(f"{experiment.name}: {experiment.question}", err=True)
     try:
-        repeats = repeated_trainings(configs, n_training_examples)
-        if repeats:
-            echo(f"{'' if repeats == NOT_COMPARED else 'warning: '}{repeats}", err=True)
+        note = repeated_trainings(configs, n_training_examples)
+        if note:
+            echo(f"{'' if note == NOT_COMPARED else 'warning: '}{note}", err=True)
         outcome = tune.run_grid(experiment, configs, tune.RunOptions(storage=storage, **options))
     except (ValueError, OSError, DataError, LockedError) as error:
         raise Refusal(str(error)) from error
     except LockLostError as error:
         raise click.ClickException(printable(str(error))) from error
     show_outcome(outcome, configs, str(experiment.metric))
-    if outcome.n_unfinished and outcome.stopped_by is not None:
-        echo(f"stopped; to resume, rerun:  {resume_command(file)}")
-        raise click.exceptions.Exit(128 + outcome.stopped_by)
-    if outcome.failures or outcome.n_unfinished:
-        raise click.exceptions.Exit(1)
+    exit_with(outcome, file)
 
 
 def repeated_trainings(configs: Sequence[Config], n_examples: Callable[[Config], int] | None = None) -> str:
@@ -211,74 +216,6 @@ def repeated_trainings(configs: Sequence[Config], n_examples: Callable[[Config],
         varying = [f"{key}={' or '.join(map(str, values))}" for key, values in axes(first).items()]
         lines.append(f"    for example {', '.join([*fixed, *varying])}")
     return "\n".join(lines)
-
-
-def resume_command(file: str) -> str:
-    """Return the command that resumes this run: the typed command without --fresh."""
-    words = [word for word in sys.argv[1:] if word != "--fresh"]
-    # An experiment file that is run as a script is typed without "run" and its own name.
-    command = ["dynsparse", *([] if words[:1] == ["run"] else ["run", file]), *words]
-    return os.environ.get(RERUN_COMMAND) or shlex.join(command)
-
-
-def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:
-    """Print the result of a run, its folder, and the next command to type."""
-    from dynsparse.grid import independent_axes
-    from dynsparse.results.progress import format_duration
-
-    path = shlex.quote(_short(outcome.path))
-    echo(f"\n{plural(outcome.n_complete, 'trial')} complete in {format_duration(outcome.seconds)}: {outcome.path}")
-    if outcome.n_stopped:
-        echo(f"{plural(outcome.n_stopped, 'trial')} stopped early")
-    if outcome.n_unfinished:
-        echo(f"{plural(outcome.n_unfinished, 'trial')} not finished")
-    if outcome.failures:
-        echo(f"{plural(len(outcome.failures), 'trial')} failed:")
-        for failure in outcome.failures[:SHOWN_FAILURES]:
-            values = ", ".join(f"{key}={value}" for key, value in failure.values.items())
-            echo(f"  {values or failure.trial}: {failure.error}")
-        if len(outcome.failures) > SHOWN_FAILURES:
-            echo(f"  ... and {len(outcome.failures) - SHOWN_FAILURES} more")
-        echo(f"all of them:  dynsparse failures {path}")
-    if not outcome.n_complete:
-        return
-    if note := learning_note(outcome.path, configs):
-        echo(note)
-    varying = [name for name in independent_axes(configs) if name != "seed"]
-    # If a trial prunes after its training, its best epoch does not answer the question.
-    of = {"sweep": " --of sweeps", "ticket": " --of tickets"}.get(configs[0].study, "")
-    if configs[0].study == "sweep":
-        varying, metric = [*varying, "pruning", "sparsity"], "val_acc"
-    rows, columns = ",".join(varying[:-1]), (varying or ["model"])[-1]
-    keys = f"--rows {rows} --columns {columns}" if rows else f"--rows {columns}"
-    echo(f"next:  dynsparse table {path}{of} {keys} --metric {metric}")
-
-
-def _short(path: str) -> str:
-    """Return a path from the working directory if it is in it, as it would be typed."""
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
-
-
-def learning_note(path: str, configs: Sequence[Config]) -> str:
-    """Return which trials of a run diverged or never left chance level, with their settings, or "".
-
-    Results in an object store would have to be downloaded, so they are not looked at; `table` reports them.
-    """
-    if "://" in path:
-        return ""
-    import analysis
-    from dynsparse.results.trial_folder import identity
-
-    try:
-        df = analysis.load(path)
-    except (OSError, ValueError):
-        # The results were moved or deleted meanwhile. The run itself has ended well.
-        return ""
-    df = df[df["trial_id"].isin({identity(config) for config in configs})]
-    if not (df["diverged"] | df["at_chance"]).any():
-        return ""
-    return str(analysis.left_out(df))
 
 
 @click.command(cls=Command)

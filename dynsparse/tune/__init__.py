@@ -10,6 +10,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 from dynsparse.tune.driver import Outcome, run, run_grid
 from dynsparse.tune.options import RunOptions
+from dynsparse.tune.search_run import SearchOptions, SearchOutcome, search
 from dynsparse.tune.trainable import SparseTrial
 
-__all__ = ["Outcome", "RunOptions", "SparseTrial", "run", "run_grid"]
+__all__ = ["Outcome", "RunOptions", "SearchOptions", "SearchOutcome", "SparseTrial", "run", "run_grid", "search"]

@@ -42,11 +42,11 @@ class ShowProgress(tune.Callback):
     Tune's output engine ignores a progress reporter that is passed in, so this is a callback.
     """
 
-    def __init__(self, folder: Folder, configs: Sequence[Config], n_complete: int) -> None:
+    def __init__(self, folder: Folder, configs: Sequence[Config], n_complete: int, *, quiet: bool = False) -> None:
         self._n_rows = [len(steps(config)) for config in configs]
         metric = "val_r2" if all(is_regression(config) for config in configs) else "val_acc"
         self._progress = Progress(len(configs) + n_complete, sum(self._n_rows), metric, done=n_complete)
-        self._display = Display(self._progress)
+        self._display = None if quiet else Display(self._progress)
         self._folder = folder
         self._names = [folder_name(config) for config in configs]
         self._ended: set[int] = set()  # indices of trials
@@ -111,7 +111,8 @@ class ShowProgress(tune.Callback):
     def end(self) -> None:
         """Show the last progress line."""
         self._progress.running = 0
-        self._display.show(last=True)
+        if self._display is not None:
+            self._display.show(last=True)
         self._write(running=False)
 
     def _end(self, index: int, *, failed: bool, stopped: bool = False) -> None:
@@ -123,7 +124,8 @@ class ShowProgress(tune.Callback):
 
     def _update(self) -> None:
         self._progress.running = len(self._running)
-        self._display.show()
+        if self._display is not None:
+            self._display.show()
         if time.monotonic() - self._written_at >= STATUS_SECONDS:
             self._write(running=True)
 

@@ -110,7 +110,8 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
     try:
         with interrupts:
             status = scan(checked.folder, checked.configs)
-            say(status.summary(**options.again))
+            if not options.quiet:
+                say(status.summary(**options.again))
             if status.todo(**options.again):
                 _launch(checked, status, interrupts)
             elif status.has_damage():

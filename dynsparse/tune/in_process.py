@@ -47,7 +47,7 @@ class InProcessRunner:
             n_complete: number of other trials of the grid that are complete.
         """
         torch.set_num_threads(max(1, int(self._run.cpus)))
-        progress = ShowProgress(self._run.folder, trials, n_complete)
+        progress = ShowProgress(self._run.folder, trials, n_complete, quiet=self._run.options.quiet)
         stopping = self._run.options.stopping
         judge = Judge(stopping, self._run.configs, self._run.folder).judge if stopping else None
         options = WorkerOptions.of_run(self._run, self._token, trials, judge)

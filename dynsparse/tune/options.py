@@ -18,7 +18,7 @@ from dynsparse.search import StoppingOptions
 COUNTS = {"limit": 1, "max_failures": 0, "checkpoint_epochs": 1}
 POSITIVE = {"cpus_per_trial": 1e6, "epoch_seconds": 1e9, "trial_seconds": 1e9}
 OPTIONAL = ("limit", *POSITIVE)
-FLAGS = ("fresh", "retry_failed", "in_process", "tensorboard")
+FLAGS = ("fresh", "retry_failed", "in_process", "tensorboard", "quiet")
 # Options that only Ray can follow.
 OF_RAY = ("address", "epoch_seconds", "tensorboard", "callbacks")
 # Options of early stopping, with their defaults, that need a scheduler.
@@ -51,6 +51,7 @@ class RunOptions:
         in_process: train the trials one after another in this process, without Ray: for small grids, login nodes and
             debuggers.
         address: address of a Ray cluster; None: RAY_ADDRESS, or a local Ray that ends with the run.
+        quiet: print warnings and errors only, no progress.
         tensorboard: also write event files for TensorBoard. Not allowed with packs.
         callbacks: more callbacks for Tune. They see packs, not trials, so that with callbacks "auto" means "off".
 
@@ -77,6 +78,7 @@ class RunOptions:
     in_process: bool = False
     address: str | None = None
     tensorboard: bool = False
+    quiet: bool = False
     callbacks: Sequence[tune.Callback] = ()
 
     def __post_init__(self) -> None:

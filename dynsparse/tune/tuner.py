@@ -70,7 +70,7 @@ class PackRunner:
     def _fit(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> list[list[int]] | None:
         """Run Tune once. Return the packs that were lost if trials are left to train, or None if the run has ended."""
         folder = self._run.folder
-        progress = ShowProgress(folder, trials, n_complete)
+        progress = ShowProgress(folder, trials, n_complete, quiet=self._run.options.quiet)
         failures = RecordFailures(fenced(folder, self._token), trials, self._run.options)
         try:
             self._tuner(trials, pack_size, [progress, failures]).fit()
@@ -125,7 +125,7 @@ class PackRunner:
         run, options = self._run, self._run.options
         packs = packs_of(trials, pack_size, options.stopping)
         is_packed = any(len(pack) > 1 for pack in packs)
-        if is_packed:
+        if is_packed and not options.quiet:
             print(f"in {plural(len(packs), 'pack')} of up to {max(map(len, packs))} trials", file=sys.stderr)
         judge = RemoteJudge(options.stopping, run.configs, run.folder.path) if options.stopping else None
         worker_options = WorkerOptions.of_run(run, self._token, trials, judge)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # The options of `run`, without those that are different on a cluster.
 NOT_ON_A_CLUSTER = ("file", "settings", "storage", "address", "in_process")
+OF_THE_SEARCH = ("searcher", "repeats", "objectives")
 OF_THE_GRID = ("num_samples", "yes")  # options of `run` that decide which trials there are
 run_options = [each for each in trials.run.params if each.name not in NOT_ON_A_CLUSTER]
 arguments: list[click.Parameter] = [
@@ -81,7 +82,11 @@ def requested_run(context: click.Context) -> RequestedRun:
     with refusing():
         from dynsparse.tune import RunOptions
 
-        of_run = {str(each.name): parameters[str(each.name)] for each in run_options if each.name not in OF_THE_GRID}
+        of_run = {
+            str(each.name): parameters[str(each.name)]
+            for each in run_options
+            if each.name not in (*OF_THE_GRID, *OF_THE_SEARCH)
+        }
         options = RunOptions(storage=parameters["storage"], **of_run)
     words = [word for text in parameters["settings"] for word in ("--set", text)]
     words += [word for option in run_options for word in typed_words(context, option)]
@@ -92,8 +97,10 @@ def typed_words(context: click.Context, option: click.Parameter) -> list[str]:
     """Return the words with which an option was typed, none if it was not."""
     if context.get_parameter_source(str(option.name)) is not ParameterSource.COMMANDLINE:
         return []
-    is_flag = isinstance(option, click.Option) and option.is_flag
-    return [option.opts[0], *([] if is_flag else [str(context.params[str(option.name)])])]
+    if isinstance(option, click.Option) and option.is_flag:
+        return [option.opts[0]]
+    value = context.params[str(option.name)]
+    return [word for each in (value if isinstance(value, tuple) else [value]) for word in (option.opts[0], str(each))]
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from dynsparse.cli import trials
 from dynsparse.cli.cluster.jobs import address_option, connect, follow_to_the_end, show_handles
 from dynsparse.cli.cluster.requested_run import RunElsewhere, refusing, requested_run
+from dynsparse.cli.outcome import RERUN_COMMAND
 from dynsparse.cli.parsing import Refusal, echo
 
 # Flags of version 0.1.0, and the command that replaces each.
@@ -77,7 +77,7 @@ def submit(
         arguments = ["--storage", storage, *run.words]
         rerun = ["dynsparse", "submit", file, "--address", address, *(word for word in arguments if word != "--fresh")]
         rerun += [word for name in names for word in ("--env", name)] + ["--pip"] * pip
-        environment = {**environment_of(names), trials.RERUN_COMMAND: shlex.join(rerun)}
+        environment = {**environment_of(names), RERUN_COMMAND: shlex.join(rerun)}
         cluster = connect(address)
         job = cluster.submit(
             file,

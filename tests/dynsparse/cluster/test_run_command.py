@@ -8,7 +8,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from dynsparse.cli import main, trials
+from dynsparse.cli import main, outcome, trials
 
 FILE = """
 from ray import tune
@@ -281,9 +281,9 @@ def test_submit_names_the_command_that_replaces_an_old_flag(file, system):
 
 def test_a_run_in_a_job_tells_what_its_sender_types(monkeypatch):
     monkeypatch.setattr("sys.argv", ["dynsparse", "run", "experiment/first.py", "--fresh", "--address", "auto"])
-    assert trials.resume_command("experiment/first.py") == "dynsparse run experiment/first.py --address auto"
-    monkeypatch.setenv(trials.RERUN_COMMAND, "dynsparse submit first.py --storage /shared")
-    assert trials.resume_command("experiment/first.py") == "dynsparse submit first.py --storage /shared"
+    assert outcome.resume_command("experiment/first.py") == "dynsparse run experiment/first.py --address auto"
+    monkeypatch.setenv(outcome.RERUN_COMMAND, "dynsparse submit first.py --storage /shared")
+    assert outcome.resume_command("experiment/first.py") == "dynsparse submit first.py --storage /shared"
 
 
 @pytest.mark.parametrize("option", ["--cpus-per-trial", "--gpus-per-trial", "--epoch-seconds", "--trial-seconds"])

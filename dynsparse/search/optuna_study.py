@@ -1,0 +1,167 @@
+"""Optuna's sampler proposes settings, and learns what they have reached."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dynsparse.experiment import ExperimentError
+from dynsparse.sampling import rounded, shape_of, with_values
+from dynsparse.search.objectives import Direction
+
+JOURNAL = "optuna_journal.log"
+
+
+class OptunaStudy:
+    """A study in a journal, a file that Optuna's tools read too.
+
+    Each proposal follows from the search seed, its number, and what earlier ones have reached. So a search that was
+    killed goes on as it would have gone on: the journal keeps the proposals whose result is not known yet.
+
+    Args:
+        space: key to value, with domains of Ray Tune.
+        directions: "maximize" or "minimize" for each objective.
+        search_seed: other seeds give other proposals.
+        folder: the experiment's folder.
+
+    Raises: ExperimentError if Optuna is not installed, or the journal is that of other objectives.
+    """
+
+    def __init__(
+        self, space: Mapping[str, Any], directions: Sequence[Direction], search_seed: int, folder: Path
+    ) -> None:
+        try:
+            # Only searches need it.
+            import optuna
+            from optuna.storages.journal import JournalFileBackend
+        except ImportError as error:
+            raise ExperimentError(
+                f"searcher='optuna' needs the package optuna, which cannot be imported ({error}). Install it: pip "
+                "install 'dynsparse[search]'."
+            ) from error
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._optuna, self.space, self._seed = optuna, space, search_seed
+        folder.mkdir(parents=True, exist_ok=True)
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+        self._study = optuna.create_study(
+            storage=storage, study_name="search", directions=[*directions], load_if_exists=True
+        )
+        found = [each.name.lower() for each in self._study.directions]
+        if found != list(directions):
+            raise ExperimentError(
+                f"The search in {folder} has {len(found)} objectives ({', '.join(found)}), not {len(directions)} "
+                f"({', '.join(directions)}). Give the same objectives, or another --name."
+            )
+
+        for each in self._study.trials:
+            if not each.state.is_finished() and self._spaces_of([each]) == {}:
+                # The process was killed between the values of a proposal.
+                self._study.tell(each.number, state=optuna.trial.TrialState.FAIL)
+
+    def settings(self) -> dict[int, dict[str, Any]]:
+        """Return the space of each proposal by its number, with values in place of domains."""
+        return self._spaces_of(self._study.trials)
+
+    def _spaces_of(self, trials: Sequence[Any]) -> dict[int, dict[str, Any]]:
+        spaces = {}
+        for each in trials:
+            stored = _Stored(each.params)
+            space = with_values(self.space, stored.draw)
+            if not stored.missing:
+                spaces[each.number] = space
+            elif each.state.name in ("COMPLETE", "PRUNED"):
+                raise ExperimentError(
+                    f"The search in the folder has no value of {stored.missing[0]}: the space has changed since. Give "
+                    "another --name."
+                )
+        return spaces
+
+    def waiting(self) -> list[int]:
+        """Return the numbers of the proposals whose result is not known yet, from 0."""
+        return [each.number for each in self._study.trials if not each.state.is_finished()]
+
+    def propose(self) -> None:
+        """Add a proposal."""
+        number = len(self._study.trials)
+        digest = hashlib.sha256(f"{self._seed}/{number}".encode()).digest()
+        # A sampler for each proposal, so that a resumed search draws what it would have drawn.
+        self._study.sampler = self._optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), constant_liar=True)
+        trial = self._study.ask()
+        with_values(self.space, _Suggested(trial).draw)
+
+    def tell(self, number: int, values: Sequence[float] | None, stopped_at: int | None = None) -> None:
+        """Report the result of a proposal.
+
+        Args:
+            number: of the proposal, from 0.
+            values: of the objectives; None: its trials have failed.
+            stopped_at: the epoch at which a rule of early stopping ended its trials; None: it did not.
+        """
+        states = self._optuna.trial.TrialState
+        if values is None or not all(map(math.isfinite, values)):
+            self._study.tell(number, state=states.FAIL)
+        elif stopped_at is not None and len(values) == 1:
+            # Optuna has no public way to a trial of an earlier process.
+            trial_id = self._study.trials[number]._trial_id
+            self._optuna.trial.Trial(self._study, trial_id).report(values[0], stopped_at)
+            self._study.tell(number, state=states.PRUNED)
+        else:
+            self._study.tell(number, list(values))
+
+    def best(self) -> list[tuple[int, list[float]]]:
+        """Return number and values of the best proposal, or of all that no other one beats in every objective."""
+        complete = [each for each in self._study.trials if each.state.name == "COMPLETE"]
+        return [(each.number, list(each.values)) for each in self._study.best_trials] if complete else []
+
+
+class _Suggested:
+    """Draws values by the suggestions of an Optuna trial."""
+
+    def __init__(self, trial: Any) -> None:
+        self._trial = trial
+
+    def draw(self, domain: Any, name: str) -> Any:
+        if hasattr(domain, "categories"):
+            return domain.categories[self._trial.suggest_categorical(name, list(range(len(domain.categories))))]
+        kind, lower, upper, step, is_whole = shape_of(domain, name)
+        if kind == "Normal":
+            raise ExperimentError(
+                f"{name} must have bounds for searcher='optuna', got tune.randn. Give tune.uniform or tune.loguniform."
+            )
+        is_log = kind == "LogUniform"
+        if is_whole and step is None:
+            return self._trial.suggest_int(name, lower, upper - 1, log=is_log)
+        if is_whole and not is_log and step is not None:
+            least, most = math.ceil(lower / step) * step, math.floor(upper / step) * step
+            return self._trial.suggest_int(name, least, most, step=step)
+        value = self._trial.suggest_float(name, lower, upper, log=is_log, step=None if is_log else step)
+        return _final(value, step, is_whole)
+
+
+class _Stored:
+    """Draws the values of a stored Optuna trial again."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
+        self.missing: list[str] = []  # names without a value
+
+    def draw(self, domain: Any, name: str) -> Any:
+        if name not in self._params:
+            self.missing.append(name)
+            return None
+        value = self._params[name]
+        if hasattr(domain, "categories"):
+            return domain.categories[value]
+        *_, step, is_whole = shape_of(domain, name)
+        return _final(value, step, is_whole)
+
+
+def _final(value: float, step: float | None, is_whole: bool) -> float:
+    """Return a value as trials get it: with few digits, and a multiple of the step."""
+    if not is_whole:
+        return rounded(value, step)
+    multiple = 1 if step is None else step
+    return int(round(value / multiple) * multiple)

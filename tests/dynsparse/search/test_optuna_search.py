@@ -1,0 +1,219 @@
+"""Searches with Optuna: proposals, objectives, resume and bad input, with the real library and real trials."""
+
+import subprocess
+import sys
+
+import optuna
+import pytest
+from click.testing import CliRunner
+from ray import tune as ray_tune
+
+import analysis
+from dynsparse.cli import main
+from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.search.objectives import direction, value_of
+from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
+from dynsparse.tune import RunOptions, SearchOptions, search
+
+FIXED = {"dataset_name": "digits", "model": "SET", "hidden_sizes": [12], "batch_size": 64, "val_fraction": 0.2,
+         "test_noise": False}  # fmt: skip
+
+
+def experiment(n, name="searched", epochs=1, **space):
+    drawn = {"learning_rate": ray_tune.loguniform(1e-3, 0.5), "on_perc": ray_tune.uniform(0.05, 0.5)}
+    return Experiment(name, "Which?", {**FIXED, **(space or drawn)}, epochs=epochs, num_samples=n)
+
+
+def run_search(storage, n, repeats=1, objectives=("val_acc_max",), experiment_values=None, **options):
+    of_search = SearchOptions(repeats=repeats, objectives=objectives)
+    options = RunOptions(storage=storage, in_process=True, **options)
+    return search(experiment(n, **(experiment_values or {})), of_search, options)
+
+
+def settings(found):
+    return [(config.learning_rate, config.on_perc, config.seed) for config in found.configs]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    storage = tmp_path_factory.mktemp("whole")
+    return run_search(storage, 13, repeats=2), storage / "searched"
+
+
+def test_each_setting_has_its_seeds_and_the_best_is_the_best_mean(whole):
+    found, folder = whole
+    df = analysis.load(folder)
+    assert (len(df), sorted(df["seed"].unique()), found.outcome.n_complete) == (26, [0, 1], 26)
+    means = df.groupby("learning_rate")["val_acc_max"].mean()
+    [(values, [reached])] = found.best
+    assert reached == pytest.approx(means.max())
+    assert values["learning_rate"] == means.idxmax()
+
+
+def test_the_journal_is_one_that_optuna_reads(whole):
+    _, folder = whole
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / JOURNAL))
+    study = optuna.load_study(study_name="search", storage=optuna.storages.JournalStorage(backend))
+    assert [each.state.name for each in study.trials] == ["COMPLETE"] * 13
+    means = analysis.load(folder).groupby("learning_rate")["val_acc_max"].mean()
+    assert sorted(each.value for each in study.trials) == pytest.approx(sorted(means))
+
+
+def test_a_search_in_parts_proposes_what_a_whole_one_does(whole, tmp_path):
+    found, _ = whole
+    run_search(tmp_path, 4, repeats=2)
+    # Beyond the ten random proposals with which Optuna's sampler begins.
+    assert settings(run_search(tmp_path, 13, repeats=2)) == settings(found)
+
+
+def test_a_proposal_whose_trials_were_interrupted_is_finished_first(whole, tmp_path):
+    found, _ = whole
+    space = experiment(1).space
+    run_search(tmp_path, 3, repeats=2)
+    # As if the process had been killed after the fourth proposal, and in the middle of the fifth.
+    study = OptunaStudy(space, ["maximize"], 0, tmp_path / "searched")
+    study.propose()
+    assert study.waiting() == [3]
+    resumed = run_search(tmp_path, 13, repeats=2)
+    assert settings(resumed) == settings(found)
+    assert resumed.outcome.n_complete == 26
+
+
+def test_proposals_learn(tmp_path):
+    # One key decides: at 1e-7 nothing is learned. After ten random proposals, most are in the good half.
+    wide = {"learning_rate": ray_tune.loguniform(1e-7, 0.5)}
+    found = run_search(tmp_path, 22, experiment_values=wide)
+    rates = [config.learning_rate for config in found.configs]
+    assert sum(rate > 0.01 for rate in rates[10:]) > sum(rate > 0.01 for rate in rates[:10]) + 2
+
+
+def test_every_domain_is_proposed_within_its_bounds(tmp_path):
+    space = {
+        "hidden_sizes": [ray_tune.randint(2, 6), ray_tune.qrandint(4, 12, 4)],
+        "learning_rate": ray_tune.quniform(0.1, 0.5, 0.1),
+        "momentum": ray_tune.uniform(0, 0.9),
+        "batch_size": ray_tune.lograndint(16, 65),
+        "weight_decay": ray_tune.qloguniform(1e-4, 1e-2, 1e-4),
+        "arm": ray_tune.choice([{"model": "RigL", "weight_prune_perc": ray_tune.uniform(0.1, 0.3)}, {"model": "SET"}]),
+    }
+    folder = tmp_path / "study"
+    study = OptunaStudy(space, ["maximize"], 0, folder)
+    for number in range(30):
+        study.propose()
+        study.tell(number, [number / 30])
+    drawn = list(study.settings().values())
+    assert {tuple(each["hidden_sizes"]) for each in drawn} <= {(a, b) for a in range(2, 6) for b in (4, 8, 12)}
+    assert {each["learning_rate"] for each in drawn} == {0.1, 0.2, 0.3, 0.4, 0.5}
+    assert all(16 <= each["batch_size"] <= 64 and isinstance(each["batch_size"], int) for each in drawn)
+    assert all(round(each["weight_decay"] * 1e4, 6).is_integer() for each in drawn)
+    arms = [each["arm"] for each in drawn]
+    assert {each["model"] for each in arms} == {"RigL", "SET"}
+    assert all(0.1 <= each["weight_prune_perc"] <= 0.3 for each in arms if each["model"] == "RigL")
+
+
+def test_two_objectives_give_a_front(tmp_path):
+    found = run_search(tmp_path, 6, objectives=("val_acc_max", "flops_inference"))
+    values = [reached for _, reached in found.best]
+    assert len(values) >= 1
+    for accuracy, flops in values:
+        assert not any(a >= accuracy and f <= flops and (a, f) != (accuracy, flops) for a, f in values)
+    df = analysis.load(tmp_path / "searched")
+    assert df["flops_inference"].min() in [flops for _, flops in values]
+    with pytest.raises(ExperimentError, match=r"has 2 objectives \(maximize, minimize\), not 1 \(maximize\)"):
+        run_search(tmp_path, 6)
+
+
+def test_with_a_scheduler_settings_stop_early_and_are_counted(tmp_path):
+    found = run_search(
+        tmp_path, 6, repeats=2, scheduler="asha", group_by="seed", reduction_factor=2, experiment_values={"epochs": 3}
+    )
+    df = analysis.load(tmp_path / "searched")
+    counts = df["status"].value_counts()
+    assert (counts["complete"], counts["stopped"]) == (found.outcome.n_complete, found.outcome.n_stopped)
+    assert counts["stopped"] >= 2 and (df.groupby("learning_rate")["status"].nunique() == 1).all()
+    again = run_search(
+        tmp_path, 6, repeats=2, scheduler="asha", group_by="seed", reduction_factor=2, experiment_values={"epochs": 3}
+    )
+    assert settings(again) == settings(found) and again.best == found.best
+
+
+def test_with_ray_settings_are_trained_in_batches(tmp_path):
+    found = search(experiment(4), SearchOptions(), RunOptions(storage=tmp_path, cpus_per_trial=1))
+    assert found.outcome.n_complete == 4 and len({config.learning_rate for config in found.configs}) == 4
+
+
+@pytest.mark.parametrize(
+    ("space", "problem"),
+    [
+        ({"learning_rate": 0.1}, r"proposes values of domains, and the space has none\. Give some"),
+        ({"learning_rate": ray_tune.uniform(0, 1), "seed": ray_tune.grid_search([0, 1])}, r"sets the seeds itself"),
+        (
+            {"learning_rate": ray_tune.uniform(0, 1), "on_perc": ray_tune.grid_search([0.1, 1])},
+            r"the grid of on_perc\.",
+        ),
+        (
+            {"learning_rate": ray_tune.randn(0, 1)},
+            r"^learning_rate must have bounds for searcher='optuna'",
+        ),
+    ],
+)
+def test_spaces_that_cannot_be_searched_are_refused(tmp_path, space, problem):
+    with pytest.raises(ExperimentError, match=problem):
+        run_search(tmp_path, 2, experiment_values=space)
+
+
+def test_a_space_that_has_changed_is_refused(tmp_path):
+    run_search(tmp_path, 2)
+    more = {"learning_rate": ray_tune.loguniform(1e-3, 0.5), "momentum": ray_tune.uniform(0, 0.9)}
+    with pytest.raises(ExperimentError, match=r"has no value of momentum: the space has changed since"):
+        run_search(tmp_path, 3, experiment_values=more)
+
+
+def test_a_missing_library_is_named_with_its_extra(tmp_path):
+    code = (
+        "import sys; sys.modules['optuna'] = None\n"
+        "from dynsparse.search.optuna_study import OptunaStudy\n"
+        "from pathlib import Path\n"
+        "OptunaStudy({}, ['maximize'], 0, Path(sys.argv[1]))"
+    )
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "ExperimentError: searcher='optuna' needs the package optuna" in result.stderr
+    assert "pip install 'dynsparse[search]'" in result.stderr
+
+
+def test_the_command_line_searches_and_prints_the_best(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few.py").write_text(
+        "from ray import tune\nfrom dynsparse import Experiment\n"
+        "space = dict(dataset_name='digits', model='SET', hidden_sizes=[8], val_fraction=0.2,\n"
+        "             learning_rate=tune.loguniform(0.01, 1))\n"
+        "experiment = Experiment('few', 'Which?', space, epochs=1)\n"
+    )
+    words = ["run", "few.py", "--in-process", "--searcher", "optuna", "--num-samples", "3", "--repeats", "2"]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("setting ") == 3
+    assert "\nbest:\n  learning_rate=" in result.output
+    assert "6 trials complete" in result.output
+    refused = CliRunner().invoke(main, ["run", "few.py", "--repeats", "2"])
+    assert refused.exit_code == 2 and "--repeats and --objective need --searcher" in refused.output
+    job = ["cluster-file", "slurm", "few.py", "--storage", "/shared/x", "--shared", "--searcher", "optuna"]
+    text = CliRunner().invoke(main, [*job, "--objective", "val_acc_max", "--objective", "flops_inference"]).output
+    assert "--searcher optuna" in text and "--objective val_acc_max --objective flops_inference" in text
+
+
+def test_objectives_are_summaries_of_rows():
+    rows = [{"val_acc": 0.5, "flops_train": 1}, {"val_acc": float("nan"), "flops_train": 2}]
+    assert [value_of(rows, name) for name in ("val_acc_max", "val_acc", "flops_train", "val_acc_last")] == [
+        0.5,
+        0.5,
+        2,
+        0.5,
+    ]
+    assert value_of([], "val_acc_max") != value_of([], "val_acc_max"), "NaN"
+    assert [direction(name) for name in ("val_acc_max", "train_loss_min", "flops_inference", "val_rmse_min")] == [
+        "maximize",
+        "minimize",
+        "minimize",
+        "minimize",
+    ]
