@@ -22,6 +22,7 @@ from analysis.statistics.aggregate import agg, failure_rates, mean_and_std, roun
 from analysis.statistics.contrast_sentences import contrast_sentences
 from analysis.statistics.contrasts import contrasts
 from analysis.statistics.correlate import correlation
+from analysis.statistics.fanova import fanova
 from analysis.statistics.importances import importance
 from analysis.statistics.improvement import probability_of_improvement
 from analysis.statistics.interactions import interactions
@@ -54,6 +55,7 @@ __all__ = [
     "example_folder",
     "failure_rates",
     "failures",
+    "fanova",
     "first_training",
     "format_table",
     "friedman",
