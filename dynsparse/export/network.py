@@ -230,7 +230,7 @@ def pruned(trained: Trained, kind: str, sparsity: float) -> Trained:
         raise ValueError("A compressed network cannot be pruned. Prune it before compressing it.")
     ties = [tie_noise(want, Purpose.PRUNE_TRAINED, layer, 0)[0] for layer in range(len(trained.weights))]
     prune = KINDS[kind](trained.config)
-    now = prune(Parameters(trained.weights, trained.biases, trained.masks), sparsity, ties)
+    now = prune(Parameters(trained.weights, trained.biases, trained.masks), sparsity, ties).parameters
     remark = f"After training it was pruned: {kind}s, sparsity {sparsity:g}, prune_scope {trained.config.prune_scope}."
     return replace(trained, **now._asdict(), remarks=(*trained.remarks, remark))
 
