@@ -66,8 +66,8 @@ def compress_module(module: nn.Module, input_shape: tuple[int, ...]) -> nn.Modul
     except Exception as error:
         # The network is the user's own, and its operations may be any.
         raise ValueError(
-            f"The network cannot be compressed: torch-pruning does not support one of its operations "
-            f"({type(error).__name__}: {error}). Leave out the compression."
+            "The network cannot be compressed: torch-pruning does not support one of its operations, or one depends on "
+            f"the number of channels ({type(error).__name__}: {error}). Leave out the compression."
         ) from error
     for name, each in smaller.named_parameters():
         each.requires_grad_(trained[name])
