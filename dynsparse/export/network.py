@@ -214,15 +214,15 @@ def pruned(trained: T, kind: str, sparsity: float) -> T:
 def compressed(trained: T) -> T:
     """Return the network without units and filters that do not change the outputs.
 
-    Weights that are 0 become inactive. See `dynsparse.pruning.compress` for multilayer perceptrons, and
-    `dynsparse.pruning.compress_module` for torch modules, which needs the extra `compress`.
+    Weights that are 0 become inactive, and batch norm of a multilayer perceptron becomes part of its weights. See
+    `dynsparse.pruning.compress` for multilayer perceptrons, and `dynsparse.pruning.compress_module` for torch modules,
+    which needs the extra `compress`.
 
     Args:
         trained: the network.
 
     Raises:
-        ValueError: For a network with k-winners, a multilayer perceptron with batch norm, or a torch module whose
-            outputs would change.
+        ValueError: For a network with k-winners, or a torch module whose outputs would change.
         ImportError: For a torch module, if the package torch-pruning is not installed.
 
     Example:

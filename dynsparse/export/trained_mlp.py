@@ -16,6 +16,13 @@ from dynsparse.export.prune import prune
 from dynsparse.pruning import compress
 from dynsparse.studies import Parameters
 
+# Of batch norm, added to the variance; torch's default.
+EPSILON = 1e-5
+WITH_WINNERS = (
+    "A network to compress must be without k-winners: how many units win depends on the number of units. Leave out the "
+    "compression."
+)
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -126,13 +133,25 @@ class Trained:
     def compressed(self) -> Trained:
         """Return the network without hidden units that do not change the outputs; see `dynsparse.pruning.compress`.
 
-        Raises: ValueError for a network with k-winners or batch norm.
+        Batch norm, which in evaluation is a factor and a shift for each unit, becomes part of weights and biases.
+
+        Raises: ValueError for a network with k-winners.
         """
-        for part, used in (("k-winners", self.winners), ("batch norm", self.gains)):
-            if used:
-                raise ValueError(f"A network to compress must have ReLU without batch norm, got one with {part}.")
-        weights, biases = compress(self.weights, self.biases)
+        if self.winners:
+            raise ValueError(WITH_WINNERS)
+        weights, biases = compress(*self._without_norms())
         n_before, n_after = (sum(len(each) for each in layers[:-1]) for layers in (self.biases, biases))
         remark = f"After training it was compressed: {n_after} of {n_before} hidden units are left."
         masks = [each.ne(0) for each in weights]
-        return replace(self, weights=weights, biases=biases, masks=masks, remarks=(*self.remarks, remark))
+        found = replace(self, weights=weights, biases=biases, masks=masks, remarks=(*self.remarks, remark))
+        return replace(found, gains=[], shifts=[], means=[], variances=[])
+
+    def _without_norms(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return weights and biases that contain the norms."""
+        weights, biases = list(self.weights), list(self.biases)
+        for layer, norm in enumerate(zip(self.gains, self.shifts, self.means, self.variances, strict=True)):
+            gain, shift, mean, variance = (each.double() for each in norm)
+            factor = gain / (variance + EPSILON).sqrt()
+            weights[layer] = (weights[layer] * factor[:, None]).float()
+            biases[layer] = ((biases[layer] - mean) * factor + shift).float()
+        return weights, biases

@@ -15,6 +15,7 @@ from dynsparse.config import Config
 from dynsparse.config.functions import without_folder
 from dynsparse.export.layer import Layer
 from dynsparse.export.prune import prune
+from dynsparse.export.trained_mlp import WITH_WINNERS
 from dynsparse.nn.kwinners import KWinners
 from dynsparse.nn.module_layers import ModuleLayer, sparse_layers
 from dynsparse.pruning import compress_module
@@ -139,7 +140,7 @@ class TrainedModule:
             package torch-pruning.
         """
         if self.has_winners:
-            raise ValueError("A network to compress must be without k-winners, got one with k-winners.")
+            raise ValueError(WITH_WINNERS)
         network = compress_module(self.network, self.input_shape)
         found = sparse_layers(network)
         masks = [_matrix(found[about.name]).ne(0) for about in self.about_layers]

@@ -240,13 +240,18 @@ def test_compressing_leaves_the_outputs_as_they_are(sweep: Path) -> None:
     assert torch.equal(nothing, trained.biases[-1].expand(360, -1))
 
 
-@pytest.mark.parametrize(("key", "what"), [("kwinners", "k-winners"), ("batch_norm", "batch norm")])
-def test_only_relu_is_compressed(tmp_path: Path, key: str, what: str) -> None:
-    trained = load_network(train(tmp_path, epochs=1, **{key: True}))
-    with pytest.raises(
-        ValueError, match=f"^A network to compress must have ReLU without batch norm, got one with {what}"
-    ):
-        compressed(trained)
+def test_batch_norm_becomes_part_of_a_compressed_network(tmp_path: Path) -> None:
+    trained = load_network(train(tmp_path, batch_norm=True, model="RigL"))
+    before = pruned(trained, "unit", 0.9)
+    after = compressed(before)
+    assert before.gains and not after.gains and after.sizes == [64, 4, 3, 10]
+    torch.testing.assert_close(logits(after), logits(before), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits(compressed(trained)), logits(trained), rtol=1e-4, atol=1e-5)
+
+
+def test_k_winners_are_not_compressed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^A network to compress must be without k-winners: how many units win"):
+        compressed(load_network(train(tmp_path, epochs=1, kwinners=True)))
 
 
 # Modules
