@@ -30,7 +30,7 @@ def fill_(module: nn.Module, tensors: Mapping[str, Tensor], shapes: Mapping[str,
         shapes: Of the tensors in the module.
 
     Raises:
-        ValueError: If the names differ, or a shape differs that cannot become smaller.
+        ValueError: If names or types differ, or a shape that cannot become smaller.
     """
     own = module.state_dict(keep_vars=True)
     if own.keys() != tensors.keys():
@@ -38,10 +38,11 @@ def fill_(module: nn.Module, tensors: Mapping[str, Tensor], shapes: Mapping[str,
         where = "the file" if different in tensors else "the module"
         raise ValueError(f"The module must have the same tensors as the file, got {different!r} only in {where}.")
     for name, shape in shapes.items():
-        if not _fits(module.get_submodule(name.rpartition(".")[0]), own[name], shape):
+        tensor, now = tensors[name], own[name]
+        if tensor.dtype != now.dtype or not _fits(module.get_submodule(name.rpartition(".")[0]), now, shape):
             raise ValueError(
-                f"{name} of the module must have shape {tuple(shape)} as in the file, got {tuple(own[name].shape)}. "
-                "Build the module that was exported."
+                f"{name} of the module must be {tensor.dtype} of shape {tuple(shape)} as in the file, got {now.dtype} "
+                f"of shape {tuple(now.shape)}. Build the module that was exported."
             )
     for name, tensor in tensors.items():
         _set_(module, name, tensor.to_dense().reshape(shapes[name]))
@@ -61,7 +62,7 @@ def _set_(module: nn.Module, name: str, values: Tensor) -> None:
     if now.shape == values.shape:
         now.copy_(values)
         return
-    values = values.to(now.dtype).clone()
+    values = values.clone()
     setattr(owner, leaf, nn.Parameter(values, now.requires_grad) if isinstance(now, nn.Parameter) else values)
     if leaf == "weight":
         for attribute, dimension in SIZES[type(owner)].items():

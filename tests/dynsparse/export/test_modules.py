@@ -199,9 +199,11 @@ def test_a_module_that_does_not_fit_its_file_is_refused_and_stays(
     settings = {**trained.settings, "hidden_sizes": (4, 12)}
     narrow = new_module(trained.config.network, **settings)
     before = [each.clone() for each in narrow.parameters()]
-    with pytest.raises(ValueError, match=r"0\.weight of the module must have shape \(8, 1, 3, 3\) as in .*\(4, 1, "):
+    with pytest.raises(ValueError, match=r"0\.weight of the module must be .* of shape \(8, 1, 3, 3\) .*\(4, 1, "):
         load_exported(path, narrow)
     assert all(torch.equal(a, b) for a, b in zip(narrow.parameters(), before, strict=True))
+    with pytest.raises(ValueError, match=r"0\.weight of the module must be torch\.float32 .* got torch\.float64"):
+        load_exported(path, module(trained).double())
     export(load_network(train(tmp_path / "mlp", epochs=1)), tmp_path / "mlp.pt")
     with pytest.raises(ValueError, match=r"mlp\.pt is the file of a multilayer perceptron, which needs no module"):
         load_exported(tmp_path / "mlp.pt", narrow)
