@@ -241,8 +241,8 @@ def compressed(trained: T) -> T:
 def module(trained: AnyTrained) -> nn.Module:
     """Return the network as a torch module in evaluation mode.
 
-    It computes logits (batch, classes) from inputs (batch, *input_shape) that are normalised like the data set. Those
-    of a multilayer perceptron are (batch, inputs).
+    It computes logits (batch, classes) from inputs that are normalised like the data set: (batch, inputs) for a
+    multilayer perceptron, else examples of the trial's `input_shape`.
 
     Args:
         trained: the network.
