@@ -10,7 +10,7 @@ import click
 from dynsparse.cli.parsing import Command, Refusal, echo
 
 if TYPE_CHECKING:
-    from dynsparse.export.network import Trained
+    from dynsparse.export.network import AnyTrained
 
 
 @click.command(cls=Command)
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--sparsity", type=float, help="Share of all weights, inactive ones too, or of all units to prune, in [0, 1]."
 )
-@click.option("--compress", is_flag=True, help="Leave out units that do nothing: a smaller network, of ReLU only.")
+@click.option("--compress", is_flag=True, help="Leave out units and filters that do nothing. Not with k-winners.")
 @click.option("-o", "--output", type=click.Path(), help="The file to write.  [default: TRIAL_DIR's name, here]")
 @click.option("--overwrite", is_flag=True, help="Replace the file, and the card beside it, if they are there.")
 def export(
@@ -74,7 +74,7 @@ def export(
     _show(trained, path)
 
 
-def _network(trial_dir: str, kind: str | None, sparsity: float | None, compress: bool) -> Trained:
+def _network(trial_dir: str, kind: str | None, sparsity: float | None, compress: bool) -> AnyTrained:
     """Return the network to write. Raises: Refusal, ValueError."""
     from dynsparse.export.network import compressed, load_network, pruned
 
@@ -98,18 +98,19 @@ def _network(trial_dir: str, kind: str | None, sparsity: float | None, compress:
     return compressed(trained) if compress else trained
 
 
-def _show(trained: Trained, path: Path) -> None:
+def _show(trained: AnyTrained, path: Path) -> None:
     """Print what was written, and the comparison with the network. Raises: Exit with code 1 if they differ."""
     from dynsparse.export import card_path
     from dynsparse.export.verify import TOLERANCE, can_be_read, compare
 
     n_active = sum(int(mask.sum()) for mask in trained.masks)
-    n_weights, n_biases = (sum(each.numel() for each in layers) for layers in (trained.weights, trained.biases))
+    n_weights = sum(mask.numel() for mask in trained.masks)
+    n_biases = sum(0 if layer.bias is None else len(layer.bias) for layer in trained.layers())
     echo(f"written: {path} ({path.stat().st_size:,} bytes) and {card_path(path)}")
     for remark in trained.remarks:
         echo(f"  {remark}")
     echo(
-        f"{'-'.join(map(str, trained.sizes))}: {n_weights + n_biases:,} weights and biases; {n_active:,} weights "
+        f"{trained.name}: {n_weights + n_biases:,} weights and biases; {n_active:,} weights "
         f"are active (density {n_active / n_weights if n_weights else 0:.4g})"
     )
     if not can_be_read(path):

@@ -35,11 +35,13 @@ class ModuleEngine(DenseEngine):
     Attributes:
         modules: the module of each trial, whose parameters are those of the trial at any time.
         others: parameters that are trained but have no mask, such as those of norms. Shapes: (trials, ...).
+        kept_units: which units of each layer are not pruned. A pruned unit has weights and a bias of 0, and the norms
+            that directly follow it a gain and shift of 0; training leaves them at 0. Shapes: (trials, out), bool.
     """
 
     STATE = (
         "weights", "biases", "masks", "targets", "others", "buffers", "gradient_momentum", "optimizer", "n_steps",
-        "n_seen",
+        "n_seen", "kept_units",
     )  # fmt: skip
     # Convolutions have many outputs, and these leave a CPU's cache.
     EVALUATION_BATCH = 250
@@ -62,6 +64,9 @@ class ModuleEngine(DenseEngine):
             [*(each.weight for each in layers), *_biases(layers), *rest]
             for layers, rest in zip(self._layers, others, strict=True)
         ]
+        self.kept_units = [torch.ones_like(bias, dtype=torch.bool) for bias in self.biases]
+        self._places_of_units = self._find_places_of_units(others[0])
+        self._has_pruned_units = False
         self._share_memory()
         self.init_optimizer()
 
@@ -77,6 +82,28 @@ class ModuleEngine(DenseEngine):
                     f"These trials cannot be trained as one pack: their networks must have equal shapes, got {shapes} "
                     f"and {self.shapes}. Train them with pack='off'."
                 )
+
+    def _find_places_of_units(self, others: Sequence[Tensor]) -> dict[int, int]:
+        """Return the place in `parameters` of each bias, gain and shift that belongs to units, and their layer."""
+        places = [layer for layer, is_used in enumerate(self._has_bias) if is_used]
+        of_biases = {len(self.weights) + place: layer for place, layer in enumerate(places)}
+        place_of = {id(each): len(self.weights) + len(places) + place for place, each in enumerate(others)}
+        of_norms = {
+            place_of[id(each)]: layer
+            for layer, about in enumerate(self._network.layers)
+            for name in about.norms
+            for each in self.modules[0].get_submodule(name).parameters()
+            if id(each) in place_of
+        }
+        return of_biases | of_norms
+
+    def _without_pruned_units(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Return parameters, or their gradients, with zeros for pruned units."""
+        found = list(tensors)
+        for place, layer in self._places_of_units.items():
+            kept = self.kept_units[layer]
+            found[place] = torch.where(kept.view(*kept.shape, *[1] * (found[place].ndim - 2)), found[place], 0)
+        return found
 
     def _share_memory(self) -> None:
         """Let the modules use the memory of the pack's parameters, which are changed in place from then on."""
@@ -112,6 +139,10 @@ class ModuleEngine(DenseEngine):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`."""
         super().load_state_dict(state)
+        self._has_pruned_units = not all(bool(kept.all()) for kept in self.kept_units)
+        if self._has_pruned_units:
+            for parameter, value in zip(self.parameters(), self._without_pruned_units(self.parameters()), strict=True):
+                parameter.copy_(value)
         self._share_memory()
 
     def differentiate(self, x: Tensor, y: Tensor, *, epoch: int) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -138,6 +169,8 @@ class ModuleEngine(DenseEngine):
             all_gradients.append(gradients)
         stacked = [torch.stack(same) if len(same) > 1 else same[0][None] for same in zip(*all_gradients, strict=True)]
         shaped = [each.reshape(like.shape) for each, like in zip(stacked, self.parameters(), strict=True)]
+        if self._has_pruned_units:
+            shaped = self._without_pruned_units(shaped)
         return torch.cat(all_logits), torch.cat(all_losses), shaped
 
     def predict(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:

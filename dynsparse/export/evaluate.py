@@ -16,7 +16,8 @@ from dynsparse.ops.losses import LOSSES
 from dynsparse.training.metrics import classification_scores
 from dynsparse.training.splits import regression_scores
 
-BATCH = 1000
+# Convolutions need much memory for each example.
+BATCH = 250
 
 
 def find_dataset(config: Config) -> Dataset | None:
@@ -37,13 +38,13 @@ def find_dataset(config: Config) -> Dataset | None:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, dataset: Dataset) -> dict[str, float]:
+def evaluate(model: nn.Module, dataset: Dataset, input_shape: tuple[int, ...]) -> dict[str, float]:
     """Return accuracy and mean loss on the test set; in a regression, the scores that a trial logs.
 
     The names are those of the trial's columns, without `test_`.
     """
     y = dataset.test_y
-    outputs = torch.cat([model(x) for x in dataset.test_x.split(BATCH)])
+    outputs = torch.cat([model(x.view(-1, *input_shape)) for x in dataset.test_x.split(BATCH)])
     is_regression = bool(dataset.target_deviation)
     loss = LOSSES["mse" if is_regression else "cross_entropy"]
     sums = Sums(loss.of_examples(outputs[None], y[None]).double().sum(1), loss.correct(outputs[None], y[None]).sum(1))

@@ -8,16 +8,18 @@ from pathlib import Path
 from torch import nn
 
 from dynsparse.config.checks import Choice
+from dynsparse.export.fill import fill_
 from dynsparse.export.model_card import card
 from dynsparse.export.modules import build
-from dynsparse.export.network import Trained
+from dynsparse.export.network import AnyTrained
 from dynsparse.export.onnx_file import to_onnx
 from dynsparse.export.tensor_files import Content, from_pt, from_safetensors, to_pt, to_safetensors
+from dynsparse.export.trained_mlp import Trained
 from dynsparse.io.storage import LocalFolder
 from dynsparse.nn.functional import STRONG_BOOST
 
 # By file extension: the content of a file, from a network and a form.
-FORMATS: dict[str, Callable[[Trained, str], bytes]] = {
+FORMATS: dict[str, Callable[[AnyTrained, str], bytes]] = {
     ".safetensors": to_safetensors,
     ".onnx": to_onnx,
     ".pt": to_pt,
@@ -28,7 +30,7 @@ LOADERS: dict[str, Callable[[Path], Content]] = {".safetensors": from_safetensor
 FORMS = ("dense", "sparse")
 
 
-def export(trained: Trained, path: str | Path, form: str = "dense") -> Path:
+def export(trained: AnyTrained, path: str | Path, form: str = "dense") -> Path:
     """Write a network to a file, and a model card to `path` + ".md". Existing files are replaced.
 
     Args:
@@ -40,8 +42,8 @@ def export(trained: Trained, path: str | Path, form: str = "dense") -> Path:
         The path of the model card.
 
     Raises:
-        ValueError: For an unknown extension or form, for weights that are NaN or infinite, or for k-winners whose
-            boosting is too strong for the format.
+        ValueError: For an unknown extension or form, for weights that are NaN or infinite, for k-winners whose boosting
+            is too strong for the format, or for a torch module with operations that ONNX does not have.
         ImportError: If the package for this format is not installed.
         OSError: If a file cannot be written.
 
@@ -61,11 +63,11 @@ def export(trained: Trained, path: str | Path, form: str = "dense") -> Path:
     path = Path(path).expanduser()
     write = FORMATS[Choice(FORMATS).read("file extension", path.suffix)]
     form = Choice(FORMS).read("form", form)
-    if not all(bool(each.isfinite().all()) for each in (*trained.weights, *trained.biases)):
+    if not all(bool(each.isfinite().all()) for each in trained.tensors().values()):
         raise ValueError(
             "The weights must be finite, got NaN or infinite ones: the training has diverged. Export another trial."
         )
-    if trained.winners and trained.boost > STRONG_BOOST:
+    if isinstance(trained, Trained) and trained.winners and trained.boost > STRONG_BOOST:
         raise ValueError(
             f"The boost strength at the last evaluation must be at most {STRONG_BOOST:g}, because exported networks "
             f"multiply by exp(-boost * duty) in float32, got {trained.boost:g}. Export a trial with less boosting."
@@ -93,17 +95,20 @@ def card_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.md")
 
 
-def load_exported(path: str | Path) -> nn.Sequential:
+def load_exported(path: str | Path, into: nn.Module | None = None) -> nn.Module:
     """Return the module of a .safetensors or .pt file that `export` has written, in evaluation mode.
 
-    It computes logits (batch, classes) from normalised pixels (batch, inputs); the model card gives the normalisation.
-    With the form "sparse", the weights stay sparse tensors.
+    It computes logits (batch, classes) from normalised inputs; the model card gives the normalisation. The inputs of a
+    multilayer perceptron are (batch, inputs), and with the form "sparse", its weights stay sparse tensors.
 
     Args:
         path: the file.
+        into: for the file of a torch module, such a module, for example from `new_module`: a file has tensors, but no
+            code. It is changed in place, and its layers become smaller if the file is of a compressed network.
 
     Raises:
-        ValueError: For a file that `export` has not written, and for .onnx files, which onnxruntime reads.
+        ValueError: For a file that `export` has not written; for .onnx files, which onnxruntime reads; and for a module
+            that is missing or does not fit.
         ImportError: If safetensors is not installed.
         OSError: If the file cannot be read.
 
@@ -129,4 +134,14 @@ def load_exported(path: str | Path) -> nn.Sequential:
         )
     load = LOADERS[Choice(LOADERS).read("file extension", path.suffix)]
     found, about = load(path)
-    return build(found, about["winners"])
+    if "sizes" in about:
+        if into is not None:
+            raise ValueError(f"{path} is the file of a multilayer perceptron, which needs no module. Leave out `into`.")
+        return build(found, about["winners"])
+    if into is None:
+        raise ValueError(
+            f"{path} has the tensors of network={about['network']!r}, a torch module, but not its code. Build the "
+            "module, and pass it as `into`."
+        )
+    fill_(into, found, about["shapes"])
+    return into.eval()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from dynsparse.config import Config
+from dynsparse.config.functions import without_folder
 from dynsparse.data import Dataset, is_own, own_keys
 from dynsparse.data.own import is_regression, name_without_folder
 from dynsparse.export.evaluate import evaluate, find_dataset
 from dynsparse.export.markdown import code, escaped, literal, table
-from dynsparse.export.network import Trained, module
+from dynsparse.export.network import AnyTrained
 from dynsparse.export.onnx_file import INPUT, OUTPUT
+from dynsparse.export.trained_module import TrainedModule
 from dynsparse.planning.plan import keys_read
 from dynsparse.pruning.summary import summary
 from dynsparse.results.grid_status import version
@@ -21,10 +23,10 @@ IN_WORDS = {"dense": "all weights, inactive ones as zeros", "sparse": "the activ
 TORCH = """\
 import torch
 
-from dynsparse.export import load_exported
+from dynsparse.export import {needed}
 {imports}
-model = load_exported({name})
-{inputs} = torch.zeros(1, {n_in})  # put your {examples} here, one per row, as in the data set
+{model}
+{inputs} = torch.zeros({shape})  # put your {examples} here, one per row, as in the data set
 with torch.inference_mode():
     {outputs} = model({normalised})
 print({result})
@@ -35,22 +37,21 @@ import numpy as np
 import onnxruntime
 {imports}
 session = onnxruntime.InferenceSession({name})
-{inputs} = np.zeros((1, {n_in}), np.float32)  # put your {examples} here, one per row, as in the data set
+{inputs} = np.zeros(({shape}), np.float32)  # put your {examples} here, one per row, as in the data set
 ({outputs},) = session.run(None, {{"{input}": {normalised}}})
 print({result})
 """
 
 
-def card(trained: Trained, name: str, form: str) -> str:
+def card(trained: AnyTrained, name: str, form: str) -> str:
     """Return the model card, in Markdown, of a file called `name`."""
     config, dataset = trained.config, find_dataset(trained.config)
-    layers = summary(trained.weights, trained.biases, trained.masks)
+    names, weights, biases, masks, positions = zip(*trained.layers(), strict=True)
+    layers = summary(weights, biases, masks, names=names, positions=positions)
     total = layers.iloc[-1]
-    activation = f"k-winners (k = {', '.join(map(str, trained.winners))})" if trained.winners else "ReLU"
     facts = {
         "data set": name_without_folder(config.dataset_name),
-        "network": "-".join(map(str, trained.sizes)),
-        "hidden layers": f"linear, {'batch norm, ' if trained.gains else ''}{activation}",
+        **trained.facts,
         "method": config.model,
         "density": f"{total['density']:.4g} of the weights are active",
         "form": f"{form}: {IN_WORDS[form]}",
@@ -60,7 +61,7 @@ def card(trained: Trained, name: str, form: str) -> str:
     keys = sorted(keys_read(config) - set(NOT_IN_IDENTITY))
     parts = [
         f"# {escaped(name)}",
-        "A multilayer perceptron that "
+        f"A {'torch module' if isinstance(trained, TrainedModule) else 'multilayer perceptron'} that "
         + (f"predicts {_numbers(config)}." if is_regression(config) else f"classifies {_inputs(dataset)}."),
         table(["", ""], [(key, escaped(value)) for key, value in facts.items()]),
         *(f"- {escaped(remark)}" for remark in trained.remarks),
@@ -79,7 +80,7 @@ def card(trained: Trained, name: str, form: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _results(trained: Trained, dataset: Dataset | None) -> str:
+def _results(trained: AnyTrained, dataset: Dataset | None) -> str:
     row, val_set = trained.row, "held-out training examples" if trained.config.val_fraction else "the test set"
     metrics = [(escaped(name), _shown(row[name])) for name in row if name.endswith(("_acc", "_loss", "_r2", "_rmse"))]
     changed = ", before the changes in the remarks above" if trained.remarks else ""
@@ -90,7 +91,7 @@ def _results(trained: Trained, dataset: Dataset | None) -> str:
     if dataset is None:
         text.append("The data set was not on the machine that wrote this card, so the file itself was not evaluated.")
     else:
-        scores = evaluate(module(trained), dataset)
+        scores = evaluate(trained.as_module(), dataset, trained.input_shape)
         names = {"acc": "accuracy", "loss": "loss", "r2": "R²", "rmse": "RMSE"}
         shown = ", ".join(f"{words} {scores[name]:.4f}" for name, words in names.items() if name in scores)
         text.append(f"The network in this file, on the {len(dataset.test_y)} test {_inputs(dataset)}: {shown}.")
@@ -110,10 +111,11 @@ def _inputs(dataset: Dataset | None) -> str:
 def _value(config: Config, key: str) -> Any:
     """Return the value of a key, without the folders of this machine."""
     value = getattr(config, key)
-    return name_without_folder(value) if key == "dataset_name" else value
+    shorten = {"dataset_name": name_without_folder, "network": without_folder}
+    return shorten[key](value) if key in shorten else value
 
 
-def _code(trained: Trained, name: str, dataset: Dataset | None) -> str:
+def _code(trained: AnyTrained, name: str, dataset: Dataset | None) -> str:
     is_onnx, imports, inputs = name.endswith(".onnx"), "", "pixels"
     if dataset and dataset.feature_mean:
         inputs, numbers = "features", "np.array({}, np.float32)" if is_onnx else "torch.tensor({})"
@@ -133,14 +135,24 @@ def _code(trained: Trained, name: str, dataset: Dataset | None) -> str:
         normalised = "(pixels - images.mean) * images.scale"
         about = f"{literal(trained.config.dataset_name)}, pixels={literal(trained.config.pixels)}"
         imports = f"from dynsparse.data import load_dataset\n\nimages = load_dataset({about}).train"
-    values = {"imports": imports, "name": literal(name), "n_in": trained.sizes[0], "input": INPUT}
+    values = {"imports": imports, "name": literal(name), "input": INPUT, **_loading(trained, name)}
+    values["shape"] = ", ".join(map(str, (1, *trained.input_shape)))
     values |= _prediction(trained, dataset, is_onnx)
     examples = "images" if inputs == "pixels" else "examples"
     template = ONNX if is_onnx else TORCH
     return template.format(normalised=normalised, inputs=inputs, examples=examples, **values)
 
 
-def _prediction(trained: Trained, dataset: Dataset | None, is_onnx: bool) -> dict[str, str]:
+def _loading(trained: AnyTrained, name: str) -> dict[str, str]:
+    """Return the names that the code of a card imports to read a .safetensors or .pt file, and the code that does."""
+    if not isinstance(trained, TrainedModule):
+        return {"needed": "load_exported", "model": f"model = load_exported({literal(name)})"}
+    settings = "".join(f", {key}={value!r}" for key, value in trained.settings.items())
+    build = f"net = new_module({literal(trained.name)}{settings})"
+    return {"needed": "load_exported, new_module", "model": f"{build}\nmodel = load_exported({literal(name)}, net)"}
+
+
+def _prediction(trained: AnyTrained, dataset: Dataset | None, is_onnx: bool) -> dict[str, str]:
     """Return the name of what the network returns in the code of a card, and the expression of what it predicts."""
     if not is_regression(trained.config):
         return {"outputs": OUTPUT, "result": f"{OUTPUT}.argmax(1)"}
@@ -163,8 +175,8 @@ def _output(config: Config, dataset: Dataset | None) -> str:
     return f"The output is one logit for each of {config.num_classes} classes{_classes(dataset)}."
 
 
-def _input(trained: Trained, dataset: Dataset | None) -> str:
-    name, n_in = trained.config.dataset_name, trained.sizes[0]
+def _input(trained: AnyTrained, dataset: Dataset | None) -> str:
+    name, n_in = trained.config.dataset_name, " x ".join(map(str, trained.input_shape))
     if dataset and dataset.feature_mean:
         return _features(trained.config, dataset)
     if dataset is None and is_own(name):

@@ -1,76 +1,48 @@
-"""A trained network: read from a trial's folder, pruned, compressed, and converted to a torch module."""
+"""Trained networks: read from a trial's folder, pruned, compressed, and converted to a torch module."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from dynsparse.config import Config
 from dynsparse.config.checks import Choice
-from dynsparse.engines.base import tie_noise
-from dynsparse.export.modules import build
+from dynsparse.engines.module import ModuleEngine
+from dynsparse.export.prune import plan_of
+from dynsparse.export.trained_mlp import Trained
+from dynsparse.export.trained_module import TrainedModule
 from dynsparse.io.storage import Folder, open_folder
-from dynsparse.nn.module_network import is_module
-from dynsparse.planning.plan import Plan, plan, steps
-from dynsparse.pruning import compress
+from dynsparse.nn.kwinners import KWinners
+from dynsparse.nn.module_network import ModuleNetwork
+from dynsparse.planning.plan import Plan, steps
 from dynsparse.pruning.validation import FRACTION
-from dynsparse.random import Purpose
 from dynsparse.results.trial_folder import TrialFolder, state_check
 from dynsparse.studies import KINDS, Parameters
 
 TRIALS_NAMED = 10
 
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained network with one tensor per layer, on the CPU, without a trials axis.
-
-    Shapes: weights (out, in), 0 where the mask is False; biases (out,); masks (out, in), bool. The lists duty, gains,
-    shifts, means and variances have one tensor (out,) per hidden layer, or are empty if they are not used.
-
-    Example:
-        >>> import torch
-        >>> from dynsparse.config import Config
-        >>> from dynsparse.export import Trained
-        >>> config = Config(dataset_name="digits", model="Dense", hidden_sizes=[8])
-        >>> weights, biases = [torch.randn(8, 64), torch.randn(10, 8)], [torch.zeros(8), torch.zeros(10)]
-        >>> Trained(config, {}, weights, biases, masks=[each.ne(0) for each in weights]).sizes
-        [64, 8, 10]
-    """
-
-    config: Config
-    row: Mapping[str, Any]  # the trial's results for this network, before the changes in `remarks`
-    weights: list[Tensor]
-    biases: list[Tensor]
-    masks: list[Tensor]
-    winners: list[int] = field(default_factory=list)  # k of each hidden layer in evaluation; empty: ReLU
-    boost: float = 0.0  # boost strength at the last evaluation
-    duty: list[Tensor] = field(default_factory=list)
-    gains: list[Tensor] = field(default_factory=list)
-    shifts: list[Tensor] = field(default_factory=list)
-    means: list[Tensor] = field(default_factory=list)
-    variances: list[Tensor] = field(default_factory=list)
-    remarks: tuple[str, ...] = ()  # differences from the network on which `row` was measured
-
-    @property
-    def sizes(self) -> list[int]:
-        """The numbers of inputs, units of each hidden layer, and classes."""
-        return [self.weights[0].shape[1], *(len(each) for each in self.biases)]
+# A trained network: files, model cards and checks need only what both classes have.
+AnyTrained = Trained | TrainedModule
+T = TypeVar("T", Trained, TrainedModule, AnyTrained)
+# From the boost strength that is saved to that at the evaluation.
+Boost = Callable[[Tensor], float]
 
 
 # Reading
 
 
-def load_network(trial_dir: str | Path) -> Trained:
+def load_network(trial_dir: str | Path) -> AnyTrained:
     """Return the network in the newest checkpoint of a trial.
 
     For a sweep, it is the trained network before any pruning. For a lottery ticket, it is the network after the last
     round. For a trial that is not complete, it is the latest network, with a remark.
+
+    A torch module is built by its function, for which the Python file that the trial names is imported. Read only
+    trials that you trust.
 
     Args:
         trial_dir: the trial's folder, a path or a URI (s3://...).
@@ -102,11 +74,6 @@ def load_network(trial_dir: str | Path) -> Trained:
     config = trial.config()
     if config is None:
         raise ValueError(f"{path} has no configuration that this version can read: {'; '.join(trial.damage)}.")
-    if is_module(config.network):
-        raise ValueError(
-            f"A network to export must be a multilayer perceptron, got network={config.network!r} in {path}: torch "
-            "modules cannot be exported yet. Export a trial with network='MLP' or 'MLPHeb'."
-        )
     rows = trial.rows()
     state = trial.load_checkpoint(len(rows), state_check(config))
     if state is None or state["n_rows"] == 0:
@@ -137,35 +104,53 @@ def _check_is_trial(folder: Folder) -> None:
     )
 
 
-def _from_state(config: Config, rows: Sequence[Any], state: Mapping[str, Any], damage: list[str]) -> Trained:
+def _from_state(config: Config, rows: Sequence[Any], state: Mapping[str, Any], damage: list[str]) -> AnyTrained:
     """Return the network in the state of a Trainer, with its row."""
-    want, engine, n_rows = _plan(config), state["engine"], state["n_rows"]
-    kwinners = want.network.kwinners
+    want, engine, n_rows = plan_of(config), state["engine"], state["n_rows"]
     parameters: Sequence[list[Tensor]] = [engine[name] for name in Parameters._fields]
     units: Mapping[str, Any] = engine
     remarks = [*damage, *_remarks(config, want, n_rows, state["epoch"], engine["n_steps"])]
-    boost = _boost_at_test(config, float(engine["boost"][0]), n_rows)
+    n_tested = n_rows
     kept_at = [number for number, step in enumerate(steps(config)[:n_rows], start=1) if step.keep]
     if kept_at:
-        # The kept network is the trained one; the engine has the last pruned one.
+        # The kept network is the trained one, as it was evaluated; the engine has the last pruned one.
         *parameters, units = state["kept"]["trained"]
-        n_rows, remarks, boost = kept_at[-1], damage, float(units["boost"][0])
-    only = {name: _first(layers) for name, layers in zip(Parameters._fields, parameters, strict=True)}
+        n_tested, remarks = kept_at[-1], damage
+
+    def boost(saved: Tensor) -> float:
+        return float(saved) if kept_at else _boost_at_test(config, float(saved), n_rows)
+
+    build = _module if isinstance(want.network, ModuleNetwork) else _mlp
+    trained = build(want, config, Parameters(*parameters), units, boost)
+    return replace(trained, row=rows[n_tested - 1], remarks=tuple(remarks))
+
+
+def _mlp(want: Plan, config: Config, parameters: Parameters, units: Mapping[str, Any], boost: Boost) -> Trained:
+    kwinners = want.network.kwinners
+    weights, biases, masks = map(_first, parameters)
     of_hidden = ("duty", "gains", "shifts", "means", "variances")
-    only |= {name: _first(units[name]) for name in of_hidden if name in units}
+    others: dict[str, Any] = {name: _first(units[name]) for name in of_hidden if name in units}
     winners = [kwinners.winners(n, training=False)[0] for n in want.network.sizes[1:-1]] if kwinners else []
-    return Trained(
-        config=config,
-        row=rows[n_rows - 1],
-        winners=winners,
-        boost=boost if kwinners else 0.0,
-        remarks=tuple(remarks),
-        **only,
-    )
+    strength = boost(units["boost"][0]) if kwinners else 0.0
+    return Trained(config, {}, weights, biases, masks, winners, strength, **others)
 
 
-def _plan(config: Config) -> Plan:
-    return plan([replace(config, device="cpu", engine="torch")])
+def _module(
+    want: Plan, config: Config, parameters: Parameters, units: Mapping[str, Any], boost: Boost
+) -> TrainedModule:
+    assert isinstance(want.network, ModuleNetwork)
+    engine = ModuleEngine(want, parameters)
+    engine.load_state_dict({**engine.state_dict(), **units})
+    [network] = engine.modules
+    for parameter in network.parameters():
+        # The engine's memory has a dimension for trials.
+        parameter.data = parameter.data.clone()
+    for part in network.modules():
+        if isinstance(part, KWinners):
+            part.boost.fill_(boost(part.boost))
+    settings = {key: getattr(config, key) for key in sorted(want.network.keys_read)}
+    settings["input_shape"] = want.network.input_shape
+    return TrainedModule(config, {}, network.eval(), _first(engine.masks), want.network.layers, settings)
 
 
 def _first(layers: Sequence[Tensor]) -> list[Tensor]:
@@ -196,7 +181,7 @@ def _remarks(config: Config, want: Plan, n_rows: int, epoch: int, n_steps: int) 
 # Changing
 
 
-def pruned(trained: Trained, kind: str, sparsity: float) -> Trained:
+def pruned(trained: T, kind: str, sparsity: float) -> T:
     """Return the network after pruning the same weights or units as study="sweep".
 
     `prune_scope`, `prune_biases` and `prune_last_layer` are read from the trial's configuration.
@@ -207,7 +192,8 @@ def pruned(trained: Trained, kind: str, sparsity: float) -> Trained:
         sparsity: share of the weights, or units, of each layer to prune, in [0, 1].
 
     Raises:
-        ValueError: For an unknown kind, a sparsity out of range, units with batch norm, or a compressed network.
+        ValueError: For an unknown kind, a sparsity out of range, a compressed network, or a torch module whose units
+            cannot be pruned.
 
     Example:
         >>> import torch
@@ -221,30 +207,23 @@ def pruned(trained: Trained, kind: str, sparsity: float) -> Trained:
     """
     kind = Choice(KINDS).read("kind", kind)
     sparsity = FRACTION.read("sparsity", sparsity)
-    if trained.gains and kind == "unit":
-        raise ValueError(
-            "kind must be 'weight' for a network with batch norm, got 'unit': pruned units would still have a shift."
-        )
-    want = _plan(trained.config)
-    if [tuple(each.shape) for each in trained.weights] != want.network.shapes:
-        raise ValueError("A compressed network cannot be pruned. Prune it before compressing it.")
-    ties = [tie_noise(want, Purpose.PRUNE_TRAINED, layer, 0)[0] for layer in range(len(trained.weights))]
-    prune = KINDS[kind](trained.config)
-    now = prune(Parameters(trained.weights, trained.biases, trained.masks), sparsity, ties)
     remark = f"After training it was pruned: {kind}s, sparsity {sparsity:g}, prune_scope {trained.config.prune_scope}."
-    return replace(trained, **now._asdict(), remarks=(*trained.remarks, remark))
+    return replace(trained.pruned(kind, sparsity), remarks=(*trained.remarks, remark))
 
 
-def compressed(trained: Trained) -> Trained:
-    """Return the network without units that do not change the outputs; see `dynsparse.pruning.compress`.
+def compressed(trained: T) -> T:
+    """Return the network without units and filters that do not change the outputs.
 
-    Weights that are 0 become inactive.
+    Weights that are 0 become inactive, and batch norm of a multilayer perceptron becomes part of its weights. See
+    `dynsparse.pruning.compress` for multilayer perceptrons, and `dynsparse.pruning.compress_module` for torch modules,
+    which needs the extra `compress`.
 
     Args:
         trained: the network.
 
     Raises:
-        ValueError: For a network with k-winners or batch norm.
+        ValueError: For a network with k-winners, or a torch module whose outputs would change.
+        ImportError: For a torch module, if the package torch-pruning is not installed.
 
     Example:
         >>> import torch
@@ -256,23 +235,14 @@ def compressed(trained: Trained) -> Trained:
         >>> compressed(pruned(trained, "unit", 0.75)).sizes
         [64, 2, 10]
     """
-    for part, used in (("k-winners", trained.winners), ("batch norm", trained.gains)):
-        if used:
-            raise ValueError(f"A network to compress must have ReLU without batch norm, got one with {part}.")
-    weights, biases = compress(trained.weights, trained.biases)
-    n_before, n_after = (sum(len(each) for each in layers[:-1]) for layers in (trained.biases, biases))
-    remark = f"After training it was compressed: {n_after} of {n_before} hidden units are left."
-    masks = [each.ne(0) for each in weights]
-    return replace(trained, weights=weights, biases=biases, masks=masks, remarks=(*trained.remarks, remark))
+    return trained.compressed()
 
 
-# As a module
-
-
-def module(trained: Trained) -> nn.Sequential:
+def module(trained: AnyTrained) -> nn.Module:
     """Return the network as a torch module in evaluation mode.
 
-    It computes logits (batch, classes) from inputs (batch, inputs) that are normalised like the data set.
+    It computes logits (batch, classes) from inputs that are normalised like the data set: (batch, inputs) for a
+    multilayer perceptron, else examples of the trial's `input_shape`.
 
     Args:
         trained: the network.
@@ -287,22 +257,4 @@ def module(trained: Trained) -> nn.Sequential:
         >>> module(trained)(torch.ones(1, 64))[0, 0].item()
         64.0
     """
-    return build({name: each.clone() for name, each in tensors(trained).items()}, trained.winners)
-
-
-def tensors(trained: Trained) -> dict[str, Tensor]:
-    """Return all tensors of the network, by their names in `module`.
-
-    Each layer i, from 0, has linear_i.weight (out, in) and linear_i.bias (out,). Hidden layers with batch norm have
-    norm_i.weight, .bias, .running_mean and .running_var, and those with k-winners have winners_i.factor, each (out,).
-    """
-    named = {
-        "linear_{}.weight": trained.weights,
-        "linear_{}.bias": trained.biases,
-        "norm_{}.weight": trained.gains,
-        "norm_{}.bias": trained.shifts,
-        "norm_{}.running_mean": trained.means,
-        "norm_{}.running_var": trained.variances,
-        "winners_{}.factor": [torch.exp(-trained.boost * each) for each in trained.duty],
-    }
-    return {name.format(layer): each for name, layers in named.items() for layer, each in enumerate(layers)}
+    return trained.as_module()

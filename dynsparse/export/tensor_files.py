@@ -1,15 +1,18 @@
 """Files of named tensors: .safetensors and .pt.
 
-Both contain the tensors of `export.network.tensors` by name, and a description: sizes, k of each hidden layer, form. In
-the form "dense", a weight is a tensor with zeros. In the form "sparse", it is in CSR format: the active weights row by
-row, their columns, and the start of each row, with the total at the end. A .safetensors file stores these as three
-tensors: weight.values (float32), weight.columns and weight.row_starts (int32). A .pt file stores a sparse tensor.
+Both contain the tensors of a trained network by name, and a description: of a multilayer perceptron its sizes and the k
+of each hidden layer; of a torch module its name, the shape of an example, and the shapes of its tensors. In the form
+"dense", a weight is a tensor with zeros. In the form "sparse", it is in CSR format: the active weights row by row,
+their columns, and the start of each row, with the total at the end. A filter is a row, for all inputs and positions of
+its kernel. A .safetensors file stores these as three tensors: weight.values (float32), weight.columns and
+weight.row_starts (int32). A .pt file stores a sparse tensor.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import warnings
 from collections.abc import Mapping
 from itertools import pairwise
@@ -19,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dynsparse.export.network import Trained, tensors
+from dynsparse.export.network import AnyTrained
 from dynsparse.export.optional import optional
 from dynsparse.io.regular_files import read_file
 from dynsparse.results.checkpoints import load_saved
@@ -31,15 +34,14 @@ ABOUT = "dynsparse"
 Content = tuple[dict[str, Tensor], dict[str, Any]]
 
 
-def file_content(trained: Trained, form: str) -> Content:
+def file_content(trained: AnyTrained, form: str) -> Content:
     """Return the content of a file of the network."""
-    about = {"sizes": trained.sizes, "winners": trained.winners, "form": form}
+    about = {**trained.description, "form": form}
     # Each tensor is copied, because a file stores the whole memory behind a tensor.
-    found = {name: each.clone(memory_format=torch.contiguous_format) for name, each in tensors(trained).items()}
+    found = {name: each.clone(memory_format=torch.contiguous_format) for name, each in trained.tensors().items()}
     if form == "sparse":
-        for layer, mask in enumerate(trained.masks):
-            name = f"linear_{layer}.weight"
-            found[name] = csr(*csr_parts(found[name], mask), mask.shape)
+        for layer in trained.layers():
+            found[f"{layer.name}.weight"] = csr(*csr_parts(layer.weight, layer.mask), layer.mask.shape)
     return found, about
 
 
@@ -59,7 +61,7 @@ def csr(row_starts: Tensor, columns: Tensor, values: Tensor, shape: torch.Size |
         return torch.sparse_csr_tensor(row_starts, columns, values, tuple(shape), check_invariants=True)
 
 
-def to_pt(trained: Trained, form: str) -> bytes:
+def to_pt(trained: AnyTrained, form: str) -> bytes:
     """Return the .pt file of a network: a dict of the tensors and the description."""
     found, about = file_content(trained, form)
     buffer = io.BytesIO()
@@ -81,7 +83,7 @@ def from_pt(path: Path) -> Content:
         raise ValueError(f"{path} is not a .pt file from dynsparse export. Export the network again.") from error
 
 
-def to_safetensors(trained: Trained, form: str) -> bytes:
+def to_safetensors(trained: AnyTrained, form: str) -> bytes:
     """Return the .safetensors file of a network, with the description in its metadata."""
     safetensors = optional("safetensors.torch")
     found, about = file_content(trained, form)
@@ -117,12 +119,22 @@ def from_safetensors(path: Path) -> Content:
 def _join_parts(flat: Mapping[str, Tensor], about: Mapping[str, Any]) -> dict[str, Tensor]:
     if about["form"] != "sparse":
         return dict(flat)
-    found = {name: each for name, each in flat.items() if ".weight." not in name}
-    for layer, (n_in, n_out) in enumerate(zip(about["sizes"], about["sizes"][1:], strict=False)):
-        name = f"linear_{layer}.weight"
+    shapes, end = _shapes(about), ".row_starts"
+    sparse = [name.removesuffix(end) for name in flat if name.endswith(end)]
+    found = {name: each for name, each in flat.items() if name.rpartition(".")[0] not in sparse}
+    for name in sparse:
+        n_out, *others = shapes[name]
         row_starts, columns, values = (flat[f"{name}.{part}"] for part in ("row_starts", "columns", "values"))
-        found[name] = csr(row_starts, columns, values, (n_out, n_in))
+        found[name] = csr(row_starts, columns, values, (n_out, math.prod(others)))
     return found
+
+
+def _shapes(about: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes that a description gives: of a multilayer perceptron those of its weights, else all."""
+    if "sizes" in about:
+        pairs = zip(about["sizes"], about["sizes"][1:], strict=False)
+        return {f"linear_{layer}.weight": (n_out, n_in) for layer, (n_in, n_out) in enumerate(pairs)}
+    return {name: tuple(shape) for name, shape in about["shapes"].items()}
 
 
 def _checked(found: Mapping[str, Tensor], about: Mapping[str, Any]) -> Content:
@@ -131,6 +143,8 @@ def _checked(found: Mapping[str, Tensor], about: Mapping[str, Any]) -> Content:
     Raises: ValueError if a tensor has another shape or type than the description says, AttributeError and others if the
         content has another form.
     """
+    if "sizes" not in about:
+        return _checked_module(found, about)
     sizes, winners = about["sizes"], about["winners"]
     hidden = sizes[1:-1]
     if not all(type(n) is int and n >= 0 for n in sizes) or len(sizes) < 2:
@@ -151,6 +165,18 @@ def _checked(found: Mapping[str, Tensor], about: Mapping[str, Any]) -> Content:
     if any(each.shape != shapes[name] or each.dtype != torch.float32 for name, each in tensors.items()):
         raise ValueError("a tensor has another shape or type than the description says")
     return tensors, {"sizes": sizes, "winners": winners}
+
+
+def _checked_module(found: Mapping[str, Tensor], about: Mapping[str, Any]) -> Content:
+    shapes = _shapes(about)
+    tensors = {name: _intact(found[name]) for name in shapes}
+    for name, shape in shapes.items():
+        if not all(type(n) is int for n in shape):
+            raise ValueError(f"the shape of {name} must be whole numbers, got {shape}")
+        matrix = (shape[0], math.prod(shape[1:])) if shape else ()
+        if tensors[name].shape != (shape if tensors[name].layout is torch.strided else matrix):
+            raise ValueError("a tensor has another shape than the description says")
+    return tensors, {"network": str(about["network"]), "shapes": shapes}
 
 
 def _intact(tensor: Tensor) -> Tensor:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dynsparse.export.evaluate import find_dataset
 from dynsparse.export.files import load_exported
-from dynsparse.export.network import Trained, module
+from dynsparse.export.network import AnyTrained
 from dynsparse.export.onnx_file import INPUT, OUTPUT
 from dynsparse.export.optional import optional
 
@@ -20,6 +21,8 @@ EXAMPLES = 256
 TOLERANCE = 1e-4
 # Allowed share of examples with other logits: if two units are equal to rounding, k-winners may choose either.
 OTHER_WINNERS = 0.01
+# Standard deviation of what is added to the inputs of k-winners; the pixels of a data set have about 1.
+NOISE = 0.01
 
 
 @dataclass(frozen=True)
@@ -44,30 +47,40 @@ def can_be_read(path: Path) -> bool:
 
 
 @torch.inference_mode()
-def compare(trained: Trained, path: Path) -> Comparison:
+def compare(trained: AnyTrained, path: Path) -> Comparison:
     """Compare a file with the network that was exported to it. Raises: as `compute_logits`."""
-    dataset = find_dataset(trained.config)
+    dataset, generator = find_dataset(trained.config), torch.Generator().manual_seed(0)
     if dataset is not None:
         x, examples = dataset.test_x[:EXAMPLES], "test images"
     else:
-        x = torch.randn(EXAMPLES, trained.sizes[0], generator=torch.Generator().manual_seed(0))
+        n_inputs = math.prod(trained.input_shape)
+        x = torch.randn(EXAMPLES, n_inputs, generator=generator)
         examples = "random inputs"
-    expected, found = module(trained)(x), compute_logits(path, x)
+    if trained.has_winners:
+        # In areas of equal pixels the outputs of a convolution are equal, and each runtime selects other winners.
+        x, examples = x + NOISE * torch.randn(x.shape, generator=generator), f"{examples} with noise"
+    x = x.view(-1, *trained.input_shape)
+    expected, found = trained.as_module()(x), compute_logits(path, x, trained.blank())
     scale = expected.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
     differences = ((found - expected).abs() / scale).amax(1)
     # This comparison counts NaN as far, which `> TOLERANCE` would not.
     n_far = len(x) - int((differences <= TOLERANCE).sum())
-    n_may_be_far = int(OTHER_WINNERS * len(x)) if trained.winners else 0
+    n_may_be_far = int(OTHER_WINNERS * len(x)) if trained.has_winners else 0
     return Comparison(f"{len(x)} {examples}", float(differences.max()), n_far, len(x), n_may_be_far)
 
 
-def compute_logits(path: Path, x: Tensor) -> Tensor:
-    """Return the logits that a file computes. Shapes: x (batch, inputs) to (batch, classes).
+def compute_logits(path: Path, x: Tensor, blank: nn.Module | None = None) -> Tensor:
+    """Return the logits that a file computes. Shapes: x (batch, *input_shape) to (batch, classes).
+
+    Args:
+        path: The file.
+        x: The inputs.
+        blank: For the .safetensors or .pt file of a torch module, a module into which it is read.
 
     Raises: ImportError, ValueError, OSError.
     """
     if path.suffix != ".onnx":
-        logits: Tensor = load_exported(path)(x)
+        logits: Tensor = load_exported(path, blank)(x)
         return logits
     runtime = optional("onnxruntime")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -77,7 +77,8 @@ class KWinners(nn.Module):
 
     def _winners(self, rows: Tensor, duty: Tensor) -> Tensor:
         """Return the winners of each row. Shapes: rows (rows, outputs), and so is the result; duty (outputs,)."""
-        n = rows.shape[1]
+        # While torch traces the module for an export, sizes are tensors.
+        n = int(rows.shape[1])
         if round(float(self._settings.activation_density) * n) < 1:
             density = f"{float(self._settings.activation_density):g}"
             raise ValueError(f"percent_on={density} leaves no winner among {n} outputs. Raise percent_on.")

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.nn.parameter import UninitializedParameter
 
 from dynsparse.nn.kwinners import KWinners
+from dynsparse.nn.module_norms import BATCH_NORMS, NORMS, pruning_problem, sources
 from dynsparse.random import Purpose, Stream, torch_generators
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-NORMS = (*BATCH_NORMS, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm1d, nn.InstanceNorm2d)
 # Modules that, directly behind a layer, say whether its units are active.
 ACTIVITIES = (*NORMS, KWinners)
 SHOWN_NAMES = 5
@@ -35,6 +35,9 @@ class ModuleLayer:
     # The module whose output says whether a unit is active: the layer, or the last of the norms and k-winners that
     # directly follow it.
     activity: str
+    norms: tuple[str, ...]  # the norms among them
+    # Why its units cannot be pruned, if they cannot; else empty.
+    pruning_problem: str
 
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
@@ -54,6 +57,9 @@ class _Call(NamedTuple):
     name: str
     input: Tensor
     output: Tensor
+    # In the graph of gradients, as they are at the time of the call: later operations may change a tensor in place.
+    input_node: Node | None
+    node: Node | None
 
 
 def inspect_module(build: Callable[[int], nn.Module], input_shape: tuple[int, ...], n_classes: int) -> Inspection:
@@ -92,7 +98,7 @@ def inspect_module(build: Callable[[int], nn.Module], input_shape: tuple[int, ..
     ordered = list(dict.fromkeys(call.name for call in calls if call.name in layers))
     followers = {name for name, each in module.named_modules() if isinstance(each, ACTIVITIES)}
     return Inspection(
-        layers=tuple(_described(name, layers[name], calls, followers) for name in ordered),
+        layers=tuple(_described(name, module, calls, followers) for name in ordered),
         has_batch_norm=any(isinstance(each, BATCH_NORMS) for each in module.modules()),
         has_k_winners=any(isinstance(each, KWinners) for each in module.modules()),
     )
@@ -142,12 +148,16 @@ def _refuse(names: list[str], what: str, fix: str) -> None:
         raise ModuleError(f"{', '.join(names[:SHOWN_NAMES])}{more} {what}. {fix}.")
 
 
+def _call(name: str, given: Tensor, output: Tensor) -> _Call:
+    return _Call(name, given, output, given.grad_fn, output.grad_fn)
+
+
 def _run_one(module: nn.Module, input_shape: tuple[int, ...]) -> tuple[list[_Call], Tensor]:
     """Run a module in evaluation mode on one example. Return the calls of layers and followers, and the logits."""
     calls: list[_Call] = []
     handles = [
         each.register_forward_hook(
-            lambda _, args, kwargs, output, name=name: calls.append(_Call(name, first_input(args, kwargs), output)),
+            lambda _, args, kwargs, output, name=name: calls.append(_call(name, first_input(args, kwargs), output)),
             with_kwargs=True,
         )
         for name, each in module.named_modules()
@@ -191,14 +201,35 @@ def _check_gradients(layers: dict[str, Layer], logits: Tensor) -> None:
     _refuse(without, "get no gradient", "Leave out no_grad() and detach(), or freeze them with requires_grad_(False)")
 
 
-def _described(name: str, layer: Layer, calls: list[_Call], followers: set[str]) -> ModuleLayer:
+def _described(name: str, module: nn.Module, calls: list[_Call], followers: set[str]) -> ModuleLayer:
     """Describe a layer from all calls of layers, and of the norms and k-winners that may follow them."""
+<<<<<<< HEAD
     outputs = [call.output for call in calls if call.name == name]
     positions = sum(output.numel() for output in outputs) // len(layer.weight)
     activity, follower = name, _follower(name, calls, followers)
     while follower is not None:
         activity, follower = follower, _follower(follower, calls, followers)
     return ModuleLayer(name, tuple(layer.weight.shape), positions, activity)
+=======
+    layer = sparse_layers(module)[name]
+    n_out, n_in = layer.weight.flatten(1).shape
+    outputs = [call.output for call in calls if call.name == name]
+    positions = sum(output.numel() for output in outputs) // n_out
+    chain = [name]
+    while (follower := _follower(chain[-1], calls, followers)) is not None:
+        chain.append(follower)
+    norms = {each: norm for each in chain[1:] if isinstance(norm := module.get_submodule(each), NORMS)}
+    indirect = [each for each in _batch_norms_behind(name, module, calls) if each not in norms]
+    problem = pruning_problem(layer, name, norms.items(), indirect)
+    return ModuleLayer(name, (n_out, n_in), positions, chain[-1], tuple(norms), problem)
+
+
+def _batch_norms_behind(name: str, module: nn.Module, calls: list[_Call]) -> list[str]:
+    """Return the batch norms that an output of a layer reaches before another layer or norm."""
+    outputs = {call.node: call.name for call in calls if call.node is not None}
+    norms = {each for each, norm in module.named_modules() if isinstance(norm, BATCH_NORMS)}
+    return [call.name for call in calls if call.name in norms and name in sources(call.input_node, outputs)]
+>>>>>>> 444d6b60dd2b3aabc61d8ae2787b1dc710a84847
 
 
 def _follower(name: str, calls: list[_Call], followers: set[str]) -> str | None:

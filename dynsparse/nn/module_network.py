@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from torch import nn
@@ -115,6 +116,31 @@ def _module_network(config: Any, trials: Sequence[Any]) -> ModuleNetwork:
         builders=builders,
         keys_read=frozenset(settings[0].read),
     )
+
+
+def new_module(network: str, **settings: Any) -> nn.Module:
+    """Return a network that is a torch module, as its function builds it.
+
+    Args:
+        network: A value of the key `network`, such as "LeNet5" or "nets.py:small_net".
+        settings: What its function reads of the settings of a trial, such as `input_shape` and `num_classes`.
+
+    Raises:
+        ValueError: If there is no such network, or it is a multilayer perceptron.
+
+    Example:
+        >>> from dynsparse.export import new_module
+        >>> new_module("LeNet5", input_shape=(1, 28, 28), num_classes=10).conv1
+        Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1), padding=(2, 2))
+    """
+    if not is_module(network):
+        raise ValueError(
+            f"network must be a torch module, got {network!r}, a multilayer perceptron. Use load_exported without a "
+            "module."
+        )
+    check = check_of(keys()["network"])
+    function: Callable[..., nn.Module] = check.row(check.read("network", network))  # type: ignore[attr-defined]
+    return function(SimpleNamespace(**settings)) if _takes_settings(function) else function()
 
 
 def _takes_settings(function: Callable[..., Any]) -> bool:

@@ -216,14 +216,15 @@ def _study(config: RecordingConfig, network: Network, method: Method, study: Stu
                 f"sparsities must rise with prune_iteratively=True, got {list(config.sparsities)}. Sort them, or set "
                 "prune_iteratively=False."
             )
-        if network.batch_norm and "unit" in config.prune_kinds:
-            cause, fix = "batch_norm=True", "batch_norm=False"
-            if is_module(config.network):
-                cause, fix = f"network={config.network!r}, which has batch norm", "choose another network"
-            yield (
-                f"prune_kinds must not contain 'unit' with {cause}: the batch-norm shift of a pruned unit stays. Set "
-                f"prune_kinds=['weight'] or {fix}."
-            )
+        if isinstance(network, ModuleNetwork) and "unit" in config.prune_kinds:
+            # The units of the last layer are the classes.
+            problems = [layer.pruning_problem for layer in network.layers[:-1] if layer.pruning_problem]
+            if problems:
+                yield (
+                    f"prune_kinds must not contain 'unit' with network={config.network!r}: {problems[0]}, so the "
+                    "output of a pruned unit would not be 0 behind it. Set prune_kinds=['weight'], or change the "
+                    "network."
+                )
     if study.owns_masks and mask_updates(config, method) is not None:
         yield (
             f"study={config.study!r} prunes the network itself and cannot be combined with the mask updates of "

@@ -5,6 +5,7 @@ arguments. `dynsparse.pruning.summary` is not imported here, because it needs pa
 """
 
 from dynsparse.pruning.compress import compress
+from dynsparse.pruning.compress_module import compress_module
 from dynsparse.pruning.lottery import (
     PrunedFractions,
     actual_fraction,
@@ -22,6 +23,7 @@ __all__ = [
     "PrunedWeights",
     "actual_fraction",
     "compress",
+    "compress_module",
     "next_masks",
     "prune_units",
     "prune_weights",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
+import torch
 from torch import Tensor
 
 from dynsparse.pruning.validation import check_alike, check_biases, check_masks, check_single_network
@@ -16,8 +17,15 @@ from dynsparse.pruning.validation import check_alike, check_biases, check_masks,
 WIDTH = 65  # of the text, in characters
 
 
-def summary(weights: Sequence[Tensor], biases: Sequence[Tensor], masks: Sequence[Tensor] | None = None) -> pd.DataFrame:
-    """Return a table with one row per linear layer of a network and one row "total".
+def summary(
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor | None],
+    masks: Sequence[Tensor] | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    positions: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """Return a table with one row per layer of a network and one row "total".
 
     Columns: `layer`; `shape`, (out, in), None in the total; and
 
@@ -30,10 +38,12 @@ def summary(weights: Sequence[Tensor], biases: Sequence[Tensor], masks: Sequence
     - `multiplications`: for one example, if only active weights are multiplied.
 
     Args:
-        weights: (out, in) for each layer, without a trials axis.
-        biases: (out,) for each layer.
+        weights: (out, in) for each layer, without a trials axis. A filter is a row.
+        biases: (out,) for each layer; None for a layer without.
         masks: Shaped like the weights, bool. None: weights other than 0 are active, which is right after pruning but
             not during training.
+        names: Of the layers. None: linear_0, linear_1, ...
+        positions: The outputs of each unit for one example, more than 1 in a convolution. None: 1.
 
     Raises:
         ValueError: If there is a trials axis, or the lists do not match.
@@ -48,32 +58,35 @@ def summary(weights: Sequence[Tensor], biases: Sequence[Tensor], masks: Sequence
         1     total           6         2     0.25           24            28
     """
     check_single_network(weights)
-    check_biases(weights, biases)
+    given = [torch.zeros(len(weight)) if bias is None else bias for weight, bias in zip(weights, biases, strict=False)]
+    check_biases(weights, [*given, *(each for each in biases[len(weights) :] if each is not None)])
     if masks is None:
         masks = [each.ne(0) for each in weights]
     check_masks("masks", masks)
     check_alike("masks", masks, weights)
 
+    names = [f"linear_{layer}" for layer in range(len(weights))] if names is None else names
+    positions = [1] * len(weights) if positions is None else positions
     rows = []
-    for i, (weight, bias, mask) in enumerate(zip(weights, biases, masks, strict=True)):
+    for name, n_positions, weight, bias, mask in zip(names, positions, weights, biases, masks, strict=True):
         n_out, n_in = weight.shape
-        n_active = int(mask.sum())
+        n_active, n_biases = int(mask.sum()), 0 if bias is None else n_out
         rows.append(
             {
-                "layer": f"linear_{i}",
+                "layer": name,
                 "shape": (n_out, n_in),
-                "parameters": n_out * n_in + n_out,
-                "non_zero": n_active + int(bias.ne(0).sum()),
+                "parameters": n_out * n_in + n_biases,
+                "non_zero": n_active + (0 if bias is None else int(bias.ne(0).sum())),
                 "density": n_active / (n_out * n_in) if n_out * n_in else 0.0,
-                "bytes_dense": 4 * (n_out * n_in + n_out),
-                "bytes_sparse": 8 * n_active + 4 * (n_out + 1) + 4 * n_out,
-                "multiplications": n_active,
+                "bytes_dense": 4 * (n_out * n_in + n_biases),
+                "bytes_sparse": 8 * n_active + 4 * (n_out + 1) + 4 * n_biases,
+                "multiplications": n_active * n_positions,
             }
         )
     df = pd.DataFrame(rows)
     numbers = ["parameters", "non_zero", "bytes_dense", "bytes_sparse", "multiplications"]
     n_weights = sum(weight.numel() for weight in weights)
-    density = df["multiplications"].sum() / n_weights if n_weights else 0.0
+    density = sum(int(mask.sum()) for mask in masks) / n_weights if n_weights else 0.0
     total = {"layer": "total", "shape": None, "density": density} | {name: df[name].sum() for name in numbers}
     return pd.concat([df, pd.DataFrame([total])], ignore_index=True)[list(rows[0])]
 

@@ -19,6 +19,9 @@ def ticket(config: StudySettings) -> Study:
     Rows have the columns `round`, which is 0 before the first pruning, and `pruned_wanted`, the fraction that all
     rounds so far were asked to prune. The fraction that they did prune is 1 - `density`.
 
+    Norms and other parameters without a mask, running moments and duty cycles are rewound with the weights. With
+    init="reinit", they begin as in the first round.
+
     References:
         Jonathan Frankle and Michael Carbin, The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks,
         2019, https://arxiv.org/abs/1803.03635

@@ -36,7 +36,7 @@ from dynsparse.training.splits import TrialError, load_splits
 from dynsparse.training.survival import Survival
 
 # Entries of an engine's state that belong to the network, besides its parameters. No engine has all of them.
-UNIT_STATE = ("gains", "shifts", "means", "variances", "duty", "boost", "others", "buffers", "n_seen")
+UNIT_STATE = ("gains", "shifts", "means", "variances", "duty", "boost", "others", "buffers", "kept_units", "n_seen")
 
 ENDED_AS_IN_2019 = "a layer has no positive or no negative weight left, and here the 2019 code died"
 

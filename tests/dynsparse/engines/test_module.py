@@ -525,7 +525,6 @@ def test_a_module_that_cannot_be_trained_is_refused_by_name(function: Any, messa
     [
         ({"kwinners": True}, "kwinners must be False with network='small', whose function does not read it"),
         ({"dense_layers": ["heads"]}, "Unknown layer in dense_layers 'heads'. Did you mean 'head'?"),
-        ({"study": "sweep", "model": "Dense"}, "'unit' with network='small', which has batch norm: .* choose another"),
         ({"network_hash": "0123"}, "network_hash must be None for network='small', got '0123'"),
         ({"precision": "bf16", "network": "MLP"}, "precision='bf16' is for networks that are torch modules"),
         ({"network": "smalls"}, "Unknown network 'smalls'. Did you mean 'small'.* For a function of your own, give"),

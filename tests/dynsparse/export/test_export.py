@@ -84,7 +84,8 @@ def test_a_file_computes_what_the_network_computes(
             torch.testing.assert_close(found, expected(networks[name], n), rtol=1e-4, atol=1e-4)
     comparison = compare(networks[name], path)
     assert comparison.fits and comparison.largest < 1e-5
-    assert comparison.examples == "256 test images"
+    noise = " with noise" if networks[name].winners else ""
+    assert comparison.examples == f"256 test images{noise}"
     assert sorted(each.name for each in tmp_path.iterdir()) == sorted([path.name, f"{path.name}.md"])
 
 

@@ -187,6 +187,19 @@ def test_pruned_networks_are_those_of_the_sweep(sweep: Path) -> None:
     assert trained.remarks == ()
 
 
+def test_units_with_batch_norm_are_those_of_the_sweep(tmp_path: Path) -> None:
+    path = train(tmp_path, **SWEEP, prune_kinds=["unit"], batch_norm=True)
+    trained, rows = load_network(path), read_rows(path)[3:]
+    assert [row["sparsity"] for row in rows] == [0, 0.5, 0.9]
+    for row in rows:
+        each = pruned(trained, "unit", row["sparsity"])
+        assert_is_of_row(each, row)
+        kept = [mask.any(1) for mask in each.masks[:-1]]
+        assert [int(units.sum()) for units in kept] == [round(n * (1 - row["sparsity"])) for n in (40, 30)]
+        for layers in (each.gains, each.shifts, each.biases):
+            assert not any(layer[~units].any() for layer, units in zip(layers, kept, strict=False))
+
+
 def test_a_sweeps_keys_are_read_where_it_prunes(tmp_path: Path) -> None:
     path = train(tmp_path, **SWEEP, prune_kinds=["weight"], prune_scope="global", prune_last_layer=True)
     trained = load_network(path)
@@ -204,7 +217,7 @@ def test_noise_of_the_trials_seed_decides_between_equal_units(sweep: Path) -> No
     assert all(torch.equal(mask.any(1), units) for mask, units in zip(found.masks, expected.kept, strict=True))
 
 
-def test_what_cannot_be_pruned_is_refused(sweep: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_pruned_is_refused(sweep: Path) -> None:
     trained = load_network(sweep)
     with pytest.raises(ValueError, match=r"^sparsity must be in \[0, 1\], got 1\.5\.$"):
         pruned(trained, "unit", 1.5)
@@ -212,8 +225,6 @@ def test_what_cannot_be_pruned_is_refused(sweep: Path, tmp_path: Path) -> None:
         pruned(trained, "units", 0.5)
     with pytest.raises(ValueError, match=r"^A compressed network cannot be pruned\. Prune it before"):
         pruned(compressed(pruned(trained, "unit", 0.5)), "unit", 0.5)
-    with pytest.raises(ValueError, match=r"^kind must be 'weight' for a network with batch norm, got 'unit': "):
-        pruned(load_network(train(tmp_path, batch_norm=True, epochs=1)), "unit", 0.5)
 
 
 def test_compressing_leaves_the_outputs_as_they_are(sweep: Path) -> None:
@@ -229,13 +240,18 @@ def test_compressing_leaves_the_outputs_as_they_are(sweep: Path) -> None:
     assert torch.equal(nothing, trained.biases[-1].expand(360, -1))
 
 
-@pytest.mark.parametrize(("key", "what"), [("kwinners", "k-winners"), ("batch_norm", "batch norm")])
-def test_only_relu_is_compressed(tmp_path: Path, key: str, what: str) -> None:
-    trained = load_network(train(tmp_path, epochs=1, **{key: True}))
-    with pytest.raises(
-        ValueError, match=f"^A network to compress must have ReLU without batch norm, got one with {what}"
-    ):
-        compressed(trained)
+def test_batch_norm_becomes_part_of_a_compressed_network(tmp_path: Path) -> None:
+    trained = load_network(train(tmp_path, batch_norm=True, model="RigL"))
+    before = pruned(trained, "unit", 0.9)
+    after = compressed(before)
+    assert before.gains and not after.gains and after.sizes == [64, 4, 3, 10]
+    torch.testing.assert_close(logits(after), logits(before), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(logits(compressed(trained)), logits(trained), rtol=1e-4, atol=1e-5)
+
+
+def test_k_winners_are_not_compressed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^A network to compress must be without k-winners: how many units win"):
+        compressed(load_network(train(tmp_path, epochs=1, kwinners=True)))
 
 
 # Modules

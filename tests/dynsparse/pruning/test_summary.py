@@ -104,3 +104,14 @@ def test_arguments_are_unchanged():
     format_summary(df)
     pd.testing.assert_frame_equal(df, before)
     assert all(torch.equal(a, b) for a, b in zip([*weights, *biases], [*WEIGHTS, *BIASES], strict=True))
+
+
+def test_filters_have_positions_and_a_layer_may_have_a_name_and_no_bias():
+    masks = [torch.tensor([[True, False, True], [True, True, True]]), torch.ones(1, 2, dtype=torch.bool)]
+    df = summary([torch.ones(2, 3), torch.ones(1, 2)], [None, torch.ones(1)], masks, names=["a", "b"], positions=[9, 1])
+    assert df["layer"].tolist() == ["a", "b", "total"]
+    assert df["parameters"].tolist() == [6, 3, 9] and df["non_zero"].tolist() == [5, 3, 8]
+    assert df["multiplications"].tolist() == [45, 2, 47]
+    assert df["density"].tolist() == [5 / 6, 1.0, 7 / 8]
+    # 8 for each active weight, 4 for each start of a row and each bias.
+    assert df["bytes_sparse"].tolist() == [40 + 12, 16 + 8 + 4, 80]

@@ -258,13 +258,6 @@ def test_keys_at_odds_with_each_other() -> None:
     # Where each begins with the trained network, or none is trained again, any order is as good.
     for other in ({"prune_iteratively": False}, {"retrain_epochs": 0}, {"study": "train"}):
         Config.of({**BASE, **values, **other})
-    with_norm = {"study": "sweep", "batch_norm": True}
-    assert problems(**with_norm) == [
-        "prune_kinds must not contain 'unit' with batch_norm=True: the batch-norm shift of a pruned unit stays. "
-        "Set prune_kinds=['weight'] or batch_norm=False."
-    ]
-    for other in ({"prune_kinds": ["weight"]}, {"batch_norm": False}, {"study": "ticket"}):
-        Config.of({**BASE, **with_norm, **other})
 
 
 def test_values_take_their_final_type_and_come_back_from_a_file() -> None:
