@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsparse.engines.dense import DenseEngine
+from dynsparse.engines.base import zero_inactive_
+from dynsparse.engines.dense import DenseEngine, sum_of_squares
+from dynsparse.engines.flat_params import FlatParameters
+from dynsparse.engines.nested import copy_, map_tensors
+from dynsparse.nn.functional import clip_factor
 from dynsparse.nn.kwinners import KWinners
 from dynsparse.nn.module_activity import active_units, count_coactivation, observed
 from dynsparse.nn.module_layers import Layer, sparse_layers
@@ -62,8 +66,11 @@ class ModuleEngine(DenseEngine):
             [*(each.weight for each in layers), *_biases(layers), *rest]
             for layers, rest in zip(self._layers, others, strict=True)
         ]
-        self._share_memory()
         self.init_optimizer()
+        shapes = [tuple(each.shape[1:]) for each in self.parameters()]
+        self._flat = FlatParameters(len(self.modules), shapes, plan.optimizer, torch.device(plan.device))
+        self._gradients = self._flat.views(self._flat.gradient)
+        self._share_memory()
 
     def _layers_of(self, module: nn.Module) -> list[Layer]:
         layers = sparse_layers(module)
@@ -79,15 +86,25 @@ class ModuleEngine(DenseEngine):
                 )
 
     def _share_memory(self) -> None:
-        """Let the modules use the memory of the pack's parameters, which are changed in place from then on."""
+        """Move parameters, masks and optimizer state into flat tensors, whose views they and the modules become."""
+        flat, n_layers = self._flat, len(self.weights)
+        values, active, state = flat.views(flat.values), flat.views(flat.active)[:n_layers], flat.state_views()
+        copy_([values, active, state], [self.parameters(), self._active, self.optimizer])
+        self._active, self.optimizer = active, state
+        self.weights, rest = values[:n_layers], iter(values[n_layers:])
+        self.biases = [next(rest) if is_used else bias for bias, is_used in self._biases()]
+        self.others = [*rest]
         for trial, trained in enumerate(self._trained):
-            for own, stacked in zip(trained, self.parameters(), strict=True):
+            for own, stacked in zip(trained, values, strict=True):
                 own.data = stacked[trial].view(own.shape)
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters that are trained, the weights of the layers first."""
-        biases = [bias for bias, is_used in zip(self.biases, self._has_bias, strict=True) if is_used]
-        return [*self.weights, *biases, *self.others]
+        return [*self.weights, *(bias for bias, is_used in self._biases() if is_used), *self.others]
+
+    def _biases(self) -> Iterator[tuple[Tensor, bool]]:
+        """Return the biases of each layer, and False for those that the layer does not have."""
+        return zip(self.biases, self._has_bias, strict=True)
 
     @property
     def buffers(self) -> list[Tensor]:
@@ -109,6 +126,11 @@ class ModuleEngine(DenseEngine):
                 if isinstance(part, KWinners):
                     part.end_epoch()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what any engine of the same plan needs to resume after an epoch; this one resumes bit-identically."""
+        # A view would keep the memory of all parameters, and be saved with it.
+        return {name: map_tensors(_contiguous_copy, value) for name, value in super().state_dict().items()}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`."""
         super().load_state_dict(state)
@@ -120,7 +142,6 @@ class ModuleEngine(DenseEngine):
         Shapes: x (trials, batch, inputs), y (trials, batch); logits (trials, batch, classes), losses (trials, batch).
         """
         all_logits, all_losses = [], []
-        all_gradients: list[tuple[Tensor, ...]] = []
         for trial, trained in enumerate(self._trained):
             one = slice(trial, trial + 1)
             # The backward pass reads the settings of convolutions, too.
@@ -131,14 +152,25 @@ class ModuleEngine(DenseEngine):
                         stack.enter_context(observed(self.modules[trial], self._network.layers, record))
                     logits = self._run(trial, x[trial], epoch=epoch, training=True)[None]
                 losses = self.losses(logits, y[one], one)
+                of_mean = torch.full_like(losses, 1 / losses.numel())
                 # Only a parameter without a mask may have no gradient.
-                gradients = torch.autograd.grad(losses.mean(), trained, allow_unused=True, materialize_grads=True)
+                gradients = torch.autograd.grad(losses, trained, of_mean, allow_unused=True, materialize_grads=True)
+            torch.cat([each.flatten() for each in gradients], out=self._flat.gradient[trial])
             all_logits.append(logits.detach())
             all_losses.append(losses.detach())
-            all_gradients.append(gradients)
-        stacked = [torch.stack(same) if len(same) > 1 else same[0][None] for same in zip(*all_gradients, strict=True)]
-        shaped = [each.reshape(like.shape) for each, like in zip(stacked, self.parameters(), strict=True)]
-        return torch.cat(all_logits), torch.cat(all_losses), shaped
+        return torch.cat(all_logits), torch.cat(all_losses), self._gradients
+
+    def _step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
+        """Do the optimizer step as `DenseEngine`, with the flat gradient that `differentiate` has filled."""
+        flat, masked = self._flat, not self.plan.method.moves_inactive
+        gradient = flat.masked_gradient() if masked else flat.gradient
+        if self.plan.clip_norm is not None:
+            factor = clip_factor(sum_of_squares(flat.views(gradient)), self.plan.clip_norm).float()
+            gradient = flat.clipped(gradient, factor) if masked else gradient * factor[:, None]
+        flat.step_(gradient, self.n_steps, rate)
+        if not masked:
+            for weight, active in zip(self.weights, self._active, strict=True):
+                zero_inactive_(weight, active)
 
     def predict(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Compute logits, and for each hidden layer which units are positive for any example, without training.
@@ -172,6 +204,10 @@ class ModuleEngine(DenseEngine):
     def _count_coactivation(self, trial: int, layer: int, inputs: Tensor, outputs: Tensor) -> None:
         if self.coactivation is not None:
             self.coactivation[layer][trial] += count_coactivation(self._layers[trial][layer], inputs, outputs)
+
+
+def _contiguous_copy(tensor: Tensor) -> Tensor:
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _biases(layers: Sequence[Layer]) -> list[Tensor]:
