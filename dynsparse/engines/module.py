@@ -1,4 +1,4 @@
-"""The engine for networks that are torch modules, on any device: the trials of a pack are trained one after another."""
+"""The engine for networks that are torch modules, on any device."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dynsparse.engines.base import zero_inactive_
 from dynsparse.engines.dense import DenseEngine, sum_of_squares
 from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.nested import copy_, map_tensors
+from dynsparse.engines.stacked_modules import Measure, StackedModules, one_by_one_reason
 from dynsparse.nn.functional import clip_factor
 from dynsparse.nn.kwinners import KWinners
 from dynsparse.nn.module_activity import active_units, count_coactivation, observed
@@ -36,9 +37,13 @@ class ModuleEngine(DenseEngine):
     a connection are positive. An output is that of the norm and k-winners that directly follow the layer, if any.
     A unit is dead if its output is not positive for any example at any position.
 
+    One call computes all trials of a pack, by `torch.func.vmap`, where that is faster and equal to rounding: see
+    `one_by_one_reason`. Otherwise each trial is computed after the other, with the bits that it gets alone.
+
     Attributes:
         modules: the module of each trial, whose parameters are those of the trial at any time.
         others: parameters that are trained but have no mask, such as those of norms. Shapes: (trials, ...).
+        one_by_one: why the trials are computed one after another; None if together.
     """
 
     STATE = (
@@ -71,6 +76,16 @@ class ModuleEngine(DenseEngine):
         self._flat = FlatParameters(len(self.modules), shapes, plan.optimizer, torch.device(plan.device))
         self._gradients = self._flat.views(self._flat.gradient)
         self._share_memory()
+        self.one_by_one = one_by_one_reason(plan)
+        self._together = None if self.one_by_one else self._stacked_modules()
+
+    def _stacked_modules(self) -> StackedModules:
+        """Return the modules of the pack as one function of the flat parameters, which are only changed in place."""
+        values = [
+            stacked.detach().view(-1, *own.shape).requires_grad_()
+            for stacked, own in zip(self.parameters(), self._trained[0], strict=True)
+        ]
+        return StackedModules(self.modules, self._network.layers, self._trained[0], values)
 
     def _layers_of(self, module: nn.Module) -> list[Layer]:
         layers = sparse_layers(module)
@@ -141,6 +156,8 @@ class ModuleEngine(DenseEngine):
 
         Shapes: x (trials, batch, inputs), y (trials, batch); logits (trials, batch, classes), losses (trials, batch).
         """
+        if self._together is not None:
+            return self._differentiate_together(self._together, x, y)
         all_logits, all_losses = [], []
         for trial, trained in enumerate(self._trained):
             one = slice(trial, trial + 1)
@@ -160,6 +177,44 @@ class ModuleEngine(DenseEngine):
             all_losses.append(losses.detach())
         return torch.cat(all_logits), torch.cat(all_losses), self._gradients
 
+    def _differentiate_together(
+        self, together: StackedModules, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        with _convolution_settings(self.plan):
+            logits, found = self._run_together(together, x, self._counts(), training=True)
+            losses = self.losses(logits, y)
+            of_mean = torch.full_like(losses, 1 / losses.shape[1])
+            gradients = torch.autograd.grad(losses, together.values, of_mean, allow_unused=True, materialize_grads=True)
+        torch.cat([each.flatten(1) for each in gradients], dim=1, out=self._flat.gradient)
+        self._add_counts(found)
+        return logits.detach(), losses.detach(), self._gradients
+
+    def _counts(self) -> list[Measure]:
+        return [] if self.coactivation is None else [count_coactivation]
+
+    def _add_counts(self, found: Sequence[Sequence[Tensor]]) -> None:
+        for total, count in zip(self.coactivation or [], *found, strict=True):
+            total += count
+
+    def _predict_together(self, together: StackedModules, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        counts = self._counts() if self.plan.method.counts_evaluation else []
+        measures: list[Measure] = [lambda layer, _, outputs: active_units(layer, outputs), *counts]
+        with _convolution_settings(self.plan):
+            logits, (active, *found) = self._run_together(together, x, measures, training=False)
+        if counts:
+            self._add_counts(found)
+        return logits, active[:-1]
+
+    def _run_together(
+        self, together: StackedModules, x: Tensor, measures: Sequence[Measure], *, training: bool
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """Compute the logits of all trials, and the measures. Shapes: as `StackedModules`."""
+        with _autocast(self.plan):
+            logits, found = together(
+                x.reshape(*x.shape[:2], *self._network.input_shape), training=training, measures=measures
+            )
+        return logits.float(), found
+
     def _step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
         """Do the optimizer step as `DenseEngine`, with the flat gradient that `differentiate` has filled."""
         flat, masked = self._flat, not self.plan.method.moves_inactive
@@ -177,6 +232,8 @@ class ModuleEngine(DenseEngine):
 
         Shapes: x (trials, batch, inputs); logits (trials, batch, classes); units (trials, units), bool.
         """
+        if self._together is not None:
+            return self._predict_together(self._together, x)
         active = [torch.zeros_like(bias, dtype=torch.bool) for bias in self.biases]
         logits = []
         for trial in range(len(self.modules)):
@@ -196,8 +253,7 @@ class ModuleEngine(DenseEngine):
         if module.training is not training:
             module.train(training)
         stream = Stream(self.plan.seeds[trial], Purpose.DROPOUT, epoch=epoch, step=self.n_steps if training else 0)
-        kind, is_bf16 = torch.device(self.plan.device).type, self.plan.precision == "bf16"
-        with torch_generators(stream, self.plan.device), torch.autocast(kind, torch.bfloat16, enabled=is_bf16):
+        with torch_generators(stream, self.plan.device), _autocast(self.plan):
             logits: Tensor = module(x.reshape(-1, *self._network.input_shape))
         return logits.float()
 
@@ -219,6 +275,10 @@ def _other_parameters(module: nn.Module, layers: Sequence[nn.Module]) -> list[nn
     """Return the parameters that are trained but do not belong to the sparse layers."""
     masked = {id(parameter) for layer in layers for parameter in layer.parameters()}
     return [each for each in module.parameters() if each.requires_grad and id(each) not in masked]
+
+
+def _autocast(plan: Plan) -> torch.autocast:
+    return torch.autocast(torch.device(plan.device).type, torch.bfloat16, enabled=plan.precision == "bf16")
 
 
 @contextmanager
