@@ -312,7 +312,7 @@ def engine_lines(configs: Sequence[Config]) -> list[tuple[str, str]]:
 
     Raises: Refusal if a trial names an engine that does not support it.
     """
-    from dynsparse.engines import TORCH_SLOWDOWN, choose_for_configs
+    from dynsparse.engines import MOST_COMPARED, TORCH_SLOWDOWN, choose_for_configs, one_by_one_reasons
 
     try:
         choices = choose_for_configs(configs)
@@ -328,6 +328,12 @@ def engine_lines(configs: Sequence[Config]) -> list[tuple[str, str]]:
             models = ", ".join(dict.fromkeys(config.model for config in group))
             text += f" of {models}: the {'sparse' if on_cpu else 'packed'} engine does not support {choice.reason}"
             text += f". An epoch takes {TORCH_SLOWDOWN} as long" if on_cpu else ""
+        if choice.name == "module":
+            # Only what may surprise: most packs of modules are the user's choice, by --pack.
+            reasons = one_by_one_reasons(group, MOST_COMPARED)
+            text += "".join(
+                f"; with --pack one after another for network={net!r}: {why}" for net, why in reasons.items()
+            )
         lines.append((choice.name, text))
     return lines
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import starmap
 from typing import Any
@@ -112,7 +113,10 @@ def one_by_one_reason(plan: Plan) -> str | None:
             f"{MOST_MULTIPLICATIONS / 1e6:g} million it is faster on a CPU"
         )
     try:
-        return _difference(network, plan)
+        with warnings.catch_warnings():
+            # Where torch has no rule for an operation, it computes it trial by trial.
+            warnings.filterwarnings("error", message="There is a performance drop")
+            return _difference(network, plan)
     except Exception as error:
         # The code is the user's own: it may raise anything.
         [first_line, *_] = str(error).splitlines() or [""]

@@ -60,7 +60,8 @@ def k_winners(x: Tensor, k: Sequence[int], boost: Tensor, duty: Tensor, is_stron
         # A slice of all trials makes no copy.
         some = slice(None) if len(trials) == len(k) else torch.tensor(trials, device=x.device)
         index = boosted[some].topk(each, dim=-1, sorted=False).indices
-        won[some] = torch.zeros_like(x[some]).scatter_(-1, index, 1.0)
+        # torch.func.vmap is fast for `scatter` alone, not for `scatter_`.
+        won[some] = torch.zeros_like(x[some]).scatter(-1, index, 1.0)
     return x * won
 
 

@@ -183,6 +183,13 @@ def explain_slow_engine(configs: Sequence[Config]) -> str | None:
     return f"using the torch engine where the sparse engine does not support the trial ({counts})"
 
 
+def explain_packs_of_modules(configs: Sequence[Config], pack_size: int) -> str | None:
+    """Return why the torch modules of packs are computed one after another; None if none are, or there are no packs."""
+    reasons = engines.one_by_one_reasons(configs, pack_size) if pack_size > 1 else {}
+    start = "the trials of a pack are computed one after another for network"
+    return "\n".join(f"{start}={name!r}: {why}" for name, why in reasons.items()) or None
+
+
 class DataOfTrials(NamedTuple):
     """Data that some trials read."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from support.own_modules import PATCHES, SmallNet, lenet
 from torch import Tensor, nn
 
+from dynsparse.cli.trials import engine_lines
 from dynsparse.config import Config
 from dynsparse.data import DATASETS, load_dataset
 from dynsparse.engines.base import UpdateContext
@@ -23,6 +25,7 @@ from dynsparse.planning.packs import join_trials, select_trials
 from dynsparse.planning.plan import plan
 from dynsparse.training.saved_states import checked_state
 from dynsparse.training.trainer import Trainer
+from dynsparse.tune.preflight import explain_packs_of_modules
 
 pytestmark = pytest.mark.usefixtures("one_thread", "tables")
 
@@ -183,6 +186,8 @@ class Bent(nn.Module):
         out: Tensor = self.body(x.flatten(1)) * self.scale
         if self.what == "branch" and out.sum() > 0:
             out = out * 2
+        if self.what == "slow":
+            out = out + torch.zeros_like(out).scatter_(-1, torch.zeros_like(out).long(), 1.0)
         if self.what == "replaced buffer":
             self.calls = self.calls + 1
         return out
@@ -197,6 +202,7 @@ def bent(what: str) -> Callable[[], nn.Module]:
     [
         (SmallNet, "the network draws random numbers in training, as dropout does"),
         (bent("branch"), "torch.func.vmap fails: RuntimeError: "),
+        (bent("slow"), "not yet implemented the batching rule for aten::scatter_"),
         (bent("attribute"), "the results of torch.func.vmap differ"),
         (bent("replaced buffer"), "the results of torch.func.vmap differ"),
         (lambda s: small_convolutions(nn.Dropout(s.dropout)), "differ in dropout, which the function"),
@@ -217,3 +223,15 @@ def test_trials_that_one_call_cannot_compute_are_computed_one_after_another(
     for place, trial in enumerate(trials):
         alone = Trainer([trial])
         assert repr([row[place] for row in rows]) == repr([alone.step()[0] for _ in range(2)])
+
+
+def test_show_and_run_say_why_once_for_each_network() -> None:
+    trials = [config(network, model="SET", **each) for network in ("lenet", "small") for each in TRIALS]
+    why = "the network draws random numbers in training, as dropout does, and each trial has its own"
+    assert explain_packs_of_modules(trials, 16) == (
+        f"the trials of a pack are computed one after another for network='small': {why}"
+    )
+    assert explain_packs_of_modules(trials, 1) is None and explain_packs_of_modules(trials[:3], 16) is None
+    on_gpu = [replace(trial, device="cuda") for trial in trials[3:]]
+    assert explain_packs_of_modules(on_gpu, 2) is not None
+    assert engine_lines(trials) == [("module", f"6 trials; packs one trial after another for network='small': {why}")]
