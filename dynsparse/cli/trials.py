@@ -329,11 +329,8 @@ def engine_lines(configs: Sequence[Config]) -> list[tuple[str, str]]:
             text += f" of {models}: the {'sparse' if on_cpu else 'packed'} engine does not support {choice.reason}"
             text += f". An epoch takes {TORCH_SLOWDOWN} as long" if on_cpu else ""
         if choice.name == "module":
-            # Only what may surprise: most packs of modules are the user's choice, by --pack.
-            reasons = one_by_one_reasons(group, MOST_COMPARED)
-            text += "".join(
-                f"; with --pack one after another for network={net!r}: {why}" for net, why in reasons.items()
-            )
+            reasons = one_by_one_reasons(group, MOST_COMPARED).items()
+            text += "".join(f"; packs one trial after another for network={name!r}: {why}" for name, why in reasons)
         lines.append((choice.name, text))
     return lines
 
