@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dynsparse.engines.base import zero_inactive_
+from dynsparse.engines.compilation import Forward, call, compiled
 from dynsparse.engines.dense import DenseEngine, sum_of_squares
 from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.nested import copy_, map_tensors
@@ -39,6 +40,8 @@ class ModuleEngine(DenseEngine):
 
     One call computes all trials of a pack, by `torch.func.vmap`, where that is faster and equal to rounding: see
     `one_by_one_reason`. Otherwise each trial is computed after the other, with the bits that it gets alone.
+
+    With compile=True, training steps run compiled code, except those that count coactivation.
 
     Attributes:
         modules: the module of each trial, whose parameters are those of the trial at any time.
@@ -76,6 +79,7 @@ class ModuleEngine(DenseEngine):
         self._flat = FlatParameters(len(self.modules), shapes, plan.optimizer, torch.device(plan.device))
         self._gradients = self._flat.views(self._flat.gradient)
         self._share_memory()
+        self._forward = compiled() if plan.compile else call
         self.one_by_one = one_by_one_reason(plan)
         self._together = None if self.one_by_one else self._stacked_modules()
 
@@ -163,11 +167,12 @@ class ModuleEngine(DenseEngine):
             one = slice(trial, trial + 1)
             # The backward pass reads the settings of convolutions, too.
             with _convolution_settings(self.plan):
-                with ExitStack() as stack:
-                    if self.coactivation is not None:
-                        record = partial(self._count_coactivation, trial)
-                        stack.enter_context(observed(self.modules[trial], self._network.layers, record))
-                    logits = self._run(trial, x[trial], epoch=epoch, training=True)[None]
+                if self.coactivation is None:
+                    logits = self._run(trial, x[trial], epoch=epoch, training=True, forward=self._forward)[None]
+                else:
+                    record = partial(self._count_coactivation, trial)
+                    with observed(self.modules[trial], self._network.layers, record):
+                        logits = self._run(trial, x[trial], epoch=epoch, training=True)[None]
                 losses = self.losses(logits, y[one], one)
                 of_mean = torch.full_like(losses, 1 / losses.numel())
                 # Only a parameter without a mask may have no gradient.
@@ -247,14 +252,17 @@ class ModuleEngine(DenseEngine):
                 logits.append(self._run(trial, x[trial], epoch=0, training=False))
         return torch.stack(logits), active[:-1]
 
-    def _run(self, trial: int, x: Tensor, *, epoch: int, training: bool) -> Tensor:
-        """Compute the logits of a trial. Shapes: x (batch, inputs); result (batch, classes)."""
+    def _run(self, trial: int, x: Tensor, *, epoch: int, training: bool, forward: Forward = call) -> Tensor:
+        """Compute the logits of a trial. Shapes: x (batch, inputs); result (batch, classes).
+
+        Compiled code does not call the hooks of `observed`.
+        """
         module = self.modules[trial]
         if module.training is not training:
             module.train(training)
         stream = Stream(self.plan.seeds[trial], Purpose.DROPOUT, epoch=epoch, step=self.n_steps if training else 0)
         with torch_generators(stream, self.plan.device), _autocast(self.plan):
-            logits: Tensor = module(x.reshape(-1, *self._network.input_shape))
+            logits = forward(module, x.reshape(-1, *self._network.input_shape))
         return logits.float()
 
     def _count_coactivation(self, trial: int, layer: int, inputs: Tensor, outputs: Tensor) -> None:

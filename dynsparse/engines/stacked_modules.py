@@ -103,6 +103,8 @@ def one_by_one_reason(plan: Plan) -> str | None:
     assert isinstance(network, ModuleNetwork)
     if len(plan.seeds) < 2:
         return "a single trial"
+    if plan.compile:
+        return "compile=True compiles the network of one trial"
     if network.differing:
         return f"its trials differ in {', '.join(network.differing)}, which the function of the network reads"
     per_example = sum(math.prod(shape) * n for shape, n in zip(network.shapes, network.positions, strict=True))
