@@ -19,6 +19,8 @@ from dynsparse.data import DATASETS
 from dynsparse.engines.module import ModuleEngine
 from dynsparse.nn.modules import MODULES
 from dynsparse.planning.packs import join_trials, select_trials
+from dynsparse.planning.plan import keys_read
+from dynsparse.results.trial_folder import identity
 from dynsparse.training.saved_states import checked_state
 from dynsparse.training.trainer import Trainer
 
@@ -101,6 +103,11 @@ def test_a_missing_compiler_is_named_before_the_first_trial(tmp_path: Path) -> N
     message = ended.stderr.splitlines()[-1]
     assert message.startswith("dynsparse.grid.ExperimentError: compile=True fails: torch.compile raises ")
     assert message.endswith("needs a C++ compiler, such as g++. Install it if it is missing, or set compile=False.")
+
+
+def test_compilation_is_part_of_the_identity_of_torch_modules_alone() -> None:
+    assert identity(config(compile=True)) != identity(config()) == identity(config(compile=False))
+    assert "compile" in keys_read(config()) and "compile" not in keys_read(config(network="MLP"))
 
 
 def test_only_torch_modules_are_compiled() -> None:
