@@ -14,9 +14,9 @@ from packs_machine import Rates, least_milliseconds, milliseconds, milliseconds_
 
 from dynsparse.data import Images, epoch_order, load_dataset, noise_images
 from dynsparse.engines.base import UpdateContext, matmul_precision
+from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward
 from dynsparse.engines.packed.engine import VECTOR_FLOATS, PackedEngine
-from dynsparse.engines.packed.flat_params import FlatParameters
 from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials, linear
 from dynsparse.ops import masks
 from dynsparse.planning.packs import to_device

@@ -277,7 +277,7 @@ def engine_lines(configs: Sequence[Config]) -> list[tuple[str, str]]:
 
     Raises: Refusal if a trial names an engine that does not support it.
     """
-    from dynsparse.engines import TORCH_SLOWDOWN, choose_for_configs
+    from dynsparse.engines import MOST_COMPARED, TORCH_SLOWDOWN, choose_for_configs, one_by_one_reasons
 
     try:
         choices = choose_for_configs(configs)
@@ -293,6 +293,9 @@ def engine_lines(configs: Sequence[Config]) -> list[tuple[str, str]]:
             models = ", ".join(dict.fromkeys(config.model for config in group))
             text += f" of {models}: the {'sparse' if on_cpu else 'packed'} engine does not support {choice.reason}"
             text += f". An epoch takes {TORCH_SLOWDOWN} as long" if on_cpu else ""
+        if choice.name == "module":
+            reasons = one_by_one_reasons(group, MOST_COMPARED).items()
+            text += "".join(f"; packs one trial after another for network={name!r}: {why}" for name, why in reasons)
         lines.append((choice.name, text))
     return lines
 

@@ -115,6 +115,9 @@ class Config:
         Choice(("float32", "tf32", "bf16")),
         later=True,
     )
+    compile: bool = key(
+        False, "for torch modules only: compile training steps by torch.compile, at the first step", Flag(), later=True
+    )
 
     # What a trial does beside one training: see dynsparse/studies
     study: str = key(

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import NamedTuple
@@ -17,14 +17,17 @@ from dynsparse.engines.base import Engine
 from dynsparse.engines.module import ModuleEngine
 from dynsparse.engines.packed import engine as packed
 from dynsparse.engines.sparse.support import unsupported
+from dynsparse.engines.stacked_modules import one_by_one_reason
 from dynsparse.engines.torch import TorchEngine
-from dynsparse.nn.module_network import ModuleNetwork
+from dynsparse.nn.module_network import ModuleNetwork, is_module
 from dynsparse.planning.packs import pack_kind
 from dynsparse.planning.plan import Plan, plan
 from dynsparse.studies import Parameters
 
 # The time of an epoch in the torch engine, in those of the sparse engine: benchmarks/engines.py measures it.
 TORCH_SLOWDOWN = "7 to 14 times"
+# The trials of a pack that are compared before a run; each pack compares all of its trials.
+MOST_COMPARED = 8
 
 
 class EngineChoice(NamedTuple):
@@ -81,6 +84,27 @@ def choose_for_configs(configs: Sequence[Config]) -> list[EngineChoice]:
     kinds = [pack_kind(config) for config in configs]
     choices = {kind: choose_for_config(config) for kind, config in dict(zip(kinds, configs, strict=True)).items()}
     return [choices[kind] for kind in kinds]
+
+
+def one_by_one_reasons(configs: Sequence[Config], pack_size: int) -> dict[str, str]:
+    """Return, for each network that is a torch module, why the trials of a pack are computed one after another.
+
+    Networks are left out whose packs are computed in one call, or that have no two trials for one pack.
+    """
+    kinds: dict[Hashable, list[Config]] = {}
+    for config in configs:
+        if is_module(config.network):
+            kinds.setdefault(pack_kind(config), []).append(config)
+    reasons = {}
+    for trials in kinds.values():
+        pack = trials[: min(pack_size, MOST_COMPARED)]
+        if len(pack) > 1:
+            # The machine need not have the trials' device.
+            of_pack = replace(plan([replace(config, device="cpu") for config in pack]), device=pack[0].device)
+            reason = one_by_one_reason(of_pack)
+            if reason is not None:
+                reasons[str(pack[0].network)] = reason
+    return reasons
 
 
 def _unsupported_by_sparse(plan: Plan) -> str | None:

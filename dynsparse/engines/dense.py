@@ -150,7 +150,7 @@ class DenseEngine(ABC):
         self.n_seen += x.shape[1]
         logits, losses, gradients = self.differentiate(x, y, epoch=epoch)
         self._keep_gradients(gradients)
-        self._step(self.parameters(), gradients, rate.to(self.weights[0]))
+        self._step(gradients, rate.to(self.weights[0]))
         return Sums(losses.double().sum(1), self.plan.loss.correct(logits, y).sum(1))
 
     def losses(self, logits: Tensor, y: Tensor, trials: slice = slice(None)) -> Tensor:
@@ -177,17 +177,17 @@ class DenseEngine(ABC):
             for mean, gradient in zip(self.gradient_momentum, gradients, strict=False):
                 mean.mul_(smoothing).add_(gradient * (1 - smoothing))
 
-    def _step(self, parameters: list[Tensor], gradients: Sequence[Tensor], rate: Tensor) -> None:
+    def _step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
+        """Do the optimizer step. Inactive weights are zero afterwards. Shapes: rate (trials,), the learning rates."""
         n_layers, masked = len(self._active), not self.plan.method.moves_inactive
         if masked:
             gradients = self._masked(gradients)
         if self.plan.clip_norm is not None:
-            squares = torch.stack([each.flatten(1).double().square().sum(1) for each in gradients], dim=1).sum(1)
-            factor = clip_factor(squares, self.plan.clip_norm).float()
+            factor = clip_factor(sum_of_squares(gradients), self.plan.clip_norm).float()
             gradients = tuple(each * along(factor, each) for each in gradients)
             # The factor of a trial that diverges is NaN, also for inactive weights.
             gradients = self._masked(gradients) if masked else gradients
-        for i, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+        for i, (parameter, gradient) in enumerate(zip(self.parameters(), gradients, strict=True)):
             self.plan.optimizer.step_(parameter, gradient, self.optimizer[i], self.n_steps, rate)
             if i < n_layers and not masked:
                 zero_inactive_(parameter, self._active[i])
@@ -236,7 +236,8 @@ class DenseEngine(ABC):
             if not self.plan.method.moves_inactive:
                 for state in self.optimizer[i].values():
                     zero_inactive_(state, new & self._active[i])
-            self.masks[i], self._active[i] = update.mask, new
+            self.masks[i] = update.mask
+            self._active[i].copy_(new)
         self._reset_coactivation()
         return updates, failed
 
@@ -258,3 +259,8 @@ class DenseEngine(ABC):
         for name in self._state_names:
             setattr(self, name, map_tensors(lambda tensor: tensor.to(self.plan.device, copy=True), state[name]))
         self._active = [active_bits(mask) for mask in self.masks]
+
+
+def sum_of_squares(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the sum over all parameters of each trial. Shapes: gradients (trials, ...); result (trials,), float64."""
+    return torch.stack([each.flatten(1).double().square().sum(1) for each in gradients], dim=1).sum(1)

@@ -1,16 +1,22 @@
-"""The engine for networks that are torch modules, on any device: the trials of a pack are trained one after another."""
+"""The engine for networks that are torch modules, on any device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dynsparse.engines.dense import DenseEngine
+from dynsparse.engines.base import zero_inactive_
+from dynsparse.engines.compilation import Forward, call, compiled
+from dynsparse.engines.dense import DenseEngine, sum_of_squares
+from dynsparse.engines.flat_params import FlatParameters
+from dynsparse.engines.nested import copy_, map_tensors
+from dynsparse.engines.stacked_modules import Measure, StackedModules, one_by_one_reason
+from dynsparse.nn.functional import clip_factor
 from dynsparse.nn.kwinners import KWinners
 from dynsparse.nn.module_activity import active_units, count_coactivation, observed
 from dynsparse.nn.module_layers import Layer, sparse_layers
@@ -32,11 +38,17 @@ class ModuleEngine(DenseEngine):
     a connection are positive. An output is that of the norm and k-winners that directly follow the layer, if any.
     A unit is dead if its output is not positive for any example at any position.
 
+    One call computes all trials of a pack, by `torch.func.vmap`, where that is faster and equal to rounding: see
+    `one_by_one_reason`. Otherwise each trial is computed after the other, with the bits that it gets alone.
+
+    With compile=True, training steps run compiled code, except those that count coactivation.
+
     Attributes:
         modules: the module of each trial, whose parameters are those of the trial at any time.
         others: parameters that are trained but have no mask, such as those of norms. Shapes: (trials, ...).
         kept_units: which units of each layer are not pruned. A pruned unit has weights and a bias of 0, and the norms
             that directly follow it a gain and shift of 0; training leaves them at 0. Shapes: (trials, out), bool.
+        one_by_one: why the trials are computed one after another; None if together.
     """
 
     STATE = (
@@ -67,8 +79,22 @@ class ModuleEngine(DenseEngine):
         self.kept_units = [torch.ones_like(bias, dtype=torch.bool) for bias in self.biases]
         self._places_of_units = self._find_places_of_units(others[0])
         self._has_pruned_units = False
-        self._share_memory()
         self.init_optimizer()
+        shapes = [tuple(each.shape[1:]) for each in self.parameters()]
+        self._flat = FlatParameters(len(self.modules), shapes, plan.optimizer, torch.device(plan.device))
+        self._gradients = self._flat.views(self._flat.gradient)
+        self._share_memory()
+        self._forward = compiled() if plan.compile else call
+        self.one_by_one = one_by_one_reason(plan)
+        self._together = None if self.one_by_one else self._stacked_modules()
+
+    def _stacked_modules(self) -> StackedModules:
+        """Return the modules of the pack as one function of the flat parameters, which are only changed in place."""
+        values = [
+            stacked.detach().view(-1, *own.shape).requires_grad_()
+            for stacked, own in zip(self.parameters(), self._trained[0], strict=True)
+        ]
+        return StackedModules(self.modules, self._network.layers, self._trained[0], values)
 
     def _layers_of(self, module: nn.Module) -> list[Layer]:
         layers = sparse_layers(module)
@@ -97,24 +123,34 @@ class ModuleEngine(DenseEngine):
         }
         return of_biases | of_norms
 
-    def _without_pruned_units(self, tensors: list[Tensor]) -> list[Tensor]:
-        """Return parameters, or their gradients, with zeros for pruned units."""
-        found = list(tensors)
+    def _zero_pruned_units_(self, tensors: Sequence[Tensor]) -> None:
+        """Set parameters, or their gradients, to zero in place where they belong to pruned units."""
+        if not self._has_pruned_units:
+            return
         for place, layer in self._places_of_units.items():
             kept = self.kept_units[layer]
-            found[place] = torch.where(kept.view(*kept.shape, *[1] * (found[place].ndim - 2)), found[place], 0)
-        return found
+            tensors[place].masked_fill_(~kept.view(*kept.shape, *[1] * (tensors[place].ndim - 2)), 0)
 
     def _share_memory(self) -> None:
-        """Let the modules use the memory of the pack's parameters, which are changed in place from then on."""
+        """Move parameters, masks and optimizer state into flat tensors, whose views they and the modules become."""
+        flat, n_layers = self._flat, len(self.weights)
+        values, active, state = flat.views(flat.values), flat.views(flat.active)[:n_layers], flat.state_views()
+        copy_([values, active, state], [self.parameters(), self._active, self.optimizer])
+        self._active, self.optimizer = active, state
+        self.weights, rest = values[:n_layers], iter(values[n_layers:])
+        self.biases = [next(rest) if is_used else bias for bias, is_used in self._biases()]
+        self.others = [*rest]
         for trial, trained in enumerate(self._trained):
-            for own, stacked in zip(trained, self.parameters(), strict=True):
+            for own, stacked in zip(trained, values, strict=True):
                 own.data = stacked[trial].view(own.shape)
 
     def parameters(self) -> list[Tensor]:
         """Return the parameters that are trained, the weights of the layers first."""
-        biases = [bias for bias, is_used in zip(self.biases, self._has_bias, strict=True) if is_used]
-        return [*self.weights, *biases, *self.others]
+        return [*self.weights, *(bias for bias, is_used in self._biases() if is_used), *self.others]
+
+    def _biases(self) -> Iterator[tuple[Tensor, bool]]:
+        """Return the biases of each layer, and False for those that the layer does not have."""
+        return zip(self.biases, self._has_bias, strict=True)
 
     @property
     def buffers(self) -> list[Tensor]:
@@ -136,13 +172,16 @@ class ModuleEngine(DenseEngine):
                 if isinstance(part, KWinners):
                     part.end_epoch()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what any engine of the same plan needs to resume after an epoch; this one resumes bit-identically."""
+        # A view would keep the memory of all parameters, and be saved with it.
+        return {name: map_tensors(_contiguous_copy, value) for name, value in super().state_dict().items()}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a `state_dict`."""
         super().load_state_dict(state)
         self._has_pruned_units = not all(bool(kept.all()) for kept in self.kept_units)
-        if self._has_pruned_units:
-            for parameter, value in zip(self.parameters(), self._without_pruned_units(self.parameters()), strict=True):
-                parameter.copy_(value)
+        self._zero_pruned_units_(self.parameters())
         self._share_memory()
 
     def differentiate(self, x: Tensor, y: Tensor, *, epoch: int) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -150,34 +189,87 @@ class ModuleEngine(DenseEngine):
 
         Shapes: x (trials, batch, inputs), y (trials, batch); logits (trials, batch, classes), losses (trials, batch).
         """
+        if self._together is not None:
+            return self._differentiate_together(self._together, x, y)
         all_logits, all_losses = [], []
-        all_gradients: list[tuple[Tensor, ...]] = []
         for trial, trained in enumerate(self._trained):
             one = slice(trial, trial + 1)
             # The backward pass reads the settings of convolutions, too.
             with _convolution_settings(self.plan):
-                with ExitStack() as stack:
-                    if self.coactivation is not None:
-                        record = partial(self._count_coactivation, trial)
-                        stack.enter_context(observed(self.modules[trial], self._network.layers, record))
-                    logits = self._run(trial, x[trial], epoch=epoch, training=True)[None]
+                if self.coactivation is None:
+                    logits = self._run(trial, x[trial], epoch=epoch, training=True, forward=self._forward)[None]
+                else:
+                    record = partial(self._count_coactivation, trial)
+                    with observed(self.modules[trial], self._network.layers, record):
+                        logits = self._run(trial, x[trial], epoch=epoch, training=True)[None]
                 losses = self.losses(logits, y[one], one)
+                of_mean = torch.full_like(losses, 1 / losses.numel())
                 # Only a parameter without a mask may have no gradient.
-                gradients = torch.autograd.grad(losses.mean(), trained, allow_unused=True, materialize_grads=True)
+                gradients = torch.autograd.grad(losses, trained, of_mean, allow_unused=True, materialize_grads=True)
+            torch.cat([each.flatten() for each in gradients], out=self._flat.gradient[trial])
             all_logits.append(logits.detach())
             all_losses.append(losses.detach())
-            all_gradients.append(gradients)
-        stacked = [torch.stack(same) if len(same) > 1 else same[0][None] for same in zip(*all_gradients, strict=True)]
-        shaped = [each.reshape(like.shape) for each, like in zip(stacked, self.parameters(), strict=True)]
-        if self._has_pruned_units:
-            shaped = self._without_pruned_units(shaped)
-        return torch.cat(all_logits), torch.cat(all_losses), shaped
+        self._zero_pruned_units_(self._gradients)
+        return torch.cat(all_logits), torch.cat(all_losses), self._gradients
+
+    def _differentiate_together(
+        self, together: StackedModules, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        with _convolution_settings(self.plan):
+            logits, found = self._run_together(together, x, self._counts(), training=True)
+            losses = self.losses(logits, y)
+            of_mean = torch.full_like(losses, 1 / losses.shape[1])
+            gradients = torch.autograd.grad(losses, together.values, of_mean, allow_unused=True, materialize_grads=True)
+        torch.cat([each.flatten(1) for each in gradients], dim=1, out=self._flat.gradient)
+        self._zero_pruned_units_(self._gradients)
+        self._add_counts(found)
+        return logits.detach(), losses.detach(), self._gradients
+
+    def _counts(self) -> list[Measure]:
+        return [] if self.coactivation is None else [count_coactivation]
+
+    def _add_counts(self, found: Sequence[Sequence[Tensor]]) -> None:
+        for total, count in zip(self.coactivation or [], *found, strict=True):
+            total += count
+
+    def _predict_together(self, together: StackedModules, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        counts = self._counts() if self.plan.method.counts_evaluation else []
+        measures: list[Measure] = [lambda layer, _, outputs: active_units(layer, outputs), *counts]
+        with _convolution_settings(self.plan):
+            logits, (active, *found) = self._run_together(together, x, measures, training=False)
+        if counts:
+            self._add_counts(found)
+        return logits, active[:-1]
+
+    def _run_together(
+        self, together: StackedModules, x: Tensor, measures: Sequence[Measure], *, training: bool
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """Compute the logits of all trials, and the measures. Shapes: as `StackedModules`."""
+        with _autocast(self.plan):
+            logits, found = together(
+                x.reshape(*x.shape[:2], *self._network.input_shape), training=training, measures=measures
+            )
+        return logits.float(), found
+
+    def _step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
+        """Do the optimizer step as `DenseEngine`, with the flat gradient that `differentiate` has filled."""
+        flat, masked = self._flat, not self.plan.method.moves_inactive
+        gradient = flat.masked_gradient() if masked else flat.gradient
+        if self.plan.clip_norm is not None:
+            factor = clip_factor(sum_of_squares(flat.views(gradient)), self.plan.clip_norm).float()
+            gradient = flat.clipped(gradient, factor) if masked else gradient * factor[:, None]
+        flat.step_(gradient, self.n_steps, rate)
+        if not masked:
+            for weight, active in zip(self.weights, self._active, strict=True):
+                zero_inactive_(weight, active)
 
     def predict(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Compute logits, and for each hidden layer which units are positive for any example, without training.
 
         Shapes: x (trials, batch, inputs); logits (trials, batch, classes); units (trials, units), bool.
         """
+        if self._together is not None:
+            return self._predict_together(self._together, x)
         active = [torch.zeros_like(bias, dtype=torch.bool) for bias in self.biases]
         logits = []
         for trial in range(len(self.modules)):
@@ -191,20 +283,26 @@ class ModuleEngine(DenseEngine):
                 logits.append(self._run(trial, x[trial], epoch=0, training=False))
         return torch.stack(logits), active[:-1]
 
-    def _run(self, trial: int, x: Tensor, *, epoch: int, training: bool) -> Tensor:
-        """Compute the logits of a trial. Shapes: x (batch, inputs); result (batch, classes)."""
+    def _run(self, trial: int, x: Tensor, *, epoch: int, training: bool, forward: Forward = call) -> Tensor:
+        """Compute the logits of a trial. Shapes: x (batch, inputs); result (batch, classes).
+
+        Compiled code does not call the hooks of `observed`.
+        """
         module = self.modules[trial]
         if module.training is not training:
             module.train(training)
         stream = Stream(self.plan.seeds[trial], Purpose.DROPOUT, epoch=epoch, step=self.n_steps if training else 0)
-        kind, is_bf16 = torch.device(self.plan.device).type, self.plan.precision == "bf16"
-        with torch_generators(stream, self.plan.device), torch.autocast(kind, torch.bfloat16, enabled=is_bf16):
-            logits: Tensor = module(x.reshape(-1, *self._network.input_shape))
+        with torch_generators(stream, self.plan.device), _autocast(self.plan):
+            logits = forward(module, x.reshape(-1, *self._network.input_shape))
         return logits.float()
 
     def _count_coactivation(self, trial: int, layer: int, inputs: Tensor, outputs: Tensor) -> None:
         if self.coactivation is not None:
             self.coactivation[layer][trial] += count_coactivation(self._layers[trial][layer], inputs, outputs)
+
+
+def _contiguous_copy(tensor: Tensor) -> Tensor:
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _biases(layers: Sequence[Layer]) -> list[Tensor]:
@@ -216,6 +314,10 @@ def _other_parameters(module: nn.Module, layers: Sequence[nn.Module]) -> list[nn
     """Return the parameters that are trained but do not belong to the sparse layers."""
     masked = {id(parameter) for layer in layers for parameter in layer.parameters()}
     return [each for each in module.parameters() if each.requires_grad and id(each) not in masked]
+
+
+def _autocast(plan: Plan) -> torch.autocast:
+    return torch.autocast(torch.device(plan.device).type, torch.bfloat16, enabled=plan.precision == "bf16")
 
 
 @contextmanager

@@ -60,7 +60,8 @@ def k_winners(x: Tensor, k: Sequence[int], boost: Tensor, duty: Tensor, is_stron
         # A slice of all trials makes no copy.
         some = slice(None) if len(trials) == len(k) else torch.tensor(trials, device=x.device)
         index = boosted[some].topk(each, dim=-1, sorted=False).indices
-        won[some] = torch.zeros_like(x[some]).scatter_(-1, index, 1.0)
+        # torch.func.vmap is fast for `scatter` alone, not for `scatter_`.
+        won[some] = torch.zeros_like(x[some]).scatter(-1, index, 1.0)
     return x * won
 
 
@@ -106,17 +107,10 @@ def updated_duty(duty: Tensor, out: Tensor, period: int, n_seen: int) -> Tensor:
     Shapes: duty (trials, units); out (trials, batch, units). `n_seen` is the number of examples so far, this batch
     included.
     """
-    return moved_duty(duty, (out > 0).sum(1), out.shape[1], period, n_seen)
-
-
-def moved_duty(duty: Tensor, n_active: Tensor, n_batch: int, period: int, n_seen: int) -> Tensor:
-    """Return the duty cycles after one more batch, as `updated_duty`.
-
-    Shapes: duty, and n_active, for how many of the `n_batch` examples each unit is positive, (..., units).
-    """
     # If a batch is longer than the period, the old duty cycle would get a negative weight.
+    n_batch = out.shape[1]
     length = max(min(period, n_seen), n_batch)
-    return (duty * (length - n_batch) + n_active) / length
+    return (duty * (length - n_batch) + (out > 0).sum(1)) / length
 
 
 def batch_norm(x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, *, training: bool) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dynsparse.nn.functional import k_winners, moved_duty
+from dynsparse.nn.functional import k_winners
 from dynsparse.nn.mlp import k_winners_settings
 from dynsparse.nn.settings import ModuleSettings
 
@@ -90,7 +90,9 @@ class KWinners(nn.Module):
     def _update_duty_(self, out: Tensor) -> None:
         self.n_seen += len(out)
         shares = (out > 0).flatten(1).view(len(out), len(self.duty), -1).float().mean(-1)
-        self.duty.copy_(moved_duty(self.duty, shares.sum(0), len(out), self._settings.period, int(self.n_seen)))
+        # A tensor, so that `torch.func.vmap` can stack the modules of many trials.
+        length = self.n_seen.clamp(max=self._settings.period).clamp(min=len(out))
+        self.duty.copy_((self.duty * (length - len(out)) + shares.sum(0)) / length)
 
 
 class LocalKWinners(KWinners):

@@ -203,25 +203,16 @@ def _check_gradients(layers: dict[str, Layer], logits: Tensor) -> None:
 
 def _described(name: str, module: nn.Module, calls: list[_Call], followers: set[str]) -> ModuleLayer:
     """Describe a layer from all calls of layers, and of the norms and k-winners that may follow them."""
-<<<<<<< HEAD
+    layer = sparse_layers(module)[name]
     outputs = [call.output for call in calls if call.name == name]
     positions = sum(output.numel() for output in outputs) // len(layer.weight)
-    activity, follower = name, _follower(name, calls, followers)
-    while follower is not None:
-        activity, follower = follower, _follower(follower, calls, followers)
-    return ModuleLayer(name, tuple(layer.weight.shape), positions, activity)
-=======
-    layer = sparse_layers(module)[name]
-    n_out, n_in = layer.weight.flatten(1).shape
-    outputs = [call.output for call in calls if call.name == name]
-    positions = sum(output.numel() for output in outputs) // n_out
     chain = [name]
     while (follower := _follower(chain[-1], calls, followers)) is not None:
         chain.append(follower)
     norms = {each: norm for each in chain[1:] if isinstance(norm := module.get_submodule(each), NORMS)}
     indirect = [each for each in _batch_norms_behind(name, module, calls) if each not in norms]
     problem = pruning_problem(layer, name, norms.items(), indirect)
-    return ModuleLayer(name, (n_out, n_in), positions, chain[-1], tuple(norms), problem)
+    return ModuleLayer(name, tuple(layer.weight.shape), positions, chain[-1], tuple(norms), problem)
 
 
 def _batch_norms_behind(name: str, module: nn.Module, calls: list[_Call]) -> list[str]:
@@ -229,7 +220,6 @@ def _batch_norms_behind(name: str, module: nn.Module, calls: list[_Call]) -> lis
     outputs = {call.node: call.name for call in calls if call.node is not None}
     norms = {each for each, norm in module.named_modules() if isinstance(norm, BATCH_NORMS)}
     return [call.name for call in calls if call.name in norms and name in sources(call.input_node, outputs)]
->>>>>>> 444d6b60dd2b3aabc61d8ae2787b1dc710a84847
 
 
 def _follower(name: str, calls: list[_Call], followers: set[str]) -> str | None:

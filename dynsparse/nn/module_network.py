@@ -28,6 +28,7 @@ class ModuleNetwork(Network):
     input_shape: tuple[int, ...] = ()  # of an example
     builders: tuple[Callable[[int], nn.Module], ...] = ()  # from the seed of a trial to its module
     keys_read: frozenset[str] = frozenset()  # by the function of the network
+    differing: tuple[str, ...] = ()  # keys that the function reads, in which the trials differ
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -115,6 +116,9 @@ def _module_network(config: Any, trials: Sequence[Any]) -> ModuleNetwork:
         input_shape=input_shape,
         builders=builders,
         keys_read=frozenset(settings[0].read),
+        differing=tuple(
+            name for name, value in settings[0].read.items() if any(getattr(each, name) != value for each in trials)
+        ),
     )
 
 

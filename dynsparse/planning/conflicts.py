@@ -42,6 +42,7 @@ def conflicts(config: RecordingConfig) -> list[str]:
         *problems,
         *_k_winners(config, network),
         *_precision(config),
+        *_compile(config),
         *_dense_layers(config, network),
         *_mask_updates(config),
         *_masks(config, network, method),
@@ -144,6 +145,14 @@ def _precision(config: RecordingConfig) -> Iterator[str]:
         yield (
             f"precision='bf16' is for networks that are torch modules, got network={config.network!r}. Set "
             "precision='float32' or 'tf32', or choose another network."
+        )
+
+
+def _compile(config: RecordingConfig) -> Iterator[str]:
+    if config.compile and not is_module(config.network):
+        yield (
+            f"compile=True is for networks that are torch modules, got network={config.network!r}. Set compile=False, "
+            "or choose another network."
         )
 
 

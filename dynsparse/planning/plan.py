@@ -118,6 +118,7 @@ class Plan:
     device: str
     engine: str
     precision: str  # of matrix products and convolutions; no "tf32" on a CPU
+    compile: bool  # torch modules: by torch.compile
 
 
 def plan(configs: Sequence[Config]) -> Plan:
@@ -188,6 +189,7 @@ def _plan(config: PackConfig) -> Plan:
         device=config.device,
         engine=config.engine,
         precision=_precision(config, network),
+        compile=isinstance(network, ModuleNetwork) and config.compile,
     )
 
 

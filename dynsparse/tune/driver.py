@@ -140,8 +140,12 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
     options, folder = run.options, run.folder
     trials = status.todo(**options.again)
     preflight.check_first_trial(trials)
-    for explain in (preflight.explain_missing_updates, preflight.explain_slow_engine):
-        explanation = explain(trials)
+    explanations = (
+        preflight.explain_missing_updates(trials),
+        preflight.explain_slow_engine(trials),
+        preflight.explain_packs_of_modules(trials, run.largest_pack),
+    )
+    for explanation in explanations:
         if explanation:
             say(explanation)
     interrupts.check()

@@ -16,6 +16,7 @@ from dynsparse.data import OwnData, is_own, load_data, load_dataset, own_keys
 from dynsparse.data.download import requested_data_dir
 from dynsparse.data.own import absolute_data_dir
 from dynsparse.data.sampling import n_held_out
+from dynsparse.engines.compilation import CompileError
 from dynsparse.engines.sparse.sources import sparse_engine_is_compiled
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder, open_folder
@@ -116,21 +117,24 @@ def check_first_trial(configs: Sequence[Config]) -> None:
     for data in data_sets(configs):
         load_dataset(data.name, data.data_dir, own=data.own)
     check_batch_sizes(configs)
-    first = configs[0]
+    # Compilation can fail where others train.
+    first = next((config for config in configs if config.compile), configs[0])
     # The driver's machine may have no GPU. The engines for GPUs run on CPUs, too.
     if first.device != "cpu":
-        first = replace(first, device="cpu", engine=engines.choose_for_config(first).name)
+        first = replace(first, device="cpu", engine=engines.choose_for_config(first).name, compile=False)
     timer = Timer(PATIENCE_SECONDS, lambda: print(_why_it_takes_long(first), file=sys.stderr))
     timer.start()
     try:
         Trainer([first]).try_out()
-    except TrialError as error:
+    except (TrialError, CompileError) as error:
         raise ExperimentError(str(error)) from error
     finally:
         timer.cancel()
 
 
 def _why_it_takes_long(config: Config) -> str:
+    if config.compile:
+        return "checking the first trial; torch.compile takes some ten seconds, and again in each process that trains"
     if engines.choose_for_config(config).name != "sparse" or sparse_engine_is_compiled():
         return "checking the first trial"
     return "checking the first trial; compiling the sparse engine takes half a minute, once on each machine"
@@ -185,6 +189,13 @@ def explain_slow_engine(configs: Sequence[Config]) -> str | None:
         return None
     counts = "; ".join(f"{count} of {len(configs)} trials: {reason}" for reason, count in reasons.items())
     return f"using the torch engine where the sparse engine does not support the trial ({counts})"
+
+
+def explain_packs_of_modules(configs: Sequence[Config], pack_size: int) -> str | None:
+    """Return why the torch modules of packs are computed one after another; None if none are, or there are no packs."""
+    reasons = engines.one_by_one_reasons(configs, pack_size) if pack_size > 1 else {}
+    start = "the trials of a pack are computed one after another for network"
+    return "\n".join(f"{start}={name!r}: {why}" for name, why in reasons.items()) or None
 
 
 class DataOfTrials(NamedTuple):

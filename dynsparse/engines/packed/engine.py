@@ -27,6 +27,7 @@ from dynsparse.engines.base import (
     matmul_precision,
     zero_inactive_,
 )
+from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.nested import copy_, map_tensors
 from dynsparse.engines.packed.backprop import (
     ForwardPass,
@@ -40,7 +41,6 @@ from dynsparse.engines.packed.backprop import (
     weighted_cross_entropy,
 )
 from dynsparse.engines.packed.cuda_graph import make_step_runner
-from dynsparse.engines.packed.flat_params import FlatParameters
 from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import calibration_gaps, clip_factor, winner_scores
@@ -303,9 +303,7 @@ class PackedEngine:
 
     def _optimizer(self) -> list[dict[str, Tensor]]:
         """Return the optimizer state of each parameter, in the order of `_views`."""
-        names = self._flat[0].state
-        by_name = {name: [view for flat in self._flat for view in flat.views(flat.state[name])] for name in names}
-        return [dict(zip(by_name, each, strict=True)) for each in zip(*by_name.values(), strict=True)]
+        return [state for flat in self._flat for state in flat.state_views()]
 
     def end_epoch(self) -> None:
         """Decay the boost strength, and reset the coactivation counts if they are those of an epoch."""

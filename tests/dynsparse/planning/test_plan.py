@@ -72,8 +72,9 @@ def read(**values: Any) -> frozenset[str]:
 def test_a_key_has_an_effect_if_and_only_if_it_is_read(values: dict[str, Any]) -> None:
     is_read, usual = read(**values), numbers(**values)
     unread = {name: value for name, value in OTHER.items() if name not in is_read}
-    # Only DSNNMixedHeb has other rules, and only networks and data of the user's own have hashes and shapes.
-    no_other_value = {"rules", "model_hash", "network_hash", "data_hash", "input_shape"}
+    # Only DSNNMixedHeb has other rules, only networks and data of the user's own have hashes and shapes, and only torch
+    # modules are compiled.
+    no_other_value = {"rules", "model_hash", "network_hash", "data_hash", "input_shape", "compile"}
     assert keys().keys() - is_read - no_other_value == unread.keys()
     # These two may not be combined with their counterparts in steps.
     together = {name: value for name, value in unread.items() if name not in ("pruning_interval", "pruning_end")}

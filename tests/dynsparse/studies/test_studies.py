@@ -42,8 +42,8 @@ LATER: dict[str, Any] = {
     "pruning_end_step": 9, "noise_levels": [0.3], "target": "class", "impute": "median", "test_fraction": 0.3,
     "fold": 1, "n_folds": 3, "augment": "crop", "class_weights": "balanced", "dense_layers": ["head"],
 }  # fmt: skip
-# Later keys that follow others, or are for other data, and have no other value here.
-FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape", "loss")
+# Later keys that follow others, or are for other data or networks, and have no other value here.
+FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape", "loss", "compile")
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from dynsparse.config import Config
 from dynsparse.engines.base import active_bits, matmul_precision
+from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward, relu_inactive
 from dynsparse.engines.packed.cuda_graph import make_step_runner
-from dynsparse.engines.packed.flat_params import FlatParameters
 from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials
 from dynsparse.nn.optimizers import OPTIMIZERS
 from dynsparse.planning.packs import PackConfig

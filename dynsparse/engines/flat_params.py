@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dynsparse.engines.base import active_bits, zero_inactive
-from dynsparse.nn.optimizers import Optimizer
+from dynsparse.nn.optimizers import Optimizer, State
 
 
 class FlatParameters:
@@ -57,8 +57,13 @@ class FlatParameters:
         """Return a masked gradient times a factor of each trial, NaN if it diverges. Shapes: factor (trials,)."""
         return zero_inactive(gradient * factor[:, None], self.active)
 
-    def step_(self, gradient: Tensor, t: Tensor, rate: Tensor) -> None:
-        """Do the t-th optimizer step with a masked gradient. Inactive weights stay at zero.
+    def state_views(self) -> list[State]:
+        """Return the optimizer state of each parameter. Shapes of the views: (trials, ...)."""
+        by_name = {name: self.views(flat) for name, flat in self.state.items()}
+        return [dict(zip(by_name, each, strict=True)) for each in zip(*by_name.values(), strict=True)]
+
+    def step_(self, gradient: Tensor, t: int | Tensor, rate: Tensor) -> None:
+        """Do the t-th optimizer step. Inactive weights stay at zero if the gradient is masked.
 
         Shapes: gradient (trials, columns); t (), counted from 1; rate (trials,), the learning rates.
         """
