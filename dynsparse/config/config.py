@@ -485,7 +485,13 @@ class Config:
 
     @classmethod
     def saved(cls, values: Mapping[str, Any]) -> Config:
-        """Return the Config of a trial's params.json, which an older version may have written. Raises: ConfigError."""
+        """Return the Config of a trial's params.json, which an older version may have written.
+
+        It imports the functions that `network` and `model` name, for their hashes. Code that only reads results takes
+        the values of the file as they are.
+
+        Raises: ConfigError.
+        """
         current = in_current_terms(values)
         name, followers = current.get("dataset_name"), ("data_hash", "input_size", "num_classes")
         is_own = isinstance(name, str) and resolve(IS_OWN_DATA)(name)

@@ -14,6 +14,7 @@ from dynsparse.config import Config
 from dynsparse.config.checks import Choice
 from dynsparse.engines.base import tie_noise
 from dynsparse.export.modules import build
+from dynsparse.io.json_object import parse_object
 from dynsparse.io.storage import Folder, open_folder
 from dynsparse.nn.module_network import is_module
 from dynsparse.planning.plan import Plan, plan, steps
@@ -70,7 +71,8 @@ def load_network(trial_dir: str | Path) -> Trained:
     """Return the network in the newest checkpoint of a trial.
 
     For a sweep, it is the trained network before any pruning. For a lottery ticket, it is the network after the last
-    round. For a trial that is not complete, it is the latest network, with a remark.
+    round. For a trial that is not complete, it is the latest network, with a remark. A method of the user's own is
+    imported, because its mask updates decide the remarks; nothing else that the folder names is run.
 
     Args:
         trial_dir: the trial's folder, a path or a URI (s3://...).
@@ -98,15 +100,17 @@ def load_network(trial_dir: str | Path) -> Trained:
     path = str(trial_dir) if "://" in str(trial_dir) else str(Path(trial_dir).expanduser())
     folder = open_folder(path)
     _check_is_trial(folder)
+    # Looked at before the configuration is checked, which imports the function that `network` may name.
+    network = (parse_object(folder.read("params.json") or b"") or {}).get("network")
+    if isinstance(network, str) and is_module(network):
+        raise ValueError(
+            f"A network to export must be a multilayer perceptron, got network={network!r} in {path}: torch modules "
+            "cannot be exported yet. Export a trial with network='MLP' or 'MLPHeb'."
+        )
     trial = TrialFolder(folder)
     config = trial.config()
     if config is None:
         raise ValueError(f"{path} has no configuration that this version can read: {'; '.join(trial.damage)}.")
-    if is_module(config.network):
-        raise ValueError(
-            f"A network to export must be a multilayer perceptron, got network={config.network!r} in {path}: torch "
-            "modules cannot be exported yet. Export a trial with network='MLP' or 'MLPHeb'."
-        )
     rows = trial.rows()
     state = trial.load_checkpoint(len(rows), state_check(config))
     if state is None or state["n_rows"] == 0:
