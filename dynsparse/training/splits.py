@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dynsparse.data import Dataset, Images, epoch_order, load_dataset, noise_images, split
 from dynsparse.engines.base import EngineData
+from dynsparse.ops.losses import class_weights
 from dynsparse.planning.plan import Plan
 from dynsparse.training.metrics import RegressionScores, Scores, classification_scores
 
@@ -31,6 +32,7 @@ class Splits:
         scores: the metrics that the sums over a split give.
         n_train: the number of examples trained on in an epoch.
         n_batches: the number of steps in an epoch.
+        class_weights: the factors of the loss of each class, (seeds or 1, classes); None: all classes count alike.
     """
 
     train: EngineData
@@ -40,6 +42,7 @@ class Splits:
     scores: Scores
     n_train: int
     n_batches: int
+    class_weights: Tensor | None
     _seeds: Sequence[int]  # of the trials; one entry if all are equal
     _train_index: dict[int, Tensor]  # seed -> the examples trained on
 
@@ -101,8 +104,18 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
         scores=scores,
         n_train=n_train,
         n_batches=-(-n_train // plan.batch_size),
+        class_weights=_class_weights(plan, dataset, [train_index[seed] for seed in seeds]),
         _seeds=seeds,
         _train_index=train_index,
+    )
+
+
+def _class_weights(plan: Plan, dataset: Dataset, train: Sequence[Tensor]) -> Tensor | None:
+    """Return the factors of the loss of each class, for the examples that each seed trains on."""
+    if plan.class_weights is None:
+        return None
+    return torch.stack(
+        [class_weights(plan.class_weights, dataset.train_y[index], dataset.num_classes) for index in train]
     )
 
 
