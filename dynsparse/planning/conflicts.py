@@ -204,11 +204,6 @@ def _learning_rate(config: RecordingConfig) -> Iterator[str]:
 
 
 def _study(config: RecordingConfig, network: Network, method: Method, study: Study) -> Iterator[str]:
-    if config.study != "train" and config.loss != "cross_entropy":
-        yield (
-            f"study must be 'train' with loss={config.loss!r}, got {config.study!r}: sweeps and tickets need "
-            "accuracies. Leave study out."
-        )
     if config.study == "sweep":
         iterative = config.retrain_epochs > 0 and config.prune_iteratively
         if iterative and list(config.sparsities) != sorted(config.sparsities):

@@ -177,6 +177,47 @@ def test_a_resumed_trial_is_the_unbroken_one_and_a_pack_gives_what_each_gives_al
             assert row == pytest.approx(rows[1], rel=1e-5, nan_ok=True)
 
 
+# Studies
+
+
+@pytest.mark.parametrize("engine", ["sparse", "torch", "packed"])
+def test_a_sweep_tests_the_pruned_networks(engine: str) -> None:
+    sparsities, values = [0.0, 0.5, 0.9], {"study": "sweep", "model": "Dense", "engine": engine}
+    trial = config(**values, sparsities=sparsities, prune_biases=False, prune_last_layer=True)
+    _, every = trained(trial)
+    ordinary, _ = trained(config(model="Dense", engine=engine))
+    data, (weights, biases, _) = load_data(trial), ordinary.parameters()
+    rows = [row for [row] in every if row is not None and row.get("pruning") == "weight"]
+    assert [row["sparsity"] for row in rows] == sparsities
+    for sparsity, row in zip(sparsities, rows, strict=True):
+        x = data.test_x
+        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            # All magnitudes differ, so the smallest ones are at and below a threshold.
+            ranked = weight[0].abs().flatten().sort().values
+            n_pruned = round(sparsity * len(ranked))
+            left = weight[0] * (weight[0].abs() > (ranked[n_pruned - 1] if n_pruned else -1))
+            x = F.linear(x, left, bias[0])
+            x = x.relu() if layer < len(weights) - 1 else x
+        predicted, right = data.predictions(x), data.predictions(data.test_y)
+        assert row["val_r2"] == pytest.approx(r2_score(right, predicted), rel=1e-3, abs=1e-4)
+        assert row["val_rmse"] == pytest.approx(root_mean_squared_error(right, predicted), rel=1e-4)
+
+
+def test_tickets_of_all_engines_agree() -> None:
+    values = {"study": "ticket", "model": "Dense", "prune_ratio": 0.8, "prune_iter": 2, "rewind_step": 3}
+    _, expected = trained(config(**values, engine="torch"))
+    # 10 x 16, 16 x 16 and 16 x 1 weights; the last layer is pruned at half the rate of the others.
+    share = 1 - 0.2**0.5
+    kept = [160 * (1 - share) ** 2, 256 * (1 - share) ** 2, 16 * (1 - share / 2) ** 2]
+    [last] = expected[-1]
+    assert last is not None and last["round"] == 2 and last["density"] == pytest.approx(sum(kept) / 432, abs=0.01)
+    for engine in ("sparse", "packed"):
+        _, rows = trained(config(**values, engine=engine))
+        assert len(rows) == len(expected) == 9
+        for [row], [other] in zip(rows, expected, strict=True):
+            assert row == pytest.approx(other, rel=1e-4, abs=1e-5, nan_ok=True)
+
+
 # Scores
 
 
@@ -255,7 +296,6 @@ def test_sparse_networks_are_as_good_as_those_of_scikit_learn() -> None:
         ({"dataset_name": "digits"}, "loss must be cross_entropy for dataset_name='digits', got mse."),
         ({"loss": "l2"}, "Unknown loss 'l2'. Available: cross_entropy, mse."),
         ({"num_classes": 2}, "num_classes must be 1 for dataset_name='sklearn:diabetes', got 2."),
-        ({"study": "sweep"}, "study must be 'train' with loss='mse', got 'sweep'"),
         ({"dataset_name": "text.npz"}, "The labels of 'text.npz' must be numbers with loss='mse', got the type <U1."),
         ({"dataset_name": "nan.npz"}, "The labels of 'nan.npz' must be finite numbers."),
         ({"dataset_name": "one.npz", "loss": "cross_entropy"}, "got 0.5. To predict numbers, set loss='mse'"),
