@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
@@ -12,8 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsparse.data.download import DataError, describe_error, fetch_files, requested_data_dir
+from dynsparse.data.download import (
+    DataError,
+    describe_error,
+    fetch_files,
+    missing_files,
+    requested_data_dir,
+    resolve_data_dir,
+)
 from dynsparse.data.holdout import at_random
+from dynsparse.data.speech_commands import ARCHIVE, FOLDER, download_speech_commands, read_speech_commands
 from dynsparse.io.shared_arrays import cache_dir, load_or_make
 from dynsparse.random import Stream
 
@@ -138,6 +147,18 @@ class Source:
     files: tuple[str, ...] = ()  # files that `read` needs in the folder; empty if a dependency contains the data
     n_train: int | None = None  # training examples, for checks before the data are read; None: not known
     image_shape: tuple[int, ...] | None = None  # channels, height, width; None: the inputs have no shape
+    unpacked: str | None = None  # a folder with the content of `files`, which `read` takes instead if it is there
+    download: Callable[[Path], object] | None = None  # downloads `files` without reading them; None: `read` does
+
+    def is_in(self, folder: Path) -> bool:
+        """Return True if what `read` needs is in a folder."""
+        return self.read_from(folder) == (self.unpacked,) or not missing_files(self.files, folder)
+
+    def read_from(self, folder: Path) -> tuple[str, ...]:
+        """Return what `read` needs in a folder: `unpacked` if it is there, or else `files`."""
+        if self.unpacked is not None and os.path.isdir(folder / self.unpacked):
+            return (self.unpacked,)
+        return self.files
 
 
 def _read_digits(folder: Path, download: bool) -> Arrays:
@@ -220,6 +241,15 @@ DATASETS: dict[str, Source] = {
         50_000,
         (3, 32, 32),
     ),
+    "SpeechCommands": Source(
+        1024,
+        12,
+        read_speech_commands,
+        (ARCHIVE,),
+        image_shape=(1, 32, 32),
+        unpacked=FOLDER,
+        download=download_speech_commands,
+    ),
     "SVHN": Source(3072, 10, _read_svhn, ("SVHN/train_32x32.mat", "SVHN/test_32x32.mat"), 73_257, (3, 32, 32)),
 }
 
@@ -242,7 +272,13 @@ def load_builtin(name: str, data_dir: str | None, pixels: str) -> Dataset:
 @lru_cache(maxsize=2)
 @torch.inference_mode(False)
 def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
-    folder = fetch_files(name, source.files, data_dir, lambda folder: source.read(folder, True))
+    folder = resolve_data_dir(data_dir)
+    if not source.is_in(folder):
+        fetch_files(name, source.files, data_dir, source.download or (lambda folder: source.read(folder, True)))
+    names = source.read_from(folder)
+    files = [folder / each for each in names]
+    # The time of a folder is that of the last file that was added or removed.
+    files += [below for each in files if each.is_dir() for below in sorted(each.iterdir())]
 
     def read() -> tuple[Arrays, dict[str, float]]:
         try:
@@ -250,18 +286,17 @@ def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
             _check(source, train_x, train_y)
             _check(source, test_x, test_y)
         except Exception as error:  # For damaged files, torchvision raises many types of errors.
-            if not source.files:
+            if not files:
                 raise
             raise DataError(
                 f"{name} in {folder} cannot be read, its files may be damaged ({describe_error(error)}). Replace these "
-                f"files, or delete them to download them again: {', '.join(source.files)}."
+                f"files, or delete them to download them again: {', '.join(names)}."
             ) from error
         mean, std = pixel_moments(train_x)
         flat_train, flat_test = (x.reshape(len(x), -1) for x in (train_x, test_x))
         return (flat_train, train_y.astype(np.int64), flat_test, test_y.astype(np.int64)), {"mean": mean, "std": std}
 
     # Data that comes with a package is small and loads at once, so it is not cached on disk.
-    files = [folder / file for file in source.files]
     (train_x, train_y, test_x, test_y), moments = load_or_make(name, files, read) if files else read()
     mean, scale = PIXELS[pixels](train_x, moments)
     labels = torch.tensor(train_y), torch.tensor(test_y)
