@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from support.command_line import invoke
 
 import analysis
 from dynsparse import tune
-from dynsparse.cli import main
 from dynsparse.config import Config
 from dynsparse.experiment import load_experiment
 
@@ -63,10 +62,6 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text(FILE + "\n")
     (tmp_path / "foreign.imported").unlink()
     return tmp_path / "named"
-
-
-def invoke(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(each) for each in arguments])
 
 
 def trial_of(results: Path, network: str) -> Path:
