@@ -20,6 +20,7 @@ from dynsparse.config.checks import (
     Flag,
     Function,
     Number,
+    OneOrSeveral,
     Optional,
     Several,
     Sizes,
@@ -209,7 +210,12 @@ class Config:
         Choice("dynsparse.ops.losses:LOSSES"),
         later=True,
     )
-    target: str | None = key(None, "own tables: name of the label column", Optional(Text()), later=True)
+    target: str | tuple[str, ...] | None = key(
+        None,
+        "own tables: name of the label column, or a list of names of columns with numbers to predict",
+        Optional(OneOrSeveral(Text())),
+        later=True,
+    )
     impute: str | None = key(
         None,
         "own data: what replaces missing values, a statistic of their column in the training part; None: they are "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,25 @@ def test_several_numbers_have_the_scores_of_their_standardized_values() -> None:
     assert row["val_rmse"] == pytest.approx(float((predicted - data.test_y).square().mean().sqrt()), rel=1e-5)
 
 
+def test_several_columns_of_a_table_are_numbers_to_predict(tmp_path: Path) -> None:
+    frame = sklearn.datasets.load_linnerud(as_frame=True).frame
+    frame.to_csv(tmp_path / "linnerud.csv", index=False)
+    names = ["Weight", "Waist", "Pulse"]
+    trial = config(dataset_name=str(tmp_path / "linnerud.csv"), target=names, batch_size=8)
+    assert (trial.target, trial.num_classes, trial.input_size) == (tuple(names), 3, 3)
+    assert Config.saved(json.loads(json.dumps(trial.values()))) == trial
+    data, same = load_data(trial), load_data(config(dataset_name="sklearn:linnerud", batch_size=8))
+    torch.testing.assert_close(data.train_y, same.train_y)
+    _, rows = trained(trial)
+    _, expected = trained(config(dataset_name="sklearn:linnerud", batch_size=8))
+    assert repr(rows) == repr(expected)
+    own = OwnData(target=names[:2], test_fraction=0.2, is_regression=True)  # type: ignore[arg-type]  # a list will do
+    assert load_dataset(str(tmp_path / "linnerud.csv"), own=own).num_classes == 2
+    # A list of one name is that name.
+    one = {"dataset_name": str(tmp_path / "linnerud.csv"), "batch_size": 8}
+    assert config(**one, target=["Waist"]) == config(**one, target="Waist") != config(**one, target=names)
+
+
 def test_sparse_networks_are_as_good_as_those_of_scikit_learn() -> None:
     ours, theirs, ridges = [], [], []
     for fold in range(5):
@@ -295,6 +315,12 @@ def test_sparse_networks_are_as_good_as_those_of_scikit_learn() -> None:
         ),
         ({"dataset_name": "digits"}, "loss must be cross_entropy for dataset_name='digits', got mse."),
         ({"loss": "l2"}, "Unknown loss 'l2'. Available: cross_entropy, mse."),
+        (
+            {"dataset_name": "two.csv", "target": ["a", "a"]},
+            "target must be a list of distinct values, each a non",
+        ),
+        ({"dataset_name": "two.csv", "target": ["a", "c"]}, "must be numbers with loss='mse', got the type <U"),
+        ({"dataset_name": "two.csv", "target": ["a", "b"], "loss": "cross_entropy"}, "several numbers, set loss='mse'"),
         ({"num_classes": 2}, "num_classes must be 1 for dataset_name='sklearn:diabetes', got 2."),
         ({"dataset_name": "text.npz"}, "The labels of 'text.npz' must be numbers with loss='mse', got the type <U1."),
         ({"dataset_name": "nan.npz"}, "The labels of 'nan.npz' must be finite numbers."),
@@ -308,6 +334,7 @@ def test_what_is_refused(values: dict[str, Any], message: str, tmp_path: Path, m
     for name, labels in {"text": y.astype(str).astype("<U1"), "nan": np.where(y > 3, np.nan, y), "one": y}.items():
         np.savez(f"{name}.npz", x=x, y=labels)
     np.savez("two.npz", x=x, y=np.stack([y, y], 1))
+    Path("two.csv").write_text("x,a,b,c\n" + "".join(f"{i},{i + 1},{i * i},t{i}\n" for i in range(10)))
     with pytest.raises(ConfigError) as error:
         config(**values)
     assert message in str(error.value)
