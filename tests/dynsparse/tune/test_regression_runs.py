@@ -81,7 +81,10 @@ def test_a_sweep_ends_in_tables_and_a_report_about_r2(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     more = 'study="sweep", sparsities=[0.0, 0.5, 0.95]'
     (tmp_path / "pruned.py").write_text(STUDY.replace("{more}", more))
-    invoke("run", "pruned.py", "--in-process")
+    next_command = (
+        "next:  dynsparse table results/pruned --of sweeps --rows pruning --columns sparsity --metric val_r2\n"
+    )
+    assert next_command in invoke("run", "pruned.py", "--in-process")
     history = analysis.load_history("results/pruned")
     sweeps = analysis.sweeps(history)
     trained = history[history["epoch"] == 5].set_index("trial_id")
