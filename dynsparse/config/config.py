@@ -267,6 +267,14 @@ class Config:
         later=True,
     )
 
+    test_corruptions: tuple[str, ...] = key(
+        (),
+        "images: corruptions of the test images; each, such as rotation, adds corrupted_acc@rotation and "
+        "corrupted_loss@rotation, and one evaluation",
+        Several(Choice("dynsparse.data:CORRUPTIONS"), least=0),
+        later=True,
+    )
+
     # The network
     network: str = key(
         "MLPHeb",

@@ -12,8 +12,10 @@ from dynsparse.data.own import DataSettings, Facts, OwnData, example_shape, fact
 from dynsparse.data.preparation import DataChangedError
 from dynsparse.data.sampling import epoch_order, noise_images, split
 from dynsparse.data.sources import KINDS
+from dynsparse.data.sources.changed_images import CORRUPTIONS, corrupted_images
 
 __all__ = [
+    "CORRUPTIONS",
     "DATASETS",
     "KINDS",
     "PIXELS",
@@ -26,6 +28,7 @@ __all__ = [
     "Images",
     "OwnData",
     "Source",
+    "corrupted_images",
     "epoch_order",
     "example_shape",
     "facts",
