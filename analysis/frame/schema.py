@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.summaries import AT_BEST, SUMMARIES
-from analysis.frame.values import hashable, n_values
+from analysis.frame.values import hashable, n_values, sort_key
 
 # The bookkeeping columns of `load`.
 FIRST_COLUMNS = ["Experiment Name"]
@@ -21,6 +21,13 @@ LAST_COLUMNS = ["status", "error", "diverged", "at_chance", "trial_id", "trial_d
 COSTS = ("flops_inference", "flops_inference_ratio", "flops_train", "flops_train_ratio")
 # Hyperparameters that say where files are and what computes a trial: results do not depend on them.
 MACHINE_COLUMNS = ("data_dir", "device", "engine")
+# Facts that a trial notes of what other keys name, and these keys. Sizes of the data, too, follow the name of the data.
+OF_DATA = ("dataset_name", "target", "loss")
+NOTED = {
+    "network_hash": ("network",),
+    "model_hash": ("model",),
+    **dict.fromkeys(("data_hash", "input_size", "num_classes", "input_shape"), OF_DATA),
+}
 # The entries of `attrs` that hold the schema.
 HYPERPARAMETERS, METRICS = "hyperparameters", "metrics"
 
@@ -138,7 +145,8 @@ def has_schema(df: pd.DataFrame) -> bool:
 def varying(df: pd.DataFrame, besides: Sequence[str] = ()) -> dict[str, int]:
     """Return the hyperparameters with several values, and how many: what a mean over the trials is taken over.
 
-    `data_dir`, `device` and `engine` are left out, since results do not depend on them.
+    `data_dir`, `device` and `engine` are left out, since results do not depend on them. So are hashes, such as
+    `network_hash`, and sizes of the data, unless they differ between trials that name the same network or data.
 
     Args:
         df: the trials; those whose configuration is lost are left out.
@@ -153,7 +161,17 @@ def varying(df: pd.DataFrame, besides: Sequence[str] = ()) -> dict[str, int]:
     """
     known = with_known_config(df)
     counts = {name: n_values(known[name]) for name in hyperparameters(df) if name not in besides}
-    return {name: n for name, n in counts.items() if n > 1 and name not in MACHINE_COLUMNS}
+    several = {name: n for name, n in counts.items() if n > 1 and name not in MACHINE_COLUMNS}
+    return {name: n for name, n in several.items() if not _follows(known, name)}
+
+
+def _follows(df: pd.DataFrame, name: str) -> bool:
+    """Return True for a column of NOTED that has one value for each combination of the keys that it belongs to."""
+    keys = [key for key in NOTED.get(name, ()) if key in df]
+    if not keys:
+        return False
+    causes, effects = list(zip(*(df[key].map(sort_key) for key in keys), strict=True)), df[name].map(sort_key)
+    return len(set(zip(causes, effects, strict=True))) == len(set(causes))
 
 
 def with_known_config(df: pd.DataFrame) -> pd.DataFrame:

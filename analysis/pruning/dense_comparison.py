@@ -9,7 +9,7 @@ from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import varying, with_schema
 from analysis.frame.words import setting_text
 from analysis.pruning.lottery import ALGORITHM
-from analysis.pruning.rows import TRIAL, of_trial
+from analysis.pruning.rows import TRIAL, of_trial, score_in_words
 from analysis.statistics.aggregate import agg, has_value
 from analysis.statistics.divergence import is_diverged
 
@@ -81,7 +81,7 @@ def matching_rounds(rounds: pd.DataFrame, metric: str = "val_acc_max", margin: f
 
     Args:
         rounds: the result of `rounds`.
-        metric: the accuracy; higher is better.
+        metric: the accuracy, or R²; higher is better.
         margin: the allowed loss, in the units of the metric, at least 0.
 
     Raises:
@@ -127,7 +127,9 @@ def matching_rounds(rounds: pd.DataFrame, metric: str = "val_acc_max", margin: f
     return with_schema(table[[*names, *measured, "status", "diverged", *TRIAL]], names, measured, rounds)
 
 
-def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGORITHM)) -> pd.DataFrame:
+def mean_matching_pruned(
+    matching: pd.DataFrame, by: Sequence[str] = tuple(ALGORITHM), metric: str = "val_acc_max"
+) -> pd.DataFrame:
     """Return the sparsity at which tickets end: the mean of `matching_pruned`, with its 95% t interval.
 
     The result has these columns:
@@ -141,6 +143,7 @@ def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGOR
     Args:
         matching: the result of `matching_rounds`.
         by: hyperparameters that are not averaged over; by default the algorithm, `criterion` and `init`.
+        metric: the metric that was compared, for the sentence.
 
     Raises:
         ValueError: if a column does not exist.
@@ -160,14 +163,16 @@ def mean_matching_pruned(matching: pd.DataFrame, by: Sequence[str] = tuple(ALGOR
     table["never_ended"] = (n_open["mean"].fillna(0) * n_open["count"]).round().astype(int)
     table = table[[*keys, "mean", "std", "low", "high", "count", "never_ended", "incomplete", "diverged"]]
     table[["low", "high"]] = table[["low", "high"]].clip(0, 1)
-    return table.assign(conclusion=[_end_in_words(row, keys) for row in table.to_dict("records")])
+    return table.assign(
+        conclusion=[_end_in_words(row, keys, score_in_words(metric)) for row in table.to_dict("records")]
+    )
 
 
-def _end_in_words(row: dict[Any, Any], by: Sequence[str]) -> str:
+def _end_in_words(row: dict[Any, Any], by: Sequence[str], score: str) -> str:
     where = setting_text(by, row)
     if not row["count"]:
         return f"{where}: no trial is complete."
     interval = "" if pd.isna(row["low"]) else f"95% interval {row['low']:.3g} to {row['high']:.3g}, "
-    text = f"{where}: up to {row['mean']:.3g} pruned accuracy is not below the dense ({interval}{row['count']} trials)."
+    text = f"{where}: up to {row['mean']:.3g} pruned {score} is not below the dense ({interval}{row['count']} trials)."
     never = row["never_ended"]
     return f"{text} In {never} of them the last round still matches, so the ticket ends beyond it." if never else text

@@ -1,4 +1,4 @@
-"""Lottery tickets: the accuracy and the pruned fraction of each round, and their correlation."""
+"""Lottery tickets: the accuracy, or R², and the pruned fraction of each round, and their correlation."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.frame.checks import check_columns
 from analysis.frame.schema import varying
 from analysis.loading.columns import summarise
-from analysis.pruning.rows import TRIAL, in_full, is_diverged_row, of_study, settings
+from analysis.pruning.rows import SCORES, TRIAL, in_full, is_diverged_row, of_study, settings
 from analysis.statistics.aggregate import in_order
 from analysis.statistics.correlate import correlation
 from analysis.statistics.importances import importance
@@ -16,7 +16,7 @@ from analysis.statistics.importances import importance
 OWN = ["round", "pruned_wanted"]
 AXES = ["prune_ratio", "prune_iter"]
 ALGORITHM = ["criterion", "init"]
-LAST_ROUND = ["val_acc_max", "val_acc_max_epoch", "val_acc_last"]
+LAST_ROUND = [f"val_{score}_{of}" for score in SCORES for of in ("max", "max_epoch", "last")]
 
 
 def rounds(history: pd.DataFrame) -> pd.DataFrame:
@@ -30,6 +30,7 @@ def rounds(history: pd.DataFrame) -> pd.DataFrame:
     - `val_acc_max`; `val_acc_max_epoch`, counted from 0 within the round; `val_acc_last`.
     - `test_acc` at the epoch of `val_acc_max`. It is NaN if no data is held out for val_*, which is then measured on
       the test set.
+    - of a regression (loss="mse"), `val_r2_max` and so on, and `test_r2`, in place of the accuracies.
     - `status`, "incomplete" where the trial has not got that far; `diverged`, True if a loss is NaN or infinite at the
       end of the round; `trial_id`, `trial_dir`.
 
@@ -55,16 +56,11 @@ def rounds(history: pd.DataFrame) -> pd.DataFrame:
     # A trial's rows stand together, in the order of its epochs: so do those of each round.
     number = rows.groupby([*TRIAL, "round"], dropna=False, sort=False).ngroup().to_numpy()
     starts = np.r_[np.flatnonzero(np.r_[True, number[1:] != number[:-1]]), len(rows)]
-    of_val = summarise(rows["val_acc"].to_numpy(float), starts)
     first = rows.iloc[starts[:-1]]
-    best = starts[:-1] + np.nan_to_num(of_val.highest_at).astype(int)
-    test_acc = rows["test_acc"].to_numpy(float)[best] if "test_acc" in rows else np.full(len(best), np.nan)
+    scores = [score for score in SCORES if f"val_{score}" in rows]
     found = first[[*TRIAL, *OWN]].assign(
         pruned=1 - first["density"],
-        val_acc_max=of_val.highest,
-        val_acc_max_epoch=of_val.highest_at,
-        val_acc_last=of_val.last,
-        test_acc=test_acc,
+        **{name: values for score in scores for name, values in _in_each_round(rows, starts, score).items()},
         complete=np.diff(starts) == first["epochs"],
         diverged=is_diverged_row(rows.iloc[starts[1:] - 1]).to_numpy(),
     )
@@ -74,6 +70,15 @@ def rounds(history: pd.DataFrame) -> pd.DataFrame:
         for number in range(int(n_rounds) + 1)
     ]
     return in_full(rows, names, ["round"], expected, found)
+
+
+def _in_each_round(rows: pd.DataFrame, starts: np.ndarray, score: str) -> dict[str, np.ndarray]:
+    """Return the summaries of a score for each round: rows from each start to the next."""
+    of_val = summarise(rows[f"val_{score}"].to_numpy(float), starts)
+    best = starts[:-1] + np.nan_to_num(of_val.highest_at).astype(int)
+    on_test = rows[f"test_{score}"].to_numpy(float)[best] if f"test_{score}" in rows else np.full(len(best), np.nan)
+    summaries = {"max": of_val.highest, "max_epoch": of_val.highest_at, "last": of_val.last}
+    return {**{f"val_{score}_{name}": values for name, values in summaries.items()}, f"test_{score}": on_test}
 
 
 def tickets(history: pd.DataFrame) -> pd.DataFrame:
@@ -106,8 +111,8 @@ def tickets(history: pd.DataFrame) -> pd.DataFrame:
 def with_last_rounds(trials: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     """Return the trials of `load` with the accuracies of each ticket's last round instead of those of all its rounds.
 
-    The columns `val_acc_max`, `val_acc_max_epoch` (within the round) and `val_acc_last` change. They become NaN for
-    trials of other studies.
+    The columns `val_acc_max`, `val_acc_max_epoch` (within the round) and `val_acc_last` change; of regressions, those
+    of `val_r2`. They become NaN for trials of other studies.
 
     Args:
         trials: one row per trial, as `load` gives it.
@@ -125,7 +130,7 @@ def with_last_rounds(trials: pd.DataFrame, history: pd.DataFrame) -> pd.DataFram
     """
     last = tickets(history).set_index(TRIAL)
     places = pd.MultiIndex.from_frame(trials[TRIAL])
-    changed = {name: last[name].reindex(places).to_numpy() for name in LAST_ROUND if name in trials}
+    changed = {name: last[name].reindex(places).to_numpy() for name in LAST_ROUND if name in trials and name in last}
     return trials.assign(**changed)
 
 

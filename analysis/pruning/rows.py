@@ -11,7 +11,9 @@ from analysis.frame.schema import RUN_COLUMNS, distinct_names, has_schema, hyper
 
 # The columns that identify a trial. Trials of several experiments may share an id, but not a folder.
 TRIAL = ["trial_id", "trial_dir"]
-TESTED = ["val_acc", "val_loss", "test_acc", "test_loss"]
+# What says how good a network is: the accuracy of a classification, or R² of a regression.
+SCORES = {"acc": "accuracy", "r2": "R²"}
+TESTED = [f"{part}_{name}" for part in ("val", "test") for name in (*SCORES, "loss", "rmse")]
 
 
 def of_study(history: pd.DataFrame, study: str, columns: Sequence[str]) -> pd.DataFrame:
@@ -113,8 +115,13 @@ def of_trial(frame: pd.DataFrame, besides: Sequence[str]) -> list[str]:
     return [name for name in hyperparameters(frame) if name not in besides]
 
 
+def score_in_words(metric: str) -> str:
+    """Return what a metric is called in a sentence: "accuracy", or "R²"."""
+    return next((words for name, words in SCORES.items() if f"_{name}" in metric), metric)
+
+
 def on_test_set(frame: pd.DataFrame, quantity: str) -> pd.Series:
-    """Return `test_acc` or `test_loss`; val_* if no data was held out, because it is then of the test set."""
+    """Return a metric such as `test_acc`; val_* if no data was held out, because it is then of the test set."""
     if f"test_{quantity}" not in frame:
         return frame[f"val_{quantity}"]
     return frame[f"test_{quantity}"].where(frame["val_fraction"] > 0, frame[f"val_{quantity}"])

@@ -20,12 +20,15 @@ from analysis.pruning.rows import (
     of_study,
     of_trial,
     on_test_set,
+    score_in_words,
     settings,
 )
 from analysis.statistics.aggregate import agg, has_value
 from analysis.statistics.divergence import is_diverged
 
 AXES = ["pruning", "sparsity"]
+# The columns of `sparsity_summary` for what trials log.
+COLUMNS = {"loss": "test_loss", "acc": "test_accuracy", "r2": "test_r2", "rmse": "test_rmse"}
 # Accuracies are counts over some thousand examples: a smaller difference is a rounding error.
 ROUNDING = 1e-9
 
@@ -38,7 +41,8 @@ def sweeps(history: pd.DataFrame, retrained: int | None = None) -> pd.DataFrame:
     - the hyperparameters as in `load`.
     - `pruning`, "weight" or "unit"; `sparsity`, the fraction pruned.
     - all metrics of that row; NaN where the trial has not got that far.
-    - `val_acc_trained`, `val_loss_trained`, and likewise for `test_*`: the trained network before any pruning.
+    - `val_acc_trained`, `val_loss_trained`, and likewise for `test_*`, `*_r2` and `*_rmse`: the trained network before
+      any pruning.
     - `status`, "incomplete" where the trial has not got that far; `diverged`, True where a loss is NaN or infinite;
       `trial_id`, `trial_dir`.
 
@@ -86,14 +90,15 @@ def sweeps(history: pd.DataFrame, retrained: int | None = None) -> pd.DataFrame:
 
 
 def sparsity_summary(sweeps: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Return loss and accuracy on the test set at each sparsity, averaged over the trials.
+    """Return loss and accuracy, or R² and RMSE, on the test set at each sparsity, averaged over the trials.
 
     If a trial holds out data for val_*, test_* is used; if not, val_* was measured on the test set. Rows are in the
     order of the values. The result has these columns:
     - those of `by`, `dataset`, `pruning`, `sparsity`.
     - `test_loss`, `test_accuracy`: means over the trials.
     - `test_loss_std`, `test_accuracy_std`: sample standard deviations; NaN for a single trial.
-    - `count`, trials with an accuracy; `incomplete`, `diverged`, trials that were left out.
+    - of regressions, `test_r2` and `test_rmse` in place of `test_accuracy`, and their standard deviations.
+    - `count`, trials with a loss; `incomplete`, `diverged`, trials that were left out.
 
     Args:
         sweeps: the result of `sweeps`.
@@ -120,14 +125,16 @@ def sparsity_summary(sweeps: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFra
         10  weight      0.80      0.739          0.815              0.047      5
         11  weight      0.90      1.485          0.598              0.123      5
     """
-    check_columns(sweeps, ["dataset_name", "val_fraction", *AXES, "val_acc", "val_loss"])
-    frame = sweeps.assign(accuracy_=on_test_set(sweeps, "acc"), loss_=on_test_set(sweeps, "loss"))
+    check_columns(sweeps, ["dataset_name", "val_fraction", *AXES, "val_loss"])
+    measured = {name: column for name, column in COLUMNS.items() if f"val_{name}" in sweeps}
+    frame = sweeps.assign(**{f"{name}_": on_test_set(sweeps, name) for name in measured})
     keys = [*by, "dataset_name", *AXES]
-    accuracy, loss = agg(frame, keys, "accuracy_"), agg(frame, keys, "loss_")
-    table = accuracy[keys].rename(columns={"dataset_name": "dataset"})
-    table["test_loss"], table["test_accuracy"] = loss["mean"], accuracy["mean"]
-    table["test_loss_std"], table["test_accuracy_std"] = loss["std"], accuracy["std"]
-    return table.assign(**{name: accuracy[name] for name in ("count", "incomplete", "diverged")})
+    of_each = {column: agg(frame, keys, f"{name}_") for name, column in measured.items()}
+    losses = of_each["test_loss"]
+    table = losses[keys].rename(columns={"dataset_name": "dataset"})
+    table = table.assign(**{column: found["mean"] for column, found in of_each.items()})
+    table = table.assign(**{f"{column}_std": found["std"] for column, found in of_each.items()})
+    return table.assign(**{name: losses[name] for name in ("count", "incomplete", "diverged")})
 
 
 def sparsity_at_fall(sweeps: pd.DataFrame, points: float = 0.01, metric: str = "val_acc") -> pd.DataFrame:
@@ -146,7 +153,7 @@ def sparsity_at_fall(sweeps: pd.DataFrame, points: float = 0.01, metric: str = "
     Args:
         sweeps: the result of `sweeps`.
         points: the fall, as a fraction: 0.01 is one point of accuracy.
-        metric: the accuracy; higher is better.
+        metric: the accuracy, or R²; higher is better.
 
     Raises:
         ValueError: if a column does not exist, or `points` is not above 0.
@@ -194,7 +201,9 @@ def _first_below(sparsities: np.ndarray, values: np.ndarray, level: float) -> fl
     return math.nan
 
 
-def mean_sparsity_at_fall(falls: pd.DataFrame, by: Sequence[str] | None = None) -> pd.DataFrame:
+def mean_sparsity_at_fall(
+    falls: pd.DataFrame, by: Sequence[str] | None = None, metric: str = "val_acc"
+) -> pd.DataFrame:
     """Return the mean of `sparsity_at_fall` over the trials of each kind of pruning, with its 95% t interval.
 
     The result has these columns:
@@ -208,6 +217,7 @@ def mean_sparsity_at_fall(falls: pd.DataFrame, by: Sequence[str] | None = None) 
     Args:
         falls: the result of `sparsity_at_fall`.
         by: hyperparameters that are not averaged over; by default the data set, and all that vary except `seed`.
+        metric: the metric that fell, for the sentence.
 
     Raises:
         ValueError: if a column does not exist.
@@ -224,17 +234,19 @@ def mean_sparsity_at_fall(falls: pd.DataFrame, by: Sequence[str] | None = None) 
     table = agg(falls, [*by, "pruning"], "sparsity_at_fall").rename(columns={"without_value": "never_fell"})
     table = table[[*by, "pruning", "mean", "std", "low", "high", "count", "never_fell", "incomplete", "diverged"]]
     table[["low", "high"]] = table[["low", "high"]].clip(0, 1)
-    return table.assign(conclusion=[_fall_in_words(row, by) for row in table.to_dict("records")])
+    return table.assign(
+        conclusion=[_fall_in_words(row, by, score_in_words(metric)) for row in table.to_dict("records")]
+    )
 
 
-def _fall_in_words(row: dict[Any, Any], by: Sequence[str]) -> str:
+def _fall_in_words(row: dict[Any, Any], by: Sequence[str], score: str) -> str:
     where = ", ".join(filter(None, [setting_text(by, row), f"{row['pruning']} pruning"]))
     count, never = row["count"], row["never_fell"]
     total = count + never
     if not total:
         return f"{where}: no trial is complete."
     if not count:
-        return f"{where}: accuracy fell so far in none of {total} trials."
+        return f"{where}: {score} fell so far in none of {total} trials."
     interval = "" if pd.isna(row["low"]) else f"95% interval {row['low']:.3g} to {row['high']:.3g}, "
-    text = f"{where}: accuracy has fallen at sparsity {row['mean']:.3g} ({interval}{count} of {total} trials)."
+    text = f"{where}: {score} has fallen at sparsity {row['mean']:.3g} ({interval}{count} of {total} trials)."
     return f"{text} The other {never} never fell so far, so that the mean is too low." if never else text

@@ -25,6 +25,7 @@ RERUN_COMMAND = "DYNSPARSE_RERUN_COMMAND"
 
 def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:
     """Print the result of a run, its folder, and the next command to type."""
+    from dynsparse.data.own import is_regression
     from dynsparse.grid import independent_axes
     from dynsparse.results.progress import format_duration
 
@@ -50,7 +51,7 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
     # If a trial prunes after its training, its best epoch does not answer the question.
     of = {"sweep": " --of sweeps", "ticket": " --of tickets"}.get(configs[0].study, "")
     if configs[0].study == "sweep":
-        varying, metric = [*varying, "pruning", "sparsity"], "val_acc"
+        varying, metric = [*varying, "pruning", "sparsity"], "val_r2" if is_regression(configs[0]) else "val_acc"
     rows, columns = ",".join(varying[:-1]), (varying or ["model"])[-1]
     keys = f"--rows {rows} --columns {columns}" if rows else f"--rows {columns}"
     echo(f"next:  dynsparse table {path}{of} {keys} --metric {metric}")

@@ -98,10 +98,10 @@ def _with_own_metric(df: pd.DataFrame, history: pd.DataFrame, path: str | Path, 
 
     metric = str(df.attrs.get("metric", ""))
     if of != "trials":
-        make, usual = (analysis.sweeps, "val_acc") if of == "sweeps" else (analysis.tickets, "val_acc_max")
-        rows = make(history)
+        rows = (analysis.sweeps if of == "sweeps" else analysis.tickets)(history)
         # Each sparsity has one row, so its value is not the best of several epochs.
-        return df, next((name for name in (metric, summarised(metric)) if name in rows), usual)
+        usual = ("val_acc", "val_r2") if of == "sweeps" else ("val_acc_max", "val_r2_max")
+        return df, next((name for name in (metric, summarised(metric), *usual) if name in rows), usual[0])
     if metric and metric not in df:
         with contextlib.suppress(ValueError):
             df = analysis.load(path, [*analysis.logged(df), summarised(metric)])

@@ -315,6 +315,23 @@ class Several:
 
 
 @dataclass(frozen=True)
+class OneOrSeveral:
+    """A value that another check accepts, or a list of distinct ones. A list of one is that value."""
+
+    check: Check
+
+    def read(self, name: str, value: Any) -> Any:
+        """Return the value, or several as a tuple."""
+        if not isinstance(value, list | tuple):
+            return self.check.read(name, value)
+        values = Several(self.check).read(name, value)
+        return values[0] if len(values) == 1 else values
+
+    def __str__(self) -> str:
+        return f"{self.check}, or {Several(self.check)}"
+
+
+@dataclass(frozen=True)
 class Weights:
     """The word "balanced", or a list of numbers above 0."""
 

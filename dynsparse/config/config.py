@@ -20,6 +20,7 @@ from dynsparse.config.checks import (
     Flag,
     Function,
     Number,
+    OneOrSeveral,
     Optional,
     Several,
     Sizes,
@@ -212,7 +213,12 @@ class Config:
         Choice("dynsparse.ops.losses:LOSSES"),
         later=True,
     )
-    target: str | None = key(None, "own tables: name of the label column", Optional(Text()), later=True)
+    target: str | tuple[str, ...] | None = key(
+        None,
+        "own tables: name of the label column, or a list of names of columns with numbers to predict",
+        Optional(OneOrSeveral(Text())),
+        later=True,
+    )
     impute: str | None = key(
         None,
         "own data: what replaces missing values, a statistic of their column in the training part; None: they are "
@@ -261,6 +267,14 @@ class Config:
         (),
         "further shares of the pixels; each, such as 0.3, adds noise_acc@0.3 and noise_loss@0.3, and one evaluation",
         Several(FRACTION, least=0),
+        later=True,
+    )
+
+    test_corruptions: tuple[str, ...] = key(
+        (),
+        "images: corruptions of the test images; each, such as rotation, adds corrupted_acc@rotation and "
+        "corrupted_loss@rotation, and one evaluation",
+        Several(Choice("dynsparse.data:CORRUPTIONS"), least=0),
         later=True,
     )
 
@@ -488,7 +502,13 @@ class Config:
 
     @classmethod
     def saved(cls, values: Mapping[str, Any]) -> Config:
-        """Return the Config of a trial's params.json, which an older version may have written. Raises: ConfigError."""
+        """Return the Config of a trial's params.json, which an older version may have written.
+
+        It imports the functions that `network` and `model` name, for their hashes. Code that only reads results takes
+        the values of the file as they are.
+
+        Raises: ConfigError.
+        """
         current = in_current_terms(values)
         name, followers = current.get("dataset_name"), ("data_hash", "input_size", "num_classes")
         is_own = isinstance(name, str) and resolve(IS_OWN_DATA)(name)

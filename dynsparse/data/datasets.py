@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
@@ -12,13 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsparse.data.download import DataError, describe_error, fetch_files, requested_data_dir
+from dynsparse.data.download import (
+    DataError,
+    describe_error,
+    fetch_files,
+    missing_files,
+    requested_data_dir,
+    resolve_data_dir,
+)
 from dynsparse.data.holdout import at_random
+from dynsparse.data.library_sets import Arrays, idx_files, read_digits, read_svhn, read_torchvision
+from dynsparse.data.speech_commands import ARCHIVE, FOLDER, download_speech_commands, read_speech_commands
 from dynsparse.io.shared_arrays import cache_dir, load_or_make
 from dynsparse.random import Stream
-
-# train_x, train_y, test_x, test_y. Shapes: x (examples, ...), uint8 pixels; y (examples,), classes from 0.
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -138,73 +145,41 @@ class Source:
     files: tuple[str, ...] = ()  # files that `read` needs in the folder; empty if a dependency contains the data
     n_train: int | None = None  # training examples, for checks before the data are read; None: not known
     image_shape: tuple[int, ...] | None = None  # channels, height, width; None: the inputs have no shape
+    unpacked: str | None = None  # a folder with the content of `files`, which `read` takes instead if it is there
+    download: Callable[[Path], object] | None = None  # downloads `files` without reading them; None: `read` does
 
+    def is_in(self, folder: Path) -> bool:
+        """Return True if what `read` needs is in a folder."""
+        return self.read_from(folder) == (self.unpacked,) or not missing_files(self.files, folder)
 
-def _read_digits(folder: Path, download: bool) -> Arrays:
-    """Return the 1797 digits that scikit-learn contains: 8x8 pixels from 0 to 16.
-
-    They have no test set. Of the images sorted by class, in file order within a class, every fifth becomes a test
-    example, starting with the first. This gives 360 test examples, a fifth of each class.
-    """
-    # Imported here, like torchvision below: importing both takes three seconds, longer than some trials.
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    x, y = digits.images.astype(np.uint8), digits.target
-    test = np.zeros(len(y), dtype=bool)
-    test[np.argsort(y, kind="stable")[::5]] = True
-    return x[~test], y[~test], x[test], y[test]
-
-
-def _read_torchvision(class_name: str, folder: Path, download: bool, **options: str) -> Arrays:
-    """Return a data set of torchvision with pixels in the order of its files, so EMNIST's images are transposed."""
-    from torchvision import datasets
-
-    def read(train: bool) -> tuple[np.ndarray, np.ndarray]:
-        part = getattr(datasets, class_name)(root=folder, train=train, download=download, **options)
-        x = np.asarray(part.data)
-        # The files have the channels of colour images first; torchvision has moved them last.
-        return x if x.ndim == 3 else np.moveaxis(x, 3, 1), np.asarray(part.targets)
-
-    return *read(True), *read(False)
-
-
-def _read_svhn(folder: Path, download: bool) -> Arrays:
-    """Return the street-view house numbers without the "extra" part: colours first, and class 0 for the digit 0."""
-    from torchvision.datasets import SVHN
-
-    train, test = (SVHN(folder / "SVHN", split, download=download) for split in ("train", "test"))
-    return train.data, train.labels, test.data, test.labels
-
-
-def _idx_files(folder: str, train: str, test: str) -> tuple[str, ...]:
-    """Return torchvision's names for the four files of a data set in MNIST's format."""
-    return tuple(
-        f"{folder}/raw/{part}-{content}-ubyte" for part in (train, test) for content in ("images-idx3", "labels-idx1")
-    )
+    def read_from(self, folder: Path) -> tuple[str, ...]:
+        """Return what `read` needs in a folder: `unpacked` if it is there, or else `files`."""
+        if self.unpacked is not None and os.path.isdir(folder / self.unpacked):
+            return (self.unpacked,)
+        return self.files
 
 
 def _of_torchvision(name: str) -> Source:
-    read, files = partial(_read_torchvision, name), _idx_files(name, "train", "t10k")
+    read, files = partial(read_torchvision, name), idx_files(name, "train", "t10k")
     return Source(784, 10, read, files, 60_000, (1, 28, 28))
 
 
 # To add a data set, add a row here, or from your program before it creates a Config.
 DATASETS: dict[str, Source] = {
-    "digits": Source(64, 10, _read_digits, n_train=1437, image_shape=(1, 8, 8)),
+    "digits": Source(64, 10, read_digits, n_train=1437, image_shape=(1, 8, 8)),
     **{name: _of_torchvision(name) for name in ("MNIST", "FashionMNIST", "KMNIST")},
     "EMNIST": Source(
         784,
         47,
-        partial(_read_torchvision, "EMNIST", split="balanced"),
-        _idx_files("EMNIST", "emnist-balanced-train", "emnist-balanced-test"),
+        partial(read_torchvision, "EMNIST", split="balanced"),
+        idx_files("EMNIST", "emnist-balanced-train", "emnist-balanced-test"),
         112_800,
         (1, 28, 28),
     ),
     "CIFAR10": Source(
         3072,
         10,
-        partial(_read_torchvision, "CIFAR10"),
+        partial(read_torchvision, "CIFAR10"),
         tuple(
             f"cifar-10-batches-py/{file}"
             for file in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
@@ -215,12 +190,21 @@ DATASETS: dict[str, Source] = {
     "CIFAR100": Source(
         3072,
         100,
-        partial(_read_torchvision, "CIFAR100"),
+        partial(read_torchvision, "CIFAR100"),
         tuple(f"cifar-100-python/{file}" for file in ("train", "test", "meta")),
         50_000,
         (3, 32, 32),
     ),
-    "SVHN": Source(3072, 10, _read_svhn, ("SVHN/train_32x32.mat", "SVHN/test_32x32.mat"), 73_257, (3, 32, 32)),
+    "SVHN": Source(3072, 10, read_svhn, ("SVHN/train_32x32.mat", "SVHN/test_32x32.mat"), 73_257, (3, 32, 32)),
+    "SpeechCommands": Source(
+        1024,
+        12,
+        read_speech_commands,
+        (ARCHIVE,),
+        image_shape=(1, 32, 32),
+        unpacked=FOLDER,
+        download=download_speech_commands,
+    ),
 }
 
 
@@ -242,7 +226,13 @@ def load_builtin(name: str, data_dir: str | None, pixels: str) -> Dataset:
 @lru_cache(maxsize=2)
 @torch.inference_mode(False)
 def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
-    folder = fetch_files(name, source.files, data_dir, lambda folder: source.read(folder, True))
+    folder = resolve_data_dir(data_dir)
+    if not source.is_in(folder):
+        fetch_files(name, source.files, data_dir, source.download or (lambda folder: source.read(folder, True)))
+    names = source.read_from(folder)
+    files = [folder / each for each in names]
+    # The time of a folder is that of the last file that was added or removed.
+    files += [below for each in files if each.is_dir() for below in sorted(each.iterdir())]
 
     def read() -> tuple[Arrays, dict[str, float]]:
         try:
@@ -250,18 +240,17 @@ def _load(name: str, source: Source, data_dir: str, pixels: str) -> Dataset:
             _check(source, train_x, train_y)
             _check(source, test_x, test_y)
         except Exception as error:  # For damaged files, torchvision raises many types of errors.
-            if not source.files:
+            if not files:
                 raise
             raise DataError(
                 f"{name} in {folder} cannot be read, its files may be damaged ({describe_error(error)}). Replace these "
-                f"files, or delete them to download them again: {', '.join(source.files)}."
+                f"files, or delete them to download them again: {', '.join(names)}."
             ) from error
         mean, std = pixel_moments(train_x)
         flat_train, flat_test = (x.reshape(len(x), -1) for x in (train_x, test_x))
         return (flat_train, train_y.astype(np.int64), flat_test, test_y.astype(np.int64)), {"mean": mean, "std": std}
 
     # Data that comes with a package is small and loads at once, so it is not cached on disk.
-    files = [folder / file for file in source.files]
     (train_x, train_y, test_x, test_y), moments = load_or_make(name, files, read) if files else read()
     mean, scale = PIXELS[pixels](train_x, moments)
     labels = torch.tensor(train_y), torch.tensor(test_y)

@@ -44,7 +44,7 @@ class DataSettings(Protocol):
     @property
     def loss(self) -> str: ...
     @property
-    def target(self) -> str | None: ...
+    def target(self) -> str | tuple[str, ...] | None: ...
     @property
     def impute(self) -> str | None: ...
     @property
@@ -64,7 +64,7 @@ class OwnData:
     """
 
     data_hash: str | None = None
-    target: str | None = None
+    target: str | tuple[str, ...] | None = None
     impute: str | None = None
     test_fraction: float | None = None
     fold: int | None = None

@@ -53,6 +53,8 @@ def load_own(name: str, data_dir: str | None, pixels: str, own: OwnData) -> Data
         DataChangedError: If the data have another hash than `own`.
         DataError: If they cannot be read.
     """
+    if isinstance(own.target, list):
+        own = replace(own, target=tuple(own.target))
     request = request_of(name, data_dir, own)
     if own.data_hash is None:
         own = replace(own, data_hash=read_facts(request).data_hash)

@@ -95,7 +95,9 @@ class Engine(Protocol):
             labels: (parts, examples), classes; or (parts, examples, numbers), numbers to predict.
         """
 
-    def train_epoch(self, data: EngineData, order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
+    def train_epoch(
+        self, data: EngineData, order: Tensor, *, epoch: int, rates: Tensor, class_weights: Tensor | None = None
+    ) -> Sums:
         """Train for one pass over the examples, of an epoch or a part of it, with one optimizer step per batch.
 
         Args:
@@ -103,6 +105,8 @@ class Engine(Protocol):
             order: (trials or 1, examples), the order of the examples; one row is shared by all trials.
             epoch: Counted from 1.
             rates: (batches, trials), the learning rate of each optimizer step; float64.
+            class_weights: (trials or 1, classes), the factor of the loss of each class, the same in each call with
+                these data; float32 on the CPU. None: all classes count alike.
         """
 
     def evaluate(self, x: Any, y: Tensor) -> Evaluation:

@@ -30,7 +30,6 @@ from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import calibration_gaps, clip_factor, smoothed
 from dynsparse.nn.optimizers import along
 from dynsparse.ops import masks
-from dynsparse.ops.losses import class_weights
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -63,7 +62,7 @@ class DenseEngine(ABC):
         self._needs_gradient = "gradient" in needs
         smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(plan.device)
         self._smoothing = smoothing.expand(len(plan.seeds)) if bool(smoothing.any()) else None
-        self._class_weights: Tensor | None = None  # (classes,)
+        self._class_weights: Tensor | None = None  # (trials, classes)
         self.n_steps = 0
         self.n_seen = 0
 
@@ -103,14 +102,23 @@ class DenseEngine(ABC):
         x = torch.stack([part.normalised for part in parts]) if len(parts) > 1 else parts[0].normalised[None]
         return x.to(self.plan.device), labels.to(self.plan.device)
 
-    def train_epoch(self, data: tuple[Tensor, Tensor], order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
+    def train_epoch(
+        self,
+        data: tuple[Tensor, Tensor],
+        order: Tensor,
+        *,
+        epoch: int,
+        rates: Tensor,
+        class_weights: Tensor | None = None,
+    ) -> Sums:
         """Train for one pass over the examples, with one optimizer step per batch.
 
-        Shapes: order (trials or 1, examples); rates (batches, trials); `data` has one part.
+        Shapes: order (trials or 1, examples); rates (batches, trials); class_weights (trials or 1, classes); `data` has
+        one part.
         """
         (x,), (y,) = data
-        if self.plan.class_weights is not None:
-            self._class_weights = class_weights(self.plan.class_weights, y, self.plan.network.sizes[-1])
+        if class_weights is not None:
+            self._class_weights = class_weights.to(self.plan.device).expand(len(self.plan.seeds), -1)
         select = self._augmented(x, len(order), epoch) if self.plan.augment else x.__getitem__
         batches = order.to(self.plan.device).split(self.plan.batch_size, dim=1)
         with matmul_precision(self.plan.precision):
@@ -162,12 +170,14 @@ class DenseEngine(ABC):
         """
         losses, weights = self.plan.loss.of_examples(logits, y), self._class_weights
         if weights is not None:
-            losses = losses * weights[y]
+            weights = weights[trials]
+            of_examples = weights.gather(1, y)
+            losses = losses * of_examples
         if self._smoothing is not None:
             log_probabilities = logits.log_softmax(-1)
-            log_probabilities = log_probabilities if weights is None else log_probabilities * weights
+            log_probabilities = log_probabilities if weights is None else log_probabilities * weights[:, None]
             losses = smoothed(losses, log_probabilities, self._smoothing[trials])
-        return losses if weights is None else losses / weights[y].mean(1, keepdim=True)
+        return losses if weights is None else losses / of_examples.mean(1, keepdim=True)
 
     def _keep_gradients(self, gradients: Sequence[Tensor]) -> None:
         if self._needs_gradient:

@@ -9,7 +9,7 @@ from torch import nn
 
 from dynsparse.config import Config
 from dynsparse.data import DATASETS, Dataset, is_own, load_data, load_dataset
-from dynsparse.data.download import DataError, missing_files, resolve_data_dir
+from dynsparse.data.download import DataError, resolve_data_dir
 from dynsparse.data.own import is_file
 from dynsparse.engines.base import Sums
 from dynsparse.ops.losses import LOSSES
@@ -31,7 +31,7 @@ def find_dataset(config: Config) -> Dataset | None:
         return None
     # The trial's data_dir may be a folder on another machine.
     for data_dir in (config.data_dir, None):
-        if not missing_files(DATASETS[config.dataset_name].files, resolve_data_dir(data_dir)):
+        if DATASETS[config.dataset_name].is_in(resolve_data_dir(data_dir)):
             with suppress(DataError):
                 return load_dataset(config.dataset_name, data_dir, config.pixels)
     return None

@@ -41,8 +41,8 @@ def load_network(trial_dir: str | Path) -> AnyTrained:
     For a sweep, it is the trained network before any pruning. For a lottery ticket, it is the network after the last
     round. For a trial that is not complete, it is the latest network, with a remark.
 
-    A torch module is built by its function, for which the Python file that the trial names is imported. Read only
-    trials that you trust.
+    A method or a network of the user's own is imported from the Python file that the trial names: the method's mask
+    updates decide the remarks, and the network's function builds the module. Read only trials that you trust.
 
     Args:
         trial_dir: the trial's folder, a path or a URI (s3://...).

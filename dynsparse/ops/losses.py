@@ -46,7 +46,7 @@ def class_weights(chosen: str | Sequence[float], y: Tensor, n_classes: int) -> T
     Args:
         chosen: the factors, or "balanced" for examples / (classes * examples of the class), so that all classes
             together have the same weight.
-        y: the labels of the training set.
+        y: the labels of the examples that are trained on.
         n_classes: the number of classes.
 
     Example:

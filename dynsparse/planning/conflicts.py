@@ -26,7 +26,7 @@ def conflicts(config: RecordingConfig) -> list[str]:
         return too_long
     problems = [
         *_data_set(config),
-        *_augment(config),
+        *_images(config),
         *_class_weights(config),
         *_function_hashes(config),
         *_legacy_rules(config),
@@ -70,13 +70,18 @@ def _data_set(config: RecordingConfig) -> Iterator[str]:
             yield f"{name} must be {right} for dataset_name={config.dataset_name!r}, got {given}. Leave {name} out."
 
 
-def _augment(config: RecordingConfig) -> Iterator[str]:
-    shape = example_shape(config) if config.augment else None
-    if config.augment and (shape is None or len(shape) != 3):
-        yield (
-            f"augment must be None for data that are not images of channels, rows and columns, got {config.augment!r} "
-            f"for dataset_name={config.dataset_name!r}. Leave augment out."
-        )
+def _images(config: RecordingConfig) -> Iterator[str]:
+    """Check that data are images where a key changes images."""
+    for name, value, unset in (
+        ("augment", config.augment, "None"),
+        ("test_corruptions", config.test_corruptions, "empty"),
+    ):
+        shape = example_shape(config) if value else None
+        if value and (shape is None or len(shape) != 3):
+            yield (
+                f"{name} must be {unset} for data that are not images of channels, rows and columns, got {value!r} for "
+                f"dataset_name={config.dataset_name!r}. Leave {name} out."
+            )
 
 
 def _class_weights(config: RecordingConfig) -> Iterator[str]:
@@ -119,6 +124,11 @@ def _legacy_rules(config: RecordingConfig) -> Iterator[str]:
         yield (
             f"rules='legacy_2019' reproduces a notebook that trained model='DSNNMixedHeb' only, got {config.model!r}. "
             "Set model='DSNNMixedHeb' or rules='fixed'."
+        )
+    if config.rules == "legacy_2019" and config.test_corruptions:
+        yield (
+            "test_corruptions must be empty with rules='legacy_2019', whose coactivation counts every test image too, "
+            f"got {config.test_corruptions}. Leave test_corruptions out or set rules='fixed'."
         )
     if config.rules == "legacy_2019" and config.test_noise and config.noise_levels:
         yield (
@@ -213,11 +223,6 @@ def _learning_rate(config: RecordingConfig) -> Iterator[str]:
 
 
 def _study(config: RecordingConfig, network: Network, method: Method, study: Study) -> Iterator[str]:
-    if config.study != "train" and config.loss != "cross_entropy":
-        yield (
-            f"study must be 'train' with loss={config.loss!r}, got {config.study!r}: sweeps and tickets need "
-            "accuracies. Leave study out."
-        )
     if config.study == "sweep":
         iterative = config.retrain_epochs > 0 and config.prune_iteratively
         if iterative and list(config.sparsities) != sorted(config.sparsities):

@@ -110,9 +110,10 @@ class Plan:
     data_dir: str | None
     own_data: OwnData
     augment: Augmentation | None  # None: training images as they are
-    image_shape: tuple[int, ...] | None  # of images that are augmented: channels, rows, columns
+    image_shape: tuple[int, ...] | None  # of images that are augmented or corrupted: channels, rows, columns
     val_fraction: float
     noise: dict[str, float]  # name of each noisy version of the test images -> share of the pixels overwritten
+    corruptions: tuple[str, ...]  # of the test images
     debug_weights: bool
     debug_sparse: bool
     device: str
@@ -181,9 +182,10 @@ def _plan(config: PackConfig) -> Plan:
         data_dir=config.data_dir,
         own_data=own_keys(config),
         augment=AUGMENTATIONS[config.augment] if config.augment else None,
-        image_shape=example_shape(config) if config.augment else None,
+        image_shape=example_shape(config) if config.augment or config.test_corruptions else None,
         val_fraction=config.val_fraction,
         noise=_noise(config) if config.test_noise else {},
+        corruptions=config.test_corruptions,
         debug_weights=config.debug_weights,
         debug_sparse=config.debug_sparse,
         device=config.device,

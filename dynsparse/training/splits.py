@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynsparse.data import Dataset, Images, epoch_order, load_dataset, noise_images, split
+from dynsparse.data import Dataset, Images, corrupted_images, epoch_order, load_dataset, noise_images, split
+from dynsparse.data.sources.changed_images import LEAST_WHITE
 from dynsparse.engines.base import EngineData
+from dynsparse.ops.losses import class_weights
 from dynsparse.planning.plan import Plan
 from dynsparse.training.metrics import RegressionScores, Scores, classification_scores
 
@@ -27,19 +29,21 @@ class Splits:
         train: all training examples, those held out included; `order` selects from them.
         test: the test examples.
         val: the examples held out for validation, or None.
-        noise: the test examples with noise, for each name in the plan's `noise`.
+        changed: the test examples with noise, for each name in the plan's `noise`, or with a corruption.
         scores: the metrics that the sums over a split give.
         n_train: the number of examples trained on in an epoch.
         n_batches: the number of steps in an epoch.
+        class_weights: the factors of the loss of each class, (seeds or 1, classes); None: all classes count alike.
     """
 
     train: EngineData
     test: EngineData
     val: EngineData | None
-    noise: dict[str, EngineData]
+    changed: dict[str, EngineData]
     scores: Scores
     n_train: int
     n_batches: int
+    class_weights: Tensor | None
     _seeds: Sequence[int]  # of the trials; one entry if all are equal
     _train_index: dict[int, Tensor]  # seed -> the examples trained on
 
@@ -55,7 +59,7 @@ class Splits:
     def evaluated(self) -> dict[str, EngineData]:
         """Return the splits that each step evaluates. The test set is the validation set where none is held out."""
         clean = {"val": self.test} if self.val is None else {"val": self.val, "test": self.test}
-        return {**clean, **self.noise}
+        return {**clean, **self.changed}
 
 
 def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], EngineData]) -> Splits:
@@ -93,16 +97,43 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
     for level in set(plan.noise.values()):
         images = {seed: Images(noise_images(dataset.test.normalise(), level, seed).numpy()) for seed in indices}
         noisy[level] = prepare([images[seed] for seed in seeds], torch.stack([dataset.test_y] * len(seeds)))
+    corrupted = {
+        f"corrupted@{name}": prepare([_corrupted(plan, dataset, name)], dataset.test_y[None])
+        for name in plan.corruptions
+    }
     return Splits(
         train=prepare([dataset.train], dataset.train_y[None]),
         test=prepare([dataset.test], dataset.test_y[None]),
         val=val,
-        noise={name: noisy[level] for name, level in plan.noise.items()},
+        changed={**{name: noisy[level] for name, level in plan.noise.items()}, **corrupted},
         scores=scores,
         n_train=n_train,
         n_batches=-(-n_train // plan.batch_size),
+        class_weights=_class_weights(plan, dataset, [train_index[seed] for seed in seeds]),
         _seeds=seeds,
         _train_index=train_index,
+    )
+
+
+def _corrupted(plan: Plan, dataset: Dataset, corruption: str) -> Images:
+    """Return the test images with a corruption. Raises: TrialError."""
+    white = dataset.train.pixels.max()
+    if dataset.train.pixels.dtype != np.uint8 or white < LEAST_WHITE:
+        raise TrialError(
+            f"test_corruptions must be empty for images whose white is not 255 in uint8, got {white} of type "
+            f"{dataset.train.pixels.dtype} for dataset_name={plan.dataset_name!r}. Leave test_corruptions out."
+        )
+    assert plan.image_shape is not None
+    images = dataset.test.pixels.reshape(-1, *plan.image_shape)
+    return replace(dataset.test, pixels=corrupted_images(images, corruption).reshape(dataset.test.pixels.shape))
+
+
+def _class_weights(plan: Plan, dataset: Dataset, train: Sequence[Tensor]) -> Tensor | None:
+    """Return the factors of the loss of each class, for the examples that each seed trains on."""
+    if plan.class_weights is None:
+        return None
+    return torch.stack(
+        [class_weights(plan.class_weights, dataset.train_y[index], dataset.num_classes) for index in train]
     )
 
 
@@ -115,7 +146,7 @@ def regression_scores(dataset: Dataset, train: Sequence[Tensor], val: Sequence[T
         val: the examples that each seed holds out; empty if val_* is the test set.
     """
     test = _variances([dataset.test_y])
-    variances = {"val": test, "test": test, "noise": test}
+    variances = {"val": test, "test": test, "noise": test, "corrupted": test}
     for name, parts in {"train": train, "val": val}.items():
         if parts:
             variances[name] = _variances([dataset.train_y[index] for index in parts])

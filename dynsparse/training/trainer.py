@@ -104,7 +104,7 @@ class Trainer:
         """
         batch = self.splits.unshuffled()[:, : self.plan.batch_size]
         rates = self.plan.learning_rates(0, 1, self.splits.n_batches)
-        self.engine.train_epoch(self.splits.train, batch, epoch=1, rates=rates)
+        self.engine.train_epoch(self.splits.train, batch, epoch=1, rates=rates, class_weights=self.splits.class_weights)
         for split in self.splits.evaluated().values():
             self.engine.evaluate(*split)
         if self._update_steps is not None and self._update_steps.n_updates:
@@ -230,7 +230,9 @@ class Trainer:
         has_ended = self._update_steps is None or steps_done >= self._update_steps.last
         self._flops.add_steps(self.engine.masks, order.shape[1], updated_later=~(self._survival.stopped | has_ended))
         self._exploration.add(self.engine.masks)
-        return self.engine.train_epoch(self.splits.train, order, epoch=self.epoch, rates=rates)
+        return self.engine.train_epoch(
+            self.splits.train, order, epoch=self.epoch, rates=rates, class_weights=self.splits.class_weights
+        )
 
     def _bounds_of_parts(self) -> list[int]:
         """Return the steps of the epoch, from 0, between which it is trained in one go.

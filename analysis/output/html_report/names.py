@@ -40,7 +40,7 @@ COSTS = {
     "flops_train": "FLOPs of the training, per example",
 }
 PARTS = {"train": "training", "val": "validation", "test": "test", "noise": "noisy test"}
-QUANTITIES = {"acc": "accuracy", "loss": "loss", "ece": "calibration error"}
+QUANTITIES = {"acc": "accuracy", "loss": "loss", "ece": "calibration error", "r2": "R²", "rmse": "RMSE"}
 # The epoch of a summary, in words.
 EPOCHS = {
     None: "",
@@ -50,7 +50,7 @@ EPOCHS = {
     "_last": " in the last epoch",
     "_at_best": " at the best validation epoch",
 }
-METRIC = re.compile(r"(train|val|test|noise)_(acc|loss|ece)(_max|_min|_last|_median|_at_best)?")
+METRIC = re.compile(r"(train|val|test|noise)_(acc|loss|ece|r2|rmse)(_max|_min|_last|_median|_at_best)?")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Names:
         match = METRIC.fullmatch(metric)
         if match is None:
             return self.full(metric)
-        is_best = match[3] == ("_max" if match[2] == "acc" else "_min")
+        is_best = match[3] == ("_max" if match[2] in ("acc", "r2") else "_min")
         return f"{self.short(metric)}{' in the best epoch' if is_best else EPOCHS[match[3]]} ({metric})"
 
     def is_share(self, column: str) -> bool:

@@ -1,5 +1,6 @@
 """The section of plots: the metric over the most important hyperparameters."""
 
+import re
 from functools import partial
 
 import plotly.graph_objects as go
@@ -64,7 +65,7 @@ def _of_trials(results: Results) -> str:
 
 def _of_sweeps(results: Results) -> str:
     metrics = [results.metric]
-    loss = results.metric.replace("acc", "loss")
+    loss = re.sub(r"_(acc|r2)", "_loss", results.metric)
     if loss != results.metric and loss in results.rows and results.rows[loss].notna().any():
         metrics.append(loss)
     heading = capitalized(f"{' and '.join(map(results.names.short, metrics))} by sparsity")

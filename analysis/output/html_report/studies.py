@@ -9,12 +9,15 @@ from analysis.output.html_report.figures import capitalized
 from analysis.output.html_report.results import Results
 from analysis.pruning.dense_comparison import matching_rounds, mean_matching_pruned
 from analysis.pruning.lottery import ALGORITHM, rounds
+from analysis.pruning.rows import SCORES, score_in_words
 from analysis.pruning.sparsity import mean_sparsity_at_fall, sparsity_at_fall
 from analysis.pruning.weight_vs_unit import kind_differences, where_kinds_differ
 from analysis.statistics.significance import LEVEL
 
-# A fall by one point of accuracy; and how close to the dense network a ticket must be.
+# A fall by one point of accuracy, or by as much of R²; and how close to the dense network a ticket must be.
 POINT = 0.01
+POINT_IN_WORDS = {"accuracy": "one point"}
+METRICS_OF_ROUNDS = [f"val_{score}_{of}" for score in SCORES for of in ("max", "last")]
 SHOWN_SENTENCES = 4
 
 # A question, the section with details, and the answer.
@@ -25,9 +28,11 @@ def answers_of_sweeps(results: Results) -> list[Answer]:
     """Return questions and answers about a sweep over sparsities."""
     answers = []
     by = varying(results.rows, besides=["seed", "pruning", "sparsity"])
-    if results.metric.endswith("acc") and f"{results.metric}_trained" in results.rows:
-        falls = mean_sparsity_at_fall(sparsity_at_fall(results.rows, POINT, results.metric), list(by))
-        answers.append(("Where has accuracy fallen by one point?", "plots", _sentences(falls["conclusion"])))
+    score = score_in_words(results.metric)
+    if score in SCORES.values() and f"{results.metric}_trained" in results.rows:
+        falls = sparsity_at_fall(results.rows, POINT, results.metric)
+        texts = mean_sparsity_at_fall(falls, list(by), results.metric)["conclusion"]
+        answers.append((f"Where has {score} fallen by {POINT_IN_WORDS.get(score, POINT)}?", "plots", _sentences(texts)))
     try:
         differences = kind_differences(results.rows, results.metric, list(by))
     except ValueError:
@@ -64,14 +69,16 @@ def kinds_at_each_sparsity(results: Results) -> str:
 
 def answers_of_tickets(results: Results) -> list[Answer]:
     """Return questions and answers about lottery tickets."""
-    if results.history is None or results.metric not in ("val_acc_max", "val_acc_last"):
+    if results.history is None or results.metric not in METRICS_OF_ROUNDS:
         return []
     every = rounds(results.history)
     # The tickets of most rounds pass through most densities.
     every = every[every["prune_iter"] == every["prune_iter"].max()]
     by = [name for name in ALGORITHM if name in varying(every)] or ["init"]
-    ends = mean_matching_pruned(matching_rounds(every, results.metric, POINT), by)
-    return [("Which tickets stay within one point of the dense network?", "plots", _sentences(ends["conclusion"]))]
+    ends = mean_matching_pruned(matching_rounds(every, results.metric, POINT), by, results.metric)
+    score = score_in_words(results.metric)
+    distance = POINT_IN_WORDS.get(score, f"{POINT} {score}")
+    return [(f"Which tickets stay within {distance} of the dense network?", "plots", _sentences(ends["conclusion"]))]
 
 
 def _sentences(texts: Iterable[str]) -> str:

@@ -28,6 +28,8 @@ from dynsparse.random import Purpose, Stream, permutation, uniform
 SEED = 0
 # Raise it if the same images become others: the hash of the data changes with it.
 VERSION = 1
+# Images without any pixel as bright as that have another white than 255.
+LEAST_WHITE = 128
 
 
 def read_permuted(request: Request) -> Content:
@@ -55,14 +57,22 @@ def read_corrupted(request: Request) -> Content:
     if corruption not in CORRUPTIONS:
         raise DataError(f"{unknown('corruption', corruption, CORRUPTIONS)} Write corrupted:NAME:CORRUPTION.")
     train_x, train_y, test_x, test_y = _images(name, request)
-    if train_x.max() < 128:
+    if train_x.max() < LEAST_WHITE:
         raise DataError(f"corrupted:NAME:CORRUPTION needs images whose white is 255, got {train_x.max()} in {name!r}.")
-    stream = Stream(SEED, Purpose.CORRUPTION, layer=list(CORRUPTIONS).index(corruption))
-    corrupted = CORRUPTIONS[corruption](test_x.astype(np.float32), stream).clip(0, 255).round().astype(np.uint8)
+    corrupted = corrupted_images(test_x, corruption)
     # The hash is that of what the images are made from: rounding may differ between machines.
     clean = hash_parts((Part(train_x, train_y), Part(test_x, test_y)))
     data_hash = hashlib.sha256(f"{clean} {corruption} {VERSION}".encode()).hexdigest()[:HASH_DIGITS]
     return content_of_arrays(request.name, [(train_x, train_y), (corrupted, test_y)], data_hash)
+
+
+def corrupted_images(x: Array, corruption: str) -> Array:
+    """Return images with a corruption of CORRUPTIONS, the same in all trials.
+
+    Shapes: x (images, channels, rows, columns), uint8, of which 255 is white; the result the same.
+    """
+    stream = Stream(SEED, Purpose.CORRUPTION, layer=list(CORRUPTIONS).index(corruption))
+    return np.asarray(CORRUPTIONS[corruption](x.astype(np.float32), stream).clip(0, 255).round().astype(np.uint8))
 
 
 def _images(name: str, request: Request) -> tuple[Array, Array, Array, Array]:

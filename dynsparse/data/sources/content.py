@@ -22,14 +22,19 @@ class Request:
     Args:
         name: the value of the key `dataset_name`.
         folder: the value of the key `data_dir`.
-        target: name of the label column of a table, or None.
+        target: name of the label column of a table, or several; None: that of the source.
         is_regression: labels are numbers to predict, not classes.
     """
 
     name: str
     folder: str | None = None
-    target: str | None = None
+    target: str | tuple[str, ...] | None = None
     is_regression: bool = False
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of the label columns."""
+        return (self.target,) if isinstance(self.target, str) else self.target or ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -40,21 +41,22 @@ def read_hugging_face(request: Request) -> Content:
     if "train" not in splits:
         raise DataError(f"{request.name!r} must have a split 'train', got {', '.join(splits)}.")
     parts = [splits[name] for name in ("train", "test") if name in splits]
-    target = request.target or LABEL
-    columns = [name for name in parts[0].column_names if name != target]
+    targets = request.targets or (LABEL,)
+    columns = [name for name in parts[0].column_names if name not in targets]
     if len(columns) == 1 and isinstance(parts[0].features[columns[0]], datasets.Image):
-        pairs = [(_images(request.name, part[columns[0]]), _labels(part, target)) for part in parts]
+        pairs = [(_images(request.name, part[columns[0]]), _labels_of_images(part, targets)) for part in parts]
         return content_of_arrays(request.name, pairs)
-    return _table(replace(request, target=target), parts, target)
+    return _table(replace(request, target=targets), parts)
 
 
-def _table(request: Request, parts: list[Any], target: str) -> Content:
+def _table(request: Request, parts: list[Any]) -> Content:
     import pandas as pd
 
     frames = [part.to_pandas() for part in parts]
     for frame, part in zip(frames, parts, strict=True):
-        if target in frame:
-            frame[target] = _labels(part, target)
+        for target in request.targets:
+            if target in frame:
+                frame[target] = _labels(part, target)
     # Together, so that a column of text has the same features in both.
     [whole] = content_of_table(request, pd.concat(frames, ignore_index=True)).parts
     assert not isinstance(whole.x, np.ndarray)
@@ -62,6 +64,11 @@ def _table(request: Request, parts: list[Any], target: str) -> Content:
     ranges = [slice(first, last) for first, last in pairwise(ends)]
     found = tuple(Part(whole.x.rows(each), whole.y[each]) for each in ranges)
     return Content(found, hash_parts(found))
+
+
+def _labels_of_images(part: Any, targets: Sequence[str]) -> Any:
+    columns = [_labels(part, target) for target in targets]
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
 
 
 def _labels(part: Any, target: str) -> list[Any]:

@@ -38,9 +38,10 @@ def read_openml(request: Request) -> Content:
     names = [str(each) for each in loaded.frame.columns]
     check_names(request.name, names)
     # Columns that the data set itself declares as identifiers.
-    ignored = {details.get("row_id_attribute"), *_listed(details.get("ignore_attribute"))} - {request.target}
+    ignored = {details.get("row_id_attribute"), *_listed(details.get("ignore_attribute"))} - {*request.targets}
     frame = loaded.frame.drop(columns=[name for name in names if name in ignored])
-    return content_of_table(replace(request, target=request.target or details.get("default_target_attribute")), frame)
+    own = tuple(_listed(details.get("default_target_attribute")))
+    return content_of_table(replace(request, target=request.targets or own), frame)
 
 
 def _listed(names: str | list[str] | None) -> list[str]:

@@ -103,7 +103,7 @@ def content_of_table(request: Request, frame: pd.DataFrame, data_hash: str | Non
     Columns of numbers are features; a column of text becomes one feature for each of its values.
 
     Args:
-        request: names the label column.
+        request: names the label column, or several.
         frame: the table.
         data_hash: None: that of the columns.
 
@@ -111,9 +111,10 @@ def content_of_table(request: Request, frame: pd.DataFrame, data_hash: str | Non
         DataError: If there is no such label column, or a column is neither numbers nor text.
     """
     y = _labels(request, frame)
-    features = frame.drop(columns=[request.target])
+    features = frame.drop(columns=list(request.targets))
     if features.shape[1] == 0:
-        raise DataError(f"{request.name!r} must have a feature beside the label column {request.target!r}, got none.")
+        names_of_labels = ", ".join(map(repr, request.targets))
+        raise DataError(f"{request.name!r} must have a feature beside the label column {names_of_labels}, got none.")
     numbers, names, categories = [], [], []
     for name in features.columns:
         column = _column(request.name, str(name), features[name])
@@ -128,20 +129,25 @@ def content_of_table(request: Request, frame: pd.DataFrame, data_hash: str | Non
 
 
 def _labels(request: Request, frame: pd.DataFrame) -> Array:
+    """Return the labels: (examples,); of several columns (examples, columns)."""
+    columns = [_label_column(request.name, target, frame) for target in request.targets or (None,)]
+    return columns[0] if len(columns) == 1 else np.stack(columns, axis=1)
+
+
+def _label_column(table: str, target: str | None, frame: pd.DataFrame) -> Array:
     columns = [str(name) for name in frame.columns]
-    if request.target not in columns:
+    if target not in columns:
         shown = f"{', '.join(columns[:SHOWN_NAMES])}{', ...' if len(columns) > SHOWN_NAMES else ''}"
-        near = near_matches(request.target, columns) if request.target is not None else []
+        near = near_matches(target, columns) if target is not None else []
         hint = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise DataError(
-            f"target must be the name of the label column of {request.name!r}, got {request.target!r}. "
-            f"{hint}Its columns: {shown}."
+            f"target must be the name of the label column of {table!r}, got {target!r}. {hint}Its columns: {shown}."
         )
-    labels = frame[request.target]
+    labels = frame[target]
     if labels.isna().any():
         raise DataError(
-            f"Each example of {request.name!r} must have a label, got {int(labels.isna().sum())} missing values in the "
-            f"column {request.target!r}. Remove these rows."
+            f"Each example of {table!r} must have a label, got {int(labels.isna().sum())} missing values in the "
+            f"column {target!r}. Remove these rows."
         )
     values = labels.to_numpy(dtype=object) if _is_text(labels) else labels.to_numpy()
     return np.array([str(each) for each in values]) if _is_text(labels) else values

@@ -81,16 +81,19 @@ def cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor | None = Non
 def weighted_cross_entropy(weights: Tensor, logits: Tensor, labels: Tensor, smoothing: Tensor | None) -> Loss:
     """Compute the loss of each example with class weights, so that its mean is torch's: see `DenseEngine.losses`.
 
-    Shapes: weights (classes,); the others as for `cross_entropy`.
+    Shapes: weights (trials or 1, classes); the others as for `cross_entropy`.
     """
-    plain, log_p, of_examples = cross_entropy(logits, labels), logits.log_softmax(-1), weights[labels]
+    plain, log_p = cross_entropy(logits, labels), logits.log_softmax(-1)
+    of_examples = weights.expand(len(labels), -1).gather(1, labels)
     smoothing = weights.new_zeros(1) if smoothing is None else smoothing
     is_label = labels[..., None] == torch.arange(logits.shape[-1], device=logits.device)
     share = smoothing[:, None, None]
-    target = weights * (is_label * (1 - share) + share / logits.shape[-1])
+    target = weights[:, None] * (is_label * (1 - share) + share / logits.shape[-1])
     scale = of_examples.mean(1, keepdim=True)
     gradient = (log_p.exp() * target.sum(-1, keepdim=True) - target) / (scale[..., None] * logits.shape[1])
-    return Loss(smoothed(plain.losses * of_examples, log_p * weights, smoothing) / scale, plain.correct, gradient)
+    return Loss(
+        smoothed(plain.losses * of_examples, log_p * weights[:, None], smoothing) / scale, plain.correct, gradient
+    )
 
 
 def squared_error(outputs: Tensor, targets: Tensor, smoothing: Tensor | None = None) -> Loss:

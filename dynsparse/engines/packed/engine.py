@@ -45,7 +45,6 @@ from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import calibration_gaps, clip_factor, winner_scores
 from dynsparse.ops import masks
-from dynsparse.ops.losses import class_weights
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -181,17 +180,25 @@ class PackedEngine:
         x = torch.stack([part.normalised for part in parts]) if len(parts) > 1 else parts[0].normalised[None]
         return x.to(self._device), labels.to(self._device)
 
-    def train_epoch(self, data: tuple[Tensor, Tensor], order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
+    def train_epoch(
+        self,
+        data: tuple[Tensor, Tensor],
+        order: Tensor,
+        *,
+        epoch: int,
+        rates: Tensor,
+        class_weights: Tensor | None = None,
+    ) -> Sums:
         """Train for one pass over the examples, with one optimizer step per batch.
 
-        Shapes: order (trials or 1, examples); rates (batches, trials); `data` has one part.
+        Shapes: order (trials or 1, examples); rates (batches, trials); class_weights (trials or 1, classes); `data` has
+        one part.
         """
         (x,), (y,) = data
         if self._recorded_data is not data[0]:
             self._recorded_data, self._run = data[0], make_step_runner(self._device)
-            if self.plan.class_weights is not None:
-                weights = class_weights(self.plan.class_weights, y, self.plan.network.sizes[-1])
-                self._training_loss = partial(weighted_cross_entropy, weights)
+            if class_weights is not None:
+                self._training_loss = partial(weighted_cross_entropy, class_weights.to(self._device))
         step = partial(self._train_batch, x, y)
         group_order = order[self._firsts] if len(order) > 1 else order
         with matmul_precision(self.plan.precision):

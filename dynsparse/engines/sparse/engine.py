@@ -29,7 +29,6 @@ from dynsparse.engines.sparse.network import SparseNetwork
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import CONFIDENCE_BINS
 from dynsparse.ops import masks
-from dynsparse.ops.losses import class_weights
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -118,18 +117,25 @@ class SparseEngine:
         pixels = map(np.ascontiguousarray, padded)
         return [replace(part, pixels=each) for part, each in zip(parts, pixels, strict=True)], labels
 
-    def train_epoch(self, data: tuple[list[Images], Tensor], order: Tensor, *, epoch: int, rates: Tensor) -> Sums:
+    def train_epoch(
+        self,
+        data: tuple[list[Images], Tensor],
+        order: Tensor,
+        *,
+        epoch: int,
+        rates: Tensor,
+        class_weights: Tensor | None = None,
+    ) -> Sums:
         """Train for one pass over the examples, with one optimizer step per batch.
 
-        Shapes: order (trials or 1, examples); rates (batches, trials); `data` has one part.
+        Shapes: order (trials or 1, examples); rates (batches, trials); class_weights (trials or 1, classes); `data` has
+        one part.
         """
         (images,), (labels,) = data
         classes, orders = labels.numpy(), order.numpy()
         mean, scale = np.float32(images.mean), np.float32(images.scale)
         size, n = self.plan.batch_size, orders.shape[1]
-        chosen, weights = self.plan.class_weights, np.zeros(0, np.float32)
-        if chosen is not None:
-            weights = class_weights(chosen, labels, self.plan.network.sizes[-1]).numpy()
+        weights = np.zeros((1, 0), np.float32) if class_weights is None else class_weights.numpy()
         # `batch_size` may be larger than the data set.
         blocks_per_batch = -(-min(size, n) // LANES)
         if len(self._buffers.x) < blocks_per_batch:
@@ -149,7 +155,16 @@ class SparseEngine:
                 is_loaded = shares_batches and trial > 0
                 network.train(
                     self._buffers,
-                    Batches(images.pixels, classes, weights, scale, mean * scale, examples, size, is_loaded),
+                    Batches(
+                        images.pixels,
+                        classes,
+                        weights[trial if len(weights) > 1 else 0],
+                        scale,
+                        mean * scale,
+                        examples,
+                        size,
+                        is_loaded,
+                    ),
                     np.ascontiguousarray(rates_of_steps[:, trial]),
                     epoch=epoch,
                     n_steps=self.n_steps,

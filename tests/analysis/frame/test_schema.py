@@ -170,3 +170,44 @@ def test_errors_of_as_trials() -> None:
         analysis.as_trials(own, ["width"], ["width"])
     with pytest.raises(ValueError, match="'note'"):
         analysis.as_trials(own, ["width"], ["note"])
+
+
+def of_networks(**changed: object) -> pd.DataFrame:
+    """Two networks and two data sets, with the facts that a trial notes of them."""
+    facts = {"a.py:net": "01", "b.py:net": "02", "x.csv": (3, "0x"), "y.csv": (5, "0y")}
+    rows = [
+        {
+            "network": network, "network_hash": facts[network], "dataset_name": data, "input_size": facts[data][0],
+            "num_classes": 2, "data_hash": facts[data][1], "seed": seed,
+            "acc": 0.8 + 0.01 * seed + 0.1 * (data == "y.csv"),
+        }
+        for network in ("a.py:net", "b.py:net")
+        for data in ("x.csv", "y.csv")
+        for seed in range(3)
+    ]  # fmt: skip
+    df = pd.DataFrame(rows).assign(**changed)
+    return analysis.as_trials(df, [name for name in df if name != "acc"], ["acc"])
+
+
+def test_facts_that_follow_a_name_do_not_vary_of_themselves() -> None:
+    df = of_networks()
+    assert analysis.varying(df) == {"network": 2, "dataset_name": 2, "seed": 3}
+    assert "network_hash" in analysis.hyperparameters(df)
+    by_data = analysis.compare(df, "dataset_name", "acc")
+    assert by_data["pairs"].tolist() == [6] and by_data["difference"].tolist() == pytest.approx([0.1])
+    assert analysis.compare(df, "network", "acc")["pairs"].tolist() == [6]
+    assert analysis.contrasts(df, "network", "acc", within="dataset_name")["difference"].tolist() == pytest.approx(
+        [0, 0]
+    )
+    # Two sources of one name are two networks.
+    edited = of_networks(network_hash=[f"{n % 2}" for n in range(12)])
+    assert analysis.varying(edited) == {"network": 2, "network_hash": 2, "dataset_name": 2, "seed": 3}
+    # Without the name, the hash tells networks apart.
+    assert "network_hash" in analysis.varying(df.drop(columns="network"))
+    # Numbers of classes follow the label column, too.
+    columns = of_networks(dataset_name="x.csv", input_size=3, data_hash="0x", num_classes=[2, 4] * 6)
+    assert "num_classes" in analysis.varying(columns)
+    labelled = of_networks(
+        dataset_name="x.csv", input_size=3, data_hash="0x", num_classes=[2, 4] * 6, target=["kind", "class"] * 6
+    )
+    assert analysis.varying(labelled) == {"network": 2, "seed": 3, "target": 2}

@@ -4,10 +4,9 @@ import csv
 import io
 
 import pytest
-from click.testing import CliRunner, Result
+from support.command_line import invoke
 
 import analysis
-from dynsparse.cli import main
 
 METRIC = "test_acc_at_best"
 
@@ -16,10 +15,6 @@ METRIC = "test_acc_at_best"
 def folder():
     with analysis.example_folder("quickstart") as path:
         yield str(path)
-
-
-def invoke(*arguments: str) -> Result:
-    return CliRunner().invoke(main, [str(each) for each in arguments])
 
 
 def test_it_prints_the_table_and_the_sentences_of_compare(folder):

@@ -38,6 +38,7 @@ def test_sizes_are_known_without_loading() -> None:
         "CIFAR10": (3072, 10),
         "CIFAR100": (3072, 100),
         "SVHN": (3072, 10),
+        "SpeechCommands": (1024, 12),
     }
 
 
@@ -62,7 +63,7 @@ def test_an_unknown_name_lists_the_table() -> None:
         load_dataset("MINST")
     assert str(error.value) == (
         "Unknown dataset_name 'MINST'. Did you mean 'MNIST' or 'KMNIST' or 'EMNIST'? Available: digits, MNIST, "
-        "FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN."
+        "FashionMNIST, KMNIST, EMNIST, CIFAR10, CIFAR100, SVHN, SpeechCommands."
     )
 
 

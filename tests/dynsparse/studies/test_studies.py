@@ -41,6 +41,7 @@ LATER: dict[str, Any] = {
     "warmup_epochs": 1, "nesterov": True, "clip_norm": 1.0, "label_smoothing": 0.1, "pruning_interval_steps": 3,
     "pruning_end_step": 9, "noise_levels": [0.3], "target": "class", "impute": "median", "test_fraction": 0.3,
     "fold": 1, "n_folds": 3, "augment": "crop", "class_weights": "balanced", "dense_layers": ["head"],
+    "test_corruptions": ["stripe"],
 }  # fmt: skip
 # Later keys that follow others, or are for other data or networks, and have no other value here.
 FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape", "loss", "compile")

@@ -10,10 +10,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
+from support.own_modules import plain_mlp
 from torch import nn
 
 from dynsparse.config import Config, ConfigError
-from dynsparse.data import load_data
+from dynsparse.data import load_data, split
 from dynsparse.engines import choose_for_config, start
 from dynsparse.nn.modules import MODULES
 from dynsparse.ops.losses import class_weights
@@ -65,8 +66,11 @@ def test_training_is_that_of_torch(
             layer.bias.copy_(bias[1])
     order = torch.stack([torch.randperm(300) for _ in range(2)])
     rates = torch.full((10, 2), 0.05, dtype=torch.float64)
-    sums = ours.train_epoch(ours.prepare([data.train], data.train_y[None]), order, epoch=1, rates=rates)
     weights = torch.tensor([300 / (2 * 270), 300 / (2 * 30)] if chosen == "balanced" else chosen)
+    prepared = ours.prepare([data.train], data.train_y[None])
+    sums = ours.train_epoch(
+        prepared, order, epoch=1, rates=rates, class_weights=class_weights(chosen, data.train_y, 2)[None]
+    )
     total = 0.0
     for index in order[1].split(32):
         y = data.train_y[index]
@@ -80,6 +84,45 @@ def test_training_is_that_of_torch(
     assert float(sums.loss[1]) == pytest.approx(total, rel=1e-5)
     for layer, weight in zip(layers[::2], ours.weights, strict=True):
         torch.testing.assert_close(weight[1], layer.weight.detach(), rtol=1e-4, atol=1e-6)
+
+
+def test_balanced_weights_count_the_examples_that_are_trained_on(tmp_path: Path) -> None:
+    y = np.array([0] * 7 + [1] * 3)
+    np.savez(
+        tmp_path / "ten.npz", train_x=np.arange(20.0).reshape(10, 2), train_y=y, test_x=np.ones((2, 2)), test_y=[0, 1]
+    )
+    # Three are held out: two of the seven and one of the three.
+    trial = config(str(tmp_path / "ten.npz"), test_fraction=None, val_fraction=0.3, class_weights="balanced")
+    weights = Trainer([trial]).splits.class_weights
+    assert weights is not None
+    torch.testing.assert_close(weights, torch.tensor([[7 / (2 * 5), 7 / (2 * 2)]]))
+
+
+@pytest.mark.usefixtures("blobs")
+@pytest.mark.parametrize(
+    ("engine", "network"), [("torch", "MLP"), ("packed", "MLP"), ("sparse", "MLP"), ("module", "plain")]
+)
+def test_each_trial_of_a_pack_has_the_weights_of_its_own_training_part(
+    engine: str, network: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MODULES, "plain", plain_mlp)
+    values = {"engine": engine, "network": network, "val_fraction": 0.5, "class_weights": "balanced"}
+    # One batch and a learning rate of 0: the loss is that of the initial network.
+    still = {"batch_size": 80, "learning_rate": 0.0, "weight_decay": 0.0, "test_fraction": None, "epochs": 1}
+    trials = [config("blobs", seed=seed, label_smoothing=0.1, **values, **still) for seed in (1, 2)]
+    trainer, data = Trainer(trials), load_data(trials[0])
+    rows = trainer.step()
+    weights, biases, _ = trainer.parameters()
+    distinct = set()
+    for trial, row in enumerate(rows):
+        train, _ = split(data, 0.5, trial + 1)
+        x, y = data.train_x[train], data.train_y[train]
+        balanced = torch.tensor(compute_class_weight("balanced", classes=np.arange(5), y=y.numpy())).float()
+        distinct.add(tuple(balanced.tolist()))
+        logits = F.linear(F.linear(x, weights[0][trial], biases[0][trial]).relu(), weights[1][trial], biases[1][trial])
+        expected = float(F.cross_entropy(logits, y, weight=balanced, label_smoothing=0.1))
+        assert row is not None and row["train_loss"] == pytest.approx(expected, rel=1e-5)
+    assert len(distinct) == 2
 
 
 def test_balanced_weights_find_more_of_the_rare_class(rare: str) -> None:

@@ -36,9 +36,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     for engine in (TorchEngine, SparseEngine):
         train_epoch = engine.train_epoch
 
-        def counted(self: Any, held: Any, order: Any, *, epoch: int, rates: Any, train_epoch: Any = train_epoch) -> Any:
+        def counted(self: Any, *data: Any, epoch: int, train_epoch: Any = train_epoch, **values: Any) -> Any:
             seen.append(epoch)
-            return train_epoch(self, held, order, epoch=epoch, rates=rates)
+            return train_epoch(self, *data, epoch=epoch, **values)
 
         monkeypatch.setattr(engine, "train_epoch", counted)
     return seen

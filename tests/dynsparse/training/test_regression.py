@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,47 @@ def test_a_resumed_trial_is_the_unbroken_one_and_a_pack_gives_what_each_gives_al
             assert row == pytest.approx(rows[1], rel=1e-5, nan_ok=True)
 
 
+# Studies
+
+
+@pytest.mark.parametrize("engine", ["sparse", "torch", "packed"])
+def test_a_sweep_tests_the_pruned_networks(engine: str) -> None:
+    sparsities, values = [0.0, 0.5, 0.9], {"study": "sweep", "model": "Dense", "engine": engine}
+    trial = config(**values, sparsities=sparsities, prune_biases=False, prune_last_layer=True)
+    _, every = trained(trial)
+    ordinary, _ = trained(config(model="Dense", engine=engine))
+    data, (weights, biases, _) = load_data(trial), ordinary.parameters()
+    rows = [row for [row] in every if row is not None and row.get("pruning") == "weight"]
+    assert [row["sparsity"] for row in rows] == sparsities
+    for sparsity, row in zip(sparsities, rows, strict=True):
+        x = data.test_x
+        for layer, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+            # All magnitudes differ, so the smallest ones are at and below a threshold.
+            ranked = weight[0].abs().flatten().sort().values
+            n_pruned = round(sparsity * len(ranked))
+            left = weight[0] * (weight[0].abs() > (ranked[n_pruned - 1] if n_pruned else -1))
+            x = F.linear(x, left, bias[0])
+            x = x.relu() if layer < len(weights) - 1 else x
+        predicted, right = data.predictions(x), data.predictions(data.test_y)
+        assert row["val_r2"] == pytest.approx(r2_score(right, predicted), rel=1e-3, abs=1e-4)
+        assert row["val_rmse"] == pytest.approx(root_mean_squared_error(right, predicted), rel=1e-4)
+
+
+def test_tickets_of_all_engines_agree() -> None:
+    values = {"study": "ticket", "model": "Dense", "prune_ratio": 0.8, "prune_iter": 2, "rewind_step": 3}
+    _, expected = trained(config(**values, engine="torch"))
+    # 10 x 16, 16 x 16 and 16 x 1 weights; the last layer is pruned at half the rate of the others.
+    share = 1 - 0.2**0.5
+    kept = [160 * (1 - share) ** 2, 256 * (1 - share) ** 2, 16 * (1 - share / 2) ** 2]
+    [last] = expected[-1]
+    assert last is not None and last["round"] == 2 and last["density"] == pytest.approx(sum(kept) / 432, abs=0.01)
+    for engine in ("sparse", "packed"):
+        _, rows = trained(config(**values, engine=engine))
+        assert len(rows) == len(expected) == 9
+        for [row], [other] in zip(rows, expected, strict=True):
+            assert row == pytest.approx(other, rel=1e-4, abs=1e-5, nan_ok=True)
+
+
 # Scores
 
 
@@ -214,6 +256,25 @@ def test_several_numbers_have_the_scores_of_their_standardized_values() -> None:
     predicted = outputs(trainer, data.test_x)
     assert row["val_r2"] == pytest.approx(r2_score(data.test_y, predicted, multioutput="variance_weighted"), rel=1e-5)
     assert row["val_rmse"] == pytest.approx(float((predicted - data.test_y).square().mean().sqrt()), rel=1e-5)
+
+
+def test_several_columns_of_a_table_are_numbers_to_predict(tmp_path: Path) -> None:
+    frame = sklearn.datasets.load_linnerud(as_frame=True).frame
+    frame.to_csv(tmp_path / "linnerud.csv", index=False)
+    names = ["Weight", "Waist", "Pulse"]
+    trial = config(dataset_name=str(tmp_path / "linnerud.csv"), target=names, batch_size=8)
+    assert (trial.target, trial.num_classes, trial.input_size) == (tuple(names), 3, 3)
+    assert Config.saved(json.loads(json.dumps(trial.values()))) == trial
+    data, same = load_data(trial), load_data(config(dataset_name="sklearn:linnerud", batch_size=8))
+    torch.testing.assert_close(data.train_y, same.train_y)
+    _, rows = trained(trial)
+    _, expected = trained(config(dataset_name="sklearn:linnerud", batch_size=8))
+    assert repr(rows) == repr(expected)
+    own = OwnData(target=names[:2], test_fraction=0.2, is_regression=True)  # type: ignore[arg-type]  # a list will do
+    assert load_dataset(str(tmp_path / "linnerud.csv"), own=own).num_classes == 2
+    # A list of one name is that name.
+    one = {"dataset_name": str(tmp_path / "linnerud.csv"), "batch_size": 8}
+    assert config(**one, target=["Waist"]) == config(**one, target="Waist") != config(**one, target=names)
 
 
 def test_sparse_networks_are_as_good_as_those_of_scikit_learn() -> None:
@@ -254,8 +315,13 @@ def test_sparse_networks_are_as_good_as_those_of_scikit_learn() -> None:
         ),
         ({"dataset_name": "digits"}, "loss must be cross_entropy for dataset_name='digits', got mse."),
         ({"loss": "l2"}, "Unknown loss 'l2'. Available: cross_entropy, mse."),
+        (
+            {"dataset_name": "two.csv", "target": ["a", "a"]},
+            "target must be a list of distinct values, each a non",
+        ),
+        ({"dataset_name": "two.csv", "target": ["a", "c"]}, "must be numbers with loss='mse', got the type <U"),
+        ({"dataset_name": "two.csv", "target": ["a", "b"], "loss": "cross_entropy"}, "several numbers, set loss='mse'"),
         ({"num_classes": 2}, "num_classes must be 1 for dataset_name='sklearn:diabetes', got 2."),
-        ({"study": "sweep"}, "study must be 'train' with loss='mse', got 'sweep'"),
         ({"dataset_name": "text.npz"}, "The labels of 'text.npz' must be numbers with loss='mse', got the type <U1."),
         ({"dataset_name": "nan.npz"}, "The labels of 'nan.npz' must be finite numbers."),
         ({"dataset_name": "one.npz", "loss": "cross_entropy"}, "got 0.5. To predict numbers, set loss='mse'"),
@@ -268,6 +334,7 @@ def test_what_is_refused(values: dict[str, Any], message: str, tmp_path: Path, m
     for name, labels in {"text": y.astype(str).astype("<U1"), "nan": np.where(y > 3, np.nan, y), "one": y}.items():
         np.savez(f"{name}.npz", x=x, y=labels)
     np.savez("two.npz", x=x, y=np.stack([y, y], 1))
+    Path("two.csv").write_text("x,a,b,c\n" + "".join(f"{i},{i + 1},{i * i},t{i}\n" for i in range(10)))
     with pytest.raises(ConfigError) as error:
         config(**values)
     assert message in str(error.value)

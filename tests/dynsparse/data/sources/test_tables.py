@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dynsparse.data import DataError
 from dynsparse.data.features import count_missing, feature_names
 from dynsparse.data.sources import Request, Table, kind_of
+from dynsparse.data.sources.tables import read_csv
 
 TEXT = "age,smoker,kind,class\n31,True,b,x\n42,False,a,y\n,True,b,x\n"
 
@@ -78,6 +79,21 @@ def test_the_label_column_may_be_of_any_type(tmp_path: Path) -> None:
     ]:
         content = read(tmp_path, "class,a\n" + "".join(f"{label},1\n" for label in labels.split("\n")[:-1]))
         assert content.parts[0].y.tolist() == expected
+
+
+def test_several_label_columns_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,low,b,high\n1,2,3,4.5\n5,6,7,8\n")
+    [part] = read_csv(Request("t.csv", str(tmp_path), ("high", "low"))).parts
+    assert part.y.tolist() == [[4.5, 2], [8, 6]] and part.x.names == ("a", "b")
+    with pytest.raises(DataError, match=r"target must be the name of the label column of 't\.csv', got 'lo'. Did you"):
+        read_csv(Request("t.csv", str(tmp_path), ("high", "lo")))
+    with pytest.raises(
+        DataError, match="must have a feature beside the label column 'a', 'low', 'b', 'high', got none"
+    ):
+        read_csv(Request("t.csv", str(tmp_path), ("a", "low", "b", "high")))
+    (tmp_path / "t.csv").write_text("a,low,b,high\n1,2,3,\n5,6,7,8\n")
+    with pytest.raises(DataError, match="must have a label, got 1 missing values in the column 'high'"):
+        read_csv(Request("t.csv", str(tmp_path), ("low", "high")))
 
 
 def test_missing_text_is_counted(tmp_path: Path) -> None:
