@@ -46,9 +46,7 @@ def relu_active(layer: int, sums: Tensor) -> Tensor:
     return is_inactive.sub_(1)
 
 
-def forward(
-    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], active_units: ActiveUnits
-) -> ForwardPass:
+def forward(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], active_units: ActiveUnits) -> ForwardPass:
     """Compute the networks of all trials.
 
     Args:
