@@ -9,7 +9,7 @@ from dynsparse.data.download import DataError
 from dynsparse.data.loading import load_data, load_dataset
 from dynsparse.data.own import DataSettings, Facts, OwnData, example_shape, facts, is_own, own_keys
 from dynsparse.data.preparation import DataChangedError
-from dynsparse.data.sampling import epoch_order, noise_images, split
+from dynsparse.data.sampling import epoch_order, noise_images, overwrite_pixels_, split
 from dynsparse.data.sources import KINDS
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "load_data",
     "load_dataset",
     "noise_images",
+    "overwrite_pixels_",
     "own_keys",
     "split",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsparse.data import Dataset, Images, epoch_order, load_dataset, noise_images, split
+from dynsparse.data import Dataset, Images, epoch_order, load_dataset, overwrite_pixels_, split
 from dynsparse.engines.base import EngineData
 from dynsparse.planning.plan import Plan
 from dynsparse.training.metrics import RegressionScores, Scores, classification_scores
@@ -91,7 +91,7 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
         scores = regression_scores(dataset, [train_index[seed] for seed in seeds], held_out)
     noisy: dict[float, EngineData] = {}
     for level in set(plan.noise.values()):
-        images = {seed: Images(noise_images(dataset.test.normalise(), level, seed).numpy()) for seed in indices}
+        images = {seed: _noisy(dataset.test, level, seed) for seed in indices}
         noisy[level] = prepare([images[seed] for seed in seeds], torch.stack([dataset.test_y] * len(seeds)))
     return Splits(
         train=prepare([dataset.train], dataset.train_y[None]),
@@ -104,6 +104,13 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
         _seeds=seeds,
         _train_index=train_index,
     )
+
+
+def _noisy(images: Images, level: float, seed: int) -> Images:
+    """Return a copy of images with noise."""
+    x = images.normalise()
+    overwrite_pixels_(x, level, seed)
+    return Images(x.numpy())
 
 
 def regression_scores(dataset: Dataset, train: Sequence[Tensor], val: Sequence[Tensor]) -> Scores:
