@@ -13,7 +13,7 @@ from packs_grid import BATCH, CHECKPOINT_EPOCHS, SIZES, Results, with_kwinners
 from packs_machine import Rates, least_milliseconds, milliseconds, milliseconds_by_the_wall, work_of_step
 
 from dynsparse.data import Images, epoch_order, load_dataset, noise_images
-from dynsparse.engines.base import UpdateContext, matmul_precision
+from dynsparse.engines.base import UpdateContext, active_bits, matmul_precision, zero_inactive
 from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward
 from dynsparse.engines.packed.engine import VECTOR_FLOATS, PackedEngine
@@ -102,11 +102,11 @@ def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str
     steps = torch.ones((), dtype=torch.float64, device=device)
     rate = want.learning_rates(0, 1, 1)[0].float().to(device)
 
-    def non_winners(layer: int, sums: torch.Tensor) -> torch.Tensor:
+    def winning_units(layer: int, sums: torch.Tensor) -> torch.Tensor:
         boosted = sums * torch.exp(-boost[:, None] * duty[layer])[:, None]
-        return ~masks.select_highest(boosted, winners[layer])
+        return active_bits(masks.select_highest(boosted, winners[layer]))
 
-    forward_pass = forward(images[index], weights, biases, non_winners)
+    forward_pass = forward(images[index], weights, biases, winning_units)
     all_sums = [linear(x, w, b) for x, w, b in zip(forward_pass.inputs, weights[:-1], biases[:-1], strict=False)]
     gradient = cross_entropy(forward_pass.logits, labels).gradient
 
@@ -117,7 +117,7 @@ def phases_of_step(width: int, device: torch.device, precision: str) -> dict[str
 
     def choose_winners() -> None:
         for layer, sums in enumerate(all_sums):
-            hidden = sums.masked_fill(non_winners(layer, sums), 0)
+            hidden = zero_inactive(sums, winning_units(layer, sums))
             duty[layer].mul_(872).add_((hidden > 0).sum(1)).div_(1000)
 
     def products_backward() -> None:

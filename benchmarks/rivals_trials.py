@@ -66,6 +66,8 @@ class Dynsparse:
 class Torch:
     """Trains and tests a network in torch; each subclass says what its layers are."""
 
+    batch_size = BATCH_SIZE
+
     def __init__(self, sizes, density, data):
         torch.manual_seed(0)
         self.data, self.rng = data, np.random.default_rng(0)
@@ -77,7 +79,7 @@ class Torch:
 
     def epoch(self):
         x, y = self.data.train_x, self.data.train_y
-        for index in torch.randperm(len(x)).split(BATCH_SIZE):
+        for index in torch.randperm(len(x)).split(self.batch_size):
             self.optimizer.zero_grad()
             F.cross_entropy(self.model(x.index_select(0, index)), y.index_select(0, index)).backward()
             self.optimizer.step()

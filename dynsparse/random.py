@@ -43,6 +43,12 @@ class Purpose(IntEnum):
     SPEECH_CLIPS = 16
 
 
+# Dropout compares whole numbers below this one, so a share that is dropped is exact to 2**-17.
+DROPOUT_VALUES = 2**16
+# Examples whose numbers for a unit are consecutive: those of a block of the sparse engine.
+DROPOUT_BLOCK = 64
+
+
 @dataclass(frozen=True)
 class Stream:
     """Name of one stream of random numbers. All fields are at least 0."""
@@ -68,6 +74,32 @@ def uniform(shape: tuple[int, ...], stream: Stream) -> Tensor:
     # A float32 holds 24 bits, so no number is rounded and none becomes 1.
     numbers = (_words(math.prod(shape), stream) >> 8).astype(np.float32) * np.float32(2**-24)
     return torch.from_numpy(numbers).reshape(shape)
+
+
+def dropout_numbers(n_examples: int, n_units: int, stream: Stream) -> Tensor:
+    """Return whole numbers in [0, 2**16), one for each unit and example: see `dropout_limit`.
+
+    They are parts of 16 bits of the draws, the lowest first. Each block of 64 examples has 64 of them for the first
+    unit, then 64 for the second, and so on.
+
+    Shapes: (n_examples, n_units), int32.
+    """
+    n_blocks = -(-n_examples // DROPOUT_BLOCK)
+    # "<u8" puts the lowest bits first on big-endian machines too.
+    draws = bits(n_blocks * n_units * DROPOUT_BLOCK // 4, stream).astype("<u8", copy=False)
+    numbers = draws.view("<u2").reshape(n_blocks, n_units, DROPOUT_BLOCK).swapaxes(1, 2).astype(np.int32)
+    return torch.from_numpy(numbers.reshape(-1, n_units)[:n_examples])
+
+
+def dropout_limit(share: Tensor) -> Tensor:
+    """Return the lowest of the `dropout_numbers` with which a unit is kept, if `share` of the units are to be dropped.
+
+    It is `share` rounded to a multiple of 2**-16, and always below 1.
+
+    Shapes: any; int32.
+    """
+    # float32, as the engines have it.
+    return (share.float().double() * DROPOUT_VALUES).round().clamp_max(DROPOUT_VALUES - 1).int()
 
 
 def noise(shape: tuple[int, ...], stream: Stream) -> Tensor:

@@ -292,7 +292,7 @@ def engine_lines(configs: Sequence[Config]) -> list[tuple[str, str]]:
         if choice.reason:
             models = ", ".join(dict.fromkeys(config.model for config in group))
             text += f" of {models}: the {'sparse' if on_cpu else 'packed'} engine does not support {choice.reason}"
-            text += f". An epoch takes {TORCH_SLOWDOWN} as long" if on_cpu else ""
+            text += f". An epoch takes {TORCH_SLOWDOWN} as long" if on_cpu and choice.name == "torch" else ""
         if choice.name == "module":
             reasons = one_by_one_reasons(group, MOST_COMPARED).items()
             text += "".join(f"; packs one trial after another for network={name!r}: {why}" for name, why in reasons)

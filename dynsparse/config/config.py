@@ -105,8 +105,8 @@ class Config:
     engine: str = key(
         "auto",
         "sparse: on a CPU, in time that follows the active weights; packed: many trials at once on a GPU; torch: "
-        "anywhere; module: networks that are torch modules, anywhere; auto: sparse on a CPU and packed on a GPU, torch "
-        "where they cannot, and module for torch modules",
+        "anywhere; module: networks that are torch modules, anywhere; auto: the fastest that can train it, mostly "
+        "sparse on a CPU and packed on a GPU",
         Choice(("auto", "sparse", "packed", "torch", "module"), older={"wide": "packed"}),
     )
     precision: str = key(

@@ -10,7 +10,7 @@ from dynsparse.data.library_sets import Arrays
 from dynsparse.data.loading import load_data, load_dataset
 from dynsparse.data.own import DataSettings, Facts, OwnData, example_shape, facts, is_own, own_keys
 from dynsparse.data.preparation import DataChangedError
-from dynsparse.data.sampling import epoch_order, noise_images, split
+from dynsparse.data.sampling import epoch_order, noise_images, overwrite_pixels_, split
 from dynsparse.data.sources import KINDS
 from dynsparse.data.sources.changed_images import CORRUPTIONS, corrupted_images
 
@@ -36,6 +36,7 @@ __all__ = [
     "load_data",
     "load_dataset",
     "noise_images",
+    "overwrite_pixels_",
     "own_keys",
     "split",
 ]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from dynsparse.config import Config
 from dynsparse.engines.base import Engine
+from dynsparse.engines.fastest import is_mostly_dense
 from dynsparse.engines.module import ModuleEngine
 from dynsparse.engines.packed import engine as packed
 from dynsparse.engines.sparse.support import unsupported
@@ -40,8 +41,9 @@ class EngineChoice(NamedTuple):
 def choose(plan: Plan) -> EngineChoice:
     """Return the engine for a plan.
 
-    With engine="auto" it is the fastest engine that supports the plan: `sparse` on a CPU and `packed` on a GPU, or
-    else `torch`; for torch modules it is `module`.
+    With engine="auto" it is the fastest engine that supports the plan. On a CPU that is `sparse`, or `packed` if most
+    weights are active: see fastest.py. On a GPU it is `packed`. Where `sparse` cannot, it is `packed`, and where that
+    cannot, `torch`. For torch modules it is `module`.
 
     Raises:
         ValueError: If the plan names an engine that does not support it.
@@ -59,11 +61,13 @@ def choose(plan: Plan) -> EngineChoice:
     # "wide" is the older spelling of "packed".
     fast = {"auto": "sparse" if plan.device == "cpu" else "packed", "wide": "packed"}.get(plan.engine, plan.engine)
     reason = packed.unsupported(plan) if fast == "packed" else _unsupported_by_sparse(plan)
-    if reason is None:
-        return EngineChoice(fast)
     if plan.engine != "auto":
-        raise ValueError(f"engine={fast!r} does not support {reason}. Use engine='auto' or engine='torch'.")
-    return EngineChoice("torch", reason)
+        if reason is not None:
+            raise ValueError(f"engine={fast!r} does not support {reason}. Use engine='auto' or engine='torch'.")
+        return EngineChoice(fast)
+    if reason is None and (plan.device != "cpu" or not is_mostly_dense(plan)):
+        return EngineChoice(fast)
+    return EngineChoice("torch" if packed.unsupported(plan) else "packed", reason)
 
 
 def choose_for_config(config: Config) -> EngineChoice:
@@ -76,12 +80,13 @@ def choose_for_config(config: Config) -> EngineChoice:
 
 
 def choose_for_configs(configs: Sequence[Config]) -> list[EngineChoice]:
-    """Return the engine of each trial of a grid, with one plan for all trials that could be one pack.
+    """Return the engine of each trial of a grid, with one plan for all trials of a kind.
 
     Raises:
         ValueError: As `choose`.
     """
-    kinds = [pack_kind(config) for config in configs]
+    # On a CPU the density matters, too.
+    kinds = [(pack_kind(config), config.on_perc if config.device == "cpu" else None) for config in configs]
     choices = {kind: choose_for_config(config) for kind, config in dict(zip(kinds, configs, strict=True)).items()}
     return [choices[kind] for kind in kinds]
 

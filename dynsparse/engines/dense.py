@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,11 +18,13 @@ from dynsparse.engines.base import (
     UpdateContext,
     WeightSums,
     active_bits,
+    are_all_active,
     compute_mask_updates,
     counts_over_epochs,
     draw_per_seed,
     initial_parameters,
     matmul_precision,
+    select_examples,
     zero_inactive,
     zero_inactive_,
 )
@@ -54,7 +57,7 @@ class DenseEngine(ABC):
         copies = [[each.clone() for each in layers] for layers in parameters or initial_parameters(plan)]
         self.weights, self.biases, self.masks = copies
         self.targets = [masks.count(mask) for mask in self.masks]
-        self._active = [active_bits(mask) for mask in self.masks]
+        self._note_active()
         needs = plan.method.needs if plan.updates else frozenset()
         self.coactivation = [torch.zeros_like(w) for w in self.weights] if "coactivation" in needs else None
         self.gradient_momentum = [torch.zeros_like(w) for w in self.weights] if "gradient_momentum" in needs else []
@@ -65,6 +68,11 @@ class DenseEngine(ABC):
         self._class_weights: Tensor | None = None  # (trials, classes)
         self.n_steps = 0
         self.n_seen = 0
+
+    def _note_active(self) -> None:
+        """Compute what the steps read of the masks."""
+        self._active = [active_bits(mask) for mask in self.masks]
+        self._all_active = are_all_active(self.masks)
 
     def init_optimizer(self) -> None:
         """Set the initial state of the optimizer, once there are all parameters."""
@@ -119,11 +127,11 @@ class DenseEngine(ABC):
         (x,), (y,) = data
         if class_weights is not None:
             self._class_weights = class_weights.to(self.plan.device).expand(len(self.plan.seeds), -1)
-        select = self._augmented(x, len(order), epoch) if self.plan.augment else x.__getitem__
+        select = self._augmented(x, len(order), epoch) if self.plan.augment else partial(select_examples, x)
         batches = order.to(self.plan.device).split(self.plan.batch_size, dim=1)
         with matmul_precision(self.plan.precision):
             sums = [
-                self.train_batch(select(index), y[index], epoch=epoch, rate=rate)
+                self.train_batch(select(index), select_examples(y, index), epoch=epoch, rate=rate)
                 for index, rate in zip(batches, rates, strict=True)
             ]
         # Sum along the last dimension: along the first, the order of additions would depend on the number of trials.
@@ -189,7 +197,7 @@ class DenseEngine(ABC):
 
     def _step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
         """Do the optimizer step. Inactive weights are zero afterwards. Shapes: rate (trials,), the learning rates."""
-        n_layers, masked = len(self._active), not self.plan.method.moves_inactive
+        n_layers, masked = len(self._active), not (self._all_active or self.plan.method.moves_inactive)
         if masked:
             gradients = self._masked(gradients)
         if self.plan.clip_norm is not None:
@@ -199,7 +207,7 @@ class DenseEngine(ABC):
             gradients = self._masked(gradients) if masked else gradients
         for i, (parameter, gradient) in enumerate(zip(self.parameters(), gradients, strict=True)):
             self.plan.optimizer.step_(parameter, gradient, self.optimizer[i], self.n_steps, rate)
-            if i < n_layers and not masked:
+            if i < n_layers and self.plan.method.moves_inactive:
                 zero_inactive_(parameter, self._active[i])
 
     def _masked(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -248,6 +256,7 @@ class DenseEngine(ABC):
                     zero_inactive_(state, new & self._active[i])
             self.masks[i] = update.mask
             self._active[i].copy_(new)
+        self._all_active = are_all_active(self.masks)
         self._reset_coactivation()
         return updates, failed
 
@@ -268,7 +277,7 @@ class DenseEngine(ABC):
         """Resume from a `state_dict` of any engine."""
         for name in self._state_names:
             setattr(self, name, map_tensors(lambda tensor: tensor.to(self.plan.device, copy=True), state[name]))
-        self._active = [active_bits(mask) for mask in self.masks]
+        self._note_active()
 
 
 def sum_of_squares(gradients: Sequence[Tensor]) -> Tensor:

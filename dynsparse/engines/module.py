@@ -253,13 +253,13 @@ class ModuleEngine(DenseEngine):
 
     def _step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
         """Do the optimizer step as `DenseEngine`, with the flat gradient that `differentiate` has filled."""
-        flat, masked = self._flat, not self.plan.method.moves_inactive
+        flat, masked = self._flat, not (self._all_active or self.plan.method.moves_inactive)
         gradient = flat.masked_gradient() if masked else flat.gradient
         if self.plan.clip_norm is not None:
             factor = clip_factor(sum_of_squares(flat.views(gradient)), self.plan.clip_norm).float()
             gradient = flat.clipped(gradient, factor) if masked else gradient * factor[:, None]
         flat.step_(gradient, self.n_steps, rate)
-        if not masked:
+        if self.plan.method.moves_inactive:
             for weight, active in zip(self.weights, self._active, strict=True):
                 zero_inactive_(weight, active)
 

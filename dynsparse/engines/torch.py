@@ -80,10 +80,13 @@ class TorchEngine(DenseEngine):
 
     def _drop_units(self, x: Tensor, layer: int, epoch: int) -> Tensor:
         probability = torch.as_tensor(self.plan.network.dropout).to(x).view(-1, 1, 1)
-        shape = x.shape[1], x.shape[2]
+        n_examples, n_units = x.shape[1:]
         stream = {"epoch": epoch, "layer": layer, "step": self.n_steps}
-        uniform = draw_per_seed(self.plan, lambda seed: random.uniform(shape, Stream(seed, Purpose.DROPOUT, **stream)))
-        return x * (uniform >= probability) / (1 - probability)
+        numbers = draw_per_seed(
+            self.plan,
+            lambda seed: random.dropout_numbers(n_examples, n_units, Stream(seed, Purpose.DROPOUT, **stream)),
+        )
+        return x * (numbers >= random.dropout_limit(probability)) / (1 - probability)
 
     def differentiate(self, x: Tensor, y: Tensor, *, epoch: int) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Compute logits, losses, and the gradient of each parameter for the mean loss; count coactivations.

@@ -52,10 +52,12 @@ def sgd(config: OptimizerSettings) -> Optimizer:
 def heavy_ball(config: OptimizerSettings) -> Optimizer:
     """Build SGD with momentum: v = momentum v + g + decay w; w -= rate v."""
     momentum, decay = map(per_trial, (config.momentum, config.weight_decay))
+    decays = bool(decay.any())
 
     def step_(parameter: Tensor, gradient: Tensor, state: State, t: int | Tensor, rate: Tensor) -> None:
         velocity = state["velocity"].mul_(along(momentum, parameter)).add_(gradient)
-        velocity.addcmul_(parameter, along(decay, parameter))
+        if decays:
+            velocity.addcmul_(parameter, along(decay, parameter))
         parameter.addcmul_(velocity, along(rate, parameter), value=-1)
 
     return Optimizer("SGD", {"momentum": momentum, "decay": decay}, zero_velocity, step_)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynsparse.data import Dataset, Images, corrupted_images, epoch_order, load_dataset, noise_images, split
+from dynsparse.data import Dataset, Images, corrupted_images, epoch_order, load_dataset, overwrite_pixels_, split
 from dynsparse.data.sources.changed_images import LEAST_WHITE
 from dynsparse.engines.base import EngineData
 from dynsparse.ops.losses import class_weights
@@ -95,7 +95,7 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
         scores = regression_scores(dataset, [train_index[seed] for seed in seeds], held_out)
     noisy: dict[float, EngineData] = {}
     for level in set(plan.noise.values()):
-        images = {seed: Images(noise_images(dataset.test.normalise(), level, seed).numpy()) for seed in indices}
+        images = {seed: _noisy(dataset.test, level, seed) for seed in indices}
         noisy[level] = prepare([images[seed] for seed in seeds], torch.stack([dataset.test_y] * len(seeds)))
     corrupted = {
         f"corrupted@{name}": prepare([_corrupted(plan, dataset, name)], dataset.test_y[None])
@@ -135,6 +135,13 @@ def _class_weights(plan: Plan, dataset: Dataset, train: Sequence[Tensor]) -> Ten
     return torch.stack(
         [class_weights(plan.class_weights, dataset.train_y[index], dataset.num_classes) for index in train]
     )
+
+
+def _noisy(images: Images, level: float, seed: int) -> Images:
+    """Return a copy of images with noise."""
+    x = images.normalise()
+    overwrite_pixels_(x, level, seed)
+    return Images(x.numpy())
 
 
 def regression_scores(dataset: Dataset, train: Sequence[Tensor], val: Sequence[Tensor]) -> Scores:

@@ -182,13 +182,13 @@ def explain_missing_updates(configs: Sequence[Config]) -> str | None:
 
 
 def explain_slow_engine(configs: Sequence[Config]) -> str | None:
-    """Return why trials on a CPU use the slower torch engine; None if none do, or the user has chosen it."""
+    """Return why trials on a CPU use slower dense matrices; None if none do, or the user has chosen them."""
     on_cpu = [config for config in configs if config.device == "cpu"]
     reasons = Counter(choice.reason for choice in engines.choose_for_configs(on_cpu) if choice.reason)
     if not reasons:
         return None
     counts = "; ".join(f"{count} of {len(configs)} trials: {reason}" for reason, count in reasons.items())
-    return f"using the torch engine where the sparse engine does not support the trial ({counts})"
+    return f"using dense matrices where the sparse engine does not support the trial ({counts})"
 
 
 def explain_packs_of_modules(configs: Sequence[Config], pack_size: int) -> str | None:

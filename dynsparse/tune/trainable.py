@@ -11,6 +11,7 @@ import torch
 from ray import tune
 
 from dynsparse.config import ConfigError
+from dynsparse.io.free_memory import return_free_memory
 from dynsparse.training.trainer import Trainer
 from dynsparse.tune.pack_training import PackTraining
 from dynsparse.tune.packed_trial import WorkerOptions
@@ -37,6 +38,7 @@ class SparseTrial(tune.Trainable):
         self._refusal: str | None = None
         try:
             self._pack = PackTraining(trial_configs(config, options.axis_names), options)
+            return_free_memory()
         except ConfigError as error:
             # The driver has accepted them. Tune would retry an exception, and it would be raised again.
             elsewhere = f", not only in {options.experiment_file}" if options.experiment_file else ""

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from dynsparse.random import Purpose, Stream, bits, noise, permutation, uniform
+from dynsparse.random import Purpose, Stream, bits, dropout_limit, dropout_numbers, noise, permutation, uniform
 
 STREAM = Stream(7, Purpose.MASK, epoch=3, layer=2, step=5)
 
@@ -149,3 +149,29 @@ def test_permutations_are_uniform() -> None:
         counts[order] = counts.get(order, 0) + 1
     assert len(counts) == 6
     assert stats.chisquare(list(counts.values())).pvalue > UNLIKELY
+
+
+# Dropout
+
+
+def test_the_numbers_of_dropout_are_those_of_the_draws_block_by_block() -> None:
+    draws = [int(draw) for draw in bits(2 * 3 * 16, STREAM)]
+    parts = [draw >> shift & 0xFFFF for draw in draws for shift in (0, 16, 32, 48)]
+    numbers = dropout_numbers(100, 3, STREAM)
+    assert numbers.shape == (100, 3)
+    assert numbers.dtype == torch.int32
+    for example, unit in [(0, 0), (1, 0), (63, 0), (0, 1), (5, 2), (64, 0), (99, 2)]:
+        assert numbers[example, unit] == parts[(example // 64 * 3 + unit) * 64 + example % 64]
+
+
+def test_the_limit_of_dropout_is_the_share_of_the_numbers() -> None:
+    shares = torch.tensor([0.0, 2**-18, 2**-16, 0.25, 0.2, 0.5, 1 - 2**-24], dtype=torch.float64)
+    assert dropout_limit(shares).tolist() == [0, 0, 1, 16384, 13107, 32768, 65535]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.2, 0.5])
+def test_the_share_of_units_that_dropout_drops_is_the_wanted_one(share: float) -> None:
+    numbers = dropout_numbers(1000, 400, STREAM)
+    dropped = (numbers < dropout_limit(torch.tensor(share))).double().mean()
+    # Four standard deviations of a mean of 400,000.
+    assert dropped == pytest.approx(share, abs=4 * (share * (1 - share) / 400_000) ** 0.5)

@@ -54,8 +54,9 @@ class PlainDropout(nn.Module):
         if not self.training:
             return x
         self.step += 1
-        uniform = random.uniform(x.shape, Stream(self.seed, Purpose.DROPOUT, epoch=1, layer=self.layer, step=self.step))
-        return torch.where(uniform < self.share, 0.0, x / (1 - self.share))
+        stream = Stream(self.seed, Purpose.DROPOUT, epoch=1, layer=self.layer, step=self.step)
+        numbers = random.dropout_numbers(*x.shape, stream)
+        return torch.where(numbers < round(self.share * 2**16), 0.0, x / (1 - self.share))
 
 
 def reference(engine: Engine, trial: int, config: Config) -> nn.Sequential:

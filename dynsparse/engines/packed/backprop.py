@@ -11,12 +11,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dynsparse.engines.base import zero_inactive_
 from dynsparse.engines.packed.matmul import linear, weight_gradient_
 from dynsparse.nn.functional import smoothed
 
-# An activation function: from the index of a hidden layer and its pre-activations, (trials, batch, units), to the units
-# that it sets to zero, bool of the same shape.
-InactiveUnits = Callable[[int, Tensor], Tensor]
+# An activation function: from the index of a hidden layer and its pre-activations, (trials, batch, units), to the
+# `active_bits` of the units that keep them, int32 of the same shape. It sets the others to zero.
+ActiveUnits = Callable[[int, Tensor], Tensor]
 
 
 class ForwardPass(NamedTuple):
@@ -24,7 +25,7 @@ class ForwardPass(NamedTuple):
 
     # For each layer: the images, (groups, batch, in), or the activations of a hidden layer, (trials, batch, in).
     inputs: list[Tensor]
-    inactive: list[Tensor]  # for each hidden layer (trials, batch, units), bool: True for units set to zero
+    active: list[Tensor]  # for each hidden layer (trials, batch, units), int32: the bits from `ActiveUnits`
     logits: Tensor  # (trials, batch, classes)
 
 
@@ -36,28 +37,31 @@ class Loss(NamedTuple):
     gradient: Tensor  # (trials, batch, classes), of each trial's mean loss with respect to its logits
 
 
-def relu_inactive(layer: int, sums: Tensor) -> Tensor:
-    """Return the units that a ReLU sets to zero. NaN is passed on, so that the loss becomes NaN too."""
-    return sums <= 0
+def relu_active(layer: int, sums: Tensor) -> Tensor:
+    """Return the bits of the units that a ReLU passes on. NaN is passed on, so that the loss becomes NaN too."""
+    # On a CPU, a comparison into integers takes a quarter of the time of one into booleans, and a conjunction of bits
+    # a thirtieth of that of masked_fill_.
+    is_inactive = torch.empty_like(sums, dtype=torch.int32)
+    torch.le(sums, 0, out=is_inactive)
+    return is_inactive.sub_(1)
 
 
-def forward(
-    x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], inactive_units: InactiveUnits
-) -> ForwardPass:
+def forward(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], active_units: ActiveUnits) -> ForwardPass:
     """Compute the networks of all trials.
 
     Args:
         x: (groups, batch, in), the images; see matmul.py for the groups.
         weights: (trials, out, in) for each layer.
         biases: (trials, out) for each layer.
-        inactive_units: The activation function of the hidden layers.
+        active_units: The activation function of the hidden layers.
     """
-    inputs, inactive = [x], []
+    inputs, active = [x], []
     for layer, (weight, bias) in enumerate(zip(weights[:-1], biases[:-1], strict=True)):
         sums = linear(inputs[-1], weight, bias)
-        inactive.append(inactive_units(layer, sums))
-        inputs.append(sums.masked_fill_(inactive[-1], 0))
-    return ForwardPass(inputs, inactive, linear(inputs[-1], weights[-1], biases[-1]))
+        active.append(active_units(layer, sums))
+        zero_inactive_(sums, active[-1])
+        inputs.append(sums)
+    return ForwardPass(inputs, active, linear(inputs[-1], weights[-1], biases[-1]))
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor | None = None) -> Loss:
@@ -128,4 +132,5 @@ def backward_(
         weight_gradient_(weight_gradients[layer], gradient, forward_pass.inputs[layer])
         # The images need no gradient.
         if layer > 0:
-            gradient = torch.bmm(gradient, weights[layer]).masked_fill_(forward_pass.inactive[layer - 1], 0)
+            gradient = torch.bmm(gradient, weights[layer])
+            zero_inactive_(gradient, forward_pass.active[layer - 1])

@@ -21,22 +21,24 @@ from dynsparse.engines.base import (
     UpdateContext,
     WeightSums,
     active_bits,
+    are_all_active,
     compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
     matmul_precision,
+    select_examples,
     zero_inactive_,
 )
 from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.nested import copy_, map_tensors
 from dynsparse.engines.packed.backprop import (
+    ActiveUnits,
     ForwardPass,
-    InactiveUnits,
     Loss,
     backward_,
     cross_entropy,
     forward,
-    relu_inactive,
+    relu_active,
     squared_error,
     weighted_cross_entropy,
 )
@@ -48,8 +50,9 @@ from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
-# Floats of the widest layer that an evaluation may hold at a time, over all trials: 256 MB.
-MAX_EVALUATION_VALUES = 2**26
+# Floats of the widest layer that an evaluation may hold at a time, over all trials: 256 MB on a GPU. On a CPU, 4 MB
+# stay near its caches.
+MAX_EVALUATION_VALUES, MAX_EVALUATION_VALUES_ON_CPU = 2**26, 2**20
 # Floats in the longest vector register, 64 bytes.
 VECTOR_FLOATS = 16
 
@@ -104,6 +107,7 @@ class PackedEngine:
         copy_(self._active, [active_bits(mask) for mask in active])
         self.masks = [mask.clone() for mask in active]
         self.targets = [masks.count(mask) for mask in self.masks]
+        self._all_active = are_all_active(self.masks)
 
     def _init_kwinners(self) -> None:
         self._kwinners = kwinners = self.plan.network.kwinners
@@ -215,8 +219,8 @@ class PackedEngine:
         """Do one optimizer step. Shapes: x (examples, inputs), y (examples,), index (groups, batch) into both."""
         self._n_steps.add_(1)
         self._n_seen.add_(index.shape[1])
-        forward_pass = forward(x[index], self.weights, self.biases, self._inactive_units(training=True))
-        labels = expand_to_trials(y[index], len(self.boost))
+        forward_pass = forward(select_examples(x, index), self.weights, self.biases, self._active_units(training=True))
+        labels = expand_to_trials(select_examples(y, index), len(self.boost))
         loss = self._training_loss(forward_pass.logits, labels, self._label_smoothing)
         self._loss.add_(loss.losses.double().sum(1))
         self._correct.add_(loss.correct.sum(1))
@@ -225,7 +229,7 @@ class PackedEngine:
         backward_(loss.gradient, forward_pass, self.weights, self._gradients, self._bias_gradients)
         for mean, gradient in zip(self._gradient_momentum, self._gradients, strict=False):
             mean.mul_(self._smoothing).add_(gradient * (1 - self._smoothing))
-        gradients = [flat.masked_gradient() for flat in self._flat]
+        gradients = self._masked_gradients()
         if self._clip_norm is not None:
             squares = torch.stack([each.double().square().sum(1) for each in gradients], dim=1).sum(1)
             factor = clip_factor(squares, self._clip_norm).float()
@@ -233,13 +237,23 @@ class PackedEngine:
         for flat, gradient in zip(self._flat, gradients, strict=True):
             flat.step_(gradient, self._n_steps, self._rate)
 
-    def _inactive_units(self, *, training: bool) -> InactiveUnits:
-        return partial(self._non_winners, self._winners[training]) if self._kwinners else relu_inactive
+    def _masked_gradients(self) -> list[Tensor]:
+        """Return the flat gradients, with zeros for inactive weights. They replace the others unless needed."""
+        if self._all_active:
+            return [flat.gradient for flat in self._flat]
+        if self._needs_gradient:
+            return [flat.masked_gradient() for flat in self._flat]
+        for flat in self._flat:
+            zero_inactive_(flat.gradient, flat.active)
+        return [flat.gradient for flat in self._flat]
 
-    def _non_winners(self, winners: list[Tensor], layer: int, sums: Tensor) -> Tensor:
-        """Return all units but the k with the largest boosted sums, as `nn.functional.k_winners`."""
+    def _active_units(self, *, training: bool) -> ActiveUnits:
+        return partial(self._winning_units, self._winners[training]) if self._kwinners else relu_active
+
+    def _winning_units(self, winners: list[Tensor], layer: int, sums: Tensor) -> Tensor:
+        """Return the bits of the k units with the largest boosted sums, as `nn.functional.k_winners`."""
         scores = winner_scores(sums, self.boost, self.duty[layer], self._is_strong)
-        return ~masks.select_highest(scores, winners[layer])
+        return active_bits(masks.select_highest(scores, winners[layer]))
 
     def _count_winners(self, forward_pass: ForwardPass) -> None:
         """Update the duty cycles as `nn.functional.updated_duty`, with the example count on the device."""
@@ -265,17 +279,18 @@ class PackedEngine:
 
         Shapes: x (seeds or 1, examples, inputs), y (seeds or 1, examples), from `prepare`.
         """
-        n_trials, inactive_units = len(self.boost), self._inactive_units(training=False)
+        n_trials, active_units = len(self.boost), self._active_units(training=False)
         loss = torch.zeros_like(self._loss)
         active = [torch.zeros_like(bias, dtype=torch.bool) for bias in self.biases[:-1]]
         correct, confidence = [], []
         # The images need little memory: they are shared by all trials, or by the trials of a seed.
-        n_at_once = max(MAX_EVALUATION_VALUES // (n_trials * max(self.plan.network.sizes[1:])), 1)
+        n_values = MAX_EVALUATION_VALUES_ON_CPU if self._device.type == "cpu" else MAX_EVALUATION_VALUES
+        n_at_once = max(n_values // (n_trials * max(self.plan.network.sizes)), 1)
         with matmul_precision(self.plan.precision):
             for images, labels in zip(x.split(n_at_once, dim=1), y.split(n_at_once, dim=1), strict=True):
                 if len(x) > 1:
                     images, labels = images[self._seed_of_group], labels[self._seed_of_group]
-                forward_pass = forward(images, self.weights, self.biases, inactive_units)
+                forward_pass = forward(images, self.weights, self.biases, active_units)
                 result = self._loss_of(forward_pass.logits, expand_to_trials(labels, n_trials), None)
                 loss += result.losses.double().sum(1)
                 correct.append(result.correct)
@@ -301,6 +316,7 @@ class PackedEngine:
                 zero_inactive_(state, new & self._active[layer])
             self.masks[layer] = update.mask
             self._active[layer].copy_(new)
+        self._all_active = are_all_active(self.masks)
         self._reset_coactivation()
         return updates, failed
 
@@ -344,6 +360,7 @@ class PackedEngine:
         self.masks = [mask.to(self._device, copy=True) for mask in state["masks"]]
         self.targets = [target.to(self._device, copy=True) for target in state["targets"]]
         copy_(self._active, [active_bits(mask) for mask in self.masks])
+        self._all_active = are_all_active(self.masks)
         self._n_steps.fill_(state["n_steps"])
         self._n_seen.fill_(state["n_seen"])
 

@@ -1,7 +1,6 @@
 """The units that dropout keeps, drawn with the numbers of `dynsparse.random`. Compiled by Numba.
 
-Drawing them here takes a quarter of the time of `uniform`. With `uniform`, drawing would take as long as the rest of a
-step.
+Each number has 16 bits, and the 64 of a unit in a block of examples are compared at once.
 """
 
 from __future__ import annotations
@@ -10,35 +9,33 @@ import numpy as np
 
 from dynsparse.engines.sparse.arrays import LANES
 from dynsparse.engines.sparse.compiler import inlined
-from dynsparse.engines.sparse.philox import PER_COUNT, draw_eight
-from dynsparse.random import Purpose
+from dynsparse.engines.sparse.philox import draw_four
+from dynsparse.engines.sparse.simd import lanes_of_words_at_least
+from dynsparse.random import DROPOUT_VALUES, Purpose
 
 PURPOSE = np.uint64(Purpose.DROPOUT)
+# Values of the counter for the numbers of a unit in a block: each gives 16.
+COUNTS = LANES // 16
 
 
 @inlined
 def draw_kept_units(kept, layer_ends, n_batch, dropout, seed, epoch, step):  # type: ignore[no-untyped-def]
-    """Draw the examples for which each hidden unit is kept, with a probability of 1 - dropout.
+    """Draw the examples for which each hidden unit is kept, as `dynsparse.random.dropout_numbers` says.
 
-    In a layer of n units, unit j is kept for example i if number i * n + j of the layer's stream, as
-    `dynsparse.random.uniform` returns it, is at least `dropout`.
-
-    Shapes: kept (blocks, units), uint64, one bit per lane; dropout is a float32.
+    Shapes: kept (blocks, units), uint64, one bit per lane; dropout is a float32. Lanes without an example may have any
+    bit.
     """
     kept[:] = 0
-    # `uniform` is the upper 24 bits of a number, divided by 2**24.
-    limit = np.uint64(np.ceil(np.float64(dropout) * 2**24)) << np.uint64(8)
+    # As `dynsparse.random.dropout_limit`.
+    limit = np.uint16(min(np.round(np.float64(dropout) * DROPOUT_VALUES), DROPOUT_VALUES - 1))
+    numbers = np.empty(4 * COUNTS, np.uint64)
     for layer in range(len(layer_ends) - 2):
         first, last = layer_ends[layer], layer_ends[layer + 1]
-        n_units = last - first
-        buffer = np.empty(n_units + 2 * PER_COUNT, np.uint32)
-        for example in range(n_batch):
-            begin, end = example * n_units, (example + 1) * n_units
-            first_count = begin // PER_COUNT
-            for count in range(first_count, (end + PER_COUNT - 1) // PER_COUNT):
-                draw_eight(buffer, (count - first_count) * PER_COUNT, count, seed, PURPOSE, epoch, layer, step)
-            # As arrays of their own, both are read eight units at a time.
-            numbers, row = buffer[begin % PER_COUNT :][:n_units], kept[example // LANES, first:last]
-            bit = np.uint64(1) << np.uint64(example % LANES)
-            for unit in range(n_units):
-                row[unit] |= bit if numbers[unit] >= limit else np.uint64(0)
+        for block in range((n_batch + LANES - 1) // LANES):
+            for unit in range(last - first):
+                count = (block * (last - first) + unit) * COUNTS
+                for i in range(COUNTS):
+                    draws = draw_four(count + i, seed, PURPOSE, epoch, layer, step)
+                    for j in range(4):
+                        numbers[4 * i + j] = draws[j]
+                kept[block, first + unit] = lanes_of_words_at_least(numbers, limit)

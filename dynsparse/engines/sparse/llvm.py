@@ -11,6 +11,7 @@ from numba.core import cgutils
 from dynsparse.engines.sparse.arrays import LANES
 
 FLOAT, INDEX, BIT, WORD = ir.FloatType(), ir.IntType(64), ir.IntType(1), ir.IntType(32)
+HALF_WORD = ir.IntType(16)
 EIGHT = ir.VectorType(INDEX, 8)
 FLOATS, WORDS, BITS = (ir.VectorType(kind, LANES) for kind in (FLOAT, WORD, BIT))
 # A row in parts that fill one register of 512 bits each.

@@ -21,6 +21,14 @@ PER_COUNT = 8
 @inlined
 def draw_eight(numbers, position, count, seed, purpose, epoch, layer, step):  # type: ignore[no-untyped-def]
     """Write the numbers [8 * count, 8 * count + 8) of a stream to an array of uint32, from `position` on."""
+    for i, draw in enumerate(draw_four(count, seed, purpose, epoch, layer, step)):
+        numbers[position + 2 * i] = np.uint32(draw & np.uint64(0xFFFFFFFF))
+        numbers[position + 2 * i + 1] = np.uint32(draw >> np.uint64(32))
+
+
+@inlined
+def draw_four(count, seed, purpose, epoch, layer, step):  # type: ignore[no-untyped-def]
+    """Return the draws [4 * count, 4 * count + 4) of a stream, each of 64 bits."""
     key0, key1 = np.uint64(seed), np.uint64(purpose)
     # numpy increments the counter before it draws.
     a, b, c, d = np.uint64(count + 1), np.uint64(epoch), np.uint64(layer), np.uint64(step)
@@ -29,9 +37,7 @@ def draw_eight(numbers, position, count, seed, purpose, epoch, layer, step):  # 
         low_c, high_c = product(c, MULTIPLIERS[1])
         a, b, c, d = high_c ^ b ^ key0, low_c, high_a ^ d ^ key1, low_a
         key0, key1 = key0 + KEY_STEPS[0], key1 + KEY_STEPS[1]
-    for i, draw in enumerate((a, b, c, d)):
-        numbers[position + 2 * i] = np.uint32(draw & np.uint64(0xFFFFFFFF))
-        numbers[position + 2 * i + 1] = np.uint32(draw >> np.uint64(32))
+    return a, b, c, d
 
 
 @intrinsic

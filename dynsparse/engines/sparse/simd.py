@@ -20,6 +20,7 @@ from dynsparse.engines.sparse.llvm import (
     EIGHT,
     FLOAT,
     FLOATS,
+    HALF_WORD,
     INDEX,
     N_PARTS,
     PART,
@@ -214,6 +215,22 @@ def lanes_above(typingctx: Any, x: Any, row: Any, limit: Any) -> Any:
         return b.bitcast(b.fcmp_ordered(">", values, splat(b, args[2])), INDEX)
 
     return types.uint64(x, types.intp, types.float32), code
+
+
+@intrinsic
+def lanes_of_words_at_least(typingctx: Any, numbers: Any, limit: Any) -> Any:
+    """Return the lanes in which a number of 16 bits, the lowest bits of each uint64 first, is at least `limit`.
+
+    Shapes: numbers (16,), uint64; limit uint16.
+    """
+
+    def code(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        # Numba's platforms are little-endian, so the lowest bits come first in memory.
+        vector = ir.VectorType(HALF_WORD, LANES)
+        values = b.load(b.bitcast(data_of(context, b, signature, args, 0), vector.as_pointer()), align=8)
+        return b.bitcast(b.icmp_unsigned(">=", values, splat(b, args[1], vector)), INDEX)
+
+    return types.uint64(numbers, types.uint16), code
 
 
 @intrinsic

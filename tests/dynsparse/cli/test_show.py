@@ -46,8 +46,11 @@ def test_show_says_which_engine_trains_how_many_trials_and_why(grid):
     assert re.search(r"^engine\n  sparse +4 trials$", invoke("show", grid).output, re.MULTILINE)
     output = invoke("show", grid, "--set", "model=SET,SNFS", "--set", "batch_norm=True,False").output
     assert re.search(r"^engine\n  sparse +8 trials$", output, re.MULTILINE)
-    reason = "the sparse engine does not support a gradient of all weights at every step. An epoch takes .* as long"
-    assert re.search(f"^  torch +8 trials of SNFS: {reason}$", output, re.MULTILINE)
+    reason = "trials of SNFS: the sparse engine does not support a gradient of all weights at every step"
+    assert re.search(f"^  packed +4 {reason}$", output, re.MULTILINE)
+    assert re.search(f"^  torch +4 {reason}. An epoch takes .* as long$", output, re.MULTILINE)
+    output = invoke("show", grid, "--set", "on_perc=1", "--set", "hidden_sizes=[1000,1000]").output
+    assert re.search(r"^engine\n  packed +4 trials$", output, re.MULTILINE)
     output = invoke("show", grid, "--set", "device=cuda", "--set", "dropout=0,0.5").output
     assert re.search(r"^  packed +4 trials$", output, re.MULTILINE)
     assert re.search(

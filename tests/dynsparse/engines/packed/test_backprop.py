@@ -12,7 +12,7 @@ from torch import Tensor
 from dynsparse.config import Config
 from dynsparse.engines.base import active_bits, matmul_precision
 from dynsparse.engines.flat_params import FlatParameters
-from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward, relu_inactive
+from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward, relu_active
 from dynsparse.engines.packed.cuda_graph import make_step_runner
 from dynsparse.engines.packed.matmul import add_coactivation_counts_, expand_to_trials
 from dynsparse.nn.optimizers import OPTIMIZERS
@@ -30,18 +30,18 @@ def network() -> tuple[list[Tensor], list[Tensor]]:
     return weights, [random(TRIALS, n_out, seed=100 + n_out) for n_out in SIZES[1:]]
 
 
-def losers_of_two(layer: int, sums: Tensor) -> Tensor:
-    """Return all units but the two with the largest sums."""
-    return sums.argsort(-1).argsort(-1) < sums.shape[-1] - 2
+def best_two(layer: int, sums: Tensor) -> Tensor:
+    """Return the bits of the two units with the largest sums."""
+    return active_bits(sums.argsort(-1).argsort(-1) >= sums.shape[-1] - 2)
 
 
 @pytest.mark.parametrize("n_groups", [1, 2, 3, 6])
-@pytest.mark.parametrize("inactive_units", [relu_inactive, losers_of_two])
-def test_gradients_of_each_trial_are_those_of_autograd_over_its_own_mean(n_groups: int, inactive_units) -> None:
+@pytest.mark.parametrize("active_units", [relu_active, best_two])
+def test_gradients_of_each_trial_are_those_of_autograd_over_its_own_mean(n_groups: int, active_units) -> None:
     weights, biases = network()
     x = random(n_groups, BATCH, SIZES[0], seed=1)
     labels = torch.randint(5, (n_groups, BATCH), generator=torch.Generator().manual_seed(2))
-    forward_pass = forward(x, weights, biases, inactive_units)
+    forward_pass = forward(x, weights, biases, active_units)
     loss = cross_entropy(forward_pass.logits, expand_to_trials(labels, TRIALS))
     ours = [torch.full_like(each, torch.nan) for each in weights], [torch.full_like(each, torch.nan) for each in biases]
     backward_(loss.gradient, forward_pass, weights, *ours)
@@ -52,7 +52,7 @@ def test_gradients_of_each_trial_are_those_of_autograd_over_its_own_mean(n_group
         for layer, (weight, bias) in enumerate(zip(parameters[:3], parameters[3:], strict=True)):
             h = F.linear(h, weight, bias)
             if layer < 2:
-                h = h.relu() if inactive_units is relu_inactive else h * (h >= h.topk(2).values[:, 1:])
+                h = h.relu() if active_units is relu_active else h * (h >= h.topk(2).values[:, 1:])
         losses = F.cross_entropy(h, labels[run], reduction="none")
         theirs = torch.autograd.grad(losses.mean(), parameters)
         torch.testing.assert_close(loss.losses[trial], losses.detach(), rtol=1e-5, atol=1e-5)

@@ -199,7 +199,7 @@ def test_an_evaluation_in_parts_counts_every_example_once(monkeypatch: pytest.Mo
     assert len(data[0]) == 2, "one part for each seed, not for each trial"
     whole = each.engine.evaluate(*data)
     # Seven examples at a time, of 64.
-    monkeypatch.setattr(packed_engine, "MAX_EVALUATION_VALUES", 7 * 3 * 32 + 1)
+    monkeypatch.setattr(packed_engine, "MAX_EVALUATION_VALUES_ON_CPU", 7 * 3 * 32 + 1)
     parts = each.engine.evaluate(*data)
     assert torch.equal(whole.correct, parts.correct)
     torch.testing.assert_close(whole.loss, parts.loss, rtol=1e-6, atol=0)

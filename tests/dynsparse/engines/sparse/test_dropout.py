@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from support.sparse_network import bits
 
 from dynsparse import random
@@ -23,11 +24,12 @@ def test_the_kept_units_are_those_of_the_numbers_of_each_layer(n_batch: int, sha
     is_kept = bits(kept).transpose(0, 2, 1).reshape(-1, ENDS[-1])
     for layer in range(3):
         units = slice(ENDS[layer], ENDS[layer + 1])
-        numbers = random.uniform(
-            (n_batch, units.stop - units.start), Stream(2**63 - 1, Purpose.DROPOUT, layer=layer, **stream)
+        numbers = random.dropout_numbers(
+            n_batch, units.stop - units.start, Stream(2**63 - 1, Purpose.DROPOUT, layer=layer, **stream)
         )
-        np.testing.assert_array_equal(is_kept[:n_batch, units], numbers.numpy() >= np.float32(share))
+        limit = random.dropout_limit(torch.tensor(share, dtype=torch.float64))
+        np.testing.assert_array_equal(is_kept[:n_batch, units], (numbers >= limit).numpy())
     assert is_kept[:n_batch, ENDS[0] : ENDS[3]].mean() == pytest.approx(1 - share, abs=0.1)
-    assert not is_kept[n_batch:].any()
+    assert not kept[(n_batch + 63) // 64 :].any()
     assert not kept[:, : ENDS[0]].any()
     assert not kept[:, ENDS[3] :].any()

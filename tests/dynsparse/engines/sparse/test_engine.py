@@ -18,6 +18,8 @@ from dynsparse import engines
 from dynsparse.config import Config
 from dynsparse.data import Images, load_dataset
 from dynsparse.engines import EngineChoice, choose
+from dynsparse.engines.base import Engine
+from dynsparse.engines.packed.engine import PackedEngine
 from dynsparse.engines.torch import TorchEngine
 from dynsparse.planning.plan import Plan, plan
 from dynsparse.results.trial_folder import identity
@@ -371,16 +373,19 @@ def planned(*trials: dict[str, Any], **values: Any) -> Plan:
     return plan([Config.of({**SMALL, **values, **trial}) for trial in trials or ({},)])
 
 
-UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
-    ({"model": "SNFS"}, "a gradient of all weights at every step"),
-    ({"rules": "legacy_2019"}, "rules='legacy_2019'"),
+UNSUPPORTED: list[tuple[dict[str, Any], str, type[Engine]]] = [
+    ({"model": "SNFS"}, "a gradient of all weights at every step", PackedEngine),
+    ({"model": "SNFS", "batch_norm": True}, "a gradient of all weights at every step", TorchEngine),
+    ({"rules": "legacy_2019"}, "rules='legacy_2019'", TorchEngine),
 ]
 
 
-@pytest.mark.parametrize(("values", "reason"), UNSUPPORTED)
-def test_unsupported_options_use_the_torch_engine_and_give_the_reason(values: dict[str, Any], reason: str) -> None:
-    assert choose(planned(**values)) == EngineChoice("torch", reason)
-    assert isinstance(trainer(**{**SMALL, **values}).engine, TorchEngine)
+@pytest.mark.parametrize(("values", "reason", "engine"), UNSUPPORTED)
+def test_unsupported_options_use_a_dense_engine_and_give_the_reason(
+    values: dict[str, Any], reason: str, engine: type[Engine]
+) -> None:
+    assert choose(planned(**values)) == EngineChoice("packed" if engine is PackedEngine else "torch", reason)
+    assert isinstance(trainer(**{**SMALL, **values}).engine, engine)
     message = f"engine='sparse' does not support {reason}. Use engine='auto' or engine='torch'."
     for refuse in (lambda: choose(planned(engine="sparse", **values)), lambda: both(**{**SMALL, **values})):
         with pytest.raises(ValueError) as error:
@@ -395,9 +400,11 @@ def test_other_devices_than_the_cpu_are_not_for_the_sparse_engine() -> None:
         choose(replace(on_cuda, engine="sparse"))
 
 
-def test_without_numba_it_is_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_numba_it_is_a_dense_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    assert choose(planned()) == EngineChoice("torch", "this Python environment: the package numba is not installed")
+    reason = "this Python environment: the package numba is not installed"
+    assert choose(planned()) == EngineChoice("packed", reason)
+    assert choose(planned(batch_norm=True)) == EngineChoice("torch", reason)
     with pytest.raises(ValueError, match="the package numba is not installed"):
         choose(planned(engine="sparse"))
 
@@ -413,7 +420,7 @@ def test_the_gradient_at_every_step_is_asked_for_only_where_masks_are_updated() 
     assert choose(planned(model="SNFS", pruning_active=False)) == EngineChoice("sparse")
     # The only update would come after the last epoch.
     assert choose(planned(model="SNFS", epochs=1)) == EngineChoice("sparse")
-    assert choose(planned(model="SNFS", epochs=2)).name == "torch"
+    assert choose(planned(model="SNFS", epochs=2)).name == "packed"
 
 
 def test_the_engines_of_a_grid_are_those_of_its_trials() -> None:
