@@ -347,6 +347,13 @@ class Config:
     gradient_momentum: float = key(
         0.9, "SNFS: smoothing of the gradient, per step", Number(0, 1, high_open=True, single=True), per_trial=True
     )
+    prune_gradient_weight: float = key(
+        1.0,
+        "MEST: factor of a weight's absolute gradient in the score abs(weight) + factor * abs(gradient)",
+        Number(0, single=True),
+        per_trial=True,
+        later=True,
+    )
     pruning_active: bool = key(True, "False: no mask updates", Flag())
     pruning_interval: int = key(1, "epochs from one mask update to the next", Whole(1))
     pruning_interval_steps: int | None = key(

@@ -60,7 +60,7 @@ class DenseEngine(ABC):
         self.coactivation = [torch.zeros_like(w) for w in self.weights] if "coactivation" in needs else None
         self.gradient_momentum = [torch.zeros_like(w) for w in self.weights] if "gradient_momentum" in needs else []
         self.gradient: list[Tensor] | None = None
-        self._needs_gradient = "gradient" in needs
+        self._needs_gradient = bool({"gradient", "active_gradient"} & needs)
         smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(plan.device)
         self._smoothing = smoothing.expand(len(plan.seeds)) if bool(smoothing.any()) else None
         self._class_weights: Tensor | None = None  # (classes,)
@@ -225,9 +225,10 @@ class DenseEngine(ABC):
         available = {
             "coactivation": self.coactivation,
             "gradient": self.gradient,
+            "active_gradient": self.gradient,
             "gradient_momentum": self.gradient_momentum,
         }
-        statistics = {name: layers for name, layers in available.items() if layers}
+        statistics = {name: layers for name in self.plan.method.needs if (layers := available[name])}
         updates, failed = compute_mask_updates(self.plan, when, self.weights, self.masks, self.targets, statistics)
         for i, (weight, update) in enumerate(zip(self.weights, updates, strict=True)):
             # Weights that stay keep their value. Grown ones are zero already.

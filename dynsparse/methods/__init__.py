@@ -16,6 +16,7 @@ from dynsparse.methods.base import MaskUpdate, Method, update_mask
 from dynsparse.methods.dense import dense
 from dynsparse.methods.gmp import gmp
 from dynsparse.methods.heb import heb
+from dynsparse.methods.mest import mest
 from dynsparse.methods.mixed_heb import mixed_heb
 from dynsparse.methods.random_prune import random_prune
 from dynsparse.methods.rigl import rigl
@@ -34,6 +35,7 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "DSNNMixedHeb": mixed_heb,
     "RigL": rigl,
     "SNFS": snfs,
+    "MEST": mest,
     "GMP": gmp,
     "RandomPrune": random_prune,
 }

@@ -33,7 +33,8 @@ class Method:
     # The prune rule reads values, statistics and noise of active weights, but not their rows and columns. An engine may
     # then pass it the active weights alone, as one row.
     prune_ignores_position: bool = False
-    needs: frozenset[str] = frozenset()  # fields of Layer: coactivation, gradient, gradient_momentum
+    # Fields of Layer: coactivation, gradient, active_gradient, gradient_momentum.
+    needs: frozenset[str] = frozenset()
     smoothing: float | Tensor = 0.0  # of gradient_momentum: mean = smoothing * mean + (1 - smoothing) * gradient
     # Share of the weights beyond `density` that is active after a share, in [0, 1], of the mask updates; None: the
     # density is constant.

@@ -24,6 +24,7 @@ class Layer(NamedTuple):
     drop_scale: float = 1.0  # the drop fractions are multiplied by it
     coactivation: Tensor | None = None  # number of examples for which both ends of the connection were active
     gradient: Tensor | None = None  # of the loss, on the last batch
+    active_gradient: Tensor | None = None  # the same, but only its values at active positions mean anything
     gradient_momentum: Tensor | None = None  # running mean of the gradient over batches
 
 
@@ -57,6 +58,11 @@ def weighted_magnitude(layer: Layer) -> Tensor:
 def gradient(layer: Layer) -> Tensor:
     """Return the absolute gradient of the loss, at inactive positions too."""
     return require(layer.gradient).abs()
+
+
+def active_gradient(layer: Layer) -> Tensor:
+    """Return the absolute gradient of the loss, of active weights only, which every training step computes anyway."""
+    return require(layer.active_gradient).abs()
 
 
 def gradient_momentum(layer: Layer) -> Tensor:

@@ -141,5 +141,5 @@ def _drops_any(method: Method, n_active: int, drop_scale: float) -> bool:
     rising = torch.arange(1, n_active + 1, dtype=torch.float32)[None]
     noise = torch.arange(n_active, dtype=torch.int32)[None]
     mask = torch.ones(1, n_active, dtype=torch.bool)
-    layer = Layer(rising, mask, torch.tensor(n_active), noise, noise, drop_scale, rising, rising, rising)
+    layer = Layer(rising, mask, torch.tensor(n_active), noise, noise, drop_scale, rising, rising, rising, rising)
     return bool(method.prune(layer).any())

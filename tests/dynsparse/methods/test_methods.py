@@ -18,7 +18,7 @@ LEADING = [(), (3,)]
 DENSITIES = [0.0, 0.03, 0.1, 0.5, 0.9, 0.98, 1.0]
 FRACTIONS = list(itertools.product([0, None, 0.3, 1.0], repeat=2))
 OUT, IN = 6, 7
-STATISTICS = ("coactivation", "gradient", "gradient_momentum")
+STATISTICS = ("coactivation", "gradient", "active_gradient", "gradient_momentum")
 # A fair choice falls below it once in a thousand seeds, and the seeds here are fixed; an unfair one falls far below.
 UNLIKELY = 0.001
 
@@ -57,6 +57,7 @@ def layer_of(name, seed, density, leading=()):
         coactivation=torch.randint(0, 5, shape, generator=generator).float(),
         gradient=torch.randn(shape, generator=generator),
         gradient_momentum=torch.randn(shape, generator=generator),
+        active_gradient=torch.randn(shape, generator=generator),
     )
 
 
@@ -121,7 +122,7 @@ def test_nothing_changes_at_fraction_zero(name, density):
         assert not update.grown.any()
 
 
-@pytest.mark.parametrize("name", ["DSNNHeb", "DSNNWeightedMag", "RigL", "SNFS", "RandomPrune", "SET"])
+@pytest.mark.parametrize("name", ["DSNNHeb", "DSNNWeightedMag", "RigL", "SNFS", "MEST", "RandomPrune", "SET"])
 @pytest.mark.parametrize("density", DENSITIES)
 def test_exactly_the_fraction_is_dropped(name, density):
     for layer in cases(name, density):

@@ -24,7 +24,8 @@ OTHER = {
     "kwinners": True, "percent_on": 0.6, "k_inference_factor": 1.5, "boost_strength": 0.2,
     "boost_strength_factor": 0.1, "duty_cycle_period": 30, "on_perc": 0.6, "sparse_type": "bernoulli",
     "layer_densities": "erdos_renyi", "first_layer_dense": True, "last_layer_dense": True, "weight_prune_perc": 0.6,
-    "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "pruning_active": False,
+    "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "prune_gradient_weight": 0.2,
+    "pruning_active": False,
     "pruning_interval": 2, "pruning_end": 0.3, "prune_decay": "cosine", "pruning_es": True, "pruning_es_patience": 1,
     "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2, "sparsities": [0.3, 0.7],
     "prune_kinds": ["unit"], "prune_scope": "global", "prune_biases": False, "prune_last_layer": True,
@@ -140,6 +141,7 @@ def test_prune_fractions_and_growth_are_read_by_the_methods_that_have_them() -> 
     have = {name: {model for model in METHODS if name in of[model]} for name in keys()}
     assert have["hebbian_grow"] == have["hebbian_prune_perc"] == {"DSNNMixedHeb"}
     assert have["gradient_momentum"] == {"SNFS"}
+    assert have["prune_gradient_weight"] == {"MEST"}
     assert set(METHODS) - have["weight_prune_perc"] == {"Dense", "SparseModel", "GMP"}
     assert set(METHODS) - have["on_perc"] == set(METHODS) - have["layer_densities"] == {"Dense"}
     assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP"}

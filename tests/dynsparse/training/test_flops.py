@@ -91,7 +91,9 @@ def test_snfs_needs_dense_gradients_until_its_last_update() -> None:
     assert training(rows)[2:4] == pytest.approx([2 * F_S + F_D, (3 * (2 * F_S + F_D) + 3 * F_S) / 4], rel=1e-12)
 
 
-@pytest.mark.parametrize("values", [{"model": "SET"}, {"model": "DSNNHeb"}, {"model": "RigL", "pruning_active": False}])
+@pytest.mark.parametrize(
+    "values", [{"model": "SET"}, {"model": "DSNNHeb"}, {"model": "MEST"}, {"model": "RigL", "pruning_active": False}]
+)
 def test_other_updates_need_no_gradient_of_inactive_positions(values: dict[str, Any]) -> None:
     [rows] = train(**values)
     assert set(training(rows)) == {3 * F_S}

@@ -86,7 +86,7 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
 METHODS = [
     {"model": "DSNNMixedHeb"},
     {"model": "DSNNMixedHeb", "hebbian_grow": False},
-    *({"model": model} for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune")),
+    *({"model": model} for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST")),
     {"model": "SparseModel"},
     {"model": "Dense"},
 ]
