@@ -320,6 +320,13 @@ class Config:
     on_perc: float = key(
         0.1, "density: share of the weights that are active", Number(0, 1, low_open=True), per_trial=True
     )
+    initial_density: float = key(
+        1.0,
+        "GraNet: density at the start of the training, at least on_perc; 1: the network starts dense",
+        Number(0, 1, low_open=True),
+        per_trial=True,
+        later=True,
+    )
     sparse_type: str = key("exact", "how the initial mask is drawn", Choice("dynsparse.ops.masks:DRAWS"))
     layer_densities: str = key(
         "uniform", "how on_perc is spread over layers", Choice("dynsparse.ops.densities:SPREADS")

@@ -211,12 +211,16 @@ def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
     Args:
         plan: The trials.
         layer: Index of the layer.
-        share_done: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls (GMP).
+        share_done: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls (GMP, GraNet).
     """
     n = math.prod(plan.network.shapes[layer])
     surplus = plan.method.surplus(share_done) if plan.method.surplus else 0.0
-    final = [round(densities[layer] * n) for densities in plan.densities]
-    return torch.tensor([each + round(surplus * (n - each)) for each in final], device=plan.device)
+    first, last = (
+        [round(densities[layer] * n) for densities in of_trials]
+        for of_trials in (plan.initial_densities, plan.densities)
+    )
+    counts = [end + round(surplus * (start - end)) for start, end in zip(first, last, strict=True)]
+    return torch.tensor(counts, device=plan.device)
 
 
 def planned_count(plan: Plan, layer: int, when: UpdateContext, target: Tensor) -> Tensor:

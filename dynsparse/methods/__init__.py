@@ -4,7 +4,7 @@ Each method is a function in its own file, from a configuration to a `Method`. I
 is the number of active weights of a layer, and s, in [0, 1], is the factor from `prune_decay`. Ties are broken at
 random. All methods with mask updates also read `pruning_active`, the interval between updates (`pruning_interval`, in
 epochs, or `pruning_interval_steps`) and their end (`pruning_end`, a share of the training, or `pruning_end_step`).
-Those that grow weights also read `pruning_es` and its keys.
+Those that grow weights at a constant density also read `pruning_es` and its keys.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dynsparse.config.functions import load_function
 from dynsparse.methods.base import MaskUpdate, Method, update_mask
 from dynsparse.methods.dense import dense
 from dynsparse.methods.gmp import gmp
+from dynsparse.methods.granet import granet
 from dynsparse.methods.heb import heb
 from dynsparse.methods.mest import mest
 from dynsparse.methods.mixed_heb import mixed_heb
@@ -37,6 +38,7 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "SNFS": snfs,
     "MEST": mest,
     "GMP": gmp,
+    "GraNet": granet,
     "RandomPrune": random_prune,
 }
 

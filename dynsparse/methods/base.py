@@ -23,7 +23,7 @@ Grow = Callable[[Layer, Tensor, Tensor], Tensor]
 class Method:
     """A method as an engine sees it.
 
-    The fields up to `surplus` describe the method. The others differ from their defaults only for rules="legacy_2019".
+    The fields up to `initial_density` describe the method. The others differ from their defaults only for rules="legacy_2019".
     """
 
     density: float | Tensor  # of the trial; with `surplus`, the density at the last mask update
@@ -36,9 +36,10 @@ class Method:
     # Fields of Layer: coactivation, gradient, active_gradient, gradient_momentum.
     needs: frozenset[str] = frozenset()
     smoothing: float | Tensor = 0.0  # of gradient_momentum: mean = smoothing * mean + (1 - smoothing) * gradient
-    # Share of the weights beyond `density` that is active after a share, in [0, 1], of the mask updates; None: the
-    # density is constant.
+    # Share of the weights beyond `density`, of those at `initial_density`, that is active after a share, in [0, 1], of
+    # the mask updates; None: the density is constant.
     surplus: Schedule | None = None
+    initial_density: float | Tensor = 1.0  # of the network before the first mask update; only with `surplus`
 
     # Deviations of the 2019 notebook.
     sparse_type: str | None = None  # replaces the configuration's `sparse_type`

@@ -177,10 +177,15 @@ def _mask_updates(config: RecordingConfig) -> Iterator[str]:
 def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterator[str]:
     if method.surplus is not None and mask_updates(config, method) is None:
         yield (
-            f"model={config.model!r} would stay dense: no mask update is due within epochs={config.epochs} "
+            f"model={config.model!r} would keep its initial density: no mask update is due within epochs={config.epochs} "
             f"(pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "
             f"pruning_active={config.pruning_active}). Raise epochs or pruning_end, lower pruning_interval, or set "
             "pruning_active=True."
+        )
+    if method.surplus is not None and method.initial_density < method.density:
+        yield (
+            f"initial_density must be at least on_perc={float(method.density):g}, the density at the end, got "
+            f"{float(method.initial_density):g}. Raise initial_density or lower on_perc."
         )
     if method.density < 1:
         densities = layer_densities(config, network, float(method.density))

@@ -100,7 +100,8 @@ class Plan:
     label_smoothing: float | Tensor
     class_weights: str | tuple[float, ...] | None  # None: all classes count alike
     sparse_type: str
-    densities: list[list[float]]  # per trial and layer
+    densities: list[list[float]]  # per trial and layer; if they fall, at the end
+    initial_densities: list[list[float]]  # the same, before the first mask update
     updates: Updates | None  # None: the masks stay as they are
     seeds: list[int]  # per trial
     epochs: int
@@ -150,14 +151,17 @@ def _plan(config: PackConfig) -> Plan:
     network = network_of(config, config.trials())
     method = method_of(config)
     # In float32, 0.3 of 15 weights would be 5, not 4.
-    density = torch.as_tensor(method.density, dtype=torch.float64)
-    is_sparse = bool((density < 1).any()) or method.sparse_type is not None
+    final = torch.as_tensor(method.density, dtype=torch.float64)
+    initial = torch.as_tensor(method.initial_density, dtype=torch.float64) if method.surplus else final
+    starts_sparse = bool((initial < 1).any()) or method.sparse_type is not None
     updates = mask_updates(config, method)
     seeds, loss = torch.as_tensor(config.seed).tolist(), LOSSES[config.loss]
-    densities = [
-        layer_densities(config, network, each) if is_sparse else [1.0] * len(network.shapes)
-        for each in density.expand(len(seeds)).tolist()
-    ]
+    initial_densities, densities = (
+        [layer_densities(config, network, each) for each in of_trials.expand(len(seeds)).tolist()]
+        if bool((of_trials < 1).any())
+        else [[1.0] * len(network.shapes)] * len(seeds)
+        for of_trials in (initial, final)
+    )
     return Plan(
         study=STUDIES[config.study](config),
         network=network,
@@ -169,8 +173,9 @@ def _plan(config: PackConfig) -> Plan:
         loss=loss,
         label_smoothing=0.0 if loss.is_regression else config.label_smoothing,
         class_weights=config.class_weights,
-        sparse_type=method.sparse_type or (config.sparse_type if is_sparse and not method.surplus else "exact"),
+        sparse_type=method.sparse_type or (config.sparse_type if starts_sparse else "exact"),
         densities=densities,
+        initial_densities=initial_densities,
         updates=updates,
         seeds=seeds,
         epochs=config.epochs,
@@ -217,7 +222,8 @@ def mask_updates(config: Config | PackConfig | RecordingConfig, method: Method) 
     if method.prune is None or not config.pruning_active:
         return None
     early_stop = None
-    if method.grow is not None and config.pruning_es:
+    # Updates that ended early would leave a density that falls above its end.
+    if method.grow is not None and method.surplus is None and config.pruning_es:
         early_stop = EarlyStop(config.pruning_es_threshold, config.pruning_es_window_size, config.pruning_es_patience)
     in_steps = config.pruning_interval_steps is not None
     end_step = config.pruning_end_step if in_steps else None

@@ -149,7 +149,7 @@ def test_the_former_spelling_of_an_engine_is_still_read():
 
 def test_conflicts_between_keys_are_reported_together():
     assert problems(model="GMP", epochs=1, on_perc=0.001, hidden_sizes=[30, 10], study="sweep", batch_norm=True) == [
-        "model='GMP' would stay dense: no mask update is due within epochs=1 (pruning_interval=1, pruning_end=1.0, "
+        "model='GMP' would keep its initial density: no mask update is due within epochs=1 (pruning_interval=1, pruning_end=1.0, "
         "pruning_active=True). Raise epochs or pruning_end, lower pruning_interval, or set pruning_active=True.",
         "A density of 0.001 leaves no active weight in a layer of 10 x 30. Raise on_perc.",
         "A density of 0.001 leaves no active weight in a layer of 10 x 10. Raise on_perc.",
@@ -222,6 +222,7 @@ def test_other_numbers_are_computed_in_float64() -> None:
     # Shares of numbers of weights, units, epochs or pixels, thresholds and parts of the learning rate.
     assert others == {
         "prune_ratio", "last_layer_rate", "val_fraction", "noise_level", "percent_on", "k_inference_factor", "on_perc",
+        "initial_density",
         "pruning_end", "pruning_es_threshold", "lr_gamma", "lr_final", "warmup_epochs",
     }  # fmt: skip
     assert Config(on_perc=0.1 + 1e-12, noise_level=1e-50).on_perc == 0.1 + 1e-12

@@ -14,6 +14,8 @@ from dynsparse.planning.readers import CHOICES, keys_by_value, readers
         ("hebbian_prune_perc", {"model": ["DSNNMixedHeb"]}),
         ("hebbian_grow", {"model": ["DSNNMixedHeb"]}),
         ("gradient_momentum", {"model": ["SNFS"]}),
+        ("prune_gradient_weight", {"model": ["MEST"]}),
+        ("initial_density", {"model": ["GraNet"]}),
         ("prune_ratio", {"study": ["ticket"]}),
         ("sparsities", {"study": ["sweep"]}),
         ("boost_strength", {"network": ["MLPHeb", "SpeechCNN"]}),

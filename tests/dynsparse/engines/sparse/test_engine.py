@@ -86,7 +86,10 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
 METHODS = [
     {"model": "DSNNMixedHeb"},
     {"model": "DSNNMixedHeb", "hebbian_grow": False},
-    *({"model": model} for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST")),
+    *(
+        {"model": model}
+        for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST", "GraNet")
+    ),
     {"model": "SparseModel"},
     {"model": "Dense"},
 ]
@@ -199,6 +202,7 @@ def test_held_out_examples_and_noisy_ones_are_those_of_each_seed(seeds: tuple[in
         {"sparse_type": "bernoulli", "layer_densities": "erdos_renyi", "last_layer_dense": True},
         {"model": "RigL", "pruning_interval": 2, "prune_decay": "cosine"},
         {"model": "GMP", "on_perc": 0.02},
+        {"model": "GraNet", "on_perc": 0.1, "initial_density": 0.5, "layer_densities": "erdos_renyi"},
         {"hebbian_prune_perc": 1.0, "weight_prune_perc": 1.0, "hebbian_grow": False},
         {"model": "SET", "pruning_es": True, "pruning_es_threshold": 1.0, "pruning_es_window_size": 2},
         {"network": "MLP", "momentum": 0.0, "weight_decay": 0.1},
