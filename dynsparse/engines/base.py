@@ -211,7 +211,7 @@ def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
     Args:
         plan: The trials.
         layer: Index of the layer.
-        share_done: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls (GMP, GraNet).
+        share_done: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls.
     """
     n = math.prod(plan.network.shapes[layer])
     surplus = plan.method.surplus(share_done) if plan.method.surplus else 0.0

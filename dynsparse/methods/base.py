@@ -23,7 +23,8 @@ Grow = Callable[[Layer, Tensor, Tensor], Tensor]
 class Method:
     """A method as an engine sees it.
 
-    The fields up to `initial_density` describe the method. The others differ from their defaults only for rules="legacy_2019".
+    The fields up to `initial_density` describe the method. The others differ from their defaults only for
+    rules="legacy_2019".
     """
 
     density: float | Tensor  # of the trial; with `surplus`, the density at the last mask update

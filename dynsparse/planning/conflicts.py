@@ -177,8 +177,8 @@ def _mask_updates(config: RecordingConfig) -> Iterator[str]:
 def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterator[str]:
     if method.surplus is not None and mask_updates(config, method) is None:
         yield (
-            f"model={config.model!r} would keep its initial density: no mask update is due within epochs={config.epochs} "
-            f"(pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "
+            f"model={config.model!r} would keep its initial density: no mask update is due within "
+            f"epochs={config.epochs} (pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "
             f"pruning_active={config.pruning_active}). Raise epochs or pruning_end, lower pruning_interval, or set "
             "pruning_active=True."
         )

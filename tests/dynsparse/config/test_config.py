@@ -149,7 +149,8 @@ def test_the_former_spelling_of_an_engine_is_still_read():
 
 def test_conflicts_between_keys_are_reported_together():
     assert problems(model="GMP", epochs=1, on_perc=0.001, hidden_sizes=[30, 10], study="sweep", batch_norm=True) == [
-        "model='GMP' would keep its initial density: no mask update is due within epochs=1 (pruning_interval=1, pruning_end=1.0, "
+        "model='GMP' would keep its initial density: no mask update is due within epochs=1 "
+        "(pruning_interval=1, pruning_end=1.0, "
         "pruning_active=True). Raise epochs or pruning_end, lower pruning_interval, or set pruning_active=True.",
         "A density of 0.001 leaves no active weight in a layer of 10 x 30. Raise on_perc.",
         "A density of 0.001 leaves no active weight in a layer of 10 x 10. Raise on_perc.",

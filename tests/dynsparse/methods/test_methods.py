@@ -203,7 +203,7 @@ def test_renumbering_the_units_renumbers_the_result(name, leading):
 @every_method
 @pytest.mark.parametrize("value", [1.0, -1.0, 0.0])
 def test_ties_are_fair(name, value):
-    """All scores equal: of 6 active some are dropped, of 6 inactive some are grown, each set with each equally often."""
+    """All scores equal: of 6 active and 6 inactive, each set is dropped, and grown, equally often."""
     n_noises, shape = 4500, (3, 4)
     mask = torch.tensor([[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1]]).bool()
     generator = torch.Generator().manual_seed(1)
