@@ -327,6 +327,12 @@ class Config:
         per_trial=True,
         later=True,
     )
+    score_examples: int = key(
+        100,
+        "SNIP, GraSP: training examples on which the weights are scored before training; drawn by the seed",
+        Whole(2),
+        later=True,
+    )
     sparse_type: str = key("exact", "how the initial mask is drawn", Choice("dynsparse.ops.masks:DRAWS"))
     layer_densities: str = key(
         "uniform", "how on_perc is spread over layers", Choice("dynsparse.ops.densities:SPREADS")

@@ -189,7 +189,10 @@ def _draw(
 
 
 def _initial_mask(plan: Plan, layer: int) -> Tensor:
-    """Draw the mask of a layer. Shapes: (trials, out, in), bool."""
+    """Draw the mask of a layer, or return a full one that is pruned later. Shapes: (trials, out, in), bool."""
+    if plan.method.initial_pruning is not None:
+        shape = len(plan.seeds), *plan.network.shapes[layer]
+        return torch.ones(shape, dtype=torch.bool, device=plan.device)
     n_active = target_counts(plan, layer, share_done=0.0)
     return masks.DRAWS[plan.sparse_type](tie_noise(plan, Purpose.MASK, layer, epoch=0), n_active)
 

@@ -16,6 +16,7 @@ from dynsparse.methods.base import MaskUpdate, Method, update_mask
 from dynsparse.methods.dense import dense
 from dynsparse.methods.gmp import gmp
 from dynsparse.methods.granet import granet
+from dynsparse.methods.grasp import grasp
 from dynsparse.methods.heb import heb
 from dynsparse.methods.mest import mest
 from dynsparse.methods.mixed_heb import mixed_heb
@@ -24,7 +25,9 @@ from dynsparse.methods.rigl import rigl
 from dynsparse.methods.set_ import set_
 from dynsparse.methods.settings import MethodSettings
 from dynsparse.methods.snfs import snfs
+from dynsparse.methods.snip import snip
 from dynsparse.methods.sparse_model import sparse_model
+from dynsparse.methods.synflow import synflow
 from dynsparse.methods.weighted_mag import weighted_mag
 
 METHODS: dict[str, Callable[[MethodSettings], Method]] = {
@@ -40,6 +43,9 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "GMP": gmp,
     "GraNet": granet,
     "RandomPrune": random_prune,
+    "SNIP": snip,
+    "GraSP": grasp,
+    "SynFlow": synflow,
 }
 
 

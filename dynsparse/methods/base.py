@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dynsparse.methods.initial_pruning import InitialPruning
 from dynsparse.ops import masks
 from dynsparse.ops.schedules import Schedule
 from dynsparse.ops.scores import Layer, Score, chance
@@ -23,7 +24,7 @@ Grow = Callable[[Layer, Tensor, Tensor], Tensor]
 class Method:
     """A method as an engine sees it.
 
-    The fields up to `initial_density` describe the method. The others differ from their defaults only for
+    The fields up to `initial_pruning` describe the method. The others differ from their defaults only for
     rules="legacy_2019".
     """
 
@@ -41,6 +42,8 @@ class Method:
     # the mask updates; None: the density is constant.
     surplus: Schedule | None = None
     initial_density: float | Tensor = 1.0  # of the network before the first mask update; only with `surplus`
+    # The dense network is pruned to `density` before training; None: the initial masks are drawn.
+    initial_pruning: InitialPruning | None = None
 
     # Deviations of the 2019 notebook.
     sparse_type: str | None = None  # replaces the configuration's `sparse_type`

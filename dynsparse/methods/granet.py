@@ -15,8 +15,8 @@ def granet(config: MethodSettings) -> Method:
     """Prune gradually from initial_density to on_perc; at each update, replace some of the remaining weights.
 
     Prune: the smallest |w|, until the density is on_perc + (initial_density - on_perc) * (1 - p)^3, where p is the
-    share of the mask updates that are done: 0 at the start and 1 at the last one. Then the round(weight_prune_perc * s * m)
-    smallest of the m weights that remain.
+    share of the mask updates that are done: 0 at the start and 1 at the last one. Of the m weights that remain, then
+    the round(weight_prune_perc * s * m) smallest.
     Grow: as many inactive positions as the second step pruned, those with the largest |dL/dw| on the last batch before
     the update.
 

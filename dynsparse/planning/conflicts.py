@@ -188,9 +188,16 @@ def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterato
             f"{float(method.initial_density):g}. Raise initial_density or lower on_perc."
         )
     if method.density < 1:
-        densities = layer_densities(config, network, float(method.density))
-        for (n_out, n_in), density in zip(network.shapes, densities, strict=True):
-            if round(density * n_out * n_in) < 1:
+        densities = layer_densities(config, network, method, float(method.density))
+        sizes = [n_out * n_in for n_out, n_in in network.shapes]
+        if method.initial_pruning is not None:
+            # All layers together keep the share; a single one may become empty.
+            n_ranked = sum(size for size, density in zip(sizes, densities, strict=True) if density < 1)
+            if n_ranked > 0 and round(float(method.density) * n_ranked) < 1:
+                yield f"A density of {method.density:.3g} leaves no active weight of {n_ranked}. Raise on_perc."
+            return
+        for (n_out, n_in), size, density in zip(network.shapes, sizes, densities, strict=True):
+            if round(density * size) < 1:
                 shape = f"{n_out} x {n_in}"
                 yield f"A density of {density:.3g} leaves no active weight in a layer of {shape}. Raise on_perc."
 

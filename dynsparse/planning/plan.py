@@ -140,10 +140,11 @@ def keys_read(config: Config) -> frozenset[str]:
     whole = PackConfig([config])
     if _plan(whole).updates is not None:
         return frozenset(whole.keys_read)
-    # Without mask updates, only the density that the method asks for matters.
+    # Without mask updates, only the density that the method asks for matters, and how it prunes before training.
     method = PackConfig([config])
-    method_of(method)
     still_matter = {"model", "model_hash", "on_perc", "rules"}
+    if method_of(method).initial_pruning is not None:
+        still_matter |= method.keys_read
     return frozenset((whole.keys_read - method.keys_read - UPDATE_KEYS) | (method.keys_read & still_matter))
 
 
@@ -153,11 +154,11 @@ def _plan(config: PackConfig) -> Plan:
     # In float32, 0.3 of 15 weights would be 5, not 4.
     final = torch.as_tensor(method.density, dtype=torch.float64)
     initial = torch.as_tensor(method.initial_density, dtype=torch.float64) if method.surplus else final
-    starts_sparse = bool((initial < 1).any()) or method.sparse_type is not None
+    starts_sparse = bool((initial < 1).any()) and method.initial_pruning is None
     updates = mask_updates(config, method)
     seeds, loss = torch.as_tensor(config.seed).tolist(), LOSSES[config.loss]
     initial_densities, densities = (
-        [layer_densities(config, network, each) for each in of_trials.expand(len(seeds)).tolist()]
+        [layer_densities(config, network, method, each) for each in of_trials.expand(len(seeds)).tolist()]
         if bool((of_trials < 1).any())
         else [[1.0] * len(network.shapes)] * len(seeds)
         for of_trials in (initial, final)
@@ -207,13 +208,19 @@ def _noise(config: PackConfig) -> dict[str, float]:
     return {"noise": config.noise_level, **{f"noise@{level}": level for level in config.noise_levels}}
 
 
-def layer_densities(config: Config | PackConfig | RecordingConfig, network: Network, density: float) -> list[float]:
-    """Return the density of each layer: 1 for those left dense, the spread `config.layer_densities` for the others."""
+def layer_densities(
+    config: Config | PackConfig | RecordingConfig, network: Network, method: Method, density: float
+) -> list[float]:
+    """Return the density of each layer: 1 for those left dense, the spread `config.layer_densities` for the others.
+
+    A method that prunes all layers together before training decides itself how the density is spread.
+    """
     last = len(network.shapes) - 1
     dense = network.dense_layers(config) | ({0} if config.first_layer_dense else set())
     dense |= {last} if config.last_layer_dense else set()
     sparse = [layer for layer in range(last + 1) if layer not in dense]
-    spread = SPREADS[config.layer_densities]([network.weight_shapes[layer] for layer in sparse], density)
+    name = config.layer_densities if method.initial_pruning is None else "uniform"
+    spread = SPREADS[name]([network.weight_shapes[layer] for layer in sparse], density)
     return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(last + 1)]
 
 

@@ -68,9 +68,11 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | 
         n_train: the number of training examples; None if it is not known.
     """
     network, method = network_of(config, [config]), method_of(config)
-    densities = layer_densities(config, network, float(method.density))
+    densities = layer_densities(config, network, method, float(method.density))
     counts = tuple(round(each * n_out * n_in) for each, (n_out, n_in) in zip(densities, network.shapes, strict=True))
-    read = keys_read(config) - RATE_KEYS - {"seed"} - ({"on_perc"} if config.sparse_type == "exact" else set())
+    is_drawn = method.initial_pruning is None
+    read = keys_read(config) - RATE_KEYS - {"seed"}
+    read -= {"on_perc"} if is_drawn and config.sparse_type == "exact" else set()
     read -= _keys_without_boost(config)
     split: Hashable = None
     if n_train is not None:
@@ -88,7 +90,8 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | 
         if _never_drops(config, method, counts, max(factors, default=0.0), drops):
             updates = schedule = None
     if updates is None:
-        read -= _keys_of_method(config) | SCHEDULE_KEYS | UPDATE_KEYS | {"model"}
+        read -= SCHEDULE_KEYS | UPDATE_KEYS
+        read -= _keys_of_method(config) | {"model"} if is_drawn else set()
         return _values(config, read | {"rules"}), split, counts, None, _rates(config)
     if is_known:
         read -= SCHEDULE_KEYS

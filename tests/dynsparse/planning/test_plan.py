@@ -18,6 +18,8 @@ BASE = {"dataset_name": "blobs", "hidden_sizes": [16, 12], "batch_size": 30, "ep
 KWINNERS = {"percent_on", "k_inference_factor", "boost_strength", "boost_strength_factor", "duty_cycle_period"}
 EARLY_STOP = {"pruning_es_patience", "pruning_es_window_size", "pruning_es_threshold"}
 UPDATES = {"pruning_interval", "pruning_interval_steps", "pruning_end", "prune_decay", "pruning_es"}
+# Methods that prune before training.
+AT_START = {"SNIP", "GraSP", "SynFlow"}
 # Another value for every key that some trial does not read.
 OTHER = {
     "noise_level": 0.4, "noise_levels": [0.2],
@@ -25,7 +27,7 @@ OTHER = {
     "boost_strength_factor": 0.1, "duty_cycle_period": 30, "on_perc": 0.6, "sparse_type": "bernoulli",
     "layer_densities": "erdos_renyi", "first_layer_dense": True, "last_layer_dense": True, "weight_prune_perc": 0.6,
     "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "prune_gradient_weight": 0.2,
-    "initial_density": 0.7,
+    "initial_density": 0.7, "score_examples": 30,
     "pruning_active": False,
     "pruning_interval": 2, "pruning_end": 0.3, "prune_decay": "cosine", "pruning_es": True, "pruning_es_patience": 1,
     "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2, "sparsities": [0.3, 0.7],
@@ -145,11 +147,13 @@ def test_prune_fractions_and_growth_are_read_by_the_methods_that_have_them() -> 
     assert have["hebbian_grow"] == have["hebbian_prune_perc"] == {"DSNNMixedHeb"}
     assert have["gradient_momentum"] == {"SNFS"}
     assert have["prune_gradient_weight"] == {"MEST"}
-    assert set(METHODS) - have["weight_prune_perc"] == {"Dense", "SparseModel", "GMP"}
-    assert set(METHODS) - have["on_perc"] == set(METHODS) - have["layer_densities"] == {"Dense"}
-    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet"}
+    assert set(METHODS) - have["weight_prune_perc"] == {"Dense", "SparseModel", "GMP", *AT_START}
+    assert set(METHODS) - have["on_perc"] == {"Dense"}
+    assert set(METHODS) - have["layer_densities"] == {"Dense", *AT_START}
+    assert have["score_examples"] == {"SNIP", "GraSP"}
+    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet", *AT_START}
     assert have["initial_density"] == {"GraNet"}
-    assert set(METHODS) - have["pruning_active"] == {"Dense", "SparseModel"}
+    assert set(METHODS) - have["pruning_active"] == {"Dense", "SparseModel", *AT_START}
 
 
 def test_keys_of_mask_updates_are_read_where_there_are_some() -> None:
@@ -284,7 +288,7 @@ def counts(**values: Any) -> list[int]:
     return [int(mask.sum()) for mask in TorchEngine(planned(**values)).masks]
 
 
-@pytest.mark.parametrize("model", sorted(set(METHODS) - {"Dense", "GMP", "GraNet"}))
+@pytest.mark.parametrize("model", sorted(set(METHODS) - {"Dense", "GMP", "GraNet", *AT_START}))
 def test_each_layer_has_exactly_its_share(model: str) -> None:
     # Not 0.3 in float32, which is a little more: 1/2 is rounded to even.
     assert counts(model=model, on_perc=0.3) == [154, 58, 18]

@@ -16,6 +16,7 @@ from dynsparse.planning.readers import CHOICES, keys_by_value, readers
         ("gradient_momentum", {"model": ["SNFS"]}),
         ("prune_gradient_weight", {"model": ["MEST"]}),
         ("initial_density", {"model": ["GraNet"]}),
+        ("score_examples", {"model": ["SNIP", "GraSP"]}),
         ("prune_ratio", {"study": ["ticket"]}),
         ("sparsities", {"study": ["sweep"]}),
         ("boost_strength", {"network": ["MLPHeb", "SpeechCNN"]}),
@@ -31,7 +32,7 @@ def test_the_example_runs():
 
 
 def test_models_that_prune_by_a_fraction_read_it():
-    others = {"Dense", "SparseModel", "GMP"}
+    others = {"Dense", "SparseModel", "GMP", "SNIP", "GraSP", "SynFlow"}
     assert set(readers("weight_prune_perc")["model"]) == set(METHODS) - others
 
 
