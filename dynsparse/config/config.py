@@ -367,6 +367,13 @@ class Config:
         per_trial=True,
         later=True,
     )
+    salient_share: float = key(
+        0.3,
+        "SRigL: a unit is ablated if fewer than this share of its inputs are salient; 0: none is",
+        FRACTION,
+        per_trial=True,
+        later=True,
+    )
     pruning_active: bool = key(True, "False: no mask updates", Flag())
     pruning_interval: int = key(1, "epochs from one mask update to the next", Whole(1))
     pruning_interval_steps: int | None = key(

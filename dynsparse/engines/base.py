@@ -269,6 +269,7 @@ def compute_mask_updates(
             prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step),
             grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch, when.step),
             drop_scale=when.drop_scale,
+            is_last=i == len(weights) - 1,
             **{name: values[i] for name, values in statistics.items()},
         )
         if method.fails is not None:

@@ -27,6 +27,7 @@ from dynsparse.methods.settings import MethodSettings
 from dynsparse.methods.snfs import snfs
 from dynsparse.methods.snip import snip
 from dynsparse.methods.sparse_model import sparse_model
+from dynsparse.methods.srigl import srigl
 from dynsparse.methods.synflow import synflow
 from dynsparse.methods.weighted_mag import weighted_mag
 
@@ -38,6 +39,7 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "DSNNWeightedMag": weighted_mag,
     "DSNNMixedHeb": mixed_heb,
     "RigL": rigl,
+    "SRigL": srigl,
     "SNFS": snfs,
     "MEST": mest,
     "GMP": gmp,

@@ -31,6 +31,7 @@ class Method:
     density: float | Tensor  # of the trial; with `surplus`, the density at the last mask update
     prune: Prune | None = None  # None: the masks never change
     grow: Grow | None = None  # None: nothing grows
+    ablate: Callable[[Layer], Tensor] | None = None  # returns `Layer.ablated`, which the other rules read
     prune_decays: bool = True  # the prune rule reads `drop_scale`
     # The prune rule reads values, statistics and noise of active weights, but not their rows and columns. An engine may
     # then pass it the active weights alone, as one row.
@@ -42,11 +43,11 @@ class Method:
     # the mask updates; None: the density is constant.
     surplus: Schedule | None = None
     initial_density: float | Tensor = 1.0  # of the network before the first mask update; only with `surplus`
+    sparse_type: str | None = None  # replaces the configuration's `sparse_type`
     # The dense network is pruned to `density` before training; None: the initial masks are drawn.
     initial_pruning: InitialPruning | None = None
 
     # Deviations of the 2019 notebook.
-    sparse_type: str | None = None  # replaces the configuration's `sparse_type`
     fails: Callable[[Layer], Tensor] | None = None  # (...), True for trials in which the 2019 code would have crashed
     counts_evaluation: bool = False  # coactivation counts test and noise images too
     updates_after_last_epoch: bool = False  # a mask update follows the last epoch
@@ -68,6 +69,8 @@ class MaskUpdate(NamedTuple):
 def update_mask(method: Method, layer: Layer) -> MaskUpdate:
     """Prune a layer, then grow it back to its target."""
     assert method.prune is not None, "this method has no mask updates"
+    if method.ablate is not None:
+        layer = layer._replace(ablated=method.ablate(layer))
     kept = layer.mask & ~method.prune(layer)
     mask = kept
     if method.grow is not None:

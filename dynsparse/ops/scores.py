@@ -13,7 +13,8 @@ from torch import Tensor
 class Layer(NamedTuple):
     """Inputs of a mask update for one layer.
 
-    Shapes: (..., out, in), except `target`, which is (...). A statistic that the method does not need is None.
+    Shapes: (..., out, in), except `target`, which is (...), `ablated` and numbers. A statistic that the method does not
+    need is None.
     """
 
     weight: Tensor  # zero where the mask is False
@@ -22,6 +23,8 @@ class Layer(NamedTuple):
     prune_noise: Tensor  # random int32, to break ties and for random choices
     grow_noise: Tensor
     drop_scale: float = 1.0  # the drop fractions are multiplied by it
+    ablated: Tensor | None = None  # (..., out), bool: units that get no inputs, if the method ablates units
+    is_last: bool = False  # its units are the outputs of the network
     coactivation: Tensor | None = None  # number of examples for which both ends of the connection were active
     gradient: Tensor | None = None  # of the loss, on the last batch
     active_gradient: Tensor | None = None  # the same, but only its values at active positions mean anything

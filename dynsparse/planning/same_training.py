@@ -9,7 +9,7 @@ import torch
 from dynsparse.config import Config
 from dynsparse.data import DATASETS
 from dynsparse.data.sampling import n_held_out
-from dynsparse.methods import Method, method_of
+from dynsparse.methods import Method, method_of, update_mask
 from dynsparse.nn.lr_schedules import learning_rates
 from dynsparse.nn.module_network import network_of
 from dynsparse.ops.scores import Layer
@@ -140,9 +140,9 @@ def _drops_any(method: Method, n_active: int, drop_scale: float) -> bool:
     All statistics have the same order here, and all weights the same sign. So a rule that drops what several criteria
     select, or a share of each sign, drops as many as it ever can.
     """
-    assert method.prune is not None
     rising = torch.arange(1, n_active + 1, dtype=torch.float32)[None]
     noise = torch.arange(n_active, dtype=torch.int32)[None]
     mask = torch.ones(1, n_active, dtype=torch.bool)
-    layer = Layer(rising, mask, torch.tensor(n_active), noise, noise, drop_scale, rising, rising, rising, rising)
-    return bool(method.prune(layer).any())
+    statistics = dict.fromkeys(("coactivation", "gradient", "active_gradient", "gradient_momentum"), rising)
+    layer = Layer(rising, mask, torch.tensor(n_active), noise, noise, drop_scale, is_last=False, **statistics)
+    return bool((mask & ~update_mask(method, layer).kept).any())

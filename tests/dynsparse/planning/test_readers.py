@@ -16,6 +16,7 @@ from dynsparse.planning.readers import CHOICES, keys_by_value, readers
         ("gradient_momentum", {"model": ["SNFS"]}),
         ("prune_gradient_weight", {"model": ["MEST"]}),
         ("initial_density", {"model": ["GraNet"]}),
+        ("salient_share", {"model": ["SRigL"]}),
         ("score_examples", {"model": ["SNIP", "GraSP"]}),
         ("prune_ratio", {"study": ["ticket"]}),
         ("sparsities", {"study": ["sweep"]}),

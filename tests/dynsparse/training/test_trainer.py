@@ -276,6 +276,22 @@ def test_no_update_of_a_cosine_decay_drops_nothing(epochs: int, interval: int) -
     assert changes(trainer(model="RigL", prune_decay="cosine_0.1", **values), epochs) == due[:-1]
 
 
+def test_srigl_keeps_the_number_of_weights_and_shares_it_among_the_units_that_are_left() -> None:
+    each = trainer(model="SRigL", on_perc=0.3, weight_prune_perc=0.5, salient_share=0.9, epochs=12)
+    before = [mask.sum() for mask in each.engine.masks]
+    n_ablated = 0
+    for _ in range(12):
+        each.step()
+        for layer, (mask, n) in enumerate(zip(each.engine.masks, before, strict=True)):
+            fan_in = mask[0].sum(-1)
+            left = fan_in[fan_in > 0]
+            assert mask.sum() == n
+            assert left.max() - left.min() <= 1
+            n_ablated += len(fan_in) - len(left)
+            assert len(left) == len(fan_in) or layer < 2
+    assert n_ablated > 0
+
+
 def test_granet_replaces_weights_while_its_density_falls_from_the_initial_one() -> None:
     # Updates after epochs 2, 4 and 6 of 8: progress 1/3, 2/3 and 1.
     each = trainer(model="GraNet", on_perc=0.1, initial_density=0.4, weight_prune_perc=0.25, pruning_interval=2)

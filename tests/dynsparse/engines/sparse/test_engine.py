@@ -88,7 +88,7 @@ METHODS = [
     {"model": "DSNNMixedHeb", "hebbian_grow": False},
     *(
         {"model": model}
-        for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST", "GraNet")
+        for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST", "GraNet", "SRigL")
     ),
     {"model": "SparseModel"},
     {"model": "Dense"},
