@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     PERMUTED_PIXELS = 13
     CORRUPTION = 14
     AUGMENTATION = 15
+    WEIGHT_NOISE = 16
 
 
 @dataclass(frozen=True)

@@ -374,6 +374,20 @@ class Config:
         per_trial=True,
         later=True,
     )
+    l1_drift: float = key(
+        1e-5,
+        "DeepR: after each optimizer step, a weight moves by this times the learning rate towards zero, and beyond",
+        Number(0, single=True),
+        per_trial=True,
+        later=True,
+    )
+    weight_temperature: float = key(
+        1e-10,
+        "DeepR: after each optimizer step, normal noise of variance 2 * temperature * learning rate moves a weight",
+        Number(0, single=True),
+        per_trial=True,
+        later=True,
+    )
     pruning_active: bool = key(True, "False: no mask updates", Flag())
     pruning_interval: int = key(1, "epochs from one mask update to the next", Whole(1))
     pruning_interval_steps: int | None = key(

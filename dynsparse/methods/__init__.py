@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from dynsparse.config.functions import load_function
 from dynsparse.methods.base import MaskUpdate, Method, update_mask
+from dynsparse.methods.deepr import deepr
 from dynsparse.methods.dense import dense
 from dynsparse.methods.gmp import gmp
 from dynsparse.methods.granet import granet
@@ -42,6 +43,7 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "SRigL": srigl,
     "SNFS": snfs,
     "MEST": mest,
+    "DeepR": deepr,
     "GMP": gmp,
     "GraNet": granet,
     "RandomPrune": random_prune,

@@ -140,10 +140,10 @@ def keys_read(config: Config) -> frozenset[str]:
     whole = PackConfig([config])
     if _plan(whole).updates is not None:
         return frozenset(whole.keys_read)
-    # Without mask updates, only the density that the method asks for matters, and how it prunes before training.
+    # Without mask updates, only the density that the method asks for matters, and what it does besides them.
     method = PackConfig([config])
     still_matter = {"model", "model_hash", "on_perc", "rules"}
-    if method_of(method).initial_pruning is not None:
+    if method_of(method).acts_without_updates:
         still_matter |= method.keys_read
     return frozenset((whole.keys_read - method.keys_read - UPDATE_KEYS) | (method.keys_read & still_matter))
 

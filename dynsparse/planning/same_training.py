@@ -91,7 +91,7 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | 
             updates = schedule = None
     if updates is None:
         read -= SCHEDULE_KEYS | UPDATE_KEYS
-        read -= _keys_of_method(config) | {"model"} if is_drawn else set()
+        read -= set() if method.acts_without_updates else _keys_of_method(config) | {"model"}
         return _values(config, read | {"rules"}), split, counts, None, _rates(config)
     if is_known:
         read -= SCHEDULE_KEYS
@@ -144,5 +144,7 @@ def _drops_any(method: Method, n_active: int, drop_scale: float) -> bool:
     noise = torch.arange(n_active, dtype=torch.int32)[None]
     mask = torch.ones(1, n_active, dtype=torch.bool)
     statistics = dict.fromkeys(("coactivation", "gradient", "active_gradient", "gradient_momentum"), rising)
-    layer = Layer(rising, mask, torch.tensor(n_active), noise, noise, drop_scale, is_last=False, **statistics)
+    layer = Layer(
+        rising, mask, torch.tensor(n_active), noise, noise, drop_scale, is_last=False, sign=-rising, **statistics
+    )
     return bool((mask & ~update_mask(method, layer).kept).any())

@@ -60,6 +60,7 @@ def unsupported(plan: Plan) -> str | None:
     method = plan.method
     options = {
         "augment": plan.augment is not None,
+        "a drift of the weights": method.drift is not None,
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),

@@ -201,7 +201,8 @@ def test_the_subjects_begin_with_a_key_and_cover_all_keys():
 
 IN_FLOAT32 = {
     "dropout", "boost_strength", "boost_strength_factor", "gradient_momentum", "learning_rate", "momentum",
-    "weight_decay", "clip_norm", "label_smoothing", "prune_gradient_weight",
+    "weight_decay", "clip_norm", "label_smoothing", "prune_gradient_weight", "l1_drift",
+    "weight_temperature",
 }  # fmt: skip
 
 

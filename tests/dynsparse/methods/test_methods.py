@@ -20,7 +20,7 @@ LEADING = [(), (3,)]
 DENSITIES = [0.0, 0.03, 0.1, 0.5, 0.9, 0.98, 1.0]
 FRACTIONS = list(itertools.product([0, None, 0.3, 1.0], repeat=2))
 OUT, IN = 6, 7
-STATISTICS = ("coactivation", "gradient", "active_gradient", "gradient_momentum")
+STATISTICS = ("coactivation", "gradient", "active_gradient", "gradient_momentum", "sign")
 # A fair choice falls below it once in a thousand seeds, and the seeds here are fixed; an unfair one falls far below.
 UNLIKELY = 0.001
 
@@ -34,7 +34,11 @@ SHRINKING = {name for name, keys in FIXED.items() if METHODS[keys["model"]](Conf
 # These keep the number of inputs of each unit, which masks at random do not have.
 CONSTANT_FAN_IN = {"SRigL"}
 
+# These prune by the signs of weights, and not a share of them.
+BY_SIGN = {"DeepR"}
+
 every_method = pytest.mark.parametrize("name", FIXED)
+every_method_by_share = pytest.mark.parametrize("name", sorted(FIXED.keys() - BY_SIGN))
 every_method_and_2019 = pytest.mark.parametrize("name", [*FIXED, *LEGACY])
 
 
@@ -66,6 +70,7 @@ def layer_of(name, seed, density, leading=()):
         gradient=torch.randn(shape, generator=generator),
         gradient_momentum=torch.randn(shape, generator=generator),
         active_gradient=torch.randn(shape, generator=generator),
+        sign=torch.randint(0, 2, shape, generator=generator).mul(2).sub(1).float(),
     )
 
 
@@ -119,7 +124,7 @@ def test_dropped_ones_are_taken_back_only_when_nothing_else_is_left(name, densit
         assert not (taken_back.any(-1) & left.any(-1)).any()
 
 
-@every_method
+@every_method_by_share
 @pytest.mark.parametrize("density", DENSITIES)
 def test_nothing_changes_at_fraction_zero(name, density):
     for layer in cases(name, density):
@@ -209,7 +214,7 @@ def test_renumbering_the_units_renumbers_the_result(name, leading):
             assert torch.equal(getattr(renumbered, field), renumber(getattr(straight, field)))
 
 
-@pytest.mark.parametrize("name", sorted(FIXED.keys() - CONSTANT_FAN_IN))
+@pytest.mark.parametrize("name", sorted(FIXED.keys() - CONSTANT_FAN_IN - BY_SIGN))
 @pytest.mark.parametrize("value", [1.0, -1.0, 0.0])
 def test_ties_are_fair(name, value):
     """All scores equal: of 6 active and 6 inactive, each set is dropped, and grown, equally often."""
@@ -246,7 +251,7 @@ def test_no_layer_is_a_special_case(name, value, field):
             assert counts(update.mask) == layer.target.tolist()
 
 
-@every_method
+@every_method_by_share
 def test_an_active_weight_of_zero_can_be_dropped(name):
     weight = torch.tensor([[0.0, 0.0, 1.0, 0.0], [2.0, 0.0, 0.0, 3.0]])
     mask = torch.tensor([[0, 1, 1, 0], [1, 0, 0, 1]]).bool()

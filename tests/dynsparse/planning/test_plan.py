@@ -27,7 +27,8 @@ OTHER = {
     "boost_strength_factor": 0.1, "duty_cycle_period": 30, "on_perc": 0.6, "sparse_type": "bernoulli",
     "layer_densities": "erdos_renyi", "first_layer_dense": True, "last_layer_dense": True, "weight_prune_perc": 0.6,
     "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "prune_gradient_weight": 0.2,
-    "initial_density": 0.7, "score_examples": 30, "salient_share": 1.0,
+    "initial_density": 0.7, "score_examples": 30, "salient_share": 1.0, "l1_drift": 0.1,
+    "weight_temperature": 0.01,
     "pruning_active": False,
     "pruning_interval": 2, "pruning_end": 0.3, "prune_decay": "cosine", "pruning_es": True, "pruning_es_patience": 1,
     "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2, "sparsities": [0.3, 0.7],
@@ -147,12 +148,13 @@ def test_prune_fractions_and_growth_are_read_by_the_methods_that_have_them() -> 
     assert have["hebbian_grow"] == have["hebbian_prune_perc"] == {"DSNNMixedHeb"}
     assert have["gradient_momentum"] == {"SNFS"}
     assert have["prune_gradient_weight"] == {"MEST"}
-    assert set(METHODS) - have["weight_prune_perc"] == {"Dense", "SparseModel", "GMP", *AT_START}
+    assert set(METHODS) - have["weight_prune_perc"] == {"Dense", "SparseModel", "DeepR", "GMP", *AT_START}
     assert set(METHODS) - have["on_perc"] == {"Dense"}
     assert set(METHODS) - have["layer_densities"] == {"Dense", *AT_START}
     assert have["score_examples"] == {"SNIP", "GraSP"}
     assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet", "SRigL", *AT_START}
     assert have["salient_share"] == {"SRigL"}
+    assert have["l1_drift"] == have["weight_temperature"] == {"DeepR"}
     assert have["initial_density"] == {"GraNet"}
     assert set(METHODS) - have["pruning_active"] == {"Dense", "SparseModel", *AT_START}
 
