@@ -10,7 +10,9 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from dynsparse import __version__  # noqa: E402
-from dynsparse.config import SUBJECTS, check_of, keys  # noqa: E402
+from dynsparse.config import SUBJECTS, Config, check_of, keys  # noqa: E402
+from dynsparse.engines import choose_for_config  # noqa: E402
+from dynsparse.methods import METHODS  # noqa: E402
 from dynsparse.planning.readers import readers  # noqa: E402
 
 project = "dynsparse"
@@ -54,6 +56,26 @@ def keys_tables() -> str:
     return "\n".join(lines) + "\n"
 
 
+def engines_table() -> str:
+    """Return which engine runs which method, as a Markdown table."""
+    engines = {name: {"engine": name} for name in ("sparse", "packed", "torch")}
+    engines["module"] = {"engine": "module", "network": "LeNet5"}
+    lines = [f"| `model` | {' | '.join(f'`{name}`' for name in engines)} |", "|---" * (1 + len(engines)) + "|"]
+    for model in METHODS:
+        runs = [runs_in_engine(model, keys) for keys in engines.values()]
+        lines.append(f"| `{model}` | {' | '.join('yes' if each else '' for each in runs)} |")
+    return "\n".join(lines) + "\n"
+
+
+def runs_in_engine(model: str, keys: dict[str, str]) -> bool:
+    """Return True if the engine that the keys name supports a method."""
+    try:
+        choose_for_config(Config(model=model, **keys))
+    except ValueError:
+        return False
+    return True
+
+
 def as_rst(app: Any, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Change a docstring in place from what reads well in the source to reStructuredText.
 
@@ -77,6 +99,7 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", as_rst)
 
 
-# Included by reference/keys.md, so that no default is written twice.
+# Included by reference/keys.md and explanation/engines.md, so that no default is written twice and no table is old.
 (HERE / "_build").mkdir(exist_ok=True)
 (HERE / "_build" / "keys.md").write_text(keys_tables(), encoding="utf-8")
+(HERE / "_build" / "engines.md").write_text(engines_table(), encoding="utf-8")

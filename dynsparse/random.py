@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     CORRUPTION = 14
     AUGMENTATION = 15
     SPEECH_CLIPS = 16
+    WEIGHT_NOISE = 17
 
 
 # Dropout compares whole numbers below this one, so a share that is dropped is exact to 2**-17.

@@ -337,6 +337,19 @@ class Config:
     on_perc: float = key(
         0.1, "density: share of the weights that are active", Number(0, 1, low_open=True), per_trial=True
     )
+    initial_density: float = key(
+        1.0,
+        "GraNet: density at the start of the training, at least on_perc; 1: the network starts dense",
+        Number(0, 1, low_open=True),
+        per_trial=True,
+        later=True,
+    )
+    score_examples: int = key(
+        100,
+        "SNIP, GraSP: training examples on which the weights are scored before training; drawn by the seed",
+        Whole(2),
+        later=True,
+    )
     sparse_type: str = key("exact", "how the initial mask is drawn", Choice("dynsparse.ops.masks:DRAWS"))
     layer_densities: str = key(
         "uniform", "how on_perc is spread over layers", Choice("dynsparse.ops.densities:SPREADS")
@@ -363,6 +376,34 @@ class Config:
     hebbian_grow: bool = key(True, "grow where coactivation is highest, instead of at random", Flag(), per_trial=True)
     gradient_momentum: float = key(
         0.9, "SNFS: smoothing of the gradient, per step", Number(0, 1, high_open=True, single=True), per_trial=True
+    )
+    prune_gradient_weight: float = key(
+        1.0,
+        "MEST: factor of a weight's absolute gradient in the score abs(weight) + factor * abs(gradient)",
+        Number(0, single=True),
+        per_trial=True,
+        later=True,
+    )
+    salient_share: float = key(
+        0.3,
+        "SRigL: a unit is ablated if fewer than this share of its inputs are salient; 0: none is",
+        FRACTION,
+        per_trial=True,
+        later=True,
+    )
+    l1_drift: float = key(
+        1e-5,
+        "DeepR: after each optimizer step, a weight moves by this times the learning rate towards zero, and beyond",
+        Number(0, single=True),
+        per_trial=True,
+        later=True,
+    )
+    weight_temperature: float = key(
+        1e-10,
+        "DeepR: after each optimizer step, normal noise of variance 2 * temperature * learning rate moves a weight",
+        Number(0, single=True),
+        per_trial=True,
+        later=True,
     )
     pruning_active: bool = key(True, "False: no mask updates", Flag())
     pruning_interval: int = key(1, "epochs from one mask update to the next", Whole(1))

@@ -199,7 +199,10 @@ def _draw(
 
 
 def _initial_mask(plan: Plan, layer: int) -> Tensor:
-    """Draw the mask of a layer. Shapes: (trials, out, in), bool."""
+    """Draw the mask of a layer, or return a full one that is pruned later. Shapes: (trials, out, in), bool."""
+    if plan.method.initial_pruning is not None:
+        shape = len(plan.seeds), *plan.network.shapes[layer]
+        return torch.ones(shape, dtype=torch.bool, device=plan.device)
     n_active = target_counts(plan, layer, share_done=0.0)
     return masks.DRAWS[plan.sparse_type](tie_noise(plan, Purpose.MASK, layer, epoch=0), n_active)
 
@@ -221,12 +224,16 @@ def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
     Args:
         plan: The trials.
         layer: Index of the layer.
-        share_done: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls (GMP).
+        share_done: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls.
     """
     n = math.prod(plan.network.shapes[layer])
     surplus = plan.method.surplus(share_done) if plan.method.surplus else 0.0
-    final = [round(densities[layer] * n) for densities in plan.densities]
-    return torch.tensor([each + round(surplus * (n - each)) for each in final], device=plan.device)
+    first, last = (
+        [round(densities[layer] * n) for densities in of_trials]
+        for of_trials in (plan.initial_densities, plan.densities)
+    )
+    counts = [end + round(surplus * (start - end)) for start, end in zip(first, last, strict=True)]
+    return torch.tensor(counts, device=plan.device)
 
 
 def planned_count(plan: Plan, layer: int, when: UpdateContext, target: Tensor) -> Tensor:
@@ -272,6 +279,7 @@ def compute_mask_updates(
             prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step),
             grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch, when.step),
             drop_scale=when.drop_scale,
+            is_last=i == len(weights) - 1,
             **{name: values[i] for name, values in statistics.items()},
         )
         if method.fails is not None:

@@ -28,6 +28,7 @@ from dynsparse.engines.base import (
     zero_inactive,
     zero_inactive_,
 )
+from dynsparse.engines.drift import drift_, position_signs
 from dynsparse.engines.nested import map_tensors
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import calibration_gaps, clip_factor, smoothed
@@ -62,7 +63,8 @@ class DenseEngine(ABC):
         self.coactivation = [torch.zeros_like(w) for w in self.weights] if "coactivation" in needs else None
         self.gradient_momentum = [torch.zeros_like(w) for w in self.weights] if "gradient_momentum" in needs else []
         self.gradient: list[Tensor] | None = None
-        self._needs_gradient = "gradient" in needs
+        self.signs = position_signs(plan) if plan.method.drift is not None else []
+        self._needs_gradient = bool({"gradient", "active_gradient"} & needs)
         smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(plan.device)
         self._smoothing = smoothing.expand(len(plan.seeds)) if bool(smoothing.any()) else None
         self._class_weights: Tensor | None = None  # (trials, classes)
@@ -167,6 +169,8 @@ class DenseEngine(ABC):
         logits, losses, gradients = self.differentiate(x, y, epoch=epoch)
         self._keep_gradients(gradients)
         self._step(gradients, rate.to(self.weights[0]))
+        if self.plan.method.drift is not None:
+            drift_(self.plan, self.weights, self.masks, self.signs, rate.to(self.weights[0]), self.n_steps)
         return Sums(losses.double().sum(1), self.plan.loss.correct(logits, y).sum(1))
 
     def losses(self, logits: Tensor, y: Tensor, trials: slice = slice(None)) -> Tensor:
@@ -243,9 +247,11 @@ class DenseEngine(ABC):
         available = {
             "coactivation": self.coactivation,
             "gradient": self.gradient,
+            "active_gradient": self.gradient,
             "gradient_momentum": self.gradient_momentum,
+            "sign": self.signs,
         }
-        statistics = {name: layers for name, layers in available.items() if layers}
+        statistics = {name: layers for name in self.plan.method.needs if (layers := available[name])}
         updates, failed = compute_mask_updates(self.plan, when, self.weights, self.masks, self.targets, statistics)
         for i, (weight, update) in enumerate(zip(self.weights, updates, strict=True)):
             # Weights that stay keep their value. Grown ones are zero already.

@@ -4,7 +4,7 @@ Each method is a function in its own file, from a configuration to a `Method`. I
 is the number of active weights of a layer, and s, in [0, 1], is the factor from `prune_decay`. Ties are broken at
 random. All methods with mask updates also read `pruning_active`, the interval between updates (`pruning_interval`, in
 epochs, or `pruning_interval_steps`) and their end (`pruning_end`, a share of the training, or `pruning_end_step`).
-Those that grow weights also read `pruning_es` and its keys.
+Those that grow weights at a constant density also read `pruning_es` and its keys.
 """
 
 from __future__ import annotations
@@ -13,16 +13,23 @@ from collections.abc import Callable
 
 from dynsparse.config.functions import load_function
 from dynsparse.methods.base import MaskUpdate, Method, update_mask
+from dynsparse.methods.deepr import deepr
 from dynsparse.methods.dense import dense
 from dynsparse.methods.gmp import gmp
+from dynsparse.methods.granet import granet
+from dynsparse.methods.grasp import grasp
 from dynsparse.methods.heb import heb
+from dynsparse.methods.mest import mest
 from dynsparse.methods.mixed_heb import mixed_heb
 from dynsparse.methods.random_prune import random_prune
 from dynsparse.methods.rigl import rigl
 from dynsparse.methods.set_ import set_
 from dynsparse.methods.settings import MethodSettings
 from dynsparse.methods.snfs import snfs
+from dynsparse.methods.snip import snip
 from dynsparse.methods.sparse_model import sparse_model
+from dynsparse.methods.srigl import srigl
+from dynsparse.methods.synflow import synflow
 from dynsparse.methods.weighted_mag import weighted_mag
 
 METHODS: dict[str, Callable[[MethodSettings], Method]] = {
@@ -33,9 +40,16 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "DSNNWeightedMag": weighted_mag,
     "DSNNMixedHeb": mixed_heb,
     "RigL": rigl,
+    "SRigL": srigl,
     "SNFS": snfs,
+    "MEST": mest,
+    "DeepR": deepr,
     "GMP": gmp,
+    "GraNet": granet,
     "RandomPrune": random_prune,
+    "SNIP": snip,
+    "GraSP": grasp,
+    "SynFlow": synflow,
 }
 
 

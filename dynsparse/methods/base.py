@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dynsparse.methods.initial_pruning import InitialPruning
 from dynsparse.ops import masks
 from dynsparse.ops.schedules import Schedule
 from dynsparse.ops.scores import Layer, Score, chance
@@ -20,31 +21,55 @@ Grow = Callable[[Layer, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
+class Drift:
+    """A motion of the active weights after each optimizer step: towards zero, and at random.
+
+    With the learning rate r of the step, a weight of sign s changes by -r * l1 * s + sqrt(2 * r * temperature) * v. The
+    number v is drawn from N(0, 1). The sign is that of the position, `Layer.sign`, whatever the weight has become.
+    """
+
+    l1: float | Tensor
+    temperature: float | Tensor
+
+
+@dataclass(frozen=True)
 class Method:
     """A method as an engine sees it.
 
-    The fields up to `surplus` describe the method. The others differ from their defaults only for rules="legacy_2019".
+    The fields up to `initial_pruning` describe the method. The others differ from their defaults only for
+    rules="legacy_2019".
     """
 
     density: float | Tensor  # of the trial; with `surplus`, the density at the last mask update
     prune: Prune | None = None  # None: the masks never change
     grow: Grow | None = None  # None: nothing grows
+    ablate: Callable[[Layer], Tensor] | None = None  # returns `Layer.ablated`, which the other rules read
     prune_decays: bool = True  # the prune rule reads `drop_scale`
     # The prune rule reads values, statistics and noise of active weights, but not their rows and columns. An engine may
     # then pass it the active weights alone, as one row.
     prune_ignores_position: bool = False
-    needs: frozenset[str] = frozenset()  # fields of Layer: coactivation, gradient, gradient_momentum
+    # Fields of Layer: coactivation, gradient, active_gradient, gradient_momentum, sign.
+    needs: frozenset[str] = frozenset()
     smoothing: float | Tensor = 0.0  # of gradient_momentum: mean = smoothing * mean + (1 - smoothing) * gradient
-    # Share of the weights beyond `density` that is active after a share, in [0, 1], of the mask updates; None: the
-    # density is constant.
+    # Share of the weights beyond `density`, of those at `initial_density`, that is active after a share, in [0, 1], of
+    # the mask updates; None: the density is constant.
     surplus: Schedule | None = None
+    initial_density: float | Tensor = 1.0  # of the network before the first mask update; only with `surplus`
+    drift: Drift | None = None  # moves the active weights after each optimizer step
+    sparse_type: str | None = None  # replaces the configuration's `sparse_type`
+    # The dense network is pruned to `density` before training; None: the initial masks are drawn.
+    initial_pruning: InitialPruning | None = None
 
     # Deviations of the 2019 notebook.
-    sparse_type: str | None = None  # replaces the configuration's `sparse_type`
     fails: Callable[[Layer], Tensor] | None = None  # (...), True for trials in which the 2019 code would have crashed
     counts_evaluation: bool = False  # coactivation counts test and noise images too
     updates_after_last_epoch: bool = False  # a mask update follows the last epoch
     moves_inactive: bool = False  # momentum keeps integrating while a weight is inactive
+
+    @property
+    def acts_without_updates(self) -> bool:
+        """True if training depends on more than the density of the method, even without mask updates."""
+        return self.initial_pruning is not None or self.drift is not None
 
 
 class MaskUpdate(NamedTuple):
@@ -62,6 +87,8 @@ class MaskUpdate(NamedTuple):
 def update_mask(method: Method, layer: Layer) -> MaskUpdate:
     """Prune a layer, then grow it back to its target."""
     assert method.prune is not None, "this method has no mask updates"
+    if method.ablate is not None:
+        layer = layer._replace(ablated=method.ablate(layer))
     kept = layer.mask & ~method.prune(layer)
     mask = kept
     if method.grow is not None:

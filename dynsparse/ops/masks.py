@@ -146,6 +146,34 @@ def lowest(score: Tensor, number: int | Tensor, noise: Tensor, among: Tensor | N
     return highest(-score, number, noise, among)
 
 
+def highest_in_rows(score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+    """Select exactly `number` positions of each row with the highest score, those of a higher `among` first.
+
+    It is `highest` for each row alone, but ties are broken by the upper 29 bits of the noise.
+
+    Shapes: score, a float, noise, and among, in [0, 3] (..., out, in); number (..., out).
+    """
+    if score.device.type != "cpu":
+        return select_highest(_row_keys(score, noise, among), number)
+    if not number.any():
+        return torch.zeros_like(score, dtype=torch.bool)
+    # The same result from the lowest selected score of each row, where it decides: numpy sorts numbers of 32 bits fast.
+    first = among == among.max()
+    keys = torch.where(first, _sort_keys(score), torch.iinfo(torch.int32).min).numpy()
+    places = (keys.shape[-1] - number).clamp(0, keys.shape[-1] - 1)[..., None].numpy()
+    chosen = torch.from_numpy(keys >= np.take_along_axis(np.sort(keys, axis=-1), places, -1)) & (number > 0)[..., None]
+    undecided = (chosen.sum(-1) != number) | (number > first.sum(-1))
+    if undecided.any():
+        rest = _row_keys(score[undecided], noise[undecided], among[undecided])
+        chosen[undecided] = select_highest(rest, number[undecided])
+    return chosen
+
+
+def _row_keys(score: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+    """Return integers in the order of `highest_in_rows`. Shapes: all (..., out, in)."""
+    return (((among.long() << 32) + _sort_keys(score)) << 29) - (noise >> 3)
+
+
 def exact(noise: Tensor, number: int | Tensor) -> Tensor:
     """Draw exactly `number` positions uniformly. Shapes: noise (..., out, in); number (...)."""
     return highest(torch.zeros_like(noise), number, noise)

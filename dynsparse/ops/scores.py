@@ -13,7 +13,8 @@ from torch import Tensor
 class Layer(NamedTuple):
     """Inputs of a mask update for one layer.
 
-    Shapes: (..., out, in), except `target`, which is (...). A statistic that the method does not need is None.
+    Shapes: (..., out, in), except `target`, which is (...), `ablated` and numbers. A statistic that the method does not
+    need is None.
     """
 
     weight: Tensor  # zero where the mask is False
@@ -22,8 +23,12 @@ class Layer(NamedTuple):
     prune_noise: Tensor  # random int32, to break ties and for random choices
     grow_noise: Tensor
     drop_scale: float = 1.0  # the drop fractions are multiplied by it
+    sign: Tensor | None = None  # 1 or -1, the sign that a weight may have
+    ablated: Tensor | None = None  # (..., out), bool: units that get no inputs, if the method ablates units
+    is_last: bool = False  # its units are the outputs of the network
     coactivation: Tensor | None = None  # number of examples for which both ends of the connection were active
     gradient: Tensor | None = None  # of the loss, on the last batch
+    active_gradient: Tensor | None = None  # the same, but only its values at active positions mean anything
     gradient_momentum: Tensor | None = None  # running mean of the gradient over batches
 
 
@@ -57,6 +62,11 @@ def weighted_magnitude(layer: Layer) -> Tensor:
 def gradient(layer: Layer) -> Tensor:
     """Return the absolute gradient of the loss, at inactive positions too."""
     return require(layer.gradient).abs()
+
+
+def active_gradient(layer: Layer) -> Tensor:
+    """Return the absolute gradient of the loss, of active weights only, which every training step computes anyway."""
+    return require(layer.active_gradient).abs()
 
 
 def gradient_momentum(layer: Layer) -> Tensor:

@@ -196,15 +196,27 @@ def _mask_updates(config: RecordingConfig) -> Iterator[str]:
 def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterator[str]:
     if method.surplus is not None and mask_updates(config, method) is None:
         yield (
-            f"model={config.model!r} would stay dense: no mask update is due within epochs={config.epochs} "
-            f"(pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "
+            f"model={config.model!r} would keep its initial density: no mask update is due within "
+            f"epochs={config.epochs} (pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "
             f"pruning_active={config.pruning_active}). Raise epochs or pruning_end, lower pruning_interval, or set "
             "pruning_active=True."
         )
+    if method.surplus is not None and method.initial_density < method.density:
+        yield (
+            f"initial_density must be at least on_perc={float(method.density):g}, the density at the end, got "
+            f"{float(method.initial_density):g}. Raise initial_density or lower on_perc."
+        )
     if method.density < 1:
-        densities = layer_densities(config, network, float(method.density))
-        for (n_out, n_in), density in zip(network.shapes, densities, strict=True):
-            if round(density * n_out * n_in) < 1:
+        densities = layer_densities(config, network, method, float(method.density))
+        sizes = [n_out * n_in for n_out, n_in in network.shapes]
+        if method.initial_pruning is not None:
+            # All layers together keep the share; a single one may become empty.
+            n_ranked = sum(size for size, density in zip(sizes, densities, strict=True) if density < 1)
+            if n_ranked > 0 and round(float(method.density) * n_ranked) < 1:
+                yield f"A density of {method.density:.3g} leaves no active weight of {n_ranked}. Raise on_perc."
+            return
+        for (n_out, n_in), size, density in zip(network.shapes, sizes, densities, strict=True):
+            if round(density * size) < 1:
                 shape = f"{n_out} x {n_in}"
                 yield f"A density of {density:.3g} leaves no active weight in a layer of {shape}. Raise on_perc."
 

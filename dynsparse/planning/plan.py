@@ -100,7 +100,8 @@ class Plan:
     label_smoothing: float | Tensor
     class_weights: str | tuple[float, ...] | None  # None: all classes count alike
     sparse_type: str
-    densities: list[list[float]]  # per trial and layer
+    densities: list[list[float]]  # per trial and layer; if they fall, at the end
+    initial_densities: list[list[float]]  # the same, before the first mask update
     updates: Updates | None  # None: the masks stay as they are
     seeds: list[int]  # per trial
     epochs: int
@@ -141,10 +142,11 @@ def keys_read(config: Config) -> frozenset[str]:
     whole = PackConfig([config])
     if _plan(whole).updates is not None:
         return frozenset(whole.keys_read)
-    # Without mask updates, only the density that the method asks for matters.
+    # Without mask updates, only the density that the method asks for matters, and what it does besides them.
     method = PackConfig([config])
-    method_of(method)
     still_matter = {"model", "model_hash", "on_perc", "rules"}
+    if method_of(method).acts_without_updates:
+        still_matter |= method.keys_read
     return frozenset((whole.keys_read - method.keys_read - UPDATE_KEYS) | (method.keys_read & still_matter))
 
 
@@ -152,14 +154,17 @@ def _plan(config: PackConfig) -> Plan:
     network = network_of(config, config.trials())
     method = method_of(config)
     # In float32, 0.3 of 15 weights would be 5, not 4.
-    density = torch.as_tensor(method.density, dtype=torch.float64)
-    is_sparse = bool((density < 1).any()) or method.sparse_type is not None
+    final = torch.as_tensor(method.density, dtype=torch.float64)
+    initial = torch.as_tensor(method.initial_density, dtype=torch.float64) if method.surplus else final
+    starts_sparse = bool((initial < 1).any()) and method.initial_pruning is None
     updates = mask_updates(config, method)
     seeds, loss = torch.as_tensor(config.seed).tolist(), LOSSES[config.loss]
-    densities = [
-        layer_densities(config, network, each) if is_sparse else [1.0] * len(network.shapes)
-        for each in density.expand(len(seeds)).tolist()
-    ]
+    initial_densities, densities = (
+        [layer_densities(config, network, method, each) for each in of_trials.expand(len(seeds)).tolist()]
+        if bool((of_trials < 1).any())
+        else [[1.0] * len(network.shapes)] * len(seeds)
+        for of_trials in (initial, final)
+    )
     return Plan(
         study=STUDIES[config.study](config),
         network=network,
@@ -171,8 +176,9 @@ def _plan(config: PackConfig) -> Plan:
         loss=loss,
         label_smoothing=0.0 if loss.is_regression else config.label_smoothing,
         class_weights=config.class_weights,
-        sparse_type=method.sparse_type or (config.sparse_type if is_sparse and not method.surplus else "exact"),
+        sparse_type=method.sparse_type or (config.sparse_type if starts_sparse else "exact"),
         densities=densities,
+        initial_densities=initial_densities,
         updates=updates,
         seeds=seeds,
         epochs=config.epochs,
@@ -206,13 +212,19 @@ def _noise(config: PackConfig) -> dict[str, float]:
     return {"noise": config.noise_level, **{f"noise@{level}": level for level in config.noise_levels}}
 
 
-def layer_densities(config: Config | PackConfig | RecordingConfig, network: Network, density: float) -> list[float]:
-    """Return the density of each layer: 1 for those left dense, the spread `config.layer_densities` for the others."""
+def layer_densities(
+    config: Config | PackConfig | RecordingConfig, network: Network, method: Method, density: float
+) -> list[float]:
+    """Return the density of each layer: 1 for those left dense, the spread `config.layer_densities` for the others.
+
+    A method that prunes all layers together before training decides itself how the density is spread.
+    """
     last = len(network.shapes) - 1
     dense = network.dense_layers(config) | ({0} if config.first_layer_dense else set())
     dense |= {last} if config.last_layer_dense else set()
     sparse = [layer for layer in range(last + 1) if layer not in dense]
-    spread = SPREADS[config.layer_densities]([network.weight_shapes[layer] for layer in sparse], density)
+    name = config.layer_densities if method.initial_pruning is None else "uniform"
+    spread = SPREADS[name]([network.weight_shapes[layer] for layer in sparse], density)
     return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(last + 1)]
 
 
@@ -221,7 +233,8 @@ def mask_updates(config: Config | PackConfig | RecordingConfig, method: Method) 
     if method.prune is None or not config.pruning_active:
         return None
     early_stop = None
-    if method.grow is not None and config.pruning_es:
+    # Updates that ended early would leave a density that falls above its end.
+    if method.grow is not None and method.surplus is None and config.pruning_es:
         early_stop = EarlyStop(config.pruning_es_threshold, config.pruning_es_window_size, config.pruning_es_patience)
     in_steps = config.pruning_interval_steps is not None
     end_step = config.pruning_end_step if in_steps else None

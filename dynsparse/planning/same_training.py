@@ -9,7 +9,7 @@ import torch
 from dynsparse.config import Config
 from dynsparse.data import DATASETS
 from dynsparse.data.sampling import n_held_out
-from dynsparse.methods import Method, method_of
+from dynsparse.methods import Method, method_of, update_mask
 from dynsparse.nn.lr_schedules import learning_rates
 from dynsparse.nn.module_network import network_of
 from dynsparse.ops.scores import Layer
@@ -68,9 +68,11 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | 
         n_train: the number of training examples; None if it is not known.
     """
     network, method = network_of(config, [config]), method_of(config)
-    densities = layer_densities(config, network, float(method.density))
+    densities = layer_densities(config, network, method, float(method.density))
     counts = tuple(round(each * n_out * n_in) for each, (n_out, n_in) in zip(densities, network.shapes, strict=True))
-    read = keys_read(config) - RATE_KEYS - {"seed"} - ({"on_perc"} if config.sparse_type == "exact" else set())
+    is_drawn = method.initial_pruning is None
+    read = keys_read(config) - RATE_KEYS - {"seed"}
+    read -= {"on_perc"} if is_drawn and config.sparse_type == "exact" else set()
     read -= _keys_without_boost(config)
     split: Hashable = None
     if n_train is not None:
@@ -88,7 +90,8 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | 
         if _never_drops(config, method, counts, max(factors, default=0.0), drops):
             updates = schedule = None
     if updates is None:
-        read -= _keys_of_method(config) | SCHEDULE_KEYS | UPDATE_KEYS | {"model"}
+        read -= SCHEDULE_KEYS | UPDATE_KEYS
+        read -= set() if method.acts_without_updates else _keys_of_method(config) | {"model"}
         return _values(config, read | {"rules"}), split, counts, None, _rates(config)
     if is_known:
         read -= SCHEDULE_KEYS
@@ -137,9 +140,11 @@ def _drops_any(method: Method, n_active: int, drop_scale: float) -> bool:
     All statistics have the same order here, and all weights the same sign. So a rule that drops what several criteria
     select, or a share of each sign, drops as many as it ever can.
     """
-    assert method.prune is not None
     rising = torch.arange(1, n_active + 1, dtype=torch.float32)[None]
     noise = torch.arange(n_active, dtype=torch.int32)[None]
     mask = torch.ones(1, n_active, dtype=torch.bool)
-    layer = Layer(rising, mask, torch.tensor(n_active), noise, noise, drop_scale, rising, rising, rising)
-    return bool(method.prune(layer).any())
+    statistics = dict.fromkeys(("coactivation", "gradient", "active_gradient", "gradient_momentum"), rising)
+    layer = Layer(
+        rising, mask, torch.tensor(n_active), noise, noise, drop_scale, is_last=False, sign=-rising, **statistics
+    )
+    return bool((mask & ~update_mask(method, layer).kept).any())

@@ -46,6 +46,7 @@ class Splits:
     class_weights: Tensor | None
     _seeds: Sequence[int]  # of the trials; one entry if all are equal
     _train_index: dict[int, Tensor]  # seed -> the examples trained on
+    _dataset: Dataset
 
     def order(self, epoch: int) -> Tensor:
         """Return the order in which an epoch visits the training examples. Shapes: (seeds or 1, examples)."""
@@ -55,6 +56,15 @@ class Splits:
     def unshuffled(self) -> Tensor:
         """Return the training examples in ascending order. Shapes: (seeds or 1, examples)."""
         return torch.stack([self._train_index[seed] for seed in self._seeds])
+
+    def first_examples(self, seed: int, n: int) -> tuple[Tensor, Tensor]:
+        """Return the first n training examples of an order that no epoch has, on the CPU.
+
+        Returns:
+            Inputs, (examples, inputs), and labels, (examples, ...). There are fewer examples if the set is smaller.
+        """
+        index = self._train_index[seed][epoch_order(self.n_train, seed, epoch=0)[:n]]
+        return self._dataset.train.select(index).normalise(), self._dataset.train_y[index]
 
     def evaluated(self) -> dict[str, EngineData]:
         """Return the splits that each step evaluates. The test set is the validation set where none is held out."""
@@ -112,6 +122,7 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
         class_weights=_class_weights(plan, dataset, [train_index[seed] for seed in seeds]),
         _seeds=seeds,
         _train_index=train_index,
+        _dataset=dataset,
     )
 
 

@@ -22,6 +22,7 @@ from dynsparse.training import first_training_cache
 from dynsparse.training.exploration import Exploration
 from dynsparse.training.first_training_cache import FirstTraining
 from dynsparse.training.flops import TrainingFlops, inference_metrics
+from dynsparse.training.initial_pruning import pruned_parameters
 from dynsparse.training.metrics import (
     Metrics,
     Row,
@@ -60,6 +61,8 @@ class Trainer:
 
     def __init__(self, configs: Sequence[Config]) -> None:
         self.plan = plan(configs)
+        self._configs = configs
+        self._is_unpruned = self.plan.method.initial_pruning is not None
         self.errors: list[str | None] = [None] * len(configs)
         self.n_rows = self.epoch = 0
         self.engine = engines.start(self.plan)
@@ -91,6 +94,7 @@ class Trainer:
         """
         if self._replay is not None:
             return self._replay_step(self._replay)
+        self._prune_initial_network()
         rows = self._compute_step(self.plan.study.steps[self.n_rows])
         self.n_rows += 1
         if self._cache_key is not None and self.n_rows <= self.plan.epochs:
@@ -102,6 +106,7 @@ class Trainer:
 
         The Trainer cannot be used for training afterwards.
         """
+        self._prune_initial_network()
         batch = self.splits.unshuffled()[:, : self.plan.batch_size]
         rates = self.plan.learning_rates(0, 1, self.splits.n_batches)
         self.engine.train_epoch(self.splits.train, batch, epoch=1, rates=rates, class_weights=self.splits.class_weights)
@@ -113,6 +118,7 @@ class Trainer:
 
     def parameters(self) -> Parameters:
         """Return a copy of the current weights, biases and masks."""
+        self._prune_initial_network()
         engine = self.engine
         return Parameters(
             *([each.clone() for each in layers] for layers in (engine.weights, engine.biases, engine.masks))
@@ -135,6 +141,7 @@ class Trainer:
         """Continue from a `state_dict`."""
         self._replay, self._first_rows = None, []
         self.n_rows, self.epoch = state["n_rows"], state["epoch"]
+        self._is_unpruned = self.plan.method.initial_pruning is not None and self.n_rows == 0
         self._kept = {
             # An engine moves units to its device itself; the parameters are pruned before an engine gets them.
             name: NetworkState(
@@ -173,6 +180,12 @@ class Trainer:
             first_training_cache.store(self._cache_key, self._first_rows, self.state_dict())
 
     # One step
+
+    def _prune_initial_network(self) -> None:
+        """Prune the dense initial network if the method says so. The state after a step has the masks."""
+        if self._is_unpruned:
+            self._is_unpruned = False
+            self.engine = engines.start(self.plan, pruned_parameters(self._configs, self.plan, self.splits))
 
     def _compute_step(self, step: Step) -> list[Row | None]:
         if step.begin is not None:

@@ -62,6 +62,7 @@ def unsupported(plan: Plan) -> str | None:
     method = plan.method
     options = {
         "augment": plan.augment is not None,
+        "a drift of the weights": method.drift is not None,
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
@@ -133,7 +134,6 @@ class PackedEngine:
 
         self._coactivation, self._gradient_momentum = zeros("coactivation"), zeros("gradient_momentum")
         self._counts_over_epochs = counts_over_epochs(plan)
-        self._needs_gradient = "gradient" in needs
         self._smoothing = torch.as_tensor(plan.method.smoothing).to(self.boost).view(-1, 1, 1)
 
         # On the device, so that a recorded step counts too.
@@ -303,10 +303,11 @@ class PackedEngine:
         """Prune and grow every layer: see `Engine.update_masks`."""
         available = {
             "coactivation": self._coactivation,
-            "gradient": self._gradients if self._needs_gradient else [],
+            "gradient": self._gradients,
+            "active_gradient": self._gradients,
             "gradient_momentum": self._gradient_momentum,
         }
-        statistics = {name: layers for name, layers in available.items() if layers}
+        statistics = {name: available[name] for name in self.plan.method.needs}
         updates, failed = compute_mask_updates(self.plan, when, self.weights, self.masks, self.targets, statistics)
         for layer, update in enumerate(updates):
             # Weights that stay keep their value and optimizer state. Grown ones start with zeros.

@@ -55,7 +55,8 @@ class SparseEngine:
             for trial in range(len(plan.seeds))
         ]
         needs = plan.method.needs if plan.updates else frozenset()
-        self._needs_coactivation, self._needs_gradient = "coactivation" in needs, "gradient" in needs
+        self._needs_coactivation = "coactivation" in needs
+        self._gradients_needed = sorted(needs & {"gradient", "active_gradient"})
         self._counts_over_epochs = counts_over_epochs(plan)
         self.n_steps = 0
         self.n_seen = 0
@@ -170,7 +171,7 @@ class SparseEngine:
                     n_steps=self.n_steps,
                     n_seen=self.n_seen,
                 )
-                if self._needs_gradient and step + steps_per_call >= len(rates):
+                if self._gradients_needed and step + steps_per_call >= len(rates):
                     network.compute_dense_gradient(self._buffers, (n - 1) % size + 1, mean * scale)
             self.n_steps += len(rates_of_steps)
             self.n_seen += len(examples)
@@ -198,8 +199,8 @@ class SparseEngine:
         statistics: dict[str, list[Tensor]] = {}
         if self._needs_coactivation:
             statistics["coactivation"] = self._coactivation()
-        if self._needs_gradient:
-            statistics["gradient"] = _stack_trials([network.gradient for network in self._networks])
+        for name in self._gradients_needed:
+            statistics[name] = _stack_trials([network.gradient for network in self._networks])
         if can_update_active(self.plan.method):
             weights_of_layers = zip(*(network.weights("value") for network in self._networks), strict=True)
             updates = [self._update_active(i, each, when, statistics) for i, each in enumerate(weights_of_layers)]

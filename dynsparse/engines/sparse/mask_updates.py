@@ -63,6 +63,7 @@ def update_active(
         prune_noise=_as_rows(noise),
         grow_noise=torch.zeros(0),
         drop_scale=when.drop_scale,
+        is_last=layer == len(plan.network.shapes) - 1,
         **{name: _as_rows(each) for name, each in values.items()},
     )
     assert plan.method.prune is not None, "this method has no mask updates"

@@ -150,7 +150,8 @@ def test_the_former_spelling_of_an_engine_is_still_read():
 def test_conflicts_between_keys_are_reported_together():
     study = {"study": "sweep", "sparsities": [0.5, 0.2], "prune_iteratively": True, "retrain_epochs": 1}
     assert problems(model="GMP", epochs=1, on_perc=0.001, hidden_sizes=[30, 10], **study) == [
-        "model='GMP' would stay dense: no mask update is due within epochs=1 (pruning_interval=1, pruning_end=1.0, "
+        "model='GMP' would keep its initial density: no mask update is due within epochs=1 "
+        "(pruning_interval=1, pruning_end=1.0, "
         "pruning_active=True). Raise epochs or pruning_end, lower pruning_interval, or set pruning_active=True.",
         "A density of 0.001 leaves no active weight in a layer of 10 x 30. Raise on_perc.",
         "A density of 0.001 leaves no active weight in a layer of 10 x 10. Raise on_perc.",
@@ -200,7 +201,8 @@ def test_the_subjects_begin_with_a_key_and_cover_all_keys():
 
 IN_FLOAT32 = {
     "dropout", "boost_strength", "boost_strength_factor", "gradient_momentum", "learning_rate", "momentum",
-    "weight_decay", "clip_norm", "label_smoothing",
+    "weight_decay", "clip_norm", "label_smoothing", "prune_gradient_weight", "l1_drift",
+    "weight_temperature",
 }  # fmt: skip
 
 
@@ -222,6 +224,7 @@ def test_other_numbers_are_computed_in_float64() -> None:
     # Shares of numbers of weights, units, epochs or pixels, thresholds and parts of the learning rate.
     assert others == {
         "prune_ratio", "last_layer_rate", "val_fraction", "noise_level", "percent_on", "k_inference_factor", "on_perc",
+        "initial_density", "salient_share",
         "pruning_end", "pruning_es_threshold", "lr_gamma", "lr_final", "warmup_epochs",
     }  # fmt: skip
     assert Config(on_perc=0.1 + 1e-12, noise_level=1e-50).on_perc == 0.1 + 1e-12

@@ -130,6 +130,24 @@ def test_ties_are_fair(choose):
     assert is_fair(chosen, 6)
 
 
+@pytest.mark.parametrize("leading", LEADING)
+@pytest.mark.parametrize("n_levels", [1, 2, 3])
+def test_the_highest_in_rows_are_the_highest_of_each_row_alone(leading, n_levels):
+    generator, shape = torch.Generator().manual_seed(n_levels), (*leading, 40, 9)
+    for _ in range(20):
+        # Rounded: ties. The noise has steps that its upper 29 bits hold.
+        score = torch.randn(shape, generator=generator).mul(2).round()
+        noise = torch.randint(-50, 50, shape, generator=generator, dtype=torch.int32) * 8
+        among = torch.randint(0, n_levels, shape, generator=generator)
+        number = torch.randint(0, 10, shape[:-1], generator=generator)
+        of_rows = [each.unsqueeze(-2) for each in (score, noise, among)]
+        expected = masks.highest(of_rows[0], number, *of_rows[1:]).squeeze(-2)
+        assert torch.equal(masks.highest_in_rows(score, number, noise, among), expected)
+        # As on other devices.
+        keys = masks._row_keys(score, noise, among)
+        assert torch.equal(masks.select_highest(keys, number), expected)
+
+
 def test_share_is_pythons_round():
     fractions = [0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.45, 0.5, 0.7, 0.9, 1 / 3, 1.0, 1]
     numbers = torch.arange(400)

@@ -33,19 +33,29 @@ BASE = {"dataset_name": "blobs", "hidden_sizes": [32, 16], "batch_size": 32, "ep
 PACK: list[dict[str, Any]] = [
     {"seed": 0, "on_perc": 0.3, "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "percent_on": 0.3,
      "weight_prune_perc": 0.3, "hebbian_prune_perc": 0.4, "boost_strength": 1.4, "boost_strength_factor": 0.7,
-     "gradient_momentum": 0.9, "dropout": 0.1, "hebbian_grow": True},
+     "gradient_momentum": 0.9, "dropout": 0.1, "prune_gradient_weight": 1.0,
+     "initial_density": 1.0, "hebbian_grow": True, "salient_share": 0.3,
+     "l1_drift": 1e-05, "weight_temperature": 1e-10},
     {"seed": 1, "on_perc": 0.5, "learning_rate": 0.05, "momentum": 0.8, "weight_decay": 1e-3, "percent_on": 0.5,
      "weight_prune_perc": 0.2, "hebbian_prune_perc": 0.5, "boost_strength": 1.0, "boost_strength_factor": 0.9,
-     "gradient_momentum": 0.5, "dropout": 0.0, "hebbian_grow": False},
+     "gradient_momentum": 0.5, "dropout": 0.0, "prune_gradient_weight": 0.0,
+     "initial_density": 0.5, "hebbian_grow": False, "salient_share": 0.0,
+     "l1_drift": 0.0, "weight_temperature": 0.0},
     {"seed": 2, "on_perc": 0.2, "learning_rate": 0.02, "momentum": 0.5, "weight_decay": 0.0, "percent_on": 0.25,
      "weight_prune_perc": 0.4, "hebbian_prune_perc": 0.0, "boost_strength": 0.0, "boost_strength_factor": 0.5,
-     "gradient_momentum": 0.99, "dropout": 0.3, "hebbian_grow": True},
+     "gradient_momentum": 0.99, "dropout": 0.3, "prune_gradient_weight": 3.0,
+     "initial_density": 0.9, "hebbian_grow": True, "salient_share": 1.0,
+     "l1_drift": 0.01, "weight_temperature": 1e-06},
     {"seed": 2, "on_perc": 0.7, "learning_rate": 0.1, "momentum": 0.0, "weight_decay": 1e-4, "percent_on": 0.3,
      "weight_prune_perc": 0.1, "hebbian_prune_perc": 0.3, "boost_strength": 2.0, "boost_strength_factor": 0.8,
-     "gradient_momentum": 0.0, "dropout": 0.2, "hebbian_grow": False},
+     "gradient_momentum": 0.0, "dropout": 0.2, "prune_gradient_weight": 0.5,
+     "initial_density": 0.7, "hebbian_grow": False, "salient_share": 0.5,
+     "l1_drift": 0.1, "weight_temperature": 0.0},
     {"seed": 4, "on_perc": 0.4, "learning_rate": 0.07, "momentum": 0.95, "weight_decay": 1e-4, "percent_on": 0.4,
      "weight_prune_perc": 0.5, "hebbian_prune_perc": 0.6, "boost_strength": 1.4, "boost_strength_factor": 0.7,
-     "gradient_momentum": 0.9, "dropout": 0.5, "hebbian_grow": False},
+     "gradient_momentum": 0.9, "dropout": 0.5, "prune_gradient_weight": 0.1,
+     "initial_density": 0.6, "hebbian_grow": False, "salient_share": 0.9,
+     "l1_drift": 0.0, "weight_temperature": 0.0001},
 ]  # fmt: skip
 
 
@@ -143,7 +153,7 @@ def test_sizes_that_are_no_multiple_of_anything_are_the_same_to_rounding() -> No
 # What becomes of the neighbours
 
 
-@pytest.mark.parametrize("model", ["DSNNMixedHeb", "RigL", "SNFS", "GMP"])
+@pytest.mark.parametrize("model", ["DSNNMixedHeb", "RigL", "SNFS", "GMP", "GraNet", "SRigL", "DeepR"])
 def test_a_trial_that_diverges_has_nan_in_its_rows_and_does_not_touch_the_others(model: str) -> None:
     configs = pack(model=model, kwinners=True, batch_norm=True, epochs=6)
     configs[1] = Config.of({**configs[1].values(), "learning_rate": 1e6, "batch_norm": True})

@@ -18,13 +18,18 @@ BASE = {"dataset_name": "blobs", "hidden_sizes": [16, 12], "batch_size": 30, "ep
 KWINNERS = {"percent_on", "k_inference_factor", "boost_strength", "boost_strength_factor", "duty_cycle_period"}
 EARLY_STOP = {"pruning_es_patience", "pruning_es_window_size", "pruning_es_threshold"}
 UPDATES = {"pruning_interval", "pruning_interval_steps", "pruning_end", "prune_decay", "pruning_es"}
+# Methods that prune before training.
+AT_START = {"SNIP", "GraSP", "SynFlow"}
 # Another value for every key that some trial does not read.
 OTHER = {
     "noise_level": 0.4, "noise_levels": [0.2],
     "kwinners": True, "percent_on": 0.6, "k_inference_factor": 1.5, "boost_strength": 0.2,
     "boost_strength_factor": 0.1, "duty_cycle_period": 30, "on_perc": 0.6, "sparse_type": "bernoulli",
     "layer_densities": "erdos_renyi", "first_layer_dense": True, "last_layer_dense": True, "weight_prune_perc": 0.6,
-    "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "pruning_active": False,
+    "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "prune_gradient_weight": 0.2,
+    "initial_density": 0.7, "score_examples": 30, "salient_share": 1.0, "l1_drift": 0.1,
+    "weight_temperature": 0.01,
+    "pruning_active": False,
     "pruning_interval": 2, "pruning_end": 0.3, "prune_decay": "cosine", "pruning_es": True, "pruning_es_patience": 1,
     "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2, "sparsities": [0.3, 0.7],
     "prune_kinds": ["unit"], "prune_scope": "global", "prune_biases": False, "prune_last_layer": True,
@@ -91,7 +96,9 @@ def test_a_key_has_an_effect_if_and_only_if_it_is_read(values: dict[str, Any]) -
     "other", [{"pruning_active": False}, {"pruning_end": 0.0}, {"pruning_interval": 9}, {"epochs": 1}]
 )
 def test_gradual_pruning_that_would_never_prune_is_refused(other: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"^model='GMP' would stay dense: no mask update is due within epochs="):
+    with pytest.raises(
+        ConfigError, match=r"^model='GMP' would keep its initial density: no mask update is due within epochs="
+    ):
         plan([config(model="GMP", **other)])
 
 
@@ -141,10 +148,16 @@ def test_prune_fractions_and_growth_are_read_by_the_methods_that_have_them() -> 
     have = {name: {model for model in METHODS if name in of[model]} for name in keys()}
     assert have["hebbian_grow"] == have["hebbian_prune_perc"] == {"DSNNMixedHeb"}
     assert have["gradient_momentum"] == {"SNFS"}
-    assert set(METHODS) - have["weight_prune_perc"] == {"Dense", "SparseModel", "GMP"}
-    assert set(METHODS) - have["on_perc"] == set(METHODS) - have["layer_densities"] == {"Dense"}
-    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP"}
-    assert set(METHODS) - have["pruning_active"] == {"Dense", "SparseModel"}
+    assert have["prune_gradient_weight"] == {"MEST"}
+    assert set(METHODS) - have["weight_prune_perc"] == {"Dense", "SparseModel", "DeepR", "GMP", *AT_START}
+    assert set(METHODS) - have["on_perc"] == {"Dense"}
+    assert set(METHODS) - have["layer_densities"] == {"Dense", *AT_START}
+    assert have["score_examples"] == {"SNIP", "GraSP"}
+    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet", "SRigL", *AT_START}
+    assert have["salient_share"] == {"SRigL"}
+    assert have["l1_drift"] == have["weight_temperature"] == {"DeepR"}
+    assert have["initial_density"] == {"GraNet"}
+    assert set(METHODS) - have["pruning_active"] == {"Dense", "SparseModel", *AT_START}
 
 
 def test_keys_of_mask_updates_are_read_where_there_are_some() -> None:
@@ -158,6 +171,11 @@ def test_keys_of_mask_updates_are_read_where_there_are_some() -> None:
 def test_gmp_has_its_own_schedule_and_no_grown_weights_that_could_survive() -> None:
     assert {"pruning_interval", "pruning_end"} < read(model="GMP")
     assert not ({"prune_decay", "pruning_es"} | EARLY_STOP) & read(model="GMP", pruning_es=True)
+
+
+def test_updates_of_granet_do_not_end_early_at_a_density_that_still_falls() -> None:
+    assert "prune_decay" in read(model="GraNet")
+    assert not ({"pruning_es"} | EARLY_STOP) & read(model="GraNet", pruning_es=True)
 
 
 def test_a_dense_network_does_not_read_how_its_mask_is_drawn() -> None:
@@ -274,7 +292,7 @@ def counts(**values: Any) -> list[int]:
     return [int(mask.sum()) for mask in TorchEngine(planned(**values)).masks]
 
 
-@pytest.mark.parametrize("model", sorted(set(METHODS) - {"Dense", "GMP"}))
+@pytest.mark.parametrize("model", sorted(set(METHODS) - {"Dense", "GMP", "GraNet", *AT_START}))
 def test_each_layer_has_exactly_its_share(model: str) -> None:
     # Not 0.3 in float32, which is a little more: 1/2 is rounded to even.
     assert counts(model=model, on_perc=0.3) == [154, 58, 18]
@@ -306,8 +324,25 @@ def test_erdos_renyi_kernel_knows_the_kernels_of_convolutions() -> None:
     assert plan([lenet]).densities == [pytest.approx(expected)]
 
 
+def test_granet_starts_at_its_initial_density_spread_over_the_layers() -> None:
+    values = {"model": "GraNet", "on_perc": 0.1, "initial_density": 0.5}
+    assert counts(**values) == [round(n / 2) for n in SIZES]
+    for spread in ("uniform", "erdos_renyi"):
+        alike = counts(model="SparseModel", on_perc=0.5, layer_densities=spread)
+        assert counts(**values, layer_densities=spread) == alike
+    assert "sparse_type" in read(**values)
+
+
+def test_an_initial_density_below_the_final_one_is_refused() -> None:
+    message = "^initial_density must be at least on_perc=0.3, the density at the end, got 0.2. Raise initial_density"
+    with pytest.raises(ConfigError, match=message):
+        config(model="GraNet", on_perc=0.3, initial_density=0.2)
+    # Other methods do not read it.
+    assert config(model="SET", on_perc=0.3, initial_density=0.2)
+
+
 def test_dense_is_dense_and_gmp_starts_dense() -> None:
-    for model in ("Dense", "GMP"):
+    for model in ("Dense", "GMP", "GraNet"):
         assert counts(model=model, sparse_type="bernoulli", layer_densities="erdos_renyi", on_perc=0.1) == SIZES
 
 

@@ -14,6 +14,12 @@ from dynsparse.planning.readers import CHOICES, keys_by_value, readers
         ("hebbian_prune_perc", {"model": ["DSNNMixedHeb"]}),
         ("hebbian_grow", {"model": ["DSNNMixedHeb"]}),
         ("gradient_momentum", {"model": ["SNFS"]}),
+        ("prune_gradient_weight", {"model": ["MEST"]}),
+        ("initial_density", {"model": ["GraNet"]}),
+        ("l1_drift", {"model": ["DeepR"]}),
+        ("weight_temperature", {"model": ["DeepR"]}),
+        ("salient_share", {"model": ["SRigL"]}),
+        ("score_examples", {"model": ["SNIP", "GraSP"]}),
         ("prune_ratio", {"study": ["ticket"]}),
         ("sparsities", {"study": ["sweep"]}),
         ("boost_strength", {"network": ["MLPHeb", "SpeechCNN"]}),
@@ -29,7 +35,7 @@ def test_the_example_runs():
 
 
 def test_models_that_prune_by_a_fraction_read_it():
-    others = {"Dense", "SparseModel", "GMP"}
+    others = {"Dense", "SparseModel", "DeepR", "GMP", "SNIP", "GraSP", "SynFlow"}
     assert set(readers("weight_prune_perc")["model"]) == set(METHODS) - others
 
 

@@ -50,6 +50,7 @@ DIFFERENT = {
     "a milestone": ({}, dict(), dict(lr_schedule="multistep", lr_milestones=[3])),
     "one more example held out": (dict(epochs=2), dict(val_fraction=0.2), dict(val_fraction=0.2006)),
     "the seed": ({}, dict(seed=0), dict(seed=1)),
+    "the density at the start": (dict(model="GraNet"), dict(initial_density=0.9), dict(initial_density=0.8)),
     "GMP's own target": (dict(model="GMP"), dict(on_perc=0.3), dict(on_perc=0.4)),
     "k-winners": (dict(kwinners=True), dict(percent_on=0.1), dict(percent_on=0.2)),
     "boost": (dict(kwinners=True), dict(boost_strength=1.0), dict(boost_strength=2.0)),

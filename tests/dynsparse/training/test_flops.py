@@ -91,7 +91,9 @@ def test_snfs_needs_dense_gradients_until_its_last_update() -> None:
     assert training(rows)[2:4] == pytest.approx([2 * F_S + F_D, (3 * (2 * F_S + F_D) + 3 * F_S) / 4], rel=1e-12)
 
 
-@pytest.mark.parametrize("values", [{"model": "SET"}, {"model": "DSNNHeb"}, {"model": "RigL", "pruning_active": False}])
+@pytest.mark.parametrize(
+    "values", [{"model": "SET"}, {"model": "DSNNHeb"}, {"model": "MEST"}, {"model": "RigL", "pruning_active": False}]
+)
 def test_other_updates_need_no_gradient_of_inactive_positions(values: dict[str, Any]) -> None:
     [rows] = train(**values)
     assert set(training(rows)) == {3 * F_S}
@@ -108,6 +110,16 @@ def test_the_density_of_gmp_falls_and_the_mean_over_the_training_with_it() -> No
     # The density falls after epochs 2, 4 and 6.
     assert inference[0] == inference[1] == F_D > inference[2] == inference[3] > inference[4] > inference[6] == F_S
     assert training(rows) == pytest.approx([3 * sum(inference[:n]) / n for n in range(1, 9)], rel=1e-12)
+
+
+def test_granet_needs_a_dense_gradient_at_each_update_of_a_falling_density() -> None:
+    [rows] = train(model="GraNet", pruning_interval=2, initial_density=0.5)
+    inference = [float(row["flops_inference"]) for row in rows]
+    assert inference[0] == inference[1] == F_D / 2 > inference[2] > inference[4] > inference[6] == F_S
+    # Of the 5 steps of epochs 2, 4 and 6, the last one.
+    dense = [(F_D - each) / 5 * (epoch in (2, 4, 6)) for epoch, each in enumerate(inference, start=1)]
+    steps = [3 * each + more for each, more in zip(inference, dense, strict=True)]
+    assert training(rows) == pytest.approx([sum(steps[:n]) / n for n in range(1, 9)], rel=1e-12)
 
 
 def test_updates_that_have_ended_early_need_nothing_more() -> None:

@@ -276,6 +276,35 @@ def test_no_update_of_a_cosine_decay_drops_nothing(epochs: int, interval: int) -
     assert changes(trainer(model="RigL", prune_decay="cosine_0.1", **values), epochs) == due[:-1]
 
 
+def test_srigl_keeps_the_number_of_weights_and_shares_it_among_the_units_that_are_left() -> None:
+    each = trainer(model="SRigL", on_perc=0.3, weight_prune_perc=0.5, salient_share=0.9, epochs=12)
+    before = [mask.sum() for mask in each.engine.masks]
+    n_ablated = 0
+    for _ in range(12):
+        each.step()
+        for layer, (mask, n) in enumerate(zip(each.engine.masks, before, strict=True)):
+            fan_in = mask[0].sum(-1)
+            left = fan_in[fan_in > 0]
+            assert mask.sum() == n
+            assert left.max() - left.min() <= 1
+            n_ablated += len(fan_in) - len(left)
+            assert len(left) == len(fan_in) or layer < 2
+    assert n_ablated > 0
+
+
+def test_granet_replaces_weights_while_its_density_falls_from_the_initial_one() -> None:
+    # Updates after epochs 2, 4 and 6 of 8: progress 1/3, 2/3 and 1.
+    each = trainer(model="GraNet", on_perc=0.1, initial_density=0.4, weight_prune_perc=0.25, pruning_interval=2)
+    sizes = [32 * 24, 24 * 16, 16 * 5]
+    rows = [only(each.step()) for _ in range(8)]
+    for layer, n in enumerate(sizes):
+        first, final = round(0.4 * n), round(0.1 * n)
+        left = [final + round((1 - progress) ** 3 * (first - final)) for progress in (0, 1 / 3, 2 / 3, 1)]
+        assert [row[f"density_l{layer}"] * n for row in rows] == pytest.approx([left[i // 2] for i in range(8)])
+        grown = [row[f"added_synapses_l{layer}"] * n for row in rows]
+        assert grown == pytest.approx([0, *(value for i in (1, 2, 3) for value in (round(left[i] / 4), 0)), 0])
+
+
 def test_the_density_of_gmp_falls_on_its_cubic_schedule_and_is_on_perc_before_the_last_epoch() -> None:
     # Updates after epochs 2, 4 and 6 of 8: progress 1/3, 2/3 and 1.
     each = trainer(model="GMP", on_perc=0.1, pruning_interval=2)

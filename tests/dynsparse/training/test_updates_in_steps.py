@@ -109,6 +109,7 @@ METHODS = [
     {"model": "DSNNHeb", "pruning_end": 0.5},
     {"model": "DSNNMixedHeb", "kwinners": True},
     {"model": "GMP"},
+    {"model": "GraNet", "initial_density": 0.6},
     {"model": "SNFS", "engine": "torch"},
     {"model": "RandomPrune", "optim_alg": "Adam", "learning_rate": 0.01},
 ]

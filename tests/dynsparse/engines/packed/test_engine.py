@@ -31,6 +31,8 @@ pytestmark = pytest.mark.usefixtures("one_thread", "blobs")
 
 SMALL = {"dataset_name": "blobs", "hidden_sizes": [24, 16], "batch_size": 32, "epochs": 8, "on_perc": 0.3}
 DIGITS = {"dataset_name": "digits", "hidden_sizes": [40, 30], "batch_size": 100, "val_fraction": 0.75, "epochs": 52}
+# The engine refuses the others.
+SUPPORTED = sorted(set(METHODS) - {"DeepR"})
 ADAM = {"optim_alg": "Adam", "learning_rate": 0.001}
 # Six trials that differ in every key in which a pack may.
 PACK: list[dict[str, Any]] = [
@@ -108,7 +110,7 @@ def assert_same_bits(rows: list[Any], others: list[Any], state: dict[str, Any], 
 @pytest.mark.parametrize(
     "values",
     [
-        *({"model": model} for model in METHODS),
+        *({"model": model} for model in SUPPORTED),
         *({"model": model, "kwinners": True} for model in ("DSNNMixedHeb", "SET", "RigL", "GMP")),
         *({"model": model, "kwinners": True, "optim_alg": "Adam"} for model in ("DSNNMixedHeb", "SNFS")),
     ],
@@ -116,7 +118,7 @@ def assert_same_bits(rows: list[Any], others: list[Any], state: dict[str, Any], 
 )
 def test_each_mask_update_is_that_of_the_torch_engine(values: dict[str, Any]) -> None:
     trainers = both(*(ADAMS if "optim_alg" in values else PACK), **{**DIGITS, **values})
-    assert_same_updates(*trainers, values["model"])
+    assert_same_updates(*trainers)
 
 
 @pytest.mark.parametrize("optim_alg", ["SGD", "Adam"])
@@ -327,6 +329,7 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"batch_norm": True}, "batch_norm"),
     ({"batch_norm": True, "dropout": 0.1}, "batch_norm, dropout"),
     ({"rules": "legacy_2019"}, "rules='legacy_2019'"),
+    ({"model": "DeepR"}, "a drift of the weights"),
 ]
 
 
@@ -338,7 +341,7 @@ def test_unsupported_options_use_the_torch_engine_and_give_the_reason(values: di
     assert str(error.value) == f"engine='packed' does not support {reason}. Use engine='auto' or engine='torch'."
 
 
-@pytest.mark.parametrize("model", METHODS)
+@pytest.mark.parametrize("model", SUPPORTED)
 def test_the_packed_engine_is_the_default_on_a_gpu_and_available_on_a_cpu(model: str) -> None:
     of_model = planned(model=model, kwinners=True)
     for device, engine, name in [("cuda", "auto", "packed"), ("cuda:1", "packed", "packed"), ("cuda", "torch", "torch"),

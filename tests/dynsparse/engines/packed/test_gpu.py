@@ -29,6 +29,9 @@ VALUES: list[dict[str, Any]] = [
     {"model": "RigL"},
     {"model": "SNFS", "optim_alg": "Adam", "learning_rate": 0.002, "kwinners": True},
     {"model": "GMP"},
+    {"model": "GraNet", "initial_density": 0.7},
+    {"model": "SRigL", "salient_share": 0.6},
+    {"model": "SNIP"},
 ]
 
 

@@ -88,7 +88,10 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
 METHODS = [
     {"model": "DSNNMixedHeb"},
     {"model": "DSNNMixedHeb", "hebbian_grow": False},
-    *({"model": model} for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune")),
+    *(
+        {"model": model}
+        for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST", "GraNet", "SRigL")
+    ),
     {"model": "SparseModel"},
     {"model": "Dense"},
 ]
@@ -113,7 +116,7 @@ METHODS = [
 def test_each_mask_update_is_that_of_the_torch_engine(values: dict[str, Any]) -> None:
     # Four seeds on a quarter of the digits.
     trainers = both(*({"seed": seed} for seed in range(4)), **{**DIGITS, "val_fraction": 0.75, "epochs": 27, **values})
-    assert_same_updates(*trainers, values["model"])
+    assert_same_updates(*trainers)
 
 
 @pytest.mark.parametrize("batch_size", [16, 64, 100, 128, 150, 1436, 10**9])
@@ -201,6 +204,7 @@ def test_held_out_examples_and_noisy_ones_are_those_of_each_seed(seeds: tuple[in
         {"sparse_type": "bernoulli", "layer_densities": "erdos_renyi", "last_layer_dense": True},
         {"model": "RigL", "pruning_interval": 2, "prune_decay": "cosine"},
         {"model": "GMP", "on_perc": 0.02},
+        {"model": "GraNet", "on_perc": 0.1, "initial_density": 0.5, "layer_densities": "erdos_renyi"},
         {"hebbian_prune_perc": 1.0, "weight_prune_perc": 1.0, "hebbian_grow": False},
         {"model": "SET", "pruning_es": True, "pruning_es_threshold": 1.0, "pruning_es_window_size": 2},
         {"network": "MLP", "momentum": 0.0, "weight_decay": 0.1},

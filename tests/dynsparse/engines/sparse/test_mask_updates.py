@@ -29,7 +29,7 @@ MODELS = {
 
 
 def test_these_methods_are_updated_from_their_active_weights() -> None:
-    assert set(MODELS) >= {"SET", "RandomPrune", "GMP", "DSNNWeightedMag", "random growth"}
+    assert set(MODELS) >= {"SET", "RandomPrune", "GMP", "DSNNWeightedMag", "MEST", "DeepR", "random growth"}
     assert not {"RigL", "DSNNHeb", "Dense"} & set(MODELS)
 
 
@@ -48,11 +48,13 @@ def test_the_update_is_that_of_all_positions(name: str, density: float) -> None:
         coactivation = torch.randint(0, 5, SHAPE, generator=random).float()
         target = (mask.sum((1, 2)) + torch.tensor([0, 40, -20])).clamp(0, mask[0].numel())
         noises = [tie_noise(packed, purpose, LAYER, when.epoch, when.step) for purpose in (Purpose.PRUNE, Purpose.GROW)]
-        layer = Layer(weight, mask, target, *noises, drop_scale=when.drop_scale, coactivation=coactivation)
+        statistics = {"coactivation": coactivation, "active_gradient": torch.randn(SHAPE, generator=random)}
+        statistics["sign"] = torch.randn(SHAPE, generator=random).sign()
+        layer = Layer(weight, mask, target, *noises, drop_scale=when.drop_scale, **statistics)
         expected = update_mask(packed.method, layer)
         positions = [np.flatnonzero(each) for each in mask]
         weights = [of_trial[each].numpy() for of_trial, each in zip(weight, mask, strict=True)]
-        statistics = {"coactivation": coactivation} if packed.method.needs else {}
+        statistics = {name: statistics[name] for name in packed.method.needs}
         found = mask_updates.update_active(packed, when, LAYER, mask, target, positions, weights, statistics)
         for field in expected._fields:
             assert torch.equal(getattr(found, field), getattr(expected, field)), field

@@ -1,0 +1,117 @@
+"""SRigL: structured RigL, with a constant fan-in and ablation of units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dynsparse.methods.base import Method, Prune, or_zero
+from dynsparse.methods.settings import MethodSettings
+from dynsparse.ops import masks
+from dynsparse.ops.scores import Layer, gradient, magnitude, require
+
+Fraction = float | Tensor | None
+
+
+def srigl(config: MethodSettings) -> Method:
+    """Update masks as RigL, with equally many inputs for each unit; ablate units with few salient weights.
+
+    Let k = round(weight_prune_perc * s * n). A position is salient if it is among the n - k largest |w| of active
+    weights, or the k largest |dL/dw| of all positions on the last batch before the update.
+    Ablate: the units with fewer salient positions than salient_share of the fan-in at the start, rounded down, but at
+    least 1. They lose all of their inputs. Units of the last layer are the outputs of the network and stay.
+    Prune: beyond the weights of ablated units, the smallest |w| of the others, until k are pruned. The limit of a unit
+    is the fan-in that all remaining units now share; a unit above it loses its smallest weights.
+    Grow: for each remaining unit, as many inactive inputs as it lacks, those with the largest |dL/dw|.
+
+    The number n of active weights of the layer stays exactly the same: of u remaining units each gets n // u inputs,
+    and the n % u units with most weights left get one more. An ablated unit comes back if enough of its gradients are
+    salient. Never so many units are ablated that the others would need more inputs than there are; those with most
+    salient positions stay.
+
+    Keys:
+        on_perc: density, in (0, 1].
+        weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+        salient_share: share of the fan-in below which a unit is ablated, in [0, 1]. With 0, none is.
+
+    Differences from the paper: its fan-in is the same for all units, so that up to one weight of each unit is lost to
+    rounding. Its schedule is that of RigL: see there. In its published code a weight may grow again in the update that
+    drops it; here it cannot, unless its unit has no other input.
+
+    Reference:
+        Mike Lasby, Anna Golubeva, Utku Evci, Mihai Nica and Yani Ioannou, Dynamic Sparse Training with Structured
+        Sparsity, 2023, https://arxiv.org/abs/2305.02299
+    """
+    return Method(
+        config.on_perc,
+        prune_within_units(config.weight_prune_perc),
+        fill_units,
+        ablate=units_of_few_salient(config.weight_prune_perc, config.salient_share),
+        needs=frozenset({"gradient"}),
+        sparse_type="exact_per_output",
+    )
+
+
+def units_of_few_salient(fraction: Fraction, salient_share: float | Tensor) -> Callable[[Layer], Tensor]:
+    """Return the rule that selects the units to ablate, those ablated before included. Its shapes: (..., out), bool."""
+
+    def ablate(layer: Layer) -> Tensor:
+        n_out, n_in = layer.mask.shape[-2:]
+        if layer.is_last:
+            return torch.zeros(layer.mask.shape[:-1], dtype=torch.bool, device=layer.mask.device)
+        n_drop = number_to_drop(layer, fraction)
+        large = masks.highest(magnitude(layer), masks.count(layer.mask) - n_drop, layer.prune_noise, among=layer.mask)
+        n_salient = (large | masks.highest(gradient(layer), n_drop, layer.grow_noise)).sum(-1)
+        share = torch.as_tensor(salient_share, dtype=torch.float64, device=layer.mask.device)
+        # In float64, 0.29 * 100 may be just below 29.
+        needed = (share * (layer.target // n_out) + 1e-9).long().clamp_min(1) * (share > 0)
+        few = n_salient < needed[..., None]
+        n_ablated = few.sum(-1).minimum(n_out - -(-layer.target // n_in))
+        return of_units(masks.lowest, n_salient, n_ablated, layer.prune_noise, among=few)
+
+    return ablate
+
+
+def prune_within_units(fraction: Fraction) -> Prune:
+    """Return the rule that drops the weights of ablated units, the smallest of the others, and what exceeds a unit."""
+
+    def prune(layer: Layer) -> Tensor:
+        others = layer.mask & ~require(layer.ablated)[..., None]
+        n_drop = number_to_drop(layer, fraction) - (masks.count(layer.mask) - masks.count(others))
+        kept = others & ~masks.lowest(magnitude(layer), n_drop.clamp_min(0), layer.prune_noise, among=others)
+        excess = (kept.sum(-1) - fan_ins(layer, kept)).clamp_min(0)
+        return layer.mask & ~kept | masks.highest_in_rows(-magnitude(layer), excess, layer.prune_noise, among=kept)
+
+    return prune
+
+
+def fill_units(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
+    """Fill each remaining unit up to its fan-in, where the gradient is largest; together these are `n_grow` weights."""
+    priority = (~kept).to(torch.int8) + (~layer.mask).to(torch.int8)
+    return masks.highest_in_rows(gradient(layer), fan_ins(layer, kept) - kept.sum(-1), layer.grow_noise, among=priority)
+
+
+def number_to_drop(layer: Layer, fraction: Fraction) -> Tensor:
+    """Return k, the number of weights that an update drops. Shapes: (...), int64."""
+    return masks.round_share(or_zero(fraction) * layer.drop_scale, masks.count(layer.mask))
+
+
+def fan_ins(layer: Layer, kept: Tensor) -> Tensor:
+    """Return the number of inputs of each unit after the update: the target, spread evenly over those not ablated.
+
+    Shapes: kept (..., out, in); the result (..., out), int64.
+    """
+    remains = ~require(layer.ablated)
+    n_units = remains.sum(-1)
+    each = layer.target // n_units.clamp_min(1)
+    one_more = of_units(masks.highest, kept.sum(-1), layer.target - each * n_units, layer.grow_noise, among=remains)
+    return (each[..., None] + one_more) * remains
+
+
+def of_units(select: Callable[..., Tensor], score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+    """Select units by a function of `masks`. Shapes: score, among (..., out); number (...); noise (..., out, in)."""
+    # The smallest noise of all inputs, because that of a fixed one would favour it.
+    row = noise.amin(-1).unsqueeze(-2)
+    return select(score.unsqueeze(-2), number, row, among.unsqueeze(-2)).squeeze(-2)

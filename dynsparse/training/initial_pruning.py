@@ -1,0 +1,82 @@
+"""Prune the initial networks of a pack, for methods that prune before training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dynsparse.config import Config
+from dynsparse.engines.base import initial_parameters, tie_noise
+from dynsparse.engines.initial_network import initial_network
+from dynsparse.ops import masks
+from dynsparse.planning.plan import Plan, plan
+from dynsparse.random import Purpose
+from dynsparse.studies import Parameters
+from dynsparse.training.splits import Splits
+
+
+def pruned_parameters(configs: Sequence[Config], pack: Plan, splits: Splits) -> Parameters:
+    """Return the initial parameters of a pack whose method has an `initial_pruning`, pruned as it says.
+
+    Each trial is scored alone, in float32 or better on the CPU, so that its masks do not depend on pack, engine and
+    device.
+    """
+    pruning = pack.method.initial_pruning
+    assert pruning is not None
+    # A pack may be filled up with copies of a trial.
+    examples = {each.seed: splits.first_examples(each.seed, pruning.n_examples) for each in configs}
+    of_config = {each: initial_masks(each, *examples[each.seed]) for each in dict.fromkeys(configs)}
+    by_layer = zip(*(of_config[each] for each in configs), strict=True)
+    active = [torch.stack(layer).to(pack.device) for layer in by_layer]
+    weights, biases, _ = initial_parameters(pack)
+    return Parameters([weight * mask for weight, mask in zip(weights, active, strict=True)], biases, active)
+
+
+def initial_masks(config: Config, x: Tensor, y: Tensor) -> list[Tensor]:
+    """Return the masks of a trial whose method has an `initial_pruning`.
+
+    Args:
+        config: The trial.
+        x: The inputs of the examples to score. Shapes: (examples, inputs).
+        y: Their labels. Shapes: (examples, ...).
+
+    Returns:
+        Shapes: (out, in) for each layer, bool.
+    """
+    alone = plan([replace(config, device="cpu", precision="float32")])
+    pruning, shapes = alone.method.initial_pruning, alone.network.shapes
+    assert pruning is not None
+    parameters = initial_parameters(alone)
+    network = initial_network(alone, parameters, x, y)
+    weights = [weight[0] for weight in parameters.weights]
+    active = [torch.ones(shape, dtype=torch.bool) for shape in shapes]
+    ranked = [layer for layer, density in enumerate(alone.densities[0]) if density < 1]
+    if not ranked:
+        return active
+    noise = _row([tie_noise(alone, Purpose.MASK, layer, epoch=0)[0] for layer in ranked])
+    n = noise.numel()
+    share = round(float(alone.method.density) * n) / n
+    for number in range(1, pruning.n_rounds + 1):
+        left = [weight * mask for weight, mask in zip(weights, active, strict=True)]
+        scores = pruning.scores(network, left)
+        n_kept = round(n * share ** (number / pruning.n_rounds))
+        score = _scaled(_row([scores[layer] for layer in ranked]))
+        kept = masks.highest(score, n_kept, noise, among=_row([active[layer] for layer in ranked]))
+        parts = kept[0].split([active[layer].numel() for layer in ranked])
+        for layer, part in zip(ranked, parts, strict=True):
+            active[layer] = part.view(shapes[layer])
+    return active
+
+
+def _row(layers: Sequence[Tensor]) -> Tensor:
+    """Concatenate layers. Shapes: (out, in) each; the result (1, positions)."""
+    return torch.cat([each.flatten() for each in layers])[None]
+
+
+def _scaled(score: Tensor) -> Tensor:
+    """Return scores over their largest absolute value, because they are compared in float32."""
+    largest = score.abs().max()
+    return score / torch.where(largest > 0, largest, 1.0)
