@@ -134,6 +134,7 @@ class PackedEngine:
 
         self._coactivation, self._gradient_momentum = zeros("coactivation"), zeros("gradient_momentum")
         self._counts_over_epochs = counts_over_epochs(plan)
+        self._needs_gradient = "gradient" in needs
         self._smoothing = torch.as_tensor(plan.method.smoothing).to(self.boost).view(-1, 1, 1)
 
         # On the device, so that a recorded step counts too.
