@@ -143,12 +143,15 @@ class SparseNetwork:
         """
         positions = [np.flatnonzero(mask.numpy()) for mask in masks]
         stays = [mask.numpy().reshape(-1)[before] for mask, before in zip(masks, self.positions, strict=True)]
+        places = [
+            np.searchsorted(after, before[stay])
+            for after, before, stay in zip(positions, self.positions, stays, strict=True)
+        ]
         values = {}
         for name in self._parameters:
             values[name] = [np.zeros(len(each), np.float32) for each in positions]
-            layers = zip(values[name], self.weights(name), positions, self.positions, stays, strict=True)
-            for new, old, after, before, stay in layers:
-                new[np.searchsorted(after, before[stay])] = old[stay]
+            for new, old, place, stay in zip(values[name], self.weights(name), places, stays, strict=True):
+                new[place] = old[stay]
         self._set_active(positions, values)
 
     def _set_active(self, positions: list[Array], values: dict[str, list[Array]]) -> None:
