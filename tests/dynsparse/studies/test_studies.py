@@ -41,6 +41,8 @@ LATER: dict[str, Any] = {
     "warmup_epochs": 1, "nesterov": True, "clip_norm": 1.0, "label_smoothing": 0.1, "pruning_interval_steps": 3,
     "pruning_end_step": 9, "noise_levels": [0.3], "target": "class", "impute": "median", "test_fraction": 0.3,
     "fold": 1, "n_folds": 3, "augment": "crop", "class_weights": "balanced", "dense_layers": ["head"],
+    "prune_gradient_weight": 0.5, "initial_density": 0.5, "score_examples": 50, "salient_share": 0.5, "l1_drift": 0.1,
+    "weight_temperature": 0.01,
 }  # fmt: skip
 # Later keys that follow others, or are for other data, and have no other value here.
 FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape", "loss")
