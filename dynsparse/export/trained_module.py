@@ -36,7 +36,7 @@ class TrainedModule:
         >>> config = Config(dataset_name="MNIST", network="LeNet5", model="Dense")
         >>> layers = plan([config]).network.layers
         >>> settings = {"input_shape": (1, 28, 28), "num_classes": 10}
-        >>> masks = [torch.ones(layer.shape, dtype=torch.bool) for layer in layers]
+        >>> masks = [torch.ones(layer.weight_shape, dtype=torch.bool).flatten(1) for layer in layers]
         >>> trained = TrainedModule(config, {}, new_module("LeNet5", **settings), masks, layers, settings)
         >>> [layer.name for layer in trained.layers()]
         ['conv1', 'conv2', 'fc1', 'fc2', 'fc3']

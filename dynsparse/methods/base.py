@@ -16,6 +16,9 @@ from dynsparse.ops.scores import Layer, Score, chance
 
 # A prune rule returns the active positions to drop. Shapes: (..., out, in), bool.
 Prune = Callable[[Layer], Tensor]
+# An ablation rule returns the units that get no inputs, (..., out), which the grow rule reads as `Layer.ablated`; and
+# the positions that are left of those that the prune rule has kept.
+Ablate = Callable[[Layer, Tensor], tuple[Tensor, Tensor]]
 # A grow rule returns the positions to turn on, given the kept ones and the number to grow, (...).
 Grow = Callable[[Layer, Tensor, Tensor], Tensor]
 
@@ -43,7 +46,7 @@ class Method:
     density: float | Tensor  # of the trial; with `surplus`, the density at the last mask update
     prune: Prune | None = None  # None: the masks never change
     grow: Grow | None = None  # None: nothing grows
-    ablate: Callable[[Layer], Tensor] | None = None  # returns `Layer.ablated`, which the other rules read
+    ablate: Ablate | None = None  # None: units may have any number of inputs
     prune_decays: bool = True  # the prune rule reads `drop_scale`
     # The prune rule reads values, statistics and noise of active weights, but not their rows and columns. An engine may
     # then pass it the active weights alone, as one row.
@@ -87,9 +90,10 @@ class MaskUpdate(NamedTuple):
 def update_mask(method: Method, layer: Layer) -> MaskUpdate:
     """Prune a layer, then grow it back to its target."""
     assert method.prune is not None, "this method has no mask updates"
-    if method.ablate is not None:
-        layer = layer._replace(ablated=method.ablate(layer))
     kept = layer.mask & ~method.prune(layer)
+    if method.ablate is not None:
+        ablated, kept = method.ablate(layer, kept)
+        layer = layer._replace(ablated=ablated)
     mask = kept
     if method.grow is not None:
         mask = kept | method.grow(layer, kept, (layer.target - masks.count(kept)).clamp_min(0))

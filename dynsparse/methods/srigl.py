@@ -7,23 +7,20 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dynsparse.methods.base import Method, Prune, or_zero
+from dynsparse.methods.base import Ablate, Method, lowest, or_zero
 from dynsparse.methods.settings import MethodSettings
 from dynsparse.ops import masks
 from dynsparse.ops.scores import Layer, gradient, magnitude, require
-
-Fraction = float | Tensor | None
 
 
 def srigl(config: MethodSettings) -> Method:
     """Update masks as RigL, with equally many inputs for each unit; ablate units with few salient weights.
 
-    Let k = round(weight_prune_perc * s * n). A position is salient if it is among the n - k largest |w| of active
-    weights, or the k largest |dL/dw| of all positions on the last batch before the update.
-    Ablate: the units with fewer salient positions than salient_share of the fan-in at the start, rounded down, but at
-    least 1. They lose all of their inputs. Units of the last layer are the outputs of the network and stay.
-    Prune: beyond the weights of ablated units, the smallest |w| of the others, until k are pruned. The limit of a unit
-    is the fan-in that all remaining units now share; a unit above it loses its smallest weights.
+    Prune: the k = round(weight_prune_perc * s * n) active weights with the smallest |w|.
+    Ablate: a position is salient if its weight has been kept, or if its |dL/dw| is among the k largest of all positions
+    on the last batch before the update. Units with fewer salient positions than salient_share of the fan-in at the
+    start, rounded down, but at least 1, lose all of their inputs. Units of the last layer are the outputs of the
+    network and stay. All remaining units now share one fan-in; a unit above it loses its smallest weights.
     Grow: for each remaining unit, as many inactive inputs as it lacks, those with the largest |dL/dw|.
 
     The number n of active weights of the layer stays exactly the same: of u remaining units each gets n // u inputs,
@@ -46,7 +43,7 @@ def srigl(config: MethodSettings) -> Method:
     """
     return Method(
         config.on_perc,
-        prune_within_units(config.weight_prune_perc),
+        lowest(magnitude, config.weight_prune_perc),
         fill_units,
         ablate=units_of_few_salient(config.weight_prune_perc, config.salient_share),
         needs=frozenset({"gradient"}),
@@ -54,48 +51,37 @@ def srigl(config: MethodSettings) -> Method:
     )
 
 
-def units_of_few_salient(fraction: Fraction, salient_share: float | Tensor) -> Callable[[Layer], Tensor]:
-    """Return the rule that selects the units to ablate, those ablated before included. Its shapes: (..., out), bool."""
+def units_of_few_salient(fraction: float | Tensor | None, salient_share: float | Tensor) -> Ablate:
+    """Return the rule that ablates units, and drops what exceeds the fan-in of the others."""
 
-    def ablate(layer: Layer) -> Tensor:
-        n_out, n_in = layer.mask.shape[-2:]
-        if layer.is_last:
-            return torch.zeros(layer.mask.shape[:-1], dtype=torch.bool, device=layer.mask.device)
-        n_drop = number_to_drop(layer, fraction)
-        large = masks.highest(magnitude(layer), masks.count(layer.mask) - n_drop, layer.prune_noise, among=layer.mask)
-        n_salient = (large | masks.highest(gradient(layer), n_drop, layer.grow_noise)).sum(-1)
-        share = torch.as_tensor(salient_share, dtype=torch.float64, device=layer.mask.device)
-        # In float64, 0.29 * 100 may be just below 29.
-        needed = (share * (layer.target // n_out) + 1e-9).long().clamp_min(1) * (share > 0)
-        few = n_salient < needed[..., None]
-        n_ablated = few.sum(-1).minimum(n_out - -(-layer.target // n_in))
-        return of_units(masks.lowest, n_salient, n_ablated, layer.prune_noise, among=few)
+    def ablate(layer: Layer, kept: Tensor) -> tuple[Tensor, Tensor]:
+        n_drop = masks.round_share(or_zero(fraction) * layer.drop_scale, masks.count(layer.mask))
+        n_salient = (kept | masks.highest(gradient(layer), n_drop, layer.grow_noise)).sum(-1)
+        ablated = fewest_units(layer, n_salient, salient_share)
+        kept = kept & ~ablated[..., None]
+        excess = (kept.sum(-1) - fan_ins(layer._replace(ablated=ablated), kept)).clamp_min(0)
+        return ablated, kept & ~masks.highest_in_rows(-magnitude(layer), excess, layer.prune_noise, among=kept)
 
     return ablate
 
 
-def prune_within_units(fraction: Fraction) -> Prune:
-    """Return the rule that drops the weights of ablated units, the smallest of the others, and what exceeds a unit."""
-
-    def prune(layer: Layer) -> Tensor:
-        others = layer.mask & ~require(layer.ablated)[..., None]
-        n_drop = number_to_drop(layer, fraction) - (masks.count(layer.mask) - masks.count(others))
-        kept = others & ~masks.lowest(magnitude(layer), n_drop.clamp_min(0), layer.prune_noise, among=others)
-        excess = (kept.sum(-1) - fan_ins(layer, kept)).clamp_min(0)
-        return layer.mask & ~kept | masks.highest_in_rows(-magnitude(layer), excess, layer.prune_noise, among=kept)
-
-    return prune
+def fewest_units(layer: Layer, n_salient: Tensor, salient_share: float | Tensor) -> Tensor:
+    """Select the units to ablate. Shapes: n_salient (..., out), and so is the result, bool."""
+    n_out, n_in = layer.mask.shape[-2:]
+    if layer.is_last:
+        return torch.zeros_like(n_salient, dtype=torch.bool)
+    share = torch.as_tensor(salient_share, dtype=torch.float64, device=n_salient.device)
+    # In float64, 0.29 * 100 may be just below 29.
+    needed = (share * (layer.target // n_out) + 1e-9).long().clamp_min(1) * (share > 0)
+    few = n_salient < needed[..., None]
+    most = n_out - -(-layer.target // n_in)
+    return of_units(masks.lowest, n_salient, few.sum(-1).minimum(most), layer.prune_noise, among=few)
 
 
 def fill_units(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
     """Fill each remaining unit up to its fan-in, where the gradient is largest; together these are `n_grow` weights."""
     priority = (~kept).to(torch.int8) + (~layer.mask).to(torch.int8)
     return masks.highest_in_rows(gradient(layer), fan_ins(layer, kept) - kept.sum(-1), layer.grow_noise, among=priority)
-
-
-def number_to_drop(layer: Layer, fraction: Fraction) -> Tensor:
-    """Return k, the number of weights that an update drops. Shapes: (...), int64."""
-    return masks.round_share(or_zero(fraction) * layer.drop_scale, masks.count(layer.mask))
 
 
 def fan_ins(layer: Layer, kept: Tensor) -> Tensor:

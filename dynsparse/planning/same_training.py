@@ -9,7 +9,7 @@ import torch
 from dynsparse.config import Config
 from dynsparse.data import DATASETS
 from dynsparse.data.sampling import n_held_out
-from dynsparse.methods import Method, method_of, update_mask
+from dynsparse.methods import Method, method_of
 from dynsparse.nn.lr_schedules import learning_rates
 from dynsparse.nn.module_network import network_of
 from dynsparse.ops.scores import Layer
@@ -147,4 +147,5 @@ def _drops_any(method: Method, n_active: int, drop_scale: float) -> bool:
     layer = Layer(
         rising, mask, torch.tensor(n_active), noise, noise, drop_scale, is_last=False, sign=-rising, **statistics
     )
-    return bool((mask & ~update_mask(method, layer).kept).any())
+    assert method.prune is not None
+    return bool(method.prune(layer).any())

@@ -57,23 +57,23 @@ def initial_masks(config: Config, x: Tensor, y: Tensor) -> list[Tensor]:
     if not ranked:
         return active
     noise = _row([tie_noise(alone, Purpose.MASK, layer, epoch=0)[0] for layer in ranked])
-    n = noise.numel()
+    sizes, n = [active[layer].numel() for layer in ranked], len(noise)
     share = round(float(alone.method.density) * n) / n
+    left = torch.arange(n)  # positions of the ranked layers
     for number in range(1, pruning.n_rounds + 1):
-        left = [weight * mask for weight, mask in zip(weights, active, strict=True)]
-        scores = pruning.scores(network, left)
+        scores = pruning.scores(network, [weight * mask for weight, mask in zip(weights, active, strict=True)])
+        score = _scaled(_row([scores[layer] for layer in ranked])[left])
         n_kept = round(n * share ** (number / pruning.n_rounds))
-        score = _scaled(_row([scores[layer] for layer in ranked]))
-        kept = masks.highest(score, n_kept, noise, among=_row([active[layer] for layer in ranked]))
-        parts = kept[0].split([active[layer].numel() for layer in ranked])
-        for layer, part in zip(ranked, parts, strict=True):
+        left = left[masks.highest(score[None], n_kept, noise[left][None])[0]]
+        kept = torch.zeros(n, dtype=torch.bool).index_fill_(0, left, True)
+        for layer, part in zip(ranked, kept.split(sizes), strict=True):
             active[layer] = part.view(shapes[layer])
     return active
 
 
 def _row(layers: Sequence[Tensor]) -> Tensor:
-    """Concatenate layers. Shapes: (out, in) each; the result (1, positions)."""
-    return torch.cat([each.flatten() for each in layers])[None]
+    """Concatenate layers. Shapes: (out, in) each; the result (positions,)."""
+    return torch.cat([each.flatten() for each in layers])
 
 
 def _scaled(score: Tensor) -> Tensor:

@@ -60,8 +60,8 @@ def test_all_problems_are_reported_together_with_near_matches():
         "Unknown key 'on_prec'. Did you mean 'on_perc'?",
         f"Unknown key 'zzz'. Available: {', '.join(keys())}.",
         "kwinners must be True or False, got 1.",
-        f"Unknown model 'RigeL'. Did you mean 'RigL'? Available: {', '.join(METHODS)}. For a function of your own, "
-        f"give {FORMS}.",
+        f"Unknown model 'RigeL'. Did you mean 'RigL' or 'SRigL'? Available: {', '.join(METHODS)}. For a function of "
+        f"your own, give {FORMS}.",
         "on_perc must be in (0, 1], got 1.5.",
     ]
 

@@ -137,7 +137,7 @@ def test_nothing_changes_at_fraction_zero(name, density):
         assert not update.grown.any()
 
 
-@pytest.mark.parametrize("name", ["DSNNHeb", "DSNNWeightedMag", "RigL", "SNFS", "MEST", "RandomPrune", "SET", "SRigL"])
+@pytest.mark.parametrize("name", ["DSNNHeb", "DSNNWeightedMag", "RigL", "SNFS", "MEST", "RandomPrune", "SET"])
 @pytest.mark.parametrize("density", DENSITIES)
 def test_exactly_the_fraction_is_dropped(name, density):
     for layer in cases(name, density):

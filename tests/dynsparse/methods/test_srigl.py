@@ -37,6 +37,12 @@ def test_a_unit_without_salient_weights_is_ablated_and_its_weights_go_to_the_oth
     assert update.mask.int().tolist() == [[1, 1, 1, 1], [0, 0, 0, 0]]
 
 
+def test_without_ablation_exactly_the_smallest_weights_go():
+    update = updated(WITH_GRADIENT_IN_BOTH, weight_prune_perc=0.25)
+    assert update.kept.int().tolist() == [[1, 1, 0, 0], [0, 0, 1, 0]]
+    assert update.grown.int().tolist() == [[0, 0, 0, 0], [1, 0, 0, 0]]
+
+
 def test_a_unit_with_a_salient_gradient_keeps_its_fan_in():
     # The gradient 6 is of the second unit. Its weights are the two smallest of the layer, and it gets two others: those
     # of gradients 3 and -2, because what has just been pruned does not come back.

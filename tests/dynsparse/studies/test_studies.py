@@ -42,6 +42,8 @@ LATER: dict[str, Any] = {
     "pruning_end_step": 9, "noise_levels": [0.3], "target": "class", "impute": "median", "test_fraction": 0.3,
     "fold": 1, "n_folds": 3, "augment": "crop", "class_weights": "balanced", "dense_layers": ["head"],
     "test_corruptions": ["stripe"],
+    "prune_gradient_weight": 0.5, "initial_density": 0.5, "score_examples": 50, "salient_share": 0.5, "l1_drift": 0.1,
+    "weight_temperature": 0.01,
 }  # fmt: skip
 # Later keys that follow others, or are for other data or networks, and have no other value here.
 FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape", "loss", "compile")
