@@ -239,7 +239,8 @@ class ModuleEngine(DenseEngine):
             logits, (active, *found) = self._run_together(together, x, measures, training=False)
         if counts:
             self._add_counts(found)
-        return logits, active[:-1]
+        # Measures are added over the calls of a layer.
+        return logits, [each > 0 for each in active[:-1]]
 
     def _run_together(
         self, together: StackedModules, x: Tensor, measures: Sequence[Measure], *, training: bool
