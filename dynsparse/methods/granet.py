@@ -22,8 +22,7 @@ def granet(config: MethodSettings) -> Method:
 
     Keys:
         on_perc: density at the end, in (0, 1].
-        initial_density: density at the start, in [on_perc, 1]. With 1, training is dense to sparse; the paper's sparse
-            to sparse training starts at 0.5.
+        initial_density: density at the start, in [on_perc, 1]. The paper has 1 (dense to sparse) and 0.5.
         weight_prune_perc: share of the remaining weights that a mask update replaces, in [0, 1].
 
     Differences from the paper: the paper ranks the weights of all layers together in the first step. Here each layer

@@ -21,7 +21,7 @@ from dynsparse.random import Purpose, Stream
 
 def can_update_active(method: Method) -> bool:
     """Return True if `update_active` can compute the mask updates of a method."""
-    return method.prune_ignores_position and method.grow in (None, at_random)
+    return method.prune_ignores_position and method.ablate is None and method.grow in (None, at_random)
 
 
 def update_active(

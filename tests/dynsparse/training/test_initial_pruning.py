@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from support.own_modules import plain_mlp
-from torch import Tensor
+from support.own_modules import PATCHES, SmallNet, plain_mlp
+from torch import Tensor, nn
 
 from dynsparse.config import Config, ConfigError
-from dynsparse.data import epoch_order, load_dataset, split
+from dynsparse.data import DATASETS, epoch_order, load_dataset, split
 from dynsparse.engines.base import initial_parameters
 from dynsparse.engines.initial_network import initial_network
 from dynsparse.methods import METHODS, Method
 from dynsparse.methods.initial_pruning import InitialPruning
+from dynsparse.nn.kwinners import activation
 from dynsparse.nn.modules import MODULES
 from dynsparse.planning.plan import plan
 from dynsparse.planning.same_training import same_trials
@@ -150,6 +151,11 @@ def test_the_seed_decides_and_keys_of_the_training_do_not(model: str) -> None:
     assert torch.equal(row(*masks_of(model=model, score_examples=30)), usual) == (model == "SynFlow")
 
 
+def with_winners(settings: Any) -> nn.Module:
+    """Build a perceptron with k-winners or ReLU."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(32, 24), activation(24, settings), nn.Linear(24, 5))
+
+
 def equal_scores(config: Any) -> Method:
     """Prune at random, by scores that are all equal."""
     return Method(config.on_perc, initial_pruning=InitialPruning(lambda network, weights: [w * 0 for w in weights]))
@@ -248,3 +254,34 @@ def test_trainings_of_different_scores_are_different() -> None:
         {"model": "SynFlow", **values} for values in ({}, {"score_examples": 50}, {"layer_densities": "erdos_renyi"})
     ]
     assert [len(group) for group in same_trials([config(**values) for values in unread])] == [3]
+
+
+def test_k_winners_and_their_gain_do_not_change_what_synflow_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A factor of all weights of a layer is one of all scores, and k-winners pass all of their inputs.
+    monkeypatch.setitem(MODULES, "winners", with_winners)
+    for network in ("MLPHeb", "winners"):
+        plain, winners = (row(*masks_of(model="SynFlow", network=network, kwinners=each)) for each in (False, True))
+        assert torch.equal(plain, winners)
+        assert not torch.equal(row(*masks_of(model="SNIP", network=network, kwinners=True)), plain)
+
+
+@every_model
+def test_a_convolutional_module_starts_with_the_share_of_its_weights(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DATASETS, "patches", PATCHES)
+    monkeypatch.setitem(MODULES, "small", SmallNet)
+    values = {"dataset_name": "patches", "network": "small", "on_perc": 0.2, "model": model}
+    first, again = Trainer([config(**values)]), Trainer([config(**values)])
+    masks = first.parameters().masks
+    assert sum(counts(masks)) == round(0.2 * (4 * 9 + 6 * 36 + 5 * 24))
+    # Batch norm, dropout and biases begin as without scores.
+    untouched = Trainer([config(**{**values, "model": "SparseModel"})])
+    for ours, theirs in zip(
+        first.engine.state_dict()["buffers"], untouched.engine.state_dict()["buffers"], strict=True
+    ):
+        assert torch.equal(ours, theirs)
+    for ours, theirs in zip(first.engine.biases, untouched.engine.biases, strict=True):
+        assert torch.equal(ours, theirs)
+    assert repr(first.step()) == repr(again.step())
+    assert all(torch.equal(a, b) for a, b in zip(first.engine.masks, masks, strict=True))
