@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dynsparse.engines.base import zero_inactive_
-from dynsparse.engines.compilation import Forward, call, compiled
+from dynsparse.engines.compilation import Forward, call, compile_forward
 from dynsparse.engines.dense import DenseEngine, sum_of_squares
 from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.nested import copy_, map_tensors
@@ -48,7 +48,7 @@ class ModuleEngine(DenseEngine):
         others: parameters that are trained but have no mask, such as those of norms. Shapes: (trials, ...).
         kept_units: which units of each layer are not pruned. A pruned unit has weights and a bias of 0, and the norms
             that directly follow it a gain and shift of 0; training leaves them at 0. Shapes: (trials, out), bool.
-        one_by_one: why the trials are computed one after another; None if together.
+        one_by_one: why the trials are computed one after another; None if one call computes them all.
     """
 
     STATE = (
@@ -84,7 +84,7 @@ class ModuleEngine(DenseEngine):
         self._flat = FlatParameters(len(self.modules), shapes, plan.optimizer, torch.device(plan.device))
         self._gradients = self._flat.views(self._flat.gradient)
         self._share_memory()
-        self._forward = compiled() if plan.compile else call
+        self._forward = compile_forward() if plan.compile else call
         self.one_by_one = one_by_one_reason(plan)
         self._together = None if self.one_by_one else self._stacked_modules()
 
@@ -149,7 +149,7 @@ class ModuleEngine(DenseEngine):
         return [*self.weights, *(bias for bias, is_used in self._biases() if is_used), *self.others]
 
     def _biases(self) -> Iterator[tuple[Tensor, bool]]:
-        """Return the biases of each layer, and False for those that the layer does not have."""
+        """Return the biases of each layer, and whether the layer has any; they are 0 if not."""
         return zip(self.biases, self._has_bias, strict=True)
 
     @property
