@@ -12,21 +12,18 @@ from torch import Tensor
 
 from dynsparse.data import Images
 from dynsparse.data.augmentation import augmentation_numbers
+from dynsparse.engines.active_bits import active_bits, are_all_active, zero_inactive, zero_inactive_
 from dynsparse.engines.base import (
     Evaluation,
     Sums,
     UpdateContext,
     WeightSums,
-    active_bits,
-    are_all_active,
     compute_mask_updates,
     counts_over_epochs,
     draw_per_seed,
     initial_parameters,
     matmul_precision,
     select_examples,
-    zero_inactive,
-    zero_inactive_,
 )
 from dynsparse.engines.drift import drift_, position_signs
 from dynsparse.engines.nested import map_tensors

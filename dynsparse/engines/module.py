@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsparse.engines.base import zero_inactive_
+from dynsparse.engines.active_bits import zero_inactive_
 from dynsparse.engines.compilation import Forward, call, compile_forward
 from dynsparse.engines.dense import DenseEngine, sum_of_squares
 from dynsparse.engines.flat_params import FlatParameters

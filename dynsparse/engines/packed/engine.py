@@ -15,19 +15,17 @@ import torch
 from torch import Tensor
 
 from dynsparse.data import Images
+from dynsparse.engines.active_bits import active_bits, are_all_active, zero_inactive_
 from dynsparse.engines.base import (
     Evaluation,
     Sums,
     UpdateContext,
     WeightSums,
-    active_bits,
-    are_all_active,
     compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
     matmul_precision,
     select_examples,
-    zero_inactive_,
 )
 from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.nested import copy_, map_tensors
