@@ -18,9 +18,9 @@ def active_bits(mask: Tensor) -> Tensor:
 
 
 def are_all_active(layers: Sequence[Tensor]) -> bool:
-    """Return True if all weights of all trials are active, so that steps need no masks. On a GPU it is always False.
+    """Return True if all weights of all trials are active on a CPU, so that steps need no masks.
 
-    There a recorded step must not depend on it.
+    It is False on a GPU, because a recorded step there must not depend on the masks.
     """
     return all(mask.device.type == "cpu" and np.count_nonzero(mask.numpy()) == mask.numel() for mask in layers)
 

@@ -74,7 +74,9 @@ class StackedModules:
     ) -> tuple[Tensor, list[list[Tensor]]]:
         """Compute the logits of all trials; and for each measure and layer, its sum over the calls of the layer.
 
-        A sum of bools counts the calls in which they are True. Shapes: x (trials, batch, ...); logits (trials, batch, classes).
+        A sum of bools counts the calls in which they are True.
+
+        Shapes: x (trials, batch, ...); logits (trials, batch, classes).
 
         Raises: RuntimeError, or anything else, if the module cannot be vectorized or draws random numbers.
         """
