@@ -63,6 +63,7 @@ def unsupported(plan: Plan) -> str | None:
         "a drift of the weights": method.drift is not None,
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
+        "the signs of positions": plan.updates is not None and "sign" in method.needs,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
     }
     return ", ".join(name for name, is_used in options.items() if is_used) or None
