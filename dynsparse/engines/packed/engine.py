@@ -70,7 +70,7 @@ def unsupported(plan: Plan) -> str | None:
 
 
 class PackedEngine:
-    """The networks of a pack on one GPU. It reads and writes the same saved states as `TorchEngine`.
+    """The networks of a pack on one GPU, or on a CPU. It reads and writes the same saved states as `TorchEngine`.
 
     The tensors that a training step uses are allocated once and changed in place, because a recorded step refers to
     their addresses. Only the sums of a pass are read back. The engine is fastest if all trials have one seed. With
