@@ -80,12 +80,19 @@ def frozen_norm() -> nn.Module:
     return net
 
 
+def frozen_bias() -> nn.Module:
+    net = Unnormed()
+    assert net.fc.bias is not None
+    net.fc.bias.requires_grad_(False)
+    return net
+
+
 NETS: dict[str, Any] = {
     "small": SmallNet, "lenet": lenet, "plain": plain_mlp, "residual": residual, "gelu": Gelu, "unnormed": Unnormed,
     "relu before": lambda: Behind(before=nn.ReLU()),
     "winners before": lambda settings: Behind(before=nn.Sequential(nn.ReLU(), KWinners(4, settings))),
     "without gain": lambda: Behind(norm=nn.BatchNorm2d(4, affine=False)),
-    "frozen": frozen_norm,
+    "frozen": frozen_norm, "frozen bias": frozen_bias,
     "over positions": lambda: Behind(norm=nn.LayerNorm((10, 10))),
 }  # fmt: skip
 
@@ -216,6 +223,7 @@ def test_a_resumed_sweep_continues_bit_for_bit_and_a_pack_trains_its_trials(netw
         ("SpeechCNN", "the batch norm 'norm1' reads layer 'conv1', but does not directly follow it"),
         ("without gain", "the norm 'norm' behind layer 'conv' has no gain and shift that are trained"),
         ("frozen", "the norm 'norm' behind layer 'conv' has no gain and shift that are trained"),
+        ("frozen bias", "layer 'fc' has a bias that is not trained"),
         ("over positions", "the norm 'norm' behind layer 'conv' has no gain for each unit"),
     ],
 )
