@@ -13,7 +13,8 @@ from packs_grid import BATCH, CHECKPOINT_EPOCHS, SIZES, Results, with_kwinners
 from packs_machine import Rates, least_milliseconds, milliseconds, milliseconds_by_the_wall, work_of_step
 
 from dynsparse.data import Images, epoch_order, load_dataset, noise_images
-from dynsparse.engines.base import UpdateContext, active_bits, matmul_precision, zero_inactive
+from dynsparse.engines.active_bits import active_bits, zero_inactive
+from dynsparse.engines.base import UpdateContext, matmul_precision
 from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward
 from dynsparse.engines.packed.engine import VECTOR_FLOATS, PackedEngine

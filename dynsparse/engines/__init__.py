@@ -27,7 +27,7 @@ from dynsparse.studies import Parameters
 
 # The time of an epoch in the torch engine, in those of the sparse engine: benchmarks/engines.py measures it.
 TORCH_SLOWDOWN = "7 to 14 times"
-# The trials of a pack that are compared before a run; each pack compares all of its trials.
+# Trials of a pack that are compared before a run. When a pack is trained, it compares all of its trials.
 MOST_COMPARED = 8
 
 
@@ -42,8 +42,8 @@ def choose(plan: Plan) -> EngineChoice:
     """Return the engine for a plan.
 
     With engine="auto" it is the fastest engine that supports the plan. On a CPU that is `sparse`, or `packed` if most
-    weights are active: see fastest.py. On a GPU it is `packed`. Where `sparse` cannot, it is `packed`, and where that
-    cannot, `torch`. For torch modules it is `module`.
+    weights are active: see fastest.py. On a GPU it is `packed`. A plan that `sparse` does not support gets
+    `packed`, or else `torch`. For torch modules it is `module`.
 
     Raises:
         ValueError: If the plan names an engine that does not support it.

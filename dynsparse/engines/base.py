@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -286,35 +285,6 @@ def compute_mask_updates(
             failed |= method.fails(layer) & ~when.stopped
         updates.append(unless_stopped(update_mask(method, layer), mask, when.stopped))
     return updates, failed
-
-
-def active_bits(mask: Tensor) -> Tensor:
-    """Return a mask in the form that `zero_inactive` reads: numbers whose bits are all 1 where it is True, else all 0.
-
-    Shapes: any; the result the same, int32.
-    """
-    return -mask.int()
-
-
-def are_all_active(layers: Sequence[Tensor]) -> bool:
-    """Return True if all weights of all trials are active, so that steps need no masks. On a GPU it is always False.
-
-    There a recorded step must not depend on it.
-    """
-    return all(mask.device.type == "cpu" and np.count_nonzero(mask.numpy()) == mask.numel() for mask in layers)
-
-
-def zero_inactive(values: Tensor, active: Tensor) -> Tensor:
-    """Return float32 values with zeros for inactive weights. Shapes: all the same; `active` from `active_bits`.
-
-    It takes as long as a product with 0 and 1. In a product, NaN and infinity times 0 would be NaN.
-    """
-    return values.view(torch.int32).bitwise_and(active).view(torch.float32)
-
-
-def zero_inactive_(values: Tensor, active: Tensor) -> None:
-    """Set float32 values of inactive weights to zero in place, as `zero_inactive`."""
-    values.view(torch.int32).bitwise_and_(active)
 
 
 def unless_stopped(update: MaskUpdate, mask: Tensor, stopped: Tensor) -> MaskUpdate:

@@ -26,12 +26,12 @@ def call(module: nn.Module, x: Tensor) -> Tensor:
     return outputs
 
 
-def compiled() -> Forward:
+def compile_forward() -> Forward:
     """Return a function that compiles the forward and backward pass of a module, once for each shape of its inputs.
 
-    The modules of a pack, which it gets as an argument, share their code. So a trial has the same bits after a resume,
-    whichever shapes came first: torch would otherwise compile the second shape for all shapes. Random numbers are those
-    of the module without compilation.
+    The modules of a pack share the compiled code. By default, torch compiles the second shape for all shapes, and a
+    trial would have other bits if it is resumed with that shape first. Random numbers are those of the module without
+    compilation.
 
     Raises (the function): CompileError.
     """

@@ -12,21 +12,18 @@ from torch import Tensor
 
 from dynsparse.data import Images
 from dynsparse.data.augmentation import augmentation_numbers
+from dynsparse.engines.active_bits import active_bits, are_all_active, zero_inactive, zero_inactive_
 from dynsparse.engines.base import (
     Evaluation,
     Sums,
     UpdateContext,
     WeightSums,
-    active_bits,
-    are_all_active,
     compute_mask_updates,
     counts_over_epochs,
     draw_per_seed,
     initial_parameters,
     matmul_precision,
     select_examples,
-    zero_inactive,
-    zero_inactive_,
 )
 from dynsparse.engines.drift import drift_, position_signs
 from dynsparse.engines.nested import map_tensors
@@ -63,7 +60,7 @@ class DenseEngine(ABC):
         self.coactivation = [torch.zeros_like(w) for w in self.weights] if "coactivation" in needs else None
         self.gradient_momentum = [torch.zeros_like(w) for w in self.weights] if "gradient_momentum" in needs else []
         self.gradient: list[Tensor] | None = None
-        self.signs = position_signs(plan) if plan.method.drift is not None else []
+        self.signs = position_signs(plan) if plan.method.drift is not None or "sign" in needs else []
         self._needs_gradient = bool({"gradient", "active_gradient"} & needs)
         smoothing = torch.as_tensor(plan.label_smoothing).float().reshape(-1).to(plan.device)
         self._smoothing = smoothing.expand(len(plan.seeds)) if bool(smoothing.any()) else None

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from dynsparse.planning.plan import Plan
 
-# A dense engine takes a step in the time in which the sparse one takes it with this share of the weights active, and
-# that many more, for which its calls of torch take the time.
+# A step takes as long in a dense engine as in the sparse one if this share of all weights is active, and EXTRA_WEIGHTS
+# more. These stand for the calls of torch, whose time does not depend on the size of the network.
 LIMIT = 0.6
 EXTRA_WEIGHTS = 40_000
-# The share if an option takes the dense engines much longer than the sparse one.
+# The share with options for which the dense engines need much more time than the sparse one.
 LIMIT_WITH_SLOW_OPTIONS = 0.85
 
 
 def is_mostly_dense(plan: Plan) -> bool:
-    """Return True if dense matrices are faster: if more weights than `LIMIT` of all, and `EXTRA_WEIGHTS`, are active.
+    """Return True if dense matrices are faster: if more than `LIMIT` of all weights and `EXTRA_WEIGHTS` are active.
 
-    Two kinds of plans are not: studies that prune and train again, whose networks become sparse; and packs, whose
-    trials may have different densities.
+    It is False for studies that prune and train again, whose networks become sparse, and for packs, whose trials may
+    have different densities.
     """
     if len(plan.seeds) > 1 or any(step.begin is not None for step in plan.study.steps):
         return False

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dynsparse.engines.base import active_bits, zero_inactive
+from dynsparse.engines.active_bits import active_bits, zero_inactive
 from dynsparse.nn.optimizers import Optimizer, State
 
 

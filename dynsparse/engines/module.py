@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dynsparse.engines.base import zero_inactive_
-from dynsparse.engines.compilation import Forward, call, compiled
+from dynsparse.engines.active_bits import zero_inactive_
+from dynsparse.engines.compilation import Forward, call, compile_forward
 from dynsparse.engines.dense import DenseEngine, sum_of_squares
 from dynsparse.engines.flat_params import FlatParameters
+from dynsparse.engines.module_parameters import biases_of, other_parameters, places_of_units
 from dynsparse.engines.nested import copy_, map_tensors
 from dynsparse.engines.stacked_modules import Measure, StackedModules, one_by_one_reason
 from dynsparse.nn.functional import clip_factor
@@ -48,7 +49,7 @@ class ModuleEngine(DenseEngine):
         others: parameters that are trained but have no mask, such as those of norms. Shapes: (trials, ...).
         kept_units: which units of each layer are not pruned. A pruned unit has weights and a bias of 0, and the norms
             that directly follow it a gain and shift of 0; training leaves them at 0. Shapes: (trials, out), bool.
-        one_by_one: why the trials are computed one after another; None if together.
+        one_by_one: why the trials are computed one after another; None if one call computes them all.
     """
 
     STATE = (
@@ -66,25 +67,25 @@ class ModuleEngine(DenseEngine):
         self.modules: list[nn.Module] = [build(seed).to(plan.device) for build, seed in pairs]
         # Of each trial: the sparse layers, and the parameters that are trained.
         self._layers = [self._layers_of(module) for module in self.modules]
-        self._has_bias = [bool(_biases([layer])) for layer in self._layers[0]]
-        others = [_other_parameters(*each) for each in zip(self.modules, self._layers, strict=True)]
+        self._has_bias = [bool(biases_of([layer])) for layer in self._layers[0]]
+        others = [other_parameters(*each) for each in zip(self.modules, self._layers, strict=True)]
         self._check_equal_shapes(others)
         self.others = [torch.stack([each.detach() for each in same]) for same in zip(*others, strict=True)]
         for bias, is_used in zip(self.biases, self._has_bias, strict=True):
             bias.mul_(is_used)
         self._trained = [
-            [*(each.weight for each in layers), *_biases(layers), *rest]
+            [*(each.weight for each in layers), *biases_of(layers), *rest]
             for layers, rest in zip(self._layers, others, strict=True)
         ]
         self.kept_units = [torch.ones_like(bias, dtype=torch.bool) for bias in self.biases]
-        self._places_of_units = self._find_places_of_units(others[0])
+        self._layer_of_place = places_of_units(self.modules[0], plan.network.layers, self._trained[0])
         self._has_pruned_units = False
         self.init_optimizer()
         shapes = [tuple(each.shape[1:]) for each in self.parameters()]
         self._flat = FlatParameters(len(self.modules), shapes, plan.optimizer, torch.device(plan.device))
         self._gradients = self._flat.views(self._flat.gradient)
         self._share_memory()
-        self._forward = compiled() if plan.compile else call
+        self._forward = compile_forward() if plan.compile else call
         self.one_by_one = one_by_one_reason(plan)
         self._together = None if self.one_by_one else self._stacked_modules()
 
@@ -109,25 +110,11 @@ class ModuleEngine(DenseEngine):
                     f"and {self.shapes}. Train them with pack='off'."
                 )
 
-    def _find_places_of_units(self, others: Sequence[Tensor]) -> dict[int, int]:
-        """Return the place in `parameters` of each bias, gain and shift that belongs to units, and their layer."""
-        places = [layer for layer, is_used in enumerate(self._has_bias) if is_used]
-        of_biases = {len(self.weights) + place: layer for place, layer in enumerate(places)}
-        place_of = {id(each): len(self.weights) + len(places) + place for place, each in enumerate(others)}
-        of_norms = {
-            place_of[id(each)]: layer
-            for layer, about in enumerate(self._network.layers)
-            for name in about.norms
-            for each in self.modules[0].get_submodule(name).parameters()
-            if id(each) in place_of
-        }
-        return of_biases | of_norms
-
     def _zero_pruned_units_(self, tensors: Sequence[Tensor]) -> None:
         """Set parameters, or their gradients, to zero in place where they belong to pruned units."""
         if not self._has_pruned_units:
             return
-        for place, layer in self._places_of_units.items():
+        for place, layer in self._layer_of_place.items():
             kept = self.kept_units[layer]
             tensors[place].masked_fill_(~kept.view(*kept.shape, *[1] * (tensors[place].ndim - 2)), 0)
 
@@ -149,7 +136,7 @@ class ModuleEngine(DenseEngine):
         return [*self.weights, *(bias for bias, is_used in self._biases() if is_used), *self.others]
 
     def _biases(self) -> Iterator[tuple[Tensor, bool]]:
-        """Return the biases of each layer, and False for those that the layer does not have."""
+        """Return the biases of each layer, and whether the layer has any; they are 0 if not."""
         return zip(self.biases, self._has_bias, strict=True)
 
     @property
@@ -304,17 +291,6 @@ class ModuleEngine(DenseEngine):
 
 def _contiguous_copy(tensor: Tensor) -> Tensor:
     return tensor.clone(memory_format=torch.contiguous_format)
-
-
-def _biases(layers: Sequence[Layer]) -> list[Tensor]:
-    """Return the biases of those layers that have one to train."""
-    return [bias for bias in (layer.bias for layer in layers) if bias is not None and bias.requires_grad]
-
-
-def _other_parameters(module: nn.Module, layers: Sequence[nn.Module]) -> list[nn.Parameter]:
-    """Return the parameters that are trained but do not belong to the sparse layers."""
-    masked = {id(parameter) for layer in layers for parameter in layer.parameters()}
-    return [each for each in module.parameters() if each.requires_grad and id(each) not in masked]
 
 
 def _autocast(plan: Plan) -> torch.autocast:

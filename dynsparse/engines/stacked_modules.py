@@ -18,21 +18,22 @@ from dynsparse.nn.module_network import ModuleNetwork
 from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream, torch_generators
 
-# On a CPU, multiplications of a trial in the forward pass of a step. Below it, the time goes into calls rather than
-# into arithmetic: benchmarks/module_packs.py measures it.
+# On a CPU, the most multiplications of a trial in the forward pass of a step for which one call is faster: with fewer,
+# most of the time goes into calls rather than into arithmetic. benchmarks/module_packs.py measures it.
 MOST_MULTIPLICATIONS = 3_000_000
-# Examples of the batches on which both ways are compared, and the largest relative difference that is rounding.
+# Examples of the batches on which one call and separate calls are compared, and the largest relative difference that is
+# rounding.
 N_COMPARED = 4
 TOLERANCES = {"float32": 1e-4, "tf32": 1e-4, "bf16": 0.1}
 
-# A function of a layer, its inputs and its outputs, the last two True where positive.
+# A function of a layer and of where its inputs and its outputs are positive. The result is added over calls.
 Measure = Callable[[Layer, Tensor, Tensor], Tensor]
 
 
 class StackedModules:
     """The modules of a pack, which one call computes: the code of the first with the parameters of each.
 
-    From then on the buffers of the modules are views of `buffers`.
+    The buffers of the modules become views of `buffers`.
 
     Args:
         modules: equal modules with their own parameters and buffers.
@@ -73,7 +74,9 @@ class StackedModules:
     ) -> tuple[Tensor, list[list[Tensor]]]:
         """Compute the logits of all trials; and for each measure and layer, its sum over the calls of the layer.
 
-        A sum of bools is True if any is. Shapes: x (trials, batch, ...); logits (trials, batch, classes).
+        A sum of bools counts the calls in which they are True.
+
+        Shapes: x (trials, batch, ...); logits (trials, batch, classes).
 
         Raises: RuntimeError, or anything else, if the module cannot be vectorized or draws random numbers.
         """
@@ -112,7 +115,7 @@ def one_by_one_reason(plan: Plan) -> str | None:
     if plan.device == "cpu" and n_multiplications > MOST_MULTIPLICATIONS:
         return (
             f"a step has {n_multiplications / 1e6:.1f} million multiplications per trial, and above "
-            f"{MOST_MULTIPLICATIONS / 1e6:g} million it is faster on a CPU"
+            f"{MOST_MULTIPLICATIONS / 1e6:g} million separate calls are faster on a CPU"
         )
     try:
         with warnings.catch_warnings():
@@ -126,7 +129,10 @@ def one_by_one_reason(plan: Plan) -> str | None:
 
 
 def _difference(network: ModuleNetwork, plan: Plan) -> str | None:
-    """Compute a few examples with new modules of the pack in both ways, and return why they are not equal."""
+    """Compute a few examples with new modules of the pack, by one call and separately, and return how they differ.
+
+    None: they are equal to rounding, in two training steps and an evaluation.
+    """
     alone, stacked = ([build(seed) for build, seed in zip(network.builders, plan.seeds, strict=True)] for _ in "12")
     trained = [[each for each in module.parameters() if each.requires_grad] for module in stacked]
     values = [torch.stack([each.detach() for each in same]).requires_grad_() for same in zip(*trained, strict=True)]

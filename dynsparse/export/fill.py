@@ -7,15 +7,19 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-# For each kind of layer, the attributes that say its size, with the dimensions of its weight.
+# For each kind of layer that `compress_module` makes smaller, the attributes that say its size, with the dimensions of
+# its weight.
 SIZES: dict[type[nn.Module], dict[str, int]] = {
     nn.Linear: {"out_features": 0, "in_features": 1},
     nn.Conv1d: {"out_channels": 0, "in_channels": 1},
     nn.Conv2d: {"out_channels": 0, "in_channels": 1},
+    nn.Conv3d: {"out_channels": 0, "in_channels": 1},
     nn.BatchNorm1d: {"num_features": 0},
     nn.BatchNorm2d: {"num_features": 0},
+    nn.BatchNorm3d: {"num_features": 0},
     nn.InstanceNorm1d: {"num_features": 0},
     nn.InstanceNorm2d: {"num_features": 0},
+    nn.InstanceNorm3d: {"num_features": 0},
     nn.PReLU: {"num_parameters": 0},
 }
 
@@ -49,10 +53,12 @@ def fill_(module: nn.Module, tensors: Mapping[str, Tensor], shapes: Mapping[str,
 
 
 def _fits(owner: nn.Module, tensor: Tensor, shape: tuple[int, ...]) -> bool:
-    """Return True if a tensor has a shape, or can become as small."""
+    """Return True if a tensor has a shape, or can become as small: with fewer units and inputs, but the same kernel."""
     if tensor.shape == shape:
         return True
-    return type(owner) in SIZES and len(shape) == tensor.ndim and all(map(int.__le__, shape, tensor.shape))
+    if type(owner) not in SIZES or getattr(owner, "groups", 1) > 1 or len(shape) != tensor.ndim:
+        return False
+    return shape[2:] == tensor.shape[2:] and all(map(int.__le__, shape[:2], tensor.shape[:2]))
 
 
 def _set_(module: nn.Module, name: str, values: Tensor) -> None:

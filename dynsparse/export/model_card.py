@@ -144,7 +144,7 @@ def _code(trained: AnyTrained, name: str, dataset: Dataset | None) -> str:
 
 
 def _loading(trained: AnyTrained, name: str) -> dict[str, str]:
-    """Return the names that the code of a card imports to read a .safetensors or .pt file, and the code that does."""
+    """Return the code of a card that reads a .safetensors or .pt file, and the names that it imports."""
     if not isinstance(trained, TrainedModule):
         return {"needed": "load_exported", "model": f"model = load_exported({literal(name)})"}
     settings = "".join(f", {key}={value!r}" for key, value in trained.settings.items())

@@ -55,7 +55,7 @@ class SparseLinear(nn.Module):
 
 
 def build(found: Mapping[str, Tensor], winners: Sequence[int]) -> nn.Sequential:
-    """Return the module of the tensors that `dynsparse.export.network.tensors` names.
+    """Return the module of the tensors that `Trained.tensors` names.
 
     Args:
         found: the tensors. The layer of a weight that is a sparse CSR tensor is a `SparseLinear`.

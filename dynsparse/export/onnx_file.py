@@ -36,7 +36,7 @@ def to_onnx(trained: AnyTrained, form: str) -> bytes:
     Raises: ImportError without the package onnx; ValueError if torch cannot write an operation of a torch module.
     """
     onnx = optional("onnx")
-    model = _written(onnx, trained) if isinstance(trained, Trained) else _traced(onnx, trained)
+    model = _write_graph(onnx, trained) if isinstance(trained, Trained) else _trace_graph(onnx, trained)
     if form == "sparse":
         for layer in trained.layers():
             _make_sparse_(onnx, model.graph, layer)
@@ -45,7 +45,7 @@ def to_onnx(trained: AnyTrained, form: str) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _written(onnx: Any, trained: Trained) -> Any:
+def _write_graph(onnx: Any, trained: Trained) -> Any:
     """Return the graph of a multilayer perceptron."""
     helper = onnx.helper
     numbers = {name: each.contiguous().numpy() for name, each in trained.tensors().items()}
@@ -61,7 +61,7 @@ def _written(onnx: Any, trained: Trained) -> Any:
     return helper.make_model(graph, producer_name="dynsparse", **versions)
 
 
-def _traced(onnx: Any, trained: TrainedModule) -> Any:
+def _trace_graph(onnx: Any, trained: TrainedModule) -> Any:
     """Return the graph of a torch module."""
     # Of two examples, because an operation may treat a batch of one in another way.
     example = torch.zeros(2, *trained.input_shape)

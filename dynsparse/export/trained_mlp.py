@@ -13,11 +13,10 @@ from dynsparse.config import Config
 from dynsparse.export.layer import Layer
 from dynsparse.export.modules import build
 from dynsparse.export.prune import prune
+from dynsparse.nn.functional import EPSILON
 from dynsparse.pruning import compress
 from dynsparse.studies import Parameters
 
-# Of batch norm, added to the variance; torch's default.
-EPSILON = 1e-5
 WITH_WINNERS = (
     "A network to compress must be without k-winners: how many units win depends on the number of units. Leave out the "
     "compression."

@@ -17,6 +17,8 @@ STRONG_BOOST = 60.0
 LOG_RANGE = 200.0
 # Intervals of equal width into which confidences are sorted.
 CONFIDENCE_BINS = 15
+# Of batch norm, added to the variance; torch's default.
+EPSILON = 1e-5
 
 
 def clip_factor(squares: Tensor, clip_norm: float | Tensor) -> Tensor:
@@ -151,7 +153,7 @@ def batch_norm(x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: T
             variance.lerp_(batch_variance * (n / (n - 1)), 0.1)
     else:
         centred, batch_variance = x - mean[:, None], variance
-    return torch.addcmul(shift[:, None], centred, (gain * (batch_variance + 1e-5).rsqrt())[:, None])
+    return torch.addcmul(shift[:, None], centred, (gain * (batch_variance + EPSILON).rsqrt())[:, None])
 
 
 def calibration_gaps(confidence: Tensor, correct: Tensor) -> Tensor:

@@ -217,7 +217,9 @@ def _described(name: str, module: nn.Module, calls: list[_Call], followers: set[
 
 def _batch_norms_behind(name: str, module: nn.Module, calls: list[_Call]) -> list[str]:
     """Return the batch norms that an output of a layer reaches before another layer or norm."""
-    outputs = {call.node: call.name for call in calls if call.node is not None}
+    # k-winners pass a 0 on, as activations do.
+    winners = {each for each, part in module.named_modules() if isinstance(part, KWinners)}
+    outputs = {call.node: call.name for call in calls if call.node is not None and call.name not in winners}
     norms = {each for each, norm in module.named_modules() if isinstance(norm, BATCH_NORMS)}
     return [call.name for call in calls if call.name in norms and name in sources(call.input_node, outputs)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from torch import Tensor, nn
 from torch.autograd.graph import Node
@@ -12,7 +12,7 @@ NORMS = (*BATCH_NORMS, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm1d, nn.Instanc
 
 
 def pruning_problem(
-    layer: nn.Module, name: str, norms: Iterable[tuple[str, nn.Module]], indirect: Sequence[str]
+    layer: nn.Module, name: str, norms: Collection[tuple[str, nn.Module]], indirect: Sequence[str]
 ) -> str:
     """Return why a unit of a layer cannot be pruned, or an empty text.
 
@@ -26,6 +26,9 @@ def pruning_problem(
     """
     if indirect:
         return f"the batch norm {indirect[0]!r} reads layer {name!r}, but does not directly follow it"
+    bias = layer.bias
+    if not norms and isinstance(bias, Tensor) and not bias.requires_grad:
+        return f"layer {name!r} has a bias that is not trained"
     for name_of_norm, norm in norms:
         trained = [each for each in norm.parameters() if each.requires_grad]
         if not trained or len(trained) != len(list(norm.parameters())):

@@ -105,7 +105,7 @@ def _check_equal(before: Tensor, after: Tensor) -> None:
 
 
 def _remove_channels_(torch_pruning: Any, module: nn.Module, x: Tensor) -> bool:
-    """Remove channels that have no effect, from each layer. Return True if there were any."""
+    """Remove the channels of each layer that have no effect. Return True if there were any."""
     graph = torch_pruning.DependencyGraph().build_dependency(module, example_inputs=x[:2], verbose=False)
     found = False
     for layer in [each for each in module.modules() if isinstance(each, LAYERS) and each in graph.module2node]:
@@ -136,8 +136,9 @@ def _without_effect(torch_pruning: Any, group: Any, n_channels: int) -> Tensor:
         kinds.PRELU,
     )  # fmt: skip
     readers = (torch_pruning.prune_linear_in_channels, torch_pruning.prune_conv_in_channels)
-    is_zero, is_unread = (torch.ones(n_channels, dtype=torch.bool) for _ in range(2))
-    is_free, n_readers = torch.ones(n_channels, dtype=torch.bool), 0
+    # 0 in all layers and norms that write it; not read by any layer; and with a counterpart in each of these.
+    is_zero, is_unread, is_free = (torch.ones(n_channels, dtype=torch.bool) for _ in range(3))
+    n_readers = 0
     for item in group.items:
         part, kind = item.dep.target.module, item.dep.target.type
         if kind in without_data:

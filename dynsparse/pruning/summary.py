@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from dynsparse.pruning.validation import check_alike, check_biases, check_masks, check_single_network
@@ -58,8 +57,7 @@ def summary(
         1     total           6         2     0.25           24            28
     """
     check_single_network(weights)
-    given = [torch.zeros(len(weight)) if bias is None else bias for weight, bias in zip(weights, biases, strict=False)]
-    check_biases(weights, [*given, *(each for each in biases[len(weights) :] if each is not None)])
+    check_biases(weights, biases)
     if masks is None:
         masks = [each.ne(0) for each in weights]
     check_masks("masks", masks)
@@ -67,6 +65,9 @@ def summary(
 
     names = [f"linear_{layer}" for layer in range(len(weights))] if names is None else names
     positions = [1] * len(weights) if positions is None else positions
+    for what, values in (("names", names), ("positions", positions)):
+        if len(values) != len(weights):
+            raise ValueError(f"{what} must have {len(weights)} entries, got {len(values)}. Give one per layer.")
     rows = []
     for name, n_positions, weight, bias, mask in zip(names, positions, weights, biases, masks, strict=True):
         n_out, n_in = weight.shape

@@ -35,8 +35,8 @@ def check_single_network(weights: Sequence[Tensor]) -> None:
         raise ValueError(f"weights must have shapes (out, in), got {shapes}. Pass one network at a time.")
 
 
-def check_biases(weights: Sequence[Tensor], biases: Sequence[Tensor]) -> None:
-    """Check that there is one bias for each output of each layer."""
+def check_biases(weights: Sequence[Tensor], biases: Sequence[Tensor | None]) -> None:
+    """Check that there is one bias for each output of each layer, or None for a layer without."""
     _check_shapes("biases", biases, [each.shape[:-1] for each in weights])
 
 
@@ -70,11 +70,11 @@ def check_chain(weights: Sequence[Tensor]) -> None:
         )
 
 
-def _check_shapes(name: str, tensors: Sequence[Tensor], expected: Sequence[torch.Size]) -> None:
+def _check_shapes(name: str, tensors: Sequence[Tensor | None], expected: Sequence[torch.Size]) -> None:
     if len(tensors) != len(expected):
         raise ValueError(f"{name} must have {len(expected)} layers, got {len(tensors)}. {IN_ORDER}")
     for layer, (tensor, shape) in enumerate(zip(tensors, expected, strict=True)):
-        if tensor.shape != shape:
+        if tensor is not None and tensor.shape != shape:
             given = tuple(tensor.shape)
             raise ValueError(f"{name} of layer {layer} must have shape {tuple(shape)}, got {given}. {IN_ORDER}")
 

@@ -87,10 +87,10 @@ def _pruned(prune: Prune, sparsity: float, again: bool, context: StepContext) ->
     network = context.now if again else context.kept["trained"]
     # All sparsities use the same noise, so that a weight pruned at one sparsity is pruned at every higher one.
     pruned = prune(network.parameters, sparsity, context.noise(0))
-    return NetworkState(pruned.parameters, _pruned_units(network.units, pruned.kept_units))
+    return NetworkState(pruned.parameters, _zero_units(network.units, pruned.kept_units))
 
 
-def _pruned_units(units: Mapping[str, Any], kept: list[Tensor] | None) -> Mapping[str, Any]:
+def _zero_units(units: Mapping[str, Any], kept: list[Tensor] | None) -> Mapping[str, Any]:
     """Return the state of the units after some are pruned.
 
     In a multilayer perceptron with batch norm, their gains and shifts become 0. ReLU has no gradient at 0, so they stay

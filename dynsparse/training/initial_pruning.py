@@ -62,7 +62,7 @@ def initial_masks(config: Config, x: Tensor, y: Tensor) -> list[Tensor]:
     left = torch.arange(n)  # positions of the ranked layers
     for number in range(1, pruning.n_rounds + 1):
         scores = pruning.scores(network, [weight * mask for weight, mask in zip(weights, active, strict=True)])
-        score = _scaled(_row([scores[layer] for layer in ranked])[left])
+        score = _scale(_row([scores[layer] for layer in ranked])[left])
         n_kept = round(n * share ** (number / pruning.n_rounds))
         left = left[masks.highest(score[None], n_kept, noise[left][None])[0]]
         kept = torch.zeros(n, dtype=torch.bool).index_fill_(0, left, True)
@@ -76,7 +76,7 @@ def _row(layers: Sequence[Tensor]) -> Tensor:
     return torch.cat([each.flatten() for each in layers])
 
 
-def _scaled(score: Tensor) -> Tensor:
-    """Return scores over their largest absolute value, because they are compared in float32."""
+def _scale(score: Tensor) -> Tensor:
+    """Divide scores by their largest absolute value, because they are compared in float32."""
     largest = score.abs().max()
     return score / torch.where(largest > 0, largest, 1.0)

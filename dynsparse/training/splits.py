@@ -105,11 +105,10 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
         scores = regression_scores(dataset, [train_index[seed] for seed in seeds], held_out)
     noisy: dict[float, EngineData] = {}
     for level in set(plan.noise.values()):
-        images = {seed: _noisy(dataset.test, level, seed) for seed in indices}
+        images = {seed: _add_noise(dataset.test, level, seed) for seed in indices}
         noisy[level] = prepare([images[seed] for seed in seeds], torch.stack([dataset.test_y] * len(seeds)))
     corrupted = {
-        f"corrupted@{name}": prepare([_corrupted(plan, dataset, name)], dataset.test_y[None])
-        for name in plan.corruptions
+        f"corrupted@{name}": prepare([_corrupt(plan, dataset, name)], dataset.test_y[None]) for name in plan.corruptions
     }
     return Splits(
         train=prepare([dataset.train], dataset.train_y[None]),
@@ -126,7 +125,7 @@ def load_splits(plan: Plan, prepare: Callable[[Sequence[Images], Tensor], Engine
     )
 
 
-def _corrupted(plan: Plan, dataset: Dataset, corruption: str) -> Images:
+def _corrupt(plan: Plan, dataset: Dataset, corruption: str) -> Images:
     """Return the test images with a corruption. Raises: TrialError."""
     white = dataset.train.pixels.max()
     if dataset.train.pixels.dtype != np.uint8 or white < LEAST_WHITE:
@@ -148,7 +147,7 @@ def _class_weights(plan: Plan, dataset: Dataset, train: Sequence[Tensor]) -> Ten
     )
 
 
-def _noisy(images: Images, level: float, seed: int) -> Images:
+def _add_noise(images: Images, level: float, seed: int) -> Images:
     """Return a copy of images with noise."""
     x = images.normalise()
     overwrite_pixels_(x, level, seed)

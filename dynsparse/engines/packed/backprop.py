@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dynsparse.engines.base import zero_inactive_
+from dynsparse.engines.active_bits import zero_inactive_
 from dynsparse.engines.packed.matmul import linear, weight_gradient_
 from dynsparse.nn.functional import smoothed
 

@@ -15,19 +15,17 @@ import torch
 from torch import Tensor
 
 from dynsparse.data import Images
+from dynsparse.engines.active_bits import active_bits, are_all_active, zero_inactive_
 from dynsparse.engines.base import (
     Evaluation,
     Sums,
     UpdateContext,
     WeightSums,
-    active_bits,
-    are_all_active,
     compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
     matmul_precision,
     select_examples,
-    zero_inactive_,
 )
 from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.nested import copy_, map_tensors
@@ -65,13 +63,14 @@ def unsupported(plan: Plan) -> str | None:
         "a drift of the weights": method.drift is not None,
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
+        "the signs of positions": plan.updates is not None and "sign" in method.needs,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
     }
     return ", ".join(name for name, is_used in options.items() if is_used) or None
 
 
 class PackedEngine:
-    """The networks of a pack on one GPU. It reads and writes the same saved states as `TorchEngine`.
+    """The networks of a pack on one GPU, or on a CPU. It reads and writes the same saved states as `TorchEngine`.
 
     The tensors that a training step uses are allocated once and changed in place, because a recorded step refers to
     their addresses. Only the sums of a pass are read back. The engine is fastest if all trials have one seed. With

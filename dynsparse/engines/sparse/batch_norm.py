@@ -8,8 +8,9 @@ import numpy as np
 
 from dynsparse.engines.sparse.arrays import LANES, Array, NetworkArrays
 from dynsparse.engines.sparse.compiler import inlined
+from dynsparse.nn import functional
 
-EPSILON = np.float32(1e-5)
+EPSILON = np.float32(functional.EPSILON)
 # The share by which running means and variances move towards those of a batch.
 RATE = np.float32(0.1)
 

@@ -154,18 +154,10 @@ class SparseEngine:
             for trial, network in enumerate(self._networks):
                 examples = orders[trial if len(orders) > 1 else 0, step * size : (step + steps_per_call) * size]
                 is_loaded = shares_batches and trial > 0
+                of_classes = weights[trial if len(weights) > 1 else 0]
                 network.train(
                     self._buffers,
-                    Batches(
-                        images.pixels,
-                        classes,
-                        weights[trial if len(weights) > 1 else 0],
-                        scale,
-                        mean * scale,
-                        examples,
-                        size,
-                        is_loaded,
-                    ),
+                    Batches(images.pixels, classes, of_classes, scale, mean * scale, examples, size, is_loaded),
                     np.ascontiguousarray(rates_of_steps[:, trial]),
                     epoch=epoch,
                     n_steps=self.n_steps,

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dynsparse.config import Config
-from dynsparse.engines.base import active_bits, zero_inactive, zero_inactive_
+from dynsparse.engines.active_bits import active_bits, zero_inactive, zero_inactive_
 from dynsparse.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("blobs", "one_thread")

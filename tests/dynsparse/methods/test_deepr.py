@@ -12,7 +12,9 @@ from dynsparse.config import Config, ConfigError
 from dynsparse.engines import start
 from dynsparse.engines.base import initial_parameters
 from dynsparse.engines.drift import position_signs
-from dynsparse.methods import METHODS, update_mask
+from dynsparse.methods import METHODS, Method, update_mask
+from dynsparse.methods.base import at_random
+from dynsparse.methods.deepr import crossed_zero
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import keys_read, plan
 from dynsparse.planning.same_training import same_trials
@@ -105,8 +107,22 @@ def test_the_number_of_weights_stays_and_masks_change_where_weights_cross_zero()
 def test_only_engines_for_dense_arithmetic_run_it() -> None:
     assert type(Trainer([config()]).engine).__name__ == "TorchEngine"
     for engine in ("sparse", "packed"):
-        with pytest.raises(ValueError, match=f"engine='{engine}' does not support a drift of the weights. Use engine="):
+        reason = "a drift of the weights, the signs of positions"
+        with pytest.raises(ValueError, match=f"engine='{engine}' does not support {reason}. Use engine="):
             Trainer([config(engine=engine)])
+
+
+def test_another_method_may_read_the_signs_without_a_drift(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = Method(0.3, crossed_zero, at_random, prune_decays=False, needs=frozenset({"sign"}))
+    monkeypatch.setitem(METHODS, "SET", lambda config: method)
+    trainer = Trainer([config(model="SET", on_perc=0.3, learning_rate=0.1)])
+    assert type(trainer.engine).__name__ == "TorchEngine"
+    before = trainer.parameters().masks
+    trainer.step()
+    weights, _, masks = trainer.parameters()
+    assert not all(torch.equal(mask, now) for mask, now in zip(before, masks, strict=True))
+    for weight, sign in zip(weights, position_signs(trainer.plan), strict=True):
+        assert not (weight * sign < 0).any()
 
 
 def test_the_drift_is_read_without_mask_updates_too() -> None:

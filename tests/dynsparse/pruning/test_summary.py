@@ -1,5 +1,6 @@
 """The table of a network: by hand, against scipy's CSR, and as text."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -115,3 +116,16 @@ def test_filters_have_positions_and_a_layer_may_have_a_name_and_no_bias():
     assert df["density"].tolist() == [5 / 6, 1.0, 7 / 8]
     # 8 for each active weight, 4 for each start of a row and each bias.
     assert df["bytes_sparse"].tolist() == [40 + 12, 16 + 8 + 4, 80]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"names": ["fc"]}, "names must have 2 entries, got 1. Give one per layer."),
+        ({"positions": [1, 4, 4]}, "positions must have 2 entries, got 3. Give one per layer."),
+        ({"biases": [None] * 3}, "biases must have 2 layers, got 3. Give one tensor per layer, from input to output."),
+    ],
+)
+def test_lists_of_another_length_are_refused(values, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        summary(**{"weights": WEIGHTS, "biases": BIASES, **values})

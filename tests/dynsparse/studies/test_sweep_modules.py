@@ -15,6 +15,7 @@ from torch.nn.utils import prune
 
 from dynsparse.config import Config, ConfigError
 from dynsparse.data import DATASETS, load_dataset
+from dynsparse.nn.kwinners import KWinners
 from dynsparse.nn.modules import MODULES
 from dynsparse.nn.resnet import PaddedShortcut, ResNet
 from dynsparse.training.saved_states import checked_state
@@ -79,11 +80,19 @@ def frozen_norm() -> nn.Module:
     return net
 
 
+def frozen_bias() -> nn.Module:
+    net = Unnormed()
+    assert net.fc.bias is not None
+    net.fc.bias.requires_grad_(False)
+    return net
+
+
 NETS: dict[str, Any] = {
     "small": SmallNet, "lenet": lenet, "plain": plain_mlp, "residual": residual, "gelu": Gelu, "unnormed": Unnormed,
     "relu before": lambda: Behind(before=nn.ReLU()),
+    "winners before": lambda settings: Behind(before=nn.Sequential(nn.ReLU(), KWinners(4, settings))),
     "without gain": lambda: Behind(norm=nn.BatchNorm2d(4, affine=False)),
-    "frozen": frozen_norm,
+    "frozen": frozen_norm, "frozen bias": frozen_bias,
     "over positions": lambda: Behind(norm=nn.LayerNorm((10, 10))),
 }  # fmt: skip
 
@@ -210,9 +219,11 @@ def test_a_resumed_sweep_continues_bit_for_bit_and_a_pack_trains_its_trials(netw
     ("network", "problem"),
     [
         ("relu before", "the batch norm 'norm' reads layer 'conv', but does not directly follow it"),
+        ("winners before", "the batch norm 'norm' reads layer 'conv', but does not directly follow it"),
         ("SpeechCNN", "the batch norm 'norm1' reads layer 'conv1', but does not directly follow it"),
         ("without gain", "the norm 'norm' behind layer 'conv' has no gain and shift that are trained"),
         ("frozen", "the norm 'norm' behind layer 'conv' has no gain and shift that are trained"),
+        ("frozen bias", "layer 'fc' has a bias that is not trained"),
         ("over positions", "the norm 'norm' behind layer 'conv' has no gain for each unit"),
     ],
 )

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dynsparse.config import Config
-from dynsparse.engines.base import active_bits, matmul_precision
+from dynsparse.engines.active_bits import active_bits
+from dynsparse.engines.base import matmul_precision
 from dynsparse.engines.flat_params import FlatParameters
 from dynsparse.engines.packed.backprop import backward_, cross_entropy, forward, relu_active
 from dynsparse.engines.packed.cuda_graph import make_step_runner

@@ -329,7 +329,7 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"batch_norm": True}, "batch_norm"),
     ({"batch_norm": True, "dropout": 0.1}, "batch_norm, dropout"),
     ({"rules": "legacy_2019"}, "rules='legacy_2019'"),
-    ({"model": "DeepR"}, "a drift of the weights"),
+    ({"model": "DeepR"}, "a drift of the weights, the signs of positions"),
 ]
 
 
