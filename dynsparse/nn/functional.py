@@ -43,7 +43,7 @@ def smoothed(losses: Tensor, log_probabilities: Tensor, smoothing: Tensor) -> Te
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute x @ weight^T + bias for each trial. Shapes: (trials, batch, in) to (trials, batch, out)."""
-    result: Tensor = _Linear.apply(x, weight, bias)  # type: ignore[no-untyped-call]
+    result: Tensor = _Linear.apply(x, weight, bias)
     return result
 
 
