@@ -32,7 +32,9 @@ def fanova(df: pd.DataFrame, metric: Column, *, higher_is_better: bool | None = 
       matter for being among the best.
 
     Positive numbers that span two powers of ten or more, such as learning rates, are taken as their logarithms: else
-    the largest tenth of their range would be nearly all of the space. Rows are in descending order of `fanova`. Both are estimates from a limited number of trials: compare each with
+    the largest tenth of their range would be nearly all of the space.
+
+    Rows are in descending order of `fanova`. Both are estimates from a limited number of trials: compare each with
     that of `seed`, if seeds vary.
 
     Args:

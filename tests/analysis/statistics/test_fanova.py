@@ -53,7 +53,7 @@ def test_a_wide_range_is_taken_as_logarithms() -> None:
 
 def test_of_a_loss_the_best_trials_are_the_lowest() -> None:
     df = grid(lambda x, y: x if x < 0.5 else 0.5 + y, x=list(np.linspace(0, 1, 20)), y=list(np.linspace(0, 1, 20)))
-    lowest = fanova(df, df[METRIC].rename("val_loss_min"))
+    lowest = fanova(df.rename(columns={METRIC: "val_loss_min"}), "val_loss_min")
     assert lowest.equals(fanova(df, METRIC, higher_is_better=False))
     assert not lowest.equals(fanova(df, METRIC))
 
