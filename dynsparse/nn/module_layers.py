@@ -212,7 +212,7 @@ def _described(name: str, module: nn.Module, calls: list[_Call], followers: set[
         chain.append(follower)
     norms = {each: norm for each in chain[1:] if isinstance(norm := module.get_submodule(each), NORMS)}
     indirect = [each for each in _batch_norms_behind(name, module, calls) if each not in norms]
-    problem = pruning_problem(layer, name, norms.items(), indirect)
+    problem = pruning_problem(layer, name, norms.items(), indirect, outputs[0])
     return ModuleLayer(name, tuple(layer.weight.shape), positions, chain[-1], tuple(norms), problem)
 
 
