@@ -1,5 +1,6 @@
 """Importance of hyperparameters by functional analysis of variance, as Optuna computes it."""
 
+import math
 import warnings
 from typing import Any
 
@@ -10,13 +11,16 @@ from analysis.frame.schema import varying
 from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import sort_key
 from analysis.statistics.aggregate import has_value
+from analysis.statistics.ranking import is_better_low
 
 TOP_SHARE = 0.1
 # A number with at most so many values counts as a category.
 FEW_VALUES = 10
+# Positive numbers are taken as their logarithms if the largest is at least so many times the smallest.
+WIDE = 100
 
 
-def fanova(df: pd.DataFrame, metric: Column, *, higher_is_better: bool = True) -> pd.DataFrame:
+def fanova(df: pd.DataFrame, metric: Column, *, higher_is_better: bool | None = None) -> pd.DataFrame:
     """Return how much a metric depends on each hyperparameter over the whole space, and among the best trials.
 
     It suits the drawn values of a search; for a full grid, `anova` is exact. The result has one row for each
@@ -27,13 +31,16 @@ def fanova(df: pd.DataFrame, metric: Column, *, higher_is_better: bool = True) -
     - `ped_anova`: how much the values of the best tenth of the trials differ from those of all trials: which keys
       matter for being among the best.
 
+    Positive numbers that span two powers of ten or more, such as learning rates, are taken as their logarithms: else
+    the largest tenth of their range would be nearly all of the space.
+
     Rows are in descending order of `fanova`. Both are estimates from a limited number of trials: compare each with
     that of `seed`, if seeds vary.
 
     Args:
         df: the trials.
         metric: the name of a column of numbers, or a Series of the same rows.
-        higher_is_better: False for losses and costs.
+        higher_is_better: False for losses and costs; None: as the name of the metric says.
 
     Raises:
         ValueError: if a column does not exist, nothing varies, or fewer than 10 trials have a value.
@@ -69,10 +76,11 @@ def fanova(df: pd.DataFrame, metric: Column, *, higher_is_better: bool = True) -
         raise ValueError(f"No hyperparameter varies among the {len(used)} complete trials. {what_varies(df, metric)}")
     if len(used) < 10:
         raise ValueError(f"fanova needs at least 10 complete trials with a value of {metric}, got {len(used)}.")
+    highest = not is_better_low(metric) if higher_is_better is None else higher_is_better
     columns = {name: _distribution_and_values(used[name], optuna.distributions) for name in names}
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize" if higher_is_better else "minimize")
+    study = optuna.create_study(direction="maximize" if highest else "minimize")
     optuna.logging.set_verbosity(before)
     study.add_trials(
         [
@@ -109,6 +117,8 @@ def _distribution_and_values(column: pd.Series, distributions: Any) -> tuple[Any
     # The density of few values, such as seeds, is no curve.
     if is_number and len(values) > FEW_VALUES:
         numbers = [float(value) for value in present]
+        if min(numbers) > 0 and max(numbers) >= WIDE * min(numbers):
+            numbers = [math.log10(value) for value in numbers]
         return distributions.FloatDistribution(min(numbers), max(numbers)), numbers
     places = {sort_key(value): place for place, value in enumerate(values)}
     found = [places.setdefault(sort_key(value), len(places)) for value in present]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -23,14 +24,15 @@ def observed(
 
     The outputs are those of the norm and k-winners that directly follow the layer, if there are any.
     """
-    inputs: dict[int, Tensor] = {}
+    # A layer may be called several times before what follows it, which then reads its outputs in the same order.
+    inputs: dict[int, deque[Tensor]] = defaultdict(deque)
 
     def keep_input(index: int, _: nn.Module, args: Any, kwargs: Any, __: Tensor) -> None:
-        inputs[index] = first_input(args, kwargs).detach() > 0
+        inputs[index].append(first_input(args, kwargs).detach() > 0)
 
     def pass_on(index: int, _: nn.Module, __: Any, output: Tensor) -> None:
         # Compared at once, because an activation function may change the outputs in place.
-        record(index, inputs.pop(index), output.detach() > 0)
+        record(index, inputs[index].popleft(), output.detach() > 0)
 
     handles = []
     for index, layer in enumerate(layers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -211,7 +212,7 @@ def _described(name: str, module: nn.Module, calls: list[_Call], followers: set[
         chain.append(follower)
     norms = {each: norm for each in chain[1:] if isinstance(norm := module.get_submodule(each), NORMS)}
     indirect = [each for each in _batch_norms_behind(name, module, calls) if each not in norms]
-    problem = pruning_problem(layer, name, norms.items(), indirect)
+    problem = pruning_problem(layer, name, norms.items(), indirect, outputs[0])
     return ModuleLayer(name, tuple(layer.weight.shape), positions, chain[-1], tuple(norms), problem)
 
 
@@ -225,15 +226,16 @@ def _batch_norms_behind(name: str, module: nn.Module, calls: list[_Call]) -> lis
 
 
 def _follower(name: str, calls: list[_Call], followers: set[str]) -> str | None:
-    """Return the follower that reads each output of a layer, and nothing else; None if there is none."""
+    """Return the follower that reads each output of a layer, in order, and nothing else; None if there is none."""
     outputs = [call.output for call in calls if call.name == name]
     readers = [[call.name for call in calls if call.name in followers and call.input is each] for each in outputs]
     if not readers[0]:
         return None
     first = readers[0][0]
     # A norm that several layers share would not say whose units are active.
-    n_calls = sum(call.name == first for call in calls)
-    return first if readers == [[first]] * len(outputs) and n_calls == len(outputs) else None
+    read = [call.input for call in calls if call.name == first]
+    is_in_order = len(read) == len(outputs) and all(map(operator.is_, read, outputs))
+    return first if readers == [[first]] * len(outputs) and is_in_order else None
 
 
 def first_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -12,7 +12,7 @@ NORMS = (*BATCH_NORMS, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm1d, nn.Instanc
 
 
 def pruning_problem(
-    layer: nn.Module, name: str, norms: Collection[tuple[str, nn.Module]], indirect: Sequence[str]
+    layer: nn.Module, name: str, norms: Collection[tuple[str, nn.Module]], indirect: Sequence[str], output: Tensor
 ) -> str:
     """Return why a unit of a layer cannot be pruned, or an empty text.
 
@@ -23,6 +23,7 @@ def pruning_problem(
         name: Its name.
         norms: The norms that directly follow it, by name.
         indirect: The names of batch norms that read it, but do not directly follow it.
+        output: Its output for some examples.
     """
     if indirect:
         return f"the batch norm {indirect[0]!r} reads layer {name!r}, but does not directly follow it"
@@ -33,13 +34,16 @@ def pruning_problem(
         trained = [each for each in norm.parameters() if each.requires_grad]
         if not trained or len(trained) != len(list(norm.parameters())):
             return f"the norm {name_of_norm!r} behind layer {name!r} has no gain and shift that are trained"
-        if any(not _is_per_unit(layer, norm, each) for each in trained):
+        if any(not _is_per_unit(layer, norm, each, output) for each in trained):
             return f"the norm {name_of_norm!r} behind layer {name!r} has no gain for each unit"
     return ""
 
 
-def _is_per_unit(layer: nn.Module, norm: nn.Module, gain: Tensor) -> bool:
+def _is_per_unit(layer: nn.Module, norm: nn.Module, gain: Tensor, output: Tensor) -> bool:
     """Return True if the first dimension of a gain is that of the units."""
+    if isinstance(layer, nn.Linear) and not isinstance(norm, nn.LayerNorm) and output.ndim > 2:
+        # Other norms take the second axis as channels; the units are the last one.
+        return False
     n_dims = 1
     if isinstance(norm, nn.LayerNorm) and isinstance(layer, nn.Conv1d | nn.Conv2d):
         # Its gain has the shape of an example, (units, *positions).

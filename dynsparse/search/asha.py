@@ -10,7 +10,7 @@ class Asha:
 
     Rungs are the epochs grace, grace * factor, grace * factor^2 and so on. At a rung, a trial stops if its value is
     below the 1 - 1 / factor quantile of the earlier values there. The first trial at a rung goes on. A value that is
-    no number stops a trial at any rung.
+    not finite stops a trial at any rung, and does not count for others.
 
     Differences from the paper: as in Ray Tune, a trial that may go on never waits, and one that has stopped is not
     resumed when later trials turn out worse.
@@ -45,10 +45,11 @@ class Asha:
         """Return why a trial stops after an epoch; None if it goes on."""
         if not self._is_rung(epoch):
             return None
-        if np.isnan(value):
-            return f"the value at epoch {epoch} is no number"
+        if not np.isfinite(value):
+            return f"the value at epoch {epoch} is not finite"
         others = [each for name, each in self._rungs.get(epoch, {}).items() if name != trial]
-        numbers = [each for each in others if not np.isnan(each)]
+        # R² of a regression that diverges is -inf, and between two of them numpy interpolates NaN.
+        numbers = [each for each in others if np.isfinite(each)]
         if not numbers:
             return None
         cutoff = float(np.percentile(numbers, (1 - 1 / self._factor) * 100))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from dynsparse.sampling import rounded, shape_of, with_values
 from dynsparse.search.objectives import Direction
 
 JOURNAL = "optuna_journal.log"
+# The attribute of a proposal with the folders of its trials.
+TRIALS = "trials"
 
 
 class OptunaStudy:
@@ -45,10 +48,19 @@ class OptunaStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self.space, self._seed = optuna, space, search_seed
         folder.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-        self._study = optuna.create_study(
-            storage=storage, study_name="search", directions=[*directions], load_if_exists=True
-        )
+        _remove_torn_line_(folder / JOURNAL)
+        try:
+            storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+            self._study = optuna.create_study(
+                storage=storage, study_name="search", directions=[*directions], load_if_exists=True
+            )
+        except (ValueError, LookupError, TypeError, AssertionError) as error:
+            # Optuna believes every line that is JSON.
+            raise ExperimentError(
+                f"The journal {folder / JOURNAL} must be one that Optuna has written, and cannot be read "
+                f"({type(error).__name__}: {error}). Restore it from a copy, or delete it to search anew: trials that "
+                "are complete are not trained again."
+            ) from error
         found = [each.name.lower() for each in self._study.directions]
         if found != list(directions):
             raise ExperimentError(
@@ -83,6 +95,10 @@ class OptunaStudy:
         """Return the numbers of the proposals whose result is not known yet, from 0."""
         return [each.number for each in self._study.trials if not each.state.is_finished()]
 
+    def failed(self) -> list[int]:
+        """Return the numbers of the proposals that have failed."""
+        return [each.number for each in self._study.trials if each.state.name == "FAIL"]
+
     def propose(self) -> None:
         """Add a proposal."""
         number = len(self._study.trials)
@@ -90,7 +106,40 @@ class OptunaStudy:
         # A sampler for each proposal, so that a resumed search draws what it would have drawn.
         self._study.sampler = self._optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), constant_liar=True)
         trial = self._study.ask()
-        with_values(self.space, _Suggested(trial).draw)
+        try:
+            with_values(self.space, _Suggested(trial).draw)
+        except ExperimentError:
+            raise
+        except ValueError as error:
+            raise ExperimentError(
+                f"The search in the folder has another space: {error} Change the space back, or give another --name."
+            ) from error
+
+    def check_trials(self, number: int, trials: Sequence[str]) -> None:
+        """Check that the trials of a setting are those with which it was proposed; note them the first time.
+
+        Args:
+            number: of the proposal, from 0.
+            trials: the names of its trials' folders.
+
+        Raises: ExperimentError if they are others: what they have reached would be taken for the result of these.
+        """
+        proposal = self._study.trials[number]
+        noted = proposal.user_attrs.get(TRIALS)
+        if noted is None:
+            if not proposal.state.is_finished():
+                self._trial(number).set_user_attr(TRIALS, [*trials])
+        elif noted != [*trials]:
+            raise ExperimentError(
+                f"The search in the folder must have the trials that it began with, and setting {number + 1} has "
+                "others: the space, --set, --repeats, the data or a function has changed since. Change it back, or "
+                "give another --name."
+            )
+
+    def _trial(self, number: int) -> Any:
+        """Return the Optuna trial of a proposal that waits for its result."""
+        # Optuna has no public way to a trial of an earlier process.
+        return self._optuna.trial.Trial(self._study, self._study.trials[number]._trial_id)
 
     def tell(self, number: int, values: Sequence[float] | None, stopped_at: int | None = None) -> None:
         """Report the result of a proposal.
@@ -104,9 +153,7 @@ class OptunaStudy:
         if values is None or not all(map(math.isfinite, values)):
             self._study.tell(number, state=states.FAIL)
         elif stopped_at is not None and len(values) == 1:
-            # Optuna has no public way to a trial of an earlier process.
-            trial_id = self._study.trials[number]._trial_id
-            self._optuna.trial.Trial(self._study, trial_id).report(values[0], stopped_at)
+            self._trial(number).report(values[0], stopped_at)
             self._study.tell(number, state=states.PRUNED)
         else:
             self._study.tell(number, list(values))
@@ -115,6 +162,27 @@ class OptunaStudy:
         """Return number and values of the best proposal, or of all that no other one beats in every objective."""
         complete = [each for each in self._study.trials if each.state.name == "COMPLETE"]
         return [(each.number, list(each.values)) for each in self._study.best_trials] if complete else []
+
+
+def _remove_torn_line_(journal: Path) -> None:
+    """Remove an unfinished last line, as a process leaves that is killed while it writes.
+
+    Optuna would append the next line to it, and could not read the journal any more.
+    """
+    if not journal.exists():
+        return
+    # Only searches need it.
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()
+    try:
+        content = journal.read_bytes()
+        n_whole = content.rfind(b"\n") + 1
+        if n_whole < len(content):
+            os.truncate(journal, n_whole)
+    finally:
+        lock.release()
 
 
 class _Suggested:

@@ -11,19 +11,22 @@ from typing import Any
 
 import ray
 
-from dynsparse.config import Config
+from dynsparse.config import Config, unknown
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
 from dynsparse.results.grid_status import scan
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.sampling import has_domain
-from dynsparse.search.objectives import direction, value_of
+from dynsparse.search.objectives import direction, metric_and_summary, value_of
 from dynsparse.search.optuna_study import OptunaStudy
 from dynsparse.tune.driver import Outcome, run_grid
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.preflight import check_run
 from dynsparse.tune.ray_session import ray_session
+
+# Random settings that are tried for one that is allowed, before a search.
+TRIED_SETTINGS = 10
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,7 @@ def search(
     """
     space = {name: value for name, value in experiment.space.items() if name not in (overrides or {})}
     _check_space(space, overrides or {}, search_options)
-    first = replace(experiment, num_samples=1).configs({**(overrides or {}), "seed": [0]})
-    checked = check_run(experiment, first, options)
+    checked = check_run(experiment, _first_trial(experiment, overrides or {}), options)
     if "://" in checked.folder.path:
         raise ExperimentError(
             f"searcher='optuna' needs a storage that is a folder, for its journal, got {checked.storage}. Give a "
@@ -140,26 +142,64 @@ def _search(
 ) -> SearchOutcome:
     outcome: Outcome | None = None
     while True:
-        n_missing = experiment.num_samples - len(study.settings())
         if not study.waiting():
-            for _ in range(min(n_at_once, n_missing)):
+            for _ in range(min(n_at_once, experiment.num_samples - len(study.settings()))):
                 study.propose()
-        trials = {
-            number: _configs(experiment, space, search_options.repeats, overrides)
-            for number, space in study.settings().items()
-        }
+        trials = _trials(experiment, study, search_options.repeats, overrides)
         everything = list(dict.fromkeys(config for configs in trials.values() for config in configs))
-        if not study.waiting() and outcome is not None:
-            break
+        if not study.waiting():
+            if len(study.settings()) < experiment.num_samples:
+                # No setting of this batch can be trained.
+                continue
+            if outcome is not None:
+                break
+            if not everything:
+                raise ExperimentError("No setting of the search can be trained: see above. Change the space.")
         outcome = run_grid(experiment, everything, options)
         if outcome.n_unfinished:
             break
         for number in study.waiting():
             _report(study, number, trials[number], folder, search_options)
-        if not study.waiting() and len(study.settings()) >= experiment.num_samples:
+        if len(study.settings()) >= experiment.num_samples:
             break
     drawn = {number: _drawn(experiment.space, space) for number, space in study.settings().items()}
     return SearchOutcome(outcome, everything, [(drawn[number], values) for number, values in study.best()])
+
+
+def _first_trial(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> list[Config]:
+    """Return a trial of a random setting, for checks before the search. Raises: ValueError if no setting is allowed."""
+    problem: ValueError | None = None
+    for number in range(TRIED_SETTINGS):
+        drawn = replace(experiment, num_samples=1, search_seed=experiment.search_seed + number)
+        try:
+            return drawn.configs({**overrides, "seed": [0]})
+        except ValueError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _trials(
+    experiment: Experiment, study: OptunaStudy, repeats: int, overrides: Mapping[str, Sequence[Any]]
+) -> dict[int, list[Config]]:
+    """Return the trials of each setting, except of those that are not allowed: these have failed.
+
+    Raises: ExperimentError if the trials of a setting are no longer those with which it was proposed.
+    """
+    trials = {}
+    for number, space in study.settings().items():
+        try:
+            configs = _configs(experiment, space, repeats, overrides)
+        except ValueError as error:
+            if number in study.waiting():
+                study.tell(number, None)
+                say(f"{_named(study, number)}: not allowed: {error}")
+            elif number not in study.failed():
+                raise
+        else:
+            study.check_trials(number, list(map(folder_name, configs)))
+            trials[number] = configs
+    return trials
 
 
 def _configs(
@@ -180,15 +220,33 @@ def _report(study: OptunaStudy, number: int, configs: Sequence[Config], folder: 
     status = scan(folder, configs)
     rows = [TrialFolder(folder.sub(folder_name(config))).rows() for config in configs]
     states = {each.state for each in status.trials}
+    if states == {State.COMPLETE}:
+        _check_objectives(rows, options.objectives)
     values = None
     if states <= {State.COMPLETE, State.STOPPED}:
         values = [mean(value_of(each, objective) for each in rows) for objective in options.objectives]
     stopped_at = max(map(len, rows)) if State.STOPPED in states else None
     study.tell(number, values, stopped_at)
-    setting = ", ".join(f"{name}={value}" for name, value in _drawn(study.space, study.settings()[number]).items())
     if values is None:
         result = "failed"
     else:
         result = ", ".join(f"{name} {value:.4g}" for name, value in zip(options.objectives, values, strict=True))
     ended = f" (stopped after epoch {stopped_at})" if stopped_at is not None else ""
-    say(f"setting {number + 1}: {setting}: {result}{ended}")
+    say(f"{_named(study, number)}: {result}{ended}")
+
+
+def _named(study: OptunaStudy, number: int) -> str:
+    """Return the number and the values of a setting, for people."""
+    setting = ", ".join(f"{name}={value}" for name, value in _drawn(study.space, study.settings()[number]).items())
+    return f"setting {number + 1}: {setting}"
+
+
+def _check_objectives(histories: Sequence[Sequence[Mapping[str, Any]]], objectives: Sequence[str]) -> None:
+    """Check that complete trials have logged each objective. Raises: ExperimentError."""
+    known = {
+        name for rows in histories for row in rows for name, value in row.items() if isinstance(value, int | float)
+    }
+    for objective in objectives:
+        metric, _ = metric_and_summary(objective)
+        if metric not in known:
+            raise ExperimentError(unknown("metric in objectives", metric, sorted(known)))

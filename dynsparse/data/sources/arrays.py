@@ -65,12 +65,24 @@ def _features(name: str, values: Any) -> Array:
 
 def _labels(name: str, values: Any) -> Array:
     y = as_array(name, "labels", values)
+    # In a list with text, numpy makes text of missing labels, too: the classes "None" and "nan".
+    given = values if isinstance(values, list | tuple) else y.flat if y.dtype.kind == "O" else ()
+    n_missing = sum(map(_is_missing, given))
+    if n_missing and y.dtype.kind in "OSU":
+        raise DataError(
+            f"Each example of {name!r} must have a label, got {n_missing} missing ones (None or NaN). Remove these "
+            "examples."
+        )
     if y.ndim not in (1, 2):
         raise DataError(
             f"The labels of {name!r} must be one class for each example, or a row of numbers to predict, got the shape "
             f"{y.shape}."
         )
     return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
 
 
 def as_array(name: str, what: str, values: Any) -> Array:

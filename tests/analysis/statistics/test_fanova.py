@@ -38,6 +38,26 @@ def test_among_the_best_another_key_may_matter() -> None:
     assert worst.loc["x", "ped_anova"] == pytest.approx(table.loc["x", "ped_anova"])
 
 
+def test_a_wide_range_is_taken_as_logarithms() -> None:
+    # Above 0.01, which is 99% of the range, the rate does not matter; over most of its powers of ten it does.
+    rates = [float(each) for each in 10 ** np.linspace(-6, 0, 25)]
+    df = grid(
+        lambda learning_rate, momentum: min(np.log10(learning_rate), -2) + 0.2 * momentum,
+        learning_rate=rates,
+        momentum=list(np.linspace(0, 1, 12)),
+    )
+    exact = anova(df, METRIC).set_index("term")["share"]
+    table = fanova(df, METRIC).set_index("parameter")
+    assert table.loc["learning_rate", "fanova"] == pytest.approx(exact["learning_rate"], abs=0.05)
+
+
+def test_of_a_loss_the_best_trials_are_the_lowest() -> None:
+    df = grid(lambda x, y: x if x < 0.5 else 0.5 + y, x=list(np.linspace(0, 1, 20)), y=list(np.linspace(0, 1, 20)))
+    lowest = fanova(df.rename(columns={METRIC: "val_loss_min"}), "val_loss_min")
+    assert lowest.equals(fanova(df, METRIC, higher_is_better=False))
+    assert not lowest.equals(fanova(df, METRIC))
+
+
 def test_failed_trials_are_left_out_and_too_few_are_refused() -> None:
     df = grid(noisy(0, x=1.0), x=[0.1, 0.2, 0.3], seed=range(4))
     assert len(fanova(df, METRIC)) == 2

@@ -59,6 +59,36 @@ def test_frozen_parameters_and_layers_left_dense() -> None:
     assert (engine.modules[0].norm1.bias == 0).all() and engine.masks[1].all()
 
 
+class Siamese(nn.Module):
+    """Two inputs go through a layer, and then both through its norm."""
+
+    def __init__(self, reverse: bool) -> None:
+        super().__init__()
+        self.reverse = reverse
+        self.shared, self.norm, self.head = nn.Linear(72, 6), nn.BatchNorm1d(6), nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        halves = [self.shared(half) for half in x.flatten(1).split(72, dim=1)]
+        halves = halves[::-1] if self.reverse else halves
+        return self.head(sum(self.norm(half).relu() for half in halves))
+
+
+@pytest.mark.parametrize(("reverse", "activity"), [(False, "norm"), (True, "shared")])
+def test_a_layer_may_be_called_twice_before_its_norm(reverse: bool, activity: str) -> None:
+    MODULES["siamese"] = lambda: Siamese(reverse)
+    engine = ModuleEngine(plan([config("siamese", model="DSNNHeb")]))
+    assert engine.plan.network.layers[0].activity == activity
+    net = copy.deepcopy(engine.modules[0])
+    x, y = next(batches("patches", BATCH))
+    engine.differentiate(x[None], y[None], epoch=1)
+    inputs = x.split(72, dim=1)
+    outputs = [net.shared(each) if reverse else net.norm(net.shared(each)) for each in inputs]
+    expected = sum((out > 0).float().T @ (half > 0).float() for half, out in zip(inputs, outputs, strict=True))
+    assert engine.coactivation is not None
+    assert torch.equal(engine.coactivation[0][0], expected)
+    engine.predict(x[None])
+
+
 def test_layers_inside_attention_stay_dense_and_a_layer_may_be_called_twice() -> None:
     class Attention(nn.Module):
         def __init__(self) -> None:

@@ -90,6 +90,19 @@ def test_the_median_rule_decides_as_tune_does(grace, seed):
 
 
 @pytest.mark.parametrize("scheduler", ["asha", "median"])
+def test_values_of_minus_infinity_do_not_stop_a_good_trial(scheduler):
+    # R² of regressions that have diverged.
+    rule = rule_of(StoppingOptions(scheduler))
+    for name in "abcd":
+        rule.learn(name, 1, -math.inf)
+    assert rule.reason_to_stop("good", 1, 0.9) is None
+    for name in "efg":
+        rule.learn(name, 1, 0.5)
+    assert rule.reason_to_stop("good", 1, 0.9) is None
+    assert rule.reason_to_stop("bad", 1, -math.inf) is not None
+
+
+@pytest.mark.parametrize("scheduler", ["asha", "median"])
 def test_a_value_that_is_no_number_is_worst_and_does_not_hide_others(scheduler):
     rule = rule_of(StoppingOptions(scheduler))
     for name, value in [("a", 0.1), ("b", 0.2), ("c", 0.3), ("lost", math.nan)]:

@@ -87,12 +87,23 @@ def frozen_bias() -> nn.Module:
     return net
 
 
+class Rows(nn.Module):
+    """A linear layer of the rows of an image, and a batch norm whose channels are the rows, not the units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.norm, self.head = nn.Linear(12, 12), nn.BatchNorm1d(12), nn.Linear(144, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.norm(self.linear(x[:, 0])).relu().flatten(1))
+
+
 NETS: dict[str, Any] = {
     "small": SmallNet, "lenet": lenet, "plain": plain_mlp, "residual": residual, "gelu": Gelu, "unnormed": Unnormed,
     "relu before": lambda: Behind(before=nn.ReLU()),
     "winners before": lambda settings: Behind(before=nn.Sequential(nn.ReLU(), KWinners(4, settings))),
     "without gain": lambda: Behind(norm=nn.BatchNorm2d(4, affine=False)),
-    "frozen": frozen_norm, "frozen bias": frozen_bias,
+    "frozen": frozen_norm, "frozen bias": frozen_bias, "rows": Rows,
     "over positions": lambda: Behind(norm=nn.LayerNorm((10, 10))),
 }  # fmt: skip
 
@@ -224,6 +235,7 @@ def test_a_resumed_sweep_continues_bit_for_bit_and_a_pack_trains_its_trials(netw
         ("without gain", "the norm 'norm' behind layer 'conv' has no gain and shift that are trained"),
         ("frozen", "the norm 'norm' behind layer 'conv' has no gain and shift that are trained"),
         ("frozen bias", "layer 'fc' has a bias that is not trained"),
+        ("rows", "the norm 'norm' behind layer 'linear' has no gain for each unit"),
         ("over positions", "the norm 'norm' behind layer 'conv' has no gain for each unit"),
     ],
 )

@@ -97,6 +97,9 @@ def test_data_sets_of_torch(code: str, sizes: list[int], tmp_path: Path) -> None
         ("return Triples()", "/d.py:make' must be (x, y), got tuple."),
         ("return [[1, 2], [3]], [0, 1]", "/d.py:make' must be an array, got list: setting an array element"),
         ("return X, Y[:3]", "must have as many labels as examples, and at least one, got 6 examples and 3 labels."),
+        ("return X, [None, *Y[1:]]", "must have a label, got 1 missing ones (None or NaN). Remove these"),
+        ("return X, (*Y[2:], float('nan'), np.float32('nan'))", "must have a label, got 2 missing ones"),
+        ("return X, np.array([None, *Y[1:]], dtype=object)", "must have a label, got 1 missing ones"),
         ("return Y, Y", "must be an array of numbers, one row for each example, got the type <U1"),
     ],
 )

@@ -1,0 +1,115 @@
+"""Searches that are resumed after a change or a crash, and settings that cannot be trained."""
+
+import math
+
+import pytest
+from ray import tune as ray_tune
+
+import analysis
+from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.search.objectives import direction, value_of
+from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
+from dynsparse.tune import RunOptions, SearchOptions, search
+
+FIXED = {"dataset_name": "digits", "model": "SparseModel", "hidden_sizes": [8], "batch_size": 64, "val_fraction": 0.2,
+         "test_noise": False}  # fmt: skip
+RATES = {"learning_rate": ray_tune.loguniform(1e-3, 0.5)}
+
+
+def run_search(storage, n, space=RATES, epochs=1, overrides=None, **options):
+    experiment = Experiment("searched", "Which?", {**FIXED, **space}, epochs=epochs, num_samples=n)
+    return search(experiment, SearchOptions(**options), RunOptions(storage=storage, in_process=True), overrides)
+
+
+def arms(*names):
+    return {**RATES, "model": ray_tune.choice(list(names))}
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({}, {"epochs": 2}),
+        ({}, {"repeats": 2}),
+        ({}, {"overrides": {"on_perc": 0.3}}),
+        ({"space": arms("Dense", "SparseModel")}, {"space": arms("SparseModel", "Dense")}),
+    ],
+)
+def test_results_of_other_trials_are_not_taken_for_those_of_a_changed_search(tmp_path, first, then):
+    run_search(tmp_path, 2, **first)
+    with pytest.raises(ExperimentError, match=r"setting 1 has others: the space, --set, --repeats"):
+        run_search(tmp_path, 3, **{**first, **then})
+    assert run_search(tmp_path, 3, **first).outcome.n_complete == 3
+
+
+def test_a_longer_list_of_choices_is_refused(tmp_path):
+    run_search(tmp_path, 2, space=arms("Dense", "SparseModel"))
+    with pytest.raises(ExperimentError, match=r"another space: .*or give another --name"):
+        run_search(tmp_path, 3, space=arms("Dense", "SparseModel", "SET"))
+
+
+def test_fewer_samples_than_there_are_keep_all_results(tmp_path):
+    first = run_search(tmp_path, 3)
+    again = run_search(tmp_path, 1)
+    assert (again.configs, again.best) == (first.configs, first.best)
+
+
+def test_settings_that_are_not_allowed_have_failed_and_the_search_goes_on(tmp_path, capsys):
+    # The density is above 1 in about three of four settings.
+    space = {"on_perc": ray_tune.uniform(0.5, 2.5)}
+    found = run_search(tmp_path, 6, space=space)
+    assert capsys.readouterr().err.count("not allowed: on_perc must be in (0, 1], got") == 6 - len(found.configs)
+    assert 1 <= len(found.configs) < 6
+    assert all(config.on_perc <= 1 for config in found.configs)
+    again = run_search(tmp_path, 6, space=space)
+    assert (again.configs, again.best) == (found.configs, found.best)
+
+
+def test_a_space_without_any_allowed_setting_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^on_perc must be in \(0, 1\]"):
+        run_search(tmp_path, 2, space={"on_perc": ray_tune.uniform(2, 3)})
+
+
+def test_an_unknown_objective_is_named_after_the_first_setting(tmp_path):
+    with pytest.raises(ExperimentError, match=r"^Unknown metric in objectives 'val_acx'\. Did you mean 'val_acc'"):
+        run_search(tmp_path, 3, objectives=("val_acx_max",))
+    assert len(analysis.load(tmp_path / "searched")) == 1
+    assert run_search(tmp_path, 3, objectives=("val_acc_max",)).outcome.n_complete == 3
+
+
+def test_a_torn_line_of_a_killed_process_is_written_again(tmp_path):
+    whole = run_search(tmp_path / "whole", 3)
+    run_search(tmp_path, 2)
+    journal = tmp_path / "searched" / JOURNAL
+    # The last line is the result of the second setting.
+    journal.write_bytes(journal.read_bytes()[:-20])
+    assert OptunaStudy(RATES, ["maximize"], 0, journal.parent).waiting() == [1]
+    resumed = run_search(tmp_path, 3)
+    assert (resumed.configs, resumed.best) == (whole.configs, whole.best)
+
+
+@pytest.mark.parametrize("damage", [b"no JSON\n", b"\xff\xfe\n", b"[]\n", b'{"op_code": 99}\n'])
+def test_a_damaged_journal_is_named(tmp_path, damage):
+    run_search(tmp_path, 1)
+    journal = tmp_path / "searched" / JOURNAL
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([lines[0], damage, *lines[1:]]))
+    with pytest.raises(ExperimentError, match=rf"^The journal .*{JOURNAL} must be one that Optuna has written"):
+        run_search(tmp_path, 2)
+
+
+def test_the_last_value_of_a_loss_that_has_diverged_is_nan():
+    rows = [{"val_loss": 0.5}, {"val_loss": math.nan}]
+    assert math.isnan(value_of(rows, "val_loss")) and math.isnan(value_of(rows, "val_loss_last"))
+    assert value_of(rows, "val_loss_min") == 0.5
+
+
+@pytest.mark.parametrize(
+    "name", ["val_loss", "val_rmse_min", "flops_train", "dead_units_l0", "train_seconds", "val_ece"]
+)
+def test_costs_are_minimized(name):
+    assert direction(name) == "minimize"
+
+
+@pytest.mark.parametrize("name", ["val_acc_max", "val_r2", "explored", "recent_acc"])
+def test_scores_are_maximized(name):
+    assert direction(name) == "maximize"
