@@ -76,10 +76,6 @@ def _with_values(value: Any, name: str, draw: Draw) -> Any:
         # Arms of a grid have the values of their sample in common.
         return {"grid_search": [_with_values(each, name, draw) for each in value["grid_search"]]}
     if isinstance(value, Mapping):
-        listed = value.get("grid_search")
-        if isinstance(listed, list | tuple):
-            # Arms of a grid have the values of their sample in common.
-            return {"grid_search": [_with_values(each, name, draw) for each in listed]}
         return with_values(value, draw)
     if isinstance(value, list | tuple):
         # Such as the sizes of several layers.
