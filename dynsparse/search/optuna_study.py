@@ -10,9 +10,11 @@ from typing import Any
 
 from dynsparse.experiment import ExperimentError
 from dynsparse.sampling import rounded, shape_of, with_values
-from dynsparse.search.objectives import Direction
+from dynsparse.search.objectives import direction
 
 JOURNAL = "optuna_journal.log"
+# The attribute of the study with the names of what it has been told.
+OBJECTIVES = "objectives"
 
 
 class OptunaStudy:
@@ -23,16 +25,14 @@ class OptunaStudy:
 
     Args:
         space: key to value, with domains of Ray Tune.
-        directions: "maximize" or "minimize" for each objective.
+        objectives: what the proposals are told, such as val_acc_max.
         search_seed: other seeds give other proposals.
         folder: the experiment's folder.
 
     Raises: ExperimentError if Optuna is not installed, or the journal is that of other objectives.
     """
 
-    def __init__(
-        self, space: Mapping[str, Any], directions: Sequence[Direction], search_seed: int, folder: Path
-    ) -> None:
+    def __init__(self, space: Mapping[str, Any], objectives: Sequence[str], search_seed: int, folder: Path) -> None:
         try:
             # Only searches need it.
             import optuna
@@ -44,18 +44,20 @@ class OptunaStudy:
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self.space, self._seed = optuna, space, search_seed
+        self._objectives, directions = list(objectives), [direction(each) for each in objectives]
         folder.mkdir(parents=True, exist_ok=True)
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
         self._study = optuna.create_study(
-            storage=storage, study_name="search", directions=[*directions], load_if_exists=True
+            storage=storage, study_name="search", directions=directions, load_if_exists=True
         )
         found = [each.name.lower() for each in self._study.directions]
-        if found != list(directions):
+        told = self._study.user_attrs.get(OBJECTIVES, self._objectives)
+        if told != self._objectives or found != directions:
+            of_folder, given = (told, self._objectives) if told != self._objectives else (found, directions)
             raise ExperimentError(
-                f"The search in {folder} has {len(found)} objectives ({', '.join(found)}), not {len(directions)} "
-                f"({', '.join(directions)}). Give the same objectives, or another --name."
+                f"The objectives must be those of the search in {folder} ({', '.join(of_folder)}), got "
+                f"{', '.join(given)}. Give the same objectives, or another --name."
             )
-
         for each in self._study.trials:
             if not each.state.is_finished() and self._spaces_of([each]) == {}:
                 # The process was killed between the values of a proposal.
@@ -101,6 +103,7 @@ class OptunaStudy:
             stopped_at: the epoch at which a rule of early stopping ended its trials; None: it did not.
         """
         states = self._optuna.trial.TrialState
+        self._study.set_user_attr(OBJECTIVES, self._objectives)
         if values is None or not all(map(math.isfinite, values)):
             self._study.tell(number, state=states.FAIL)
         elif stopped_at is not None and len(values) == 1:
