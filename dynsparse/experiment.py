@@ -18,7 +18,7 @@ from dynsparse.grid import (
     count_trials,
     expand,
     grid_configs,
-    sampled,
+    sample_spaces,
 )
 
 __all__ = [
@@ -115,7 +115,7 @@ class Experiment:
         ConfigError with all problems of all trials.
         """
         folder = Path(self.folder or ".").absolute()
-        drawn = sampled(self.space, self.search_seed, self.num_samples)
+        drawn = sample_spaces(self.space, self.search_seed, self.num_samples)
         given = with_functions_in_folder(_lists(overrides), folder)
         spaces = (with_functions_in_folder(each, folder) for each in drawn)
         configs = grid_configs(spaces, {"epochs": self.epochs}, given, limit, folder)

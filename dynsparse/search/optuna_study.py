@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dynsparse.experiment import ExperimentError
-from dynsparse.sampling import rounded, shape_of, with_values
+from dynsparse.sampling import distribution_of, round_value, with_values
 from dynsparse.search.objectives import direction
 
 JOURNAL = "optuna_journal.log"
@@ -70,7 +70,7 @@ class OptunaStudy:
     def _spaces_of(self, trials: Sequence[Any]) -> dict[int, dict[str, Any]]:
         spaces = {}
         for each in trials:
-            stored = _Stored(each.params)
+            stored = _StoredValues(each.params)
             space = with_values(self.space, stored.draw)
             if not stored.missing:
                 spaces[each.number] = space
@@ -92,7 +92,7 @@ class OptunaStudy:
         # A sampler for each proposal, so that a resumed search draws what it would have drawn.
         self._study.sampler = self._optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), constant_liar=True)
         trial = self._study.ask()
-        with_values(self.space, _Suggested(trial).draw)
+        with_values(self.space, _SuggestedValues(trial).draw)
 
     def tell(self, number: int, values: Sequence[float] | None, stopped_at: int | None = None) -> None:
         """Report the result of a proposal.
@@ -120,7 +120,7 @@ class OptunaStudy:
         return [(each.number, list(each.values)) for each in self._study.best_trials] if complete else []
 
 
-class _Suggested:
+class _SuggestedValues:
     """Draws values by the suggestions of an Optuna trial."""
 
     def __init__(self, trial: Any) -> None:
@@ -129,7 +129,7 @@ class _Suggested:
     def draw(self, domain: Any, name: str) -> Any:
         if hasattr(domain, "categories"):
             return domain.categories[self._trial.suggest_categorical(name, list(range(len(domain.categories))))]
-        kind, lower, upper, step, is_whole = shape_of(domain, name)
+        kind, lower, upper, step, is_whole = distribution_of(domain, name)
         if kind == "Normal":
             raise ExperimentError(
                 f"{name} must have bounds for searcher='optuna', got tune.randn. Give tune.uniform or tune.loguniform."
@@ -141,10 +141,10 @@ class _Suggested:
             least, most = math.ceil(lower / step) * step, math.floor(upper / step) * step
             return self._trial.suggest_int(name, least, most, step=step)
         value = self._trial.suggest_float(name, lower, upper, log=is_log, step=None if is_log else step)
-        return _final(value, step, is_whole)
+        return _trial_value(value, step, is_whole)
 
 
-class _Stored:
+class _StoredValues:
     """Draws the values of a stored Optuna trial again."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -158,13 +158,13 @@ class _Stored:
         value = self._params[name]
         if hasattr(domain, "categories"):
             return domain.categories[value]
-        *_, step, is_whole = shape_of(domain, name)
-        return _final(value, step, is_whole)
+        *_, step, is_whole = distribution_of(domain, name)
+        return _trial_value(value, step, is_whole)
 
 
-def _final(value: float, step: float | None, is_whole: bool) -> float:
+def _trial_value(value: float, step: float | None, is_whole: bool) -> float:
     """Return a value as trials get it: with few digits, and a multiple of the step."""
     if not is_whole:
-        return rounded(value, step)
+        return round_value(value, step)
     multiple = 1 if step is None else step
     return int(round(value / multiple) * multiple)

@@ -198,7 +198,7 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path):
         "import sys; sys.modules['optuna'] = None\n"
         "from dynsparse.search.optuna_study import OptunaStudy\n"
         "from pathlib import Path\n"
-        "OptunaStudy({}, ['maximize'], 0, Path(sys.argv[1]))"
+        "OptunaStudy({}, ['val_acc_max'], 0, Path(sys.argv[1]))"
     )
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert "ExperimentError: searcher='optuna' needs the package optuna" in result.stderr
