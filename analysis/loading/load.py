@@ -41,7 +41,8 @@ def load(path: PathName, metrics: Sequence[str] | None = None, at_epoch: int | N
         path: the folder, or its URI (s3://...).
         metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
         at_epoch: read the first epochs of each trial only, so that trials that were stopped early can be compared with
-            others at an equal budget. A trial is complete if it has that many. None: all epochs.
+            others at an equal budget. A trial is complete if it has that many; later epochs do not count, also not for
+            `diverged`. None: all epochs.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -93,7 +94,8 @@ def load_many(
         paths: the folders, or their URIs (s3://...).
         metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
         at_epoch: read the first epochs of each trial only, so that trials that were stopped early can be compared with
-            others at an equal budget. A trial is complete if it has that many. None: all epochs.
+            others at an equal budget. A trial is complete if it has that many; later epochs do not count, also not for
+            `diverged`. None: all epochs.
 
     Raises:
         FileNotFoundError: if a folder does not exist.
