@@ -15,6 +15,8 @@ from dynsparse.search.objectives import direction
 JOURNAL = "optuna_journal.log"
 # The attribute of the study with the names of what it has been told.
 OBJECTIVES = "objectives"
+# The attribute of a proposal with the options of tune.choice that it has, as texts. Its parameters are their places.
+OPTIONS = "options"
 
 
 class OptunaStudy:
@@ -70,7 +72,7 @@ class OptunaStudy:
     def _spaces_of(self, trials: Sequence[Any]) -> dict[int, dict[str, Any]]:
         spaces = {}
         for each in trials:
-            stored = _StoredValues(each.params)
+            stored = _StoredValues(each.params, each.user_attrs.get(OPTIONS, {}))
             space = with_values(self.space, stored.draw)
             if not stored.missing:
                 spaces[each.number] = space
@@ -92,7 +94,9 @@ class OptunaStudy:
         # A sampler for each proposal, so that a resumed search draws what it would have drawn.
         self._study.sampler = self._optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), constant_liar=True)
         trial = self._study.ask()
-        with_values(self.space, _SuggestedValues(trial).draw)
+        suggested = _SuggestedValues(trial)
+        with_values(self.space, suggested.draw)
+        trial.set_user_attr(OPTIONS, suggested.options)
 
     def tell(self, number: int, values: Sequence[float] | None, stopped_at: int | None = None) -> None:
         """Report the result of a proposal.
@@ -125,10 +129,13 @@ class _SuggestedValues:
 
     def __init__(self, trial: Any) -> None:
         self._trial = trial
+        self.options: dict[str, str] = {}  # of tune.choice, as texts
 
     def draw(self, domain: Any, name: str) -> Any:
         if hasattr(domain, "categories"):
-            return domain.categories[self._trial.suggest_categorical(name, list(range(len(domain.categories))))]
+            option = domain.categories[self._trial.suggest_categorical(name, list(range(len(domain.categories))))]
+            self.options[name] = option_text(option)
+            return option
         kind, lower, upper, step, is_whole = distribution_of(domain, name)
         if kind == "Normal":
             raise ExperimentError(
@@ -145,10 +152,10 @@ class _SuggestedValues:
 
 
 class _StoredValues:
-    """Draws the values of a stored Optuna trial again."""
+    """Draws the values of a stored Optuna trial again, which has some options of tune.choice."""
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self._params = params
+    def __init__(self, params: Mapping[str, Any], options: Mapping[str, str]) -> None:
+        self._params, self._options = params, options
         self.missing: list[str] = []  # names without a value
 
     def draw(self, domain: Any, name: str) -> Any:
@@ -157,9 +164,29 @@ class _StoredValues:
             return None
         value = self._params[name]
         if hasattr(domain, "categories"):
-            return domain.categories[value]
+            option = domain.categories[value] if value < len(domain.categories) else None
+            if option_text(option) != self._options.get(name, option_text(option)):
+                self.missing.append(name)
+            return option
         *_, step, is_whole = distribution_of(domain, name)
         return _trial_value(value, step, is_whole)
+
+
+def option_text(option: Any) -> str:
+    """Return a text that differs if an option of tune.choice was replaced by another, and is the same in each process.
+
+    Example:
+        >>> from dynsparse.search.optuna_study import option_text
+        >>> option_text({"model": "RigL", "sizes": [10, 5]}), option_text(print)
+        ("{model: 'RigL', sizes: [10, 5]}", 'print')
+    """
+    if isinstance(option, Mapping):
+        return f"{{{', '.join(f'{name}: {option_text(value)}' for name, value in option.items())}}}"
+    if isinstance(option, list | tuple):
+        return f"[{', '.join(map(option_text, option))}]"
+    # The repr of a function or a domain has an address.
+    is_plain = option is None or isinstance(option, str | int | float)
+    return repr(option) if is_plain else getattr(option, "__name__", type(option).__name__)
 
 
 def _trial_value(value: float, step: float | None, is_whole: bool) -> float:

@@ -193,6 +193,18 @@ def test_a_space_that_has_changed_is_refused(tmp_path):
         run_search(tmp_path, 3, experiment_values=more)
 
 
+def test_a_choice_that_has_changed_is_refused(tmp_path):
+    def choice(*models):
+        return {"model": ray_tune.choice([{"model": each, "on_perc": ray_tune.uniform(0.1, 0.3)} for each in models])}
+
+    first = run_search(tmp_path, 3, experiment_values=choice("SET", "RigL"))
+    again = run_search(tmp_path, 3, experiment_values=choice("SET", "RigL"))
+    assert [config.model for config in again.configs] == [config.model for config in first.configs]
+    for models in (("MEST", "SNFS"), ("SNFS",)):
+        with pytest.raises(ExperimentError, match=r"has no value of model: the space has changed since"):
+            run_search(tmp_path, 3, experiment_values=choice(*models))
+
+
 def test_a_missing_library_is_named_with_its_extra(tmp_path):
     code = (
         "import sys; sys.modules['optuna'] = None\n"
