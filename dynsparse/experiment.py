@@ -101,7 +101,10 @@ class Experiment:
                 raise ExperimentError(f"{name} must be a number of at least 0, got {number!r}.")
 
     def count(self, overrides: Mapping[str, Sequence[Any]] | None = None) -> int:
-        """Return the number of trials of the grid without expanding it. See `configs` for `overrides`."""
+        """Return the number of trials of the grid without expanding it. See `configs` for `overrides`.
+
+        Samples with equal values are counted each, although they are one trial.
+        """
         return self.num_samples * count_trials(self.space, _lists(overrides))
 
     def configs(self, overrides: Mapping[str, Sequence[Any]] | None = None, limit: int | None = None) -> list[Config]:

@@ -54,7 +54,7 @@ class PackRunner:
         Args:
             trials: the trials to train; their folders exist.
             pack_size: largest number of trials in a pack.
-            n_complete: number of other trials of the grid that are complete.
+            n_complete: number of other trials of the grid that are complete, or stopped early and stay so.
         """
         while trials:
             lost = self._fit(trials, pack_size, n_complete)
