@@ -101,19 +101,26 @@ def group_of(config: Config, key: str | None) -> str:
     return identity(replace(config, **same))
 
 
-def packs_of(configs: Sequence[Config], largest: int, options: StoppingOptions | None) -> list[list[int]]:
+def packs_of(
+    configs: Sequence[Config], largest: int, options: StoppingOptions | None, largest_group: int = WIDEST
+) -> list[list[int]]:
     """Return the packs in which trials are trained, by their places. Trials that are judged together are one pack.
 
     Args:
         configs: the trials.
         largest: number of trials in a pack without groups.
         options: of early stopping, if any.
+        largest_group: number of trials in the pack of a group. Larger groups are several packs.
     """
     if options is not None and options.group_by is not None:
         groups: dict[str, list[int]] = {}
         for place, config in enumerate(configs):
             groups.setdefault(group_of(config, options.group_by), []).append(place)
-        return [group[start : start + WIDEST] for group in groups.values() for start in range(0, len(group), WIDEST)]
+        return [
+            group[start : start + largest_group]
+            for group in groups.values()
+            for start in range(0, len(group), largest_group)
+        ]
     return group_into_packs(configs, largest) if largest > 1 else [[place] for place in range(len(configs))]
 
 

@@ -11,7 +11,7 @@ import analysis
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import open_folder
 from dynsparse.results.trial_folder import State, TrialFolder, identity
-from dynsparse.search import Judge, Measurement, StoppingOptions
+from dynsparse.search import Judge, Measurement, StoppingOptions, packs_of
 from dynsparse.tune import run
 
 OPTIONS = {"scheduler": "asha", "grace": 1, "reduction_factor": 2}
@@ -142,6 +142,13 @@ def test_the_judge_knows_what_earlier_runs_measured(stopped):
     assert judge.judge({new: Measurement(1, best)}) == {}
     stopped_now = [config for config in configs if config.learning_rate == 1e-6]
     assert judge.judge({identity(stopped_now[0]): Measurement(2, 1.0)}) != {}
+
+
+def test_a_group_is_one_pack_unless_packs_must_be_smaller():
+    configs, options = experiment(n_seeds=3).configs(), StoppingOptions("asha", group_by="seed")
+    assert packs_of(configs, 1, options) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+    assert packs_of(configs[:4], 1, options, largest_group=2) == [[0, 1], [2], [3]]
+    assert packs_of(configs[:2], 1, StoppingOptions("asha")) == [[0], [1]]
 
 
 def test_with_ray_the_trials_stop_too_and_the_command_resumes(tmp_path):
