@@ -18,7 +18,7 @@ from dynsparse.grid import (
     count_trials,
     expand,
     grid_configs,
-    sampled,
+    sample_spaces,
 )
 
 __all__ = [
@@ -101,7 +101,10 @@ class Experiment:
                 raise ExperimentError(f"{name} must be a number of at least 0, got {number!r}.")
 
     def count(self, overrides: Mapping[str, Sequence[Any]] | None = None) -> int:
-        """Return the number of trials of the grid without expanding it. See `configs` for `overrides`."""
+        """Return the number of trials of the grid without expanding it. See `configs` for `overrides`.
+
+        Samples with equal values are counted each, although they are one trial.
+        """
         return self.num_samples * count_trials(self.space, _lists(overrides))
 
     def configs(self, overrides: Mapping[str, Sequence[Any]] | None = None, limit: int | None = None) -> list[Config]:
@@ -115,7 +118,7 @@ class Experiment:
         ConfigError with all problems of all trials.
         """
         folder = Path(self.folder or ".").absolute()
-        drawn = sampled(self.space, self.search_seed, self.num_samples)
+        drawn = sample_spaces(self.space, self.search_seed, self.num_samples)
         given = with_functions_in_folder(_lists(overrides), folder)
         spaces = (with_functions_in_folder(each, folder) for each in drawn)
         configs = grid_configs(spaces, {"epochs": self.epochs}, given, limit, folder)

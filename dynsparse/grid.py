@@ -39,7 +39,7 @@ def expand(space: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield trial
 
 
-def sampled(space: Mapping[str, Any], search_seed: int, n_samples: int) -> Iterator[dict[str, Any]]:
+def sample_spaces(space: Mapping[str, Any], search_seed: int, n_samples: int) -> Iterator[dict[str, Any]]:
     """Yield the space of each sample, with drawn values in place of Ray Tune's domains.
 
     Raises: ExperimentError.
@@ -122,7 +122,7 @@ def grid_configs(
     A trial of several spaces, which samples with few values may have, is returned once.
 
     Args:
-        spaces: key to value, as `sampled` yields them.
+        spaces: key to value, as `sample_spaces` yields them.
         defaults: key to value, for keys that the space does not give.
         overrides: key to the values that replace what the space gives, wherever it gives it.
         limit: expand only the first trials, as many as this; None: all.

@@ -68,15 +68,8 @@ def with_values(space: Mapping[str, Any], draw: Draw) -> dict[str, Any]:
 
 
 def _with_values(value: Any, name: str, draw: Draw) -> Any:
-    if (
-        isinstance(value, Mapping)
-        and value.keys() == {"grid_search"}
-        and isinstance(value["grid_search"], list | tuple)
-    ):
-        # Arms of a grid have the values of their sample in common.
-        return {"grid_search": [_with_values(each, name, draw) for each in value["grid_search"]]}
     if isinstance(value, Mapping):
-        listed = value.get("grid_search")
+        listed = value["grid_search"] if value.keys() == {"grid_search"} else None
         if isinstance(listed, list | tuple):
             # Arms of a grid have the values of their sample in common.
             return {"grid_search": [_with_values(each, name, draw) for each in listed]}
@@ -100,8 +93,8 @@ def _uniform(name: str, sample: tuple[int, int]) -> float:
     return (int.from_bytes(digest[:6]) + 0.5) / 2**48
 
 
-class Shape(NamedTuple):
-    """What a numeric domain draws from."""
+class Distribution(NamedTuple):
+    """The distribution of a numeric domain."""
 
     kind: str  # "Uniform", "LogUniform" or "Normal"
     lower: float  # of a normal distribution, its mean
@@ -110,17 +103,17 @@ class Shape(NamedTuple):
     is_whole: bool
 
 
-def shape_of(domain: Any, name: str) -> Shape:
-    """Return what a numeric domain draws from. Raises: SamplingError for other domains."""
+def distribution_of(domain: Any, name: str) -> Distribution:
+    """Return the distribution of a numeric domain. Raises: SamplingError for other domains."""
     sampler = domain.get_sampler()
     step = getattr(sampler, "q", None)
     base = sampler if step is None else sampler.get_sampler()
     kind = type(base).__name__.strip("_")
     is_whole = type(domain).__name__ == "Integer"
     if kind == "Normal":
-        return Shape(kind, base.mean, base.sd, step, is_whole)
+        return Distribution(kind, base.mean, base.sd, step, is_whole)
     if kind in ("Uniform", "LogUniform") and hasattr(domain, "lower"):
-        return Shape(kind, domain.lower, domain.upper, step, is_whole)
+        return Distribution(kind, domain.lower, domain.upper, step, is_whole)
     raise SamplingError(
         f"{name} must be a domain whose values follow from its bounds, such as tune.uniform, tune.randint or "
         f"tune.choice, got {type(domain).__name__}. tune.sample_from is not among them: its values would depend on "
@@ -132,11 +125,11 @@ def _draw(domain: Any, name: str, uniform: float) -> Any:
     """Return the value of a domain at a share of its distribution, in (0, 1): the inverse of its cumulative one."""
     if hasattr(domain, "categories"):
         return domain.categories[int(uniform * len(domain.categories))]
-    kind, lower, upper, step, is_whole = shape_of(domain, name)
+    kind, lower, upper, step, is_whole = distribution_of(domain, name)
     if kind == "Normal":
-        return rounded(NormalDist(lower, upper).inv_cdf(uniform), step)
+        return round_value(NormalDist(lower, upper).inv_cdf(uniform), step)
     if not is_whole:
-        return rounded(_between(lower, upper, uniform, kind == "LogUniform"), step)
+        return round_value(_between(lower, upper, uniform, kind == "LogUniform"), step)
     if step is not None:
         # Steps are drawn, and the last one may be.
         lower, upper = math.ceil(lower / step), math.floor(upper / step) + 1
@@ -145,7 +138,7 @@ def _draw(domain: Any, name: str, uniform: float) -> Any:
     return int(min(math.floor(value), upper - 1) * (1 if step is None else step))
 
 
-def rounded(value: float, step: float | None) -> float:
+def round_value(value: float, step: float | None) -> float:
     """Return a number with few digits, and a multiple of the step if there is one."""
     # The product of a step has more digits than the step: 3 * 0.1 is 0.30000000000000004.
     return float(f"{value if step is None else round(value / step) * step:.{DIGITS}g}")

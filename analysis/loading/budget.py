@@ -12,6 +12,8 @@ from analysis.loading.trial_dir import Trial
 def at_epoch(trials: Sequence[Trial], history: History, epoch: int) -> tuple[list[Trial], History]:
     """Return trials and their rows up to an epoch. Trials that have it are complete, and all others are not.
 
+    A trial that diverged later has not diverged.
+
     Raises:
         ValueError: if no trial has that many rows.
     """
@@ -24,7 +26,7 @@ def at_epoch(trials: Sequence[Trial], history: History, epoch: int) -> tuple[lis
     rows = {name: column[kept] for name, column in history.columns.items()}
     starts = np.cumsum([0, *np.minimum(n_rows, epoch)])
     found = [
-        replace(trial, status="complete", error=None)
+        replace(trial.until(epoch), status="complete", error=None)
         if n >= epoch
         else replace(trial, status="incomplete" if trial.status == "complete" else trial.status)
         for trial, n in zip(trials, n_rows, strict=True)

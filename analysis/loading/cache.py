@@ -27,7 +27,7 @@ from analysis.loading.trial_dir import Issue, Stamp, Trial
 
 NAME = ".analysis.arrow"
 # Increase it whenever the same files are read differently.
-VERSION = 9
+VERSION = 10
 # An Arrow file begins and ends with it.
 MAGIC = b"ARROW1"
 
@@ -102,8 +102,8 @@ def _contents(about: dict[str, Any], table: pa.Table) -> Contents:
     _check_texts(each.error for each in trials if each.error is not None)
     _check_texts(text for folder, *texts in issues for text in texts)
     _check_texts(issue.trial_dir for issue in issues if issue.trial_dir is not None)
-    if any(type(trial.diverged) is not bool for trial in trials):
-        raise ValueError("diverged must be True or False")
+    if any(type(row) is not int for trial in trials for row in trial.divergence):
+        raise ValueError("rows at which a trial diverges must be whole numbers")
     return Contents(trials, history, issues)
 
 

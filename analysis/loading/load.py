@@ -41,7 +41,8 @@ def load(path: PathName, metrics: Sequence[str] | None = None, at_epoch: int | N
         path: the folder, or its URI (s3://...).
         metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
         at_epoch: read the first epochs of each trial only, so that trials that were stopped early can be compared with
-            others at an equal budget. A trial is complete if it has that many. None: all epochs.
+            others at an equal budget. A trial is complete if it has that many; later epochs do not count, also not for
+            `diverged`. None: all epochs.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -93,7 +94,8 @@ def load_many(
         paths: the folders, or their URIs (s3://...).
         metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
         at_epoch: read the first epochs of each trial only, so that trials that were stopped early can be compared with
-            others at an equal budget. A trial is complete if it has that many. None: all epochs.
+            others at an equal budget. A trial is complete if it has that many; later epochs do not count, also not for
+            `diverged`. None: all epochs.
 
     Raises:
         FileNotFoundError: if a folder does not exist.
@@ -106,10 +108,7 @@ def load_many(
         >>> df["study"].value_counts().to_dict()
         {'train': 27, 'sweep': 5}
     """
-    contents, configs, experiments = _read_all(paths)
-    if at_epoch is not None:
-        trials, history = budget.at_epoch(contents.trials, contents.history, at_epoch)
-        contents = contents._replace(trials=trials, history=history)
+    contents, configs, experiments = _read_all(paths, at_epoch)
     trials, history = contents.trials, contents.history
     chosen = _chosen_metrics(history, metrics, lambda name: is_score(name, history.columns[name]))
     summaries = {name: summarise(_numbers(history, name), history.starts) for name in chosen}
@@ -229,7 +228,9 @@ def issues(df: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(df.attrs.get("issues", []), columns=list(Issue._fields))
 
 
-def _read_all(paths: Iterable[PathName]) -> tuple[Contents, dict[str, list[Any]], list[str]]:
+def _read_all(
+    paths: Iterable[PathName], at_epoch: int | None = None
+) -> tuple[Contents, dict[str, list[Any]], list[str]]:
     """Return the contents of all experiments, the configs as columns, and the path of each trial's experiment."""
     if isinstance(paths, (str, os.PathLike)):
         raise ValueError(f"paths must be a list of folders, got {paths!r}. Use load for a single folder.")
@@ -237,10 +238,14 @@ def _read_all(paths: Iterable[PathName]) -> tuple[Contents, dict[str, list[Any]]
     if not names:
         raise ValueError("paths must hold at least one experiment folder, got none.")
     parts = [read_experiment(name) for name in names]
-    trials, configs, found = with_settings([trial for part in parts for trial in part.trials])
+    trials = [trial for part in parts for trial in part.trials]
+    history = parts[0].history if len(parts) == 1 else joined([part.history for part in parts])
+    if at_epoch is not None:
+        trials, history = budget.at_epoch(trials, history, at_epoch)
+    trials, configs, found = with_settings(trials)
     contents = Contents(
         trials,
-        parts[0].history if len(parts) == 1 else joined([part.history for part in parts]),
+        history,
         [*found, *(issue for part in parts for issue in part.issues)],
         joined_facts([part.facts for part in parts]),
     )

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from analysis.frame.values import as_number, flatten, sort_key
 from analysis.loading.columns import MISSING_IN_TRIAL, Array, History, frequent
 
@@ -70,14 +72,28 @@ def _rows_since_restore(row: Row) -> float:
     return -math.inf if number is None or math.isnan(number) else number
 
 
-def has_diverged(history: History) -> bool:
-    """Return True if a loss of the trial is NaN or infinite where it was last logged. A loss has "loss" in its name."""
-    losses = [_last_number(values) for name, values in history.columns.items() if "loss" in name and len(values)]
-    return any(loss is not None and not math.isfinite(loss) for loss in losses)
+def divergence(history: History) -> list[int]:
+    """Return the numbers of the rows, from 1, at which the trial becomes diverged, or is not any more.
+
+    After a row, a trial is diverged if a loss is NaN or infinite where it was last logged. A loss has "loss" in its
+    name. Of most trials there is no such row, and of others one.
+    """
+    diverged = np.zeros(int(history.starts[-1]), bool)
+    for name, values in history.columns.items():
+        if "loss" in name:
+            diverged |= ~np.isfinite(_last_numbers(values))
+    return [int(place) + 1 for place in np.flatnonzero(np.diff(diverged, prepend=False))]
 
 
-def _last_number(values: Array) -> float | None:
-    """Return the last value that was logged; None if nothing was logged, or no number."""
+def _last_numbers(values: Array) -> Array:
+    """Return the last number that was logged up to each row; 0 if nothing was logged, or no number."""
     if values.dtype != object:
-        return float(values[-1])
-    return next((as_number(value) for value in reversed(values) if value not in (None, "")), None)
+        return values
+    numbers: Array = np.empty(len(values))
+    last = 0.0
+    for place, value in enumerate(values):
+        if value not in (None, ""):
+            number = as_number(value)
+            last = 0.0 if number is None else number
+        numbers[place] = last
+    return numbers

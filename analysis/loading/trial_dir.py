@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from analysis.frame.values import flatten, is_true
 from analysis.frame.words import printable
@@ -12,7 +12,7 @@ from analysis.loading.columns import History, history_of
 from analysis.loading.json_text import without_surrogates
 from analysis.loading.parse import EMPTY, MISSING, read_csv_rows, read_json_rows, read_last_line, read_object
 from analysis.loading.proof import contradictions, id_in_name, reason_to_stop
-from analysis.loading.rows import config_by_row, has_diverged, straight_run
+from analysis.loading.rows import config_by_row, divergence, straight_run
 
 STATE_FILES = "experiment_state*.json"
 TRIAL_FILES = ("params.json", "result.json", "progress.csv", "error.txt")
@@ -78,7 +78,22 @@ class Trial:
     config_by_row: dict[str, list[Any]]
     status: str
     error: str | None
-    diverged: bool  # a logged value with "loss" in its name is NaN or infinite where it was last logged
+    divergence: list[int]  # the rows, from 1, at which it becomes diverged, or is not any more: see `divergence`
+
+    @property
+    def diverged(self) -> bool:
+        """True if a logged value with "loss" in its name is NaN or infinite where it was last logged."""
+        return len(self.divergence) % 2 == 1
+
+    def until(self, row: int) -> Self:
+        """Return the trial as it was after a row, from 1. Its status and error are not changed."""
+        changed = {key: values[:row] for key, values in self.config_by_row.items()}
+        return replace(
+            self,
+            config=self.config | {key: values[-1] for key, values in changed.items()},
+            config_by_row=changed,
+            divergence=[each for each in self.divergence if each <= row],
+        )
 
 
 def trial_folders(folder: Path) -> dict[str, Stamp]:
@@ -213,7 +228,7 @@ def read_trial(folder: Path, state: Mapping[str, Any]) -> tuple[Trial, History, 
         config_by_row=changed,
         status=status,
         error=error,
-        diverged=has_diverged(history),
+        divergence=divergence(history),
     )
     return trial, history, [Issue(name, *problem) for problem in problems + config_problems]
 

@@ -60,7 +60,7 @@ def rounds(history: pd.DataFrame) -> pd.DataFrame:
     scores = [score for score in SCORES if f"val_{score}" in rows]
     found = first[[*TRIAL, *OWN]].assign(
         pruned=1 - first["density"],
-        **{name: values for score in scores for name, values in _in_each_round(rows, starts, score).items()},
+        **{name: values for score in scores for name, values in _summaries_of_rounds(rows, starts, score).items()},
         complete=np.diff(starts) == first["epochs"],
         diverged=is_diverged_row(rows.iloc[starts[1:] - 1]).to_numpy(),
     )
@@ -72,7 +72,7 @@ def rounds(history: pd.DataFrame) -> pd.DataFrame:
     return in_full(rows, names, ["round"], expected, found)
 
 
-def _in_each_round(rows: pd.DataFrame, starts: np.ndarray, score: str) -> dict[str, np.ndarray]:
+def _summaries_of_rounds(rows: pd.DataFrame, starts: np.ndarray, score: str) -> dict[str, np.ndarray]:
     """Return the summaries of a score for each round: rows from each start to the next."""
     of_val = summarise(rows[f"val_{score}"].to_numpy(float), starts)
     best = starts[:-1] + np.nan_to_num(of_val.highest_at).astype(int)

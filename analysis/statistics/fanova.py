@@ -97,7 +97,7 @@ def fanova(df: pd.DataFrame, metric: Column, *, higher_is_better: bool | None = 
         "ped_anova": optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP_SHARE),
     }
     with warnings.catch_warnings():
-        # Both are marked as experimental.
+        # Optuna 4 marks PED-ANOVA as experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         shares = {
             column: optuna.importance.get_param_importances(study, evaluator=evaluator)

@@ -73,7 +73,7 @@ def show(
     echo(f"{plural(len(configs), 'trial')} of {steps}")
     for name, values in varying.items():
         note = "   (no effect; listed as inert)" if name in inert else ""
-        echo(f"  {name:<24} {some_of(values)}{note}")
+        echo(f"  {name:<24} {first_values(values)}{note}")
     echo("\nthe same in all trials")
     read = frozenset().union(*(keys_read(config) for config in kinds))
     fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
@@ -94,8 +94,8 @@ def show(
         echo(f"\n{repeats}")
 
 
-def some_of(values: Sequence[Any]) -> str:
-    """Return the values of an axis, and of one with many values the first ones."""
+def first_values(values: Sequence[Any]) -> str:
+    """Return the values of an axis as text; only the first ones if there are many."""
     shown = ", ".join(map(str, values[:SHOWN_VALUES]))
     return shown if len(values) <= SHOWN_VALUES else f"{shown}, ... ({len(values)} values)"
 

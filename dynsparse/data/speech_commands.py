@@ -78,7 +78,7 @@ def read_speech_commands(folder: Path, download: bool) -> tuple[Array, Array, Ar
         )
     in_test = set(dict(source.contents([TEST_LIST]))[TEST_LIST].decode().split())
     parts = [
-        _chosen([name for name in words if (name in in_test) == is_test], layer=int(is_test))
+        _choose_clips([name for name in words if (name in in_test) == is_test], layer=int(is_test))
         for is_test in (False, True)
     ]
     wanted = {name for part in parts for name in part} | set(noises)
@@ -103,7 +103,7 @@ def _class(name: str) -> int:
     return CLASSES.index(_word(name) if _word(name) in WORDS else "unknown")
 
 
-def _chosen(names: Sequence[str], layer: int) -> list[str]:
+def _choose_clips(names: Sequence[str], layer: int) -> list[str]:
     """Return the clips of the ten words, and some of those of other words."""
     ours, others = ([name for name in names if (_word(name) in WORDS) == is_ours] for is_ours in (True, False))
     n_others = _n_others(ours)

@@ -36,7 +36,7 @@ def deepr(config: MethodSettings) -> Method:
     """
     return Method(
         config.on_perc,
-        crossed_zero,
+        zero_crossings,
         at_random,
         prune_decays=False,
         prune_ignores_position=True,
@@ -45,6 +45,6 @@ def deepr(config: MethodSettings) -> Method:
     )
 
 
-def crossed_zero(layer: Layer) -> Tensor:
+def zero_crossings(layer: Layer) -> Tensor:
     """Select the active weights whose sign is not that of their position."""
     return layer.mask & (layer.weight * require(layer.sign) < 0)

@@ -37,7 +37,7 @@ def granet(config: MethodSettings) -> Method:
     """
     return Method(
         config.on_perc,
-        smallest_beyond_target_and(config.weight_prune_perc),
+        surplus_and_smallest_share(config.weight_prune_perc),
         highest(gradient),
         prune_ignores_position=True,
         needs=frozenset({"gradient"}),
@@ -46,7 +46,7 @@ def granet(config: MethodSettings) -> Method:
     )
 
 
-def smallest_beyond_target_and(fraction: float | Tensor | None) -> Prune:
+def surplus_and_smallest_share(fraction: float | Tensor | None) -> Prune:
     """Return the rule that drops the smallest weights beyond the target, and a share of the others."""
 
     def prune(layer: Layer) -> Tensor:

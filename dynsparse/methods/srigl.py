@@ -45,19 +45,19 @@ def srigl(config: MethodSettings) -> Method:
         config.on_perc,
         lowest(magnitude, config.weight_prune_perc),
         fill_units,
-        ablate=units_of_few_salient(config.weight_prune_perc, config.salient_share),
+        ablate=units_with_few_salient(config.weight_prune_perc, config.salient_share),
         needs=frozenset({"gradient"}),
         sparse_type="exact_per_output",
     )
 
 
-def units_of_few_salient(fraction: float | Tensor | None, salient_share: float | Tensor) -> Ablate:
+def units_with_few_salient(fraction: float | Tensor | None, salient_share: float | Tensor) -> Ablate:
     """Return the rule that ablates units, and drops what exceeds the fan-in of the others."""
 
     def ablate(layer: Layer, kept: Tensor) -> tuple[Tensor, Tensor]:
         n_drop = masks.round_share(or_zero(fraction) * layer.drop_scale, masks.count(layer.mask))
         n_salient = (kept | masks.highest(gradient(layer), n_drop, layer.grow_noise)).sum(-1)
-        ablated = fewest_units(layer, n_salient, salient_share)
+        ablated = units_to_ablate(layer, n_salient, salient_share)
         kept = kept & ~ablated[..., None]
         excess = (kept.sum(-1) - fan_ins(layer._replace(ablated=ablated), kept)).clamp_min(0)
         return ablated, kept & ~masks.highest_in_rows(-magnitude(layer), excess, layer.prune_noise, among=kept)
@@ -65,7 +65,7 @@ def units_of_few_salient(fraction: float | Tensor | None, salient_share: float |
     return ablate
 
 
-def fewest_units(layer: Layer, n_salient: Tensor, salient_share: float | Tensor) -> Tensor:
+def units_to_ablate(layer: Layer, n_salient: Tensor, salient_share: float | Tensor) -> Tensor:
     """Select the units to ablate. Shapes: n_salient (..., out), and so is the result, bool."""
     n_out, n_in = layer.mask.shape[-2:]
     if layer.is_last:
@@ -75,7 +75,7 @@ def fewest_units(layer: Layer, n_salient: Tensor, salient_share: float | Tensor)
     needed = (share * (layer.target // n_out) + 1e-9).long().clamp_min(1) * (share > 0)
     few = n_salient < needed[..., None]
     most = n_out - -(-layer.target // n_in)
-    return of_units(masks.lowest, n_salient, few.sum(-1).minimum(most), layer.prune_noise, among=few)
+    return select_units(masks.lowest, n_salient, few.sum(-1).minimum(most), layer.prune_noise, among=few)
 
 
 def fill_units(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
@@ -92,11 +92,11 @@ def fan_ins(layer: Layer, kept: Tensor) -> Tensor:
     remains = ~require(layer.ablated)
     n_units = remains.sum(-1)
     each = layer.target // n_units.clamp_min(1)
-    one_more = of_units(masks.highest, kept.sum(-1), layer.target - each * n_units, layer.grow_noise, among=remains)
+    one_more = select_units(masks.highest, kept.sum(-1), layer.target - each * n_units, layer.grow_noise, among=remains)
     return (each[..., None] + one_more) * remains
 
 
-def of_units(select: Callable[..., Tensor], score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+def select_units(select: Callable[..., Tensor], score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
     """Select units by a function of `masks`. Shapes: score, among (..., out); number (...); noise (..., out, in)."""
     # The smallest noise of all inputs, because that of a fixed one would favour it.
     row = noise.amin(-1).unsqueeze(-2)

@@ -1,11 +1,12 @@
-"""Early stopping: rules that end trials which do worse than others, and the judge that applies them in a run.
+"""Search over settings: early stopping of trials that do worse than others, and proposals of a searcher.
 
-A rule is a file: it learns values of trials at epochs, and says which trial stops. The judge reads what earlier runs
-have measured, averages over the trials of a group, and passes the reasons on.
+Each rule is a file: it learns the values of trials after epochs, and decides which trial stops. The judge also reads
+the rows of earlier runs, and averages over the trials of a group. `OptunaStudy` proposes settings, and `objectives`
+says what it is told.
 """
 
 from dynsparse.search.asha import Asha
-from dynsparse.search.judge import Judge, Measured, check_judged, metric_of, packs_of
+from dynsparse.search.judge import Judge, Measurement, check_scheduler, metric_of, packs_of
 from dynsparse.search.median import MedianStopping
 from dynsparse.search.rules import RULES, Rule, StoppingOptions, rule_of
 
@@ -13,11 +14,11 @@ __all__ = [
     "RULES",
     "Asha",
     "Judge",
-    "Measured",
+    "Measurement",
     "MedianStopping",
     "Rule",
     "StoppingOptions",
-    "check_judged",
+    "check_scheduler",
     "metric_of",
     "packs_of",
     "rule_of",

@@ -19,7 +19,7 @@ from dynsparse.search.rules import StoppingOptions, rule_of
 READ_THREADS = 32
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """The value of a trial after an epoch, counted from 1; higher is better."""
 
     epoch: int
@@ -53,7 +53,7 @@ class Judge:
         for (group, epoch), each in values.items():
             self._rule.learn(group, epoch, _mean(each))
 
-    def judge(self, reports: Mapping[str, Measured]) -> dict[str, str]:
+    def judge(self, reports: Mapping[str, Measurement]) -> dict[str, str]:
         """Return the trials that stop, with the reason.
 
         Args:
@@ -74,7 +74,7 @@ class Judge:
         return stops
 
 
-def check_judged(configs: Sequence[Config], options: StoppingOptions) -> str | None:
+def check_scheduler(configs: Sequence[Config], options: StoppingOptions) -> str | None:
     """Check that a rule can judge trials. Return a warning if it would look at the test set.
 
     Raises: ExperimentError for a study whose rows are no epochs of one training.
@@ -101,19 +101,26 @@ def group_of(config: Config, key: str | None) -> str:
     return identity(replace(config, **same))
 
 
-def packs_of(configs: Sequence[Config], largest: int, options: StoppingOptions | None) -> list[list[int]]:
+def packs_of(
+    configs: Sequence[Config], largest: int, options: StoppingOptions | None, largest_group: int = WIDEST
+) -> list[list[int]]:
     """Return the packs in which trials are trained, by their places. Trials that are judged together are one pack.
 
     Args:
         configs: the trials.
         largest: number of trials in a pack without groups.
         options: of early stopping, if any.
+        largest_group: number of trials in the pack of a group. Larger groups are several packs.
     """
     if options is not None and options.group_by is not None:
         groups: dict[str, list[int]] = {}
         for place, config in enumerate(configs):
             groups.setdefault(group_of(config, options.group_by), []).append(place)
-        return [group[start : start + WIDEST] for group in groups.values() for start in range(0, len(group), WIDEST)]
+        return [
+            group[start : start + largest_group]
+            for group in groups.values()
+            for start in range(0, len(group), largest_group)
+        ]
     return group_into_packs(configs, largest) if largest > 1 else [[place] for place in range(len(configs))]
 
 
@@ -122,14 +129,14 @@ def metric_of(config: Config) -> str:
     return "val_r2" if is_regression(config) else "val_acc"
 
 
-def _history(folder: Folder, config: Config) -> tuple[list[Measured], str | None]:
+def _history(folder: Folder, config: Config) -> tuple[list[Measurement], str | None]:
     """Return the values of a trial in its folder, and why it has stopped, if it has."""
     trial, metric = TrialFolder(folder.sub(folder_name(config))), metric_of(config)
     reason = trial.stop_reason() if trial.state(config) is State.STOPPED else None
     if trial.mistrust is not None:
         return [], None
     rows = trial.rows()
-    return [Measured(place, float(row.get(metric, math.nan))) for place, row in enumerate(rows, start=1)], reason
+    return [Measurement(place, float(row.get(metric, math.nan))) for place, row in enumerate(rows, start=1)], reason
 
 
 def _mean(values: Sequence[float]) -> float:

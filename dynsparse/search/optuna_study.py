@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dynsparse.experiment import ExperimentError
-from dynsparse.sampling import rounded, shape_of, with_values
-from dynsparse.search.objectives import Direction
+from dynsparse.sampling import distribution_of, round_value, with_values
+from dynsparse.search.objectives import direction
 
 JOURNAL = "optuna_journal.log"
-# The attribute of a proposal with the folders of its trials.
-TRIALS = "trials"
+# The attribute of the study with the names of what it has been told.
+OBJECTIVES = "objectives"
+# The attribute of a proposal with the options of tune.choice that it has, as texts. Its parameters are their places.
+OPTIONS = "options"
 
 
 class OptunaStudy:
@@ -26,16 +27,14 @@ class OptunaStudy:
 
     Args:
         space: key to value, with domains of Ray Tune.
-        directions: "maximize" or "minimize" for each objective.
+        objectives: what the proposals are told, such as val_acc_max.
         search_seed: other seeds give other proposals.
         folder: the experiment's folder.
 
     Raises: ExperimentError if Optuna is not installed, or the journal is that of other objectives.
     """
 
-    def __init__(
-        self, space: Mapping[str, Any], directions: Sequence[Direction], search_seed: int, folder: Path
-    ) -> None:
+    def __init__(self, space: Mapping[str, Any], objectives: Sequence[str], search_seed: int, folder: Path) -> None:
         try:
             # Only searches need it.
             import optuna
@@ -47,27 +46,20 @@ class OptunaStudy:
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self.space, self._seed = optuna, space, search_seed
+        self._objectives, directions = list(objectives), [direction(each) for each in objectives]
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_torn_line_(folder / JOURNAL)
-        try:
-            storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-            self._study = optuna.create_study(
-                storage=storage, study_name="search", directions=[*directions], load_if_exists=True
-            )
-        except (ValueError, LookupError, TypeError, AssertionError) as error:
-            # Optuna believes every line that is JSON.
-            raise ExperimentError(
-                f"The journal {folder / JOURNAL} must be one that Optuna has written, and cannot be read "
-                f"({type(error).__name__}: {error}). Restore it from a copy, or delete it to search anew: trials that "
-                "are complete are not trained again."
-            ) from error
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+        self._study = optuna.create_study(
+            storage=storage, study_name="search", directions=directions, load_if_exists=True
+        )
         found = [each.name.lower() for each in self._study.directions]
-        if found != list(directions):
+        told = self._study.user_attrs.get(OBJECTIVES, self._objectives)
+        if told != self._objectives or found != directions:
+            of_folder, given = (told, self._objectives) if told != self._objectives else (found, directions)
             raise ExperimentError(
-                f"The search in {folder} has {len(found)} objectives ({', '.join(found)}), not {len(directions)} "
-                f"({', '.join(directions)}). Give the same objectives, or another --name."
+                f"The objectives must be those of the search in {folder} ({', '.join(of_folder)}), got "
+                f"{', '.join(given)}. Give the same objectives, or another --name."
             )
-
         for each in self._study.trials:
             if not each.state.is_finished() and self._spaces_of([each]) == {}:
                 # The process was killed between the values of a proposal.
@@ -80,7 +72,7 @@ class OptunaStudy:
     def _spaces_of(self, trials: Sequence[Any]) -> dict[int, dict[str, Any]]:
         spaces = {}
         for each in trials:
-            stored = _Stored(each.params)
+            stored = _StoredValues(each.params, each.user_attrs.get(OPTIONS, {}))
             space = with_values(self.space, stored.draw)
             if not stored.missing:
                 spaces[each.number] = space
@@ -95,10 +87,6 @@ class OptunaStudy:
         """Return the numbers of the proposals whose result is not known yet, from 0."""
         return [each.number for each in self._study.trials if not each.state.is_finished()]
 
-    def failed(self) -> list[int]:
-        """Return the numbers of the proposals that have failed."""
-        return [each.number for each in self._study.trials if each.state.name == "FAIL"]
-
     def propose(self) -> None:
         """Add a proposal."""
         number = len(self._study.trials)
@@ -106,40 +94,9 @@ class OptunaStudy:
         # A sampler for each proposal, so that a resumed search draws what it would have drawn.
         self._study.sampler = self._optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), constant_liar=True)
         trial = self._study.ask()
-        try:
-            with_values(self.space, _Suggested(trial).draw)
-        except ExperimentError:
-            raise
-        except ValueError as error:
-            raise ExperimentError(
-                f"The search in the folder has another space: {error} Change the space back, or give another --name."
-            ) from error
-
-    def check_trials(self, number: int, trials: Sequence[str]) -> None:
-        """Check that the trials of a setting are those with which it was proposed; note them the first time.
-
-        Args:
-            number: of the proposal, from 0.
-            trials: the names of its trials' folders.
-
-        Raises: ExperimentError if they are others: what they have reached would be taken for the result of these.
-        """
-        proposal = self._study.trials[number]
-        noted = proposal.user_attrs.get(TRIALS)
-        if noted is None:
-            if not proposal.state.is_finished():
-                self._trial(number).set_user_attr(TRIALS, [*trials])
-        elif noted != [*trials]:
-            raise ExperimentError(
-                f"The search in the folder must have the trials that it began with, and setting {number + 1} has "
-                "others: the space, --set, --repeats, the data or a function has changed since. Change it back, or "
-                "give another --name."
-            )
-
-    def _trial(self, number: int) -> Any:
-        """Return the Optuna trial of a proposal that waits for its result."""
-        # Optuna has no public way to a trial of an earlier process.
-        return self._optuna.trial.Trial(self._study, self._study.trials[number]._trial_id)
+        suggested = _SuggestedValues(trial)
+        with_values(self.space, suggested.draw)
+        trial.set_user_attr(OPTIONS, suggested.options)
 
     def tell(self, number: int, values: Sequence[float] | None, stopped_at: int | None = None) -> None:
         """Report the result of a proposal.
@@ -150,10 +107,13 @@ class OptunaStudy:
             stopped_at: the epoch at which a rule of early stopping ended its trials; None: it did not.
         """
         states = self._optuna.trial.TrialState
+        self._study.set_user_attr(OBJECTIVES, self._objectives)
         if values is None or not all(map(math.isfinite, values)):
             self._study.tell(number, state=states.FAIL)
         elif stopped_at is not None and len(values) == 1:
-            self._trial(number).report(values[0], stopped_at)
+            # Optuna has no public way to a trial of an earlier process.
+            trial_id = self._study.trials[number]._trial_id
+            self._optuna.trial.Trial(self._study, trial_id).report(values[0], stopped_at)
             self._study.tell(number, state=states.PRUNED)
         else:
             self._study.tell(number, list(values))
@@ -164,37 +124,19 @@ class OptunaStudy:
         return [(each.number, list(each.values)) for each in self._study.best_trials] if complete else []
 
 
-def _remove_torn_line_(journal: Path) -> None:
-    """Remove an unfinished last line, as a process leaves that is killed while it writes.
-
-    Optuna would append the next line to it, and could not read the journal any more.
-    """
-    if not journal.exists():
-        return
-    # Only searches need it.
-    from optuna.storages.journal import JournalFileSymlinkLock
-
-    lock = JournalFileSymlinkLock(str(journal))
-    lock.acquire()
-    try:
-        content = journal.read_bytes()
-        n_whole = content.rfind(b"\n") + 1
-        if n_whole < len(content):
-            os.truncate(journal, n_whole)
-    finally:
-        lock.release()
-
-
-class _Suggested:
+class _SuggestedValues:
     """Draws values by the suggestions of an Optuna trial."""
 
     def __init__(self, trial: Any) -> None:
         self._trial = trial
+        self.options: dict[str, str] = {}  # of tune.choice, as texts
 
     def draw(self, domain: Any, name: str) -> Any:
         if hasattr(domain, "categories"):
-            return domain.categories[self._trial.suggest_categorical(name, list(range(len(domain.categories))))]
-        kind, lower, upper, step, is_whole = shape_of(domain, name)
+            option = domain.categories[self._trial.suggest_categorical(name, list(range(len(domain.categories))))]
+            self.options[name] = option_text(option)
+            return option
+        kind, lower, upper, step, is_whole = distribution_of(domain, name)
         if kind == "Normal":
             raise ExperimentError(
                 f"{name} must have bounds for searcher='optuna', got tune.randn. Give tune.uniform or tune.loguniform."
@@ -206,14 +148,14 @@ class _Suggested:
             least, most = math.ceil(lower / step) * step, math.floor(upper / step) * step
             return self._trial.suggest_int(name, least, most, step=step)
         value = self._trial.suggest_float(name, lower, upper, log=is_log, step=None if is_log else step)
-        return _final(value, step, is_whole)
+        return _trial_value(value, step, is_whole)
 
 
-class _Stored:
-    """Draws the values of a stored Optuna trial again."""
+class _StoredValues:
+    """Draws the values of a stored Optuna trial again, which has some options of tune.choice."""
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self._params = params
+    def __init__(self, params: Mapping[str, Any], options: Mapping[str, str]) -> None:
+        self._params, self._options = params, options
         self.missing: list[str] = []  # names without a value
 
     def draw(self, domain: Any, name: str) -> Any:
@@ -222,14 +164,34 @@ class _Stored:
             return None
         value = self._params[name]
         if hasattr(domain, "categories"):
-            return domain.categories[value]
-        *_, step, is_whole = shape_of(domain, name)
-        return _final(value, step, is_whole)
+            option = domain.categories[value] if value < len(domain.categories) else None
+            if option_text(option) != self._options.get(name, option_text(option)):
+                self.missing.append(name)
+            return option
+        *_, step, is_whole = distribution_of(domain, name)
+        return _trial_value(value, step, is_whole)
 
 
-def _final(value: float, step: float | None, is_whole: bool) -> float:
+def option_text(option: Any) -> str:
+    """Return a text that differs if an option of tune.choice was replaced by another, and is the same in each process.
+
+    Example:
+        >>> from dynsparse.search.optuna_study import option_text
+        >>> option_text({"model": "RigL", "sizes": [10, 5]}), option_text(print)
+        ("{model: 'RigL', sizes: [10, 5]}", 'print')
+    """
+    if isinstance(option, Mapping):
+        return f"{{{', '.join(f'{name}: {option_text(value)}' for name, value in option.items())}}}"
+    if isinstance(option, list | tuple):
+        return f"[{', '.join(map(option_text, option))}]"
+    # The repr of a function or a domain has an address.
+    is_plain = option is None or isinstance(option, str | int | float)
+    return repr(option) if is_plain else getattr(option, "__name__", type(option).__name__)
+
+
+def _trial_value(value: float, step: float | None, is_whole: bool) -> float:
     """Return a value as trials get it: with few digits, and a multiple of the step."""
     if not is_whole:
-        return rounded(value, step)
+        return round_value(value, step)
     multiple = 1 if step is None else step
     return int(round(value / multiple) * multiple)

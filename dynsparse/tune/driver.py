@@ -111,8 +111,8 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
         with interrupts:
             status = scan(checked.folder, checked.configs)
             if not options.quiet:
-                say(status.summary(**options.again))
-            if status.todo(**options.again):
+                say(status.summary(**options.rerun_states))
+            if status.todo(**options.rerun_states):
                 _launch(checked, status, interrupts)
             elif status.has_damage():
                 _repair(checked.folder, status)
@@ -138,7 +138,7 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
     Raises: ExperimentError, DataError, LockedError, LockLostError.
     """
     options, folder = run.options, run.folder
-    trials = status.todo(**options.again)
+    trials = status.todo(**options.rerun_states)
     preflight.check_first_trial(trials)
     explanations = (
         preflight.explain_missing_updates(trials),
@@ -186,7 +186,7 @@ def _train(
     if status.set_aside(folder):
         status = scan(folder, run.configs)
     status.repair(folder)
-    trials = status.todo(**run.options.again)
+    trials = status.todo(**run.options.rerun_states)
     _begin(folder, run.experiment, trials)
     pack_size = run.largest_pack
     if run.options.pack == "auto":

@@ -44,7 +44,7 @@ class InProcessRunner:
         Args:
             trials: the trials to train; their folders exist.
             pack_size: largest number of trials in a pack.
-            n_complete: number of other trials of the grid that are complete.
+            n_complete: number of other trials of the grid that are complete, or stopped early and stay so.
         """
         torch.set_num_threads(max(1, int(self._run.cpus)))
         progress = ShowProgress(self._run.folder, trials, n_complete, quiet=self._run.options.quiet)

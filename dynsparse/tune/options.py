@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -22,7 +22,7 @@ FLAGS = ("fresh", "retry_failed", "in_process", "tensorboard", "quiet")
 # Options that only Ray can follow.
 OF_RAY = ("address", "epoch_seconds", "tensorboard", "callbacks")
 # Options of early stopping, with their defaults, that need a scheduler.
-OF_SCHEDULER = {"grace": 1, "reduction_factor": 3.0, "group_by": None}
+OF_SCHEDULER = {each.name: each.default for each in fields(StoppingOptions) if each.name != "scheduler"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +72,9 @@ class RunOptions:
     epoch_seconds: float | None = None
     trial_seconds: float | None = None
     scheduler: str | None = None
-    grace: int = 1
-    reduction_factor: float = 3.0
-    group_by: str | None = None
+    grace: int = StoppingOptions.grace
+    reduction_factor: float = StoppingOptions.reduction_factor
+    group_by: str | None = StoppingOptions.group_by
     in_process: bool = False
     address: str | None = None
     tensorboard: bool = False
@@ -133,8 +133,8 @@ class RunOptions:
             )
 
     @property
-    def again(self) -> dict[str, bool]:
-        """The trials to run again, for `GridStatus.todo`: without a rule, those that one has stopped are resumed."""
+    def rerun_states(self) -> dict[str, bool]:
+        """The arguments of `GridStatus.todo`: without a rule, the trials that one has stopped are resumed."""
         return {"retry_failed": self.retry_failed, "resume_stopped": self.scheduler is None}
 
     @property

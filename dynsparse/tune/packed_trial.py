@@ -21,14 +21,14 @@ from dynsparse.planning.plan import steps
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import version
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity, state_check
-from dynsparse.search import Measured, metric_of
+from dynsparse.search import Measurement, metric_of
 from dynsparse.training.trainer import Row
 from dynsparse.tune.param_space import experiment_tag
 from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.reports import TrialReport
 
 # Returns the trials that stop, by their identity, with the reason. See `Judge.judge`.
-JudgeTrials = Callable[[Mapping[str, Measured]], dict[str, str]]
+JudgeTrials = Callable[[Mapping[str, Measurement]], dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,11 @@ class PackedTrial:
         self._folder.complete()
         return self._report(self.n_steps)
 
-    def newest_value(self, n_rows: int) -> Measured | None:
+    def newest_value(self, n_rows: int) -> Measurement | None:
         """Return the value by which the trial is judged after a row; None if it has newer rows from before a resume."""
         if n_rows < len(self.rows):
             return None
-        return Measured(n_rows, float(self.rows[-1].get(metric_of(self.config), math.nan)))
+        return Measurement(n_rows, float(self.rows[-1].get(metric_of(self.config), math.nan)))
 
     def stop(self, reason: str, state: Mapping[str, Any]) -> TrialReport:
         """Mark the trial as stopped early, with a checkpoint to resume it from, and return its report."""

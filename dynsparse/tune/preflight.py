@@ -26,7 +26,7 @@ from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import mask_updates
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import identity
-from dynsparse.search import check_judged
+from dynsparse.search import check_scheduler
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import gpus_per_pack, largest_pack
@@ -70,7 +70,7 @@ def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOpt
     gpus = gpus_per_pack(experiment, configs, largest) if options.gpus_per_trial is None else options.gpus_per_trial
     check_identities(configs)
     check_devices(configs, gpus)
-    if options.stopping is not None and (warning := check_judged(configs, options.stopping)):
+    if options.stopping is not None and (warning := check_scheduler(configs, options.stopping)):
         say(warning)
     storage = str(options.storage).removeprefix("file://")
     storage = storage if "://" in storage else str(Path(storage).expanduser().resolve())

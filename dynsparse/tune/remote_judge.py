@@ -9,7 +9,7 @@ import ray
 
 from dynsparse.config import Config
 from dynsparse.io.storage import open_folder
-from dynsparse.search import Judge, Measured, StoppingOptions
+from dynsparse.search import Judge, Measurement, StoppingOptions
 
 
 class _JudgeActor:
@@ -18,7 +18,7 @@ class _JudgeActor:
     def __init__(self, options: StoppingOptions, configs: Sequence[Config], path: str) -> None:
         self._judge = Judge(options, configs, open_folder(path))
 
-    def judge(self, reports: Mapping[str, Measured]) -> dict[str, str]:
+    def judge(self, reports: Mapping[str, Measurement]) -> dict[str, str]:
         """Return the trials that stop, with the reason."""
         return self._judge.judge(reports)
 
@@ -36,7 +36,7 @@ class RemoteJudge:
         remote: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_JudgeActor)
         self._actor = remote.remote(options, list(configs), path)
 
-    def __call__(self, reports: Mapping[str, Measured]) -> dict[str, str]:
+    def __call__(self, reports: Mapping[str, Measurement]) -> dict[str, str]:
         """Return the trials that stop, with the reason.
 
         Raises: OSError if the actor cannot answer. Tune then resumes the pack in another process.

@@ -18,15 +18,12 @@ from dynsparse.io.terminal import say
 from dynsparse.results.grid_status import scan
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.sampling import has_domain
-from dynsparse.search.objectives import direction, metric_and_summary, value_of
+from dynsparse.search.objectives import metric_and_summary, value_of
 from dynsparse.search.optuna_study import OptunaStudy
 from dynsparse.tune.driver import Outcome, run_grid
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.preflight import check_run
 from dynsparse.tune.ray_session import ray_session
-
-# Random settings that are tried for one that is allowed, before a search.
-TRIED_SETTINGS = 10
 
 
 @dataclass(frozen=True)
@@ -81,18 +78,25 @@ def search(
     A batch of settings is proposed, trained and reported to the searcher before the next: as many as the CPUs can train
     at a time, one with in_process=True.
 
-    Raises: ExperimentError for a space without domains or with grids; and what `run` raises.
+    Raises: ExperimentError for a space without domains or with grids, a limit, or an objective that the trials do not
+    log; and what `run` raises.
     """
-    space = {name: value for name, value in experiment.space.items() if name not in (overrides or {})}
-    _check_space(space, overrides or {}, search_options)
-    checked = check_run(experiment, _first_trial(experiment, overrides or {}), options)
+    overrides = overrides or {}
+    space = {name: value for name, value in experiment.space.items() if name not in overrides}
+    _check_space(space, overrides, search_options)
+    if options.limit is not None:
+        raise ExperimentError(
+            f"limit must not be given with searcher='optuna', got {options.limit}: settings of which no trial runs "
+            "would count as failed. Give a smaller num_samples."
+        )
+    first = replace(experiment, num_samples=1).configs({**overrides, "seed": [0]})
+    checked = check_run(experiment, first, options)
     if "://" in checked.folder.path:
         raise ExperimentError(
             f"searcher='optuna' needs a storage that is a folder, for its journal, got {checked.storage}. Give a "
             "folder, or leave out the searcher for a random search."
         )
-    directions = [direction(each) for each in search_options.objectives]
-    study = OptunaStudy(space, directions, experiment.search_seed, Path(checked.folder.path))
+    study = OptunaStudy(space, search_options.objectives, experiment.search_seed, Path(checked.folder.path))
     # Further batches continue in the folder of the first.
     options = replace(options, name=checked.name, fresh=False, quiet=True)
     with ExitStack() as stack:
@@ -101,7 +105,7 @@ def search(
             stack.enter_context(ray_session(options.address))
             n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1) / max(checked.cpus, 1e-9)))
             n_at_once = max(1, n_at_once // (1 if options.group_by else search_options.repeats))
-        return _search(experiment, study, search_options, options, overrides or {}, checked.folder, n_at_once)
+        return _Batches(experiment, overrides, study, search_options, options, checked.folder).train(n_at_once)
 
 
 def _check_space(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]], options: SearchOptions) -> None:
@@ -112,7 +116,7 @@ def _check_space(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]
         )
     grids = [name for name, value in space.items() if _has_grid(value)]
     grids += [name for name, values in overrides.items() if isinstance(values, list | tuple) and len(values) > 1]
-    if "seed" in grids or ("seed" in space and options.repeats > 1):
+    if "seed" in grids or ("seed" in {*space, *overrides} and options.repeats > 1):
         raise ExperimentError(
             "searcher='optuna' sets the seeds itself. Take seed out of the space, and say how many with repeats."
         )
@@ -131,122 +135,86 @@ def _has_grid(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(map(_has_grid, value))
 
 
-def _search(
-    experiment: Experiment,
-    study: OptunaStudy,
-    search_options: SearchOptions,
-    options: RunOptions,
-    overrides: Mapping[str, Sequence[Any]],
-    folder: Folder,
-    n_at_once: int,
-) -> SearchOutcome:
-    outcome: Outcome | None = None
-    while True:
-        if not study.waiting():
-            for _ in range(min(n_at_once, experiment.num_samples - len(study.settings()))):
-                study.propose()
-        trials = _trials(experiment, study, search_options.repeats, overrides)
-        everything = list(dict.fromkeys(config for configs in trials.values() for config in configs))
-        if not study.waiting():
-            if len(study.settings()) < experiment.num_samples:
-                # No setting of this batch can be trained.
-                continue
-            if outcome is not None:
-                break
-            if not everything:
-                raise ExperimentError("No setting of the search can be trained: see above. Change the space.")
-        outcome = run_grid(experiment, everything, options)
-        if outcome.n_unfinished:
-            break
-        for number in study.waiting():
-            _report(study, number, trials[number], folder, search_options)
-        if len(study.settings()) >= experiment.num_samples:
-            break
-    drawn = {number: _drawn(experiment.space, space) for number, space in study.settings().items()}
-    return SearchOutcome(outcome, everything, [(drawn[number], values) for number, values in study.best()])
+@dataclass(frozen=True)
+class _Batches:
+    """The batches of a search.
 
-
-def _first_trial(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> list[Config]:
-    """Return a trial of a random setting, for checks before the search. Raises: ValueError if no setting is allowed."""
-    problem: ValueError | None = None
-    for number in range(TRIED_SETTINGS):
-        drawn = replace(experiment, num_samples=1, search_seed=experiment.search_seed + number)
-        try:
-            return drawn.configs({**overrides, "seed": [0]})
-        except ValueError as error:
-            problem = problem or error
-    assert problem is not None
-    raise problem
-
-
-def _trials(
-    experiment: Experiment, study: OptunaStudy, repeats: int, overrides: Mapping[str, Sequence[Any]]
-) -> dict[int, list[Config]]:
-    """Return the trials of each setting, except of those that are not allowed: these have failed.
-
-    Raises: ExperimentError if the trials of a setting are no longer those with which it was proposed.
+    Args:
+        experiment: the experiment.
+        overrides: key to the values that replace what its space gives.
+        study: proposes the settings.
+        search_options: the repeats and objectives.
+        options: of the run of each batch.
+        folder: of the experiment.
     """
-    trials = {}
-    for number, space in study.settings().items():
-        try:
-            configs = _configs(experiment, space, repeats, overrides)
-        except ValueError as error:
-            if number in study.waiting():
-                study.tell(number, None)
-                say(f"{_named(study, number)}: not allowed: {error}")
-            elif number not in study.failed():
-                raise
-        else:
-            study.check_trials(number, list(map(folder_name, configs)))
-            trials[number] = configs
-    return trials
 
+    experiment: Experiment
+    overrides: Mapping[str, Sequence[Any]]
+    study: OptunaStudy
+    search_options: SearchOptions
+    options: RunOptions
+    folder: Folder
 
-def _configs(
-    experiment: Experiment, space: Mapping[str, Any], repeats: int, overrides: Mapping[str, Sequence[Any]]
-) -> list[Config]:
-    """Return the trials of a setting: one for each seed."""
-    seeds = {} if "seed" in space else {"seed": {"grid_search": list(range(repeats))}}
-    setting = replace(experiment, space={**space, **seeds}, num_samples=1)
-    return setting.configs(overrides)
+    def train(self, n_at_once: int) -> SearchOutcome:
+        """Train batches of `n_at_once` settings until there are enough, or a batch is not finished."""
+        study, n_wanted = self.study, self.experiment.num_samples
+        outcome: Outcome | None = None
+        while True:
+            if not study.waiting():
+                for _ in range(min(n_at_once, n_wanted - len(study.settings()))):
+                    study.propose()
+            settings = study.settings()
+            trials = {number: self._trials(setting) for number, setting in settings.items()}
+            everything = list(dict.fromkeys(config for configs in trials.values() for config in configs))
+            if not study.waiting() and outcome is not None:
+                break
+            outcome = run_grid(self.experiment, everything, self.options)
+            if outcome.n_unfinished:
+                break
+            for number in study.waiting():
+                self._report(number, trials[number])
+            if not study.waiting() and len(study.settings()) >= n_wanted:
+                break
+        best = [(self._proposed(settings[number]), values) for number, values in study.best()]
+        return SearchOutcome(outcome, everything, best)
 
+    def _trials(self, setting: Mapping[str, Any]) -> list[Config]:
+        """Return the trials of a setting: one for each seed."""
+        seeds = {} if "seed" in setting else {"seed": {"grid_search": list(range(self.search_options.repeats))}}
+        return replace(self.experiment, space={**setting, **seeds}, num_samples=1).configs(self.overrides)
 
-def _drawn(space: Mapping[str, Any], setting: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: setting[name] for name, value in space.items() if name in setting and has_domain({name: value})}
+    def _proposed(self, setting: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of a setting that the searcher has proposed."""
+        return {name: setting[name] for name, value in self.study.space.items() if has_domain(value)}
 
-
-def _report(study: OptunaStudy, number: int, configs: Sequence[Config], folder: Folder, options: SearchOptions) -> None:
-    """Tell the searcher what a setting has reached, and say it."""
-    status = scan(folder, configs)
-    rows = [TrialFolder(folder.sub(folder_name(config))).rows() for config in configs]
-    states = {each.state for each in status.trials}
-    if states == {State.COMPLETE}:
-        _check_objectives(rows, options.objectives)
-    values = None
-    if states <= {State.COMPLETE, State.STOPPED}:
-        values = [mean(value_of(each, objective) for each in rows) for objective in options.objectives]
-    stopped_at = max(map(len, rows)) if State.STOPPED in states else None
-    study.tell(number, values, stopped_at)
-    if values is None:
+    def _report(self, number: int, configs: Sequence[Config]) -> None:
+        """Tell the searcher what a setting has reached, and say it. Raises: ExperimentError for unknown objectives."""
+        objectives = self.search_options.objectives
+        rows = [TrialFolder(self.folder.sub(folder_name(config))).rows() for config in configs]
+        states = {each.state for each in scan(self.folder, configs).trials}
+        values = None
+        if states <= {State.COMPLETE, State.STOPPED}:
+            _check_objectives(objectives, rows[0])
+            values = [mean(value_of(each, objective) for each in rows) for objective in objectives]
+        stopped_at = max(map(len, rows)) if State.STOPPED in states else None
+        self.study.tell(number, values, stopped_at)
+        proposed = self._proposed(self.study.settings()[number])
+        setting = ", ".join(f"{name}={value}" for name, value in proposed.items())
         result = "failed"
-    else:
-        result = ", ".join(f"{name} {value:.4g}" for name, value in zip(options.objectives, values, strict=True))
-    ended = f" (stopped after epoch {stopped_at})" if stopped_at is not None else ""
-    say(f"{_named(study, number)}: {result}{ended}")
+        if values is not None:
+            result = ", ".join(f"{name} {value:.4g}" for name, value in zip(objectives, values, strict=True))
+        ended = f" (stopped after epoch {stopped_at})" if stopped_at is not None else ""
+        say(f"setting {number + 1}: {setting}: {result}{ended}")
 
 
-def _named(study: OptunaStudy, number: int) -> str:
-    """Return the number and the values of a setting, for people."""
-    setting = ", ".join(f"{name}={value}" for name, value in _drawn(study.space, study.settings()[number]).items())
-    return f"setting {number + 1}: {setting}"
-
-
-def _check_objectives(histories: Sequence[Sequence[Mapping[str, Any]]], objectives: Sequence[str]) -> None:
-    """Check that complete trials have logged each objective. Raises: ExperimentError."""
-    known = {
-        name for rows in histories for row in rows for name, value in row.items() if isinstance(value, int | float)
-    }
+def _check_objectives(objectives: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the rows of a trial have the metrics of the objectives. Raises: ExperimentError."""
+    names = {name: None for row in rows for name, value in row.items() if isinstance(value, int | float)}
     for objective in objectives:
         metric, _ = metric_and_summary(objective)
-        if metric not in known:
-            raise ExperimentError(unknown("metric in objectives", metric, sorted(known)))
+        if metric not in names:
+            raise ExperimentError(
+                f"The objective {objective!r} must be a column of the trials, alone or with _max, _min or _last. "
+                f"{unknown('column', metric, names)} The trials so far are kept: rerun the command with another "
+                "objective."
+            )

@@ -14,6 +14,7 @@ from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.config import Config
 from dynsparse.io.terminal import say
+from dynsparse.planning.packs import WIDEST
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import scan
 from dynsparse.results.progress import plural
@@ -44,6 +45,7 @@ class PackRunner:
         self._run, self._token, self._interrupts = run, token, interrupts
         self._memory_kills: Counter[str] = Counter()  # of each trial, by the name of its folder
         self._waits_for_ray = list(reversed(RAY_WAITS_SECONDS))
+        self._largest_group = WIDEST  # trials of a group in a pack; smaller once a pack was lost
 
     def train(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> None:
         """Train trials until all have ended or the run is interrupted.
@@ -54,17 +56,17 @@ class PackRunner:
         Args:
             trials: the trials to train; their folders exist.
             pack_size: largest number of trials in a pack.
-            n_complete: number of other trials of the grid that are complete.
+            n_complete: number of other trials of the grid that are complete, or stopped early and stay so.
         """
         while trials:
             lost = self._fit(trials, pack_size, n_complete)
             if lost is None:
                 return
             if lost:
-                pack_size = max(max(map(len, lost)) // 2, 1)
+                pack_size = self._largest_group = max(max(map(len, lost)) // 2, 1)
                 print(f"\nthe unfinished trials continue in packs of at most {pack_size}", file=sys.stderr)
             status = scan(self._run.folder, trials)
-            n_complete += len(status.in_state(State.COMPLETE))
+            n_complete += len(status.in_state(State.COMPLETE)) + len(status.in_state(State.STOPPED))
             trials = status.todo(retry_failed=False)
 
     def _fit(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> list[list[int]] | None:
@@ -123,7 +125,7 @@ class PackRunner:
 
     def _tuner(self, trials: Sequence[Config], pack_size: int, callbacks: list[tune.Callback]) -> tune.Tuner:
         run, options = self._run, self._run.options
-        packs = packs_of(trials, pack_size, options.stopping)
+        packs = packs_of(trials, pack_size, options.stopping, self._largest_group)
         is_packed = any(len(pack) > 1 for pack in packs)
         if is_packed and not options.quiet:
             print(f"in {plural(len(packs), 'pack')} of up to {max(map(len, packs))} trials", file=sys.stderr)

@@ -11,7 +11,7 @@ from support.trial_folders import write_rows, write_trial
 import analysis
 from analysis.loading.cache import read
 from analysis.loading.columns import history_of
-from analysis.loading.rows import config_by_row, has_diverged, straight_run
+from analysis.loading.rows import config_by_row, divergence, straight_run
 from analysis.loading.trial_dir import stamp_of_states, trial_folders
 
 
@@ -89,14 +89,15 @@ def test_a_config_that_changes_survives_the_cache(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ([{"train_loss": 1.0, "val_loss": math.nan}, {"train_loss": 1.0}], True),
-        ([{"loss": math.nan}, {"loss": 0.5}], False),
-        ([{"loss": 0.5}, {"loss": None}], False),
-        ([{"loss": 0.5}, {"loss": "tensor(nan)"}], True),
-        ([{"info": {"loss": 1}}, {"info": {"loss": math.inf}}], True),
-        ([{"val_acc": math.nan}], False),
-        ([], False),
+        ([{"train_loss": 1.0, "val_loss": math.nan}, {"train_loss": 1.0}], [1]),
+        ([{"loss": math.nan}, {"loss": 0.5}], [1, 2]),
+        ([{"loss": 0.5}, {"loss": None}], []),
+        ([{"loss": 0.5}, {"loss": "tensor(nan)"}], [2]),
+        ([{"loss": 0.5}, {"loss": "nan"}, {"loss": None}, {"loss": "text"}, {"loss": math.inf}], [2, 4, 5]),
+        ([{"info": {"loss": 1}}, {"info": {"loss": math.inf}}], [2]),
+        ([{"val_acc": math.nan}], []),
+        ([], []),
     ],
 )
-def test_the_last_loss_that_was_logged_decides_whether_a_trial_diverged(rows: list[Any], expected: bool) -> None:
-    assert has_diverged(history_of(rows, set())) == expected
+def test_the_last_loss_that_was_logged_decides_whether_a_trial_diverged(rows: list[Any], expected: list[int]) -> None:
+    assert divergence(history_of(rows, set())) == expected

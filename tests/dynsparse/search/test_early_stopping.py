@@ -11,7 +11,7 @@ import analysis
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import open_folder
 from dynsparse.results.trial_folder import State, TrialFolder, identity
-from dynsparse.search import Judge, Measured, StoppingOptions
+from dynsparse.search import Judge, Measurement, StoppingOptions, packs_of
 from dynsparse.tune import run
 
 OPTIONS = {"scheduler": "asha", "grace": 1, "reduction_factor": 2}
@@ -124,13 +124,13 @@ def test_the_judge_averages_over_the_trials_of_a_group(tmp_path):
     configs = experiment(n_seeds=2).configs()
     judge = Judge(StoppingOptions("asha", reduction_factor=2, group_by="seed"), configs, open_folder(str(tmp_path)))
     first, second, third, fourth = (identity(config) for config in configs[:4])
-    assert judge.judge({first: Measured(1, 0.5), second: Measured(1, 0.9)}) == {}
+    assert judge.judge({first: Measurement(1, 0.5), second: Measurement(1, 0.9)}) == {}
     # The mean 0.6 is below 0.7, although one value is above it.
-    stops = judge.judge({third: Measured(1, 0.8), fourth: Measured(1, 0.4)})
+    stops = judge.judge({third: Measurement(1, 0.8), fourth: Measurement(1, 0.4)})
     assert stops.keys() == {third, fourth}
     assert stops[third].startswith("0.6 at epoch 1 is below 0.7")
     # A group that has been stopped stays so.
-    assert judge.judge({third: Measured(2, 1.0)}) == {third: stops[third]}
+    assert judge.judge({third: Measurement(2, 1.0)}) == {third: stops[third]}
 
 
 def test_the_judge_knows_what_earlier_runs_measured(stopped):
@@ -139,9 +139,16 @@ def test_the_judge_knows_what_earlier_runs_measured(stopped):
     judge = Judge(StoppingOptions("asha", reduction_factor=2, group_by="seed"), configs, open_folder(str(folder)))
     best = analysis.load(folder, at_epoch=1).groupby("learning_rate")["val_acc_last"].mean().max()
     new = identity(configs[0])
-    assert judge.judge({new: Measured(1, best)}) == {}
+    assert judge.judge({new: Measurement(1, best)}) == {}
     stopped_now = [config for config in configs if config.learning_rate == 1e-6]
-    assert judge.judge({identity(stopped_now[0]): Measured(2, 1.0)}) != {}
+    assert judge.judge({identity(stopped_now[0]): Measurement(2, 1.0)}) != {}
+
+
+def test_a_group_is_one_pack_unless_packs_must_be_smaller():
+    configs, options = experiment(n_seeds=3).configs(), StoppingOptions("asha", group_by="seed")
+    assert packs_of(configs, 1, options) == [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+    assert packs_of(configs[:4], 1, options, largest_group=2) == [[0, 1], [2], [3]]
+    assert packs_of(configs[:2], 1, StoppingOptions("asha")) == [[0], [1]]
 
 
 def test_with_ray_the_trials_stop_too_and_the_command_resumes(tmp_path):

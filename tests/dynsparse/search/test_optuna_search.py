@@ -71,7 +71,7 @@ def test_a_proposal_whose_trials_were_interrupted_is_finished_first(whole, tmp_p
     space = experiment(1).space
     run_search(tmp_path, 3, repeats=2)
     # As if the process had been killed after the fourth proposal, and in the middle of the fifth.
-    study = OptunaStudy(space, ["maximize"], 0, tmp_path / "searched")
+    study = OptunaStudy(space, ["val_acc_max"], 0, tmp_path / "searched")
     study.propose()
     assert study.waiting() == [3]
     resumed = run_search(tmp_path, 13, repeats=2)
@@ -97,7 +97,7 @@ def test_every_domain_is_proposed_within_its_bounds(tmp_path):
         "arm": ray_tune.choice([{"model": "RigL", "weight_prune_perc": ray_tune.uniform(0.1, 0.3)}, {"model": "SET"}]),
     }
     folder = tmp_path / "study"
-    study = OptunaStudy(space, ["maximize"], 0, folder)
+    study = OptunaStudy(space, ["val_acc_max"], 0, folder)
     for number in range(30):
         study.propose()
         study.tell(number, [number / 30])
@@ -119,8 +119,32 @@ def test_two_objectives_give_a_front(tmp_path):
         assert not any(a >= accuracy and f <= flops and (a, f) != (accuracy, flops) for a, f in values)
     df = analysis.load(tmp_path / "searched")
     assert df["flops_inference"].min() in [flops for _, flops in values]
-    with pytest.raises(ExperimentError, match=r"has 2 objectives \(maximize, minimize\), not 1 \(maximize\)"):
+    problem = r"^The objectives must be those of the search in .* \(val_acc_max, flops_inference\), got val_acc_max\."
+    with pytest.raises(ExperimentError, match=problem):
         run_search(tmp_path, 6)
+    # Of the same directions, but another quantity.
+    with pytest.raises(ExperimentError, match=r"got test_acc_max, flops_inference\."):
+        run_search(tmp_path, 6, objectives=("test_acc_max", "flops_inference"))
+
+
+def test_an_objective_that_no_trial_logs_is_refused_and_the_command_can_be_corrected(tmp_path):
+    with pytest.raises(ExperimentError, match=r"^The objective 'val_accuracy_max' .* Unknown column 'val_accuracy'\."):
+        run_search(tmp_path, 2, objectives=("val_accuracy_max",))
+    found = run_search(tmp_path, 2)
+    assert found.outcome.n_complete == 2 and len(found.best) == 1
+
+
+def test_a_limit_is_refused(tmp_path):
+    with pytest.raises(ExperimentError, match=r"^limit must not be given with searcher='optuna', got 1: "):
+        run_search(tmp_path, 2, limit=1)
+
+
+def test_a_seed_cannot_be_set_beside_repeats(tmp_path):
+    options = RunOptions(storage=tmp_path, in_process=True)
+    with pytest.raises(ExperimentError, match="sets the seeds itself"):
+        search(experiment(1), SearchOptions(repeats=2), options, {"seed": [7]})
+    found = search(experiment(1), SearchOptions(), options, {"seed": [7]})
+    assert [config.seed for config in found.configs] == [7]
 
 
 def test_with_a_scheduler_settings_stop_early_and_are_counted(tmp_path):
@@ -169,12 +193,24 @@ def test_a_space_that_has_changed_is_refused(tmp_path):
         run_search(tmp_path, 3, experiment_values=more)
 
 
+def test_a_choice_that_has_changed_is_refused(tmp_path):
+    def choice(*models):
+        return {"model": ray_tune.choice([{"model": each, "on_perc": ray_tune.uniform(0.1, 0.3)} for each in models])}
+
+    first = run_search(tmp_path, 3, experiment_values=choice("SET", "RigL"))
+    again = run_search(tmp_path, 3, experiment_values=choice("SET", "RigL"))
+    assert [config.model for config in again.configs] == [config.model for config in first.configs]
+    for models in (("MEST", "SNFS"), ("SNFS",)):
+        with pytest.raises(ExperimentError, match=r"has no value of model: the space has changed since"):
+            run_search(tmp_path, 3, experiment_values=choice(*models))
+
+
 def test_a_missing_library_is_named_with_its_extra(tmp_path):
     code = (
         "import sys; sys.modules['optuna'] = None\n"
         "from dynsparse.search.optuna_study import OptunaStudy\n"
         "from pathlib import Path\n"
-        "OptunaStudy({}, ['maximize'], 0, Path(sys.argv[1]))"
+        "OptunaStudy({}, ['val_acc_max'], 0, Path(sys.argv[1]))"
     )
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert "ExperimentError: searcher='optuna' needs the package optuna" in result.stderr
@@ -207,9 +243,14 @@ def test_objectives_are_summaries_of_rows():
     names = ("val_acc_max", "val_acc", "flops_train", "val_acc_last", "val_acc_min")
     assert [value_of(rows, name) for name in names] == [0.7, 0.5, 2, 0.5, 0.5]
     assert value_of([], "val_acc_max") != value_of([], "val_acc_max"), "NaN"
-    assert [direction(name) for name in ("val_acc_max", "train_loss_min", "flops_inference", "val_rmse_min")] == [
-        "maximize",
-        "minimize",
-        "minimize",
-        "minimize",
-    ]
+    low = (
+        "train_loss_min",
+        "flops_inference",
+        "val_rmse_min",
+        "test_ece",
+        "density",
+        "time_total_s",
+        "cut_off_outputs",
+    )
+    assert {direction(name) for name in low} == {"minimize"}
+    assert {direction(name) for name in ("val_acc_max", "val_r2_max", "is_connected")} == {"maximize"}

@@ -116,6 +116,17 @@ def test_a_pack_whose_process_dies_goes_on_and_one_that_dies_too_often_in_halves
     assert len(df) == 4 and set(df["status"]) == {"complete"} and df["error"].isna().all()
 
 
+def test_a_group_whose_process_dies_too_often_goes_on_in_smaller_packs(local_ray, tmp_path, capsys):
+    experiment = Experiment("group", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1]), val_fraction=0.2), epochs=3)
+    ends = EndsProcesses(tmp_path / "group", times=4)
+    outcome = tune.run(
+        experiment, tmp_path, scheduler="median", group_by="seed", max_failures=1, checkpoint_epochs=2, callbacks=[ends]
+    )
+    # The group dies twice; the trials alone are not ended.
+    assert (outcome.n_complete, ends.times) == (2, 2)
+    assert "the unfinished trials continue in packs of at most 1" in capsys.readouterr().err
+
+
 class Stops(ray_tune.Callback):
     """Stops the run, as TERM does, at a row."""
 
