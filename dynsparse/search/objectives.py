@@ -8,17 +8,16 @@ from typing import Any, Literal
 
 Direction = Literal["maximize", "minimize"]
 
-Summary = Callable[[Sequence[float]], float]
-
-SUMMARIES: dict[str, Summary] = {"max": max, "min": min, "last": lambda values: values[-1]}
-# Parts of the names of metrics of which low values are better.
-LOW_IS_BETTER = ("loss", "rmse", "ece", "flops", "density", "time_", "dead_units", "cut_off_outputs")
+SUMMARIES: dict[str, Callable[[Sequence[float]], float]] = {"max": max, "min": min, "last": lambda values: values[-1]}
+# Parts of the names of metrics of which low values are better: those of `analysis`, and further costs.
+LOW_IS_BETTER = ("loss", "error", "rmse", "_ece", "dead_units", "flops", "density", "time_", "seconds", "cut_off")
 
 
 def value_of(rows: Sequence[Mapping[str, Any]], objective: str) -> float:
     """Return the value of an objective: a metric and _max, _min or _last, or a metric alone, which is its last value.
 
-    It is NaN if no row has the metric.
+    As in `analysis.load`, _max and _min leave out what is not finite, and _last is the value of the last row: NaN for
+    a loss that has diverged. It is NaN if no row has the metric.
 
     Example:
         >>> from dynsparse.search.objectives import value_of
@@ -26,18 +25,19 @@ def value_of(rows: Sequence[Mapping[str, Any]], objective: str) -> float:
         >>> value_of(rows, "val_acc_max"), value_of(rows, "val_acc")
         (0.9, 0.8)
     """
-    metric, summarise = metric_and_summary(objective)
+    metric, summary = metric_and_summary(objective)
     values = [float(row[metric]) for row in rows if isinstance(row.get(metric), int | float)]
-    finite = [value for value in values if math.isfinite(value)]
-    return summarise(finite) if finite else math.nan
+    if summary != "last":
+        values = [value for value in values if math.isfinite(value)]
+    return SUMMARIES[summary](values) if values else math.nan
 
 
-def metric_and_summary(objective: str) -> tuple[str, Summary]:
-    """Return the metric of an objective, and the function that makes one number of its values."""
+def metric_and_summary(objective: str) -> tuple[str, str]:
+    """Return the metric of an objective, and a key of SUMMARIES."""
     name, _, summary = objective.rpartition("_")
-    return (name, SUMMARIES[summary]) if summary in SUMMARIES else (objective, SUMMARIES["last"])
+    return (name, summary) if summary in SUMMARIES else (objective, "last")
 
 
 def direction(objective: str) -> Direction:
-    """Return "minimize" for losses, costs and shares that do not work, else "maximize"."""
+    """Return "minimize" for losses, errors, costs and shares that do not work, else "maximize"."""
     return "minimize" if any(part in objective for part in LOW_IS_BETTER) else "maximize"

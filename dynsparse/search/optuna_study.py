@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from dynsparse.search.objectives import direction
 JOURNAL = "optuna_journal.log"
 # The attribute of the study with the names of what it has been told.
 OBJECTIVES = "objectives"
-# The attribute of a proposal with the options of tune.choice that it has, as texts. Its parameters are their places.
-OPTIONS = "options"
+# The attribute of a proposal with the names of the folders of its trials.
+TRIALS = "trials"
 
 
 class OptunaStudy:
@@ -31,7 +32,7 @@ class OptunaStudy:
         search_seed: other seeds give other proposals.
         folder: the experiment's folder.
 
-    Raises: ExperimentError if Optuna is not installed, or the journal is that of other objectives.
+    Raises: ExperimentError if Optuna is not installed, or the journal is damaged or that of other objectives.
     """
 
     def __init__(self, space: Mapping[str, Any], objectives: Sequence[str], search_seed: int, folder: Path) -> None:
@@ -48,10 +49,19 @@ class OptunaStudy:
         self._optuna, self.space, self._seed = optuna, space, search_seed
         self._objectives, directions = list(objectives), [direction(each) for each in objectives]
         folder.mkdir(parents=True, exist_ok=True)
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
-        self._study = optuna.create_study(
-            storage=storage, study_name="search", directions=directions, load_if_exists=True
-        )
+        _cut_torn_line(folder / JOURNAL)
+        try:
+            storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+            self._study = optuna.create_study(
+                storage=storage, study_name="search", directions=directions, load_if_exists=True
+            )
+        except (ValueError, LookupError, TypeError, AssertionError) as error:
+            # Optuna believes every line that is JSON.
+            raise ExperimentError(
+                f"The journal {folder / JOURNAL} must be one that Optuna has written, and cannot be read "
+                f"({type(error).__name__}: {error}). Restore it from a copy, or delete it to search anew: trials that "
+                "are complete are not trained again."
+            ) from error
         found = [each.name.lower() for each in self._study.directions]
         told = self._study.user_attrs.get(OBJECTIVES, self._objectives)
         if told != self._objectives or found != directions:
@@ -72,7 +82,7 @@ class OptunaStudy:
     def _spaces_of(self, trials: Sequence[Any]) -> dict[int, dict[str, Any]]:
         spaces = {}
         for each in trials:
-            stored = _StoredValues(each.params, each.user_attrs.get(OPTIONS, {}))
+            stored = _StoredValues(each.params)
             space = with_values(self.space, stored.draw)
             if not stored.missing:
                 spaces[each.number] = space
@@ -87,16 +97,50 @@ class OptunaStudy:
         """Return the numbers of the proposals whose result is not known yet, from 0."""
         return [each.number for each in self._study.trials if not each.state.is_finished()]
 
+    def failed(self) -> list[int]:
+        """Return the numbers of the proposals that have failed."""
+        return [each.number for each in self._study.trials if each.state.name == "FAIL"]
+
     def propose(self) -> None:
-        """Add a proposal."""
+        """Add a proposal. Raises: ExperimentError if the domains have changed."""
         number = len(self._study.trials)
         digest = hashlib.sha256(f"{self._seed}/{number}".encode()).digest()
         # A sampler for each proposal, so that a resumed search draws what it would have drawn.
         self._study.sampler = self._optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4]), constant_liar=True)
         trial = self._study.ask()
-        suggested = _SuggestedValues(trial)
-        with_values(self.space, suggested.draw)
-        trial.set_user_attr(OPTIONS, suggested.options)
+        try:
+            with_values(self.space, _SuggestedValues(trial).draw)
+        except ExperimentError:
+            raise
+        except ValueError as error:
+            raise ExperimentError(
+                f"The search in the folder has another space: {error} Change the space back, or give another --name."
+            ) from error
+
+    def check_trials(self, names: Mapping[int, Sequence[str]]) -> None:
+        """Check that the trials of each proposal are those that it began with; note them the first time.
+
+        Args:
+            names: number of the proposal, from 0, to the names of its trials' folders.
+
+        Raises: ExperimentError if they are others: what they have reached would be taken for the result of these.
+        """
+        for each in self._study.trials:
+            trials = list(names.get(each.number, ()))
+            noted = each.user_attrs.get(TRIALS)
+            if noted is None and trials and not each.state.is_finished():
+                self._trial(each).set_user_attr(TRIALS, trials)
+            elif noted is not None and trials and noted != trials:
+                raise ExperimentError(
+                    f"The search in the folder must have the trials that it began with, and setting {each.number + 1} "
+                    "has others: the space, --set, --repeats, the data or a function has changed since. Change it "
+                    "back, or give another --name."
+                )
+
+    def _trial(self, stored: Any) -> Any:
+        """Return the Optuna trial of a stored proposal that waits for its result."""
+        # Optuna has no public way to a trial of an earlier process.
+        return self._optuna.trial.Trial(self._study, stored._trial_id)
 
     def tell(self, number: int, values: Sequence[float] | None, stopped_at: int | None = None) -> None:
         """Report the result of a proposal.
@@ -107,13 +151,13 @@ class OptunaStudy:
             stopped_at: the epoch at which a rule of early stopping ended its trials; None: it did not.
         """
         states = self._optuna.trial.TrialState
-        self._study.set_user_attr(OBJECTIVES, self._objectives)
         if values is None or not all(map(math.isfinite, values)):
+            # Says nothing about the objectives: they may be wrong, and corrected.
             self._study.tell(number, state=states.FAIL)
-        elif stopped_at is not None and len(values) == 1:
-            # Optuna has no public way to a trial of an earlier process.
-            trial_id = self._study.trials[number]._trial_id
-            self._optuna.trial.Trial(self._study, trial_id).report(values[0], stopped_at)
+            return
+        self._study.set_user_attr(OBJECTIVES, self._objectives)
+        if stopped_at is not None and len(values) == 1:
+            self._trial(self._study.trials[number]).report(values[0], stopped_at)
             self._study.tell(number, state=states.PRUNED)
         else:
             self._study.tell(number, list(values))
@@ -124,18 +168,36 @@ class OptunaStudy:
         return [(each.number, list(each.values)) for each in self._study.best_trials] if complete else []
 
 
+def _cut_torn_line(journal: Path) -> None:
+    """Cut an unfinished last line off, as a process leaves that is killed while it writes.
+
+    Optuna would append the next line to it, and could not read the journal any more.
+    """
+    if not journal.exists():
+        return
+    # Only searches need it.
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()
+    try:
+        content = journal.read_bytes()
+        n_whole = content.rfind(b"\n") + 1
+        if n_whole < len(content):
+            os.truncate(journal, n_whole)
+    finally:
+        lock.release()
+
+
 class _SuggestedValues:
     """Draws values by the suggestions of an Optuna trial."""
 
     def __init__(self, trial: Any) -> None:
         self._trial = trial
-        self.options: dict[str, str] = {}  # of tune.choice, as texts
 
     def draw(self, domain: Any, name: str) -> Any:
         if hasattr(domain, "categories"):
-            option = domain.categories[self._trial.suggest_categorical(name, list(range(len(domain.categories))))]
-            self.options[name] = option_text(option)
-            return option
+            return domain.categories[self._trial.suggest_categorical(name, list(range(len(domain.categories))))]
         kind, lower, upper, step, is_whole = distribution_of(domain, name)
         if kind == "Normal":
             raise ExperimentError(
@@ -152,41 +214,22 @@ class _SuggestedValues:
 
 
 class _StoredValues:
-    """Draws the values of a stored Optuna trial again, which has some options of tune.choice."""
+    """Draws the values of a stored Optuna trial again."""
 
-    def __init__(self, params: Mapping[str, Any], options: Mapping[str, str]) -> None:
-        self._params, self._options = params, options
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = params
         self.missing: list[str] = []  # names without a value
 
     def draw(self, domain: Any, name: str) -> Any:
-        if name not in self._params:
+        value = self._params.get(name)
+        is_choice = hasattr(domain, "categories")
+        if value is None or (is_choice and value >= len(domain.categories)):
             self.missing.append(name)
             return None
-        value = self._params[name]
-        if hasattr(domain, "categories"):
-            option = domain.categories[value] if value < len(domain.categories) else None
-            if option_text(option) != self._options.get(name, option_text(option)):
-                self.missing.append(name)
-            return option
+        if is_choice:
+            return domain.categories[value]
         *_, step, is_whole = distribution_of(domain, name)
         return _trial_value(value, step, is_whole)
-
-
-def option_text(option: Any) -> str:
-    """Return a text that differs if an option of tune.choice was replaced by another, and is the same in each process.
-
-    Example:
-        >>> from dynsparse.search.optuna_study import option_text
-        >>> option_text({"model": "RigL", "sizes": [10, 5]}), option_text(print)
-        ("{model: 'RigL', sizes: [10, 5]}", 'print')
-    """
-    if isinstance(option, Mapping):
-        return f"{{{', '.join(f'{name}: {option_text(value)}' for name, value in option.items())}}}"
-    if isinstance(option, list | tuple):
-        return f"[{', '.join(map(option_text, option))}]"
-    # The repr of a function or a domain has an address.
-    is_plain = option is None or isinstance(option, str | int | float)
-    return repr(option) if is_plain else getattr(option, "__name__", type(option).__name__)
 
 
 def _trial_value(value: float, step: float | None, is_whole: bool) -> float:

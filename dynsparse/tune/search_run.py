@@ -25,6 +25,9 @@ from dynsparse.tune.options import RunOptions
 from dynsparse.tune.preflight import check_run
 from dynsparse.tune.ray_session import ray_session
 
+# Random settings that are tried for one that is allowed, before a search.
+TRIED_SETTINGS = 10
+
 
 @dataclass(frozen=True)
 class SearchOptions:
@@ -76,7 +79,7 @@ def search(
     """Train `num_samples` settings that a searcher proposes. The same command resumes a search.
 
     A batch of settings is proposed, trained and reported to the searcher before the next: as many as the CPUs can train
-    at a time, one with in_process=True.
+    at a time, one with in_process=True. A setting that is not allowed counts as failed.
 
     Raises: ExperimentError for a space without domains or with grids, a limit, or an objective that the trials do not
     log; and what `run` raises.
@@ -89,8 +92,7 @@ def search(
             f"limit must not be given with searcher='optuna', got {options.limit}: settings of which no trial runs "
             "would count as failed. Give a smaller num_samples."
         )
-    first = replace(experiment, num_samples=1).configs({**overrides, "seed": [0]})
-    checked = check_run(experiment, first, options)
+    checked = check_run(experiment, _first_trial(experiment, overrides), options)
     if "://" in checked.folder.path:
         raise ExperimentError(
             f"searcher='optuna' needs a storage that is a folder, for its journal, got {checked.storage}. Give a "
@@ -135,6 +137,19 @@ def _has_grid(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(map(_has_grid, value))
 
 
+def _first_trial(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> list[Config]:
+    """Return a trial of a random setting, for checks before the search. Raises: ValueError if no setting is allowed."""
+    problem: ValueError | None = None
+    for number in range(TRIED_SETTINGS):
+        drawn = replace(experiment, num_samples=1, search_seed=experiment.search_seed + number)
+        try:
+            return drawn.configs({**overrides, "seed": [0]})
+        except ValueError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
 @dataclass(frozen=True)
 class _Batches:
     """The batches of a search.
@@ -159,24 +174,42 @@ class _Batches:
         """Train batches of `n_at_once` settings until there are enough, or a batch is not finished."""
         study, n_wanted = self.study, self.experiment.num_samples
         outcome: Outcome | None = None
-        while True:
+        while outcome is None or not (outcome.n_unfinished or len(study.settings()) >= n_wanted):
             if not study.waiting():
                 for _ in range(min(n_at_once, n_wanted - len(study.settings()))):
                     study.propose()
-            settings = study.settings()
-            trials = {number: self._trials(setting) for number, setting in settings.items()}
+            trials = self._all_trials()
             everything = list(dict.fromkeys(config for configs in trials.values() for config in configs))
-            if not study.waiting() and outcome is not None:
-                break
+            if not study.waiting() and (outcome is not None or len(study.settings()) < n_wanted):
+                # No setting of this batch is allowed.
+                continue
+            if not everything:
+                raise ExperimentError("No setting of the search is allowed: see above. Change the space.")
             outcome = run_grid(self.experiment, everything, self.options)
-            if outcome.n_unfinished:
-                break
-            for number in study.waiting():
+            for number in study.waiting() if not outcome.n_unfinished else ():
                 self._report(number, trials[number])
-            if not study.waiting() and len(study.settings()) >= n_wanted:
-                break
+        settings = study.settings()
         best = [(self._proposed(settings[number]), values) for number, values in study.best()]
         return SearchOutcome(outcome, everything, best)
+
+    def _all_trials(self) -> dict[int, list[Config]]:
+        """Return the trials of each setting, except of those that are not allowed: these have failed.
+
+        Raises: ExperimentError if the trials of a setting are no longer those that it began with.
+        """
+        trials = {}
+        waiting, failed = self.study.waiting(), self.study.failed()
+        for number, setting in self.study.settings().items():
+            try:
+                trials[number] = self._trials(setting)
+            except ValueError as error:
+                if number in waiting:
+                    self.study.tell(number, None)
+                    say(f"{self._description(number)}: not allowed: {error}")
+                elif number not in failed:
+                    raise
+        self.study.check_trials({number: list(map(folder_name, configs)) for number, configs in trials.items()})
+        return trials
 
     def _trials(self, setting: Mapping[str, Any]) -> list[Config]:
         """Return the trials of a setting: one for each seed."""
@@ -187,24 +220,28 @@ class _Batches:
         """Return the values of a setting that the searcher has proposed."""
         return {name: setting[name] for name, value in self.study.space.items() if has_domain(value)}
 
+    def _description(self, number: int) -> str:
+        """Return the number and the proposed values of a setting, for people."""
+        proposed = self._proposed(self.study.settings()[number])
+        return f"setting {number + 1}: {', '.join(f'{name}={value}' for name, value in proposed.items())}"
+
     def _report(self, number: int, configs: Sequence[Config]) -> None:
         """Tell the searcher what a setting has reached, and say it. Raises: ExperimentError for unknown objectives."""
         objectives = self.search_options.objectives
         rows = [TrialFolder(self.folder.sub(folder_name(config))).rows() for config in configs]
         states = {each.state for each in scan(self.folder, configs).trials}
+        if states == {State.COMPLETE}:
+            _check_objectives(objectives, rows[0])
         values = None
         if states <= {State.COMPLETE, State.STOPPED}:
-            _check_objectives(objectives, rows[0])
             values = [mean(value_of(each, objective) for each in rows) for objective in objectives]
         stopped_at = max(map(len, rows)) if State.STOPPED in states else None
         self.study.tell(number, values, stopped_at)
-        proposed = self._proposed(self.study.settings()[number])
-        setting = ", ".join(f"{name}={value}" for name, value in proposed.items())
         result = "failed"
         if values is not None:
             result = ", ".join(f"{name} {value:.4g}" for name, value in zip(objectives, values, strict=True))
         ended = f" (stopped after epoch {stopped_at})" if stopped_at is not None else ""
-        say(f"setting {number + 1}: {setting}: {result}{ended}")
+        say(f"{self._description(number)}: {result}{ended}")
 
 
 def _check_objectives(objectives: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:

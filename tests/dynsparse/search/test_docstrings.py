@@ -6,9 +6,8 @@ from support.doctests import run_examples
 from dynsparse.sampling import samples
 from dynsparse.search import Asha
 from dynsparse.search.objectives import value_of
-from dynsparse.search.optuna_study import option_text
 
 
-@pytest.mark.parametrize("item", [Asha, option_text, samples, value_of], ids=lambda item: item.__name__)
+@pytest.mark.parametrize("item", [Asha, samples, value_of], ids=lambda item: item.__name__)
 def test_the_example_runs(item):
     run_examples(item)

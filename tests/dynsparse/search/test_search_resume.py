@@ -69,8 +69,17 @@ def test_a_space_without_any_allowed_setting_is_refused(tmp_path):
         run_search(tmp_path, 2, space={"on_perc": ray_tune.uniform(2, 3)})
 
 
+def test_a_search_whose_proposals_are_not_allowed_says_so_and_can_be_extended_with_other_objectives(tmp_path):
+    # The first proposal is above 1.
+    space = {"on_perc": ray_tune.uniform(0.5, 2.5)}
+    with pytest.raises(ExperimentError, match=r"^No setting of the search is allowed: see above\."):
+        run_search(tmp_path, 1, space=space, objectives=("val_acx_max",))
+    found = run_search(tmp_path, 6, space=space)
+    assert found.outcome.n_complete == len(found.configs) < 6 and found.best
+
+
 def test_an_unknown_objective_is_named_after_the_first_setting(tmp_path):
-    with pytest.raises(ExperimentError, match=r"^Unknown metric in objectives 'val_acx'\. Did you mean 'val_acc'"):
+    with pytest.raises(ExperimentError, match=r"^The objective 'val_acx_max' .* 'val_acx'\. Did you mean 'val_acc'"):
         run_search(tmp_path, 3, objectives=("val_acx_max",))
     assert len(analysis.load(tmp_path / "searched")) == 1
     assert run_search(tmp_path, 3, objectives=("val_acc_max",)).outcome.n_complete == 3
@@ -82,7 +91,7 @@ def test_a_torn_line_of_a_killed_process_is_written_again(tmp_path):
     journal = tmp_path / "searched" / JOURNAL
     # The last line is the result of the second setting.
     journal.write_bytes(journal.read_bytes()[:-20])
-    assert OptunaStudy(RATES, ["maximize"], 0, journal.parent).waiting() == [1]
+    assert OptunaStudy(RATES, ["val_acc_max"], 0, journal.parent).waiting() == [1]
     resumed = run_search(tmp_path, 3)
     assert (resumed.configs, resumed.best) == (whole.configs, whole.best)
 
