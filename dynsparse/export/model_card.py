@@ -135,6 +135,9 @@ def _code(trained: AnyTrained, name: str, dataset: Dataset | None) -> str:
         normalised = "(pixels - images.mean) * images.scale"
         about = f"{literal(trained.config.dataset_name)}, pixels={literal(trained.config.pixels)}"
         imports = f"from dynsparse.data import load_dataset\n\nimages = load_dataset({about}).train"
+    if is_onnx:
+        # Pixels of uint8 would become float64, which the session refuses.
+        normalised = f"np.asarray({normalised}, np.float32)"
     values = {"imports": imports, "name": literal(name), "input": INPUT, **_loading(trained, name)}
     values["shape"] = ", ".join(map(str, (1, *trained.input_shape)))
     values |= _prediction(trained, dataset, is_onnx)
@@ -200,6 +203,14 @@ def _classes(dataset: Dataset | None) -> str:
     return f": {', '.join(map(escaped, names))}" if names else ""
 
 
+def _missing(config: Config) -> str:
+    """Return what replaced missing values, or an empty text."""
+    if config.impute is None:
+        return ""
+    what = {"mean": "its mean", "median": "its median", "most_frequent": "its most frequent value"}[config.impute]
+    return f"Missing values of a feature were replaced by {what} over the training part. "
+
+
 def _features(config: Config, dataset: Dataset) -> str:
     """Return the features that are the inputs, with the numbers of their standardization."""
     n = dataset.input_size
@@ -210,7 +221,7 @@ def _features(config: Config, dataset: Dataset) -> str:
         [
             f"The input is {n} features per example, in the order below. Each is standardized: minus its mean over the "
             "training part, divided by its standard deviation; a constant feature becomes 0. "
-            f"{_output(config, dataset)}",
+            f"{_missing(config)}{_output(config, dataset)}",
             table(["feature", "mean", "standard deviation"], rows),
         ]
     )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import ray
+from filelock import FileLock, Timeout
 
 from dynsparse.config import Config, unknown
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
 from dynsparse.results.grid_status import scan
+from dynsparse.results.lock import LockedError
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.sampling import has_domain
 from dynsparse.search.objectives import metric_and_summary, value_of
@@ -27,6 +29,7 @@ from dynsparse.tune.ray_session import ray_session
 
 # Random settings that are tried for one that is allowed, before a search.
 TRIED_SETTINGS = 10
+LOCK_FILE = ".search.guard"
 
 
 @dataclass(frozen=True)
@@ -98,16 +101,38 @@ def search(
             f"searcher='optuna' needs a storage that is a folder, for its journal, got {checked.storage}. Give a "
             "folder, or leave out the searcher for a random search."
         )
-    study = OptunaStudy(space, search_options.objectives, experiment.search_seed, Path(checked.folder.path))
     # Further batches continue in the folder of the first.
     options = replace(options, name=checked.name, fresh=False, quiet=True)
     with ExitStack() as stack:
+        folder = Path(checked.folder.path)
+        stack.enter_context(_alone(folder))
+        study = OptunaStudy(space, search_options.objectives, experiment.search_seed, folder)
         n_at_once = 1
         if not options.in_process:
             stack.enter_context(ray_session(options.address))
             n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1) / max(checked.cpus, 1e-9)))
             n_at_once = max(1, n_at_once // (1 if options.group_by else search_options.repeats))
         return _Batches(experiment, overrides, study, search_options, options, checked.folder).train(n_at_once)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a lock for the whole search: between two batches, another one would propose settings of its own.
+
+    Raises: LockedError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK_FILE)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise LockedError(
+            f"{folder} is in use by another search. Wait until it ends, or stop it, or give another --name."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _check_space(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]], options: SearchOptions) -> None:

@@ -301,6 +301,25 @@ def test_the_code_of_a_card_runs_and_normalises(
         torch.testing.assert_close(torch.as_tensor(names["logits"]), module(networks["relu"])(black.float()))
 
 
+def test_the_code_of_an_onnx_card_takes_pixels_as_files_have_them(
+    networks: dict[str, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = code_of(export(networks["relu"], tmp_path / "a.onnx").read_text())
+    assert "np.zeros((1, 64), np.float32)" in code
+    names = run(code.replace("np.zeros((1, 64), np.float32)", "np.zeros((1, 64), np.uint8)"), tmp_path, monkeypatch)
+    floats = run(code, tmp_path, monkeypatch)
+    np.testing.assert_allclose(names["logits"], floats["logits"], rtol=1e-5)
+
+
+def test_a_card_says_what_replaced_missing_values(tmp_path: Path) -> None:
+    rows = [(i, "" if i % 5 == 0 else 3 * i % 7, "xyz"[i % 3]) for i in range(60)]
+    (tmp_path / "t.csv").write_text("a,b,class\n" + "".join(f"{a},{b},{label}\n" for a, b, label in rows))
+    values = dict(hidden_sizes=(8,), batch_size=16, epochs=1, test_fraction=0.25, target="class")
+    trial = train(tmp_path / "1", dataset_name=str(tmp_path / "t.csv"), impute="median", **values)
+    card = export(load_network(trial), tmp_path / "a.pt").read_text()
+    assert "Missing values of a feature were replaced by its median over the training part. " in card
+
+
 def test_a_card_says_what_the_file_is(networks: dict[str, Trained], trials: dict[str, Path], tmp_path: Path) -> None:
     card = export(networks["units"], tmp_path / "a.pt").read_text()
     row = read_rows(trials["relu"])[-1]

@@ -1,12 +1,15 @@
 """Searches that are resumed after a change or a crash, and settings that cannot be trained."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 from ray import tune as ray_tune
 
 import analysis
 from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.results.lock import LockedError
 from dynsparse.search.objectives import direction, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
 from dynsparse.tune import RunOptions, SearchOptions, search
@@ -94,6 +97,19 @@ def test_a_torn_line_of_a_killed_process_is_written_again(tmp_path):
     assert OptunaStudy(RATES, ["val_acc_max"], 0, journal.parent).waiting() == [1]
     resumed = run_search(tmp_path, 3)
     assert (resumed.configs, resumed.best) == (whole.configs, whole.best)
+
+
+def test_of_two_searches_in_a_folder_the_second_is_refused(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from dynsparse.tune.search_run import _alone\n"
+        "with _alone(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "searched")], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"held\n"
+        with pytest.raises(LockedError, match=r"searched is in use by another search\. Wait until it ends"):
+            run_search(tmp_path, 1)
+        other.kill()
+    assert run_search(tmp_path, 1).outcome.n_complete == 1
 
 
 @pytest.mark.parametrize("damage", [b"no JSON\n", b"\xff\xfe\n", b"[]\n", b'{"op_code": 99}\n'])
