@@ -4,8 +4,7 @@ import html
 import math
 from typing import Any
 
-from analysis.frame.words import unsigned_zero
-from analysis.output.html import text
+from analysis.frame.words import unsigned_zero, value_text
 from analysis.output.html_report.comparison import Comparison
 from analysis.output.html_report.figures import capitalized
 from analysis.output.html_report.matters import has_repeats, percent
@@ -75,7 +74,7 @@ def _best(results: Results) -> str:
         row = agg(results.rows.assign(all_=1), "all_", metric).iloc[0].to_dict()
         return f"The {names.full(metric)} is {_mean(row, names.is_share(metric))}."
     row = settings.iloc[0].to_dict()
-    values = {name: text(row[name]) for name in _in_order(results, keys)}
+    values = {name: value_text(row[name]) for name in _in_order(results, keys)}
     answer = f"{names.setting(values)}: {metric} is {_mean(row, names.is_share(metric))}."
     if len(settings) == 1:
         return answer

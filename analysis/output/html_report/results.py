@@ -11,7 +11,7 @@ from analysis.frame.matching import cell_of_each
 from analysis.frame.schema import varying
 from analysis.frame.suggest import unknown
 from analysis.frame.values import sort_key
-from analysis.output.html import text
+from analysis.frame.words import value_text
 from analysis.output.html_report.names import Names
 from analysis.pruning.lottery import tickets
 from analysis.pruning.sparsity import sweeps
@@ -111,7 +111,7 @@ class Results:
         every, left = (agg(each, shown, self.metric)["count"] for each in (self.rows, rows))
         if left.median() < 2 or (left > 0).sum() <= (every > 0).sum() / 2:
             return self.rows, ""
-        return rows, f"As in the best setting: {self.names.setting({name: text(best[name]) for name in others})}."
+        return rows, f"As in the best setting: {self.names.setting({name: value_text(best[name]) for name in others})}."
 
 
 def collect_results(

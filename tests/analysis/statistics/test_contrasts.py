@@ -359,7 +359,7 @@ def test_values_and_names_of_all_kinds() -> None:
     assert table["a"].tolist()[:2] == [2, 2] and table["b"].tolist()[:2] == ["auto", (3, 1)]
     assert table["C(x)"].tolist()[:12:6] == [False, True] and table["C(x)"].isna().sum() == 6
     assert table["p"].notna().all()
-    assert "with hidden sizes=nothing" in table["conclusion"][2] and "at C(x)=nothing" in table["conclusion"][12]
+    assert "with hidden sizes=None" in table["conclusion"][2] and "at C(x)=None" in table["conclusion"][12]
     assert len(interactions(df, "C(x)", METRIC)) == 1
 
 

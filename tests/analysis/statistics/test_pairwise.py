@@ -206,8 +206,8 @@ def test_values_of_all_kinds_and_missing_ones() -> None:
     df = grid(lambda sizes, seed: seed, sizes=[(3, 1), "auto", 2, None], seed=range(2))
     table = compare(df, "sizes", METRIC)
     assert table["a"].tolist()[:2] == [2, 2] and table["b"].tolist()[:2] == ["auto", (3, 1)]
-    assert table["b"].isna().sum() == 3 and "sizes=nothing and" not in table["conclusion"][5]
-    assert table["conclusion"][5].startswith("val_acc_max with sizes=(3, 1) and with nothing is equal in all 2 pairs")
+    assert table["b"].isna().sum() == 3 and "sizes=None and" not in table["conclusion"][5]
+    assert table["conclusion"][5].startswith("val_acc_max with sizes=(3, 1) and with None is equal in all 2 pairs")
 
 
 def normal(rng: np.random.Generator, size: tuple[int, int]) -> Numbers:
