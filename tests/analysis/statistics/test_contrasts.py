@@ -291,6 +291,15 @@ def test_holm_over_all_rows_tukey_within_each_setting_and_none() -> None:
     assert (tukey["p_adjusted"] >= p).all()
 
 
+@pytest.mark.parametrize("left", ["on", "depth"])
+@pytest.mark.filterwarnings("error")
+def test_an_axis_of_which_one_value_is_complete_has_no_interaction(left: str) -> None:
+    df = grid(noisy(0), on=[0, 1, 2], depth=[0, 1], seed=range(3))
+    row = interactions(fail(df, df[left] > 0, "stopped"), "on", METRIC).iloc[0]
+    assert row["df"] == 0 and row[["F", "df_rest", "p"]].isna().all()
+    assert "cannot be tested: no complete trial has" in row["conclusion"]
+
+
 def test_without_repeats_the_noise_is_what_interactions_leave() -> None:
     df = grid(noisy(1, 0.02), u=[0, 1, 2], v=[0, 1, 2], w=[0, 1])
     table = contrasts(df, "u", METRIC, errors="pooled")
