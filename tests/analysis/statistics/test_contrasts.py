@@ -546,6 +546,13 @@ def test_metrics_without_information() -> None:
     assert message(df.assign(**{METRIC: 0.5}), "on", METRIC) == constant
 
 
+def test_a_difference_that_is_rounding_is_0() -> None:
+    values = {0: [0.1, 0.7, 0.8], 1: [0.8, 0.1, 0.7]}
+    df = grid(lambda on, depth, seed: values[on][seed], on=[0, 1], depth=[0, 1], seed=range(3))
+    assert contrasts(df, "on", METRIC)["difference"].tolist() == [0.0]
+    assert "that with 0: +0, no clear difference" in contrasts(df, "on", METRIC)["conclusion"][0]
+
+
 def test_axes_that_are_no_grid() -> None:
     drawn = grid(noisy(0), on=[True, False], rate=range(21), seed=range(2))
     hint = f"Filter the trials, or use correlation(df, '{METRIC}') for an axis of numbers."
