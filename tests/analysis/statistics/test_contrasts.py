@@ -14,7 +14,7 @@ from statsmodels.stats.multicomp import pairwise_tukeyhsd
 from statsmodels.stats.multitest import multipletests
 from support.grids import fail, grid, noisy, shuffled
 
-from analysis import as_trials, contrast_sentences, contrasts, interactions, power
+from analysis import as_trials, contrast_sentences, contrasts, interactions, power, select
 from analysis.statistics.design import design_matrix, main_and_two_way
 from analysis.statistics.linear_model import estimate, fit_model
 
@@ -553,6 +553,19 @@ def test_a_difference_that_is_rounding_is_0() -> None:
     assert "that with 0: +0, no clear difference" in contrasts(df, "on", METRIC)["conclusion"][0]
 
 
+def test_trials_of_changed_data_are_not_pooled() -> None:
+    df = grid(noisy(0), model=["a", "b"], epochs=[2, 4, 6], seed=range(3)).assign(dataset_name="x.csv")
+    df["data_hash"] = np.where(df["epochs"] == 6, "1e5", "0d4")
+    text = message(df, "model", METRIC, within="epochs")
+    # The data that most trials have.
+    where = "data_hash == '0d4'"
+    assert text == (
+        "data_hash must vary independently of epochs, but follows from it. Take the trials of one data_hash, with "
+        f'`select` or --where, such as --where "{where}".'
+    )
+    assert len(contrasts(select(df, where), "model", METRIC, within="epochs")) == 2
+
+
 def test_axes_that_are_no_grid() -> None:
     drawn = grid(noisy(0), on=[True, False], rate=range(21), seed=range(2))
     hint = f"Filter the trials, or use correlation(df, '{METRIC}') for an axis of numbers."
@@ -563,7 +576,8 @@ def test_axes_that_are_no_grid() -> None:
     )
     assert message(df, "model", METRIC) == (
         "decay must vary independently of model, but follows from it. "
-        "Leave one of them out, for example with df.drop(columns=['decay'])."
+        "Leave one of them out, for example with df.drop(columns=['decay']), or take the trials of one value, with "
+        "`select` or --where."
     )
     assert "df.drop(columns=['model'])" in message(df, "decay", METRIC)
     many = grid(lambda seed: float(seed % 7), seed=range(400))
