@@ -187,7 +187,8 @@ def _check_distinct(levels: dict[str, Levels], axis: str, values: dict[str, list
                 # Without the hash, trials of the old data or network and of the new one would be pooled.
                 most = values[noted][int(np.bincount(levels[noted]).argmax())]
                 text = repr(most) if isinstance(most, str) else str(most)
-                fix = f'Take the trials of one {noted}, with `select` or --where, such as --where "{noted} == {text}".'
+                example = f'--where "{noted} == {text}"'
+                fix = f"Take the trials of one {noted}, with `select` or --where, such as {example}."
             raise ValueError(f"{b} must vary independently of {a}, but follows from it. {fix}")
 
 
