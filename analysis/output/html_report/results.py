@@ -79,15 +79,22 @@ class Results:
         """Return `agg` of the metric for each setting, best first, and the hyperparameters that make one.
 
         A setting is a combination of all hyperparameters that vary, without `seed`. Settings are ordered by
-        `selection_metric`.
+        `selection_metric`. Intervals are those of `summary`.
         """
         names = list(varying(self.rows, besides=["seed", self.metric]))
         if not names or not self.has_values:
             return pd.DataFrame(), names
         used = self.rows[has_value(self.rows, self.metric)]
-        table = agg(used, names, self.metric)
+        table = self.summary(used, names)
         table["chosen_by"] = agg(used, names, self.selection_metric)["mean"]
         return table.sort_values("chosen_by", ascending=self.lowest, kind="stable", ignore_index=True), names
+
+    def summary(self, rows: pd.DataFrame, keys: str | list[str]) -> pd.DataFrame:
+        """Return `agg` of the metric, with intervals that are cut off at 0 and 1 if it is an accuracy."""
+        table = agg(rows, keys, self.metric)
+        if self.names.is_share(self.metric):
+            table[["low", "high"]] = table[["low", "high"]].clip(0.0, 1.0)
+        return table
 
     @property
     def selection_metric(self) -> str:

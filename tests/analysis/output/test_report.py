@@ -217,6 +217,17 @@ def test_a_file_is_small() -> None:
     assert section(page, "all-trials").count("<tr>") == 501
 
 
+def test_intervals_of_an_accuracy_are_cut_off_in_tables_as_in_sentences() -> None:
+    df = of_grid(lambda on_perc, seed: [0.1, 0.9][seed], on_perc=[0.1, 0.5], seed=range(2))
+    df = df.assign(flops_inference=1e6 * df["on_perc"])
+    found = report(df, "val_acc_max")
+    for name in ("flops", "plots"):
+        cells = re.findall(r'<td class="number">([^<]*)</td>', section(found, name))
+        assert {"0", "1"} <= set(cells) and not {"-4.583", "5.583"} & set(cells), name
+    df = as_trials(df.rename(columns={"val_acc_max": "score"}), ["on_perc", "seed"], ["score"])
+    assert '<td class="number">-4.582</td>' in section(report(df, "score"), "flops")
+
+
 def test_no_number_is_minus_zero() -> None:
     # The means of both differ by -1e-9, and the trials by 0.01.
     df = of_grid(lambda width, seed: 0.5 - 1e-9 * width + 0.01 * ((seed + width) % 2), width=[0, 1], seed=range(8))
