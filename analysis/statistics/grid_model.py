@@ -180,8 +180,8 @@ def _check_distinct(levels: dict[str, Levels], axis: str, values: dict[str, list
             drop = b if b != axis else a
             noted = next((name for name in (b, a) if name in NOTED), None)
             fix = (
-                f"Leave one of them out, for example with df.drop(columns=[{drop!r}]), or take the trials of one value, "
-                "with `select` or --where."
+                f"Leave one of them out, for example with df.drop(columns=[{drop!r}]), or take the trials of one "
+                "value, with `select` or --where."
             )
             if noted is not None:
                 # Without the hash, trials of the old data or network and of the new one would be pooled.
