@@ -251,6 +251,12 @@ def test_a_random_search_is_not_compared(n_complete: int, model: list[str]) -> N
     assert "Importance in a random forest" in section(found, "what-matters")
 
 
+def test_trials_that_were_stopped_early_are_not_called_complete() -> None:
+    problems = {n: section(report(search(n), "val_acc_max"), "trials-with-problems") for n in (2, 9)}
+    assert "All trials are complete or were stopped early (14), none diverged" in problems[2]
+    assert "All trials are complete, none diverged" in problems[9]
+
+
 def test_arms_are_no_random_search() -> None:
     df = search(9, [f"model {place}" for place in range(9)])
     assert "as in a random search" not in report(df, "val_acc_max")
