@@ -27,8 +27,8 @@ def joined(parts: Sequence[str], last: str = "and") -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return the value of a hyperparameter for a sentence; "nothing" if it is missing."""
-    return "nothing" if is_missing(value) else str(value)
+    """Return the value of a hyperparameter for a sentence; "None", as `select` takes it, if it is missing."""
+    return "None" if is_missing(value) else str(value)
 
 
 def setting_text(names: Sequence[str], values: Mapping[Any, Any]) -> str:

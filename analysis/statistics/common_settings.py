@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.schema import varying
-from analysis.frame.values import is_missing, sort_key
-from analysis.frame.words import plural
+from analysis.frame.values import sort_key
+from analysis.frame.words import plural, value_text
 
 # A setting is named if at least this share of its trials is marked.
 MOST = 0.75
@@ -28,7 +28,7 @@ class Setting(NamedTuple):
 
     def __str__(self) -> str:
         """Return text such as "model=SET and on_perc=0.02 (3 of 3)"."""
-        values = (f"{name}={'nothing' if is_missing(value) else value}" for name, value in self.values.items())
+        values = (f"{name}={value_text(value)}" for name, value in self.values.items())
         return f"{' and '.join(values)} ({self.marked} of {self.total})"
 
 

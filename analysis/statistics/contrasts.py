@@ -16,7 +16,7 @@ from analysis.statistics.aggregate import CONFIDENCE, key_names
 from analysis.statistics.contrast_sentences import conclusion
 from analysis.statistics.design import Numbers
 from analysis.statistics.grid_model import GridModel, grid_model
-from analysis.statistics.paired_tests import holm
+from analysis.statistics.paired_tests import holm, without_rounding
 
 CORRECTIONS = ("holm", "tukey", "none")
 COLUMNS = ["axis", "a", "b", "mean_a", "mean_b", "difference", "low", "high", "se", "df", "t", "p", "p_adjusted"]
@@ -154,6 +154,7 @@ def _rows(grid: GridModel, setting: dict[str, Any]) -> Iterator[dict[str, Any]]:
         a, b = weights[i], weights[j]
         if a is not None and b is not None and grid.is_estimable(b - a):
             value, se, df, errors = grid.estimate(b - a)
+            value = float(without_rounding(np.array(value), np.abs(grid.fit.metric).max()))
             t = value / se
             p = float(2 * stdtr(df, -abs(t)))
         else:

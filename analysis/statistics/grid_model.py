@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns
 from analysis.frame.matching import cell_of_each, check_axis, values_of, what_varies
-from analysis.frame.schema import hyperparameters, varying, with_known_config
+from analysis.frame.schema import NOTED, hyperparameters, varying, with_known_config
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.suggest import unknown
 from analysis.frame.values import sort_key
@@ -107,7 +107,7 @@ def grid_model(
     _check_values(values, metric)
     level_of = {name: {sort_key(value): i for i, value in enumerate(values[name])} for name in names}
     levels = {name: _levels(used, name, level_of[name]) for name in names}
-    _check_distinct(levels, axis)
+    _check_distinct(levels, axis, values)
     joint = [axis, *within]
     terms = main_and_two_way(names, joint)
     n_levels = {name: len(values[name]) for name in names}
@@ -172,13 +172,23 @@ def _check_values(values: dict[str, list[Any]], metric: str) -> None:
             raise ValueError(f"{name} must have at most {MOST_VALUES} values, but has {len(found)}. {hint}")
 
 
-def _check_distinct(levels: dict[str, Levels], axis: str) -> None:
+def _check_distinct(levels: dict[str, Levels], axis: str, values: dict[str, list[Any]]) -> None:
     """Raise a ValueError if the value of one axis determines that of another: their effects cannot be told apart."""
     varied = [name for name in levels if levels[name].any()]
     for a, b in itertools.permutations(varied, 2):
         if len(set(zip(levels[a].tolist(), levels[b].tolist(), strict=True))) == len(set(levels[a].tolist())):
             drop = b if b != axis else a
-            fix = f"Leave one of them out, for example with df.drop(columns=[{drop!r}])."
+            noted = next((name for name in (b, a) if name in NOTED), None)
+            fix = (
+                f"Leave one of them out, for example with df.drop(columns=[{drop!r}]), or take the trials of one "
+                "value, with `select` or --where."
+            )
+            if noted is not None:
+                # Without the hash, trials of the old data or network and of the new one would be pooled.
+                most = values[noted][int(np.bincount(levels[noted]).argmax())]
+                text = repr(most) if isinstance(most, str) else str(most)
+                example = f'--where "{noted} == {text}"'
+                fix = f"Take the trials of one {noted}, with `select` or --where, such as {example}."
             raise ValueError(f"{b} must vary independently of {a}, but follows from it. {fix}")
 
 

@@ -1,5 +1,6 @@
 """Tests of interactions of a hyperparameter with the others."""
 
+import itertools
 import math
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from analysis.frame.matching import values_of
 from analysis.frame.series import Column
+from analysis.frame.values import sort_key
 from analysis.statistics.contrast_sentences import interaction_sentence
 from analysis.statistics.grid_model import GridModel, grid_model
 from analysis.statistics.linear_model import joint_test
@@ -29,7 +31,8 @@ def interactions(df: pd.DataFrame, axis: Column, metric: Column, *, errors: str 
     - `p_adjusted`: p corrected for the number of rows by Holm's method.
     - `conclusion`: the result in a sentence.
 
-    If the trials do not determine all differences, because a combination has no complete trial, F and p are NaN. A
+    If the trials do not determine all differences, because a combination has no complete trial, F and p are NaN. `df`
+    is 0 if only one value of the axis or of `within` has complete trials. A
     large p is no evidence that there is no interaction.
 
     Args:
@@ -66,7 +69,8 @@ def _row(grid: GridModel, name: str) -> dict[str, Any]:
     design = grid.fit.design
     weights = np.eye(design.matrix.shape[1])[design.terms[grid.axis, name]]
     f = df_rest = p = math.nan
-    if design.is_estimable(weights).all():
+    # If only one value has complete trials, there is no coefficient to test.
+    if len(weights) and design.is_estimable(weights).all():
         f, df_rest, p = joint_test(grid.fit, weights, [grid.axis, name])
     return {
         "axis": grid.axis,
@@ -81,6 +85,9 @@ def _row(grid: GridModel, name: str) -> dict[str, Any]:
 
 
 def _empty(grid: GridModel, name: str) -> dict[str, Any]:
-    """Return a combination of the axis and another hyperparameter without a complete trial."""
+    """Return a combination of the axis and another hyperparameter, or a value of one, without a complete trial."""
     values = values_of(grid.trials.loc[grid.is_used, grid.axis])
-    return next(filter(None, (grid.missing({grid.axis: value}, [name]) for value in values)), {})
+    combinations = (grid.missing({grid.axis: value}, [name]) for value in values)
+    both = ((each, value) for each in (grid.axis, name) for value in values_of(grid.trials[each]))
+    alone = ({each: value} for each, value in both if sort_key(value) not in grid.level_of[each])
+    return next(filter(None, itertools.chain(combinations, alone)), {})

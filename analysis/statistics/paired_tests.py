@@ -15,6 +15,16 @@ MOST_EXACT, DRAWN = 16, 9999
 ROUNDING = 1e-12
 
 
+def without_rounding(differences: Numbers, scale: Numbers | float) -> Numbers:
+    """Return the differences, with 0 in place of those that are at most the share ROUNDING of the compared values.
+
+    Args:
+        differences: differences of values, of any shape.
+        scale: the largest magnitude of the compared values, for each difference or for all.
+    """
+    return np.where(np.abs(differences) <= ROUNDING * scale, 0.0, differences)
+
+
 def t_test(differences: Numbers) -> tuple[float, float, float]:
     """Return the two-sided p value of a mean difference, and the 95% interval of the mean: Student's paired t test.
 

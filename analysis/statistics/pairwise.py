@@ -15,7 +15,7 @@ from analysis.frame.values import sort_key
 from analysis.statistics.aggregate import has_value
 from analysis.statistics.chance import chance_note, is_at_chance
 from analysis.statistics.divergence import divergence_note, is_diverged
-from analysis.statistics.paired_tests import effect, equivalence_test, holm, sign_flip_test, t_test
+from analysis.statistics.paired_tests import effect, equivalence_test, holm, sign_flip_test, t_test, without_rounding
 from analysis.statistics.sentences import conclusion
 
 # 190 comparisons. An axis with more is one that was drawn, not a grid.
@@ -155,7 +155,8 @@ def _rows(df: pd.DataFrame, axis: str, metric: str, margin: float | None, seed: 
         # Sorted, so that the same sign patterns are drawn whatever the order of the trials.
         shared = sorted(in_a.keys() & in_b.keys())
         numbers_a, numbers_b = np.array([in_a[cell] for cell in shared]), np.array([in_b[cell] for cell in shared])
-        differences = numbers_b - numbers_a
+        sizes = np.maximum(np.abs(numbers_a), np.abs(numbers_b))
+        differences = without_rounding(numbers_b - numbers_a, sizes)
         p, low, high = t_test(differences)
         rows.append(
             {
@@ -165,7 +166,7 @@ def _rows(df: pd.DataFrame, axis: str, metric: str, margin: float | None, seed: 
                 "pairs": len(shared),
                 "mean_a": _mean(numbers_a),
                 "mean_b": _mean(numbers_b),
-                "difference": _mean(differences),
+                "difference": float(without_rounding(np.array(_mean(differences)), sizes.max(initial=0.0))),
                 "low": low,
                 "high": high,
                 "p": p,

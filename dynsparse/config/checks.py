@@ -46,6 +46,13 @@ def _hint(value: Any) -> str:
     return " Use tune.grid_search([...]) for several." if isinstance(value, list | tuple) else ""
 
 
+def _list_hint(name: str, value: Any) -> str:
+    """Return how to give a list instead of a single value, in Python and on the command line."""
+    # Without brackets, a comma separates the values of an axis of the grid.
+    python, option = f"[{value!r}] or [{value!r}, ...]", f'"{name}=({value!r},)" or "{name}=({value!r},...)"'
+    return f" Write a list: {python}; with --set, {option}."
+
+
 def _in_order(value: Any) -> Any:
     """Return a list or another series. Raises: TypeError for what has no order, and for bytes."""
     if isinstance(value, Mapping | Set | bytes | bytearray):
@@ -300,12 +307,12 @@ class Several:
     def read(self, name: str, value: Any) -> tuple[Any, ...]:
         """Return the values as a tuple."""
         if isinstance(value, str | bytes):
-            hint = "Write a list, with quotes around each string: ['a', 'b']."
-            raise ValueError(f"{name} must be {self}, got the string {value!r}. {hint}")
+            raise ValueError(f"{name} must be {self}, got the string {value!r}.{_list_hint(name, value)}")
         try:
             values = tuple(self.check.read(name, each) for each in _in_order(value))
         except TypeError as error:
-            raise ValueError(f"{name} must be {self}, got {value!r}.") from error
+            hint = _list_hint(name, value) if isinstance(value, Real) else ""
+            raise ValueError(f"{name} must be {self}, got {value!r}.{hint}") from error
         if len(values) < self.least or len(set(values)) < len(values):
             raise ValueError(f"{name} must be {self}, got {value!r}.")
         return values

@@ -4,15 +4,14 @@ import html
 import math
 from typing import Any
 
-from analysis.frame.words import unsigned_zero
-from analysis.output.html import text
+from analysis.frame.words import unsigned_zero, value_text
 from analysis.output.html_report.comparison import Comparison
 from analysis.output.html_report.figures import capitalized
 from analysis.output.html_report.matters import has_repeats, percent
 from analysis.output.html_report.results import Results
 from analysis.output.html_report.sentences import clear_differences, open_questions
 from analysis.output.html_report.studies import answers_of_sweeps, answers_of_tickets
-from analysis.statistics.aggregate import CONFIDENCE, agg
+from analysis.statistics.aggregate import CONFIDENCE
 from analysis.statistics.variance import REST
 
 # The number of hyperparameters that a sentence names.
@@ -72,11 +71,11 @@ def _best(results: Results) -> str:
     if not results.has_values:
         return f"No complete trial has a finite {metric}."
     if settings.empty:
-        row = agg(results.rows.assign(all_=1), "all_", metric).iloc[0].to_dict()
-        return f"The {names.full(metric)} is {_mean(row, names.is_share(metric))}."
+        row = results.summary(results.rows.assign(all_=1), "all_").iloc[0].to_dict()
+        return f"The {names.full(metric)} is {_mean(row)}."
     row = settings.iloc[0].to_dict()
-    values = {name: text(row[name]) for name in _in_order(results, keys)}
-    answer = f"{names.setting(values)}: {metric} is {_mean(row, names.is_share(metric))}."
+    values = {name: value_text(row[name]) for name in _in_order(results, keys)}
+    answer = f"{names.setting(values)}: {metric} is {_mean(row)}."
     if len(settings) == 1:
         return answer
     chosen_by = results.selection_metric
@@ -89,13 +88,13 @@ def _in_order(results: Results, keys: list[str]) -> list[str]:
     return [*(name for name in results.axes if name in keys), *(name for name in keys if name not in results.axes)]
 
 
-def _mean(row: dict[Any, Any], is_share: bool) -> str:
-    """Return a mean with its interval, which is cut off at 0 and 1 for a share."""
+def _mean(row: dict[Any, Any]) -> str:
+    """Return a mean with its interval."""
     if row["count"] < 2:
         return f"{row['mean']:.4g} in a single trial, which says nothing about its noise"
-    half = row["high"] - row["mean"]
+    # One end may be cut off.
+    half = max(row["high"] - row["mean"], row["mean"] - row["low"])
     # As many decimals as give the interval two digits.
     decimals = max(0, 1 - math.floor(math.log10(half))) if half > 0 else 4
-    ends = (max(row["low"], 0.0), min(row["high"], 1.0)) if is_share else (row["low"], row["high"])
-    mean, low, high = (unsigned_zero(f"{number:.{decimals}f}") for number in (row["mean"], *ends))
+    mean, low, high = (unsigned_zero(f"{row[name]:.{decimals}f}") for name in ("mean", "low", "high"))
     return f"{mean} ({CONFIDENCE:.0%} interval {low} to {high}, mean of {int(row['count'])} trials)"

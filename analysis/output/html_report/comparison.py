@@ -40,7 +40,12 @@ class Comparison:
 
 
 def compare_axes(results: Results) -> list[Comparison]:
-    """Return the comparisons of all axes with few values: first the lines of the first plot, then by importance."""
+    """Return the comparisons of all axes with few values: first the lines of the first plot, then by importance.
+
+    Nothing is compared if the values were drawn.
+    """
+    if results.drawn:
+        return []
     first = [results.lines] if results.lines else []
     axes = [name for name in dict.fromkeys([*first, *results.axes]) if n_values(results.rows[name]) <= MOST_VALUES]
     if results.kind == "sweeps":

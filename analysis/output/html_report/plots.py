@@ -12,7 +12,6 @@ from analysis.output.tables import pivot, with_index_as_columns
 from analysis.plots import plot_axis, plot_parallel, plot_pruned_fractions, plot_rounds, plot_sweeps, plot_tickets
 from analysis.plots._lib.style import cut
 from analysis.pruning.lottery import rounds
-from analysis.statistics.aggregate import agg
 
 # Nobody reads a page of a hundred plots.
 SHOWN_AXES = 5
@@ -97,7 +96,7 @@ def _numbers(results: Results) -> str:
     assert x is not None
     rows = results.rows if results.kind == "tickets" else results.at_best_setting(x, lines)[0]
     if lines is None:
-        return folded("The numbers of this plot", table(agg(rows, x, metric), {x: results.names.header(x)}))
+        return folded("The numbers of this plot", table(results.summary(rows, x), {x: results.names.header(x)}))
     cells = with_index_as_columns(pivot(rows, x, lines, metric))
     headers = {str(name): f"{results.names.short(lines)} {str(name).partition('=')[2]}" for name in cells.columns[1:]}
     return folded("The numbers of this plot", table(cells, {x: results.names.header(x), **headers}))

@@ -11,8 +11,9 @@ from analysis.frame.matching import cell_of_each
 from analysis.frame.schema import varying
 from analysis.frame.suggest import unknown
 from analysis.frame.values import sort_key
-from analysis.output.html import text
+from analysis.frame.words import value_text
 from analysis.output.html_report.names import Names
+from analysis.output.html_report.random_search import drawn
 from analysis.pruning.lottery import tickets
 from analysis.pruning.sparsity import sweeps
 from analysis.statistics.aggregate import agg, has_value
@@ -44,6 +45,7 @@ class Results:
         no_shares: why there is no `anova`.
         importances: the result of `importance` where there is no `anova`, or None.
         names: the plain names of columns.
+        drawn: the hyperparameters that a random search has drawn; [] if values can be compared.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Results:
     no_shares: str
     importances: pd.DataFrame | None
     names: Names
+    drawn: list[str]
 
     @property
     def x(self) -> str | None:
@@ -79,15 +82,22 @@ class Results:
         """Return `agg` of the metric for each setting, best first, and the hyperparameters that make one.
 
         A setting is a combination of all hyperparameters that vary, without `seed`. Settings are ordered by
-        `selection_metric`.
+        `selection_metric`. Intervals are those of `summary`.
         """
         names = list(varying(self.rows, besides=["seed", self.metric]))
         if not names or not self.has_values:
             return pd.DataFrame(), names
         used = self.rows[has_value(self.rows, self.metric)]
-        table = agg(used, names, self.metric)
+        table = self.summary(used, names)
         table["chosen_by"] = agg(used, names, self.selection_metric)["mean"]
         return table.sort_values("chosen_by", ascending=self.lowest, kind="stable", ignore_index=True), names
+
+    def summary(self, rows: pd.DataFrame, keys: str | list[str]) -> pd.DataFrame:
+        """Return `agg` of the metric, with intervals that are cut off at 0 and 1 if it is an accuracy."""
+        table = agg(rows, keys, self.metric)
+        if self.names.is_share(self.metric):
+            table[["low", "high"]] = table[["low", "high"]].clip(0.0, 1.0)
+        return table
 
     @property
     def selection_metric(self) -> str:
@@ -111,7 +121,7 @@ class Results:
         every, left = (agg(each, shown, self.metric)["count"] for each in (self.rows, rows))
         if left.median() < 2 or (left > 0).sum() <= (every > 0).sum() / 2:
             return self.rows, ""
-        return rows, f"As in the best setting: {self.names.setting({name: text(best[name]) for name in others})}."
+        return rows, f"As in the best setting: {self.names.setting({name: value_text(best[name]) for name in others})}."
 
 
 def collect_results(
@@ -148,7 +158,8 @@ def collect_results(
     lowest = is_better_low(metric) if lowest is None else lowest
     ranked = _ranked(axes, shares, importances)
     names = Names(holds_out(df), at_most_one=not (rows[metric] > 1).any())
-    return Results(of, df, rows, history, metric, lowest, ranked, shares, no_shares, importances, names)
+    of_search = drawn(df, metric)
+    return Results(of, df, rows, history, metric, lowest, ranked, shares, no_shares, importances, names, of_search)
 
 
 def kind_of(df: pd.DataFrame, history: pd.DataFrame | None) -> str:

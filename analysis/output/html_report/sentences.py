@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from analysis.frame.values import is_missing, n_values
-from analysis.frame.words import joined, plural
+from analysis.frame.words import joined, plural, value_text
 from analysis.output.html_report.comparison import POWER, Comparison
 from analysis.output.html_report.figures import capitalized
 from analysis.output.html_report.names import Names
@@ -88,7 +88,7 @@ def open_questions(comparison: Comparison, results: Results) -> str:
         return f"Nothing among {n}." if not missing else f"Of {n},{no_trials}"
     places: dict[str, list[str]] = {}
     for row in unclear.to_dict("records"):
-        value = label(row[comparison.within]) if comparison.within else ""
+        value = _value(row[comparison.within]) if comparison.within else ""
         places.setdefault(" or ".join(_values(row, names)[::-1]), []).append(value)
     # The pair that is unclear at most places comes first.
     in_order = sorted(places.items(), key=lambda item: -len(item[1]))
@@ -115,14 +115,19 @@ def _axis(comparison: Comparison, names: Names) -> str:
 def _values(row: Any, names: Names) -> tuple[str, str]:
     """Return the values b and a as text; True and False with what they are of."""
     of = f"{names.short(row['axis'])} " if isinstance(row["a"], bool) else ""
-    return f"{of}{label(row['b'])}", f"{of}{label(row['a'])}"
+    return f"{of}{_value(row['b'])}", f"{of}{_value(row['a'])}"
 
 
 def _at(row: Any, comparison: Comparison, names: Names) -> str:
-    return f" at {names.short(comparison.within)} {label(row[comparison.within])}" if comparison.within else ""
+    return f" at {names.short(comparison.within)} {_value(row[comparison.within])}" if comparison.within else ""
 
 
 def _listed(parts: list[str]) -> str:
     """Return some of the texts, joined: "a", "a and b", "a, b, c, d and 3 more"."""
     shown = [*parts[:PLACES], *([f"{len(parts) - PLACES} more"] if len(parts) > PLACES else [])]
     return joined(shown)
+
+
+def _value(value: Any) -> str:
+    """Return a value for a sentence: None, which a table shows as a dash, by its name."""
+    return value_text(None) if is_missing(value) else label(value)

@@ -58,7 +58,10 @@ def problems(results: Results) -> str:
     damage = issues(df)
     if len(damage):
         parts.append(f"<h3>Damaged files</h3>{table(damage.head(SHOWN_FAILURES))}")
-    fine = "All trials are complete, none diverged or stayed at chance level, and no file is damaged."
+    # A rule of early stopping ends a trial on purpose.
+    n_stopped = int((df["status"] == "stopped").sum())
+    ended = f"All trials are complete or were stopped early ({n_stopped})" if n_stopped else "All trials are complete"
+    fine = f"{ended}, none diverged or stayed at chance level, and no file is damaged."
     return "\n".join(filter(None, parts)) or f"<p>{fine}</p>"
 
 

@@ -217,6 +217,53 @@ def test_a_file_is_small() -> None:
     assert section(page, "all-trials").count("<tr>") == 501
 
 
+def test_intervals_of_an_accuracy_are_cut_off_in_tables_as_in_sentences() -> None:
+    df = of_grid(lambda on_perc, seed: [0.1, 0.9][seed], on_perc=[0.1, 0.5], seed=range(2))
+    df = df.assign(flops_inference=1e6 * df["on_perc"])
+    found = report(df, "val_acc_max")
+    for name in ("flops", "plots"):
+        cells = re.findall(r'<td class="number">([^<]*)</td>', section(found, name))
+        assert {"0", "1"} <= set(cells) and not {"-4.583", "5.583"} & set(cells), name
+    df = as_trials(df.rename(columns={"val_acc_max": "score"}), ["on_perc", "seed"], ["score"])
+    assert '<td class="number">-4.582</td>' in section(report(df, "score"), "flops")
+
+
+def search(n_complete: int, model: list[str] | None = None) -> pd.DataFrame:
+    """A random search of 9 densities and rates, 2 seeds each; the other settings than the first were stopped early."""
+    drawn = np.random.default_rng(0)
+    df = of_grid(lambda place, seed: 0.5 + place / 20 + seed / 50, place=range(9), seed=range(2))
+    df["on_perc"], df["rate"] = (df["place"].map(dict(enumerate(drawn.uniform(size=9)))) for _ in range(2))
+    df["model"] = df["place"].map(lambda place: (model or ["SET"])[place % len(model or ["SET"])])
+    df = df.assign(status=np.where(df["place"] < n_complete, "complete", "stopped")).drop(columns="place")
+    return as_trials(df, ["on_perc", "rate", "model", "seed"], ["val_acc_max"])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n_complete", [1, 2, 4, 9])
+@pytest.mark.parametrize("model", [["SET"], ["SET", "RigL"]])
+def test_a_random_search_is_not_compared(n_complete: int, model: list[str]) -> None:
+    found = html.unescape(report(search(n_complete, model), "val_acc_max"))
+    note = "Each value of density (on_perc) and rate is in one setting only, as in a random search: comparisons need a"
+    assert found.count(note) == 1 and note in section(found, "comparisons")
+    assert "analysis.importance and analysis.fanova" in section(found, "comparisons")
+    assert "<table" not in section(found, "comparisons") and "df.drop" not in found
+    assert "cannot be compared" not in found and "What remains unclear?" not in found
+    assert "Importance in a random forest" in section(found, "what-matters")
+
+
+def test_trials_that_were_stopped_early_are_not_called_complete() -> None:
+    problems = {n: section(report(search(n), "val_acc_max"), "trials-with-problems") for n in (2, 9)}
+    assert "All trials are complete or were stopped early (14), none diverged" in problems[2]
+    assert "All trials are complete, none diverged" in problems[9]
+
+
+def test_arms_are_no_random_search() -> None:
+    df = search(9, [f"model {place}" for place in range(9)])
+    assert "as in a random search" not in report(df, "val_acc_max")
+    grid_of_one = df.drop(columns=["rate", "model"])
+    assert "± half of the 95% interval" in section(report(grid_of_one, "val_acc_max"), "comparisons")
+
+
 def test_no_number_is_minus_zero() -> None:
     # The means of both differ by -1e-9, and the trials by 0.01.
     df = of_grid(lambda width, seed: 0.5 - 1e-9 * width + 0.01 * ((seed + width) % 2), width=[0, 1], seed=range(8))

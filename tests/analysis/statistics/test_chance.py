@@ -129,7 +129,7 @@ def test_a_setting_that_another_one_covers_is_not_named(df: pd.DataFrame) -> Non
 
 def test_how_settings_are_listed() -> None:
     settings = [Setting({"sizes": None}, 1, 2), *(Setting({"rate": rate}, 2, 2) for rate in range(5))]
-    assert listed_settings(settings[:1]) == ": sizes=nothing (1 of 2)"
+    assert listed_settings(settings[:1]) == ": sizes=None (1 of 2)"
     assert listed_settings(settings[:5]).endswith(", rate=3 (2 of 2)")
     assert listed_settings(settings).endswith(", rate=3 (2 of 2), and 1 more")
 

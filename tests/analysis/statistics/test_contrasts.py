@@ -14,7 +14,7 @@ from statsmodels.stats.multicomp import pairwise_tukeyhsd
 from statsmodels.stats.multitest import multipletests
 from support.grids import fail, grid, noisy, shuffled
 
-from analysis import as_trials, contrast_sentences, contrasts, interactions, power
+from analysis import as_trials, contrast_sentences, contrasts, interactions, power, select
 from analysis.statistics.design import design_matrix, main_and_two_way
 from analysis.statistics.linear_model import estimate, fit_model
 
@@ -291,6 +291,15 @@ def test_holm_over_all_rows_tukey_within_each_setting_and_none() -> None:
     assert (tukey["p_adjusted"] >= p).all()
 
 
+@pytest.mark.parametrize("left", ["on", "depth"])
+@pytest.mark.filterwarnings("error")
+def test_an_axis_of_which_one_value_is_complete_has_no_interaction(left: str) -> None:
+    df = grid(noisy(0), on=[0, 1, 2], depth=[0, 1], seed=range(3))
+    row = interactions(fail(df, df[left] > 0, "stopped"), "on", METRIC).iloc[0]
+    assert row["df"] == 0 and row[["F", "df_rest", "p"]].isna().all()
+    assert "cannot be tested: no complete trial has" in row["conclusion"]
+
+
 def test_without_repeats_the_noise_is_what_interactions_leave() -> None:
     df = grid(noisy(1, 0.02), u=[0, 1, 2], v=[0, 1, 2], w=[0, 1])
     table = contrasts(df, "u", METRIC, errors="pooled")
@@ -359,7 +368,7 @@ def test_values_and_names_of_all_kinds() -> None:
     assert table["a"].tolist()[:2] == [2, 2] and table["b"].tolist()[:2] == ["auto", (3, 1)]
     assert table["C(x)"].tolist()[:12:6] == [False, True] and table["C(x)"].isna().sum() == 6
     assert table["p"].notna().all()
-    assert "with hidden sizes=nothing" in table["conclusion"][2] and "at C(x)=nothing" in table["conclusion"][12]
+    assert "with hidden sizes=None" in table["conclusion"][2] and "at C(x)=None" in table["conclusion"][12]
     assert len(interactions(df, "C(x)", METRIC)) == 1
 
 
@@ -537,6 +546,26 @@ def test_metrics_without_information() -> None:
     assert message(df.assign(**{METRIC: 0.5}), "on", METRIC) == constant
 
 
+def test_a_difference_that_is_rounding_is_0() -> None:
+    values = {0: [0.1, 0.7, 0.8], 1: [0.8, 0.1, 0.7]}
+    df = grid(lambda on, depth, seed: values[on][seed], on=[0, 1], depth=[0, 1], seed=range(3))
+    assert contrasts(df, "on", METRIC)["difference"].tolist() == [0.0]
+    assert "that with 0: +0, no clear difference" in contrasts(df, "on", METRIC)["conclusion"][0]
+
+
+def test_trials_of_changed_data_are_not_pooled() -> None:
+    df = grid(noisy(0), model=["a", "b"], epochs=[2, 4, 6], seed=range(3)).assign(dataset_name="x.csv")
+    df["data_hash"] = np.where(df["epochs"] == 6, "1e5", "0d4")
+    text = message(df, "model", METRIC, within="epochs")
+    # The data that most trials have.
+    where = "data_hash == '0d4'"
+    assert text == (
+        "data_hash must vary independently of epochs, but follows from it. Take the trials of one data_hash, with "
+        f'`select` or --where, such as --where "{where}".'
+    )
+    assert len(contrasts(select(df, where), "model", METRIC, within="epochs")) == 2
+
+
 def test_axes_that_are_no_grid() -> None:
     drawn = grid(noisy(0), on=[True, False], rate=range(21), seed=range(2))
     hint = f"Filter the trials, or use correlation(df, '{METRIC}') for an axis of numbers."
@@ -547,7 +576,8 @@ def test_axes_that_are_no_grid() -> None:
     )
     assert message(df, "model", METRIC) == (
         "decay must vary independently of model, but follows from it. "
-        "Leave one of them out, for example with df.drop(columns=['decay'])."
+        "Leave one of them out, for example with df.drop(columns=['decay']), or take the trials of one value, with "
+        "`select` or --where."
     )
     assert "df.drop(columns=['model'])" in message(df, "decay", METRIC)
     many = grid(lambda seed: float(seed % 7), seed=range(400))

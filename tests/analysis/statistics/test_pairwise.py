@@ -139,6 +139,19 @@ def test_degenerate_differences() -> None:
     assert effect(np.zeros(4)) == 0 and effect(np.full(4, -0.5)) == -math.inf and math.isnan(effect(np.array([1.0])))
 
 
+def test_a_difference_that_is_rounding_is_0() -> None:
+    # As floats, 0.3 - (0.1 + 0.2) is -5.6e-17; the mean of 0.3 - 0.1, 0.1 - 0.3 and the like is no exact 0 either.
+    values = {False: [0.1 + 0.2, 0.1, 0.7, 0.8], True: [0.3, 0.8, 0.1, 0.7]}
+    noise = np.mean(np.array(values[True]) - np.array(values[False]))
+    assert noise != 0 and abs(noise) < 1e-15
+    df = grid(lambda on, seed: values[on][seed], on=[False, True], seed=range(4))
+    assert only_row(df)["difference"] == 0.0 and "minus that with False: +0," in only_row(df)["conclusion"]
+    equal = df[df["seed"] == 0]
+    assert only_row(equal)["b_wins"] == 0.5 and "is equal in the only pair" in only_row(equal)["conclusion"]
+    # A small difference of small values is none of rounding.
+    assert only_row(equal.assign(**{METRIC: [1e-20, 3e-20]}))["difference"] == pytest.approx(2e-20)
+
+
 def test_differences_that_are_equal_but_for_rounding_have_an_infinite_effect() -> None:
     differences = np.array([0.2, 0.3, 0.4, 0.8]) - np.array([0.1, 0.2, 0.3, 0.7])
     assert np.ptp(differences) > 0 and effect(differences) == math.inf
@@ -206,8 +219,8 @@ def test_values_of_all_kinds_and_missing_ones() -> None:
     df = grid(lambda sizes, seed: seed, sizes=[(3, 1), "auto", 2, None], seed=range(2))
     table = compare(df, "sizes", METRIC)
     assert table["a"].tolist()[:2] == [2, 2] and table["b"].tolist()[:2] == ["auto", (3, 1)]
-    assert table["b"].isna().sum() == 3 and "sizes=nothing and" not in table["conclusion"][5]
-    assert table["conclusion"][5].startswith("val_acc_max with sizes=(3, 1) and with nothing is equal in all 2 pairs")
+    assert table["b"].isna().sum() == 3 and "sizes=None and" not in table["conclusion"][5]
+    assert table["conclusion"][5].startswith("val_acc_max with sizes=(3, 1) and with None is equal in all 2 pairs")
 
 
 def normal(rng: np.random.Generator, size: tuple[int, int]) -> Numbers:

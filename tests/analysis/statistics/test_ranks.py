@@ -253,7 +253,7 @@ def test_values_of_all_kinds() -> None:
     assert mean_ranks(df, "model", "acc")["model"].tolist()[0] == (3, 1)
     table = compare_ranks(df, "model", "acc")
     assert table["a"].tolist()[:2] == [2, 2] and table["b"].isna().tolist() == [False, True, True]
-    assert "with model=nothing and with 2" in table["conclusion"][1] or "model=nothing ranks" in table["conclusion"][1]
+    assert "with model=None and with 2" in table["conclusion"][1] or "model=None ranks" in table["conclusion"][1]
 
 
 @pytest.mark.parametrize("function", [mean_ranks, friedman, compare_ranks])

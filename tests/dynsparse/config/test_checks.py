@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dynsparse.config.checks import Choice, Flag, Number, Optional, Sizes, Text, Whole
+from dynsparse.config.checks import Choice, Flag, Number, Optional, Several, Sizes, Text, Whole
 from dynsparse.config.suggest import near_matches
 
 FRACTION = Number(0, 1)
@@ -118,6 +118,18 @@ def test_takes_and_converts(check, value, result):
         (Sizes(), None, "key must be a list of integers of at least 1, got None."),
         (Sizes(), [100, 0], "key must be a list of integers of at least 1, got [100, 0]."),
         (Sizes(), [100, [50]], "key must be a list of integers of at least 1, got [100, [50]]."),
+        (
+            Several(MODELS),
+            "SET",
+            "key must be a list of distinct values, each one of Dense, RigL, SET, got the string 'SET'. Write a list: "
+            "['SET'] or ['SET', ...]; with --set, \"key=('SET',)\" or \"key=('SET',...)\".",
+        ),
+        (
+            Several(FRACTION),
+            0.1,
+            "key must be a list of distinct values, each in [0, 1], got 0.1. Write a list: [0.1] or [0.1, ...]; with "
+            '--set, "key=(0.1,)" or "key=(0.1,...)".',
+        ),
         (Optional(FRACTION), 2, "key must be in [0, 1], got 2."),
         (Optional(Text()), "", "key must be a non-empty string, got ''."),
     ],

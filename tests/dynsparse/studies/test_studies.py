@@ -214,7 +214,7 @@ def problems(**values: Any) -> list[str]:
 
 
 SPARSITIES_ARE = "sparsities must be a list of distinct values, each in [0, 1], got"
-IN_QUOTES = "Write a list, with quotes around each string: ['a', 'b']"
+IN_QUOTES = "Write a list: ["
 KINDS_ARE = "prune_kinds must be a list of distinct values, each one of weight, unit, got"
 
 

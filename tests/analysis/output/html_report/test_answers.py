@@ -112,7 +112,7 @@ def test_a_missing_value_is_a_place() -> None:
     df.loc[(df["model"] == "b") & (df["lr"] == 0.1), "val_acc_max"] += 0.5
     df["lr"] = df["lr"].replace(0.3, np.nan)
     # Two of three places, of which one is missing: not "at every lr".
-    assert "a or b at lr 0.2 and –." in of(df)["What remains unclear?"]
+    assert "a or b at lr 0.2 and None." in of(df)["What remains unclear?"]
 
 
 def test_survivors_are_named_beside_clear_differences() -> None:
