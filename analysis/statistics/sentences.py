@@ -3,6 +3,7 @@
 from typing import Any
 
 from analysis.frame.matching import listed
+from analysis.frame.schema import NOTED
 from analysis.frame.words import joined, plural, value_text
 from analysis.statistics.paired_tests import FEWEST
 from analysis.statistics.significance import LEVEL, p_text
@@ -62,8 +63,11 @@ def _why_no_pair(row: dict[str, Any]) -> str:
             return f"none of the {trials} has a value" if not all_diverged else f"of the {trials}, all diverged"
     along = row["along"]
     if along:
-        together = f"df.drop(columns={listed(along)}) compares them together"
-        return f"{', '.join(along)} never {'has' if len(along) == 1 else 'have'} the same value in both; {together}"
+        fix = f"df.drop(columns={listed(along)}) compares them together"
+        if set(along) & set(NOTED):
+            # Without the hash, old data or networks would be compared with new ones.
+            fix = "train both on the same data and with the same network and method"
+        return f"{', '.join(along)} never {'has' if len(along) == 1 else 'have'} the same value in both; {fix}"
     return f"no two complete trials agree in all of {', '.join(row['others'])}"
 
 

@@ -139,6 +139,14 @@ def test_degenerate_differences() -> None:
     assert effect(np.zeros(4)) == 0 and effect(np.full(4, -0.5)) == -math.inf and math.isnan(effect(np.array([1.0])))
 
 
+def test_trials_of_changed_data_are_not_compared_together() -> None:
+    df = grid(lambda on, seed: seed, on=[False, True], seed=range(3)).assign(dataset_name="x.csv")
+    df["data_hash"] = np.where(df["on"], "1e5", "0d4")
+    row = only_row(df)
+    assert row["pairs"] == 0 and "df.drop" not in row["conclusion"]
+    assert "data_hash never has the same value in both; train both on the same data" in row["conclusion"]
+
+
 def test_a_difference_that_is_rounding_is_0() -> None:
     # As floats, 0.3 - (0.1 + 0.2) is -5.6e-17; the mean of 0.3 - 0.1, 0.1 - 0.3 and the like is no exact 0 either.
     values = {False: [0.1 + 0.2, 0.1, 0.7, 0.8], True: [0.3, 0.8, 0.1, 0.7]}
