@@ -77,7 +77,8 @@ def test_the_numbers_of_purposes_never_change() -> None:
         "PERMUTED_PIXELS": 13,
         "CORRUPTION": 14,
         "AUGMENTATION": 15,
-        "WEIGHT_NOISE": 16,
+        "SPEECH_CLIPS": 16,
+        "WEIGHT_NOISE": 17,
     }
 
 

@@ -95,13 +95,6 @@ def test_loading_results(results: Path) -> None:
     assert not (results.parent / "foreign.imported").exists()
 
 
-def test_a_network_that_cannot_be_exported_is_refused_before_its_file_is_imported(results: Path) -> None:
-    result = invoke("export", trial_of(results, ":net"), "--format", "pt")
-    assert result.exit_code == 2
-    assert "must be a multilayer perceptron, got network='" in result.output
-    assert not (results.parent / "foreign.imported").exists()
-
-
 def test_an_export_needs_the_method_and_a_checked_configuration_both(results: Path) -> None:
     trial = trial_of(results, "MLP")
     assert invoke("export", trial, "--format", "pt").exit_code == 0

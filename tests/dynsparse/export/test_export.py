@@ -308,7 +308,7 @@ def test_the_code_of_an_onnx_card_takes_pixels_as_files_have_them(
     assert "np.zeros((1, 64), np.float32)" in code
     names = run(code.replace("np.zeros((1, 64), np.float32)", "np.zeros((1, 64), np.uint8)"), tmp_path, monkeypatch)
     floats = run(code, tmp_path, monkeypatch)
-    np.testing.assert_allclose(names["logits"], floats["logits"], rtol=1e-5)
+    np.testing.assert_allclose(names["logits"], floats["logits"], rtol=1e-4, atol=1e-5)
 
 
 def test_a_card_says_what_replaced_missing_values(tmp_path: Path) -> None:

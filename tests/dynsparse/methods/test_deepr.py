@@ -14,7 +14,7 @@ from dynsparse.engines.base import initial_parameters
 from dynsparse.engines.drift import position_signs
 from dynsparse.methods import METHODS, Method, update_mask
 from dynsparse.methods.base import at_random
-from dynsparse.methods.deepr import crossed_zero
+from dynsparse.methods.deepr import zero_crossings
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import keys_read, plan
 from dynsparse.planning.same_training import same_trials
@@ -113,7 +113,7 @@ def test_only_engines_for_dense_arithmetic_run_it() -> None:
 
 
 def test_another_method_may_read_the_signs_without_a_drift(monkeypatch: pytest.MonkeyPatch) -> None:
-    method = Method(0.3, crossed_zero, at_random, prune_decays=False, needs=frozenset({"sign"}))
+    method = Method(0.3, zero_crossings, at_random, prune_decays=False, needs=frozenset({"sign"}))
     monkeypatch.setitem(METHODS, "SET", lambda config: method)
     trainer = Trainer([config(model="SET", on_perc=0.3, learning_rate=0.1)])
     assert type(trainer.engine).__name__ == "TorchEngine"

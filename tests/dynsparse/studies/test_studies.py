@@ -200,7 +200,8 @@ def test_what_may_differ_within_a_pack() -> None:
     may = {name for name in LATER if pack_key(Config.of({**BASE, name: LATER[name]})) == pack_key(usual)}
     schedules = {"lr_schedule", "lr_milestones", "lr_gamma", "lr_final", "warmup_epochs"}
     # A trial without a limit of the gradient's norm has another control flow.
-    assert may == {"prune_ratio", "last_layer_rate", "label_smoothing", *schedules}
+    of_methods = {"initial_density", "prune_gradient_weight", "salient_share", "l1_drift", "weight_temperature"}
+    assert may == {"prune_ratio", "last_layer_rate", "label_smoothing", *schedules, *of_methods}
 
 
 # Keys
@@ -214,8 +215,11 @@ def problems(**values: Any) -> list[str]:
 
 
 SPARSITIES_ARE = "sparsities must be a list of distinct values, each in [0, 1], got"
-IN_QUOTES = "Write a list: ["
 KINDS_ARE = "prune_kinds must be a list of distinct values, each one of weight, unit, got"
+
+
+def as_list(name: str, value: str) -> str:
+    return f'Write a list: [{value}] or [{value}, ...]; with --set, "{name}=({value},)" or "{name}=({value},...)"'
 
 
 @pytest.mark.parametrize(
@@ -226,8 +230,8 @@ KINDS_ARE = "prune_kinds must be a list of distinct values, each one of weight, 
         ("sparsities", [], f"{SPARSITIES_ARE} []"),
         ("sparsities", [0.5, 0.5], f"{SPARSITIES_ARE} [0.5, 0.5]"),
         ("sparsities", [1, 1.0], f"{SPARSITIES_ARE} [1, 1.0]"),
-        ("sparsities", 0.5, f"{SPARSITIES_ARE} 0.5"),
-        ("sparsities", "0.5", f"{SPARSITIES_ARE} the string '0.5'. {IN_QUOTES}"),
+        ("sparsities", 0.5, f"{SPARSITIES_ARE} 0.5. {as_list('sparsities', '0.5')}"),
+        ("sparsities", "0.5", f"{SPARSITIES_ARE} the string '0.5'. " + as_list("sparsities", "'0.5'")),
         ("sparsities", None, f"{SPARSITIES_ARE} None"),
         ("sparsities", [0.5, 1.5], "sparsities must be in [0, 1], got 1.5"),
         ("sparsities", [-0.1], "sparsities must be in [0, 1], got -0.1"),
@@ -235,7 +239,7 @@ KINDS_ARE = "prune_kinds must be a list of distinct values, each one of weight, 
         ("sparsities", ["0.5"], "sparsities must be a number in [0, 1], got '0.5'"),
         ("prune_kinds", [], f"{KINDS_ARE} []"),
         ("prune_kinds", ["unit", "unit"], f"{KINDS_ARE} ['unit', 'unit']"),
-        ("prune_kinds", "unit", f"{KINDS_ARE} the string 'unit'. {IN_QUOTES}"),
+        ("prune_kinds", "unit", f"{KINDS_ARE} the string 'unit'. " + as_list("prune_kinds", "'unit'")),
         ("prune_kinds", ["units"], "Unknown prune_kinds 'units'. Did you mean 'unit'? Available: weight, unit"),
         ("prune_scope", "all", "Unknown prune_scope 'all'. Available: layer, global"),
         ("prune_biases", 1, "prune_biases must be True or False, got 1"),

@@ -59,7 +59,8 @@ def test_an_unknown_option_is_refused(tmp_path):
 def test_the_command_has_the_same_options_with_the_same_defaults():
     ours = {each.name: each.default for each in dataclasses.fields(RunOptions)}
     typed = run_command.make_context("run", ["file.py"]).params
-    # The file, the settings and --yes are about the grid; a callback cannot be typed.
-    assert {name: value for name, value in typed.items() if name not in ("file", "settings", "yes")} == {
-        name: value for name, value in ours.items() if name != "callbacks"
+    # These are about the grid or a search; callbacks cannot be typed, and a search sets quiet.
+    of_grid = ("file", "settings", "yes", "num_samples", "searcher", "repeats", "objectives")
+    assert {name: value for name, value in typed.items() if name not in of_grid} == {
+        name: value for name, value in ours.items() if name not in ("callbacks", "quiet")
     }
