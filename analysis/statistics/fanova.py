@@ -14,9 +14,9 @@ from analysis.statistics.aggregate import has_value
 from analysis.statistics.ranking import is_better_low
 
 TOP_SHARE = 0.1
-# A number with at most so many values counts as a category.
+# A number with at most this many values counts as a category.
 FEW_VALUES = 10
-# Positive numbers are taken as their logarithms if the largest is at least so many times the smallest.
+# Positive numbers are taken as their logarithms if the largest is at least this many times the smallest.
 WIDE = 100
 
 

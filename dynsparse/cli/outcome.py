@@ -1,4 +1,4 @@
-"""What a run prints at its end: its results, the next command, and its exit code."""
+"""The output at the end of a run: its results, the next command, and its exit code."""
 
 from __future__ import annotations
 

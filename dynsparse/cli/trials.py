@@ -134,7 +134,7 @@ def first_values(values: Sequence[Any]) -> str:
 @click.option("--grace", default=1, show_default=True, type=click.IntRange(min=1), metavar="N",
               help="Epochs before the scheduler may end a trial.")  # fmt: skip
 @click.option("--reduction-factor", default=3.0, show_default=True, type=click.FloatRange(min=1, min_open=True),
-              help="asha: about one in so many trials goes on at each rung.")  # fmt: skip
+              help="asha: about one of this many trials goes on at each rung.")  # fmt: skip
 @click.option("--group-by", metavar="KEY", help="Judge trials that differ only in KEY, such as seed, by their mean.")
 @click.option("--searcher", type=click.Choice(["optuna"]),
               help="Let Optuna propose the values that the experiment gives as domains.")  # fmt: skip

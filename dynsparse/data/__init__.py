@@ -1,6 +1,6 @@
 """Data sets as tensors in memory: loading, download, splits, noise and the order of examples.
 
-A row of `DATASETS` has the sizes of a data set and a function that loads it. Data of one's own are named by a file, a
+A row of `DATASETS` has the sizes of a data set and a function that loads it. Data of your own are named by a file, a
 library or a function, in the forms of `KINDS`. All trials on a machine share one copy of a data set.
 """
 

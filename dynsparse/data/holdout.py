@@ -1,4 +1,4 @@
-"""Which examples are held out: at random, or with the same share of each class."""
+"""Choose the examples that are held out: at random, or with the same share of each class."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def grasp(config: MethodSettings) -> Method:
     The paper names the score -w * (H g) and prunes the weights where it is highest, which is the same.
 
     Differences from the paper: it takes as many examples of each class (10); here they are drawn from all. The
-    temperature of 200 is that of its published code, which also draws the weights of linear layers anew for scoring.
+    temperature of 200 is that of its published code, which also draws new weights for the linear layers before it
+    scores them.
 
     Reference:
         Chaoqi Wang, Guodong Zhang and Roger Grosse, Picking Winning Tickets Before Training by Preserving Gradient

@@ -25,8 +25,8 @@ def srigl(config: MethodSettings) -> Method:
 
     The number n of active weights of the layer stays exactly the same: of u remaining units each gets n // u inputs,
     and the n % u units with most weights left get one more. An ablated unit comes back if enough of its gradients are
-    salient. Never so many units are ablated that the others would need more inputs than there are; those with most
-    salient positions stay.
+    salient. As many units stay as the others need, so that no unit gets more inputs than there are: those with
+    most salient positions.
 
     Keys:
         on_perc: density, in (0, 1].

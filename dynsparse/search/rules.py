@@ -32,7 +32,7 @@ class StoppingOptions:
     Args:
         scheduler: a row of `RULES`.
         grace: number of epochs before the first decision, at least 1.
-        reduction_factor: of "asha": about one in so many trials goes on at each rung.
+        reduction_factor: of "asha": about one of this many trials goes on at each rung.
         group_by: trials that differ only in this key are judged together, by their mean, and stop or go on together;
             None: each trial alone.
 

@@ -46,7 +46,7 @@ class RunOptions:
         scheduler: rule of early stopping, "asha" or "median"; None: every trial trains to its end, also those that a
             rule has stopped before.
         grace: number of epochs before a rule may stop a trial.
-        reduction_factor: of "asha": about one in so many trials goes on at each rung.
+        reduction_factor: of "asha": about one of this many trials goes on at each rung.
         group_by: trials that differ only in this key, such as "seed", are trained as one pack and judged by their mean.
         in_process: train the trials one after another in this process, without Ray: for small grids, login nodes and
             debuggers.

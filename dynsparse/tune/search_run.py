@@ -90,11 +90,7 @@ def search(
     overrides = overrides or {}
     space = {name: value for name, value in experiment.space.items() if name not in overrides}
     _check_space(space, overrides, search_options)
-    if options.limit is not None:
-        raise ExperimentError(
-            f"limit must not be given with searcher='optuna', got {options.limit}: settings of which no trial runs "
-            "would count as failed. Give a smaller num_samples."
-        )
+    _check_options(search_options, options)
     checked = check_run(experiment, _first_trial(experiment, overrides), options)
     if "://" in checked.folder.path:
         raise ExperimentError(
@@ -151,6 +147,26 @@ def _check_space(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]
         raise ExperimentError(
             f"searcher='optuna' cannot take the grid of {', '.join(grids)}. Give tune.choice in place of "
             "tune.grid_search, or run a search for each value."
+        )
+
+
+def _check_options(search_options: SearchOptions, options: RunOptions) -> None:
+    """Check the options of the runs, which a search may not follow. Raises: ExperimentError."""
+    if options.limit is not None:
+        raise ExperimentError(
+            f"limit must not be given with searcher='optuna', got {options.limit}: settings of which no trial runs "
+            "would count as failed. Give a smaller num_samples."
+        )
+    if options.retry_failed:
+        raise ExperimentError(
+            "retry_failed must not be given with searcher='optuna': it has been told that the settings of failed "
+            "trials failed, and cannot be told otherwise. Leave it out, or give another --name."
+        )
+    if options.scheduler is not None and len(search_options.objectives) > 1:
+        raise ExperimentError(
+            f"scheduler={options.scheduler!r} must not be given with {len(search_options.objectives)} objectives: "
+            "trials that it stops would be compared with those that have trained to their end. Leave it out, or give "
+            "one objective."
         )
 
 

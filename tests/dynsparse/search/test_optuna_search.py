@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from ray import tune as ray_tune
 
 import analysis
+from analysis.statistics.ranking import is_better_low
 from dynsparse.cli import main
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.search.objectives import direction, value_of
@@ -137,6 +138,20 @@ def test_an_objective_that_no_trial_logs_is_refused_and_the_command_can_be_corre
 def test_a_limit_is_refused(tmp_path):
     with pytest.raises(ExperimentError, match=r"^limit must not be given with searcher='optuna', got 1: "):
         run_search(tmp_path, 2, limit=1)
+
+
+def test_options_that_a_search_cannot_follow_are_refused(tmp_path):
+    with pytest.raises(ExperimentError, match=r"^retry_failed must not be given with searcher='optuna': it has been"):
+        run_search(tmp_path, 2, retry_failed=True)
+    with pytest.raises(ExperimentError, match=r"^scheduler='asha' must not be given with 2 objectives: trials that"):
+        run_search(tmp_path, 2, objectives=("val_acc_max", "flops_inference"), scheduler="asha")
+    assert not list(tmp_path.glob("*/trial_*"))
+
+
+def test_the_directions_of_objectives_are_those_of_the_analysis():
+    names = ("val_acc_max", "val_loss", "test_r2_last", "val_rmse_min", "val_ece", "dead_units_l0", "flops_inference")
+    lows = {name for name in names if is_better_low(name)}
+    assert {name for name in names if direction(name) == "minimize"} == lows
 
 
 def test_a_seed_cannot_be_set_beside_repeats(tmp_path):

@@ -10,14 +10,14 @@ from dynsparse.search import Asha, MedianStopping, StoppingOptions, rule_of
 
 
 class Trial:
-    """What Tune's schedulers read of a trial."""
+    """A trial, as Tune's schedulers read it."""
 
     def __init__(self, name):
         self.trial_id = name
 
 
 class Controller:
-    """What Tune's schedulers ask: no trial waits."""
+    """The part of a Tune controller that its schedulers ask: no trial waits."""
 
     def get_live_trials(self):
         return []
