@@ -4,7 +4,7 @@ import gc
 
 import click
 
-from dynsparse.cli import cache, export, pages, results, trials
+from dynsparse.cli import cache, export, grids, pages, results, trials
 from dynsparse.cli.cluster import cluster_file, jobs, submit
 
 
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 for command in (
-    *(trials.show, trials.run, trials.watch, trials.keys),
+    *(grids.show, grids.keys, trials.run, trials.watch),
     *(results.table, results.compare, results.failures, pages.report, pages.browse),
     *(export.export, cache.cache),
     *(submit.submit, cluster_file.cluster_file, jobs.jobs, jobs.logs, jobs.stop),

@@ -1,12 +1,13 @@
-"""Commands for grids and runs: show, run, watch, keys."""
+"""Commands for runs: run, watch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dynsparse.cli.grids import NOT_COMPARED, repeated_trainings
 from dynsparse.cli.outcome import exit_with, show_outcome
 from dynsparse.cli.parsing import (
     Command,
@@ -24,15 +25,7 @@ from dynsparse.io.terminal import printable
 from dynsparse.results.progress import plural
 
 if TYPE_CHECKING:
-    from dynsparse.config import Config
-    from dynsparse.engines import EngineChoice
-
-SHOWN_VALUES = 20  # of an axis
-# Trials with the same training are looked for only in grids that are not larger: in this one it takes seconds.
-COMPARED_TRIALS = 10_000
-NOT_COMPARED = (
-    f"The grid has more than {COMPARED_TRIALS:,} trials: whether some repeat the training of others was not checked."
-)
+    pass
 
 
 class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
@@ -48,56 +41,6 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
             return parse_pack(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
-
-
-@click.command(cls=Command)
-@file_argument
-@set_option
-@samples_option
-@yes_option
-@click.option("--all", "all_keys", is_flag=True, help="Also list the keys that have their defaults or are not read.")
-def show(
-    file: str, settings: Sequence[tuple[str, list[Any]]], num_samples: int | None, yes: bool, all_keys: bool
-) -> None:
-    """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
-    from dynsparse.config import is_default
-    from dynsparse.experiment import axes, axes_without_effect
-    from dynsparse.planning.packs import one_of_each_kind
-    from dynsparse.planning.plan import keys_read
-
-    experiment, configs = load_grid(file, settings, num_samples=num_samples, yes=yes)
-    varying, kinds = axes(configs), one_of_each_kind(configs)
-    inert = axes_without_effect(configs) if experiment.inert else []
-    echo(f"{experiment.name}: {experiment.question}\n")
-    steps = ", ".join(dict.fromkeys(trial_length(config) for config in kinds))
-    echo(f"{plural(len(configs), 'trial')} of {steps}")
-    for name, values in varying.items():
-        note = "   (no effect; listed as inert)" if name in inert else ""
-        echo(f"  {name:<24} {first_values(values)}{note}")
-    echo("\nthe same in all trials")
-    read = frozenset().union(*(keys_read(config) for config in kinds))
-    fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
-    set_here = {name for name in fixed if not is_default(configs[0], name)}
-    for name, value in fixed.items():
-        if name in read and (all_keys or name in set_here):
-            echo(f"  {name:<24} {value}")
-    unread = [name for name in fixed if name not in read and (all_keys or name in set_here)]
-    if unread:
-        echo(f"\nread by no trial: {', '.join(unread)}")
-    if not all_keys:
-        echo(f"\n{len(fixed) - len(set_here)} other keys have their defaults; --all lists them")
-    echo("\nengine")
-    for name, text in engine_lines(configs):
-        echo(f"  {name:<24} {text}")
-    repeats = repeated_trainings(configs)
-    if repeats:
-        echo(f"\n{repeats}")
-
-
-def first_values(values: Sequence[Any]) -> str:
-    """Return the values of an axis as text; only the first ones if there are many."""
-    shown = ", ".join(map(str, values[:SHOWN_VALUES]))
-    return shown if len(values) <= SHOWN_VALUES else f"{shown}, ... ({len(values)} values)"
 
 
 @click.command(cls=Command)
@@ -189,35 +132,6 @@ def run(
     exit_with(outcome, file)
 
 
-def repeated_trainings(configs: Sequence[Config], n_examples: Callable[[Config], int] | None = None) -> str:
-    """Return which trials repeat the training of another trial; "" if none do. Large grids are not checked.
-
-    Args:
-        configs: the trials.
-        n_examples: returns the number of training examples of a trial; None: the usual number of the data set.
-    """
-    from dynsparse.experiment import axes
-    from dynsparse.planning.same_training import same_trials, usual_training_examples
-
-    if len(configs) > COMPARED_TRIALS:
-        return NOT_COMPARED
-    groups = same_trials(configs, n_examples or usual_training_examples)
-    if not groups:
-        return ""
-    n_spare = sum(len(group) - 1 for group in groups)
-    lines = [f"{plural(n_spare, 'trial')} would repeat the training of another trial:"]
-    kinds: dict[str, list[list[Config]]] = {}
-    for group in groups:
-        kinds.setdefault(", ".join(axes(group)), []).append(group)
-    for names, alike in kinds.items():
-        first = alike[0]
-        lines.append(f"  {plural(len(alike), 'group')} of trials that differ only in {names}, without effect on them:")
-        fixed = [f"{key}={getattr(first[0], key)}" for key in axes(configs) if key not in axes(first)]
-        varying = [f"{key}={' or '.join(map(str, values))}" for key, values in axes(first).items()]
-        lines.append(f"    for example {', '.join([*fixed, *varying])}")
-    return "\n".join(lines)
-
-
 @click.command(cls=Command)
 @folder_argument
 @click.option("--once", is_flag=True, help="Print one line and exit.")
@@ -255,55 +169,3 @@ def finished_without_proof(folder: str) -> str:
         f"{plural(n_lost, 'trial')} of these {n_done} cannot be believed: files are missing or were changed. "
         f"`dynsparse table {folder}` says which; rerun the same command to compute them again."
     )
-
-
-@click.command(cls=Command)
-def keys() -> None:
-    """List every key of a configuration by subject: default, meaning, range, and what reads it."""
-    from dynsparse.config import SUBJECTS, check_of
-    from dynsparse.config import keys as config_keys
-    from dynsparse.planning.readers import readers
-
-    for name, each in config_keys().items():
-        if name in SUBJECTS:
-            echo(f"\n{SUBJECTS[name]}\n")
-        echo(f"{name} = {each.default!r}\n    {each.metadata['meaning']}; {check_of(each)}")
-        for choice, values in readers(name).items():
-            echo(f"    read by {choice}: {', '.join(values)}")
-
-
-def engine_lines(configs: Sequence[Config]) -> list[tuple[str, str]]:
-    """Return each engine that trials will use, with their number and, if a faster engine cannot train them, the reason.
-
-    Raises: Refusal if a trial names an engine that does not support it.
-    """
-    from dynsparse.engines import MOST_COMPARED, TORCH_SLOWDOWN, choose_for_configs, one_by_one_reasons
-
-    try:
-        choices = choose_for_configs(configs)
-    except ValueError as error:
-        raise Refusal(str(error)) from error
-    groups: dict[tuple[EngineChoice, bool], list[Config]] = {}
-    for choice, config in zip(choices, configs, strict=True):
-        groups.setdefault((choice, config.device == "cpu"), []).append(config)
-    lines = []
-    for (choice, on_cpu), group in groups.items():
-        text = plural(len(group), "trial")
-        if choice.reason:
-            models = ", ".join(dict.fromkeys(config.model for config in group))
-            text += f" of {models}: the {'sparse' if on_cpu else 'packed'} engine does not support {choice.reason}"
-            text += f". An epoch takes {TORCH_SLOWDOWN} as long" if on_cpu and choice.name == "torch" else ""
-        if choice.name == "module":
-            reasons = one_by_one_reasons(group, MOST_COMPARED).items()
-            text += "".join(f"; packs one trial after another for network={name!r}: {why}" for name, why in reasons)
-        lines.append((choice.name, text))
-    return lines
-
-
-def trial_length(config: Config) -> str:
-    """Return the length of a trial: "30 epochs", or "30 epochs (50 rows)" if the numbers differ."""
-    from dynsparse.planning.plan import steps
-
-    all_steps = steps(config)
-    n_epochs = sum(step.train for step in all_steps)
-    return plural(n_epochs, "epoch") + (f" ({plural(len(all_steps), 'row')})" if len(all_steps) != n_epochs else "")

@@ -6,7 +6,7 @@ import sys
 
 from support.command_line import invoke
 
-from dynsparse.cli import trials
+from dynsparse.cli import grids
 from dynsparse.config import SUBJECTS, Config
 from dynsparse.config import keys as config_keys
 
@@ -78,8 +78,8 @@ def test_a_file_that_does_not_exist():
 
 
 def test_a_grid_too_large_to_compare_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(trials, "COMPARED_TRIALS", 1)
-    assert trials.repeated_trainings([Config(seed=0), Config(seed=1)]).startswith("The grid has more than")
+    monkeypatch.setattr(grids, "COMPARED_TRIALS", 1)
+    assert grids.repeated_trainings([Config(seed=0), Config(seed=1)]).startswith("The grid has more than")
 
 
 def test_a_huge_grid_is_counted_at_once_and_expanded_only_on_request(grid, tmp_path):

@@ -12,7 +12,7 @@ import torch
 from support.own_modules import PATCHES, SmallNet, lenet
 from torch import Tensor, nn
 
-from dynsparse.cli.trials import engine_lines
+from dynsparse.cli.grids import engine_lines
 from dynsparse.config import Config
 from dynsparse.data import DATASETS, load_dataset
 from dynsparse.engines.base import UpdateContext
