@@ -48,6 +48,8 @@ class Experiment:
         cpus_per_trial: number of CPUs that Ray reserves for each trial.
         gpus_per_trial: number of GPUs that Ray reserves for each trial; may be a fraction.
         inert: axes that are allowed to have no effect. Any other axis that no trial reads is an error.
+        run_options: options of `run` that this experiment is meant for, such as {"scheduler": "asha", "grace": 2} or
+            {"searcher": "optuna", "repeats": 3}. Those of a command or of a call replace them.
         metric: column of the results that answers the question. None: val_acc_max, or val_r2_max if the space has
             loss="mse".
         file: path of the file that defines the experiment; `load_experiment` sets it, for messages only.
@@ -82,6 +84,7 @@ class Experiment:
     cpus_per_trial: float = 1
     gpus_per_trial: float = 0
     inert: tuple[str, ...] = ()
+    run_options: Mapping[str, Any] = field(default_factory=dict)
     metric: str | None = None
     folder: str | Path | None = None
     file: str | None = field(default=None, compare=False, repr=False)
@@ -90,6 +93,8 @@ class Experiment:
         check_name(self.name)
         if not isinstance(self.space, Mapping):
             raise ExperimentError(f"space must be a dict of keys and values, got {self.space!r}.")
+        if not isinstance(self.run_options, Mapping):
+            raise ExperimentError(f"run_options must be a dict of options and values, got {self.run_options!r}.")
         if self.metric is None:
             object.__setattr__(self, "metric", "val_r2_max" if self.space.get("loss") == "mse" else "val_acc_max")
         for name, least in [("num_samples", 1), ("search_seed", 0)]:

@@ -121,6 +121,26 @@ def distribution_of(domain: Any, name: str) -> Distribution:
     )
 
 
+def describe(domain: Any, name: str) -> str:
+    """Return a domain as text. Raises: SamplingError.
+
+    Example:
+        >>> from dynsparse.sampling import describe
+        >>> from ray import tune
+        >>> describe(tune.loguniform(0.01, 0.5), "on_perc"), describe(tune.choice(["SET", "RigL"]), "model")
+        ('loguniform from 0.01 to 0.5', 'choice of SET, RigL')
+    """
+    if hasattr(domain, "categories"):
+        return f"choice of {', '.join(map(str, domain.categories))}"
+    kind, lower, upper, step, is_whole = distribution_of(domain, name)
+    if kind == "Normal":
+        text = f"normal, mean {lower:g}, standard deviation {upper:g}"
+    else:
+        last = upper - 1 if is_whole and step is None else upper
+        text = f"{'whole numbers, ' if is_whole else ''}{kind.lower()} from {lower:g} to {last:g}"
+    return text if step is None else f"{text}, multiples of {step:g}"
+
+
 def _draw(domain: Any, name: str, uniform: float) -> Any:
     """Return the value of a domain at a share of its distribution, in (0, 1): the inverse of its cumulative one."""
     if hasattr(domain, "categories"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +11,13 @@ from dynsparse.cli.parsing import (
     Command,
     Refusal,
     echo,
+    expand,
     file_argument,
-    load_grid,
+    given_options,
+    load_samples,
+    repeats_option,
     samples_option,
+    searcher_option,
     set_option,
     yes_option,
 )
@@ -22,6 +26,8 @@ from dynsparse.results.progress import plural
 if TYPE_CHECKING:
     from dynsparse.config import Config
     from dynsparse.engines import EngineChoice
+    from dynsparse.experiment import Experiment
+    from dynsparse.tune import RunOptions
 
 SHOWN_VALUES = 20  # of an axis
 # Trials with the same training are looked for only in grids that are not larger: in this one it takes seconds.
@@ -35,28 +41,91 @@ NOT_COMPARED = (
 @file_argument
 @set_option
 @samples_option
+@searcher_option
+@repeats_option
 @yes_option
 @click.option("--all", "all_keys", is_flag=True, help="Also list the keys that have their defaults or are not read.")
+@click.pass_context
 def show(
-    file: str, settings: Sequence[tuple[str, list[Any]]], num_samples: int | None, yes: bool, all_keys: bool
+    context: click.Context,
+    /,
+    file: str,
+    settings: Sequence[tuple[str, list[Any]]],
+    num_samples: int | None,
+    yes: bool,
+    all_keys: bool,
+    **search_options: Any,
 ) -> None:
     """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
-    from dynsparse.config import is_default
-    from dynsparse.experiment import axes, axes_without_effect
-    from dynsparse.planning.packs import one_of_each_kind
-    from dynsparse.planning.plan import keys_read
+    experiment = load_samples(file, settings, num_samples)
+    given = given_options(context, search_options)
+    if given or experiment.run_options:
+        from dynsparse.tune import RunOptions
 
-    experiment, configs = load_grid(file, settings, num_samples=num_samples, yes=yes)
-    varying, kinds = axes(configs), one_of_each_kind(configs)
+        try:
+            options = RunOptions.of(experiment, **given)
+            if options.searcher is not None:
+                show_search(experiment, options, dict(settings), all_keys=all_keys)
+                return
+        except ValueError as error:
+            raise Refusal(str(error)) from error
+    show_grid(experiment, expand(experiment, settings, yes=yes), all_keys=all_keys)
+
+
+def show_grid(experiment: Experiment, configs: Sequence[Config], *, all_keys: bool) -> None:
+    """Print the trials of a grid."""
+    from dynsparse.experiment import axes, axes_without_effect
+
+    varying = axes(configs)
     inert = axes_without_effect(configs) if experiment.inert else []
     echo(f"{experiment.name}: {experiment.question}\n")
-    steps = ", ".join(dict.fromkeys(trial_length(config) for config in kinds))
-    echo(f"{plural(len(configs), 'trial')} of {steps}")
+    echo(f"{plural(len(configs), 'trial')} of {lengths(configs)}")
     for name, values in varying.items():
         note = "   (no effect; listed as inert)" if name in inert else ""
         echo(f"  {name:<24} {first_values(values)}{note}")
+    show_common(configs, varying, all_keys=all_keys)
+    repeats = repeated_trainings(configs)
+    if repeats:
+        echo(f"\n{repeats}")
+
+
+def show_search(
+    experiment: Experiment, options: RunOptions, overrides: Mapping[str, Sequence[Any]], *, all_keys: bool
+) -> None:
+    """Print what a searcher chooses, and how many trials it trains. Raises: ExperimentError."""
+    from dynsparse.tune.search_run import a_setting, check_search, searched_space
+
+    of_search = check_search(experiment, options, overrides)
+    configs = a_setting(experiment, overrides)
+    settings = plural(experiment.num_samples, "setting")
+    n_trials = plural(experiment.num_samples * of_search.repeats, "trial")
+    echo(f"{experiment.name}: {experiment.question}\n")
+    echo(
+        f"{settings} proposed by {of_search.searcher}, each with {plural(of_search.repeats, 'seed')}: {n_trials} of "
+        f"{lengths(configs)}"
+    )
+    domains = domains_of(searched_space(experiment, overrides))
+    for name, text in domains.items():
+        echo(f"  {name:<24} {text}")
+    echo(f"  {'objective':<24} {', '.join(of_search.objectives)}")
+    show_common(configs, {"seed", *domains}, all_keys=all_keys)
+
+
+def lengths(configs: Sequence[Config]) -> str:
+    """Return the lengths of trials, such as "30 epochs"."""
+    from dynsparse.planning.packs import one_of_each_kind
+
+    return ", ".join(dict.fromkeys(trial_length(config) for config in one_of_each_kind(configs)))
+
+
+def show_common(configs: Sequence[Config], varying: Collection[str], *, all_keys: bool) -> None:
+    """Print the keys that are the same in all trials, and the engines that train them."""
+    from dynsparse.config import is_default
+    from dynsparse.planning.packs import one_of_each_kind
+    from dynsparse.planning.plan import keys_read
+
     echo("\nthe same in all trials")
-    read = frozenset().union(*(keys_read(config) for config in kinds))
+    read = frozenset().union(*(keys_read(config) for config in one_of_each_kind(configs)))
     fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
     set_here = {name for name in fixed if not is_default(configs[0], name)}
     for name, value in fixed.items():
@@ -70,9 +139,19 @@ def show(
     echo("\nengine")
     for name, text in engine_lines(configs):
         echo(f"  {name:<24} {text}")
-    repeats = repeated_trainings(configs)
-    if repeats:
-        echo(f"\n{repeats}")
+
+
+def domains_of(space: Mapping[str, Any]) -> dict[str, str]:
+    """Return the domains of a space as text, by the name of their key; those within lists, with their place."""
+    from dynsparse.sampling import describe, with_values
+
+    found = {}
+
+    def note(domain: Any, name: str) -> None:
+        found[name] = describe(domain, name)
+
+    with_values(space, note)
+    return found
 
 
 def first_values(values: Sequence[Any]) -> str:

@@ -57,6 +57,14 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
     echo(f"next:  dynsparse table {path}{of} {keys} --metric {metric}")
 
 
+def show_best(outcome: Outcome) -> None:
+    """Print the best settings of a search."""
+    echo("best:" if outcome.best else "no setting is complete")
+    for values, reached in outcome.best:
+        objectives = ", ".join(f"{name} {value:.4g}" for name, value in reached.items())
+        echo(f"  {', '.join(f'{key}={value}' for key, value in values.items())}: {objectives}")
+
+
 def exit_with(outcome: Outcome, file: str) -> None:
     """End with the exit code of a run, and say how to resume it if it was stopped."""
     if outcome.n_unfinished and outcome.stopped_by is not None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from dynsparse.io.terminal import printable
 
@@ -163,6 +164,19 @@ samples_option = click.option(
     metavar="N",
     help="Draw N samples of the values that the experiment gives as domains, such as tune.uniform.",
 )
+searcher_option = click.option(
+    "--searcher",
+    type=click.Choice(["optuna", "none"]),
+    help="Let Optuna propose the values that the experiment gives as domains; none: draw them.",
+)
+repeats_option = click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="With a searcher: train each setting with N seeds.",
+)
 where_option = click.option(
     "--where",
     metavar="CONDITION",
@@ -171,22 +185,22 @@ where_option = click.option(
 )
 
 
-def load_grid(
-    file: str,
-    settings: Sequence[tuple[str, list[Any]]],
-    *,
-    num_samples: int | None = None,
-    yes: bool = False,
-    limit: int | None = None,
-) -> tuple[Experiment, list[Config]]:
-    """Return the experiment of a file and its trials.
+def given_options(context: click.Context, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were typed, not those that have their defaults; "none" is None."""
+    return {
+        name: None if value == "none" else value
+        for name, value in options.items()
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+
+
+def load_samples(file: str, settings: Sequence[tuple[str, list[Any]]], num_samples: int | None = None) -> Experiment:
+    """Return the experiment of a file.
 
     Args:
         file: path of the experiment file.
-        settings: keys and the values that replace the experiment's.
+        settings: keys and the values that will replace the experiment's.
         num_samples: number of samples to draw; None: as many as the experiment says.
-        yes: expand a grid of any size without a question.
-        limit: the number of trials that the command needs; None: all.
 
     Raises: Refusal.
     """
@@ -198,19 +212,36 @@ def load_grid(
         raise Refusal(f"--set {', '.join(sorted(twice))} is given twice. Give all values at once: --set KEY=A,B.")
     try:
         experiment = load_experiment(file)
-        if num_samples is not None:
-            experiment = replace(experiment, num_samples=num_samples)
+        return experiment if num_samples is None else replace(experiment, num_samples=num_samples)
+    except ValueError as error:
+        raise Refusal(str(error)) from error
+
+
+def expand(
+    experiment: Experiment, settings: Sequence[tuple[str, list[Any]]], *, yes: bool = False, limit: int | None = None
+) -> list[Config]:
+    """Return the trials of an experiment.
+
+    Args:
+        experiment: the experiment.
+        settings: keys and the values that replace the experiment's.
+        yes: expand a grid of any size without a question.
+        limit: the number of trials that the command needs; None: all.
+
+    Raises: Refusal.
+    """
+    try:
         n_trials = experiment.count(dict(settings))
         if n_trials > ANNOUNCED_TRIALS:
             echo(f"the grid has {n_trials:,} trials", err=True)
         if n_trials <= LARGE_GRID:
-            return experiment, experiment.configs(dict(settings))
+            return experiment.configs(dict(settings))
         if not yes and (limit or n_trials) > LARGE_GRID:
             raise Refusal(
                 f"The grid has {n_trials:,} trials, more than {LARGE_GRID:,}. Pass --yes if so many are meant, or give "
                 "fewer values with --set."
             )
-        return experiment, experiment.configs(dict(settings), limit)
+        return experiment.configs(dict(settings), limit)
     except ValueError as error:
         raise Refusal(str(error)) from error
 

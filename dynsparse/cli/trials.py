@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from dynsparse.cli.grids import NOT_COMPARED, repeated_trainings
-from dynsparse.cli.outcome import exit_with, show_outcome
+from dynsparse.cli.outcome import exit_with, show_best, show_outcome
 from dynsparse.cli.parsing import (
     Command,
     Refusal,
     echo,
+    expand,
     file_argument,
     folder_argument,
-    load_grid,
+    given_options,
+    load_samples,
+    repeats_option,
     samples_option,
+    searcher_option,
     set_option,
     yes_option,
 )
-from dynsparse.cli.searches import search
 from dynsparse.io.terminal import printable
 from dynsparse.results.progress import plural
 
 if TYPE_CHECKING:
-    pass
+    from dynsparse.config import Config
+    from dynsparse.experiment import Experiment
+    from dynsparse.tune import Outcome, RunOptions
 
 
 class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8.1
@@ -72,17 +78,15 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
               help="Kill the process of an epoch that takes longer than S seconds.")  # fmt: skip
 @click.option("--trial-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
               help="Let a trial that takes longer than S seconds fail.")  # fmt: skip
-@click.option("--scheduler", type=click.Choice(["asha", "median"]),
-              help="End trials early that do worse than others. Without it, such trials are resumed.")  # fmt: skip
+@click.option("--scheduler", type=click.Choice(["asha", "median", "none"]),
+              help="End trials early that do worse than others; none: resume those that were ended.")  # fmt: skip
 @click.option("--grace", default=1, show_default=True, type=click.IntRange(min=1), metavar="N",
               help="Epochs before the scheduler may end a trial.")  # fmt: skip
 @click.option("--reduction-factor", default=3.0, show_default=True, type=click.FloatRange(min=1, min_open=True),
               help="asha: about one of this many trials goes on at each rung.")  # fmt: skip
 @click.option("--group-by", metavar="KEY", help="Judge trials that differ only in KEY, such as seed, by their mean.")
-@click.option("--searcher", type=click.Choice(["optuna"]),
-              help="Let Optuna propose the values that the experiment gives as domains.")  # fmt: skip
-@click.option("--repeats", type=click.IntRange(min=1), metavar="N",
-              help="With a searcher: train each setting with N seeds.  [default: 1]")  # fmt: skip
+@searcher_option
+@repeats_option
 @click.option("--objective", "objectives", multiple=True, metavar="COLUMN",
               help="With a searcher: a column such as val_acc_max, the mean over seeds counts. Give it again to trade "
               "off several.  [default: val_acc_max]")  # fmt: skip
@@ -90,15 +94,15 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
               help="Train one trial after another in this process, without Ray: for small grids.")  # fmt: skip
 @click.option("--address", help="Address of a Ray cluster. Default: RAY_ADDRESS, or a local Ray.")
 @click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard.")
+@click.pass_context
 def run(
+    context: click.Context,
+    /,
     file: str,
     settings: Sequence[tuple[str, list[Any]]],
     num_samples: int | None,
     storage: str,
     yes: bool,
-    searcher: str | None,
-    repeats: int | None,
-    objectives: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Train the trials of an experiment FILE with Ray Tune.
@@ -107,29 +111,43 @@ def run(
 
     Exit code: 0 if all trials of the grid are complete, 1 if not, 2 for bad input, 130 or 143 if the run was stopped.
     """
-    if searcher is not None:
-        search(file, settings, num_samples, searcher, repeats, objectives, {"storage": storage, **options})
-        return
-    if repeats is not None or objectives:
-        raise Refusal("--repeats and --objective need --searcher optuna. Repeats of a grid are an axis of seeds.")
-    experiment, configs = load_grid(file, settings, num_samples=num_samples, yes=yes, limit=options["limit"])
     from dynsparse import tune
     from dynsparse.data.download import DataError
     from dynsparse.results.lock import LockedError, LockLostError
-    from dynsparse.tune.preflight import n_training_examples
 
-    echo(f"{experiment.name}: {experiment.question}", err=True)
+    given = {"storage": storage, **given_options(context, options)}
     try:
-        note = repeated_trainings(configs, n_training_examples)
-        if note:
-            echo(f"{'' if note == NOT_COMPARED else 'warning: '}{note}", err=True)
-        outcome = tune.run_grid(experiment, configs, tune.RunOptions(storage=storage, **options))
+        experiment = load_samples(file, settings, num_samples)
+        run_options = tune.RunOptions.of(experiment, **given)
+        if run_options.searcher is None:
+            outcome, configs = _run_grid(experiment, settings, run_options, yes=yes)
+        else:
+            echo(f"{experiment.name}: {experiment.question}", err=True)
+            found = tune.search(experiment, run_options, dict(settings))
+            outcome, configs = replace(found.outcome, best=found.best), found.configs
     except (ValueError, OSError, DataError, LockedError) as error:
         raise Refusal(str(error)) from error
     except LockLostError as error:
         raise click.ClickException(printable(str(error))) from error
     show_outcome(outcome, configs, str(experiment.metric))
+    if run_options.searcher is not None:
+        show_best(outcome)
     exit_with(outcome, file)
+
+
+def _run_grid(
+    experiment: Experiment, settings: Sequence[tuple[str, list[Any]]], options: RunOptions, *, yes: bool
+) -> tuple[Outcome, list[Config]]:
+    """Train the trials of a grid. Return the outcome, and the trials. Raises: what `tune.run` raises."""
+    from dynsparse import tune
+    from dynsparse.tune.preflight import n_training_examples
+
+    configs = expand(experiment, settings, yes=yes, limit=options.limit)
+    echo(f"{experiment.name}: {experiment.question}", err=True)
+    note = repeated_trainings(configs, n_training_examples)
+    if note:
+        echo(f"{'' if note == NOT_COMPARED else 'warning: '}{note}", err=True)
+    return tune.run_grid(experiment, configs, options), configs
 
 
 @click.command(cls=Command)

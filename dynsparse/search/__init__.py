@@ -8,6 +8,7 @@ says what it is told.
 from dynsparse.search.asha import Asha
 from dynsparse.search.judge import Judge, Measurement, check_scheduler, metric_of, packs_of
 from dynsparse.search.median import MedianStopping
+from dynsparse.search.options import SearchOptions
 from dynsparse.search.rules import RULES, Rule, StoppingOptions, rule_of
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Measurement",
     "MedianStopping",
     "Rule",
+    "SearchOptions",
     "StoppingOptions",
     "check_scheduler",
     "metric_of",

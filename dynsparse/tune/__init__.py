@@ -8,9 +8,10 @@ import os
 # Ray reads this when it is imported: usage reports are off unless the user turns them on.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-from dynsparse.tune.driver import Outcome, run, run_grid
+from dynsparse.tune.driver import Outcome, run_grid
+from dynsparse.tune.experiment_run import run
 from dynsparse.tune.options import RunOptions
-from dynsparse.tune.search_run import SearchOptions, SearchOutcome, search
+from dynsparse.tune.search_run import SearchOutcome, search
 from dynsparse.tune.trainable import SparseTrial
 
-__all__ = ["Outcome", "RunOptions", "SearchOptions", "SearchOutcome", "SparseTrial", "run", "run_grid", "search"]
+__all__ = ["Outcome", "RunOptions", "SearchOutcome", "SparseTrial", "run", "run_grid", "search"]

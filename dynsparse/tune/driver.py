@@ -1,13 +1,12 @@
-"""`run`: train the trials of an experiment on Ray Tune."""
+"""`run_grid`: train the trials of a grid on Ray Tune."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,7 +15,7 @@ import torch
 from dynsparse.config import Config
 from dynsparse.data import own
 from dynsparse.engines import choose_for_config
-from dynsparse.experiment import Experiment, load_experiment
+from dynsparse.experiment import Experiment
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
 from dynsparse.results.experiment_file import write_experiment
@@ -48,6 +47,8 @@ class Outcome:
         seconds: duration of the run.
         stopped_by: number of the signal that stopped the run, or None.
         n_stopped: number of trials that a rule of early stopping has ended.
+        best: of a search, the best setting, or all that no other one beats in every objective: the values of the drawn
+            keys, and those of the objectives.
     """
 
     path: str
@@ -57,53 +58,11 @@ class Outcome:
     seconds: float
     stopped_by: int | None = None
     n_stopped: int = 0
-
-
-def run(
-    experiment: Experiment | str | Path,
-    storage: str | Path = "results",
-    *,
-    overrides: Mapping[str, Sequence[Any]] | None = None,
-    **options: Any,
-) -> Outcome:
-    """Train the trials of an experiment. Return when all have ended or the run was stopped (Ctrl-C, SIGTERM).
-
-    Complete trials in the folder do not run again, unfinished trials resume from their last checkpoint, and failed
-    trials stay as they are. A trial that fails does not affect the others.
-
-    Args:
-        experiment: an experiment, or the path of its file.
-        storage: folder or URI (s3://bucket/folder); the trial folders go to storage/name.
-        overrides: key to the values that replace the experiment's; several values are an axis.
-        **options: other fields of `RunOptions`, such as name, limit, cpus_per_trial, pack or address.
-
-    Returns:
-        The number of complete and unfinished trials, and the failed trials.
-
-    Raises:
-        ConfigError, ExperimentError, DataError: If a check fails, before any trial starts.
-        LockedError: If another process runs the experiment.
-        LockLostError: If another process took over the experiment while this one was stopped.
-
-    Example:
-        >>> import tempfile
-        >>> from dynsparse.experiment import Experiment
-        >>> from dynsparse.tune import run
-        >>> space = {"dataset_name": "digits", "model": "SET", "on_perc": 0.1}
-        >>> experiment = Experiment(name="first", question="Does it run?", space=space, epochs=1)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     outcome = run(experiment, storage=folder, cpus_per_trial=1)
-        >>> outcome.n_complete, outcome.failures
-        (1, [])
-    """
-    run_options = RunOptions(storage=storage, **options)
-    if not isinstance(experiment, Experiment):
-        experiment = load_experiment(experiment)
-    return run_grid(experiment, experiment.configs(overrides), run_options)
+    best: Sequence[tuple[dict[str, Any], dict[str, float]]] = ()
 
 
 def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOptions) -> Outcome:
-    """Train trials of an experiment, as `run` does, given the configs of its grid."""
+    """Train trials of an experiment, as `run` does, given the configs of its grid. Raises: what `run` raises."""
     checked = check_run(experiment, configs, options)
     started = time.monotonic()
     status, interrupts = None, Interrupts()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 from ray import tune
 
-from dynsparse.experiment import ExperimentError, check_name
+from dynsparse.config import unknown
+from dynsparse.experiment import Experiment, ExperimentError, check_name
 from dynsparse.planning.packs import parse_pack
-from dynsparse.search import StoppingOptions
+from dynsparse.search import SearchOptions, StoppingOptions
 
 # Options that are whole numbers, with their smallest value, and options that are numbers larger than 0, with their
 # largest value. In OPTIONAL are those of them that may be None.
@@ -23,6 +25,10 @@ FLAGS = ("fresh", "retry_failed", "in_process", "tensorboard", "quiet")
 OF_RAY = ("address", "epoch_seconds", "tensorboard", "callbacks")
 # Options of early stopping, with their defaults, that need a scheduler.
 OF_SCHEDULER = {each.name: each.default for each in fields(StoppingOptions) if each.name != "scheduler"}
+# Likewise of a search.
+OF_SEARCHER = {each.name: each.default for each in fields(SearchOptions) if each.name != "searcher"}
+# Options that an experiment cannot give: they belong to one command.
+OF_A_COMMAND = ("storage", "name", "limit", "fresh", "retry_failed", "quiet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,10 @@ class RunOptions:
         grace: number of epochs before a rule may stop a trial.
         reduction_factor: of "asha": about one of this many trials goes on at each rung.
         group_by: trials that differ only in this key, such as "seed", are trained as one pack and judged by their mean.
+        searcher: "optuna" proposes the values that the space gives as domains; None: they are drawn.
+        repeats: with a searcher, the number of seeds, from 0, that each setting is trained with.
+        objectives: with a searcher, columns such as val_acc_max; the means over the seeds count, and several are traded
+            off against each other. Empty: val_acc_max, in a regression val_r2_max.
         in_process: train the trials one after another in this process, without Ray: for small grids, login nodes and
             debuggers.
         address: address of a Ray cluster; None: RAY_ADDRESS, or a local Ray that ends with the run.
@@ -75,6 +85,9 @@ class RunOptions:
     grace: int = StoppingOptions.grace
     reduction_factor: float = StoppingOptions.reduction_factor
     group_by: str | None = StoppingOptions.group_by
+    searcher: str | None = None
+    repeats: int = SearchOptions.repeats
+    objectives: Sequence[str] = SearchOptions.objectives
     in_process: bool = False
     address: str | None = None
     tensorboard: bool = False
@@ -107,14 +120,10 @@ class RunOptions:
         callbacks = self.callbacks
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, tune.Callback) for each in callbacks):
             raise ExperimentError(f"callbacks must be a list of ray.tune.Callback objects, got {callbacks!r}.")
-        without = [name for name, default in OF_SCHEDULER.items() if getattr(self, name) != default]
-        if self.scheduler is None and without:
-            raise ExperimentError(
-                f"{' and '.join(without)} need a rule of early stopping. Give scheduler='asha' or 'median', or leave "
-                f"{'it' if len(without) == 1 else 'them'} out."
-            )
+        self._check_needs("scheduler", "a rule of early stopping", "scheduler='asha' or 'median'", OF_SCHEDULER)
+        self._check_needs("searcher", "a searcher", "searcher='optuna'", OF_SEARCHER)
         try:
-            _ = self.stopping
+            _ = self.stopping, self.searching
         except ValueError as error:
             raise ExperimentError(str(error)) from error
         of_ray = [name for name in OF_RAY if getattr(self, name)]
@@ -132,6 +141,42 @@ class RunOptions:
                 "or leave tensorboard out."
             )
 
+    def _check_needs(self, option: str, what: str, example: str, details: Mapping[str, Any]) -> None:
+        """Check that options that only say more about another one are given with it. Raises: ExperimentError."""
+        given = [name for name, default in details.items() if getattr(self, name) != default]
+        if getattr(self, option) is None and given:
+            need, them = ("needs", "it") if len(given) == 1 else ("need", "them")
+            raise ExperimentError(f"{' and '.join(given)} {need} {what}. Give {example}, or leave {them} out.")
+
+    @classmethod
+    def of(cls, experiment: Experiment, **given: Any) -> RunOptions:
+        """Return the options of a run: those that are given, else those of the experiment, else the defaults.
+
+        Raises: ExperimentError for an option that does not exist, or that an experiment cannot give.
+
+        Example:
+            >>> from dynsparse.experiment import Experiment
+            >>> from dynsparse.tune import RunOptions
+            >>> options = {"scheduler": "asha", "grace": 2}
+            >>> experiment = Experiment("few", "Which?", {"dataset_name": "digits"}, run_options=options)
+            >>> RunOptions.of(experiment, grace=3).stopping
+            StoppingOptions(scheduler='asha', grace=3, reduction_factor=3.0, group_by=None)
+        """
+        known = [each.name for each in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise ExperimentError(unknown("option", name, known))
+        allowed = [name for name in known if name not in OF_A_COMMAND]
+        for name in experiment.run_options:
+            if name not in allowed:
+                raise ExperimentError(unknown("option of run_options", name, allowed))
+        of_experiment = dict(experiment.run_options)
+        for option, details in [("scheduler", OF_SCHEDULER), ("searcher", OF_SEARCHER)]:
+            if given.get(option, "") is None:
+                # What says more about an option means nothing without it.
+                of_experiment = {name: value for name, value in of_experiment.items() if name not in details}
+        return cls(**{**of_experiment, **given})
+
     @property
     def rerun_states(self) -> dict[str, bool]:
         """The arguments of `GridStatus.todo`: without a rule, the trials that one has stopped are resumed."""
@@ -143,6 +188,14 @@ class RunOptions:
         if self.scheduler is None:
             return None
         return StoppingOptions(self.scheduler, self.grace, self.reduction_factor, self.group_by)
+
+    @property
+    def searching(self) -> SearchOptions | None:
+        """The options of a search; None without a searcher. Raises: ValueError."""
+        if self.searcher is None:
+            return None
+        objectives = (self.objectives,) if isinstance(self.objectives, str) else tuple(self.objectives)
+        return SearchOptions(self.searcher, self.repeats, objectives)
 
 
 def _is_number(value: object) -> bool:

@@ -20,6 +20,7 @@ from dynsparse.results.grid_status import scan
 from dynsparse.results.lock import LockedError
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.sampling import has_domain
+from dynsparse.search import SearchOptions
 from dynsparse.search.objectives import metric_and_summary, value_of
 from dynsparse.search.optuna_study import OptunaStudy
 from dynsparse.tune.driver import Outcome, run_grid
@@ -30,31 +31,6 @@ from dynsparse.tune.ray_session import ray_session
 # Random settings that are tried for one that is allowed, before a search.
 TRIED_SETTINGS = 10
 LOCK_FILE = ".search.guard"
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """Options of a search.
-
-    Args:
-        searcher: "optuna".
-        repeats: number of seeds, from 0, that each setting is trained with; the objectives are means over them.
-        objectives: columns such as val_acc_max; several are traded off against each other.
-
-    Raises: ExperimentError for a value that is not allowed.
-    """
-
-    searcher: str = "optuna"
-    repeats: int = 1
-    objectives: tuple[str, ...] = ("val_acc_max",)
-
-    def __post_init__(self) -> None:
-        if self.searcher != "optuna":
-            raise ExperimentError(f"searcher must be 'optuna', got {self.searcher!r}. For random search, leave it out.")
-        if not isinstance(self.repeats, int) or isinstance(self.repeats, bool) or self.repeats < 1:
-            raise ExperimentError(f"repeats must be a whole number of at least 1, got {self.repeats!r}.")
-        if not self.objectives or len(set(self.objectives)) < len(self.objectives):
-            raise ExperimentError(f"objectives must be different columns, at least one, got {list(self.objectives)}.")
 
 
 @dataclass(frozen=True)
@@ -70,28 +46,29 @@ class SearchOutcome:
 
     outcome: Outcome
     configs: list[Config]
-    best: list[tuple[dict[str, Any], list[float]]]
+    best: list[tuple[dict[str, Any], dict[str, float]]]
 
 
 def search(
-    experiment: Experiment,
-    search_options: SearchOptions,
-    options: RunOptions,
-    overrides: Mapping[str, Sequence[Any]] | None = None,
+    experiment: Experiment, options: RunOptions, overrides: Mapping[str, Sequence[Any]] | None = None
 ) -> SearchOutcome:
     """Train `num_samples` settings that a searcher proposes. The same command resumes a search.
 
     A batch of settings is proposed, trained and reported to the searcher before the next: as many as the CPUs can train
     at a time, one with in_process=True. A setting that is not allowed counts as failed.
 
+    Args:
+        experiment: the experiment.
+        options: of the run, with a searcher.
+        overrides: key to the values that replace what the space gives.
+
     Raises: ExperimentError for a space without domains or with grids, a limit, or an objective that the trials do not
-    log; and what `run` raises.
+        log; and what `run` raises.
     """
     overrides = overrides or {}
-    space = {name: value for name, value in experiment.space.items() if name not in overrides}
-    _check_space(space, overrides, search_options)
-    _check_options(search_options, options)
-    checked = check_run(experiment, _first_trial(experiment, overrides), options)
+    of_search = check_search(experiment, options, overrides)
+    space = searched_space(experiment, overrides)
+    checked = check_run(experiment, a_setting(experiment, overrides), options)
     if "://" in checked.folder.path:
         raise ExperimentError(
             f"searcher='optuna' needs a storage that is a folder, for its journal, got {checked.storage}. Give a "
@@ -102,13 +79,34 @@ def search(
     with ExitStack() as stack:
         folder = Path(checked.folder.path)
         stack.enter_context(_alone(folder))
-        study = OptunaStudy(space, search_options.objectives, experiment.search_seed, folder)
+        study = OptunaStudy(space, of_search.objectives, experiment.search_seed, folder)
         n_at_once = 1
         if not options.in_process:
             stack.enter_context(ray_session(options.address))
             n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1) / max(checked.cpus, 1e-9)))
-            n_at_once = max(1, n_at_once // (1 if options.group_by else search_options.repeats))
-        return _Batches(experiment, overrides, study, search_options, options, checked.folder).train(n_at_once)
+            n_at_once = max(1, n_at_once // (1 if options.group_by else of_search.repeats))
+        return _Batches(experiment, overrides, study, of_search, options, checked.folder).train(n_at_once)
+
+
+def check_search(experiment: Experiment, options: RunOptions, overrides: Mapping[str, Sequence[Any]]) -> SearchOptions:
+    """Check that a searcher can take a space, and the options. Return the options of the search.
+
+    Raises: ExperimentError.
+    """
+    of_search = options.searching
+    if of_search is None:
+        raise ExperimentError("A search needs a searcher. Give searcher='optuna'.")
+    if not of_search.objectives:
+        usual = "val_r2_max" if experiment.metric == "val_r2_max" else "val_acc_max"
+        of_search = replace(of_search, objectives=(usual,))
+    _check_space(searched_space(experiment, overrides), overrides, of_search)
+    _check_options(of_search, options)
+    return of_search
+
+
+def searched_space(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return the space without the keys that are overridden."""
+    return {name: value for name, value in experiment.space.items() if name not in overrides}
 
 
 @contextmanager
@@ -178,8 +176,8 @@ def _has_grid(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(map(_has_grid, value))
 
 
-def _first_trial(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> list[Config]:
-    """Return a trial of a random setting, for checks before the search. Raises: ValueError if no setting is allowed."""
+def a_setting(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> list[Config]:
+    """Return the trial of a random setting, for checks. Raises: ValueError if no setting is allowed."""
     problem: ValueError | None = None
     for number in range(TRIED_SETTINGS):
         drawn = replace(experiment, num_samples=1, search_seed=experiment.search_seed + number)
@@ -230,7 +228,11 @@ class _Batches:
             for number in study.waiting() if not outcome.n_unfinished else ():
                 self._report(number, trials[number])
         settings = study.settings()
-        best = [(self._proposed(settings[number]), values) for number, values in study.best()]
+        objectives = self.search_options.objectives
+        best = [
+            (self._proposed(settings[number]), dict(zip(objectives, values, strict=True)))
+            for number, values in study.best()
+        ]
         return SearchOutcome(outcome, everything, best)
 
     def _all_trials(self) -> dict[int, list[Config]]:

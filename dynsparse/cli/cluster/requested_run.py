@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from dynsparse.cli import trials
-from dynsparse.cli.parsing import Grouped, Refusal, Setting, load_grid
+from dynsparse.cli.parsing import Grouped, Refusal, Setting, expand, given_options, load_samples
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # The options of `run`, without those that are different on a cluster.
 NOT_ON_A_CLUSTER = ("file", "settings", "storage", "address", "in_process")
-OF_THE_SEARCH = ("searcher", "repeats", "objectives")
 OF_THE_GRID = ("num_samples", "yes")  # options of `run` that decide which trials there are
 run_options = [each for each in trials.run.params if each.name not in NOT_ON_A_CLUSTER]
 arguments: list[click.Parameter] = [
@@ -74,20 +73,26 @@ def requested_run(context: click.Context) -> RequestedRun:
     # The experiment file may print. Keep that out of a cluster file on stdout.
     with redirect_stdout(sys.stderr):
         settings = [Setting().convert(text, None, None) for text in parameters["settings"]]
-        of_grid = {name: parameters[name] for name in (*OF_THE_GRID, "limit")}
-        experiment, configs = load_grid(parameters["file"], settings, **of_grid)
+        experiment = load_samples(parameters["file"], settings, parameters["num_samples"])
+        with refusing():
+            from dynsparse.tune import RunOptions, search_run
+
+            names = [str(each.name) for each in run_options if each.name not in OF_THE_GRID]
+            typed = given_options(context, {name: parameters[name] for name in names})
+            options = RunOptions.of(experiment, storage=parameters["storage"], **typed)
+            if options.in_process or options.address:
+                raise Refusal(
+                    "run_options of an experiment must not give in_process or address for a run on other machines: it "
+                    "starts Ray there, or joins the one that runs. Take them out of the file."
+                )
+            if options.searcher is None:
+                configs = expand(experiment, settings, yes=parameters["yes"], limit=options.limit)
+            else:
+                search_run.check_search(experiment, options, dict(settings))
+                configs = search_run.a_setting(experiment, dict(settings))
     for config in configs:
         if config.data_dir and "://" not in config.data_dir and not Path(config.data_dir).is_absolute():
             raise Refusal(f"data_dir must be an absolute path or a URL on a cluster, got {config.data_dir!r}.")
-    with refusing():
-        from dynsparse.tune import RunOptions
-
-        of_run = {
-            str(each.name): parameters[str(each.name)]
-            for each in run_options
-            if each.name not in (*OF_THE_GRID, *OF_THE_SEARCH)
-        }
-        options = RunOptions(storage=parameters["storage"], **of_run)
     words = [word for text in parameters["settings"] for word in ("--set", text)]
     words += [word for option in run_options for word in typed_words(context, option)]
     return RequestedRun(experiment, configs, options, words)

@@ -176,6 +176,6 @@ def test_a_rule_that_looks_at_the_test_set_is_a_warning(tmp_path, capsys):
 
 
 def test_options_of_a_rule_need_a_rule(tmp_path):
-    with pytest.raises(ExperimentError, match=r"^grace need a rule of early stopping\. Give scheduler='asha'"):
+    with pytest.raises(ExperimentError, match=r"^grace needs a rule of early stopping\. Give scheduler='asha'"):
         run(experiment(), tmp_path, in_process=True, grace=2)
     assert not list(Path(tmp_path).iterdir())

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -14,7 +15,7 @@ from dynsparse.cli import main
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.search.objectives import direction, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
-from dynsparse.tune import RunOptions, SearchOptions, search
+from dynsparse.tune import RunOptions, run, search
 
 FIXED = {"dataset_name": "digits", "model": "SET", "hidden_sizes": [12], "batch_size": 64, "val_fraction": 0.2,
          "test_noise": False}  # fmt: skip
@@ -26,9 +27,9 @@ def experiment(n, name="searched", epochs=1, **space):
 
 
 def run_search(storage, n, repeats=1, objectives=("val_acc_max",), experiment_values=None, **options):
-    of_search = SearchOptions(repeats=repeats, objectives=objectives)
-    options = RunOptions(storage=storage, in_process=True, **options)
-    return search(experiment(n, **(experiment_values or {})), of_search, options)
+    of_search = {"searcher": "optuna", "repeats": repeats, "objectives": objectives}
+    options = RunOptions(storage=storage, in_process=True, **of_search, **options)
+    return search(experiment(n, **(experiment_values or {})), options)
 
 
 def settings(found):
@@ -46,8 +47,8 @@ def test_each_setting_has_its_seeds_and_the_best_is_the_best_mean(whole):
     df = analysis.load(folder)
     assert (len(df), sorted(df["seed"].unique()), found.outcome.n_complete) == (26, [0, 1], 26)
     means = df.groupby("learning_rate")["val_acc_max"].mean()
-    [(values, [reached])] = found.best
-    assert reached == pytest.approx(means.max())
+    [(values, reached)] = found.best
+    assert reached["val_acc_max"] == pytest.approx(means.max())
     assert values["learning_rate"] == means.idxmax()
 
 
@@ -116,10 +117,12 @@ def test_two_objectives_give_a_front(tmp_path):
     found = run_search(tmp_path, 6, objectives=("val_acc_max", "flops_inference"))
     values = [reached for _, reached in found.best]
     assert len(values) >= 1
-    for accuracy, flops in values:
-        assert not any(a >= accuracy and f <= flops and (a, f) != (accuracy, flops) for a, f in values)
+    for accuracy, flops in map(dict.values, values):
+        assert not any(
+            a >= accuracy and f <= flops and (a, f) != (accuracy, flops) for a, f in map(dict.values, values)
+        )
     df = analysis.load(tmp_path / "searched")
-    assert df["flops_inference"].min() in [flops for _, flops in values]
+    assert df["flops_inference"].min() in [reached["flops_inference"] for reached in values]
     problem = r"^The objectives must be those of the search in .* \(val_acc_max, flops_inference\), got val_acc_max\."
     with pytest.raises(ExperimentError, match=problem):
         run_search(tmp_path, 6)
@@ -155,10 +158,10 @@ def test_the_directions_of_objectives_are_those_of_the_analysis():
 
 
 def test_a_seed_cannot_be_set_beside_repeats(tmp_path):
-    options = RunOptions(storage=tmp_path, in_process=True)
+    options = RunOptions(storage=tmp_path, in_process=True, searcher="optuna")
     with pytest.raises(ExperimentError, match="sets the seeds itself"):
-        search(experiment(1), SearchOptions(repeats=2), options, {"seed": [7]})
-    found = search(experiment(1), SearchOptions(), options, {"seed": [7]})
+        search(experiment(1), replace(options, repeats=2), {"seed": [7]})
+    found = search(experiment(1), options, {"seed": [7]})
     assert [config.seed for config in found.configs] == [7]
 
 
@@ -177,8 +180,9 @@ def test_with_a_scheduler_settings_stop_early_and_are_counted(tmp_path):
 
 
 def test_with_ray_settings_are_trained_in_batches(tmp_path):
-    found = search(experiment(4), SearchOptions(), RunOptions(storage=tmp_path, cpus_per_trial=1))
-    assert found.outcome.n_complete == 4 and len({config.learning_rate for config in found.configs}) == 4
+    found = run(experiment(4), tmp_path, searcher="optuna", cpus_per_trial=1)
+    assert found.n_complete == 4 and len(found.best) == 1
+    assert analysis.load(tmp_path / "searched")["learning_rate"].nunique() == 4
 
 
 @pytest.mark.parametrize(
@@ -250,8 +254,10 @@ def test_the_command_line_searches_and_prints_the_best(tmp_path, monkeypatch):
     assert "\nbest:\n  learning_rate=" in result.output
     assert "6 trials complete" in result.output
     refused = CliRunner().invoke(main, ["run", "few.py", "--repeats", "2"])
-    assert refused.exit_code == 2 and "--repeats and --objective need --searcher" in refused.output
+    assert refused.exit_code == 2 and "repeats needs a searcher. Give searcher='optuna'" in refused.output
     job = ["cluster-file", "slurm", "few.py", "--storage", "/shared/x", "--shared", "--searcher", "optuna"]
+    refused = CliRunner().invoke(main, [*job, "--set", "seed=0,1"])
+    assert refused.exit_code == 2 and "searcher='optuna' sets the seeds itself" in refused.output
     text = CliRunner().invoke(main, [*job, "--objective", "val_acc_max", "--objective", "flops_inference"]).output
     assert "--searcher optuna" in text and "--objective val_acc_max --objective flops_inference" in text
 
@@ -272,3 +278,47 @@ def test_objectives_are_summaries_of_rows():
     )
     assert {direction(name) for name in low} == {"minimize"}
     assert {direction(name) for name in ("val_acc_max", "val_r2_max", "is_connected")} == {"maximize"}
+
+
+OF_FILE = """
+from ray import tune
+from dynsparse import Experiment
+
+experiment = Experiment(
+    name="few",
+    question="Which?",
+    space=dict(dataset_name="digits", model=tune.choice(["SET", "RigL"]), hidden_sizes=[8], val_fraction=0.2,
+               learning_rate=tune.loguniform(0.01, 1)),
+    epochs=2,
+    num_samples=3,
+    run_options=dict(searcher="optuna", repeats=2, scheduler="asha", group_by="seed", in_process=True),
+)
+"""
+
+
+def test_an_experiment_file_may_ask_for_a_searcher(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few.py").write_text(OF_FILE)
+    shown = CliRunner().invoke(main, ["show", "few.py"]).output
+    assert "3 settings proposed by optuna, each with 2 seeds: 6 trials of 2 epochs\n" in shown
+    assert "  learning_rate            loguniform from 0.01 to 1\n" in shown
+    assert "  model                    choice of SET, RigL\n" in shown
+    assert not [line for line in shown.partition("the same in all trials")[2].splitlines() if "model" in line]
+    outcome = run("few.py")
+    assert outcome.n_complete + outcome.n_stopped == 6
+    [(values, reached)] = outcome.best
+    assert set(values) == {"model", "learning_rate"} and set(reached) == {"val_acc_max"}
+    typed = CliRunner().invoke(main, ["run", "few.py", "--num-samples", "4"])
+    assert typed.exit_code == 0 and typed.output.count("setting ") == 1, "the three settings are known"
+
+
+def test_options_that_are_typed_replace_those_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "few.py").write_text(OF_FILE)
+    shown = CliRunner().invoke(main, ["show", "few.py", "--searcher", "none"])
+    assert shown.output.splitlines()[2] == "3 trials of 2 epochs"
+    result = CliRunner().invoke(main, ["run", "few.py", "--searcher", "none", "--scheduler", "none"])
+    assert result.exit_code == 0 and "\n3 trials complete in " in result.output
+    script = CliRunner().invoke(main, ["cluster-file", "slurm", "few.py", "--storage", "/shared/x", "--shared"])
+    assert script.exit_code == 2 and "must not give in_process or address" in script.output
+

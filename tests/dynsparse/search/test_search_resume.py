@@ -12,7 +12,7 @@ from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.results.lock import LockedError
 from dynsparse.search.objectives import direction, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
-from dynsparse.tune import RunOptions, SearchOptions, search
+from dynsparse.tune import RunOptions, search
 
 FIXED = {"dataset_name": "digits", "model": "SparseModel", "hidden_sizes": [8], "batch_size": 64, "val_fraction": 0.2,
          "test_noise": False}  # fmt: skip
@@ -21,7 +21,7 @@ RATES = {"learning_rate": ray_tune.loguniform(1e-3, 0.5)}
 
 def run_search(storage, n, space=RATES, epochs=1, overrides=None, **options):
     experiment = Experiment("searched", "Which?", {**FIXED, **space}, epochs=epochs, num_samples=n)
-    return search(experiment, SearchOptions(**options), RunOptions(storage=storage, in_process=True), overrides)
+    return search(experiment, RunOptions(storage=storage, in_process=True, searcher="optuna", **options), overrides)
 
 
 def arms(*names):

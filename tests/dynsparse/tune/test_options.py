@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dynsparse.cli.trials import run as run_command
-from dynsparse.experiment import ExperimentError
+from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.tune import RunOptions, run
 
 
@@ -52,15 +52,54 @@ def test_numbers_of_numpy_are_numbers():
 
 
 def test_an_unknown_option_is_refused(tmp_path):
-    with pytest.raises(TypeError, match="cpu_per_trial"):
-        run(tmp_path / "not_even_read.py", tmp_path, cpu_per_trial=1)
+    with pytest.raises(ExperimentError, match=r"^Unknown option 'cpu_per_trial'\. Did you mean 'cpus_per_trial'"):
+        run(of_file(), tmp_path, cpu_per_trial=1)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_command_has_the_same_options_with_the_same_defaults():
     ours = {each.name: each.default for each in dataclasses.fields(RunOptions)}
     typed = run_command.make_context("run", ["file.py"]).params
-    # These are about the grid or a search; callbacks cannot be typed, and a search sets quiet.
-    of_grid = ("file", "settings", "yes", "num_samples", "searcher", "repeats", "objectives")
+    # These are about the grid; callbacks cannot be typed, and a search sets quiet.
+    of_grid = ("file", "settings", "yes", "num_samples")
     assert {name: value for name, value in typed.items() if name not in of_grid} == {
         name: value for name, value in ours.items() if name not in ("callbacks", "quiet")
     }
+
+
+def of_file(**run_options):
+    return Experiment("few", "Which?", {"dataset_name": "digits"}, run_options=run_options)
+
+
+def test_options_of_a_command_replace_those_of_an_experiment():
+    experiment = of_file(scheduler="asha", grace=3, group_by="seed", pack=8)
+    options = RunOptions.of(experiment, grace=2)
+    assert (options.scheduler, options.grace, options.group_by, options.pack) == ("asha", 2, "seed", 8)
+    assert RunOptions.of(experiment, scheduler="median").grace == 3
+    without = RunOptions.of(experiment, scheduler=None)
+    assert (without.stopping, without.grace, without.pack) == (None, 1, 8)
+
+
+@pytest.mark.parametrize(
+    ("run_options", "problem"),
+    [
+        ({"schedule": "asha"}, r"^Unknown option of run_options 'schedule'\. Did you mean 'scheduler'"),
+        ({"fresh": True}, r"^Unknown option of run_options 'fresh'\. "),
+        ({"grace": 2}, r"^grace needs a rule of early stopping\. Give scheduler='asha'"),
+        ({"searcher": "grid"}, r"^Unknown searcher 'grid'\. "),
+        ({"searcher": "optuna", "repeats": 0}, r"^repeats must be a whole number of at least 1, got 0"),
+        ({"searcher": "optuna", "objectives": ["val_acc", "val_acc"]}, r"^objectives must be different columns"),
+    ],
+)
+def test_wrong_options_of_an_experiment_are_refused(run_options, problem):
+    with pytest.raises(ExperimentError, match=problem):
+        RunOptions.of(of_file(**run_options))
+
+
+def test_run_options_must_be_a_dict():
+    with pytest.raises(ExperimentError, match=r"^run_options must be a dict of options and values, got 'asha'"):
+        Experiment("few", "Which?", {"dataset_name": "digits"}, run_options="asha")
+
+
+def test_one_objective_may_be_a_text():
+    assert RunOptions(searcher="optuna", objectives="val_loss_min").searching.objectives == ("val_loss_min",)
