@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from dynsparse.experiment import ExperimentError
+from dynsparse.io.storage import Folder
 from dynsparse.sampling import distribution_of, round_value, with_values
 from dynsparse.search.objectives import direction
 
@@ -32,14 +31,16 @@ class OptunaStudy:
         search_seed: other seeds give other proposals.
         folder: the experiment's folder.
 
-    Raises: ExperimentError if Optuna is not installed, or the journal is damaged or that of other objectives.
+    Raises: ExperimentError if Optuna is not installed, or the journal is damaged or that of other objectives; OSError
+        if the storage fails.
     """
 
-    def __init__(self, space: Mapping[str, Any], objectives: Sequence[str], search_seed: int, folder: Path) -> None:
+    def __init__(self, space: Mapping[str, Any], objectives: Sequence[str], search_seed: int, folder: Folder) -> None:
         try:
             # Only searches need it.
             import optuna
-            from optuna.storages.journal import JournalFileBackend
+
+            from dynsparse.search.journal import FolderJournal
         except ImportError as error:
             raise ExperimentError(
                 f"searcher='optuna' needs the package optuna, which cannot be imported ({error}). Install it: pip "
@@ -48,17 +49,15 @@ class OptunaStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._optuna, self.space, self._seed = optuna, space, search_seed
         self._objectives, directions = list(objectives), [direction(each) for each in objectives]
-        folder.mkdir(parents=True, exist_ok=True)
-        _cut_torn_line(folder / JOURNAL)
         try:
-            storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
+            storage = optuna.storages.JournalStorage(FolderJournal(folder, JOURNAL))
             self._study = optuna.create_study(
                 storage=storage, study_name="search", directions=directions, load_if_exists=True
             )
         except (ValueError, LookupError, TypeError, AssertionError) as error:
             # Optuna believes every line that is JSON.
             raise ExperimentError(
-                f"The journal {folder / JOURNAL} must be one that Optuna has written, and cannot be read "
+                f"The journal {folder.path}/{JOURNAL} must be one that Optuna has written, and cannot be read "
                 f"({type(error).__name__}: {error}). Restore it from a copy, or delete it to search anew: trials that "
                 "are complete are not trained again."
             ) from error
@@ -67,7 +66,7 @@ class OptunaStudy:
         if told != self._objectives or found != directions:
             of_folder, given = (told, self._objectives) if told != self._objectives else (found, directions)
             raise ExperimentError(
-                f"The objectives must be those of the search in {folder} ({', '.join(of_folder)}), got "
+                f"The objectives must be those of the search in {folder.path} ({', '.join(of_folder)}), got "
                 f"{', '.join(given)}. Give the same objectives, or another --name."
             )
         for each in self._study.trials:
@@ -166,27 +165,6 @@ class OptunaStudy:
         """Return number and values of the best proposal, or of all that no other one beats in every objective."""
         complete = [each for each in self._study.trials if each.state.name == "COMPLETE"]
         return [(each.number, list(each.values)) for each in self._study.best_trials] if complete else []
-
-
-def _cut_torn_line(journal: Path) -> None:
-    """Cut an unfinished last line off, as a process leaves that is killed while it writes.
-
-    Optuna would append the next line to it, and could not read the journal any more.
-    """
-    if not journal.exists():
-        return
-    # Only searches need it.
-    from optuna.storages.journal import JournalFileSymlinkLock
-
-    lock = JournalFileSymlinkLock(str(journal))
-    lock.acquire()
-    try:
-        content = journal.read_bytes()
-        n_whole = content.rfind(b"\n") + 1
-        if n_whole < len(content):
-            os.truncate(journal, n_whole)
-    finally:
-        lock.release()
 
 
 class _SuggestedValues:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import ray
-from filelock import FileLock, Timeout
 
 from dynsparse.config import Config, unknown
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
 from dynsparse.results.grid_status import scan
-from dynsparse.results.lock import LockedError
+from dynsparse.results.lock import Lock
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.sampling import has_domain
 from dynsparse.search import SearchOptions
@@ -30,7 +28,7 @@ from dynsparse.tune.ray_session import ray_session
 
 # Random settings that are tried for one that is allowed, before a search.
 TRIED_SETTINGS = 10
-LOCK_FILE = ".search.guard"
+LOCK_FOLDER = ".search"
 
 
 @dataclass(frozen=True)
@@ -69,17 +67,12 @@ def search(
     of_search = check_search(experiment, options, overrides)
     space = searched_space(experiment, overrides)
     checked = check_run(experiment, a_setting(experiment, overrides), options)
-    if "://" in checked.folder.path:
-        raise ExperimentError(
-            f"searcher='optuna' needs a storage that is a folder, for its journal, got {checked.storage}. Give a "
-            "folder, or leave out the searcher for a random search."
-        )
     # Further batches continue in the folder of the first.
     options = replace(options, name=checked.name, fresh=False, quiet=True)
     with ExitStack() as stack:
-        folder = Path(checked.folder.path)
-        stack.enter_context(_alone(folder))
-        study = OptunaStudy(space, of_search.objectives, experiment.search_seed, folder)
+        # For the whole search: between two batches, another one would propose settings of its own.
+        stack.enter_context(Lock(checked.folder.sub(LOCK_FOLDER)))
+        study = OptunaStudy(space, of_search.objectives, experiment.search_seed, checked.folder)
         n_at_once = 1
         if not options.in_process:
             stack.enter_context(ray_session(options.address))
@@ -107,26 +100,6 @@ def check_search(experiment: Experiment, options: RunOptions, overrides: Mapping
 def searched_space(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """Return the space without the keys that are overridden."""
     return {name: value for name, value in experiment.space.items() if name not in overrides}
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock for the whole search: between two batches, another one would propose settings of its own.
-
-    Raises: LockedError.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK_FILE)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise LockedError(
-            f"{folder} is in use by another search. Wait until it ends, or stop it, or give another --name."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _check_space(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]], options: SearchOptions) -> None:

@@ -13,6 +13,7 @@ import analysis
 from analysis.statistics.ranking import is_better_low
 from dynsparse.cli import main
 from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.io.storage import open_folder
 from dynsparse.search.objectives import direction, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
 from dynsparse.tune import RunOptions, run, search
@@ -73,7 +74,7 @@ def test_a_proposal_whose_trials_were_interrupted_is_finished_first(whole, tmp_p
     space = experiment(1).space
     run_search(tmp_path, 3, repeats=2)
     # As if the process had been killed after the fourth proposal, and in the middle of the fifth.
-    study = OptunaStudy(space, ["val_acc_max"], 0, tmp_path / "searched")
+    study = OptunaStudy(space, ["val_acc_max"], 0, open_folder(str(tmp_path / "searched")))
     study.propose()
     assert study.waiting() == [3]
     resumed = run_search(tmp_path, 13, repeats=2)
@@ -99,7 +100,7 @@ def test_every_domain_is_proposed_within_its_bounds(tmp_path):
         "arm": ray_tune.choice([{"model": "RigL", "weight_prune_perc": ray_tune.uniform(0.1, 0.3)}, {"model": "SET"}]),
     }
     folder = tmp_path / "study"
-    study = OptunaStudy(space, ["val_acc_max"], 0, folder)
+    study = OptunaStudy(space, ["val_acc_max"], 0, open_folder(str(folder)))
     for number in range(30):
         study.propose()
         study.tell(number, [number / 30])
@@ -231,8 +232,8 @@ def test_a_missing_library_is_named_with_its_extra(tmp_path):
     code = (
         "import sys; sys.modules['optuna'] = None\n"
         "from dynsparse.search.optuna_study import OptunaStudy\n"
-        "from pathlib import Path\n"
-        "OptunaStudy({}, ['val_acc_max'], 0, Path(sys.argv[1]))"
+        "from dynsparse.io.storage import open_folder\n"
+        "OptunaStudy({}, ['val_acc_max'], 0, open_folder(sys.argv[1]))"
     )
     result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert "ExperimentError: searcher='optuna' needs the package optuna" in result.stderr
@@ -321,4 +322,3 @@ def test_options_that_are_typed_replace_those_of_the_file(tmp_path, monkeypatch)
     assert result.exit_code == 0 and "\n3 trials complete in " in result.output
     script = CliRunner().invoke(main, ["cluster-file", "slurm", "few.py", "--storage", "/shared/x", "--shared"])
     assert script.exit_code == 2 and "must not give in_process or address" in script.output
-

@@ -6,9 +6,11 @@ import sys
 
 import pytest
 from ray import tune as ray_tune
+from support.s3 import BUCKET, s3  # noqa: F401  # a fixture
 
 import analysis
 from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.io.storage import open_folder
 from dynsparse.results.lock import LockedError
 from dynsparse.search.objectives import direction, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
@@ -94,22 +96,34 @@ def test_a_torn_line_of_a_killed_process_is_written_again(tmp_path):
     journal = tmp_path / "searched" / JOURNAL
     # The last line is the result of the second setting.
     journal.write_bytes(journal.read_bytes()[:-20])
-    assert OptunaStudy(RATES, ["val_acc_max"], 0, journal.parent).waiting() == [1]
+    assert OptunaStudy(RATES, ["val_acc_max"], 0, open_folder(str(journal.parent))).waiting() == [1]
     resumed = run_search(tmp_path, 3)
     assert (resumed.configs, resumed.best) == (whole.configs, whole.best)
 
 
 def test_of_two_searches_in_a_folder_the_second_is_refused(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from dynsparse.tune.search_run import _alone\n"
-        "with _alone(Path(sys.argv[1])):\n    print('held', flush=True); time.sleep(60)"
+        "import sys, time; from dynsparse.io.storage import open_folder; from dynsparse.results.lock import Lock\n"
+        "from dynsparse.tune.search_run import LOCK_FOLDER\n"
+        "with Lock(open_folder(sys.argv[1]).sub(LOCK_FOLDER)):\n    print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "searched")], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
-        with pytest.raises(LockedError, match=r"searched is in use by another search\. Wait until it ends"):
+        with pytest.raises(
+            LockedError, match=rf"searched/\.search is in use by process {other.pid} on .*\. Wait until it ends"
+        ):
             run_search(tmp_path, 1)
         other.kill()
     assert run_search(tmp_path, 1).outcome.n_complete == 1
+
+
+def test_a_search_in_an_object_store_goes_on(s3, tmp_path):  # noqa: F811
+    store = f"s3://{BUCKET}/{tmp_path.name}"
+    run_search(store, 2)
+    assert run_search(store, 3).best == run_search(tmp_path, 3).best
+    content = open_folder(f"{store}/searched").read(JOURNAL)
+    assert content is not None
+    assert len(content.splitlines()) > 10
 
 
 @pytest.mark.parametrize("damage", [b"no JSON\n", b"\xff\xfe\n", b"[]\n", b'{"op_code": 99}\n'])
