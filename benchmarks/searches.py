@@ -7,6 +7,7 @@ with new seeds, because the best of many is partly chance.
 """
 
 import argparse
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -38,8 +39,10 @@ def train(experiment, options, **of_run):
     start = time.monotonic()
     run(experiment, options.storage, quiet=True, **of_run)
     wall = time.monotonic() - start
-    df = analysis.load(Path(options.storage) / experiment.name)
-    return df, [len(df), int(df["epochs"].sum()), float(df["time_total_s"].sum()), wall]
+    folder = Path(options.storage) / experiment.name
+    lines = [line for path in folder.glob("trial_*/result.json") for line in path.read_text().splitlines()]
+    seconds = sum(json.loads(line)["time_this_iter_s"] for line in lines)
+    return analysis.load(folder), [len(list(folder.glob("trial_*"))), len(lines), seconds, wall]
 
 
 def best_setting(df):
@@ -73,7 +76,9 @@ def main():
         found[name], accuracy = best_setting(df)
         rows.append([name, *spent, accuracy])
         print(f"{name}: {found[name]}: {accuracy:.4f}", flush=True)
-    space = {**FIXED, "test_noise": False, "best": tune.grid_search(list(found.values()))}
+    # Two searches may have found the same setting.
+    different = [dict(each) for each in dict.fromkeys(tuple(each.items()) for each in found.values())]
+    space = {**FIXED, "test_noise": False, "best": tune.grid_search(different)}
     space["seed"] = tune.grid_search(NEW_SEEDS)
     again, _ = train(Experiment("again", "And with new seeds?", space, epochs=options.epochs), options)
     for row in rows:
