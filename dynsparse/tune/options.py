@@ -8,10 +8,11 @@ from numbers import Integral, Real
 from pathlib import Path
 
 from ray import tune
+from ray.tune.schedulers import TrialScheduler
 
 from dynsparse.experiment import ExperimentError, check_name
 from dynsparse.planning.packs import parse_pack
-from dynsparse.search import StoppingOptions
+from dynsparse.search import HYPERBAND, StoppingOptions
 
 # Options that are whole numbers, with their smallest value, and options that are numbers larger than 0, with their
 # largest value. In OPTIONAL are those of them that may be None.
@@ -43,10 +44,10 @@ class RunOptions:
         checkpoint_epochs: number of epochs between two checkpoints of a trial.
         epoch_seconds: an epoch that takes longer is considered hung, and its process is killed; None: no limit.
         trial_seconds: a trial that takes longer fails; None: no limit.
-        scheduler: rule of early stopping, "asha" or "median"; None: every trial trains to its end, also those that a
-            rule has stopped before.
+        scheduler: rule of early stopping, "asha", "median", "hyperband" or a scheduler object of Ray Tune that stops
+            trials; None: every trial trains to its end, also those that a rule has stopped before.
         grace: number of epochs before a rule may stop a trial.
-        reduction_factor: of "asha": about one of this many trials goes on at each rung.
+        reduction_factor: of "asha" and "hyperband": about one of this many trials goes on at each rung.
         group_by: trials that differ only in this key, such as "seed", are trained as one pack and judged by their mean.
         in_process: train the trials one after another in this process, without Ray: for small grids, login nodes and
             debuggers.
@@ -71,7 +72,7 @@ class RunOptions:
     checkpoint_epochs: int = 5
     epoch_seconds: float | None = None
     trial_seconds: float | None = None
-    scheduler: str | None = None
+    scheduler: str | TrialScheduler | None = None
     grace: int = StoppingOptions.grace
     reduction_factor: float = StoppingOptions.reduction_factor
     group_by: str | None = StoppingOptions.group_by
@@ -110,8 +111,8 @@ class RunOptions:
         without = [name for name, default in OF_SCHEDULER.items() if getattr(self, name) != default]
         if self.scheduler is None and without:
             raise ExperimentError(
-                f"{' and '.join(without)} need a rule of early stopping. Give scheduler='asha' or 'median', or leave "
-                f"{'it' if len(without) == 1 else 'them'} out."
+                f"{' and '.join(without)} need a rule of early stopping. Give scheduler='asha', 'median' or "
+                f"'hyperband', or leave {'it' if len(without) == 1 else 'them'} out."
             )
         try:
             _ = self.stopping
@@ -136,6 +137,11 @@ class RunOptions:
     def rerun_states(self) -> dict[str, bool]:
         """The arguments of `GridStatus.todo`: without a rule, the trials that one has stopped are resumed."""
         return {"retry_failed": self.retry_failed, "resume_stopped": self.scheduler is None}
+
+    @property
+    def trains_in_rounds(self) -> bool:
+        """True if all trials train until an epoch before any trains further."""
+        return self.scheduler == HYPERBAND
 
     @property
     def stopping(self) -> StoppingOptions | None:
