@@ -66,11 +66,14 @@ class Progress:
             self.best_trial = max(self._bests, key=self._bests.__getitem__, default="")
             self.best = self._bests.get(self.best_trial, -math.inf)
 
-    def end_trial(self, trial: str, epochs: int, *, failed: bool, stopped: bool = False) -> None:
-        """Count the end of a trial of `epochs`, and subtract the epochs that this run did not train from the total."""
+    def end_trial(self, trial: str, epochs: int, *, failed: bool, stopped: bool = False, paused: bool = False) -> None:
+        """Count the end of a trial of `epochs`, and subtract the epochs that this run did not train from the total.
+
+        A trial that is paused is none of those that have ended: a later round trains it.
+        """
         self.failed += failed
         self.stopped += stopped
-        self.done += not failed and not stopped
+        self.done += not (failed or stopped or paused)
         self.n_epochs -= epochs - self._counted.get(trial, 0)
 
     def seconds_left(self, now: float) -> float | None:

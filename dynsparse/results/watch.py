@@ -18,7 +18,7 @@ LOOK_SECONDS = 2.0
 def read_status(folder: Folder) -> dict[str, Any] | None:
     """Return the last status of a run; None if it is missing or unreadable."""
     status = parse_object(folder.read(STATUS_FILE) or b"") or {}
-    counts = [status.get(name, 0) for name in ("trials", "done", "failed")]
+    counts = [status.get(name, 0) for name in ("trials", "done", "failed", "stopped")]
     is_whole = isinstance(status.get("line"), str) and all(type(count) is int for count in counts)
     return status if is_whole else None
 
@@ -72,7 +72,8 @@ def _others(path: str) -> str:
 
 
 def _last_line(status: dict[str, Any]) -> str:
-    line, left = str(status.get("line", "")), status.get("trials", 0) - status.get("done", 0) - status.get("failed", 0)
+    line = str(status.get("line", ""))
+    left = status.get("trials", 0) - sum(status.get(name, 0) for name in ("done", "failed", "stopped"))
     if status.get("running", True):
         return f"{line}: the process has died; rerun the same command to resume"
     return f"{line}: stopped; rerun the same command to resume" if left else f"{line}: ended"

@@ -8,13 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from ray.tune.schedulers import TrialScheduler
+
 from dynsparse.config import Config, keys
-from dynsparse.data.own import is_regression
 from dynsparse.experiment import ExperimentError
 from dynsparse.io.storage import Folder
 from dynsparse.planning.packs import WIDEST, group_into_packs
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name, identity
-from dynsparse.search.rules import StoppingOptions, rule_of
+from dynsparse.search.hyperband import HyperBand
+from dynsparse.search.rules import HYPERBAND, StoppingOptions, rule_of
+from dynsparse.search.tune_rule import SchedulerError, check_tune_scheduler
 
 READ_THREADS = 32
 
@@ -38,11 +41,13 @@ class Judge:
     """
 
     def __init__(self, options: StoppingOptions, configs: Sequence[Config], folder: Folder) -> None:
-        self._rule = rule_of(options)
         self._groups = {identity(config): group_of(config, options.group_by) for config in configs}
+        firsts: dict[str, Config] = {}
+        for config in configs:
+            firsts.setdefault(self._groups[identity(config)], config)
+        self._rule = rule_of(options, firsts)
         self._stopped: dict[str, str] = {}  # group -> reason
-        with ThreadPoolExecutor(READ_THREADS) as threads:
-            histories = list(threads.map(lambda config: _history(folder, config), configs))
+        histories = read_histories(folder, configs, options)
         values: dict[tuple[str, int], list[float]] = {}
         for config, (history, reason) in zip(configs, histories, strict=True):
             group = self._groups[identity(config)]
@@ -82,15 +87,39 @@ def check_scheduler(configs: Sequence[Config], options: StoppingOptions) -> str 
     studies = {config.study for config in configs} - {"train"}
     if studies:
         raise ExperimentError(
-            f"scheduler={options.scheduler!r} is for study='train' only, got {', '.join(sorted(map(repr, studies)))}: "
-            "accuracies before and after a pruning are not comparable. Leave the scheduler out."
+            f"scheduler={options.scheduler_name!r} is for study='train' only, got "
+            f"{', '.join(sorted(map(repr, studies)))}: accuracies before and after a pruning are not comparable. Leave "
+            "the scheduler out."
         )
+    metric = options.metric(configs[0])
+    if isinstance(options.scheduler, TrialScheduler):
+        try:
+            check_tune_scheduler(options.scheduler, configs[0], metric)
+        except SchedulerError as error:
+            raise ExperimentError(str(error)) from error
+    elif options.scheduler == HYPERBAND:
+        hyperband_of(configs, options)
     if any(config.val_fraction == 0 for config in configs):
         return (
-            f"warning: {options.scheduler} stops trials by {metric_of(configs[0])}, which is measured on the test set "
-            "because val_fraction is 0. Set val_fraction=0.1 to keep the test set for the result."
+            f"warning: {options.scheduler_name} stops trials by {metric}, which is measured on the test set because "
+            "val_fraction is 0. Set val_fraction=0.1 to keep the test set for the result."
         )
     return None
+
+
+def hyperband_of(configs: Sequence[Config], options: StoppingOptions) -> HyperBand:
+    """Return HyperBand over the groups of some trials. Raises: ExperimentError if their epochs do not fit it."""
+    epochs = sorted({config.epochs for config in configs})
+    if len(epochs) > 1:
+        raise ExperimentError(
+            f"scheduler='hyperband' needs trials of equally many epochs, got {', '.join(map(str, epochs))}. Run each "
+            "number with a --name of its own."
+        )
+    groups = list(dict.fromkeys(group_of(config, options.group_by) for config in configs))
+    try:
+        return HyperBand(options.grace, options.reduction_factor, epochs[0], groups)
+    except ValueError as error:
+        raise ExperimentError(str(error)) from error
 
 
 def group_of(config: Config, key: str | None) -> str:
@@ -124,19 +153,24 @@ def packs_of(
     return group_into_packs(configs, largest) if largest > 1 else [[place] for place in range(len(configs))]
 
 
-def metric_of(config: Config) -> str:
-    """Return the metric by which a trial is judged."""
-    return "val_r2" if is_regression(config) else "val_acc"
+def read_histories(
+    folder: Folder, configs: Sequence[Config], options: StoppingOptions
+) -> list[tuple[list[Measurement], str | None]]:
+    """Return the values of each trial in the folder, and why it has stopped, if it has. Raises: OSError."""
 
+    def read(config: Config) -> tuple[list[Measurement], str | None]:
+        trial, metric = TrialFolder(folder.sub(folder_name(config))), options.metric(config)
+        reason = trial.stop_reason() if trial.state(config) is State.STOPPED else None
+        if trial.mistrust is not None:
+            return [], None
+        values = [row.get(metric) for row in trial.rows()]
+        return [
+            Measurement(epoch, float(value) if isinstance(value, int | float) else math.nan)
+            for epoch, value in enumerate(values, start=1)
+        ], reason
 
-def _history(folder: Folder, config: Config) -> tuple[list[Measurement], str | None]:
-    """Return the values of a trial in its folder, and why it has stopped, if it has."""
-    trial, metric = TrialFolder(folder.sub(folder_name(config))), metric_of(config)
-    reason = trial.stop_reason() if trial.state(config) is State.STOPPED else None
-    if trial.mistrust is not None:
-        return [], None
-    rows = trial.rows()
-    return [Measurement(place, float(row.get(metric, math.nan))) for place, row in enumerate(rows, start=1)], reason
+    with ThreadPoolExecutor(READ_THREADS) as threads:
+        return list(threads.map(read, configs))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from dynsparse.config import keys, unknown
+from ray.tune.schedulers import TrialScheduler
+
+from dynsparse.config import Config, keys, unknown
+from dynsparse.data.own import is_regression
 from dynsparse.planning.packs import PER_TRIAL
 from dynsparse.search.asha import Asha
 from dynsparse.search.median import MedianStopping
+from dynsparse.search.tune_rule import REFUSED, TuneRule
+
+# The scheduler that trains in rounds: between two, it compares all trials of a bracket.
+HYPERBAND = "hyperband"
 
 
 class Rule(Protocol):
@@ -30,23 +37,22 @@ class StoppingOptions:
     """Options of early stopping.
 
     Args:
-        scheduler: a row of `RULES`.
+        scheduler: a row of `RULES`, "hyperband", or a scheduler object of Ray Tune that only stops trials.
         grace: number of epochs before the first decision, at least 1.
-        reduction_factor: of "asha": about one of this many trials goes on at each rung.
+        reduction_factor: of "asha" and "hyperband": about one of this many trials goes on at each rung.
         group_by: trials that differ only in this key are judged together, by their mean, and stop or go on together;
             None: each trial alone.
 
     Raises: ValueError for a value that is not allowed.
     """
 
-    scheduler: str
+    scheduler: str | TrialScheduler
     grace: int = 1
     reduction_factor: float = 3.0
     group_by: str | None = None
 
     def __post_init__(self) -> None:
-        if self.scheduler not in RULES:
-            raise ValueError(unknown("scheduler", self.scheduler, RULES))
+        self._check_scheduler()
         if not isinstance(self.grace, int) or isinstance(self.grace, bool) or self.grace < 1:
             raise ValueError(f"grace must be a whole number of epochs, at least 1, got {self.grace!r}.")
         if not isinstance(self.reduction_factor, int | float) or not self.reduction_factor > 1:
@@ -59,6 +65,41 @@ class StoppingOptions:
                 f"pack, got {self.group_by!r}. Usually it is 'seed'."
             )
 
+    def _check_scheduler(self) -> None:
+        if not isinstance(self.scheduler, TrialScheduler):
+            if self.scheduler == "pbt":
+                raise ValueError(f"scheduler='pbt' is not supported. Available: {', '.join((*RULES, HYPERBAND))}.")
+            if self.scheduler not in (*RULES, HYPERBAND):
+                raise ValueError(unknown("scheduler", self.scheduler, (*RULES, HYPERBAND)))
+            return
+        for kind, instead in REFUSED.items():
+            if isinstance(self.scheduler, kind):
+                raise ValueError(f"A scheduler of Ray Tune must only stop trials, and {self.scheduler_name} {instead}.")
+        if (self.grace, self.reduction_factor) != (StoppingOptions.grace, StoppingOptions.reduction_factor):
+            raise ValueError(
+                f"grace and reduction_factor must not be given with a scheduler object, got grace={self.grace} and "
+                f"reduction_factor={self.reduction_factor:g}. Give them to {self.scheduler_name}."
+            )
+
+    @property
+    def scheduler_name(self) -> str:
+        """The scheduler, for messages."""
+        return self.scheduler if isinstance(self.scheduler, str) else type(self.scheduler).__name__
+
+    @property
+    def own_metric(self) -> str | None:
+        """The metric of a scheduler object, if it has one. Low values may be better."""
+        return None if isinstance(self.scheduler, str) else self.scheduler.metric
+
+    def metric(self, config: Config) -> str:
+        """Return the metric by which a trial is judged."""
+        return self.own_metric or metric_of(config)
+
+
+def metric_of(config: Config) -> str:
+    """Return the metric by which a trial is judged, unless a scheduler has one of its own. High values are better."""
+    return "val_r2" if is_regression(config) else "val_acc"
+
 
 RULES: dict[str, Callable[[StoppingOptions], Rule]] = {
     "asha": lambda options: Asha(options.grace, options.reduction_factor),
@@ -66,6 +107,14 @@ RULES: dict[str, Callable[[StoppingOptions], Rule]] = {
 }
 
 
-def rule_of(options: StoppingOptions) -> Rule:
-    """Return a rule without any values."""
-    return RULES[options.scheduler](options)
+def rule_of(options: StoppingOptions, trials: Mapping[str, Config]) -> Rule:
+    """Return a rule without any values.
+
+    Args:
+        options: the rule.
+        trials: name to configuration of each trial.
+    """
+    if isinstance(options.scheduler, str):
+        return RULES[options.scheduler](options)
+    metric = options.metric(next(iter(trials.values())))
+    return TuneRule(options.scheduler, trials, metric)

@@ -15,7 +15,6 @@ from dynsparse.config import Config
 from dynsparse.data.own import is_regression
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
-from dynsparse.planning.plan import steps
 from dynsparse.results.lock import LockLostError
 from dynsparse.results.progress import Display, Progress
 from dynsparse.results.trial_folder import TrialFolder, folder_name
@@ -32,6 +31,7 @@ from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_training import DeviceLostError
 from dynsparse.tune.param_space import INDICES
 from dynsparse.tune.reports import PackReport
+from dynsparse.tune.rounds import Round
 
 STATUS_SECONDS = 2.0
 
@@ -42,13 +42,19 @@ class ShowProgress(tune.Callback):
     Tune's output engine ignores a progress reporter that is passed in, so this is a callback.
     """
 
-    def __init__(self, folder: Folder, configs: Sequence[Config], n_complete: int, *, quiet: bool = False) -> None:
-        self._n_rows = [len(steps(config)) for config in configs]
-        metric = "val_r2" if all(is_regression(config) for config in configs) else "val_acc"
-        self._progress = Progress(len(configs) + n_complete, sum(self._n_rows), metric, done=n_complete)
+    def __init__(self, folder: Folder, round_: Round, *, quiet: bool = False) -> None:
+        self._n_rows = round_.n_rows
+        metric = "val_r2" if all(is_regression(config) for config in round_.trials) else "val_acc"
+        self._progress = Progress(
+            round_.n_trials,
+            sum(self._n_rows) + round_.later_rows,
+            metric,
+            done=round_.n_complete,
+            stopped=round_.n_stopped,
+        )
         self._display = None if quiet else Display(self._progress)
         self._folder = folder
-        self._names = [folder_name(config) for config in configs]
+        self._names = [folder_name(config) for config in round_.trials]
         self._ended: set[int] = set()  # indices of trials
         self._running: set[int] = set()  # indices of trials
         self._interruptions: set[str] = set()  # the reasons that were shown
@@ -85,8 +91,9 @@ class ShowProgress(tune.Callback):
                 # Neither done nor failed: another run resumes it.
                 self._running.discard(index)
             elif report.done:
-                stopped = report.stopped is not None
-                self._end(index, failed=not report.is_complete and not stopped, stopped=stopped)
+                stopped, paused = report.stopped is not None, report.paused
+                failed = not (report.is_complete or stopped or paused)
+                self._end(index, failed=failed, stopped=stopped, paused=paused)
         if pack.split_reason is not None:
             say(f"\nsplitting a pack into halves to find the failing trial: {pack.split_reason}")
         self._update()
@@ -115,12 +122,13 @@ class ShowProgress(tune.Callback):
             self._display.show(last=True)
         self._write(running=False)
 
-    def _end(self, index: int, *, failed: bool, stopped: bool = False) -> None:
+    def _end(self, index: int, *, failed: bool, stopped: bool = False, paused: bool = False) -> None:
         # A pack that is resumed reports again the trials that have ended.
         if index not in self._ended:
             self._ended.add(index)
             self._running.discard(index)
-            self._progress.end_trial(self._names[index], self._n_rows[index], failed=failed, stopped=stopped)
+            n_rows = self._n_rows[index]
+            self._progress.end_trial(self._names[index], n_rows, failed=failed, stopped=stopped, paused=paused)
 
     def _update(self) -> None:
         self._progress.running = len(self._running)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from dynsparse.results.experiment_file import write_experiment
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import Failure, GridStatus, scan, version
 from dynsparse.results.lock import Lock, LockedError, check_unlocked
+from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.tune import node_checks, preflight
 from dynsparse.tune.compat import TUNE_FILES, stop_tune
@@ -31,6 +32,7 @@ from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import even_pack_size
 from dynsparse.tune.preflight import CheckedRun, check_run
 from dynsparse.tune.ray_session import quiet_tune, ray_session
+from dynsparse.tune.rounds import HyperBandRounds, Round
 from dynsparse.tune.trial_group import map_in_threads
 from dynsparse.tune.tuner import PACKS_FOLDER, PackRunner
 
@@ -71,8 +73,8 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
             status = scan(checked.folder, checked.configs)
             if not options.quiet:
                 say(status.summary(**options.rerun_states))
-            if status.todo(**options.rerun_states):
-                _launch(checked, status, interrupts)
+            if todo := _to_train(checked, status):
+                _launch(checked, status, todo, interrupts)
             elif status.has_damage():
                 _repair(checked.folder, status)
     except KeyboardInterrupt:
@@ -91,13 +93,25 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
     return Outcome(checked.folder.path, n_complete, n_unfinished, failures, seconds, interrupts.received(), n_stopped)
 
 
-def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None:
+def _to_train(run: CheckedRun, status: GridStatus) -> list[Config]:
+    """Return the trials that a run trains, as far as the rows in the folder say. Raises: OSError."""
+    if run.options.trains_in_rounds:
+        return HyperBandRounds(run, status).unfinished(run.folder, status)
+    return status.todo(**run.options.rerun_states)
+
+
+def _launch(run: CheckedRun, status: GridStatus, trials: Sequence[Config], interrupts: Interrupts) -> None:
     """Start Ray and train the trials that are not complete.
+
+    Args:
+        run: the run.
+        status: the status of the grid.
+        trials: the trials to train.
+        interrupts: the signals to look for.
 
     Raises: ExperimentError, DataError, LockedError, LockLostError.
     """
     options, folder = run.options, run.folder
-    trials = status.todo(**options.rerun_states)
     preflight.check_first_trial(trials)
     explanations = (
         preflight.explain_missing_updates(trials),
@@ -114,7 +128,7 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
         is_lost = threading.Event()
         with Lock(folder, dead, on_loss=is_lost.set) as lock:
             alone = InProcessRunner(run, lock.token, interrupts, is_lost)
-            _train(run, status, alone, lock.token, n_gpus=torch.cuda.device_count())
+            _train(run, status, alone, lock.token, interrupts, n_gpus=torch.cuda.device_count())
         return
     with ray_session(options.address), quiet_tune():
         # Ray has set a handler for SIGTERM that would end the process at once.
@@ -124,11 +138,17 @@ def _launch(run: CheckedRun, status: GridStatus, interrupts: Interrupts) -> None
         node_checks.check_nodes(folder, run.configs)
         with Lock(folder, dead, on_loss=stop_tune) as lock:
             runner = PackRunner(run, lock.token, interrupts)
-            _train(run, status, runner, lock.token, n_gpus=ray.cluster_resources().get("GPU", 0))
+            _train(run, status, runner, lock.token, interrupts, n_gpus=ray.cluster_resources().get("GPU", 0))
 
 
 def _train(
-    run: CheckedRun, status: GridStatus, runner: PackRunner | InProcessRunner, token: str, *, n_gpus: float
+    run: CheckedRun,
+    status: GridStatus,
+    runner: PackRunner | InProcessRunner,
+    token: str,
+    interrupts: Interrupts,
+    *,
+    n_gpus: float,
 ) -> None:
     """Train the trials that are not complete, with the lock held.
 
@@ -137,6 +157,7 @@ def _train(
         status: the status of the grid before the lock was taken.
         runner: what trains them.
         token: the token of the lock.
+        interrupts: the signals to look for between two rounds.
         n_gpus: number of GPUs that there are.
     """
     folder = fenced(run.folder, token)
@@ -145,14 +166,33 @@ def _train(
     if status.set_aside(folder):
         status = scan(folder, run.configs)
     status.repair(folder)
-    trials = status.todo(**run.options.rerun_states)
-    _begin(folder, run.experiment, trials)
-    pack_size = run.largest_pack
-    if run.options.pack == "auto":
-        pack_size = even_pack_size(len(trials), n_gpus, run.gpus, run.largest_pack)
-    n_failed = 0 if run.options.retry_failed else len(status.in_state(State.FAILED))
-    # Those that were complete, or stopped early and stay so.
-    runner.train(trials, pack_size, len(run.configs) - len(trials) - n_failed)
+
+    def train(round_: Round) -> None:
+        _begin(folder, run.experiment, round_.trials)
+        pack_size = run.largest_pack
+        if run.options.pack == "auto":
+            pack_size = even_pack_size(len(round_.trials), n_gpus, run.gpus, run.largest_pack)
+        runner.train(round_, pack_size)
+
+    if run.options.trains_in_rounds:
+        _train_in_rounds(run, folder, status, train, interrupts)
+    else:
+        train(Round.to_the_end(status.todo(**run.options.rerun_states), status))
+
+
+def _train_in_rounds(
+    run: CheckedRun, folder: Folder, status: GridStatus, train: Callable[[Round], None], interrupts: Interrupts
+) -> None:
+    """Train round after round until all trials have ended, or a round could not be finished."""
+    rounds, trained_until = HyperBandRounds(run, status), 0
+    # If trials of a round were interrupted, the next one would be the same.
+    while (round_ := rounds.next_round(folder, status)) is not None and (round_.last_row or 0) > trained_until:
+        interrupts.check()
+        trained_until = round_.last_row or 0
+        if not run.options.quiet:
+            say(f"training {plural(len(round_.trials), 'trial')} until epoch {trained_until}")
+        train(round_)
+        status = scan(folder, run.configs, previous=status)
 
 
 def _begin(folder: Folder, experiment: Experiment, configs: Sequence[Config]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Sequence
 
 import torch
 
@@ -20,6 +19,7 @@ from dynsparse.tune.pack_training import DeviceLostError, PackTraining
 from dynsparse.tune.packed_trial import WorkerOptions
 from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.reports import PackReport, TrialReport
+from dynsparse.tune.rounds import Round
 
 
 class InProcessRunner:
@@ -35,22 +35,21 @@ class InProcessRunner:
     def __init__(self, run: CheckedRun, token: str, interrupts: Interrupts, is_lost: threading.Event) -> None:
         self._run, self._token, self._interrupts, self._is_lost = run, token, interrupts, is_lost
 
-    def train(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> None:
-        """Train trials until all have ended or the run is interrupted.
+    def train(self, round_: Round, pack_size: int) -> None:
+        """Train the trials of a round until all have ended or the run is interrupted.
 
         An error of the data, the storage or the device ends the run, because the next trial would meet it too. The
         trials that it interrupts stay unfinished.
 
         Args:
-            trials: the trials to train; their folders exist.
+            round_: the trials to train; their folders exist.
             pack_size: largest number of trials in a pack.
-            n_complete: number of other trials of the grid that are complete, or stopped early and stay so.
         """
         torch.set_num_threads(max(1, int(self._run.cpus)))
-        progress = ShowProgress(self._run.folder, trials, n_complete, quiet=self._run.options.quiet)
-        stopping = self._run.options.stopping
-        judge = Judge(stopping, self._run.configs, self._run.folder).judge if stopping else None
-        options = WorkerOptions.of_run(self._run, self._token, trials, judge)
+        trials, stopping = round_.trials, self._run.options.stopping
+        progress = ShowProgress(self._run.folder, round_, quiet=self._run.options.quiet)
+        judge = Judge(stopping, self._run.configs, self._run.folder).judge if stopping and not round_.pauses else None
+        options = WorkerOptions.of_round(self._run, self._token, round_, judge)
         packs = packs_of(trials, pack_size, stopping)
         try:
             for pack in packs:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.schedulers import TrialScheduler
 
 from dynsparse.config import unknown
 from dynsparse.experiment import Experiment, ExperimentError, check_name
 from dynsparse.planning.packs import parse_pack
-from dynsparse.search import SearchOptions, StoppingOptions
+from dynsparse.search import HYPERBAND, SearchOptions, StoppingOptions
 
 # Options that are whole numbers, with their smallest value, and options that are numbers larger than 0, with their
 # largest value. In OPTIONAL are those of them that may be None.
@@ -49,10 +50,10 @@ class RunOptions:
         checkpoint_epochs: number of epochs between two checkpoints of a trial.
         epoch_seconds: an epoch that takes longer is considered hung, and its process is killed; None: no limit.
         trial_seconds: a trial that takes longer fails; None: no limit.
-        scheduler: rule of early stopping, "asha" or "median"; None: every trial trains to its end, also those that a
-            rule has stopped before.
+        scheduler: rule of early stopping, "asha", "median", "hyperband" or a scheduler object of Ray Tune that stops
+            trials; None: every trial trains to its end, also those that a rule has stopped before.
         grace: number of epochs before a rule may stop a trial.
-        reduction_factor: of "asha": about one of this many trials goes on at each rung.
+        reduction_factor: of "asha" and "hyperband": about one of this many trials goes on at each rung.
         group_by: trials that differ only in this key, such as "seed", are trained as one pack and judged by their mean.
         searcher: "optuna" proposes the values that the space gives as domains; None: they are drawn.
         repeats: with a searcher, the number of seeds, from 0, that each setting is trained with.
@@ -81,7 +82,7 @@ class RunOptions:
     checkpoint_epochs: int = 5
     epoch_seconds: float | None = None
     trial_seconds: float | None = None
-    scheduler: str | None = None
+    scheduler: str | TrialScheduler | None = None
     grace: int = StoppingOptions.grace
     reduction_factor: float = StoppingOptions.reduction_factor
     group_by: str | None = StoppingOptions.group_by
@@ -120,7 +121,9 @@ class RunOptions:
         callbacks = self.callbacks
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, tune.Callback) for each in callbacks):
             raise ExperimentError(f"callbacks must be a list of ray.tune.Callback objects, got {callbacks!r}.")
-        self._check_needs("scheduler", "a rule of early stopping", "scheduler='asha' or 'median'", OF_SCHEDULER)
+        self._check_needs(
+            "scheduler", "a rule of early stopping", "scheduler='asha', 'median' or 'hyperband'", OF_SCHEDULER
+        )
         self._check_needs("searcher", "a searcher", "searcher='optuna'", OF_SEARCHER)
         try:
             _ = self.stopping, self.searching
@@ -181,6 +184,11 @@ class RunOptions:
     def rerun_states(self) -> dict[str, bool]:
         """The arguments of `GridStatus.todo`: without a rule, the trials that one has stopped are resumed."""
         return {"retry_failed": self.retry_failed, "resume_stopped": self.scheduler is None}
+
+    @property
+    def trains_in_rounds(self) -> bool:
+        """True if all trials train until an epoch before any trains further."""
+        return self.scheduler == HYPERBAND
 
     @property
     def stopping(self) -> StoppingOptions | None:

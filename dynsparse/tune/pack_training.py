@@ -15,6 +15,7 @@ import torch
 from dynsparse.config import Config
 from dynsparse.data import DataChangedError, DataError
 from dynsparse.results.lock import LockLostError
+from dynsparse.search import SchedulerError
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.packed_trial import PackedTrial, WorkerOptions, missing_storage
 from dynsparse.tune.reports import PackReport, TrialReport
@@ -78,7 +79,7 @@ class PackTraining:
         try:
             if self._groups:
                 reports, split_reason = self._step_group(self._groups[0])
-        except LockLostError as error:
+        except (LockLostError, SchedulerError) as error:
             reports = self._end_all(str(error))
         except OSError as error:
             if error.errno not in LASTING_ERRORS:
@@ -109,7 +110,7 @@ class PackTraining:
             # A retry would find the same data. Another machine, or a later run, may have those of the trials.
             trials, group.trials = group.trials, []
             return self._interrupt(trials, group.n_rows, str(error)), None
-        except (OSError, DataError, LockLostError):
+        except (OSError, DataError, LockLostError, SchedulerError):
             # Not the fault of any trial.
             raise
         except Exception as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 import ray
 
-from dynsparse.config import Config
+from dynsparse.config import Config, unknown
 from dynsparse.engines import choose_for_config
 from dynsparse.experiment import axes
 from dynsparse.io.storage import Folder, open_folder
@@ -21,11 +20,12 @@ from dynsparse.planning.plan import steps
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import version
 from dynsparse.results.trial_folder import TrialFolder, folder_name, identity, state_check
-from dynsparse.search import Measurement, metric_of
+from dynsparse.search import Measurement, SchedulerError, metric_of
 from dynsparse.training.trainer import Row
 from dynsparse.tune.param_space import experiment_tag
 from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.reports import TrialReport
+from dynsparse.tune.rounds import Round
 
 # Returns the trials that stop, by their identity, with the reason. See `Judge.judge`.
 JudgeTrials = Callable[[Mapping[str, Measurement]], dict[str, str]]
@@ -44,6 +44,8 @@ class WorkerOptions:
         axis_names: the keys in which the trials of the run differ.
         experiment_file: path of the file that defines the experiment, for messages; None if it is not known.
         judge: decides after each step which trials stop early; None: none.
+        metric: the metric by which the judge decides; None: val_acc, or val_r2.
+        last_row: number of the row after which the trials pause until a later round; None: they train to their end.
     """
 
     path: str
@@ -54,19 +56,23 @@ class WorkerOptions:
     axis_names: Sequence[str] = ()
     experiment_file: str | None = None
     judge: JudgeTrials | None = None
+    metric: str | None = None
+    last_row: int | None = None
 
     @classmethod
-    def of_run(cls, run: CheckedRun, token: str, trials: Sequence[Config], judge: JudgeTrials | None) -> WorkerOptions:
-        """Return the options of the trials of a run."""
+    def of_round(cls, run: CheckedRun, token: str, round_: Round, judge: JudgeTrials | None) -> WorkerOptions:
+        """Return the options of the trials of a round."""
         return cls(
             path=run.folder.path,
             token=token,
             checkpoint_epochs=run.options.checkpoint_epochs,
             epoch_seconds=run.options.epoch_seconds,
             trial_seconds=run.options.trial_seconds,
-            axis_names=tuple(axes(trials)),
+            axis_names=tuple(axes(round_.trials)),
             experiment_file=run.experiment.file,
             judge=judge,
+            metric=run.options.stopping.own_metric if run.options.stopping else None,
+            last_row=round_.last_row,
         )
 
 
@@ -124,7 +130,17 @@ class PackedTrial:
         limit = self._options.trial_seconds
         if limit is not None and self._seconds > limit:
             return self.fail(f"TrialError: The trial took {self._seconds:.0f} s; its limit is {limit:g} s.", n_rows - 1)
+        if self.pauses_after(n_rows):
+            return self.pause(n_rows)
         return self._report(n_rows)
+
+    def pauses_after(self, n_rows: int) -> bool:
+        """Return True if the trial pauses after a row until a later round."""
+        return self._options.last_row is not None and n_rows >= self._options.last_row
+
+    def pause(self, n_rows: int) -> TrialReport:
+        """Return the report of a trial that trains no more in this round. It has a checkpoint of the row."""
+        return replace(self._report(n_rows), done=True, paused=True)
 
     def complete(self) -> TrialReport:
         """Mark the trial as complete and return its report."""
@@ -135,10 +151,19 @@ class PackedTrial:
         return self._report(self.n_steps)
 
     def newest_value(self, n_rows: int) -> Measurement | None:
-        """Return the value by which the trial is judged after a row; None if it has newer rows from before a resume."""
+        """Return the value by which the trial is judged after a row; None if it has newer rows from before a resume.
+
+        Raises: SchedulerError if the row does not have the metric.
+        """
         if n_rows < len(self.rows):
             return None
-        return Measurement(n_rows, float(self.rows[-1].get(metric_of(self.config), math.nan)))
+        metric, row = self._options.metric or metric_of(self.config), self.rows[-1]
+        if not isinstance(row.get(metric), int | float):
+            numbers = [name for name, value in row.items() if isinstance(value, int | float)]
+            raise SchedulerError(
+                f"The metric of the scheduler must be a column of the trials. {unknown('column', metric, numbers)}"
+            )
+        return Measurement(n_rows, float(row[metric]))
 
     def stop(self, reason: str, state: Mapping[str, Any]) -> TrialReport:
         """Mark the trial as stopped early, with a checkpoint to resume it from, and return its report."""

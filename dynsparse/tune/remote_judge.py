@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray import cloudpickle
 
 from dynsparse.config import Config
 from dynsparse.io.storage import open_folder
-from dynsparse.search import Judge, Measurement, StoppingOptions
+from dynsparse.search import Judge, Measurement, SchedulerError, StoppingOptions
 
 
 class _JudgeActor:
@@ -23,6 +26,20 @@ class _JudgeActor:
         return self._judge.judge(reports)
 
 
+@contextmanager
+def _source_sent_along(scheduler: object) -> Iterator[None]:
+    """Pickle a scheduler of the user's own with its class, whose module the actor may not find."""
+    module = sys.modules.get(type(scheduler).__module__)
+    if module is None or module.__name__.partition(".")[0] in ("builtins", "ray", "__main__"):
+        yield
+        return
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
 class RemoteJudge:
     """Asks the actor; an object that workers receive.
 
@@ -34,14 +51,19 @@ class RemoteJudge:
 
     def __init__(self, options: StoppingOptions, configs: Sequence[Config], path: str) -> None:
         remote: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_JudgeActor)
-        self._actor = remote.remote(options, list(configs), path)
+        with _source_sent_along(options.scheduler):
+            self._actor = remote.remote(options, list(configs), path)
 
     def __call__(self, reports: Mapping[str, Measurement]) -> dict[str, str]:
         """Return the trials that stop, with the reason.
 
-        Raises: OSError if the actor cannot answer. Tune then resumes the pack in another process.
+        Raises:
+            OSError: If the actor cannot answer. Tune then resumes the pack in another process.
+            SchedulerError: If the scheduler cannot decide.
         """
         try:
             return dict(ray.get(self._actor.judge.remote(reports)))
         except ray.exceptions.RayError as error:
+            if isinstance(error, ray.exceptions.RayTaskError) and isinstance(error.cause, SchedulerError):
+                raise SchedulerError(str(error.cause)) from None
             raise OSError(f"The process that decides which trials stop does not answer: {error}") from error

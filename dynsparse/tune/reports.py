@@ -21,7 +21,7 @@ class TrialReport:
 
     Args:
         n_rows: number of rows that the trial has.
-        done: True if the trial has ended: completed, failed or interrupted.
+        done: True if the trial has ended in this run or round: completed, failed, interrupted, stopped or paused.
         row: the row of the step; empty if the step gave no row.
         error: last line of the error with which the trial failed.
         interruption: why the trial ended although it has not failed; the same command resumes it.
@@ -29,6 +29,7 @@ class TrialReport:
         ends_run: True for an interruption that every other trial would meet too.
         unwritten_error: the error with which the trial failed, if the worker cannot write it to the trial's folder.
         stopped: why a rule of early stopping ended the trial.
+        paused: True for a trial that waits for a later round.
     """
 
     n_rows: int
@@ -40,12 +41,13 @@ class TrialReport:
     ends_run: bool = False
     unwritten_error: str | None = None
     stopped: str | None = None
+    paused: bool = False
 
     @property
     def is_complete(self) -> bool:
         """True if the trial has completed."""
         reasons = (self.error, self.interruption, self.unwritten_error, self.stopped)
-        return self.done and all(reason is None for reason in reasons)
+        return self.done and not self.paused and all(reason is None for reason in reasons)
 
 
 @dataclass(frozen=True)

@@ -133,11 +133,16 @@ def _check_options(search_options: SearchOptions, options: RunOptions) -> None:
             "retry_failed must not be given with searcher='optuna': it has been told that the settings of failed "
             "trials failed, and cannot be told otherwise. Leave it out, or give another --name."
         )
-    if options.scheduler is not None and len(search_options.objectives) > 1:
+    if options.trains_in_rounds:
         raise ExperimentError(
-            f"scheduler={options.scheduler!r} must not be given with {len(search_options.objectives)} objectives: "
-            "trials that it stops would be compared with those that have trained to their end. Leave it out, or give "
-            "one objective."
+            "scheduler='hyperband' must not be given with searcher='optuna': its brackets need all settings at once. "
+            "Give scheduler='asha' or 'median', or leave out the searcher for a random search."
+        )
+    if options.stopping is not None and len(search_options.objectives) > 1:
+        raise ExperimentError(
+            f"scheduler={options.stopping.scheduler_name!r} must not be given with {len(search_options.objectives)} "
+            "objectives: trials that it stops would be compared with those that have trained to their end. Leave it "
+            "out, or give one objective."
         )
 
 

@@ -78,6 +78,10 @@ class TrialGroup:
             # The process died between the last row and the mark of completion.
             self.trials = []
             return dict(zip(trials, map_in_threads(PackedTrial.complete, trials), strict=True))
+        if trials[0].pauses_after(self.n_rows):
+            # The process died between the last checkpoint of the round and its report.
+            self.trials = []
+            return {trial: trial.pause(self.n_rows) for trial in trials}
         trainer, started = self.start(), time.monotonic()
         if self._options.epoch_seconds is not None:
             # A thread in C, which also kills a process that never releases the interpreter.
@@ -88,7 +92,9 @@ class TrialGroup:
             faulthandler.cancel_dump_traceback_later()
         seconds = (time.monotonic() - started) / len(trials)
         self.n_rows = trainer.n_rows
-        is_due = trainer.is_done or self.n_rows % self._options.checkpoint_epochs == 0
+        is_due = (
+            trainer.is_done or self.n_rows % self._options.checkpoint_epochs == 0 or trials[0].pauses_after(self.n_rows)
+        )
         state = to_device(trainer.state_dict(), "cpu") if is_due else None
 
         def advance(number: int) -> TrialReport:

@@ -18,7 +18,7 @@ from dynsparse.planning.packs import WIDEST
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import scan
 from dynsparse.results.progress import plural
-from dynsparse.results.trial_folder import State, folder_name
+from dynsparse.results.trial_folder import folder_name
 from dynsparse.search import packs_of
 from dynsparse.tune.callbacks import RecordFailures, ShowProgress
 from dynsparse.tune.compat import largest_memory_kill
@@ -27,6 +27,7 @@ from dynsparse.tune.packed_trial import WorkerOptions
 from dynsparse.tune.param_space import PACK, param_space
 from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.remote_judge import RemoteJudge
+from dynsparse.tune.rounds import Round
 from dynsparse.tune.trainable import SparseTrial
 
 # Tune writes its folders of packs inside this folder of the experiment. In the experiment's folder itself, a reader
@@ -47,35 +48,32 @@ class PackRunner:
         self._waits_for_ray = list(reversed(RAY_WAITS_SECONDS))
         self._largest_group = WIDEST  # trials of a group in a pack; smaller once a pack was lost
 
-    def train(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> None:
-        """Train trials until all have ended or the run is interrupted.
+    def train(self, round_: Round, pack_size: int) -> None:
+        """Train the trials of a round until all have ended or the run is interrupted.
 
         If the worker of a pack of several trials dies too often, or takes too much memory, the unfinished trials
         continue in packs of half the size.
 
         Args:
-            trials: the trials to train; their folders exist.
+            round_: the trials to train; their folders exist.
             pack_size: largest number of trials in a pack.
-            n_complete: number of other trials of the grid that are complete, or stopped early and stay so.
         """
-        while trials:
-            lost = self._fit(trials, pack_size, n_complete)
+        while round_.trials:
+            lost = self._fit(round_, pack_size)
             if lost is None:
                 return
             if lost:
                 pack_size = self._largest_group = max(max(map(len, lost)) // 2, 1)
                 print(f"\nthe unfinished trials continue in packs of at most {pack_size}", file=sys.stderr)
-            status = scan(self._run.folder, trials)
-            n_complete += len(status.in_state(State.COMPLETE)) + len(status.in_state(State.STOPPED))
-            trials = status.todo(retry_failed=False)
+            round_ = round_.left(scan(self._run.folder, round_.trials))
 
-    def _fit(self, trials: Sequence[Config], pack_size: int, n_complete: int) -> list[list[int]] | None:
+    def _fit(self, round_: Round, pack_size: int) -> list[list[int]] | None:
         """Run Tune once. Return the packs that were lost if trials are left to train, or None if the run has ended."""
-        folder = self._run.folder
-        progress = ShowProgress(folder, trials, n_complete, quiet=self._run.options.quiet)
+        folder, trials = self._run.folder, round_.trials
+        progress = ShowProgress(folder, round_, quiet=self._run.options.quiet)
         failures = RecordFailures(fenced(folder, self._token), trials, self._run.options)
         try:
-            self._tuner(trials, pack_size, [progress, failures]).fit()
+            self._tuner(round_, pack_size, [progress, failures]).fit()
         except OSError as error:
             # Tune could not write outside the trial folders, usually in Ray's temporary folder.
             where = f"the storage {folder.path} or {os.environ.get('RAY_TMPDIR', '/tmp')}"
@@ -123,14 +121,16 @@ class PackRunner:
             failures.fail(indices[0], what)
         return failures.to_split
 
-    def _tuner(self, trials: Sequence[Config], pack_size: int, callbacks: list[tune.Callback]) -> tune.Tuner:
-        run, options = self._run, self._run.options
+    def _tuner(self, round_: Round, pack_size: int, callbacks: list[tune.Callback]) -> tune.Tuner:
+        run, options, trials = self._run, self._run.options, round_.trials
         packs = packs_of(trials, pack_size, options.stopping, self._largest_group)
         is_packed = any(len(pack) > 1 for pack in packs)
         if is_packed and not options.quiet:
             print(f"in {plural(len(packs), 'pack')} of up to {max(map(len, packs))} trials", file=sys.stderr)
-        judge = RemoteJudge(options.stopping, run.configs, run.folder.path) if options.stopping else None
-        worker_options = WorkerOptions.of_run(run, self._token, trials, judge)
+        judge = None
+        if options.stopping is not None and not round_.pauses:
+            judge = RemoteJudge(options.stopping, run.configs, run.folder.path)
+        worker_options = WorkerOptions.of_round(run, self._token, round_, judge)
         dirnames = [_dirname([trials[index] for index in pack]) for pack in packs]
         tensorboard = [TBXLoggerCallback()] if options.tensorboard else []
         return tune.Tuner(

@@ -31,16 +31,18 @@ def write(folder, alive=None, **status):
 
 
 @pytest.mark.parametrize(
-    ("alive", "running", "done", "failed", "said"),
+    ("alive", "running", "done", "failed", "stopped", "said"),
     [
-        (True, True, 3, 0, "LINE"),
-        (False, True, 3, 0, "LINE: the process has died; rerun the same command to resume"),
-        (None, False, 3, 0, "LINE: stopped; rerun the same command to resume"),
-        (None, False, 9, 3, "LINE: ended"),
+        (True, True, 3, 0, 0, "LINE"),
+        (False, True, 3, 0, 0, "LINE: the process has died; rerun the same command to resume"),
+        (None, False, 3, 0, 0, "LINE: stopped; rerun the same command to resume"),
+        (None, False, 3, 0, 4, "LINE: stopped; rerun the same command to resume"),
+        (None, False, 9, 3, 0, "LINE: ended"),
+        (None, False, 2, 3, 7, "LINE: ended"),
     ],
 )
-def test_one_line(tmp_path, alive, running, done, failed, said):
-    write(tmp_path, alive, running=running, line="LINE", trials=12, done=done, failed=failed)
+def test_one_line(tmp_path, alive, running, done, failed, stopped, said):
+    write(tmp_path, alive, running=running, line="LINE", trials=12, done=done, failed=failed, stopped=stopped)
     assert list(follow(str(tmp_path), once=True)) == [said]
 
 

@@ -1,72 +1,12 @@
 """Rules of early stopping decide as Ray Tune's own schedulers do."""
 
 import math
-import random
 
 import pytest
-from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
+from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule
+from support.schedulers import Results, our_decisions, tune_decisions
 
 from dynsparse.search import Asha, MedianStopping, StoppingOptions, rule_of
-
-
-class Trial:
-    """A trial, as Tune's schedulers read it."""
-
-    def __init__(self, name):
-        self.trial_id = name
-
-
-class Controller:
-    """The part of a Tune controller that its schedulers ask: no trial waits."""
-
-    def get_live_trials(self):
-        return []
-
-
-def tune_decisions(scheduler, results):
-    trials, decisions = {}, []
-    for name, epoch, value in results:
-        if name not in trials:
-            trials[name] = Trial(name)
-            scheduler.on_trial_add(Controller(), trials[name])
-        result = {"training_iteration": epoch, "value": value}
-        decision = scheduler.on_trial_result(Controller(), trials[name], result)
-        decisions.append(decision == TrialScheduler.STOP)
-        if decisions[-1]:
-            results.stopped.add(name)
-    return decisions
-
-
-class Results:
-    """Results of trials in a random order, each trial's epochs in order; a trial that has stopped reports no more."""
-
-    def __init__(self, seed, n_trials=30, n_epochs=20):
-        self.draw, self.n_epochs = random.Random(seed), n_epochs
-        self.next_epoch = {f"trial{place}": 1 for place in range(n_trials)}
-        self.levels = {name: self.draw.random() for name in self.next_epoch}
-        self.stopped = set()
-
-    def __iter__(self):
-        while True:
-            left = [
-                name for name, epoch in self.next_epoch.items() if epoch <= self.n_epochs and name not in self.stopped
-            ]
-            if not left:
-                return
-            name = self.draw.choice(left)
-            epoch = self.next_epoch[name]
-            self.next_epoch[name] += 1
-            yield name, epoch, self.levels[name] * (1 - 0.5**epoch) + 0.1 * self.draw.random()
-
-
-def our_decisions(rule, results):
-    decisions = []
-    for name, epoch, value in results:
-        decisions.append(rule.reason_to_stop(name, epoch, value) is not None)
-        rule.learn(name, epoch, value)
-        if decisions[-1]:
-            results.stopped.add(name)
-    return decisions
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -92,7 +32,7 @@ def test_the_median_rule_decides_as_tune_does(grace, seed):
 @pytest.mark.parametrize("scheduler", ["asha", "median"])
 def test_values_of_minus_infinity_do_not_stop_a_good_trial(scheduler):
     # R² of regressions that have diverged.
-    rule = rule_of(StoppingOptions(scheduler))
+    rule = rule_of(StoppingOptions(scheduler), {})
     for name in "abcd":
         rule.learn(name, 1, -math.inf)
     assert rule.reason_to_stop("good", 1, 0.9) is None
@@ -104,7 +44,7 @@ def test_values_of_minus_infinity_do_not_stop_a_good_trial(scheduler):
 
 @pytest.mark.parametrize("scheduler", ["asha", "median"])
 def test_a_value_that_is_no_number_is_worst_and_does_not_hide_others(scheduler):
-    rule = rule_of(StoppingOptions(scheduler))
+    rule = rule_of(StoppingOptions(scheduler), {})
     for name, value in [("a", 0.1), ("b", 0.2), ("c", 0.3), ("lost", math.nan)]:
         rule.learn(name, 1, value)
     assert rule.reason_to_stop("d", 1, math.nan) is not None
