@@ -46,10 +46,8 @@ def a_run(n_trials, options, folder):
     clock = Clock()
     outcome = run(experiment, folder, callbacks=[clock], **options)
     assert outcome.n_complete == n_trials, outcome
-    # In packs several trials end at once.
-    n_ends = len(clock.ends)
-    first, last = clock.ends[n_ends // 10], clock.ends[-1]
-    n_between = n_trials * (n_ends - n_ends // 10 - 1) / n_ends
+    first, last = clock.ends[n_trials // 10], clock.ends[-1]
+    n_between = n_trials - n_trials // 10 - 1
     per_trial = [(b - a) / n_between for a, b in zip(first, last, strict=True)]
     return {
         "trials": n_trials,

@@ -94,6 +94,9 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
               help="Train one trial after another in this process, without Ray: for small grids.")  # fmt: skip
 @click.option("--address", help="Address of a Ray cluster. Default: RAY_ADDRESS, or a local Ray.")
 @click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard.")
+@click.option("--wandb", metavar="PROJECT", help="Also write each trial as a run of a project of Weights & Biases.")
+@click.option("--mlflow", metavar="URI",
+              help="Also write each trial as a run of MLflow: a server, or sqlite:///mlflow.db.")  # fmt: skip
 @click.pass_context
 def run(
     context: click.Context,

@@ -73,7 +73,7 @@ class ShowProgress(tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Show the report of the pack."""
-        self.show(PackReport.from_result(result, trial.config[INDICES]))
+        self.show(PackReport.from_result(result))
 
     def show(self, pack: PackReport) -> None:
         """Count a row of each trial, and the trials that have ended."""
@@ -176,7 +176,7 @@ class RecordFailures(tune.Callback):
     ) -> None:
         """Note the trials that have ended, write what the worker could not, and stop a run that cannot continue."""
         self._reported_at[trial.trial_id] = time.monotonic()
-        pack = PackReport.from_result(result, trial.config[INDICES])
+        pack = PackReport.from_result(result)
         self._ended |= {index for index, report in pack.trials.items() if report.done}
         for index, report in pack.trials.items():
             if report.unwritten_error is not None:

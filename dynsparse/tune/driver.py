@@ -33,6 +33,8 @@ from dynsparse.tune.pack_size import even_pack_size
 from dynsparse.tune.preflight import CheckedRun, check_run
 from dynsparse.tune.ray_session import quiet_tune, ray_session
 from dynsparse.tune.rounds import HyperBandRounds, Round
+from dynsparse.tune.trackers import trackers_of
+from dynsparse.tune.trial_events import TrialEvents
 from dynsparse.tune.trial_group import map_in_threads
 from dynsparse.tune.tuner import PACKS_FOLDER, PackRunner
 
@@ -124,10 +126,11 @@ def _launch(run: CheckedRun, status: GridStatus, trials: Sequence[Config], inter
     interrupts.check()
     # The lock is taken when all checks have passed. Looking at it now spares the user the start of Ray.
     dead = check_unlocked(folder)
+    events = TrialEvents(options.callbacks, trackers_of(options, run.name), run.configs, folder, interrupts)
     if options.in_process:
         is_lost = threading.Event()
-        with Lock(folder, dead, on_loss=is_lost.set) as lock:
-            alone = InProcessRunner(run, lock.token, interrupts, is_lost)
+        with Lock(folder, dead, on_loss=is_lost.set) as lock, events:
+            alone = InProcessRunner(run, lock.token, interrupts, is_lost, events)
             _train(run, status, alone, lock.token, interrupts, n_gpus=torch.cuda.device_count())
         return
     with ray_session(options.address), quiet_tune():
@@ -136,8 +139,8 @@ def _launch(run: CheckedRun, status: GridStatus, trials: Sequence[Config], inter
         interrupts.check()
         node_checks.check_resources(run.cpus, run.gpus, options.address)
         node_checks.check_nodes(folder, run.configs)
-        with Lock(folder, dead, on_loss=stop_tune) as lock:
-            runner = PackRunner(run, lock.token, interrupts)
+        with Lock(folder, dead, on_loss=stop_tune) as lock, events:
+            runner = PackRunner(run, lock.token, interrupts, events)
             _train(run, status, runner, lock.token, interrupts, n_gpus=ray.cluster_resources().get("GPU", 0))
 
 

@@ -20,6 +20,7 @@ from dynsparse.tune.packed_trial import WorkerOptions
 from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.reports import PackReport, TrialReport
 from dynsparse.tune.rounds import Round
+from dynsparse.tune.trial_events import TrialEvents
 
 
 class InProcessRunner:
@@ -30,10 +31,14 @@ class InProcessRunner:
         token: the token of the run's lock.
         interrupts: the signals to look for after each step.
         is_lost: set if another run has taken the lock.
+        events: tells callbacks of the trials.
     """
 
-    def __init__(self, run: CheckedRun, token: str, interrupts: Interrupts, is_lost: threading.Event) -> None:
+    def __init__(
+        self, run: CheckedRun, token: str, interrupts: Interrupts, is_lost: threading.Event, events: TrialEvents
+    ) -> None:
         self._run, self._token, self._interrupts, self._is_lost = run, token, interrupts, is_lost
+        self._events = events
 
     def train(self, round_: Round, pack_size: int) -> None:
         """Train the trials of a round until all have ended or the run is interrupted.
@@ -63,25 +68,31 @@ class InProcessRunner:
 
     def _train_pack(self, configs: dict[int, Config], options: WorkerOptions, progress: ShowProgress) -> bool:
         """Train the trials of a pack to their end. Return False if the run must end."""
-        try:
-            pack = PackTraining(configs, options)
-            while True:
+        pack: PackTraining | None = None
+        for config in configs.values():
+            self._events.start(config)
+        while True:
+            self._events.step_begins()
+            try:
+                pack = pack or PackTraining(configs, options)
                 report = pack.step()
-                progress.show(report)
-                if report.ends_run or self._interrupts.received() is not None or self._is_lost.is_set():
-                    return False
-                if report.done:
-                    return True
-        except (OSError, DataError, DeviceLostError):
-            raise
-        except Exception:
-            # In a process of its own, such a trial would end alone.
-            self._fail(configs, traceback.format_exc(), progress)
-            return True
+            except (OSError, DataError, DeviceLostError):
+                raise
+            except Exception:
+                # In a process of its own, such a trial would end alone.
+                report = self._fail(configs, traceback.format_exc())
+            progress.show(report)
+            for index, of_trial in report.trials.items():
+                self._events.report(configs[index], of_trial)
+            self._events.step_ends()
+            if report.ends_run or self._interrupts.received() is not None or self._is_lost.is_set():
+                return False
+            if report.done:
+                return True
 
-    def _fail(self, configs: dict[int, Config], text: str, progress: ShowProgress) -> None:
+    def _fail(self, configs: dict[int, Config], text: str) -> PackReport:
         folder = fenced(self._run.folder, self._token)
         for config in configs.values():
             TrialFolder(folder.sub(folder_name(config))).fail(text)
         error = text.strip().splitlines()[-1]
-        progress.show(PackReport({index: TrialReport(0, done=True, error=error) for index in configs}, done=True))
+        return PackReport({index: TrialReport(0, done=True, error=error) for index in configs}, done=True)

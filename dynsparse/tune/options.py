@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.logger import CSVLoggerCallback, JsonLoggerCallback
 from ray.tune.schedulers import TrialScheduler
 
 from dynsparse.config import unknown
@@ -23,7 +24,12 @@ POSITIVE = {"cpus_per_trial": 1e6, "epoch_seconds": 1e9, "trial_seconds": 1e9}
 OPTIONAL = ("limit", *POSITIVE)
 FLAGS = ("fresh", "retry_failed", "in_process", "tensorboard", "quiet")
 # Options that only Ray can follow.
-OF_RAY = ("address", "epoch_seconds", "tensorboard", "callbacks")
+OF_RAY = ("address", "epoch_seconds")
+# What options for trackers must be.
+TRACKERS = {
+    "wandb": "the name of a project of Weights & Biases",
+    "mlflow": "the URI of a tracking server or database, such as sqlite:///mlflow.db",
+}
 # Options of early stopping, with their defaults, that need a scheduler.
 OF_SCHEDULER = {each.name: each.default for each in fields(StoppingOptions) if each.name != "scheduler"}
 # Likewise of a search.
@@ -63,8 +69,10 @@ class RunOptions:
             debuggers.
         address: address of a Ray cluster; None: RAY_ADDRESS, or a local Ray that ends with the run.
         quiet: print warnings and errors only, no progress.
-        tensorboard: also write event files for TensorBoard. Not allowed with packs.
-        callbacks: more callbacks for Tune. They see packs, not trials, so that with callbacks "auto" means "off".
+        tensorboard: also write event files for TensorBoard into the trial folders.
+        wandb: also write the trials as runs of this project of Weights & Biases.
+        mlflow: also write the trials as runs of MLflow: the URI of a server or database, such as sqlite:///mlflow.db.
+        callbacks: callbacks of Tune. Each trial is one to them, also if it is trained in a pack.
 
     Raises:
         ExperimentError: If a value is not allowed.
@@ -92,6 +100,8 @@ class RunOptions:
     in_process: bool = False
     address: str | None = None
     tensorboard: bool = False
+    wandb: str | None = None
+    mlflow: str | None = None
     quiet: bool = False
     callbacks: Sequence[tune.Callback] = ()
 
@@ -118,9 +128,18 @@ class RunOptions:
         gpus = self.gpus_per_trial
         if gpus is not None and not (_is_number(gpus) and 0 <= gpus <= 1e6):
             raise ExperimentError(f"gpus_per_trial must be a number from 0 to 1e+06, got {gpus!r}.")
+        for name, meaning in TRACKERS.items():
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, str) and value):
+                raise ExperimentError(f"{name} must be {meaning}, got {value!r}.")
         callbacks = self.callbacks
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, tune.Callback) for each in callbacks):
             raise ExperimentError(f"callbacks must be a list of ray.tune.Callback objects, got {callbacks!r}.")
+        if any(isinstance(each, JsonLoggerCallback | CSVLoggerCallback) for each in callbacks):
+            raise ExperimentError(
+                "callbacks must not contain Ray's JsonLoggerCallback or CSVLoggerCallback: they would write over "
+                "result.json and progress.csv, which each trial folder already has. Leave them out."
+            )
         self._check_needs(
             "scheduler", "a rule of early stopping", "scheduler='asha', 'median' or 'hyperband'", OF_SCHEDULER
         )
@@ -135,14 +154,9 @@ class RunOptions:
                 f"in_process=True trains without Ray, which {' and '.join(of_ray)} need. Leave out one or the other."
             )
         try:
-            size = parse_pack(self.pack)
+            parse_pack(self.pack)
         except ValueError as error:
             raise ExperimentError(str(error)) from error
-        if self.tensorboard and isinstance(size, int) and size > 1:
-            raise ExperimentError(
-                f"tensorboard=True is only possible if each trial is trained alone, got pack={size}. Use pack='off', "
-                "or leave tensorboard out."
-            )
 
     def _check_needs(self, option: str, what: str, example: str, details: Mapping[str, Any]) -> None:
         """Check that options that only say more about another one are given with it. Raises: ExperimentError."""

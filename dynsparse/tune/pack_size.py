@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from dynsparse.config import Config
@@ -20,9 +19,6 @@ def largest_pack(options: RunOptions, configs: Sequence[Config]) -> int:
     if size != "auto":
         return int(size)
     if any(config.device == "cpu" or is_module(config.network) for config in configs):
-        return 1
-    if options.tensorboard or options.callbacks:
-        print("training each trial alone: callbacks of Tune see packs, not trials", file=sys.stderr)
         return 1
     return WIDEST
 

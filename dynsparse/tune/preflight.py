@@ -30,6 +30,7 @@ from dynsparse.search import check_scheduler
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import gpus_per_pack, largest_pack
+from dynsparse.tune.trackers import check_installed
 
 # Seconds after which the user is told what takes so long.
 PATIENCE_SECONDS = 3.0
@@ -70,6 +71,7 @@ def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOpt
     gpus = gpus_per_pack(experiment, configs, largest) if options.gpus_per_trial is None else options.gpus_per_trial
     check_identities(configs)
     check_devices(configs, gpus)
+    check_installed(options)
     if options.stopping is not None and (warning := check_scheduler(configs, options.stopping)):
         say(warning)
     storage = str(options.storage).removeprefix("file://")

@@ -6,13 +6,11 @@ Tune passes dicts from workers to the driver; `PackReport` is the only code that
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-# Keys of a result for Tune: one beside the row of a single trial, two for a pack.
-REPORT, REPORTS, SPLIT_REASON = "trial_report", "trial_reports", "split_reason"
-# The values of a row that the driver shows. A pack of hundreds of trials sends no others.
-SHOWN = ("val_acc", "val_r2", "train_loss")
+# Keys of a result for Tune.
+REPORTS, SPLIT_REASON = "trial_reports", "split_reason"
 
 
 @dataclass(frozen=True)
@@ -73,34 +71,19 @@ class PackReport:
         """Return the result for Tune.
 
         Args:
-            is_single: True for a trial that is trained alone. Its row is the result, as callbacks and loggers of
-                users expect it.
+            is_single: True for a trial that is trained alone. Its row is also the result itself, which Ray's own
+                `ResultGrid` reads.
         """
-        if is_single:
-            [report] = self.trials.values()
-            # "done" is Tune's own key.
-            return {**report.row, "done": report.done, REPORT: _values(report, {})}
         # A list, because Tune keeps statistics of each number that it finds in nested dicts.
-        reports = [
-            [index, _values(report, {key: report.row[key] for key in SHOWN if key in report.row})]
-            for index, report in self.trials.items()
-        ]
-        return {"done": self.done, REPORTS: reports, SPLIT_REASON: self.split_reason}
+        reports = [[index, dict(vars(report))] for index, report in self.trials.items()]
+        row: Mapping[str, Any] = {}
+        if is_single:
+            [row] = (report.row for report in self.trials.values())
+        # "done" is Tune's own key.
+        return {**row, "done": self.done, REPORTS: reports, SPLIT_REASON: self.split_reason}
 
     @classmethod
-    def from_result(cls, result: Mapping[str, Any], indices: Sequence[int]) -> PackReport:
-        """Return what `to_result` was given.
-
-        Args:
-            result: the dict that Tune passes to callbacks.
-            indices: the trials of the pack, by their index in the run.
-        """
-        if REPORTS in result:
-            trials = {index: TrialReport(**values) for index, values in result[REPORTS]}
-            return cls(trials, result["done"], result[SPLIT_REASON])
-        row = {key: value for key, value in result.items() if key != REPORT}
-        return cls({indices[0]: TrialReport(**{**result[REPORT], "row": row})}, result["done"])
-
-
-def _values(report: TrialReport, row: Mapping[str, Any]) -> dict[str, Any]:
-    return asdict(replace(report, row=row))
+    def from_result(cls, result: Mapping[str, Any]) -> PackReport:
+        """Return what `to_result` was given, from the dict that Tune passes to callbacks."""
+        trials = {index: TrialReport(**values) for index, values in result[REPORTS]}
+        return cls(trials, result["done"], result[SPLIT_REASON])

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ray import tune
-from ray.tune.logger import TBXLoggerCallback
 
 from dynsparse.config import Config
 from dynsparse.io.terminal import say
@@ -29,6 +28,7 @@ from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.remote_judge import RemoteJudge
 from dynsparse.tune.rounds import Round
 from dynsparse.tune.trainable import SparseTrial
+from dynsparse.tune.trial_events import TellOfTrials, TrialEvents
 
 # Tune writes its folders of packs inside this folder of the experiment. In the experiment's folder itself, a reader
 # would take them for trials.
@@ -42,8 +42,8 @@ RAY_WAITS_SECONDS = (5, 30, 60)
 class PackRunner:
     """Trains trials in packs, and again after packs were lost: in smaller packs if a pack may be the cause."""
 
-    def __init__(self, run: CheckedRun, token: str, interrupts: Interrupts) -> None:
-        self._run, self._token, self._interrupts = run, token, interrupts
+    def __init__(self, run: CheckedRun, token: str, interrupts: Interrupts, events: TrialEvents) -> None:
+        self._run, self._token, self._interrupts, self._events = run, token, interrupts, events
         self._memory_kills: Counter[str] = Counter()  # of each trial, by the name of its folder
         self._waits_for_ray = list(reversed(RAY_WAITS_SECONDS))
         self._largest_group = WIDEST  # trials of a group in a pack; smaller once a pack was lost
@@ -73,7 +73,9 @@ class PackRunner:
         progress = ShowProgress(folder, round_, quiet=self._run.options.quiet)
         failures = RecordFailures(fenced(folder, self._token), trials, self._run.options)
         try:
-            self._tuner(round_, pack_size, [progress, failures]).fit()
+            # The last one: it is told of a failure when its text has been written.
+            callbacks = [progress, failures, TellOfTrials(self._events, trials, self._run.options.max_failures)]
+            self._tuner(round_, pack_size, callbacks).fit()
         except OSError as error:
             # Tune could not write outside the trial folders, usually in Ray's temporary folder.
             where = f"the storage {folder.path} or {os.environ.get('RAY_TMPDIR', '/tmp')}"
@@ -119,6 +121,7 @@ class PackRunner:
         self._memory_kills[name] += 1
         if self._memory_kills[name] > self._run.options.max_failures:
             failures.fail(indices[0], what)
+            self._events.fail(trials[indices[0]], what)
         return failures.to_split
 
     def _tuner(self, round_: Round, pack_size: int, callbacks: list[tune.Callback]) -> tune.Tuner:
@@ -132,7 +135,6 @@ class PackRunner:
             judge = RemoteJudge(options.stopping, run.configs, run.folder.path)
         worker_options = WorkerOptions.of_round(run, self._token, round_, judge)
         dirnames = [_dirname([trials[index] for index in pack]) for pack in packs]
-        tensorboard = [TBXLoggerCallback()] if options.tensorboard else []
         return tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(SparseTrial, options=worker_options), {"cpu": run.cpus, "gpu": run.gpus}
@@ -149,7 +151,7 @@ class PackRunner:
                 failure_config=tune.FailureConfig(max_failures=options.max_failures),
                 # None would mean True for a class trainable.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[*callbacks, StopTune(self._interrupts), *tensorboard, *options.callbacks],
+                callbacks=[*callbacks, StopTune(self._interrupts)],
             ),
         )
 

@@ -93,9 +93,21 @@ def requested_run(context: click.Context) -> RequestedRun:
     for config in configs:
         if config.data_dir and "://" not in config.data_dir and not Path(config.data_dir).is_absolute():
             raise Refusal(f"data_dir must be an absolute path or a URL on a cluster, got {config.data_dir!r}.")
+    if options.mlflow and not _is_same_everywhere(options.mlflow):
+        raise Refusal(
+            "--mlflow must be the URL of a server on a cluster, or a database with an absolute path such as "
+            f"sqlite:////shared/mlflow.db, got {options.mlflow!r}."
+        )
     words = [word for text in parameters["settings"] for word in ("--set", text)]
     words += [word for option in run_options for word in typed_words(context, option)]
     return RequestedRun(experiment, configs, options, words)
+
+
+def _is_same_everywhere(uri: str) -> bool:
+    """Return True for a URI that does not depend on the current folder."""
+    scheme, _, place = uri.partition("://")
+    # After sqlite:// comes an empty host, and so an absolute path begins with two slashes.
+    return place.startswith("//") if scheme == "sqlite" else bool(place) or Path(uri).is_absolute()
 
 
 def typed_words(context: click.Context, option: click.Parameter) -> list[str]:

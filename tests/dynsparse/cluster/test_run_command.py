@@ -237,6 +237,7 @@ def test_what_does_not_belong_or_does_not_work(file, words, said):
     [
         (["--set", "on_prec=0.1"], "Unknown key 'on_prec'. Did you mean 'on_perc'?"),
         (["--set", "data_dir=sets"], "data_dir must be an absolute path or a URL on a cluster, got 'sets'"),
+        (["--mlflow", "sqlite:///mlflow.db"], "--mlflow must be the URL of a server on a cluster"),
         (["--set", "hidden_sizes=(20,10),"], "has an empty value before or after a comma"),
         (["--set", "device=cuda", "--pack", "off"], "Give --gpus-per-trial"),
         (["--gpus-per-node", 1], "device='cpu'"),

@@ -104,7 +104,7 @@ def test_a_grid_ends_in_folders_with_the_numbers_of_each_trial_alone(local_ray, 
 
 def test_rays_own_result_grid_reads_the_folder_and_tunes_callbacks_are_called(local_ray, tmp_path):
     class Notes(ray_tune.Callback):
-        """As W&B's and MLflow's do, it is told of each row and of each end."""
+        """It is told of each row and of each end."""
 
         def __init__(self):
             self.rows, self.ends = [], []

@@ -144,7 +144,7 @@ def test_a_run_that_is_stopped_resumes(tmp_path: Path, number: int, code: int) -
         assert [json.loads(line)["training_iteration"] for line in path.read_text().splitlines()] == list(range(1, 11))
 
 
-@pytest.mark.parametrize("options", [{"address": "auto"}, {"epoch_seconds": 9}, {"tensorboard": True}])
+@pytest.mark.parametrize("options", [{"address": "auto"}, {"epoch_seconds": 9}])
 def test_options_that_need_ray_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     [name] = options
     with pytest.raises(ExperimentError, match=f"in_process=True trains without Ray, which {name} need"):

@@ -28,6 +28,8 @@ from dynsparse.tune import RunOptions, run
         ("fresh", "no", "fresh must be True or False, got 'no'."),
         ("callbacks", ["x"], "callbacks must be a list of ray.tune.Callback objects, got ['x']."),
         ("callbacks", None, "callbacks must be a list of ray.tune.Callback objects, got None."),
+        ("wandb", "", "wandb must be the name of a project of Weights & Biases, got ''."),
+        ("mlflow", 5, "mlflow must be the URI of a tracking server or database, such as sqlite:///mlflow.db, got 5."),
         ("name", "a/b", "name must be a valid folder name (no / or \\, no leading dot), got 'a/b'."),
         ("pack", "many", "pack must be 'auto', 'off' or a number of trials from 1 to 512, got many."),
     ],

@@ -58,10 +58,6 @@ def pack_of(path, configs, indices=None, **options):
     return Pack(pack_config(configs, list(range(len(configs))) if indices is None else indices, axis_names))
 
 
-def report_of(result, *indices):
-    return PackReport.from_result(result, indices)
-
-
 def to_the_end(trial, limit=100):
     results = []
     while not results or not results[-1]["done"]:
@@ -72,8 +68,8 @@ def to_the_end(trial, limit=100):
 
 def ends(results):
     """Return the step, from 1, in which each trial ended, by its index."""
-    reports = [(n, *each) for n, result in enumerate(results, start=1) for each in report_of(result).trials.items()]
-    return {index: n for n, index, report in reports if report.done}
+    packs = enumerate(map(PackReport.from_result, results), start=1)
+    return {index: n for n, pack in packs for index, report in pack.trials.items() if report.done}
 
 
 @pytest.mark.parametrize("n", [1, 3])
@@ -83,7 +79,7 @@ def test_a_machine_that_does_not_see_the_storage_gives_its_trials_back(tmp_path,
     trial = pack_of(tmp_path / "seen", configs)
     options = WorkerOptions(str(tmp_path / "not_seen"), axis_names=tuple(axes(configs)))
     SparseTrial.setup(trial, trial.config, options)
-    report = report_of(trial.train(), *range(n))
+    report = PackReport.from_result(trial.train())
     assert report.done and list(report.trials) == list(range(n))
     for each in report.trials.values():
         assert each.done and not each.is_complete and each.error is None
@@ -138,7 +134,7 @@ def test_a_checkpoint_that_does_not_fit_the_trial_is_named_and_the_trial_resumes
     (first / names[1]).write_bytes(checkpoints.encode({"n_rows": 4, "epoch": 4, "engine": "none"}))
     if older == "of another trial":
         shutil.copy(tmp_path / folder_name(configs[1]) / names[0], first)
-    reports = [report_of(result, 0, 1).trials for result in to_the_end(pack_of(tmp_path, configs))]
+    reports = [PackReport.from_result(result).trials for result in to_the_end(pack_of(tmp_path, configs))]
     damage = [damage for report in reports if 0 in report for damage in report[0].damage]
     reasons = [
         f"{names[1]}: state.engine must be of type dict, got str; an older checkpoint is used",
@@ -178,7 +174,7 @@ def test_a_trial_that_has_lost_its_rows_goes_on_after_those_of_the_csv(tmp_path)
     kept = b"".join(file.read_bytes().splitlines(keepends=True)[:2])
     file.unlink()
     results = to_the_end(pack_of(tmp_path, [config]))
-    damage = [each for result in results for each in report_of(result, 0).trials[0].damage]
+    damage = [each for result in results for each in PackReport.from_result(result).trials[0].damage]
     assert "result.json: rows are missing; they are written again from progress.csv" in damage
     assert file.read_bytes().startswith(kept), "not trained again"
     assert_as_alone(tmp_path, config)
@@ -239,7 +235,7 @@ def test_a_trial_whose_training_raises_is_found_and_fails_alone(tmp_path, monkey
     configs = grid(*(dict(weight_prune_perc=share) for share in shares), epochs=7, prune_decay="cosine")
     results = to_the_end(pack_of(tmp_path, configs))
     # Of five the first two, and of the other three the first.
-    splits = [report_of(result).split_reason for result in results]
+    splits = [PackReport.from_result(result).split_reason for result in results]
     assert [reason for reason in splits if reason is not None] == ["ArithmeticError: not this share"] * 2
     assert set(ends(results)) == set(range(5))
     failed = folder_of(tmp_path, configs[2])
@@ -249,7 +245,7 @@ def test_a_trial_whose_training_raises_is_found_and_fails_alone(tmp_path, monkey
         assert_as_alone(tmp_path, config)
     # A retry would raise the same error, so Tune must not see it.
     [result] = to_the_end(pack_of(tmp_path / "alone", configs, [2]))[-1:]
-    assert report_of(result, 2).trials[2].error == "ArithmeticError: not this share"
+    assert PackReport.from_result(result).trials[2].error == "ArithmeticError: not this share"
     assert folder_of(tmp_path / "alone", configs[2]).state() is State.FAILED
 
 
@@ -280,7 +276,7 @@ def test_a_pack_that_is_too_large_to_be_built_goes_on_as_halves(tmp_path, monkey
     monkeypatch.setitem(METHODS, "SET", limited)
     configs = five(epochs=3)
     results = to_the_end(pack_of(tmp_path, configs))
-    splits = [report_of(result).split_reason for result in results]
+    splits = [PackReport.from_result(result).split_reason for result in results]
     assert [reason for reason in splits if reason is not None] == ["MemoryError: more than two"] * 2
     for config in configs:
         assert_as_alone(tmp_path, config)
@@ -312,7 +308,7 @@ def test_a_storage_that_cannot_be_written_interrupts_all_trials_and_fails_none(t
     monkeypatch.setattr(TrialFolder, "append", full)
     results = to_the_end(pack_of(tmp_path, configs))
     assert len(results) == 3
-    last = report_of(results[-1])
+    last = PackReport.from_result(results[-1])
     assert last.done and len(last.trials) == 5
     assert all("the storage cannot be written" in each.interruption for each in last.trials.values())
     assert all(each.ends_run for each in last.trials.values())
@@ -369,13 +365,12 @@ def largest(pack, *devices, **options):
     return largest_pack(RunOptions(pack=pack, **options), grid(*(dict(device=d) for d in devices)))
 
 
-def test_auto_packs_where_all_trials_are_on_a_gpu_and_nobody_follows_them_one_by_one(capsys):
+def test_auto_packs_where_all_trials_are_on_a_gpu_also_with_callbacks(capsys):
     assert largest("auto", "cuda", "cuda") == 512
     assert largest("auto", "cpu") == largest("auto", "cpu", "cuda") == largest("off", "cuda") == 1
     assert capsys.readouterr().err == ""
-    assert largest("auto", "cuda", tensorboard=True) == largest("auto", "cuda", callbacks=[Callback()]) == 1
-    assert "training each trial alone: callbacks of Tune see packs, not trials" in capsys.readouterr().err
-    assert largest(4, "cpu") == largest("4", "cuda", callbacks=[Callback()]) == 4
+    assert largest("auto", "cuda", tensorboard=True) == largest("auto", "cuda", callbacks=[Callback()]) == 512
+    assert largest(4, "cpu") == largest("4", "cuda") == 4
     with pytest.raises(ExperimentError, match=r"pack must be 'auto', 'off' or a number of trials .* got many"):
         largest("many", "cpu")
 

@@ -16,9 +16,7 @@ from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import open_folder
 from dynsparse.results.trial_folder import TrialFolder
 from dynsparse.tune import ray_session
-from dynsparse.tune.param_space import INDICES
 from dynsparse.tune.preflight import with_absolute_data_dir
-from dynsparse.tune.reports import PackReport
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("one_thread")]
 
@@ -86,21 +84,29 @@ def test_a_run_in_packs_leaves_the_folders_of_a_run_without(local_ray, tmp_path,
 
 
 class EndsProcesses(ray_tune.Callback):
-    """Ends the process of a pack of several, as often as told, when its second row has come."""
+    """Ends the process of a trial, as often as told, when its second row has come."""
 
-    def __init__(self, path, times):
-        self.path, self.times = path, times
+    def __init__(self, times):
+        self.times, self.ended = times, set()
+        self.events = []
 
     def on_trial_result(self, iteration, trials, trial, result, **info):
-        reports = PackReport.from_result(result, trial.config[INDICES]).trials.values()
-        if self.times and len(reports) > 1 and all(each.n_rows >= 2 for each in reports):
-            self.times -= 1
+        self.events.append((trial.config["seed"], result["training_iteration"]))
+        # The process has also sent the rows of the other trials of its pack.
+        if len(self.ended) < self.times and result["training_iteration"] >= 2 and result["pid"] not in self.ended:
+            self.ended.add(result["pid"])
             os.kill(result["pid"], signal.SIGKILL)
+
+    def on_trial_recover(self, iteration, trials, trial, **info):
+        self.events.append((trial.config["seed"], "recover"))
+
+    def on_trial_complete(self, iteration, trials, trial, **info):
+        self.events.append((trial.config["seed"], trial.status))
 
 
 def test_a_pack_whose_process_dies_goes_on_and_one_that_dies_too_often_in_halves(local_ray, tmp_path, capsys):
     experiment = Experiment("dies", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2, 3])), epochs=5)
-    ends = EndsProcesses(tmp_path / "dies", times=2)
+    ends = EndsProcesses(times=2)
     outcome = tune.run(experiment, tmp_path, pack=4, max_failures=1, checkpoint_epochs=2, callbacks=[ends])
     said = capsys.readouterr().err
     assert "a pack of 4 trials died and resumes from its last checkpoint (retry 1)" in said
@@ -108,6 +114,11 @@ def test_a_pack_whose_process_dies_goes_on_and_one_that_dies_too_often_in_halves
     assert "the unfinished trials continue in packs of at most 2" in said
     assert (outcome.n_complete, outcome.failures) == (4, [])
     assert "4 of 4 trials done" in said
+    # A callback is told of each row of each trial once, although two processes died.
+    for seed in range(4):
+        told = [what for told_seed, what in ends.events if told_seed == seed]
+        assert [what for what in told if what != "recover"] == [1, 2, 3, 4, 5, "TERMINATED"]
+        assert told.count("recover") == 1
     for config in experiment.configs():
         assert_as_alone(tmp_path / "dies", with_absolute_data_dir(config), 0)
     # Tune has noted that the pack died, where nobody takes it for a trial.
@@ -118,28 +129,35 @@ def test_a_pack_whose_process_dies_goes_on_and_one_that_dies_too_often_in_halves
 
 def test_a_group_whose_process_dies_too_often_goes_on_in_smaller_packs(local_ray, tmp_path, capsys):
     experiment = Experiment("group", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1]), val_fraction=0.2), epochs=3)
-    ends = EndsProcesses(tmp_path / "group", times=4)
+    ends = EndsProcesses(times=2)
     outcome = tune.run(
         experiment, tmp_path, scheduler="median", group_by="seed", max_failures=1, checkpoint_epochs=2, callbacks=[ends]
     )
-    # The group dies twice; the trials alone are not ended.
-    assert (outcome.n_complete, ends.times) == (2, 2)
+    assert (outcome.n_complete, len(ends.ended)) == (2, 2)
     assert "the unfinished trials continue in packs of at most 1" in capsys.readouterr().err
 
 
 class Stops(ray_tune.Callback):
     """Stops the run, as TERM does, at a row."""
 
+    def __init__(self):
+        self.ends = []
+
     def on_trial_result(self, iteration, trials, trial, result, **info):
-        reports = PackReport.from_result(result, trial.config[INDICES]).trials.values()
-        if len(reports) > 1 and any(each.n_rows == 3 for each in reports):
+        # Once: a second signal would end the run at once.
+        if (trial.config["seed"], result["training_iteration"]) == (0, 3):
             os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_trial_complete(self, iteration, trials, trial, **info):
+        self.ends.append((trial.config["seed"], trial.status))
 
 
 def test_a_run_in_packs_that_is_stopped_goes_on_without_packs(local_ray, tmp_path, capsys):
     experiment = Experiment("stops", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2])), epochs=30)
-    stopped = tune.run(experiment, tmp_path, pack=3, callbacks=[Stops()])
+    stops = Stops()
+    stopped = tune.run(experiment, tmp_path, pack=3, callbacks=[stops])
     assert (stopped.n_unfinished, stopped.stopped_by) == (3, signal.SIGTERM)
+    assert stops.ends == [(0, "PAUSED"), (1, "PAUSED"), (2, "PAUSED")]
     assert set(analysis.load(stopped.path)["status"]) == {"incomplete"}
     before = rows_of(tmp_path / "stops")
     assert all(3 <= len(rows) < 30 for rows in before.values())
@@ -156,6 +174,4 @@ def test_what_cannot_be_packed_as_asked_is_refused_and_nothing_is_written(tmp_pa
     for pack in (0, "many", 513):
         with pytest.raises(ExperimentError, match=f"pack must be 'auto', 'off' or .* from 1 to 512, got {pack}"):
             tune.run(mixed(), tmp_path, pack=pack)
-    with pytest.raises(ExperimentError, match=r"tensorboard=True is only possible if .*, got pack=4\. Use pack='off'"):
-        tune.run(mixed(), tmp_path, pack=4, tensorboard=True)
     assert not list(tmp_path.iterdir())
