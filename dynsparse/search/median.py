@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from statistics import median
 
 LEAST_OTHERS = 3
 
@@ -24,27 +25,27 @@ class MedianStopping:
     def __init__(self, grace: int) -> None:
         self._grace = grace
         self._values: dict[str, dict[int, float]] = {}  # name of a trial -> epoch -> value
+        self._means: dict[int, dict[str, float]] = {}  # epoch -> name of a trial -> its mean up to there
 
     def learn(self, trial: str, epoch: int, value: float) -> None:
         """Note the value of a trial after an epoch."""
-        self._values.setdefault(trial, {})[epoch] = value
+        values = self._values.setdefault(trial, {})
+        values[epoch] = value
+        counted = [each for at, each in values.items() if self._grace <= at <= epoch]
+        if counted:
+            self._means.setdefault(epoch, {})[trial] = sum(counted) / len(counted)
 
     def reason_to_stop(self, trial: str, epoch: int, value: float) -> str | None:
         """Return why a trial stops after an epoch; None if it goes on."""
         if epoch < self._grace:
             return None
-        of_others = {name: each for name, each in self._values.items() if name != trial and max(each) >= epoch}
-        means = [
-            float(np.mean([value for at, value in each.items() if self._grace <= at <= epoch]))
-            for each in of_others.values()
-        ]
-        means = [each for each in means if np.isfinite(each)]
+        means = [each for name, each in self._means.get(epoch, {}).items() if name != trial and math.isfinite(each)]
         if len(means) < LEAST_OTHERS:
             return None
         own = [*self._values.get(trial, {}).values(), value]
-        best, median = max((each for each in own if np.isfinite(each)), default=-np.inf), float(np.median(means))
-        if best >= median:
+        best, middle = max(filter(math.isfinite, own), default=-math.inf), median(means)
+        if best >= middle:
             return None
         return (
-            f"its best value until epoch {epoch}, {best:.4g}, is below {median:.4g}, the median of {len(means)} trials"
+            f"its best value until epoch {epoch}, {best:.4g}, is below {middle:.4g}, the median of {len(means)} trials"
         )

@@ -18,11 +18,15 @@ from dynsparse.search import Judge, Measurement, SchedulerError, StoppingOptions
 class _JudgeActor:
     """A Judge in a process of its own. If the process dies, Ray starts another, which reads the rows again."""
 
-    def __init__(self, options: StoppingOptions, configs: Sequence[Config], path: str) -> None:
-        self._judge = Judge(options, configs, open_folder(path))
+    def __init__(self) -> None:
+        # Not an argument: Ray warns that it may be lost when a process is started again.
+        self._judge: Judge | None = None
 
-    def judge(self, reports: Mapping[str, Measurement]) -> dict[str, str]:
+    def judge(self, reports: Mapping[str, Measurement], about: Sequence[Any]) -> dict[str, str]:
         """Return the trials that stop, with the reason."""
+        if self._judge is None:
+            options, configs, path = ray.get(about[0])
+            self._judge = Judge(options, configs, open_folder(path))
         return self._judge.judge(reports)
 
 
@@ -52,7 +56,9 @@ class RemoteJudge:
     def __init__(self, options: StoppingOptions, configs: Sequence[Config], path: str) -> None:
         remote: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_JudgeActor)
         with _source_sent_along(options.scheduler):
-            self._actor = remote.remote(options, list(configs), path)
+            # In a list, because Ray would send what a reference itself refers to with every question.
+            self._about = [ray.put((options, list(configs), path))]
+        self._actor = remote.remote()
 
     def __call__(self, reports: Mapping[str, Measurement]) -> dict[str, str]:
         """Return the trials that stop, with the reason.
@@ -62,7 +68,7 @@ class RemoteJudge:
             SchedulerError: If the scheduler cannot decide.
         """
         try:
-            return dict(ray.get(self._actor.judge.remote(reports)))
+            return dict(ray.get(self._actor.judge.remote(reports, self._about)))
         except ray.exceptions.RayError as error:
             if isinstance(error, ray.exceptions.RayTaskError) and isinstance(error.cause, SchedulerError):
                 raise SchedulerError(str(error.cause)) from None
