@@ -46,7 +46,7 @@ def file(tmp_path_factory):
 
 
 def content(folder):
-    """What a run has decided, and the rows on which it did."""
+    """Return the decisions of a run, and the rows from which they follow."""
     df = analysis.load(folder)[["trial_id", "status", "error", "epochs"]].sort_values("trial_id")
     rows = analysis.load_history(folder)[["trial_id", "epoch", "val_acc", "train_loss"]]
     return df.to_dict("list"), rows.sort_values(["trial_id", "epoch"]).to_dict("list")
