@@ -12,7 +12,7 @@ ROUNDING = 1e-9
 
 @dataclass
 class Decisions:
-    """What follows from the values of trials.
+    """Decisions about trials, from their values.
 
     Args:
         stopped: trials that stop, with the reason.

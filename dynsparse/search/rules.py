@@ -68,7 +68,10 @@ class StoppingOptions:
     def _check_scheduler(self) -> None:
         if not isinstance(self.scheduler, TrialScheduler):
             if self.scheduler == "pbt":
-                raise ValueError(f"scheduler='pbt' is not supported. Available: {', '.join((*RULES, HYPERBAND))}.")
+                raise ValueError(
+                    "scheduler='pbt' is not supported: trials that copy weights and change their settings are no "
+                    f"trainings of one configuration. Available: {', '.join((*RULES, HYPERBAND))}."
+                )
             if self.scheduler not in (*RULES, HYPERBAND):
                 raise ValueError(unknown("scheduler", self.scheduler, (*RULES, HYPERBAND)))
             return

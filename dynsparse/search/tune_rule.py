@@ -155,7 +155,7 @@ class _Result(dict[str, Any]):
         )
 
     def get(self, key: str, default: Any = None) -> Any:
-        """Return the value of a key. Raises: SchedulerError if there is none."""
+        """Return the value of a key. Raises: SchedulerError for a key that it does not have."""
         return self[key]
 
 

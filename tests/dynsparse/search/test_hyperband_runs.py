@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,17 @@ from ray import tune as ray_tune
 from support.command_line import invoke
 
 import analysis
-from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.experiment import Experiment, ExperimentError, load_experiment
 from dynsparse.io.storage import open_folder
-from dynsparse.results.trial_folder import TrialFolder
+from dynsparse.results.grid_status import GridStatus, TrialStatus
+from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.results.watch import follow
 from dynsparse.search import StoppingOptions, hyperband_of
 from dynsparse.tune import RunOptions, SearchOptions, run, search
 from dynsparse.tune.pack_training import PackTraining
+from dynsparse.tune.packed_trial import WorkerOptions
+from dynsparse.tune.preflight import with_absolute_data_dir
+from dynsparse.tune.rounds import Round
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,7 +46,7 @@ def file(tmp_path_factory):
 
 
 def content(folder):
-    """What a run has decided, and the rows on which it did."""
+    """Return the decisions of a run, and the rows from which they follow."""
     df = analysis.load(folder)[["trial_id", "status", "error", "epochs"]].sort_values("trial_id")
     rows = analysis.load_history(folder)[["trial_id", "epoch", "val_acc", "train_loss"]]
     return df.to_dict("list"), rows.sort_values(["trial_id", "epoch"]).to_dict("list")
@@ -70,9 +75,6 @@ def test_trials_stop_at_the_rungs_of_their_brackets(whole, file):
 
 
 def configs_of(file):
-    from dynsparse.experiment import load_experiment
-    from dynsparse.tune.preflight import with_absolute_data_dir
-
     return [with_absolute_data_dir(config) for config in load_experiment(file).configs()]
 
 
@@ -120,6 +122,35 @@ def test_a_process_that_dies_leaves_what_the_same_command_finishes(whole, file, 
     assert line.endswith("the process has died; rerun the same command to resume")
     run(file, tmp_path, **OPTIONS)
     assert content(tmp_path / "band") == content(whole)
+
+
+def test_trials_that_have_arrived_pause_again_when_their_pack_is_resumed(file, tmp_path):
+    configs = dict(enumerate(configs_of(file)[:3]))
+    for config in configs.values():
+        TrialFolder(open_folder(str(tmp_path / folder_name(config)))).create(config, {})
+    options = WorkerOptions(str(tmp_path), checkpoint_epochs=5, last_row=2)
+    pack = PackTraining(configs, options)
+    reports = [pack.step(), pack.step()]
+    assert [report.done for report in reports] == [False, True]
+    again = PackTraining(configs, options).step()
+    for report in (reports[1], again):
+        assert report.done and all(each.paused and not each.is_complete for each in report.trials.values())
+    further = PackTraining(configs, replace(options, last_row=None))
+    while not (report := further.step()).done:
+        assert {each.n_rows for each in report.trials.values()} == {3}
+    assert all(each.is_complete and each.n_rows == 4 for each in report.trials.values())
+
+
+def test_a_round_that_lost_a_process_keeps_its_counts(file):
+    configs = configs_of(file)
+    states = [State.COMPLETE, State.STOPPED, State.FAILED, State.STARTED, State.NEW]
+    pairs = zip(configs[:5], states, strict=True)
+    status = GridStatus([TrialStatus(config, state, None, None, []) for config, state in pairs], [])
+    round_ = Round(configs[:5], [1, 2, 3, 4, 5], n_complete=1, n_stopped=2, n_waiting=3, last_row=6, later_rows=7)
+    left = round_.left(status)
+    assert (left.trials, left.n_rows) == (configs[3:5], [4, 5])
+    assert (left.n_complete, left.n_stopped, left.n_waiting, left.last_row, left.later_rows) == (2, 3, 3, 6, 7)
+    assert (round_.n_trials, left.n_trials) == (11, 10), "the trial that failed is not among them"
 
 
 def test_ray_decides_as_one_process_does(file, tmp_path):
