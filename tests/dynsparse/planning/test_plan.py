@@ -153,10 +153,14 @@ def test_prune_fractions_and_growth_are_read_by_the_methods_that_have_them() -> 
     assert set(METHODS) - have["on_perc"] == {"Dense"}
     assert set(METHODS) - have["layer_densities"] == {"Dense", *AT_START}
     assert have["score_examples"] == {"SNIP", "GraSP"}
-    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet", "SRigL", *AT_START}
+    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet", "CHTss", "SRigL", *AT_START}
     assert have["salient_share"] == {"SRigL"}
     assert have["l1_drift"] == have["weight_temperature"] == {"DeepR"}
-    assert have["initial_density"] == {"GraNet"}
+    assert have["initial_density"] == {"GraNet", "CHTss"}
+    assert have["removal_alpha"] == have["removal_delta"] == {"CHTs", "CHTss"}
+    assert have["overlap_limit"] == {"CHT"}
+    drawing = {"SET", "RigL", "SNFS", "MEST", "DSNNHeb", "DSNNWeightedMag"}
+    assert have["selection_temperature"] == drawing
     assert set(METHODS) - have["pruning_active"] == {"Dense", "SparseModel", *AT_START}
 
 
@@ -292,7 +296,7 @@ def counts(**values: Any) -> list[int]:
     return [int(mask.sum()) for mask in TorchEngine(planned(**values)).masks]
 
 
-@pytest.mark.parametrize("model", sorted(set(METHODS) - {"Dense", "GMP", "GraNet", *AT_START}))
+@pytest.mark.parametrize("model", sorted(set(METHODS) - {"Dense", "GMP", "GraNet", "CHTss", *AT_START}))
 def test_each_layer_has_exactly_its_share(model: str) -> None:
     # Not 0.3 in float32, which is a little more: 1/2 is rounded to even.
     assert counts(model=model, on_perc=0.3) == [154, 58, 18]

@@ -90,7 +90,7 @@ METHODS = [
     {"model": "DSNNMixedHeb", "hebbian_grow": False},
     *(
         {"model": model}
-        for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST", "GraNet", "SRigL")
+        for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST", "GraNet", "SRigL", "CHT")
     ),
     {"model": "SparseModel"},
     {"model": "Dense"},
