@@ -352,8 +352,9 @@ class Config:
     )
     sparse_type: str = key(
         "exact",
-        "how the initial mask is drawn: exact: uniformly; exact_per_output: equally many inputs for each unit; bernoulli: "
-        "each weight by itself; brf: receptive fields; csti, for multilayer perceptrons: where input features correlate",
+        "how the initial mask is drawn: exact: uniformly; exact_per_output: equally many inputs for each unit; "
+        "bernoulli: each weight by itself; brf: receptive fields; csti, for multilayer perceptrons: where input features "
+        "correlate",
         Choice("dynsparse.ops.masks:DRAWS"),
     )
     brf_randomness: float = key(
@@ -418,8 +419,8 @@ class Config:
     )
     overlap_limit: float = key(
         0.9,
-        "CHT: the mask of a layer no longer changes after an update that grows more than this share of its weights where "
-        "it has just pruned; 1: it always changes",
+        "CHT: the mask of a layer no longer changes after an update that grows more than this share of its weights "
+        "where it has just pruned; 1: it always changes",
         FRACTION,
         per_trial=True,
         later=True,

@@ -71,5 +71,3 @@ def predicted(link_score: Callable[[Tensor], Tensor], *, is_drawn: bool = False)
         return masks.highest(score, n_grow, layer.grow_noise, among=missing)
 
     return grow
-
-

@@ -80,9 +80,7 @@ def chtss(config: MethodSettings) -> Method:
     )
 
 
-def surplus_and_drawn_share(
-    fraction: float | Tensor | None, alpha: float | Tensor, delta: float | Tensor
-) -> Prune:
+def surplus_and_drawn_share(fraction: float | Tensor | None, alpha: float | Tensor, delta: float | Tensor) -> Prune:
     """Return the rule that drops the weights of the smallest importance beyond the target, and a share of the others.
 
     What stays of the others is drawn by importance: see `chts`.

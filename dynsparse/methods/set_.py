@@ -17,7 +17,7 @@ def set_(config: MethodSettings) -> Method:
     Keys:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
-        selection_temperature: at least 0. Above 0, the weights that stay are drawn by their scores.
+        selection_temperature: at least 0. Above 0, the weights that stay are drawn by score.
 
     Differences from the paper: the paper spreads the density over layers by Erdős-Rényi (set
     layer_densities="erdos_renyi").

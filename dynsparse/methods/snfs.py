@@ -17,7 +17,7 @@ def snfs(config: MethodSettings) -> Method:
     Keys:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
-        selection_temperature: at least 0. Above 0, the weights that stay, and those that grow, are drawn by their scores.
+        selection_temperature: at least 0. Above 0, the weights that stay, and those that grow, are drawn by score.
         gradient_momentum: smoothing b per step, in [0, 1).
 
     Difference from the paper: the paper moves weights to layers with a larger mean momentum. Here each layer keeps its

@@ -190,7 +190,9 @@ def drawn(weight: Tensor, exponent: float | Tensor, noise: Tensor) -> Tensor:
     Trick for Sampling Sequences Without Replacement, 2019, https://arxiv.org/abs/1903.06059
     """
     # The middle of the interval that each number stands for: neither 0 nor 1, whose keys would be infinite.
-    return exponent * weight.double().log() - (-(uniform(noise) + 2.0**-33).log()).log()
+    # In place, because each further tensor would take as long as a logarithm.
+    minus_gumbel = noise.double().add_(2**31 + 0.5).mul_(2.0**-32).log_().neg_().log_()
+    return weight.double().log().mul(exponent).sub_(minus_gumbel)
 
 
 def on_paths(layers: Sequence[Tensor]) -> list[Tensor]:

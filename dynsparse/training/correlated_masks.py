@@ -34,9 +34,8 @@ def correlated_parameters(pack: Plan, splits: Splits) -> Parameters:
         counts = target_counts(pack, layer, share_done=0.0).cpu()
         noise = tie_noise(pack, Purpose.MASK, layer, epoch=0).cpu()
         scores = {seed: layer_scores(each, shape, is_first=layer == 0) for seed, each in correlations.items()}
-        of_trials = [
-            masks.highest(scores[seed], count, each) for seed, count, each in zip(pack.seeds, counts, noise, strict=True)
-        ]
+        trials = zip(pack.seeds, counts, noise, strict=True)
+        of_trials = [masks.highest(scores[seed], count, each) for seed, count, each in trials]
         active[layer] = torch.stack(of_trials).to(pack.device)
     return draw_parameters(pack, active, number=0)
 

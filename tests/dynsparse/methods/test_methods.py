@@ -155,6 +155,40 @@ def test_exactly_the_fraction_is_dropped(name, density):
                 assert dropped.tolist() == n.double().mul(fraction * scale).round().tolist()
 
 
+DRAWING = ["SET", "RigL", "SNFS", "MEST", "DSNNHeb", "DSNNWeightedMag"]
+
+
+@pytest.mark.parametrize("name", DRAWING)
+@pytest.mark.parametrize("density", DENSITIES)
+def test_soft_selection_keeps_the_count_and_is_hard_at_a_temperature_near_0(name, density):
+    for layer in cases(name, density):
+        # Without ties, which noise breaks in another way at temperature 0.
+        distinct = torch.randperm(layer.mask.numel()).view(layer.mask.shape).add(1.0)
+        layer = layer._replace(weight=distinct * layer.weight.sign() * layer.mask, coactivation=distinct.flip(-1))
+        hard, nearly_hard, soft = (
+            update_mask(METHODS[name](Config(model=name, selection_temperature=each)), layer) for each in (0, 1e-6, 2)
+        )
+        assert torch.equal(nearly_hard.kept, hard.kept)
+        assert counts(soft.mask) == counts(hard.mask) == layer.target.tolist()
+        assert counts(soft.kept) == counts(hard.kept)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_soft_selection_draws_by_scores_to_the_inverse_temperature(temperature):
+    shape = (3000, 1, 8)
+    noise = torch.randint(-(2**31), 2**31, shape, generator=torch.Generator().manual_seed(1), dtype=torch.int32)
+    weight = torch.tensor([[1.0, -2.0, 3.0, 4.0, 0, 0, 0, 0]])
+    gradient = torch.tensor([[9.0, 9.0, 9.0, 9.0, 2.0, 1.0, -5.0, 0]])
+    layer = Layer(weight.expand(shape), (weight != 0).expand(shape), torch.full((3000,), 4), noise, noise.flip(0))
+    method = METHODS["RigL"](Config(model="RigL", weight_prune_perc=0.75, selection_temperature=temperature))
+    kept = layer.mask & ~method.prune(layer)
+    grown = method.grow(layer._replace(gradient=gradient.expand(shape)), kept, torch.ones(3000, dtype=torch.int64))
+    for chosen, scores in ((kept[..., :4], [1, 2, 3, 4]), (grown[..., 4:7], [2, 1, 5])):
+        expected = torch.tensor(scores).double() ** (1 / temperature)
+        assert stats.chisquare(chosen.sum((0, 1)), 3000 * expected / expected.sum()).pvalue > UNLIKELY
+    assert not grown[..., 7].any()
+
+
 @every_method
 @pytest.mark.parametrize("density", DENSITIES)
 def test_a_rule_that_ignores_positions_drops_the_same_from_a_row_of_active_weights(name, density):

@@ -286,7 +286,11 @@ def test_weights_on_paths_are_those_that_matrix_products_reach():
     for found, layer in zip(masks.on_paths(layers), range(3), strict=True):
         for trial in range(5):
             paths = [each[trial].double().numpy() for each in layers]
-            before = np.linalg.multi_dot([*paths[:layer][::-1], np.eye(8)]).any(1) if layer else np.ones(8, bool)
-            after = np.linalg.multi_dot([np.eye(4), *paths[layer + 1 :][::-1]]).any(0) if layer < 2 else np.ones(4, bool)
-            expected = layers[layer][trial].numpy() & before & after[:, None]
+            # How many paths lead from each input to each output of the layers before and after this one.
+            before, after = np.eye(8), np.eye(4)
+            for path in paths[:layer]:
+                before = path @ before
+            for path in paths[:layer:-1]:
+                after = after @ path
+            expected = layers[layer][trial].numpy() & before.any(1) & after.any(0)[:, None]
             assert np.array_equal(found[trial].numpy(), expected)

@@ -90,10 +90,11 @@ METHODS = [
     {"model": "DSNNMixedHeb", "hebbian_grow": False},
     *(
         {"model": model}
-        for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST", "GraNet", "SRigL", "CHT")
+        for model in ("SET", "DSNNHeb", "DSNNWeightedMag", "RigL", "GMP", "RandomPrune", "MEST", "GraNet", "SRigL")
     ),
     {"model": "SparseModel"},
     {"model": "Dense"},
+    *({"model": model} for model in ("CHT", "CHTs", "CHTss")),
 ]
 
 
