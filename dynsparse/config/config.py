@@ -339,7 +339,7 @@ class Config:
     )
     initial_density: float = key(
         1.0,
-        "GraNet: density at the start of the training, at least on_perc; 1: the network starts dense",
+        "GraNet, CHTss: density at the start of the training, at least on_perc; 1: the network starts dense",
         Number(0, 1, low_open=True),
         per_trial=True,
         later=True,
@@ -350,7 +350,19 @@ class Config:
         Whole(2),
         later=True,
     )
-    sparse_type: str = key("exact", "how the initial mask is drawn", Choice("dynsparse.ops.masks:DRAWS"))
+    sparse_type: str = key(
+        "exact",
+        "how the initial mask is drawn: exact: uniformly; exact_per_output: equally many inputs for each unit; "
+        "bernoulli: each weight by itself; brf: receptive fields; csti, for multilayer perceptrons: where input features "
+        "correlate",
+        Choice("dynsparse.ops.masks:DRAWS"),
+    )
+    brf_randomness: float = key(
+        0.3,
+        "sparse_type='brf': 0: each unit gets the nearest inputs; 1: distance has no effect",
+        FRACTION,
+        later=True,
+    )
     layer_densities: str = key(
         "uniform", "how on_perc is spread over layers", Choice("dynsparse.ops.densities:SPREADS")
     )
@@ -403,6 +415,37 @@ class Config:
         "DeepR: after each optimizer step, normal noise of variance 2 * temperature * learning rate moves a weight",
         Number(0, single=True),
         per_trial=True,
+        later=True,
+    )
+    overlap_limit: float = key(
+        0.9,
+        "CHT: the mask of a layer no longer changes after an update that grows more than this share of its weights "
+        "where it has just pruned; 1: it always changes",
+        FRACTION,
+        per_trial=True,
+        later=True,
+    )
+    removal_alpha: float = key(
+        1.0,
+        "CHTs, CHTss: 1: weights are kept by their magnitude; 0: by their magnitude relative to those of the same two "
+        "units; between: see the method",
+        FRACTION,
+        per_trial=True,
+        later=True,
+    )
+    removal_delta: float = key(
+        0.75,
+        "CHTs, CHTss: d at the last mask update, where a weight is kept with a probability proportional to "
+        "importance^(d / (1 - d)); d is 0.5 at the start",
+        Number(0.5, 1, high_open=True),
+        per_trial=True,
+        later=True,
+    )
+    selection_temperature: float = key(
+        0.0,
+        "SET, RigL, SNFS, MEST, DSNNHeb, DSNNWeightedMag: 0: weights of the highest scores are kept, and grown; above: "
+        "they are drawn with probabilities proportional to score^(1 / temperature)",
+        Number(0),
         later=True,
     )
     pruning_active: bool = key(True, "False: no mask updates", Flag())

@@ -7,7 +7,7 @@ same numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +16,8 @@ from torch import Tensor
 
 from dynsparse import random
 from dynsparse.data import Images
-from dynsparse.methods import MaskUpdate, update_mask
+from dynsparse.methods import MaskUpdate
+from dynsparse.methods.base import grow_layer, prune_layer
 from dynsparse.nn.init import centred_uniform, layer_gain
 from dynsparse.ops import masks
 from dynsparse.ops.scores import Layer
@@ -69,6 +70,11 @@ class UpdateContext(NamedTuple):
     drop_scale: float  # factor of the drop fractions
     stopped: Tensor  # (trials,), bool: True for trials whose masks no longer change
     step: int = 0  # the update follows this step of the epoch, counted from 1; 0: it follows the epoch
+    stopped_layers: Tensor | None = None  # (trials, layers), bool: True for further masks that no longer change
+
+    def stays(self, layer: int) -> Tensor:
+        """Return True for each trial whose mask of this layer does not change. Shapes: (trials,), bool."""
+        return self.stopped if self.stopped_layers is None else self.stopped | self.stopped_layers[:, layer]
 
 
 class Engine(Protocol):
@@ -203,7 +209,7 @@ def _initial_mask(plan: Plan, layer: int) -> Tensor:
         shape = len(plan.seeds), *plan.network.shapes[layer]
         return torch.ones(shape, dtype=torch.bool, device=plan.device)
     n_active = target_counts(plan, layer, share_done=0.0)
-    return masks.DRAWS[plan.sparse_type](tie_noise(plan, Purpose.MASK, layer, epoch=0), n_active)
+    return plan.draw_mask(tie_noise(plan, Purpose.MASK, layer, epoch=0), n_active)
 
 
 def tie_noise(plan: Plan, purpose: Purpose, layer: int, epoch: int, step: int = 0) -> Tensor:
@@ -268,23 +274,43 @@ def compute_mask_updates(
     Returns:
         The update of each layer; and (trials,), bool, True for each trial that rules="legacy_2019" ends here.
     """
-    updates, method = [], plan.method
-    failed = torch.zeros(len(plan.seeds), dtype=torch.bool, device=plan.device)
-    for i, (weight, mask) in enumerate(zip(weights, active, strict=True)):
-        layer = Layer(
-            weight=weight,
-            mask=mask,
+    method, is_chain = plan.method, plan.network.is_chain
+
+    def layer_of(i: int) -> Layer:
+        return Layer(
+            weight=weights[i],
+            mask=active[i],
             target=planned_count(plan, i, when, targets[i]),
             prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step),
             grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch, when.step),
             drop_scale=when.drop_scale,
+            share_done=when.share_done,
             is_last=i == len(weights) - 1,
             **{name: values[i] for name, values in statistics.items()},
         )
+
+    # Layer by layer, so that the noise of one layer at a time is in memory, where they do not depend on each other.
+    pruned: Iterable[tuple[Layer, Tensor]] = (prune_layer(method, layer_of(i)) for i in range(len(weights)))
+    if method.drops_cut_off and is_chain:
+        pruned = _without_cut_off(list(pruned), when)
+    updates = []
+    failed = torch.zeros(len(plan.seeds), dtype=torch.bool, device=plan.device)
+    for i, (layer, kept) in enumerate(pruned):
         if method.fails is not None:
             failed |= method.fails(layer) & ~when.stopped
-        updates.append(unless_stopped(update_mask(method, layer), mask, when.stopped))
+        updates.append(unless_stopped(grow_layer(method, layer, kept), layer.mask, when.stays(i)))
     return updates, failed
+
+
+def _without_cut_off(pruned: Sequence[tuple[Layer, Tensor]], when: UpdateContext) -> list[tuple[Layer, Tensor]]:
+    """Drop the weights of units that the pruning has cut off from the inputs or the outputs."""
+    # Layers that no longer change keep all of their weights, and nothing has to grow there.
+    kept = [torch.where(when.stays(i)[:, None, None], layer.mask, each) for i, (layer, each) in enumerate(pruned)]
+    on_paths = [
+        torch.where(when.stays(i)[:, None, None], each, on_path)
+        for i, (each, on_path) in enumerate(zip(kept, masks.on_paths(kept), strict=True))
+    ]
+    return [(layer, each) for (layer, _), each in zip(pruned, on_paths, strict=True)]
 
 
 def unless_stopped(update: MaskUpdate, mask: Tensor, stopped: Tensor) -> MaskUpdate:

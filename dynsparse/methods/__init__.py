@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from dynsparse.config.functions import load_function
 from dynsparse.methods.base import MaskUpdate, Method, update_mask
+from dynsparse.methods.cht import cht
+from dynsparse.methods.chts import chts, chtss
 from dynsparse.methods.deepr import deepr
 from dynsparse.methods.dense import dense
 from dynsparse.methods.gmp import gmp
@@ -44,6 +46,9 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "SNFS": snfs,
     "MEST": mest,
     "DeepR": deepr,
+    "CHT": cht,
+    "CHTs": chts,
+    "CHTss": chtss,
     "GMP": gmp,
     "GraNet": granet,
     "RandomPrune": random_prune,

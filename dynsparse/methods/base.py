@@ -47,6 +47,12 @@ class Method:
     prune: Prune | None = None  # None: the masks never change
     grow: Grow | None = None  # None: nothing grows
     ablate: Ablate | None = None  # None: units may have any number of inputs
+    # Weights of units without a path from the inputs, or to the outputs, are dropped before anything grows. Only
+    # networks whose layers follow each other have such paths.
+    drops_cut_off: bool = False
+    # The mask of a layer no longer changes after an update that grows a larger share than this at the positions that it
+    # has dropped. None: it always changes.
+    overlap_limit: float | Tensor | None = None
     prune_decays: bool = True  # the prune rule reads `drop_scale`
     # The prune rule reads values, statistics and noise of active weights, but not their rows and columns. An engine may
     # then pass it the active weights alone, as one row.
@@ -89,43 +95,63 @@ class MaskUpdate(NamedTuple):
 
 def update_mask(method: Method, layer: Layer) -> MaskUpdate:
     """Prune a layer, then grow it back to its target."""
+    return grow_layer(method, *prune_layer(method, layer))
+
+
+def prune_layer(method: Method, layer: Layer) -> tuple[Layer, Tensor]:
+    """Return the layer with the units that the method ablates, and the positions that are kept."""
     assert method.prune is not None, "this method has no mask updates"
     kept = layer.mask & ~method.prune(layer)
     if method.ablate is not None:
         ablated, kept = method.ablate(layer, kept)
         layer = layer._replace(ablated=ablated)
+    return layer, kept
+
+
+def grow_layer(method: Method, layer: Layer, kept: Tensor) -> MaskUpdate:
+    """Grow a layer of which `kept` is left back to its target."""
     mask = kept
     if method.grow is not None:
         mask = kept | method.grow(layer, kept, (layer.target - masks.count(kept)).clamp_min(0))
     return MaskUpdate(mask, kept, mask & ~layer.mask, layer.target)
 
 
-def lowest(score: Score, fraction: float | Tensor | None) -> Prune:
+def lowest(score: Score, fraction: float | Tensor | None, temperature: float = 0.0) -> Prune:
     """Return the rule that drops the round(fraction * s * n) of n active weights with the lowest scores.
 
-    A fraction of 0 or None drops nothing. In a pack it may be a tensor of shape (trials,).
+    With a temperature above 0, the weights that stay are drawn: see `soft`. A fraction of 0 or None drops nothing. In a
+    pack it may be a tensor of shape (trials,).
     """
 
     def prune(layer: Layer) -> Tensor:
         n_drop = masks.round_share(or_zero(fraction) * layer.drop_scale, masks.count(layer.mask))
-        return masks.lowest(score(layer), n_drop, layer.prune_noise, among=layer.mask)
+        return masks.lowest(soft(score(layer), temperature, layer.prune_noise), n_drop, layer.prune_noise, layer.mask)
 
     return prune
 
 
-def highest(score: Score) -> Grow:
+def highest(score: Score, temperature: float = 0.0) -> Grow:
     """Return the rule that grows the inactive positions with the highest scores, up to the layer's target.
 
-    To grow at random, use `at_random`.
+    With a temperature above 0, the positions are drawn: see `soft`. To grow at random, use `at_random`.
 
     Positions that have just been pruned are grown only if there are too few others, in a nearly dense layer.
     """
 
     def grow(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
         priority = (~kept).to(torch.int8) + (~layer.mask).to(torch.int8)
-        return masks.highest(score(layer), n_grow, layer.grow_noise, among=priority)
+        return masks.highest(soft(score(layer), temperature, layer.grow_noise), n_grow, layer.grow_noise, priority)
 
     return grow
+
+
+def soft(score: Tensor, temperature: float, noise: Tensor) -> Tensor:
+    """Return scores whose k highest are drawn with probabilities proportional to score^(1 / temperature).
+
+    A temperature of 0 returns the scores as they are, so that the highest are taken; the higher it is, the more the
+    choice is left to chance. Shapes: score and noise (..., out, in).
+    """
+    return masks.drawn(score, 1 / temperature, noise) if temperature > 0 else score
 
 
 def at_random(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:

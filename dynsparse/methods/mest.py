@@ -22,6 +22,7 @@ def mest(config: MethodSettings) -> Method:
     Keys:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+        selection_temperature: at least 0. Above 0, the weights that stay are drawn by score.
         prune_gradient_weight: factor c of the gradient, at least 0. With 0, magnitude alone decides.
 
     Differences from the paper: the variant EM of the paper keeps the density; EM&S trains with more weights than the
@@ -34,9 +35,10 @@ def mest(config: MethodSettings) -> Method:
         Qing Jin, Siyue Wang, Minghai Qin, Bin Ren, Yanzhi Wang, Sijia Liu and Xue Lin, MEST: Accurate and Fast
         Memory-Economic Sparse Training Framework on the Edge, 2021, https://arxiv.org/abs/2110.14032
     """
+    score = magnitude_and_gradient(config.prune_gradient_weight)
     return Method(
         config.on_perc,
-        lowest(magnitude_and_gradient(config.prune_gradient_weight), config.weight_prune_perc),
+        lowest(score, config.weight_prune_perc, config.selection_temperature),
         at_random,
         prune_ignores_position=True,
         needs=frozenset({"active_gradient"}),

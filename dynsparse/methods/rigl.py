@@ -16,6 +16,7 @@ def rigl(config: MethodSettings) -> Method:
     Keys:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+        selection_temperature: at least 0. Above 0, the weights that stay, and those that grow, are drawn by score.
 
     Differences from the paper: the paper updates the masks every 100 steps (set pruning_interval_steps=100), decays the
     drop fraction (set prune_decay="cosine") and stops at three quarters of the training (set pruning_end=0.75). Its
@@ -29,8 +30,8 @@ def rigl(config: MethodSettings) -> Method:
     """
     return Method(
         config.on_perc,
-        lowest(magnitude, config.weight_prune_perc),
-        highest(gradient),
+        lowest(magnitude, config.weight_prune_perc, config.selection_temperature),
+        highest(gradient, config.selection_temperature),
         prune_ignores_position=True,
         needs=frozenset({"gradient"}),
     )

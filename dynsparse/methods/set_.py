@@ -17,6 +17,7 @@ def set_(config: MethodSettings) -> Method:
     Keys:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+        selection_temperature: at least 0. Above 0, the weights that stay are drawn by score.
 
     Differences from the paper: the paper spreads the density over layers by Erdős-Rényi (set
     layer_densities="erdos_renyi").
@@ -26,5 +27,5 @@ def set_(config: MethodSettings) -> Method:
         Scalable Training of Artificial Neural Networks with Adaptive Sparse Connectivity Inspired by Network Science,
         2018, https://arxiv.org/abs/1707.04780
     """
-    prune = smallest_of_each_sign(config.weight_prune_perc)
+    prune = smallest_of_each_sign(config.weight_prune_perc, config.selection_temperature)
     return Method(config.on_perc, prune, at_random, prune_ignores_position=True)

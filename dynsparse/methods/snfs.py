@@ -17,6 +17,7 @@ def snfs(config: MethodSettings) -> Method:
     Keys:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+        selection_temperature: at least 0. Above 0, the weights that stay, and those that grow, are drawn by score.
         gradient_momentum: smoothing b per step, in [0, 1).
 
     Difference from the paper: the paper moves weights to layers with a larger mean momentum. Here each layer keeps its
@@ -28,8 +29,8 @@ def snfs(config: MethodSettings) -> Method:
     """
     return Method(
         config.on_perc,
-        lowest(magnitude, config.weight_prune_perc),
-        highest(gradient_momentum),
+        lowest(magnitude, config.weight_prune_perc, config.selection_temperature),
+        highest(gradient_momentum, config.selection_temperature),
         prune_ignores_position=True,
         needs=frozenset({"gradient_momentum"}),
         smoothing=config.gradient_momentum,

@@ -18,13 +18,14 @@ def weighted_mag(config: MethodSettings) -> Method:
     Keys:
         on_perc: density, in (0, 1].
         weight_prune_perc: share of the active weights that a mask update drops, in [0, 1].
+        selection_temperature: at least 0. Above 0, the weights that stay are drawn by score.
 
     Reference:
         There is no paper. The method is from numenta/nupic.research, https://github.com/numenta/nupic.research
     """
     return Method(
         config.on_perc,
-        lowest(weighted_magnitude, config.weight_prune_perc),
+        lowest(weighted_magnitude, config.weight_prune_perc, config.selection_temperature),
         at_random,
         prune_ignores_position=True,
         needs=frozenset({"coactivation"}),

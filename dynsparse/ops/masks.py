@@ -4,6 +4,8 @@ Shapes: masks, scores and noise are (..., out, in); counts and fractions are num
 leading dimensions are empty for one trial, or (trials,) for a pack. Nothing here changes its arguments.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -175,6 +177,42 @@ def _row_keys(score: Tensor, noise: Tensor, among: Tensor) -> Tensor:
     return (((among.long() << 32) + _sort_keys(score)) << 29) - (noise >> 3)
 
 
+def drawn(weight: Tensor, exponent: float | Tensor, noise: Tensor) -> Tensor:
+    """Return keys whose k highest are k positions drawn one after another, without replacement.
+
+    Each of those that are left is drawn with a probability proportional to weight^exponent. Positions of weight 0 come
+    last. The keys are exponent * log(weight) + g, where g is the noise as a random number of Gumbel's distribution.
+
+    Shapes: weight, at least 0, noise, int32 and uniform over all its values (..., out, in); exponent, above 0, a number
+    or (..., 1, 1); the result (..., out, in), float64.
+
+    Reference: Wouter Kool, Herke van Hoof and Max Welling, Stochastic Beams and Where to Find Them: The Gumbel-Top-k
+    Trick for Sampling Sequences Without Replacement, 2019, https://arxiv.org/abs/1903.06059
+    """
+    # The middle of the interval that each number stands for: neither 0 nor 1, whose keys would be infinite.
+    # In place, because each further tensor would take as long as a logarithm.
+    minus_gumbel = noise.double().add_(2**31 + 0.5).mul_(2.0**-32).log_().neg_().log_()
+    return weight.double().log().mul(exponent).sub_(minus_gumbel)
+
+
+def on_paths(layers: Sequence[Tensor]) -> list[Tensor]:
+    """Return the masks of layers that follow each other, without the weights of units that are cut off.
+
+    A weight stays if its input has a path from some input of the first layer, and its output has one to some output of
+    the last layer. Shapes: (..., out, in) for each layer, bool.
+    """
+    reached = [torch.ones_like(layers[0][..., 0, :])]
+    for mask in layers[:-1]:
+        reached.append((mask & reached[-1].unsqueeze(-2)).any(-1))
+    leads_on = [torch.ones_like(layers[-1][..., 0])]
+    for mask in reversed(layers[1:]):
+        leads_on.insert(0, (mask & leads_on[0].unsqueeze(-1)).any(-2))
+    return [
+        mask & inputs.unsqueeze(-2) & outputs.unsqueeze(-1)
+        for mask, inputs, outputs in zip(layers, reached, leads_on, strict=True)
+    ]
+
+
 def exact(noise: Tensor, number: int | Tensor) -> Tensor:
     """Draw exactly `number` positions uniformly. Shapes: noise (..., out, in); number (...)."""
     return highest(torch.zeros_like(noise), number, noise)
@@ -187,12 +225,46 @@ def exact_per_output(noise: Tensor, number: int | Tensor) -> Tensor:
 
     Shapes: noise (..., out, in); number (...).
     """
+    return noise.argsort(-1).argsort(-1) < _per_output(noise, number)[..., None]
+
+
+def brf(noise: Tensor, number: int | Tensor, randomness: float = 0.3) -> Tensor:
+    """Draw exactly `number` positions as receptive fields, spread evenly over the outputs as in `exact_per_output`.
+
+    Inputs and outputs lie on two rings. The inputs of an output are drawn without replacement. Input i of n_in and
+    output j of n_out, with the ring distance d of i and j * n_in / n_out, rounded down, have the weight
+    (1 + d)^(-(1 - r) / r) with r = randomness, in [0, 1]. With 0, each output gets the nearest inputs; with 1, all are
+    equally likely.
+
+    Difference from the published code: it draws, for each unit of the smaller side, some units of the larger one. The
+    paper names the rule bipartite receptive field, and also has varying numbers of inputs.
+
+    Shapes: noise (..., out, in), int32 and uniform over all its values; number (...).
+
+    Reference: Zhang et al., Brain Network Science Modelling of Sparse Neural Networks Enables Transformers and LLMs to
+    Perform as Fully Connected, 2025, https://arxiv.org/abs/2501.19107
+    """
+    n_out, n_in = noise.shape[-2:]
+    centres = torch.arange(n_out, device=noise.device) * n_in // n_out
+    distance = (torch.arange(n_in, device=noise.device) - centres[:, None]).abs()
+    distance = distance.minimum(n_in - distance).expand(noise.shape)
+    if randomness > 0:
+        score = drawn((1.0 + distance) ** (-(1 - randomness)), 1 / randomness, noise)
+    else:
+        score = -distance.double()
+    return highest_in_rows(score, _per_output(noise, number), noise, among=torch.ones_like(noise, dtype=torch.bool))
+
+
+def _per_output(noise: Tensor, number: int | Tensor) -> Tensor:
+    """Return how many inputs each output gets: equally many, and one more for some drawn by the noise.
+
+    Shapes: noise (..., out, in); number (...); the result (..., out), int64.
+    """
     number = torch.as_tensor(number, device=noise.device)[..., None]
     n_out = noise.shape[-2]
     # Units are ranked by their smallest noise over all inputs: the noise at one fixed input would favour that input.
     gets_one_more = noise.amin(-1).argsort(-1).argsort(-1) < number % n_out
-    per_output = number // n_out + gets_one_more
-    return noise.argsort(-1).argsort(-1) < per_output[..., None]
+    return number // n_out + gets_one_more
 
 
 def bernoulli(noise: Tensor, number: int | Tensor) -> Tensor:
@@ -209,5 +281,12 @@ def uniform(noise: Tensor) -> Tensor:
     return (noise.double() + 2**31) / 2**32
 
 
-# Ways to draw an initial mask, by the name that `sparse_type` gives.
-DRAWS = {"exact": exact, "exact_per_output": exact_per_output, "bernoulli": bernoulli}
+# Ways to draw an initial mask, by the name that `sparse_type` gives. "csti" is "exact" until the data are loaded: then
+# training/correlated_masks.py replaces the masks of all layers but the last.
+DRAWS: dict[str, Callable[..., Tensor]] = {
+    "exact": exact,
+    "exact_per_output": exact_per_output,
+    "bernoulli": bernoulli,
+    "brf": brf,
+    "csti": exact,
+}

@@ -25,6 +25,17 @@ def cubic(progress: float) -> float:
     return (1 - progress) ** 3
 
 
+def sigmoid(progress: float) -> float:
+    """Return the factor that falls from 1 to 0 along a sigmoid, slowly at both ends.
+
+    It is 1 / (1 + exp(6 * (2 * progress - 1))), shifted and scaled so that it begins at 1 and ends at 0.
+
+    Reference: Zhang et al., Brain Network Science Modelling of Sparse Neural Networks Enables Transformers and LLMs to
+    Perform as Fully Connected, 2025, https://arxiv.org/abs/2501.19107; the 6 is that of its published code.
+    """
+    return 0.5 - math.tanh(3 * (2 * progress - 1)) / (2 * math.tanh(3))
+
+
 def constant_decay(update: int, n_updates: int) -> float:
     """Return 1: every update drops the same fraction."""
     return 1.0

@@ -23,6 +23,7 @@ class Layer(NamedTuple):
     prune_noise: Tensor  # random int32, to break ties and for random choices
     grow_noise: Tensor
     drop_scale: float = 1.0  # the drop fractions are multiplied by it
+    share_done: float = 0.0  # share of the mask updates that are done with this one, in (0, 1]
     sign: Tensor | None = None  # 1 or -1, the sign that a weight may have
     ablated: Tensor | None = None  # (..., out), bool: units that get no inputs, if the method ablates units
     is_last: bool = False  # its units are the outputs of the network

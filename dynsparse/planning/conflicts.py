@@ -194,6 +194,11 @@ def _mask_updates(config: RecordingConfig) -> Iterator[str]:
 
 
 def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterator[str]:
+    if config.sparse_type == "csti" and not network.is_chain:
+        yield (
+            f"sparse_type='csti' is for multilayer perceptrons, got network={config.network!r}. Set "
+            "sparse_type='exact' or 'brf', or choose another network."
+        )
     if method.surplus is not None and mask_updates(config, method) is None:
         yield (
             f"model={config.model!r} would keep its initial density: no mask update is due within "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from dynsparse.nn.module_network import ModuleNetwork, network_of
 from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
 from dynsparse.ops.losses import LOSSES, Loss
+from dynsparse.ops.masks import DRAWS, brf
 from dynsparse.ops.schedules import DECAYS, Decay, constant_decay
 from dynsparse.planning.packs import PackConfig, RecordingConfig
 from dynsparse.studies import STUDIES, Step, Study
@@ -100,6 +102,7 @@ class Plan:
     label_smoothing: float | Tensor
     class_weights: str | tuple[float, ...] | None  # None: all classes count alike
     sparse_type: str
+    draw_mask: Callable[[Tensor, Tensor], Tensor]  # from noise and the number of active weights: see `masks.DRAWS`
     densities: list[list[float]]  # per trial and layer; if they fall, at the end
     initial_densities: list[list[float]]  # the same, before the first mask update
     updates: Updates | None  # None: the masks stay as they are
@@ -157,6 +160,7 @@ def _plan(config: PackConfig) -> Plan:
     final = torch.as_tensor(method.density, dtype=torch.float64)
     initial = torch.as_tensor(method.initial_density, dtype=torch.float64) if method.surplus else final
     starts_sparse = bool((initial < 1).any()) and method.initial_pruning is None
+    sparse_type = method.sparse_type or (config.sparse_type if starts_sparse else "exact")
     updates = mask_updates(config, method)
     seeds, loss = torch.as_tensor(config.seed).tolist(), LOSSES[config.loss]
     initial_densities, densities = (
@@ -176,7 +180,8 @@ def _plan(config: PackConfig) -> Plan:
         loss=loss,
         label_smoothing=0.0 if loss.is_regression else config.label_smoothing,
         class_weights=config.class_weights,
-        sparse_type=method.sparse_type or (config.sparse_type if starts_sparse else "exact"),
+        sparse_type=sparse_type,
+        draw_mask=partial(brf, randomness=config.brf_randomness) if sparse_type == "brf" else DRAWS[sparse_type],
         densities=densities,
         initial_densities=initial_densities,
         updates=updates,

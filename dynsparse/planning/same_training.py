@@ -145,7 +145,16 @@ def _drops_any(method: Method, n_active: int, drop_scale: float) -> bool:
     mask = torch.ones(1, n_active, dtype=torch.bool)
     statistics = dict.fromkeys(("coactivation", "gradient", "active_gradient", "gradient_momentum"), rising)
     layer = Layer(
-        rising, mask, torch.tensor(n_active), noise, noise, drop_scale, is_last=False, sign=-rising, **statistics
+        rising,
+        mask,
+        torch.tensor(n_active),
+        noise,
+        noise,
+        drop_scale,
+        share_done=1.0,
+        is_last=False,
+        sign=-rising,
+        **statistics,
     )
     assert method.prune is not None
     return bool(method.prune(layer).any())

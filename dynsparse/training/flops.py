@@ -23,8 +23,8 @@ class TrainingFlops:
     the gradient need it in the last step before each mask update; those that grow by its running mean, and the 2019
     rules, whose momentum moves inactive weights, in every step until the last update.
 
-    Not counted: biases, activation functions, batch norm, loss, optimizer, the sorting in a mask update, and
-    coactivation, which is counted with bits.
+    Not counted: biases, activation functions, batch norm, loss, optimizer, the sorting and the link prediction in a
+    mask update, and coactivation, which is counted with bits.
 
     Reference:
         Utku Evci, Trevor Gale, Jacob Menick, Pablo Samuel Castro and Erich Elsen, Rigging the Lottery: Making All

@@ -57,7 +57,11 @@ def _later_entries(state: Mapping[str, Any]) -> dict[str, Any]:
         "flops": {"total": unknown, "n_examples": unknown},
         "exploration": {"explored": state["engine"]["masks"], "is_known": torch.tensor([False])},
     }
-    return {"counts": counts, "counts_when_kept": counts if "trained" in state["kept"] else {}}
+    return {
+        "overlap": {"stopped": torch.zeros(1, len(state["engine"]["masks"]), dtype=torch.bool)},
+        "counts": counts,
+        "counts_when_kept": counts if "trained" in state["kept"] else {},
+    }
 
 
 def _engine_state(want: Plan) -> dict[str, Any]:

@@ -66,6 +66,13 @@ class Splits:
         index = self._train_index[seed][epoch_order(self.n_train, seed, epoch=0)[:n]]
         return self._dataset.train.select(index).normalise(), self._dataset.train_y[index]
 
+    def training_inputs(self, seed: int) -> Tensor:
+        """Return the inputs of all examples that the trials of a seed train on, on the CPU. Shapes: (examples, inputs).
+
+        They are not augmented.
+        """
+        return self._dataset.train.select(self._train_index[seed]).normalise()
+
     def evaluated(self) -> dict[str, EngineData]:
         """Return the splits that each step evaluates. The test set is the validation set where none is held out."""
         clean = {"val": self.test} if self.val is None else {"val": self.val, "test": self.test}

@@ -22,7 +22,7 @@ from dynsparse.training import first_training_cache
 from dynsparse.training.exploration import Exploration
 from dynsparse.training.first_training_cache import FirstTraining
 from dynsparse.training.flops import TrainingFlops, inference_metrics
-from dynsparse.training.initial_pruning import pruned_parameters
+from dynsparse.training.initial_masks import masks_need_data, parameters_from_data
 from dynsparse.training.metrics import (
     Metrics,
     Row,
@@ -33,6 +33,7 @@ from dynsparse.training.metrics import (
     to_rows,
     weight_metrics,
 )
+from dynsparse.training.overlap import Overlap
 from dynsparse.training.splits import TrialError, load_splits
 from dynsparse.training.survival import Survival
 
@@ -62,7 +63,7 @@ class Trainer:
     def __init__(self, configs: Sequence[Config]) -> None:
         self.plan = plan(configs)
         self._configs = configs
-        self._is_unpruned = self.plan.method.initial_pruning is not None
+        self._awaits_masks = masks_need_data(self.plan)
         self.errors: list[str | None] = [None] * len(configs)
         self.n_rows = self.epoch = 0
         self.engine = engines.start(self.plan)
@@ -70,6 +71,7 @@ class Trainer:
         self._update_steps = self.plan.updates.steps(self.splits.n_batches) if self.plan.updates else None
         self._kept: dict[str, NetworkState] = {}  # networks that later steps of the study need
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
+        self._overlap = Overlap(len(configs), len(self.plan.network.shapes), self.plan.method.overlap_limit)
         self._flops = TrainingFlops(self.plan)
         self._exploration = Exploration(self.engine.masks)
         self._counts_when_kept: dict[str, Any] = {}  # of the network that is kept as "trained"
@@ -94,7 +96,7 @@ class Trainer:
         """
         if self._replay is not None:
             return self._replay_step(self._replay)
-        self._prune_initial_network()
+        self._draw_masks_from_data()
         rows = self._compute_step(self.plan.study.steps[self.n_rows])
         self.n_rows += 1
         if self._cache_key is not None and self.n_rows <= self.plan.epochs:
@@ -106,7 +108,7 @@ class Trainer:
 
         The Trainer cannot be used for training afterwards.
         """
-        self._prune_initial_network()
+        self._draw_masks_from_data()
         batch = self.splits.unshuffled()[:, : self.plan.batch_size]
         rates = self.plan.learning_rates(0, 1, self.splits.n_batches)
         self.engine.train_epoch(self.splits.train, batch, epoch=1, rates=rates, class_weights=self.splits.class_weights)
@@ -118,7 +120,7 @@ class Trainer:
 
     def parameters(self) -> Parameters:
         """Return a copy of the current weights, biases and masks."""
-        self._prune_initial_network()
+        self._draw_masks_from_data()
         engine = self.engine
         return Parameters(
             *([each.clone() for each in layers] for layers in (engine.weights, engine.biases, engine.masks))
@@ -133,6 +135,7 @@ class Trainer:
             "errors": list(self.errors),
             "engine": self.engine.state_dict(),
             "survival": self._survival.state_dict(),
+            "overlap": self._overlap.state_dict(),
             "counts": self._counts(),
             "counts_when_kept": self._counts_when_kept,
         }
@@ -141,7 +144,7 @@ class Trainer:
         """Continue from a `state_dict`."""
         self._replay, self._first_rows = None, []
         self.n_rows, self.epoch = state["n_rows"], state["epoch"]
-        self._is_unpruned = self.plan.method.initial_pruning is not None and self.n_rows == 0
+        self._awaits_masks = masks_need_data(self.plan) and self.n_rows == 0
         self._kept = {
             # An engine moves units to its device itself; the parameters are pruned before an engine gets them.
             name: NetworkState(
@@ -152,6 +155,7 @@ class Trainer:
         self.errors = list(state["errors"])
         self.engine.load_state_dict(state["engine"])
         self._survival.load_state_dict(state["survival"])
+        self._overlap.load_state_dict(state["overlap"])
         self._load_counts(state["counts"])
         self._counts_when_kept = state["counts_when_kept"]
 
@@ -181,11 +185,11 @@ class Trainer:
 
     # One step
 
-    def _prune_initial_network(self) -> None:
-        """Prune the dense initial network if the method says so. The state after a step has the masks."""
-        if self._is_unpruned:
-            self._is_unpruned = False
-            self.engine = engines.start(self.plan, pruned_parameters(self._configs, self.plan, self.splits))
+    def _draw_masks_from_data(self) -> None:
+        """Replace the initial network if its masks depend on the data. The state after a step has the masks."""
+        if self._awaits_masks:
+            self._awaits_masks = False
+            self.engine = engines.start(self.plan, parameters_from_data(self._configs, self.plan, self.splits))
 
     def _compute_step(self, step: Step) -> list[Row | None]:
         if step.begin is not None:
@@ -301,8 +305,10 @@ class Trainer:
             drop_scale=steps.drop_scale(step),
             stopped=stopped,
             step=step % self.splits.n_batches,
+            stopped_layers=self._overlap.stopped.to(self.plan.device),
         )
         updates, failed = self.engine.update_masks(when)
+        self._overlap.update(updates)
         # Survival is followed even where nobody logs it, because it may end the mask updates.
         survivors = self._survival.update(updates)
         return mask_update_metrics(self.engine.masks, updates, survivors), failed

@@ -222,7 +222,8 @@ class SparseEngine:
             {name: layers[layer] for name, layers in statistics.items()},
         )
         # Mostly no trial is stopped, and `unless_stopped` copies three masks.
-        return unless_stopped(update, mask, when.stopped) if when.stopped.any() else update
+        stays = when.stays(layer)
+        return unless_stopped(update, mask, stays) if stays.any() else update
 
     def end_epoch(self) -> None:
         """Decay the boost strength, and reset the coactivation counts if they are those of an epoch."""

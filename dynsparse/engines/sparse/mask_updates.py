@@ -21,7 +21,8 @@ from dynsparse.random import Purpose, Stream
 
 def can_update_active(method: Method) -> bool:
     """Return True if `update_active` can compute the mask updates of a method."""
-    return method.prune_ignores_position and method.ablate is None and method.grow in (None, at_random)
+    by_layer = method.ablate is None and not method.drops_cut_off
+    return method.prune_ignores_position and by_layer and method.grow in (None, at_random)
 
 
 def update_active(
@@ -63,6 +64,7 @@ def update_active(
         prune_noise=_as_rows(noise),
         grow_noise=torch.zeros(0),
         drop_scale=when.drop_scale,
+        share_done=when.share_done,
         is_last=layer == len(plan.network.shapes) - 1,
         **{name: _as_rows(each) for name, each in values.items()},
     )

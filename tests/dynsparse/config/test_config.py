@@ -107,7 +107,7 @@ def test_a_value_out_of_range(key, value, text):
     [
         ("dataset_name", "MNITS", f"Did you mean 'MNIST' or 'KMNIST' or 'EMNIST'? Available: {', '.join(DATASETS)}."),
         ("rules", "legacy", "Did you mean 'legacy_2019'? Available: fixed, legacy_2019."),
-        ("sparse_type", "random", "Available: exact, exact_per_output, bernoulli."),
+        ("sparse_type", "random", "Available: exact, exact_per_output, bernoulli, brf, csti."),
     ],
 )
 def test_a_name_that_is_in_no_table(key, value, text):

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from scipy import stats
@@ -208,11 +209,10 @@ def test_bernoulli_counts_are_binomial():
 
 
 def test_the_table_of_draws():
-    assert list(masks.DRAWS) == ["exact", "exact_per_output", "bernoulli"]
-    assert [draw.__name__ for draw in masks.DRAWS.values()] == list(masks.DRAWS)
+    assert list(masks.DRAWS) == ["exact", "exact_per_output", "bernoulli", "brf", "csti"]
 
 
-@pytest.mark.parametrize("draw", masks.DRAWS.values())
+@pytest.mark.parametrize("draw", set(masks.DRAWS.values()))
 class TestEveryDraw:
     def test_stacked_equals_one_by_one(self, draw):
         noise, number = noise_of(5, 4, 6, 7), torch.tensor([0, 5, 17, 42])
@@ -222,6 +222,8 @@ class TestEveryDraw:
             assert torch.equal(stacked[trial], draw(noise[trial], int(number[trial])))
 
     def test_renumbering_the_units_renumbers_the_mask(self, draw):
+        if draw is masks.brf:
+            pytest.skip("neighbours on the ring are likelier to be connected")
         generator = torch.Generator().manual_seed(6)
         for seed, number in itertools.product(range(10), [4, 9, 25]):
             noise = noise_of(seed, 6, 7)
@@ -233,3 +235,62 @@ class TestEveryDraw:
         draw(noise, number)
         assert torch.equal(noise, noise_of(7, 2, 3, 4))
         assert number.tolist() == [3, 8]
+
+
+def test_receptive_fields_without_randomness_are_the_nearest_inputs():
+    # Four outputs at the inputs 0, 2, 4 and 6 of a ring of eight; each gets three.
+    expected = [[1, 1, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1, 1, 1]]
+    assert masks.brf(noise_of(0, 4, 8), 12, randomness=0.0).int().tolist() == expected
+    # More outputs than inputs: the first two have input 0.
+    assert masks.brf(noise_of(0, 4, 2), 4, randomness=0.0).int().tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("randomness", [0.0, 0.3, 1.0])
+def test_receptive_fields_have_equal_sizes_up_to_one(randomness):
+    for number in (1, 12, 13, 31, 32):
+        sizes = masks.brf(noise_of(number, 4, 8), number, randomness).sum(-1).tolist()
+        assert sorted(sizes) == sorted(number // 4 + (place < number % 4) for place in range(4))
+
+
+@pytest.mark.parametrize("randomness", [0.25, 0.5, 1.0])
+def test_the_inputs_of_receptive_fields_are_drawn_by_their_distance(randomness):
+    noise = noise_of(1, 6000, 1, 5)
+    inputs = masks.brf(noise, 1, randomness).nonzero()[:, 2].bincount(minlength=5)
+    weights = np.array([1, 2, 3, 3, 2]) ** (-(1 - randomness) / randomness)
+    assert stats.chisquare(inputs.numpy(), 6000 * weights / weights.sum()).pvalue > 0.001
+
+
+def test_drawn_positions_of_weight_zero_come_last_and_ties_among_them_are_fair():
+    noise = noise_of(2, 3000, 1, 5)
+    keys = masks.drawn(torch.tensor([[0.0, 3.0, 0.0, 1.0, 0.0]]).expand(3000, 1, 5), 2.0, noise)
+    chosen = masks.highest(keys, 3, noise)
+    assert chosen[:, 0, 1].all()
+    assert chosen[:, 0, 3].all()
+    assert stats.chisquare(chosen[:, 0, [0, 2, 4]].sum(0).numpy()).pvalue > 0.001
+
+
+def test_weights_on_no_path_are_dropped():
+    # Unit 0 of the first hidden layer has no input, and unit 2 leads nowhere: only unit 1 is on a path. In the second
+    # hidden layer, unit 0 has no input but from unit 0, and unit 2 has no output.
+    first = torch.tensor([[0, 0], [1, 0], [1, 1]]).bool()
+    second = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 1, 0]]).bool()
+    last = torch.tensor([[1, 1, 0]]).bool()
+    kept = [mask.int().tolist() for mask in masks.on_paths([first, second, last])]
+    assert kept == [[[0, 0], [1, 0], [0, 0]], [[0, 0, 0], [0, 1, 0], [0, 0, 0]], [[0, 1, 0]]]
+    assert torch.equal(masks.on_paths([first])[0], first)
+
+
+def test_weights_on_paths_are_those_that_matrix_products_reach():
+    generator = torch.Generator().manual_seed(0)
+    layers = [torch.rand(5, *shape, generator=generator) < 0.12 for shape in ((9, 8), (10, 9), (4, 10))]
+    for found, layer in zip(masks.on_paths(layers), range(3), strict=True):
+        for trial in range(5):
+            paths = [each[trial].double().numpy() for each in layers]
+            # How many paths lead from each input to each output of the layers before and after this one.
+            before, after = np.eye(8), np.eye(4)
+            for path in paths[:layer]:
+                before = path @ before
+            for path in paths[:layer:-1]:
+                after = after @ path
+            expected = layers[layer][trial].numpy() & before.any(1) & after.any(0)[:, None]
+            assert np.array_equal(found[trial].numpy(), expected)

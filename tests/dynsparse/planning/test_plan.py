@@ -28,7 +28,8 @@ OTHER = {
     "layer_densities": "erdos_renyi", "first_layer_dense": True, "last_layer_dense": True, "weight_prune_perc": 0.6,
     "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "prune_gradient_weight": 0.2,
     "initial_density": 0.7, "score_examples": 30, "salient_share": 1.0, "l1_drift": 0.1,
-    "weight_temperature": 0.01,
+    "weight_temperature": 0.01, "overlap_limit": 0.0, "removal_alpha": 0.2, "removal_delta": 0.95,
+    "selection_temperature": 1.0, "brf_randomness": 0.9,
     "pruning_active": False,
     "pruning_interval": 2, "pruning_end": 0.3, "prune_decay": "cosine", "pruning_es": True, "pruning_es_patience": 1,
     "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2, "sparsities": [0.3, 0.7],
@@ -43,7 +44,7 @@ OTHER = {
 TRIALS = [
     *({"model": model} for model in METHODS),
     {"model": "DSNNMixedHeb", "rules": "legacy_2019", "on_perc": 0.5},
-    {"model": "SET", "network": "MLP", "test_noise": False},
+    {"model": "SET", "network": "MLP", "test_noise": False, "sparse_type": "brf"},
     {"model": "SNFS", "optim_alg": "Adam", "kwinners": True, "pruning_es": True},
     {"model": "SET", "lr_schedule": "multistep", "lr_milestones": [2]},
     {"model": "DSNNHeb", "pruning_interval_steps": 4},
@@ -153,10 +154,14 @@ def test_prune_fractions_and_growth_are_read_by_the_methods_that_have_them() -> 
     assert set(METHODS) - have["on_perc"] == {"Dense"}
     assert set(METHODS) - have["layer_densities"] == {"Dense", *AT_START}
     assert have["score_examples"] == {"SNIP", "GraSP"}
-    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet", "SRigL", *AT_START}
+    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet", "CHTss", "SRigL", *AT_START}
     assert have["salient_share"] == {"SRigL"}
     assert have["l1_drift"] == have["weight_temperature"] == {"DeepR"}
-    assert have["initial_density"] == {"GraNet"}
+    assert have["initial_density"] == {"GraNet", "CHTss"}
+    assert have["removal_alpha"] == have["removal_delta"] == {"CHTs", "CHTss"}
+    assert have["overlap_limit"] == {"CHT"}
+    drawing = {"SET", "RigL", "SNFS", "MEST", "DSNNHeb", "DSNNWeightedMag"}
+    assert have["selection_temperature"] == drawing
     assert set(METHODS) - have["pruning_active"] == {"Dense", "SparseModel", *AT_START}
 
 
@@ -292,7 +297,7 @@ def counts(**values: Any) -> list[int]:
     return [int(mask.sum()) for mask in TorchEngine(planned(**values)).masks]
 
 
-@pytest.mark.parametrize("model", sorted(set(METHODS) - {"Dense", "GMP", "GraNet", *AT_START}))
+@pytest.mark.parametrize("model", sorted(set(METHODS) - {"Dense", "GMP", "GraNet", "CHTss", *AT_START}))
 def test_each_layer_has_exactly_its_share(model: str) -> None:
     # Not 0.3 in float32, which is a little more: 1/2 is rounded to even.
     assert counts(model=model, on_perc=0.3) == [154, 58, 18]

@@ -15,7 +15,9 @@ from dynsparse.planning.readers import CHOICES, keys_by_value, readers
         ("hebbian_grow", {"model": ["DSNNMixedHeb"]}),
         ("gradient_momentum", {"model": ["SNFS"]}),
         ("prune_gradient_weight", {"model": ["MEST"]}),
-        ("initial_density", {"model": ["GraNet"]}),
+        ("initial_density", {"model": ["CHTss", "GraNet"]}),
+        ("removal_alpha", {"model": ["CHTs", "CHTss"]}),
+        ("overlap_limit", {"model": ["CHT"]}),
         ("l1_drift", {"model": ["DeepR"]}),
         ("weight_temperature", {"model": ["DeepR"]}),
         ("salient_share", {"model": ["SRigL"]}),
@@ -41,6 +43,6 @@ def test_models_that_prune_by_a_fraction_read_it():
 
 def test_every_key_is_read_by_some_trial():
     read = frozenset().union(*(names for choice in CHOICES for names in keys_by_value(choice).values()))
-    # The first is read where a sweep trains again after pruning, the second with pruning_interval_steps.
+    # They are read where a sweep trains again after pruning, with pruning_interval_steps, and with sparse_type="brf".
     on_own_data = {"data_hash", "input_shape", "target", "impute", "test_fraction", "fold", "n_folds"}
-    assert set(keys()) - read == {"prune_iteratively", "pruning_end_step"} | on_own_data
+    assert set(keys()) - read == {"prune_iteratively", "pruning_end_step", "brf_randomness"} | on_own_data

@@ -94,6 +94,7 @@ METHODS = [
     ),
     {"model": "SparseModel"},
     {"model": "Dense"},
+    *({"model": model} for model in ("CHT", "CHTs", "CHTss")),
 ]
 
 
