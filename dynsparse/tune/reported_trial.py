@@ -9,6 +9,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 
 from dynsparse.config import Config
+from dynsparse.io.storage import Folder
 from dynsparse.results.trial_folder import folder_name, identity
 from dynsparse.tune.param_space import experiment_tag
 
@@ -21,11 +22,11 @@ class ReportedTrial(Trial):
     Args:
         config: the trial.
         axis_names: the keys in which the trials of the run differ. Their values are `evaluated_params`.
-        experiment: path or URI of the experiment's folder.
+        folder: the experiment's folder.
         files: folder on this machine where callbacks may write into a folder of the trial.
     """
 
-    def __init__(self, config: Config, axis_names: Collection[str], experiment: str, files: Path) -> None:
+    def __init__(self, config: Config, axis_names: Collection[str], folder: Folder, files: Path) -> None:
         name = folder_name(config)
         super().__init__(
             "SparseTrial",
@@ -39,19 +40,20 @@ class ReportedTrial(Trial):
             _setup_default_resource=False,
         )
         self.relative_logdir = name  # type: ignore[assignment]  # None at first
-        self._experiment, self._files = experiment, files
+        self._folder, self._files = folder, files
         self._error: str | None = None
         self.n_rows = 0  # rows that callbacks have seen
 
     @property
     def experiment_dir_name(self) -> str:
         """Name of the experiment's folder."""
-        return self._experiment.rstrip("/").rpartition("/")[2]
+        # The options of a URI follow "?".
+        return self._folder.path.partition("?")[0].rpartition("/")[2]
 
     @property
     def remote_experiment_path(self) -> str:
         """Path or URI of the experiment's folder."""
-        return self._experiment
+        return self._folder.path
 
     @property
     def local_experiment_path(self) -> str:
@@ -61,7 +63,7 @@ class ReportedTrial(Trial):
     @property
     def path(self) -> str:
         """Path or URI of the trial's folder."""
-        return f"{self._experiment}/{self.relative_logdir}"
+        return self._folder.sub(str(self.relative_logdir)).path
 
     @property
     def local_path(self) -> str:

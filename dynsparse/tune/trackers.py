@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from queue import Queue
 from typing import Any
@@ -30,6 +32,7 @@ PATIENCE_SECONDS = 5.0
 # MLflow takes no more of them in one request.
 PARAMETERS_AT_ONCE = 100
 TRIAL_TAG = "dynsparse.trial_id"
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
 class WandbTracker(LoggerCallback):
@@ -103,7 +106,8 @@ class MlflowTracker(LoggerCallback):
         from mlflow import MlflowClient
 
         self._client = MlflowClient(tracking_uri=self._uri)
-        found = self._client.get_experiment_by_name(self._experiment)
+        with _few_retries():
+            found = self._client.get_experiment_by_name(self._experiment)
         self._id = found.experiment_id if found else self._client.create_experiment(self._experiment)
 
     def log_trial_start(self, trial: Trial) -> None:
@@ -135,6 +139,19 @@ class MlflowTracker(LoggerCallback):
         """End the run: as failed, as killed if the trial will resume, or as finished."""
         status = "FAILED" if failed else "KILLED" if trial.status == Trial.PAUSED else "FINISHED"
         self._client.set_terminated(self._runs.pop(trial.trial_id), status)
+
+
+@contextmanager
+def _few_retries() -> Iterator[None]:
+    """Let MLflow give up after seconds. It retries for 4 minutes, which is right only once trials are running."""
+    before = os.environ.get(RETRIES)
+    os.environ[RETRIES] = "2"
+    try:
+        yield
+    finally:
+        del os.environ[RETRIES]
+        if before is not None:
+            os.environ[RETRIES] = before
 
 
 class Tracking:

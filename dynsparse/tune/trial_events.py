@@ -148,7 +148,7 @@ class TrialEvents:
     def _trial(self, config: Config) -> ReportedTrial:
         name = folder_name(config)
         if name not in self._by_name:
-            trial = ReportedTrial(config, self._axis_names, self._folder.path, self._files)
+            trial = ReportedTrial(config, self._axis_names, self._folder, self._files)
             self._by_name[name] = trial
             self._trials.append(trial)
         return self._by_name[name]

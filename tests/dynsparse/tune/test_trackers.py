@@ -173,10 +173,11 @@ def test_a_missing_package_is_named_before_anything_is_written(
     assert not list(folder.iterdir())
 
 
-def test_a_server_that_cannot_be_used_is_refused_before_the_first_trial(folder: Path) -> None:
+@pytest.mark.parametrize("uri", ["carrier://pigeon", "http://127.0.0.1:9"])
+def test_a_server_that_cannot_be_used_is_refused_before_the_first_trial(folder: Path, uri: str) -> None:
     experiment = Experiment("first", "?", dict(SMALL, engine="torch"), epochs=1)
-    with pytest.raises(ExperimentError, match=r"^mlflow='carrier://pigeon' cannot be used: .*carrier"):
-        tune.run(experiment, folder, in_process=True, mlflow="carrier://pigeon")
+    with pytest.raises(ExperimentError, match=f"^mlflow='{uri}' cannot be used: .*"):
+        tune.run(experiment, folder, in_process=True, mlflow=uri)
     assert not list(folder.glob("first/trial_*"))
 
 
