@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial
 
 from dynsparse.config import Config
 from dynsparse.io.storage import Folder
-from dynsparse.results.trial_folder import folder_name, identity
+from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
 from dynsparse.tune.param_space import experiment_tag
 
 ERROR_FILE = "error.txt"
@@ -79,13 +79,18 @@ class ReportedTrial(Trial):
         """True if the trial is complete, or has failed."""
         return self.status in (Trial.TERMINATED, Trial.ERROR)
 
+    def written_rows(self) -> list[dict[str, Any]]:
+        """Return the rows in the trial's folder. Raises: OSError."""
+        return TrialFolder(self._folder.sub(str(self.relative_logdir))).rows()
+
     def mark(self, status: str) -> None:
         """Set the status: RUNNING, PAUSED, TERMINATED or ERROR."""
         self.set_status(status)  # type: ignore[no-untyped-call]
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Note the newest row."""
-        self.update_last_result(row)  # type: ignore[no-untyped-call]
+        # `update_last_result` would also update statistics of each metric, which take a millisecond.
+        self.run_metadata.last_result = row
 
     def fail(self, text: str) -> None:
         """Note the error with which the trial failed."""
