@@ -234,7 +234,7 @@ def test_a_pack_whose_process_dies_too_often_continues_in_smaller_ones_and_a_sin
     tune.start(pack)
     tune.result(pack, {0: row(0, 1), 1: row(1, 1)})
     tune.error(pack)
-    # Tune is run again, with the trials that are left, which are numbered anew.
+    # Tune runs again with the remaining trials, which get new numbers.
     again = Tune(TellOfTrials(events, [CONFIGS[1], CONFIGS[0]], max_failures=0))
     alone = pack_of(0, error=DIED, folder=tmp_path)
     again.start(alone)
