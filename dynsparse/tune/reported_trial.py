@@ -9,7 +9,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 
 from dynsparse.config import Config
-from dynsparse.results.trial_folder import folder_name, identity
+from dynsparse.io.storage import Folder
+from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
 from dynsparse.tune.param_space import experiment_tag
 
 ERROR_FILE = "error.txt"
@@ -21,11 +22,11 @@ class ReportedTrial(Trial):
     Args:
         config: the trial.
         axis_names: the keys in which the trials of the run differ. Their values are `evaluated_params`.
-        experiment: path or URI of the experiment's folder.
+        folder: the experiment's folder.
         files: folder on this machine where callbacks may write into a folder of the trial.
     """
 
-    def __init__(self, config: Config, axis_names: Collection[str], experiment: str, files: Path) -> None:
+    def __init__(self, config: Config, axis_names: Collection[str], folder: Folder, files: Path) -> None:
         name = folder_name(config)
         super().__init__(
             "SparseTrial",
@@ -39,19 +40,20 @@ class ReportedTrial(Trial):
             _setup_default_resource=False,
         )
         self.relative_logdir = name  # type: ignore[assignment]  # None at first
-        self._experiment, self._files = experiment, files
+        self._folder, self._files = folder, files
         self._error: str | None = None
         self.n_rows = 0  # rows that callbacks have seen
 
     @property
     def experiment_dir_name(self) -> str:
         """Name of the experiment's folder."""
-        return self._experiment.rstrip("/").rpartition("/")[2]
+        # The options of a URI follow "?".
+        return self._folder.path.partition("?")[0].rpartition("/")[2]
 
     @property
     def remote_experiment_path(self) -> str:
         """Path or URI of the experiment's folder."""
-        return self._experiment
+        return self._folder.path
 
     @property
     def local_experiment_path(self) -> str:
@@ -61,7 +63,7 @@ class ReportedTrial(Trial):
     @property
     def path(self) -> str:
         """Path or URI of the trial's folder."""
-        return f"{self._experiment}/{self.relative_logdir}"
+        return self._folder.sub(str(self.relative_logdir)).path
 
     @property
     def local_path(self) -> str:
@@ -77,13 +79,18 @@ class ReportedTrial(Trial):
         """True if the trial is complete, or has failed."""
         return self.status in (Trial.TERMINATED, Trial.ERROR)
 
+    def written_rows(self) -> list[dict[str, Any]]:
+        """Return the rows in the trial's folder. Raises: OSError."""
+        return TrialFolder(self._folder.sub(str(self.relative_logdir))).rows()
+
     def mark(self, status: str) -> None:
         """Set the status: RUNNING, PAUSED, TERMINATED or ERROR."""
         self.set_status(status)  # type: ignore[no-untyped-call]
 
     def add_row(self, row: dict[str, Any]) -> None:
         """Note the newest row."""
-        self.update_last_result(row)  # type: ignore[no-untyped-call]
+        # `update_last_result` would also update statistics of each metric, which take a millisecond.
+        self.run_metadata.last_result = row
 
     def fail(self, text: str) -> None:
         """Note the error with which the trial failed."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from queue import Queue
 from typing import Any
@@ -30,6 +32,7 @@ PATIENCE_SECONDS = 5.0
 # MLflow takes no more of them in one request.
 PARAMETERS_AT_ONCE = 100
 TRIAL_TAG = "dynsparse.trial_id"
+RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 
 
 class WandbTracker(LoggerCallback):
@@ -54,8 +57,11 @@ class WandbTracker(LoggerCallback):
         if wandb.setup().settings.mode not in ("offline", "dryrun", "disabled"):
             wandb.login()
 
-    def log_trial_start(self, trial: Trial) -> None:
-        """Start the run of a trial, or continue it."""
+    def log_trial_start(self, trial: Any) -> None:
+        """Start the run of a trial, or continue it, and write the rows of a trial that resumes.
+
+        A run that continues offline is a file of its own, and W&B keeps only the last one that is synchronized.
+        """
         import wandb
 
         if trial.trial_id not in self._runs:
@@ -70,12 +76,16 @@ class WandbTracker(LoggerCallback):
                 # The run is not in this process: its output and load are not the trial's.
                 settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
             )
+            for row in trial.written_rows():
+                self.log_trial_result(0, trial, row)
 
-    def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
-        """Write the metrics of a row."""
-        self._runs[trial.trial_id].log(metrics_of(result), step=result["training_iteration"])
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        """Write the metrics of a row, unless the run has later ones."""
+        run, step = self._runs[trial.trial_id], result["training_iteration"]
+        if step >= run.step:
+            run.log(metrics_of(result), step=step)
 
-    def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
+    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
         """Finish the run: as failed, as preempted if the trial will resume, or as finished."""
         run = self._runs.pop(trial.trial_id)
         if trial.status == Trial.PAUSED:
@@ -103,27 +113,32 @@ class MlflowTracker(LoggerCallback):
         from mlflow import MlflowClient
 
         self._client = MlflowClient(tracking_uri=self._uri)
-        found = self._client.get_experiment_by_name(self._experiment)
+        with _few_retries():
+            found = self._client.get_experiment_by_name(self._experiment)
         self._id = found.experiment_id if found else self._client.create_experiment(self._experiment)
 
-    def log_trial_start(self, trial: Trial) -> None:
-        """Start the run of a trial, or continue it."""
+    def log_trial_start(self, trial: Any) -> None:
+        """Start the run of a trial, or continue it, and write the rows of a trial that resumes."""
+        if trial.trial_id not in self._runs:
+            self._runs[trial.trial_id] = self._find_or_create(trial)
+            for row in trial.written_rows():
+                self.log_trial_result(0, trial, row)
+
+    def _find_or_create(self, trial: Any) -> str:
+        """Return the id of the run of a trial."""
         from mlflow.entities import Param
 
-        if trial.trial_id in self._runs:
-            return
         found = self._client.search_runs([self._id], f"tags.`{TRIAL_TAG}` = '{trial.trial_id}'", max_results=1)
         if found:
-            self._runs[trial.trial_id] = found[0].info.run_id
             self._client.update_run(found[0].info.run_id, status="RUNNING")
-            return
+            return str(found[0].info.run_id)
         run = self._client.create_run(self._id, run_name=str(trial), tags={TRIAL_TAG: trial.trial_id})
-        self._runs[trial.trial_id] = run.info.run_id
         parameters = [Param(key, str(value)) for key, value in trial.config.items()]
         for first in range(0, len(parameters), PARAMETERS_AT_ONCE):
             self._client.log_batch(run.info.run_id, params=parameters[first : first + PARAMETERS_AT_ONCE])
+        return str(run.info.run_id)
 
-    def log_trial_result(self, iteration: int, trial: Trial, result: dict[str, Any]) -> None:
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
         """Write the metrics of a row, with its own time: MLflow keeps a row that is written again once."""
         from mlflow.entities import Metric
 
@@ -131,10 +146,23 @@ class MlflowTracker(LoggerCallback):
         metrics = [Metric(mlflow_name(name), value, time, step) for name, value in metrics_of(result).items()]
         self._client.log_batch(self._runs[trial.trial_id], metrics=metrics)
 
-    def log_trial_end(self, trial: Trial, failed: bool = False) -> None:
+    def log_trial_end(self, trial: Any, failed: bool = False) -> None:
         """End the run: as failed, as killed if the trial will resume, or as finished."""
         status = "FAILED" if failed else "KILLED" if trial.status == Trial.PAUSED else "FINISHED"
         self._client.set_terminated(self._runs.pop(trial.trial_id), status)
+
+
+@contextmanager
+def _few_retries() -> Iterator[None]:
+    """Let MLflow give up after seconds. It retries for 4 minutes, which is right only once trials are running."""
+    before = os.environ.get(RETRIES)
+    os.environ[RETRIES] = "2"
+    try:
+        yield
+    finally:
+        del os.environ[RETRIES]
+        if before is not None:
+            os.environ[RETRIES] = before
 
 
 class Tracking:

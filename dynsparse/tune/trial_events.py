@@ -16,7 +16,6 @@ from dynsparse.config import Config
 from dynsparse.experiment import axes
 from dynsparse.io.storage import Folder, LocalFolder
 from dynsparse.io.terminal import say
-from dynsparse.results.trial_folder import folder_name
 from dynsparse.tune.callbacks import is_lost_to_ray, must_be_split
 from dynsparse.tune.compat import error_text
 from dynsparse.tune.interrupts import Interrupts
@@ -61,7 +60,7 @@ class TrialEvents:
         self._iteration = 0
         # Like Tune's, the list that callbacks get holds the trials that have started.
         self._trials: list[ReportedTrial] = []
-        self._by_name: dict[str, ReportedTrial] = {}
+        self._by_config: dict[Config, ReportedTrial] = {}
 
     def __enter__(self) -> TrialEvents:
         """Set up the callbacks. Raises: ExperimentError from a tracker."""
@@ -146,12 +145,11 @@ class TrialEvents:
             self._tell("on_trial_error", trial=trial)
 
     def _trial(self, config: Config) -> ReportedTrial:
-        name = folder_name(config)
-        if name not in self._by_name:
-            trial = ReportedTrial(config, self._axis_names, self._folder.path, self._files)
-            self._by_name[name] = trial
+        if config not in self._by_config:
+            trial = ReportedTrial(config, self._axis_names, self._folder, self._files)
+            self._by_config[config] = trial
             self._trials.append(trial)
-        return self._by_name[name]
+        return self._by_config[config]
 
     def _tell(self, event: str, **about: Any) -> None:
         self._tell_all(event, iteration=self._iteration, trials=self._trials, **about)

@@ -105,6 +105,17 @@ def test_a_trial_that_fails_leaves_the_others(
     assert "in prune" in (tmp_path / "alone" / failure.trial / "error.txt").read_text()
 
 
+def test_a_callback_that_raises_ends_the_run_and_fails_no_trial(tmp_path: Path) -> None:
+    class Raises(ray_tune.Callback):
+        def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
+            raise ArithmeticError(f"at epoch {result['training_iteration']}")
+
+    with pytest.raises(ArithmeticError, match="at epoch 1"):
+        tune.run(EXPERIMENT, tmp_path, in_process=True, callbacks=[Raises()])
+    assert set(analysis.load(tmp_path / "alone")["status"]) == {"incomplete"}
+    assert json.loads((tmp_path / "alone" / "status.json").read_text())["running"] is False
+
+
 def test_data_that_disappears_ends_the_run_and_fails_no_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,7 @@ from dynsparse import tune
 from dynsparse.config import Config
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import open_folder
-from dynsparse.results.trial_folder import folder_name, identity
+from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
 from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.reports import TrialReport
@@ -122,16 +122,20 @@ def test_a_trial_that_resumes_continues_its_run(folder: Path, in_wandb: Path) ->
     assert sorted(run.exit_code for run in before) == [1, 1]
     assert [run.id for run in before if run.is_preempting] == [f"e-{identity(first)}"]
 
-    # From the checkpoint after the first epoch.
+    # From the checkpoint after the first epoch. The rows are in the trial's folder.
+    trial = TrialFolder(open_folder(str(folder / "e" / folder_name(first))))
+    trial.create(first, {})
+    for n in (1, 2):
+        trial.append(row(first, n).row)
     again = [(first, row(first, n, done=n == 4)) for n in (2, 3, 4)]
     follow(options, folder, [*again, (third, row(third, 4, done=True))])
     client, runs = runs_in_mlflow(uri, "e")
     assert {runs[folder_name(each)].info.status for each in (first, third)} == {"FINISHED"}
     points = client.get_metric_history(runs[folder_name(first)].info.run_id, "val_acc")
     assert [(point.step, point.value) for point in points] == [(1, 0.1), (2, 0.2), (3, 0.3), (4, 0.4)]
-    # Offline, each run of the command leaves a file; `wandb sync` puts those with one id together.
+    # Offline, each run of the command leaves a file. The last one holds everything.
     after = [run for run in offline_runs(in_wandb, "resumed") if run.id == f"e-{identity(first)}"]
-    assert [run.metric("val_acc") for run in after] == [{1: 0.1, 2: 0.2}, {2: 0.2, 3: 0.3, 4: 0.4}]
+    assert [run.metric("val_acc") for run in after] == [{1: 0.1, 2: 0.2}, {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}]
 
 
 def test_a_tracker_that_fails_does_not_end_the_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,10 +177,11 @@ def test_a_missing_package_is_named_before_anything_is_written(
     assert not list(folder.iterdir())
 
 
-def test_a_server_that_cannot_be_used_is_refused_before_the_first_trial(folder: Path) -> None:
+@pytest.mark.parametrize("uri", ["carrier://pigeon", "http://127.0.0.1:9"])
+def test_a_server_that_cannot_be_used_is_refused_before_the_first_trial(folder: Path, uri: str) -> None:
     experiment = Experiment("first", "?", dict(SMALL, engine="torch"), epochs=1)
-    with pytest.raises(ExperimentError, match=r"^mlflow='carrier://pigeon' cannot be used: .*carrier"):
-        tune.run(experiment, folder, in_process=True, mlflow="carrier://pigeon")
+    with pytest.raises(ExperimentError, match=f"^mlflow='{uri}' cannot be used: .*"):
+        tune.run(experiment, folder, in_process=True, mlflow=uri)
     assert not list(folder.glob("first/trial_*"))
 
 

@@ -13,6 +13,7 @@ from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.tune.logger import TBXLoggerCallback
+from support.event_files import scalars
 from support.packed_trials import SMALL
 
 from dynsparse.config import Config
@@ -233,7 +234,7 @@ def test_a_pack_whose_process_dies_too_often_continues_in_smaller_ones_and_a_sin
     tune.start(pack)
     tune.result(pack, {0: row(0, 1), 1: row(1, 1)})
     tune.error(pack)
-    # Tune is run again, with the trials that are left, which are numbered anew.
+    # Tune runs again with the remaining trials, which get new numbers.
     again = Tune(TellOfTrials(events, [CONFIGS[1], CONFIGS[0]], max_failures=0))
     alone = pack_of(0, error=DIED, folder=tmp_path)
     again.start(alone)
@@ -282,6 +283,23 @@ def test_rays_own_callback_writes_event_files_into_the_folder_of_each_trial(tmp_
         tune.start(pack)
         tune.result(pack, {0: row(0, 5), 1: row(1, 5)})
     assert sorted(path.parent.name for path in tmp_path.rglob("events.out.tfevents.*")) == sorted(NAMES[:2])
+
+
+def test_the_files_of_callbacks_are_copied_to_a_remote_storage(tmp_path: Path, notes: Notes) -> None:
+    (tmp_path / NAMES[0]).mkdir()
+    # Of a URI, as an object store is; that of a disk needs no server.
+    storage = open_folder(f"file://{tmp_path}")
+    with TrialEvents([TBXLoggerCallback(), notes], [], CONFIGS, storage, Interrupts()) as events:
+        tune, pack = Tune(TellOfTrials(events, CONFIGS, max_failures=1)), pack_of(0)
+        tune.start(pack)
+        tune.result(pack, {0: row(0, 5)})
+        trial = notes.trials[0]
+        assert (trial.path, trial.experiment_dir_name) == (f"file://{tmp_path}/{NAMES[0]}", tmp_path.name)
+        assert Path(trial.local_path).is_dir() and tmp_path not in Path(trial.local_path).parents
+        assert not list(tmp_path.rglob("events.out.tfevents.*"))
+    [file] = tmp_path.glob(f"{NAMES[0]}/events.out.tfevents.*")
+    assert scalars(file, "ray/tune/val_acc") == {5: 0.5}
+    assert not Path(trial.local_experiment_path).exists()
 
 
 def test_without_callbacks_nothing_is_kept(tmp_path: Path) -> None:
