@@ -8,13 +8,10 @@ from collections import Counter
 import pytest
 from support.fault_bed import CHECKPOINT_EPOCHS, N_EPOCHS, N_TRIALS, check_all, check_no_survivors
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.faults]
 
 
-@pytest.mark.parametrize(
-    "seconds",
-    [8, *(pytest.param(each, marks=pytest.mark.faults) for each in (0.2, 1, 3, 6, 10, 15))],
-)
+@pytest.mark.parametrize("seconds", [0.2, 1, 3, 6, 8, 10, 15])
 def test_the_driver_is_killed_after_some_seconds(bed, reference, seconds):
     run = bed.start()
     time.sleep(seconds)
@@ -23,7 +20,6 @@ def test_the_driver_is_killed_after_some_seconds(bed, reference, seconds):
     goes_on_and_is_whole(bed, reference)
 
 
-@pytest.mark.faults
 def test_the_driver_is_killed_during_the_last_trial(bed, reference):
     run = bed.start()
     bed.wait_for(lambda events: len(bed.complete()) == N_TRIALS - 1)
@@ -32,7 +28,6 @@ def test_the_driver_is_killed_during_the_last_trial(bed, reference):
     goes_on_and_is_whole(bed, reference)
 
 
-@pytest.mark.faults
 def test_the_driver_is_killed_again_and_again(bed, reference):
     chance = random.Random(5)
     for _ in range(3):
@@ -56,7 +51,6 @@ def goes_on_and_is_whole(bed, reference, interruptions=1):
     assert not again & done, "a finished trial runs no further epoch"
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_polite_stop(bed, reference, number, code):
     run = bed.start()
@@ -80,7 +74,6 @@ def test_a_polite_stop(bed, reference, number, code):
     assert sum(begun.values()) <= N_TRIALS * N_EPOCHS + 2 * CHECKPOINT_EPOCHS
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("seconds", [0, 1, 2.5])
 def test_a_polite_stop_while_the_run_starts(bed, reference, number, code, seconds):

@@ -10,7 +10,7 @@ from support.fault_bed import FILE, N_TRIALS, check_complete, copy_of, held
 import analysis
 from dynsparse.results.trial_folder import folder_name, identity
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.faults]
 
 
 @pytest.fixture
@@ -37,7 +37,6 @@ def test_keys_in_another_order_are_the_same_trials(done):
     held("I1", "I2", "I3", "I4", "I5", repeated=0)
 
 
-@pytest.mark.faults
 def test_a_value_is_added_and_one_removed(done, reference):
     done.file.write_text(FILE.replace("[0.1, 0.3]", "[0.3, 0.5]"))
     before = contents(done)
@@ -61,7 +60,6 @@ def test_trials_of_another_version_of_the_code_are_named(done):
     held("I1", "I4")
 
 
-@pytest.mark.faults
 def test_numbers_that_are_none(bed, reference):
     """One trial diverges by itself, one logs odd numbers in its third epoch alone."""
     few = ["--set", "model=SET", "--set", "seed=0", "--set", "on_perc=0.1"]

@@ -27,9 +27,12 @@ experiment = Experiment(
 )
 """
 ASHA = ("--scheduler", "asha", "--checkpoint-epochs", "2")
+HYPERBAND = ("--scheduler", "hyperband", "--checkpoint-epochs", "2")
 SEARCHES = {
     "asha": ("--set", "seed=0,1", *ASHA, "--group-by", "seed", "--in-process"),
     "asha, each trial alone": (*ASHA, "--in-process"),
+    "hyperband": (*HYPERBAND, "--in-process"),
+    "hyperband, Ray and packs": ("--set", "seed=0,1", *HYPERBAND, "--group-by", "seed"),
     "median": ("--scheduler", "median", "--in-process"),
     "optuna": ("--searcher", "optuna", "--repeats", "2", "--in-process"),
     "optuna and asha": ("--searcher", "optuna", "--repeats", "2", *ASHA, "--group-by", "seed", "--in-process"),
@@ -80,6 +83,16 @@ class Search:
             for path in self.folder.glob("trial_*/result.json")
         }
         return {trial: (*end, repr(rows[trial])) for trial, end in zip(ends.index, ends.to_numpy(), strict=True)}
+
+
+def test_a_search_that_is_killed_goes_on_as_if_nothing_had_happened(tmp_path):
+    words = SEARCHES["asha, each trial alone"]
+    whole, killed = Search(tmp_path / "whole", words), Search(tmp_path / "killed", words)
+    whole.finish()
+    assert killed.kill_after(whole.n_rows() // 2)
+    killed.finish()
+    assert killed.found() == whole.found()
+    held("I1", "I2", "I3")
 
 
 @pytest.mark.faults
