@@ -55,7 +55,10 @@ class Judge:
                 values.setdefault((group, epoch), []).append(value)
             if reason is not None:
                 self._stopped[group] = reason
-        for (group, epoch), each in values.items():
+        n_epochs = {group: epoch for group, epoch in sorted(values)}
+        # Schedulers of Ray Tune decide by the order. A trial that will be judged again comes after those that have
+        # trained longer.
+        for (group, epoch), each in sorted(values.items(), key=lambda item: -n_epochs[item[0][0]]):
             self._rule.learn(group, epoch, _mean(each))
 
     def judge(self, reports: Mapping[str, Measurement]) -> dict[str, str]:

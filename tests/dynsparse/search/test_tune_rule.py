@@ -1,6 +1,8 @@
 """Schedulers of Ray Tune as rules: they decide as they do in Tune, and what cannot be followed is refused."""
 
+import json
 import random
+from dataclasses import replace
 
 import pytest
 from ray import tune as ray_tune
@@ -19,8 +21,11 @@ from support.schedulers import Results, our_decisions, tune_decisions
 import analysis
 from dynsparse.config import Config
 from dynsparse.experiment import Experiment, ExperimentError
-from dynsparse.search import StoppingOptions, TuneRule
+from dynsparse.io.storage import open_folder
+from dynsparse.results.trial_folder import folder_name, identity
+from dynsparse.search import Judge, Measurement, StoppingOptions, TuneRule
 from dynsparse.tune import run
+from dynsparse.tune.preflight import with_absolute_data_dir
 
 CONFIG = Config.of({"dataset_name": "digits", "model": "SET"})
 
@@ -152,6 +157,22 @@ def test_a_run_asks_the_scheduler_and_leaves_the_object_as_it_was(tmp_path):
     assert reason.startswith("AsyncHyperBandScheduler stops it at epoch 1, where val_loss is 2.")
     again = run(experiment(), tmp_path, in_process=True, scheduler=scheduler)
     assert (again.n_complete, again.n_stopped) == (1, 2)
+
+
+def test_a_killed_run_asks_again_after_all_trials_that_have_trained_longer(tmp_path):
+    # As after a kill between the first row of the worst trial, which is the first of the grid, and its mark.
+    grid = replace(experiment(), space={**experiment().space, "learning_rate": ray_tune.grid_search([1e-6, 0.2, 0.1])})
+    run(grid, tmp_path, in_process=True)
+    configs = [with_absolute_data_dir(each) for each in grid.configs()]
+    [worst] = [each for each in configs if each.learning_rate == 1e-6]
+    folder = tmp_path / "scheduled" / folder_name(worst)
+    [row, *_] = (folder / "result.json").read_text().splitlines(keepends=True)
+    (folder / "result.json").write_text(row)
+    for name in ("complete.json", "progress.csv"):
+        (folder / name).unlink()
+    options = StoppingOptions(ASHAScheduler(metric="val_loss", mode="min", reduction_factor=2))
+    judge = Judge(options, configs, open_folder(str(tmp_path / "scheduled")))
+    assert judge.judge({identity(worst): Measurement(1, json.loads(row)["val_loss"])}).keys() == {identity(worst)}
 
 
 def test_a_scheduler_of_the_users_own_with_ray(tmp_path):
