@@ -353,8 +353,8 @@ class Config:
     sparse_type: str = key(
         "exact",
         "how the initial mask is drawn: exact: uniformly; exact_per_output: equally many inputs for each unit; "
-        "bernoulli: each weight by itself; brf: receptive fields; csti, for multilayer perceptrons: where input features "
-        "correlate",
+        "bernoulli: each weight by itself; brf: receptive fields; csti, for multilayer perceptrons: where input "
+        "features correlate",
         Choice("dynsparse.ops.masks:DRAWS"),
     )
     brf_randomness: float = key(
