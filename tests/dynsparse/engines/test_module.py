@@ -29,12 +29,18 @@ from dynsparse.training.trainer import Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread", "module_tables")
 
+# These drop units without paths, and the paths of a module are not known.
+BY_PATHS = {"CHT", "CHTs", "CHTss"}
+
 # The engine of the torch engine's networks
 
 
 @pytest.mark.parametrize(
     ("model", "values"),
-    [*((model, {}) for model in METHODS), *((model, {"batch_norm": True}) for model in ("SparseModel", "DSNNHeb"))],
+    [
+        *((model, {}) for model in METHODS if model not in BY_PATHS),
+        *((model, {"batch_norm": True}) for model in ("SparseModel", "DSNNHeb")),
+    ],
 )
 def test_a_module_gets_the_masks_and_weights_of_the_same_network_in_the_torch_engine(
     model: str, values: dict[str, Any]

@@ -94,7 +94,9 @@ METHODS = [
     ),
     {"model": "SparseModel"},
     {"model": "Dense"},
-    *({"model": model} for model in ("CHT", "CHTs", "CHTss")),
+    {"model": "CHT", "overlap_limit": 1.0},
+    {"model": "CHTs"},
+    {"model": "CHTss", "initial_density": 0.5},
 ]
 
 
