@@ -17,7 +17,7 @@ from dynsparse.results.grid_status import GridStatus, TrialStatus
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.results.watch import follow
 from dynsparse.search import StoppingOptions, hyperband_of
-from dynsparse.tune import RunOptions, SearchOptions, run, search
+from dynsparse.tune import run
 from dynsparse.tune.pack_training import PackTraining
 from dynsparse.tune.packed_trial import WorkerOptions
 from dynsparse.tune.preflight import with_absolute_data_dir
@@ -248,5 +248,5 @@ def test_other_grids_and_searchers_are_refused(file, tmp_path):
         run(file, tmp_path, grace=3, **OPTIONS)
     drawn = {**space, "epochs": 4, "on_perc": ray_tune.uniform(0.1, 0.5)}
     with pytest.raises(ExperimentError, match=r"^scheduler='hyperband' must not be given with searcher='optuna'"):
-        search(Experiment("band", "Which?", drawn), SearchOptions(), RunOptions(storage=tmp_path, **OPTIONS))
+        run(Experiment("band", "Which?", drawn), tmp_path, searcher="optuna", **OPTIONS)
     assert not list(Path(tmp_path).iterdir())
