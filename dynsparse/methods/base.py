@@ -151,7 +151,8 @@ def soft(score: Tensor, temperature: float, noise: Tensor) -> Tensor:
     A temperature of 0 returns the scores as they are, so that the highest are taken; the higher it is, the more the
     choice is left to chance. Shapes: score and noise (..., out, in).
     """
-    return masks.drawn(score, 1 / temperature, noise) if temperature > 0 else score
+    # Keys must not be infinite in float32.
+    return masks.drawn(score, min(1 / temperature, 1e30), noise) if temperature > 0 else score
 
 
 def at_random(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:

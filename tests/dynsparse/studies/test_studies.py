@@ -43,7 +43,8 @@ LATER: dict[str, Any] = {
     "fold": 1, "n_folds": 3, "augment": "crop", "class_weights": "balanced", "dense_layers": ["head"],
     "test_corruptions": ["stripe"],
     "prune_gradient_weight": 0.5, "initial_density": 0.5, "score_examples": 50, "salient_share": 0.5, "l1_drift": 0.1,
-    "weight_temperature": 0.01,
+    "weight_temperature": 0.01, "overlap_limit": 0.5, "removal_alpha": 0.5, "removal_delta": 0.9,
+    "selection_temperature": 1.0, "brf_randomness": 0.5,
 }  # fmt: skip
 # Later keys that follow others, or are for other data or networks, and have no other value here.
 FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape", "loss", "compile")
@@ -201,6 +202,7 @@ def test_what_may_differ_within_a_pack() -> None:
     schedules = {"lr_schedule", "lr_milestones", "lr_gamma", "lr_final", "warmup_epochs"}
     # A trial without a limit of the gradient's norm has another control flow.
     of_methods = {"initial_density", "prune_gradient_weight", "salient_share", "l1_drift", "weight_temperature"}
+    of_methods |= {"overlap_limit", "removal_alpha", "removal_delta"}
     assert may == {"prune_ratio", "last_layer_rate", "label_smoothing", *schedules, *of_methods}
 
 
