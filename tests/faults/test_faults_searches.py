@@ -30,6 +30,7 @@ ASHA = ("--scheduler", "asha", "--checkpoint-epochs", "2")
 SEARCHES = {
     "asha": ("--set", "seed=0,1", *ASHA, "--group-by", "seed", "--in-process"),
     "asha, each trial alone": (*ASHA, "--in-process"),
+    "hyperband": ("--scheduler", "hyperband", "--in-process"),
     "median": ("--scheduler", "median", "--in-process"),
     "optuna": ("--searcher", "optuna", "--repeats", "2", "--in-process"),
     "optuna and asha": ("--searcher", "optuna", "--repeats", "2", *ASHA, "--group-by", "seed", "--in-process"),
