@@ -28,7 +28,7 @@ DOMAINS = {
 SEEDS, NEW_SEEDS = [0, 1, 2], [100, 101, 102, 103, 104]
 
 
-def search(name, n_samples, options, **space):
+def make_experiment(name, n_samples, options, **space):
     space = {**FIXED, "test_noise": False, **DOMAINS, **space}
     given = Experiment(name, "Which setting is best?", space, epochs=options.epochs, num_samples=n_samples)
     return replace(given, search_seed=options.search_seed)
@@ -63,12 +63,12 @@ def main():
     seeds = tune.grid_search(SEEDS)
     rows, found = [], {}
     for name, experiment, of_run in [
-        ("to the end", search("to_the_end", options.samples, options), {}),
-        ("ASHA", search("asha", options.samples, options), {"scheduler": "asha"}),
-        ("random, 3 seeds", search("random", 2 * options.proposals, options, seed=seeds), {}),
+        ("to the end", make_experiment("to_the_end", options.samples, options), {}),
+        ("ASHA", make_experiment("asha", options.samples, options), {"scheduler": "asha"}),
+        ("random, 3 seeds", make_experiment("random", 2 * options.proposals, options, seed=seeds), {}),
         (
             "Optuna, 3 seeds",
-            search("optuna", options.proposals, options),
+            make_experiment("optuna", options.proposals, options),
             {"searcher": "optuna", "repeats": 3},
         ),
     ]:

@@ -125,6 +125,15 @@ def test_training_runs_without_ray():
     modules_after(code)
 
 
+def test_the_rooms_that_import_ray_are_those_of_the_design():
+    found = {
+        room_of(module)
+        for module, path in modules(ROOT, "dynsparse").items()
+        if re.search(r"^\s*(import|from) ray\b", path.read_text(), re.MULTILINE)
+    }
+    assert found == {"cli", "cluster", "search", "tune"}
+
+
 def test_analysis_never_imports_torch_ray_or_dynsparse():
     assert not modules_after("import analysis") & {"torch", "ray", "dynsparse"}
 

@@ -14,7 +14,7 @@ from dynsparse.cli.parsing import (
     expand,
     file_argument,
     given_options,
-    load_samples,
+    read_experiment,
     repeats_option,
     samples_option,
     searcher_option,
@@ -57,7 +57,7 @@ def show(
     **search_options: Any,
 ) -> None:
     """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
-    experiment = load_samples(file, settings, num_samples)
+    experiment = read_experiment(file, settings, num_samples)
     given = given_options(context, search_options)
     if given or experiment.run_options:
         from dynsparse.tune import RunOptions
@@ -93,10 +93,10 @@ def show_search(
     experiment: Experiment, options: RunOptions, overrides: Mapping[str, Sequence[Any]], *, all_keys: bool
 ) -> None:
     """Print what a searcher chooses, and how many trials it trains. Raises: ExperimentError."""
-    from dynsparse.tune.search_run import a_setting, check_search, searched_space
+    from dynsparse.tune.search_run import check_search, example_trials, searched_space
 
     of_search = check_search(experiment, options, overrides)
-    configs = a_setting(experiment, overrides)
+    configs = example_trials(experiment, overrides)
     settings = plural(experiment.num_samples, "setting")
     n_trials = plural(experiment.num_samples * of_search.repeats, "trial")
     echo(f"{experiment.name}: {experiment.question}\n")

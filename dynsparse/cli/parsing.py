@@ -186,20 +186,21 @@ where_option = click.option(
 
 
 def given_options(context: click.Context, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were typed, not those that have their defaults; "none" is None."""
+    """Return the options that were typed, not those that have their defaults."""
     return {
-        name: None if value == "none" else value
+        # A folder or a project may be called "none".
+        name: None if value == "none" and name in ("scheduler", "searcher") else value
         for name, value in options.items()
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
 
 
-def load_samples(file: str, settings: Sequence[tuple[str, list[Any]]], num_samples: int | None = None) -> Experiment:
-    """Return the experiment of a file.
+def read_experiment(file: str, settings: Sequence[tuple[str, list[Any]]], num_samples: int | None = None) -> Experiment:
+    """Return the experiment of a file, and check that no key is set twice.
 
     Args:
         file: path of the experiment file.
-        settings: keys and the values that will replace the experiment's.
+        settings: keys and the values that will replace the experiment's; they are not in the result.
         num_samples: number of samples to draw; None: as many as the experiment says.
 
     Raises: Refusal.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +17,7 @@ from dynsparse.cli.parsing import (
     file_argument,
     folder_argument,
     given_options,
-    load_samples,
+    read_experiment,
     repeats_option,
     samples_option,
     searcher_option,
@@ -112,7 +111,8 @@ def run(
 
     Rerun the same command to resume: complete trials stay, unfinished ones resume from their last checkpoint.
 
-    Exit code: 0 if all trials of the grid are complete, 1 if not, 2 for bad input, 130 or 143 if the run was stopped.
+    Exit code: 0 if all trials are complete or were ended early, 1 if not, 2 for bad input, 130 or 143 if the run was
+    stopped.
     """
     from dynsparse import tune
     from dynsparse.data.download import DataError
@@ -120,14 +120,14 @@ def run(
 
     given = {"storage": storage, **given_options(context, options)}
     try:
-        experiment = load_samples(file, settings, num_samples)
+        experiment = read_experiment(file, settings, num_samples)
         run_options = tune.RunOptions.of(experiment, **given)
         if run_options.searcher is None:
             outcome, configs = _run_grid(experiment, settings, run_options, yes=yes)
         else:
             echo(f"{experiment.name}: {experiment.question}", err=True)
             found = tune.search(experiment, run_options, dict(settings))
-            outcome, configs = replace(found.outcome, best=found.best), found.configs
+            outcome, configs = found.outcome, found.configs
     except (ValueError, OSError, DataError, LockedError) as error:
         raise Refusal(str(error)) from error
     except LockLostError as error:

@@ -69,7 +69,7 @@ class Progress:
     def end_trial(self, trial: str, epochs: int, *, failed: bool, stopped: bool = False, paused: bool = False) -> None:
         """Count the end of a trial of `epochs`, and subtract the epochs that this run did not train from the total.
 
-        A trial that is paused is none of those that have ended: a later round trains it.
+        A paused trial is not counted as done, because a later round trains it.
         """
         self.failed += failed
         self.stopped += stopped

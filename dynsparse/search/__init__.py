@@ -2,7 +2,7 @@
 
 Each rule is a file: it learns the values of trials after epochs, and decides which trial stops. The judge also reads
 the rows of earlier runs, and averages over the trials of a group. HyperBand compares trials that have all trained for
-as long. `OptunaStudy` proposes settings, and `objectives` says what it is told.
+equally many epochs. `OptunaStudy` proposes settings, and `objectives` says what it is told.
 """
 
 from dynsparse.search.asha import Asha

@@ -27,12 +27,13 @@ class HyperBand:
     """Decides which trials of each bracket go on.
 
     A bracket is a successive halving: all its trials train until its first rung, the best 1 / factor of them until the
-    next, and so on. Brackets differ in their first rung, the last one halves nothing. Many trials that train briefly
-    and few that train long are a hedge: it is not known how early good trials can be told from bad ones.
+    next, and so on. Brackets differ in their first rung; in the last bracket all trials train to their end. Some
+    brackets try many trials briefly and others few trials for longer, because it is not known how early good trials can
+    be told from bad ones.
 
     Rungs are the epochs R, R / factor, R / factor^2 and so on, rounded, down to `grace`, where R is `epochs`. Trials
-    are dealt to the brackets one by one, so that each number of trials has about the proportions of the paper, and more
-    trials leave the brackets of the earlier ones as they are.
+    are dealt to the brackets one by one, so that the brackets have about the proportions of the paper for any number of
+    trials, and further trials do not move earlier ones to another bracket.
 
     Decisions follow from the values at the rungs alone. All trials of a bracket must have arrived, except those that
     have failed, whose places stay empty. Values that are not finite never go on. If two are equal, the names decide.

@@ -1,4 +1,4 @@
-"""Optuna's journal in a folder on a disk or in an object store. Imported only for searches: it needs Optuna."""
+"""Optuna's journal in a folder on a disk or in an object store. Only searches import this file: it needs Optuna."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from dynsparse.io.storage import Folder
 
 
 class FolderJournal(BaseJournalBackend):
-    """A journal that Optuna's own file backend reads, too. The caller sees to it that one process writes at a time.
+    """A journal in the format of Optuna's own file backend.
 
-    An unfinished last line, as a process leaves that is killed while it writes, is cut off at the start.
+    The caller makes sure that one process writes at a time. The file is therefore read only once, at the start: Optuna
+    asks for the entries several times for each proposal. A killed process may leave an unfinished last line, which is
+    cut off then.
 
     Args:
         folder: the folder.
@@ -29,13 +31,14 @@ class FolderJournal(BaseJournalBackend):
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             folder.replace(name, whole)
+        self._lines = whole.splitlines()
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         """Return the entries from a number on."""
-        lines = (self._folder.read(self._name) or b"").splitlines()
-        return [json.loads(line) for line in lines[log_number_from:]]
+        return [json.loads(line) for line in self._lines[log_number_from:]]
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add entries."""
-        text = "".join(f"{json.dumps(each, separators=(',', ':'))}\n" for each in logs)
-        self._folder.append(self._name, text.encode())
+        lines = [json.dumps(each, separators=(",", ":")).encode() for each in logs]
+        self._folder.append(self._name, b"".join(line + b"\n" for line in lines))
+        self._lines += lines

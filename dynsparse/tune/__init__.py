@@ -1,11 +1,11 @@
 """Runs the trials of an experiment on Ray Tune: options and checks, the workers, and the driver with its callbacks.
 
-Only this room and `cluster` import ray. What depends on private parts of Ray is in `compat`.
+Only this room, `search` and `cluster` import ray. What depends on private parts of Ray is in `compat`.
 """
 
 import os
 
-# Ray reads this when it is imported: usage reports are off unless the user turns them on.
+# Ray reads this when it starts: usage reports are off unless the user turns them on.
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 from dynsparse.tune.driver import Outcome, run_grid

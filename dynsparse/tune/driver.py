@@ -89,7 +89,7 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
             raise
     status = scan(checked.folder, checked.configs, previous=status)
     n_complete, failures = len(status.in_state(State.COMPLETE)), status.failures()
-    n_stopped = len(status.in_state(State.STOPPED)) if options.scheduler else 0
+    n_stopped = 0 if options.scheduler is None else len(status.in_state(State.STOPPED))
     n_unfinished = len(status.trials) - n_complete - n_stopped - len(failures)
     seconds = time.monotonic() - started
     return Outcome(checked.folder.path, n_complete, n_unfinished, failures, seconds, interrupts.received(), n_stopped)
@@ -178,18 +178,30 @@ def _train(
         runner.train(round_, pack_size)
 
     if run.options.trains_in_rounds:
-        _train_in_rounds(run, folder, status, train, interrupts)
+        _train_in_rounds(run, folder, status, train, runner.events, interrupts)
     else:
         train(Round.to_the_end(status.todo(**run.options.rerun_states), status))
 
 
 def _train_in_rounds(
-    run: CheckedRun, folder: Folder, status: GridStatus, train: Callable[[Round], None], interrupts: Interrupts
+    run: CheckedRun,
+    folder: Folder,
+    status: GridStatus,
+    train: Callable[[Round], None],
+    events: TrialEvents,
+    interrupts: Interrupts,
 ) -> None:
     """Train round after round until all trials have ended, or a round could not be finished."""
     rounds, trained_until = HyperBandRounds(run, status), 0
-    # If trials of a round were interrupted, the next one would be the same.
-    while (round_ := rounds.next_round(folder, status)) is not None and (round_.last_row or 0) > trained_until:
+    while True:
+        try:
+            round_ = rounds.next_round(folder, status, events.stop)
+        except OSError as error:
+            say(f"\nthe run ends: {error}. Written results are kept.")
+            return
+        # If trials of a round were interrupted, the next one would be the same.
+        if round_ is None or (round_.last_row or 0) <= trained_until:
+            return
         interrupts.check()
         trained_until = round_.last_row or 0
         if not run.options.quiet:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,5 +55,4 @@ def run(
     run_options = RunOptions.of(experiment, storage=storage, **options)
     if run_options.searcher is None:
         return run_grid(experiment, experiment.configs(overrides), run_options)
-    found = search(experiment, run_options, overrides)
-    return replace(found.outcome, best=found.best)
+    return search(experiment, run_options, overrides).outcome

@@ -12,7 +12,7 @@ from dynsparse.data import DataError
 from dynsparse.io.terminal import say
 from dynsparse.results.fence import fenced
 from dynsparse.results.trial_folder import TrialFolder, folder_name
-from dynsparse.search import Judge, packs_of
+from dynsparse.search import Judge, SchedulerError, packs_of
 from dynsparse.tune.callbacks import ShowProgress
 from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.pack_training import DeviceLostError, PackTraining
@@ -38,7 +38,7 @@ class InProcessRunner:
         self, run: CheckedRun, token: str, interrupts: Interrupts, is_lost: threading.Event, events: TrialEvents
     ) -> None:
         self._run, self._token, self._interrupts, self._is_lost = run, token, interrupts, is_lost
-        self._events = events
+        self.events = events
 
     def train(self, round_: Round, pack_size: int) -> None:
         """Train the trials of a round until all have ended or the run is interrupted.
@@ -53,15 +53,16 @@ class InProcessRunner:
         torch.set_num_threads(max(1, int(self._run.cpus)))
         trials, stopping = round_.trials, self._run.options.stopping
         progress = ShowProgress(self._run.folder, round_, quiet=self._run.options.quiet)
-        judge = Judge(stopping, self._run.configs, self._run.folder).judge if stopping and not round_.pauses else None
-        options = WorkerOptions.of_round(self._run, self._token, round_, judge)
-        packs = packs_of(trials, pack_size, stopping)
+        packs, judge = packs_of(trials, pack_size, stopping), None
         try:
+            if stopping is not None and not round_.pauses:
+                judge = Judge(stopping, self._run.configs, self._run.folder).judge
+            options = WorkerOptions.of_round(self._run, self._token, round_, judge)
             for pack in packs:
                 progress.start(pack)
                 if not self._train_pack({index: trials[index] for index in pack}, options, progress):
                     return
-        except (OSError, DataError, DeviceLostError) as error:
+        except (OSError, DataError, DeviceLostError, SchedulerError) as error:
             say(f"\nthe run ends: {error}. Written results are kept.")
         finally:
             progress.end()
@@ -70,9 +71,9 @@ class InProcessRunner:
         """Train the trials of a pack to their end. Return False if the run must end."""
         pack: PackTraining | None = None
         for config in configs.values():
-            self._events.start(config)
+            self.events.start(config)
         while True:
-            self._events.step_begins()
+            self.events.step_begins()
             try:
                 pack = pack or PackTraining(configs, options)
                 report = pack.step()
@@ -83,8 +84,8 @@ class InProcessRunner:
                 report = self._fail(configs, traceback.format_exc())
             progress.show(report)
             for index, of_trial in report.trials.items():
-                self._events.report(configs[index], of_trial)
-            self._events.step_ends()
+                self.events.report(configs[index], of_trial)
+            self.events.step_ends()
             if report.ends_run or self._interrupts.received() is not None or self._is_lost.is_set():
                 return False
             if report.done:

@@ -72,7 +72,7 @@ class RunOptions:
         tensorboard: also write event files for TensorBoard into the trial folders.
         wandb: also write the trials as runs of this project of Weights & Biases.
         mlflow: also write the trials as runs of MLflow: the URI of a server or database, such as sqlite:///mlflow.db.
-        callbacks: callbacks of Tune. Each trial is one to them, also if it is trained in a pack.
+        callbacks: callbacks of Tune. They see each trial as a trial of Tune, also if it is trained in a pack.
 
     Raises:
         ExperimentError: If a value is not allowed.
@@ -185,12 +185,17 @@ class RunOptions:
                 raise ExperimentError(unknown("option", name, known))
         allowed = [name for name in known if name not in OF_A_COMMAND]
         for name in experiment.run_options:
+            if name in OF_A_COMMAND:
+                raise ExperimentError(
+                    f"run_options must not give {', '.join(OF_A_COMMAND)}, which belong to one command or call, got "
+                    f"{name!r}. Take it out of the file, and give it to the command or to run()."
+                )
             if name not in allowed:
                 raise ExperimentError(unknown("option of run_options", name, allowed))
         of_experiment = dict(experiment.run_options)
         for option, details in [("scheduler", OF_SCHEDULER), ("searcher", OF_SEARCHER)]:
             if given.get(option, "") is None:
-                # What says more about an option means nothing without it.
+                # Without a scheduler, its grace has no meaning and would be refused.
                 of_experiment = {name: value for name, value in of_experiment.items() if name not in details}
         return cls(**{**of_experiment, **given})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dynsparse.config import Config
@@ -108,12 +108,13 @@ class HyperBandRounds:
             or (each.config in self._to_retry and each.config not in stopped)
         ]
 
-    def next_round(self, folder: Folder, status: GridStatus) -> Round | None:
+    def next_round(self, folder: Folder, status: GridStatus, on_stop: Callable[[Config], None]) -> Round | None:
         """Mark the trials that stop, and return those that train next; None if all have ended.
 
         Args:
             folder: the folder of the experiment.
             status: its status.
+            on_stop: called with each trial that has been marked.
 
         Raises: OSError, LockLostError.
         """
@@ -123,8 +124,10 @@ class HyperBandRounds:
         for config, reason in stopped.items():
             if reasons[config] != reason:
                 trial = TrialFolder(folder.sub(folder_name(config)))
+                # `stop` marks the rows that this reads.
                 trial.rows_to_continue(config)
                 trial.stop(reason)
+                on_stop(config)
         if not decisions.next_rung:
             return None
         rung = min(decisions.next_rung.values())

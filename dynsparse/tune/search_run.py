@@ -14,6 +14,7 @@ from dynsparse.config import Config, unknown
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
+from dynsparse.results.fence import Fence, FencedFolder
 from dynsparse.results.grid_status import scan
 from dynsparse.results.lock import Lock
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
@@ -36,15 +37,12 @@ class SearchOutcome:
     """The result of a search.
 
     Args:
-        outcome: of its last batch, for all trials of the search.
+        outcome: of its last batch, for all trials of the search, with the best settings.
         configs: all trials of the search.
-        best: the best setting, or all that no other one beats in every objective: the values of the drawn keys, and
-            those of the objectives.
     """
 
     outcome: Outcome
     configs: list[Config]
-    best: list[tuple[dict[str, Any], dict[str, float]]]
 
 
 def search(
@@ -66,13 +64,15 @@ def search(
     overrides = overrides or {}
     of_search = check_search(experiment, options, overrides)
     space = searched_space(experiment, overrides)
-    checked = check_run(experiment, a_setting(experiment, overrides), options)
+    checked = check_run(experiment, example_trials(experiment, overrides), options)
     # Further batches continue in the folder of the first.
     options = replace(options, name=checked.name, fresh=False, quiet=True)
     with ExitStack() as stack:
         # For the whole search: between two batches, another one would propose settings of its own.
-        stack.enter_context(Lock(checked.folder.sub(LOCK_FOLDER)))
-        study = OptunaStudy(space, of_search.objectives, experiment.search_seed, checked.folder)
+        lock_folder = checked.folder.sub(LOCK_FOLDER)
+        lock = stack.enter_context(Lock(lock_folder))
+        journal_folder = FencedFolder(checked.folder, Fence(lock_folder, lock.token))
+        study = OptunaStudy(space, of_search.objectives, experiment.search_seed, journal_folder)
         n_at_once = 1
         if not options.in_process:
             stack.enter_context(ray_session(options.address))
@@ -154,8 +154,8 @@ def _has_grid(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(map(_has_grid, value))
 
 
-def a_setting(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> list[Config]:
-    """Return the trial of a random setting, for checks. Raises: ValueError if no setting is allowed."""
+def example_trials(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> list[Config]:
+    """Return the trial of a random setting, as an example for checks. Raises: ValueError if no setting is allowed."""
     problem: ValueError | None = None
     for number in range(TRIED_SETTINGS):
         drawn = replace(experiment, num_samples=1, search_seed=experiment.search_seed + number)
@@ -211,7 +211,7 @@ class _Batches:
             (self._proposed(settings[number]), dict(zip(objectives, values, strict=True)))
             for number, values in study.best()
         ]
-        return SearchOutcome(outcome, everything, best)
+        return SearchOutcome(replace(outcome, best=best), everything)
 
     def _all_trials(self) -> dict[int, list[Config]]:
         """Return the trials of each setting, except of those that are not allowed: these have failed.

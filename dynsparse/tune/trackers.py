@@ -19,12 +19,8 @@ from dynsparse.experiment import ExperimentError
 from dynsparse.io.terminal import say
 from dynsparse.tune.options import RunOptions
 
-# Option to the module that it needs, and the package that has it.
-NEEDED = {
-    "wandb": ("wandb", "wandb"),
-    "mlflow": ("mlflow", "mlflow"),
-    "tensorboard": ("tensorboardX", "tensorboardX"),
-}
+# Option to the package that it needs.
+NEEDED = {"wandb": "wandb", "mlflow": "mlflow", "tensorboard": "tensorboardX"}
 # Numbers of a row that are no metrics.
 NOT_METRICS = ("done", "training_iteration", "timestamp", "pid")
 # Seconds after which the user is told what takes so long.
@@ -165,7 +161,7 @@ def _few_retries() -> Iterator[None]:
             os.environ[RETRIES] = before
 
 
-class Tracking:
+class TrackerThread:
     """Calls a tracker in a thread of its own, in order: no trial waits for a slow server, or fails with it.
 
     Args:
@@ -188,7 +184,10 @@ class Tracking:
         self._thread.start()
 
     def tell(self, event: str, **about: Any) -> None:
-        """Call the method `event` of the tracker later."""
+        """Call the method `event` of the tracker later, unless it has failed."""
+        if not self._thread.is_alive():
+            # Nobody would take the calls, and the memory of a long run would fill with them.
+            return
         # Callbacks may change the result.
         copies = {name: dict(value) if isinstance(value, Mapping) else value for name, value in about.items()}
         self._calls.put((event, copies))
@@ -212,7 +211,7 @@ class Tracking:
             say(f"\nwarning: {self._option} has failed, and the run continues without it: {text}")
 
 
-def trackers_of(options: RunOptions, experiment: str) -> list[Tracking]:
+def trackers_of(options: RunOptions, experiment: str) -> list[TrackerThread]:
     """Return the trackers that the options of a run ask for.
 
     Args:
@@ -221,18 +220,18 @@ def trackers_of(options: RunOptions, experiment: str) -> list[Tracking]:
     """
     trackers = []
     if options.wandb is not None:
-        trackers.append(Tracking("wandb", options.wandb, WandbTracker(options.wandb, experiment)))
+        trackers.append(TrackerThread("wandb", options.wandb, WandbTracker(options.wandb, experiment)))
     if options.mlflow is not None:
-        trackers.append(Tracking("mlflow", options.mlflow, MlflowTracker(options.mlflow, experiment)))
+        trackers.append(TrackerThread("mlflow", options.mlflow, MlflowTracker(options.mlflow, experiment)))
     if options.tensorboard:
-        trackers.append(Tracking("tensorboard", True, TBXLoggerCallback()))
+        trackers.append(TrackerThread("tensorboard", True, TBXLoggerCallback()))
     return trackers
 
 
 def check_installed(options: RunOptions) -> None:
     """Check that the packages of the trackers are installed. Raises: ExperimentError."""
-    for option, (module, package) in NEEDED.items():
-        if getattr(options, option) and find_spec(module) is None:
+    for option, package in NEEDED.items():
+        if getattr(options, option) and find_spec(package) is None:
             raise ExperimentError(f"{option} needs the package {package}. Install it: pip install {package}")
 
 

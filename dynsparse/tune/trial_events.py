@@ -1,4 +1,4 @@
-"""The events of trials, for callbacks of Tune. Each trial is one to them, also if it is trained in a pack."""
+"""The events of trials, for callbacks of Tune, which see each trial as a trial of Tune, also if it is in a pack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.param_space import INDICES
 from dynsparse.tune.reported_trial import ReportedTrial
 from dynsparse.tune.reports import PackReport, TrialReport
-from dynsparse.tune.trackers import Tracking
+from dynsparse.tune.trackers import TrackerThread
 from dynsparse.tune.trial_group import map_in_threads
 
 # How long a run waits for each tracker at its end: servers may be slow. A run that is stopped must end soon.
@@ -46,7 +46,7 @@ class TrialEvents:
     def __init__(
         self,
         callbacks: Sequence[tune.Callback],
-        trackers: Sequence[Tracking],
+        trackers: Sequence[TrackerThread],
         configs: Sequence[Config],
         folder: Folder,
         interrupts: Interrupts,
@@ -65,12 +65,13 @@ class TrialEvents:
     def __enter__(self) -> TrialEvents:
         """Set up the callbacks. Raises: ExperimentError from a tracker."""
         if self.has_listeners:
-            if not self._is_local:
-                self._files = Path(tempfile.mkdtemp(prefix="dynsparse-"))
             about = {"stop": None, "num_samples": 1, "total_num_samples": self._n_trials}
             for tracker in self._trackers:
                 tracker.setup(**about)
             self._callbacks.setup(**about)
+            # The last step: nothing would delete the folder if another one raised an error.
+            if not self._is_local:
+                self._files = Path(tempfile.mkdtemp(prefix="dynsparse-"))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -128,8 +129,14 @@ class TrialEvents:
             # It may resume in this run, or in a later one.
             return
         elif report.done:
-            trial.mark(Trial.TERMINATED)
-            self._tell("on_trial_complete", trial=trial)
+            self._complete(trial)
+
+    def stop(self, config: Config) -> None:
+        """Tell that a trial that was paused was stopped early."""
+        trial = self._by_config.get(config)
+        # A trial that an earlier run has trained is unknown to the callbacks of this one.
+        if trial is not None and not trial.has_ended:
+            self._complete(trial)
 
     def recover(self, config: Config) -> None:
         """Tell that the process of a trial died, and the trial will resume."""
@@ -143,6 +150,10 @@ class TrialEvents:
         if not trial.has_ended:
             trial.fail(text)
             self._tell("on_trial_error", trial=trial)
+
+    def _complete(self, trial: ReportedTrial) -> None:
+        trial.mark(Trial.TERMINATED)
+        self._tell("on_trial_complete", trial=trial)
 
     def _trial(self, config: Config) -> ReportedTrial:
         if config not in self._by_config:

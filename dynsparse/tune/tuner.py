@@ -43,7 +43,7 @@ class PackRunner:
     """Trains trials in packs, and again after packs were lost: in smaller packs if a pack may be the cause."""
 
     def __init__(self, run: CheckedRun, token: str, interrupts: Interrupts, events: TrialEvents) -> None:
-        self._run, self._token, self._interrupts, self._events = run, token, interrupts, events
+        self._run, self._token, self._interrupts, self.events = run, token, interrupts, events
         self._memory_kills: Counter[str] = Counter()  # of each trial, by the name of its folder
         self._waits_for_ray = list(reversed(RAY_WAITS_SECONDS))
         self._largest_group = WIDEST  # trials of a group in a pack; smaller once a pack was lost
@@ -74,7 +74,7 @@ class PackRunner:
         failures = RecordFailures(fenced(folder, self._token), trials, self._run.options)
         try:
             # The last one: it is told of a failure when its text has been written.
-            callbacks = [progress, failures, TellOfTrials(self._events, trials, self._run.options.max_failures)]
+            callbacks = [progress, failures, TellOfTrials(self.events, trials, self._run.options.max_failures)]
             self._tuner(round_, pack_size, callbacks).fit()
         except OSError as error:
             # Tune could not write outside the trial folders, usually in Ray's temporary folder.
@@ -121,7 +121,7 @@ class PackRunner:
         self._memory_kills[name] += 1
         if self._memory_kills[name] > self._run.options.max_failures:
             failures.fail(indices[0], what)
-            self._events.fail(trials[indices[0]], what)
+            self.events.fail(trials[indices[0]], what)
         return failures.to_split
 
     def _tuner(self, round_: Round, pack_size: int, callbacks: list[tune.Callback]) -> tune.Tuner:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from dynsparse.cli import trials
-from dynsparse.cli.parsing import Grouped, Refusal, Setting, expand, given_options, load_samples
+from dynsparse.cli.parsing import Grouped, Refusal, Setting, expand, given_options, read_experiment
 
 if TYPE_CHECKING:
     from dynsparse.config import Config
@@ -73,7 +73,7 @@ def requested_run(context: click.Context) -> RequestedRun:
     # The experiment file may print. Keep that out of a cluster file on stdout.
     with redirect_stdout(sys.stderr):
         settings = [Setting().convert(text, None, None) for text in parameters["settings"]]
-        experiment = load_samples(parameters["file"], settings, parameters["num_samples"])
+        experiment = read_experiment(parameters["file"], settings, parameters["num_samples"])
         with refusing():
             from dynsparse.tune import RunOptions, search_run
 
@@ -82,18 +82,19 @@ def requested_run(context: click.Context) -> RequestedRun:
             options = RunOptions.of(experiment, storage=parameters["storage"], **typed)
             if options.in_process or options.address:
                 raise Refusal(
-                    "run_options of an experiment must not give in_process or address for a run on other machines: it "
-                    "starts Ray there, or joins the one that runs. Take them out of the file."
+                    "run_options of the experiment must not give in_process or address for a run on other machines: it "
+                    f"uses the Ray of those machines. Got in_process={options.in_process}, "
+                    f"address={options.address!r}. Take them out of the file."
                 )
             if options.searcher is None:
                 configs = expand(experiment, settings, yes=parameters["yes"], limit=options.limit)
             else:
                 search_run.check_search(experiment, options, dict(settings))
-                configs = search_run.a_setting(experiment, dict(settings))
+                configs = search_run.example_trials(experiment, dict(settings))
     for config in configs:
         if config.data_dir and "://" not in config.data_dir and not Path(config.data_dir).is_absolute():
             raise Refusal(f"data_dir must be an absolute path or a URL on a cluster, got {config.data_dir!r}.")
-    if options.mlflow and not _is_same_everywhere(options.mlflow):
+    if options.mlflow and not _is_absolute(options.mlflow):
         raise Refusal(
             "--mlflow must be the URL of a server on a cluster, or a database with an absolute path such as "
             f"sqlite:////shared/mlflow.db, got {options.mlflow!r}."
@@ -103,7 +104,7 @@ def requested_run(context: click.Context) -> RequestedRun:
     return RequestedRun(experiment, configs, options, words)
 
 
-def _is_same_everywhere(uri: str) -> bool:
+def _is_absolute(uri: str) -> bool:
     """Return True for a URI that does not depend on the current folder."""
     scheme, _, place = uri.partition("://")
     # After sqlite:// comes an empty host, and so an absolute path begins with two slashes.

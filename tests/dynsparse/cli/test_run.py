@@ -29,7 +29,7 @@ def test_ctrl_c_before_a_run_has_begun_ends_it_with_130(monkeypatch):
     def interrupted(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trials, "load_samples", interrupted)
+    monkeypatch.setattr(trials, "read_experiment", interrupted)
     result = invoke("run", "experiments/quickstart.py")
     assert result.exit_code == 130 and result.output.endswith("stopped\n")
 

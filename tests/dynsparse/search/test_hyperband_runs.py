@@ -1,5 +1,6 @@
 """Runs with HyperBand: their decisions follow from the rows, whatever packs, kills and failures there are."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -238,6 +239,39 @@ def test_more_trials_extend_the_brackets(tmp_path):
         (name, analysis.load(tmp_path / name)) for name in ("band", "fresh"))}  # fmt: skip
     # Trials that the smaller grid has trained to their end stay complete.
     assert stopped["band"] <= stopped["fresh"] and outcome.n_complete >= fresh.n_complete
+
+
+class Ends(ray_tune.Callback):
+    """Notes the status with which each trial ends."""
+
+    def __init__(self):
+        self.statuses = {}
+
+    def on_trial_complete(self, iteration, trials, trial, **info):
+        assert trial.trial_id not in self.statuses
+        self.statuses[trial.trial_id] = trial.status
+
+
+def test_callbacks_see_a_trial_that_stops_between_two_rounds_end(tmp_path):
+    ends = Ends()
+    outcome = run(grouped(1), tmp_path, callbacks=[ends], **OPTIONS)
+    assert outcome.n_stopped == 2
+    assert list(ends.statuses.values()) == ["TERMINATED"] * 5
+
+
+def test_a_full_disk_between_two_rounds_ends_the_run_and_the_same_command_resumes_it(tmp_path, monkeypatch, capsys):
+    whole_stop = TrialFolder.stop
+
+    def full(self, reason):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "stopped.json")
+
+    monkeypatch.setattr(TrialFolder, "stop", full)
+    outcome = run(grouped(1), tmp_path, **OPTIONS)
+    assert (outcome.n_complete, outcome.n_stopped, outcome.n_unfinished) == (0, 0, 5)
+    assert "the run ends: [Errno 28] No space left on device: 'stopped.json'" in capsys.readouterr().err
+    monkeypatch.setattr(TrialFolder, "stop", whole_stop)
+    again = run(grouped(1), tmp_path, **OPTIONS)
+    assert (again.n_complete, again.n_stopped, again.n_unfinished) == (3, 2, 0)
 
 
 def test_other_grids_and_searchers_are_refused(file, tmp_path):

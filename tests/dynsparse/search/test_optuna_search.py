@@ -48,7 +48,7 @@ def test_each_setting_has_its_seeds_and_the_best_is_the_best_mean(whole):
     df = analysis.load(folder)
     assert (len(df), sorted(df["seed"].unique()), found.outcome.n_complete) == (26, [0, 1], 26)
     means = df.groupby("learning_rate")["val_acc_max"].mean()
-    [(values, reached)] = found.best
+    [(values, reached)] = found.outcome.best
     assert reached["val_acc_max"] == pytest.approx(means.max())
     assert values["learning_rate"] == means.idxmax()
 
@@ -116,7 +116,7 @@ def test_every_domain_is_proposed_within_its_bounds(tmp_path):
 
 def test_two_objectives_give_a_front(tmp_path):
     found = run_search(tmp_path, 6, objectives=("val_acc_max", "flops_inference"))
-    values = [reached for _, reached in found.best]
+    values = [reached for _, reached in found.outcome.best]
     assert len(values) >= 1
     for accuracy, flops in map(dict.values, values):
         assert not any(
@@ -136,7 +136,7 @@ def test_an_objective_that_no_trial_logs_is_refused_and_the_command_can_be_corre
     with pytest.raises(ExperimentError, match=r"^The objective 'val_accuracy_max' .* Unknown column 'val_accuracy'\."):
         run_search(tmp_path, 2, objectives=("val_accuracy_max",))
     found = run_search(tmp_path, 2)
-    assert found.outcome.n_complete == 2 and len(found.best) == 1
+    assert found.outcome.n_complete == 2 and len(found.outcome.best) == 1
 
 
 def test_a_limit_is_refused(tmp_path):
@@ -177,7 +177,7 @@ def test_with_a_scheduler_settings_stop_early_and_are_counted(tmp_path):
     again = run_search(
         tmp_path, 6, repeats=2, scheduler="asha", group_by="seed", reduction_factor=2, experiment_values={"epochs": 3}
     )
-    assert settings(again) == settings(found) and again.best == found.best
+    assert settings(again) == settings(found) and again.outcome.best == found.outcome.best
 
 
 def test_with_ray_settings_are_trained_in_batches(tmp_path):

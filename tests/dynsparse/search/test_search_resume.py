@@ -11,10 +11,11 @@ from support.s3 import BUCKET, s3  # noqa: F401  # a fixture
 import analysis
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import open_folder
-from dynsparse.results.lock import LockedError
+from dynsparse.results.lock import FILE, LockedError, LockLostError
 from dynsparse.search.objectives import direction, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
 from dynsparse.tune import RunOptions, search
+from dynsparse.tune.search_run import LOCK_FOLDER
 
 FIXED = {"dataset_name": "digits", "model": "SparseModel", "hidden_sizes": [8], "batch_size": 64, "val_fraction": 0.2,
          "test_noise": False}  # fmt: skip
@@ -55,7 +56,7 @@ def test_a_longer_list_of_choices_is_refused(tmp_path):
 def test_fewer_samples_than_there_are_keep_all_results(tmp_path):
     first = run_search(tmp_path, 3)
     again = run_search(tmp_path, 1)
-    assert (again.configs, again.best) == (first.configs, first.best)
+    assert (again.configs, again.outcome.best) == (first.configs, first.outcome.best)
 
 
 def test_settings_that_are_not_allowed_have_failed_and_the_search_goes_on(tmp_path, capsys):
@@ -66,7 +67,7 @@ def test_settings_that_are_not_allowed_have_failed_and_the_search_goes_on(tmp_pa
     assert 1 <= len(found.configs) < 6
     assert all(config.on_perc <= 1 for config in found.configs)
     again = run_search(tmp_path, 6, space=space)
-    assert (again.configs, again.best) == (found.configs, found.best)
+    assert (again.configs, again.outcome.best) == (found.configs, found.outcome.best)
 
 
 def test_a_space_without_any_allowed_setting_is_refused(tmp_path):
@@ -80,7 +81,7 @@ def test_a_search_whose_proposals_are_not_allowed_says_so_and_can_be_extended_wi
     with pytest.raises(ExperimentError, match=r"^No setting of the search is allowed: see above\."):
         run_search(tmp_path, 1, space=space, objectives=("val_acx_max",))
     found = run_search(tmp_path, 6, space=space)
-    assert found.outcome.n_complete == len(found.configs) < 6 and found.best
+    assert found.outcome.n_complete == len(found.configs) < 6 and found.outcome.best
 
 
 def test_an_unknown_objective_is_named_after_the_first_setting(tmp_path):
@@ -98,7 +99,7 @@ def test_a_torn_line_of_a_killed_process_is_written_again(tmp_path):
     journal.write_bytes(journal.read_bytes()[:-20])
     assert OptunaStudy(RATES, ["val_acc_max"], 0, open_folder(str(journal.parent))).waiting() == [1]
     resumed = run_search(tmp_path, 3)
-    assert (resumed.configs, resumed.best) == (whole.configs, whole.best)
+    assert (resumed.configs, resumed.outcome.best) == (whole.configs, whole.outcome.best)
 
 
 def test_of_two_searches_in_a_folder_the_second_is_refused(tmp_path):
@@ -117,10 +118,27 @@ def test_of_two_searches_in_a_folder_the_second_is_refused(tmp_path):
     assert run_search(tmp_path, 1).outcome.n_complete == 1
 
 
+class TakesOver(ray_tune.Callback):
+    """Takes the lock of a search over when its first trials have ended, as another process would."""
+
+    def __init__(self, folder):
+        self.lock = folder / LOCK_FOLDER / FILE
+
+    def on_experiment_end(self, trials, **info):
+        self.lock.write_text('{"token": "other"}')
+
+
+def test_a_search_that_has_lost_its_lock_writes_no_result_into_the_journal(tmp_path):
+    folder = tmp_path / "searched"
+    with pytest.raises(LockLostError, match=r"was taken over by"):
+        run_search(tmp_path, 2, callbacks=[TakesOver(folder)])
+    assert OptunaStudy(RATES, ["val_acc_max"], 0, open_folder(str(folder))).waiting() == [0]
+
+
 def test_a_search_in_an_object_store_goes_on(s3, tmp_path):  # noqa: F811
     store = f"s3://{BUCKET}/{tmp_path.name}"
     run_search(store, 2)
-    assert run_search(store, 3).best == run_search(tmp_path, 3).best
+    assert run_search(store, 3).outcome.best == run_search(tmp_path, 3).outcome.best
     content = open_folder(f"{store}/searched").read(JOURNAL)
     assert content is not None
     assert len(content.splitlines()) > 10

@@ -147,6 +147,22 @@ def test_a_problem_that_shows_later_ends_the_run_and_fails_no_trial(scheduler, p
     assert run(experiment(), tmp_path, in_process=True).n_complete == 3
 
 
+class Raises(FIFOScheduler):
+    """A scheduler that raises at the second epoch, also when it is shown the rows of an earlier run."""
+
+    def on_trial_result(self, tune_controller, trial, result):
+        if result["training_iteration"] == 2:
+            raise ArithmeticError("mine")
+        return TrialScheduler.CONTINUE
+
+
+def test_a_scheduler_that_raises_for_the_rows_of_an_earlier_run_ends_the_run_too(tmp_path, capsys):
+    for _ in range(2):
+        outcome = run(experiment(), tmp_path, in_process=True, scheduler=Raises())
+        assert "The scheduler Raises raised ArithmeticError: mine" in capsys.readouterr().err
+        assert (outcome.n_complete, outcome.n_unfinished, outcome.failures) == (0, 3, [])
+
+
 def test_a_run_asks_the_scheduler_and_leaves_the_object_as_it_was(tmp_path):
     scheduler = ASHAScheduler(metric="val_loss", mode="min", reduction_factor=2)
     before = str(vars(scheduler))

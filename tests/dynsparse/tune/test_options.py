@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dynsparse.cli.parsing import given_options
 from dynsparse.cli.trials import run as run_command
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.tune import RunOptions, run
@@ -38,8 +39,10 @@ def test_a_value_that_is_not_allowed_is_named(tmp_path, name, value, message):
     with pytest.raises(ExperimentError) as caught:
         RunOptions(**{name: value})
     assert str(caught.value) == message
-    with pytest.raises(ExperimentError):
-        run(tmp_path / "not_even_read.py", tmp_path, **{name: value})
+    with pytest.raises(ExperimentError) as caught:
+        run(of_file(), tmp_path, **{name: value})
+    assert str(caught.value) == message
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("storage", ["", None, b"results", "a\0b"])
@@ -82,11 +85,20 @@ def test_options_of_a_command_replace_those_of_an_experiment():
     assert (without.stopping, without.grace, without.pack) == (None, 1, 8)
 
 
+def test_none_leaves_a_scheduler_out_but_is_also_a_name():
+    context = run_command.make_context("run", ["file.py", "--scheduler", "none", "--name", "none", "--wandb", "none"])
+    options = {name: value for name, value in context.params.items() if name not in ("file", "settings")}
+    assert given_options(context, options) == {"scheduler": None, "name": "none", "wandb": "none"}
+
+
 @pytest.mark.parametrize(
     ("run_options", "problem"),
     [
         ({"schedule": "asha"}, r"^Unknown option of run_options 'schedule'\. Did you mean 'scheduler'"),
-        ({"fresh": True}, r"^Unknown option of run_options 'fresh'\. "),
+        (
+            {"fresh": True},
+            r"^run_options must not give storage, .* one command or call, got 'fresh'",
+        ),
         ({"grace": 2}, r"^grace needs a rule of early stopping\. Give scheduler='asha'"),
         ({"searcher": "grid"}, r"^Unknown searcher 'grid'\. "),
         ({"searcher": "optuna", "repeats": 0}, r"^repeats must be a whole number of at least 1, got 0"),

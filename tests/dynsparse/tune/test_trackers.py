@@ -25,7 +25,7 @@ from dynsparse.results.trial_folder import TrialFolder, folder_name, identity
 from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.reports import TrialReport
-from dynsparse.tune.trackers import Tracking, metrics_of, mlflow_name, trackers_of
+from dynsparse.tune.trackers import TrackerThread, metrics_of, mlflow_name, trackers_of
 from dynsparse.tune.trial_events import TrialEvents
 
 CONFIGS = [Config.of(dict(SMALL, seed=seed)) for seed in range(3)]
@@ -147,7 +147,9 @@ def test_a_tracker_that_fails_does_not_end_the_run(folder: Path, capsys: pytest.
             raise ConnectionError("no route to host")
 
     fails = Fails()
-    with TrialEvents([], [Tracking("mlflow", "x", fails)], CONFIGS, open_folder(str(folder)), Interrupts()) as events:
+    with TrialEvents(
+        [], [TrackerThread("mlflow", "x", fails)], CONFIGS, open_folder(str(folder)), Interrupts()
+    ) as events:
         events.report(CONFIGS[0], row(CONFIGS[0], 1))
         events.report(CONFIGS[0], row(CONFIGS[0], 2))
     assert fails.n_called == 1
