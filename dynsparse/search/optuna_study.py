@@ -9,7 +9,7 @@ from typing import Any
 
 from dynsparse.experiment import ExperimentError
 from dynsparse.io.storage import Folder
-from dynsparse.sampling import distribution_of, has_domain, round_value, with_values
+from dynsparse.sampling import distribution_of, round_value, with_values
 from dynsparse.search.objectives import direction
 
 JOURNAL = "optuna_journal.log"
@@ -19,7 +19,6 @@ OBJECTIVES = "objectives"
 TRIALS = "trials"
 # Proposals at random, before there is something to learn from.
 N_RANDOM = 6
-MOST_IN_GAUSSIAN_PROCESS = 200
 
 
 class OptunaStudy:
@@ -108,7 +107,9 @@ class OptunaStudy:
         number = len(self._study.trials)
         digest = hashlib.sha256(f"{self._seed}/{number}".encode()).digest()
         # A sampler for each proposal, so that a resumed search draws what it would have drawn.
-        self._study.sampler = self._sampler(number, int.from_bytes(digest[:4]))
+        self._study.sampler = self._optuna.samplers.TPESampler(
+            seed=int.from_bytes(digest[:4]), n_startup_trials=N_RANDOM, constant_liar=True
+        )
         trial = self._study.ask()
         try:
             with_values(self.space, _SuggestedValues(trial).draw)
@@ -118,16 +119,6 @@ class OptunaStudy:
             raise ExperimentError(
                 f"The search in the folder has another space: {error} Change the space back, or give another --name."
             ) from error
-
-    def _sampler(self, n_before: int, seed: int) -> Any:
-        """Return the sampler of a proposal: a Gaussian process, where it can be fitted.
-
-        It takes the same domains for all proposals, and its cost grows with the cube of their number.
-        """
-        samplers = self._optuna.samplers
-        if n_before >= MOST_IN_GAUSSIAN_PROCESS or _has_inner_domain(self.space):
-            return samplers.TPESampler(seed=seed, constant_liar=True)
-        return samplers.GPSampler(seed=seed, n_startup_trials=N_RANDOM)
 
     def check_trials(self, names: Mapping[int, Sequence[str]]) -> None:
         """Check that the trials of each proposal are those that it began with; note them the first time.
@@ -178,15 +169,6 @@ class OptunaStudy:
         """Return number and values of the best proposal, or of all that no other one beats in every objective."""
         complete = [each for each in self._study.trials if each.state.name == "COMPLETE"]
         return [(each.number, list(each.values)) for each in self._study.best_trials] if complete else []
-
-
-def _has_inner_domain(value: Any) -> bool:
-    """Return True if a choice in a space has domains of its own, which only some proposals have."""
-    if hasattr(value, "categories"):
-        return any(map(has_domain, value.categories))
-    if isinstance(value, Mapping):
-        return any(map(_has_inner_domain, value.values()))
-    return isinstance(value, list | tuple) and any(map(_has_inner_domain, value))
 
 
 class _SuggestedValues:

@@ -83,7 +83,7 @@ def test_a_proposal_whose_trials_were_interrupted_is_finished_first(whole, tmp_p
 
 
 def test_proposals_learn(tmp_path):
-    # One key decides: at 1e-7 nothing is learned. After ten random proposals, most are in the good half.
+    # One key decides: at 1e-7 nothing is learned. After six random proposals, most are in the good half.
     wide = {"learning_rate": ray_tune.loguniform(1e-7, 0.5)}
     found = run_search(tmp_path, 22, experiment_values=wide)
     rates = [config.learning_rate for config in found.configs]
