@@ -103,20 +103,26 @@ class Trainer:
             self._cache_first_training(rows)
         return rows
 
-    def try_out(self) -> None:
+    def try_out(self) -> list[str]:
         """Do everything that an epoch does, with one training batch. Compilation and failures happen here.
 
         The Trainer cannot be used for training afterwards.
+
+        Returns: The metrics that the rows of the study have.
         """
         self._draw_masks_from_data()
         batch = self.splits.unshuffled()[:, : self.plan.batch_size]
         rates = self.plan.learning_rates(0, 1, self.splits.n_batches)
-        self.engine.train_epoch(self.splits.train, batch, epoch=1, rates=rates, class_weights=self.splits.class_weights)
-        for split in self.splits.evaluated().values():
-            self.engine.evaluate(*split)
+        sums = self.engine.train_epoch(
+            self.splits.train, batch, epoch=1, rates=rates, class_weights=self.splits.class_weights
+        )
+        columns = self.splits.scores("train", sums, self.splits.n_train) | self._evaluate() | self._flops.metrics()
+        update = mask_update_metrics(self.engine.masks, None, self._survival.unknown(len(self.engine.masks)))
         if self._update_steps is not None and self._update_steps.n_updates:
-            self._update_masks(self._update_steps, self._update_steps.interval)
+            update, _ = self._update_masks(self._update_steps, self._update_steps.interval)
         self.engine.end_epoch()
+        of_steps = (name for step in self.plan.study.steps for name in step.columns)
+        return list(dict.fromkeys([*columns, *(update if self.plan.debug_sparse else ()), *of_steps]))
 
     def parameters(self) -> Parameters:
         """Return a copy of the current weights, biases and masks."""

@@ -180,7 +180,13 @@ class RunOptions:
             StoppingOptions(scheduler='asha', grace=3, reduction_factor=3.0, group_by=None)
         """
         known = [each.name for each in fields(cls)]
+        of_experiments = [each.name for each in fields(Experiment)]
         for name in given:
+            if name in of_experiments and name not in known:
+                raise ExperimentError(
+                    f"{name} belongs to the experiment, not to the run, got {name}={given[name]!r}. Give an experiment "
+                    f"that has it: run(dataclasses.replace(experiment, {name}={given[name]!r}))."
+                )
             if name not in known:
                 raise ExperimentError(unknown("option", name, known))
         allowed = [name for name in known if name not in OF_A_COMMAND]

@@ -11,7 +11,7 @@ from threading import Timer
 from typing import NamedTuple
 
 from dynsparse import engines
-from dynsparse.config import Config
+from dynsparse.config import Config, unknown
 from dynsparse.data import OwnData, is_own, load_data, load_dataset, own_keys
 from dynsparse.data.download import requested_data_dir
 from dynsparse.data.own import absolute_data_dir
@@ -34,6 +34,8 @@ from dynsparse.tune.trackers import check_installed
 
 # Seconds after which the user is told what takes so long.
 PATIENCE_SECONDS = 3.0
+# Numbers that each row has besides the metrics of the trainer.
+NUMBERS_OF_TUNE = ("training_iteration", "timestamp", "time_this_iter_s", "time_total_s", "pid")
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,11 @@ def check_devices(configs: Sequence[Config], gpus: float) -> None:
         )
 
 
-def check_first_trial(configs: Sequence[Config]) -> None:
-    """Read each data set and build the first trial. Raises: DataError, ExperimentError."""
+def check_first_trial(configs: Sequence[Config]) -> list[str]:
+    """Read each data set and try the first trial out. Return the columns of its rows that are numbers.
+
+    Raises: DataError, ExperimentError.
+    """
     for data in data_sets(configs):
         load_dataset(data.name, data.data_dir, own=data.own)
     check_batch_sizes(configs)
@@ -127,11 +132,20 @@ def check_first_trial(configs: Sequence[Config]) -> None:
     timer = Timer(PATIENCE_SECONDS, lambda: print(_why_it_takes_long(first), file=sys.stderr))
     timer.start()
     try:
-        Trainer([first]).try_out()
+        return [*Trainer([first]).try_out(), *NUMBERS_OF_TUNE]
     except (TrialError, CompileError) as error:
         raise ExperimentError(str(error)) from error
     finally:
         timer.cancel()
+
+
+def check_metric(options: RunOptions, columns: Sequence[str]) -> None:
+    """Check that the trials have the metric of a scheduler object. Raises: ExperimentError."""
+    metric = options.stopping.own_metric if options.stopping else None
+    if metric is not None and metric not in columns:
+        raise ExperimentError(
+            f"The metric of the scheduler must be a column of the trials. {unknown('column', metric, columns)}"
+        )
 
 
 def _why_it_takes_long(config: Config) -> str:

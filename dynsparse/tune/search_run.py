@@ -21,10 +21,10 @@ from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.sampling import has_domain
 from dynsparse.search import SearchOptions
 from dynsparse.search.objectives import metric_and_summary, value_of
-from dynsparse.search.optuna_study import OptunaStudy
+from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
 from dynsparse.tune.driver import Outcome, run_grid
 from dynsparse.tune.options import RunOptions
-from dynsparse.tune.preflight import check_run
+from dynsparse.tune.preflight import check_first_trial, check_run
 from dynsparse.tune.ray_session import ray_session
 
 # Random settings that are tried for one that is allowed, before a search.
@@ -65,6 +65,8 @@ def search(
     of_search = check_search(experiment, options, overrides)
     space = searched_space(experiment, overrides)
     checked = check_run(experiment, example_trials(experiment, overrides), options)
+    if JOURNAL not in checked.folder.names():
+        _check_objectives(of_search.objectives, check_first_trial(checked.configs))
     # Further batches continue in the folder of the first.
     options = replace(options, name=checked.name, fresh=False, quiet=True)
     with ExitStack() as stack:
@@ -247,12 +249,10 @@ class _Batches:
         return f"setting {number + 1}: {', '.join(f'{name}={value}' for name, value in proposed.items())}"
 
     def _report(self, number: int, configs: Sequence[Config]) -> None:
-        """Tell the searcher what a setting has reached, and say it. Raises: ExperimentError for unknown objectives."""
+        """Tell the searcher what a setting has reached, and say it."""
         objectives = self.search_options.objectives
         rows = [TrialFolder(self.folder.sub(folder_name(config))).rows() for config in configs]
         states = {each.state for each in scan(self.folder, configs).trials}
-        if states == {State.COMPLETE}:
-            _check_objectives(objectives, rows[0])
         values = None
         if states <= {State.COMPLETE, State.STOPPED}:
             values = [mean(value_of(each, objective) for each in rows) for objective in objectives]
@@ -265,14 +265,12 @@ class _Batches:
         say(f"{self._description(number)}: {result}{ended}")
 
 
-def _check_objectives(objectives: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Check that the rows of a trial have the metrics of the objectives. Raises: ExperimentError."""
-    names = {name: None for row in rows for name, value in row.items() if isinstance(value, int | float)}
+def _check_objectives(objectives: Sequence[str], columns: Sequence[str]) -> None:
+    """Check that the trials have the metrics of the objectives. Raises: ExperimentError."""
     for objective in objectives:
         metric, _ = metric_and_summary(objective)
-        if metric not in names:
+        if metric not in columns:
             raise ExperimentError(
                 f"The objective {objective!r} must be a column of the trials, alone or with _max, _min or _last. "
-                f"{unknown('column', metric, names)} The trials so far are kept: rerun the command with another "
-                "objective."
+                f"{unknown('column', metric, columns)}"
             )

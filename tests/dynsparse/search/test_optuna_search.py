@@ -135,6 +135,7 @@ def test_two_objectives_give_a_front(tmp_path):
 def test_an_objective_that_no_trial_logs_is_refused_and_the_command_can_be_corrected(tmp_path):
     with pytest.raises(ExperimentError, match=r"^The objective 'val_accuracy_max' .* Unknown column 'val_accuracy'\."):
         run_search(tmp_path, 2, objectives=("val_accuracy_max",))
+    assert not list(tmp_path.iterdir())
     found = run_search(tmp_path, 2)
     assert found.outcome.n_complete == 2 and len(found.outcome.best) == 1
 

@@ -62,6 +62,12 @@ def test_an_unknown_option_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_option_that_belongs_to_the_experiment_is_refused_with_the_fix() -> None:
+    problem = r"^num_samples belongs to the experiment, .* got num_samples=8\. .*replace\(experiment, num_samples=8\)"
+    with pytest.raises(ExperimentError, match=problem):
+        RunOptions.of(Experiment("few", "Which?", {"dataset_name": "digits"}), num_samples=8)
+
+
 def test_the_command_has_the_same_options_with_the_same_defaults():
     ours = {each.name: each.default for each in dataclasses.fields(RunOptions)}
     typed = run_command.make_context("run", ["file.py"]).params

@@ -1,14 +1,17 @@
-"""What a run says while it checks its first trial."""
+"""The check of the first trial: what it says, and the columns that it knows."""
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from ray.tune.schedulers import ASHAScheduler
 
 from dynsparse.config import Config
 from dynsparse.engines.sparse.sources import DIGEST
-from dynsparse.tune import preflight
+from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.tune import preflight, run
 
 
 class SlowTrainer:
@@ -17,8 +20,9 @@ class SlowTrainer:
     def __init__(self, configs: Sequence[Config]) -> None:
         pass
 
-    def try_out(self) -> None:
+    def try_out(self) -> list[str]:
         time.sleep(0.5)
+        return []
 
 
 @pytest.mark.parametrize(
@@ -55,3 +59,23 @@ def test_a_quick_check_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setattr(preflight, "Trainer", SlowTrainer)
     preflight.check_first_trial([Config(dataset_name="digits", model="SET")])
     assert capsys.readouterr().err == ""
+
+
+def test_the_columns_are_those_of_a_row(tmp_path: Path) -> None:
+    space = {"dataset_name": "digits", "model": "RigL", "hidden_sizes": [8], "batch_size": 64, "val_fraction": 0.1}
+    experiment = Experiment("columns", "Which?", space, epochs=1)
+    columns = preflight.check_first_trial(experiment.configs())
+    run(experiment, tmp_path, in_process=True)
+    [file] = tmp_path.glob("columns/trial_*/result.json")
+    row = json.loads(file.read_text())
+    numbers = [name for name, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)]
+    assert sorted(columns) == sorted(numbers)
+
+
+def test_a_scheduler_whose_metric_no_trial_logs_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    experiment = Experiment("unknown", "Which?", {"dataset_name": "digits", "val_fraction": 0.1}, epochs=1)
+    scheduler = ASHAScheduler(metric="val_accuracy", mode="max", max_t=1)
+    problem = r"^The metric of the scheduler must be a column .* Unknown column 'val_accuracy'\. Did you mean 'val_acc'"
+    with pytest.raises(ExperimentError, match=problem):
+        run(experiment, tmp_path, scheduler=scheduler, in_process=True)
+    assert not list(tmp_path.iterdir())
