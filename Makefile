@@ -49,7 +49,8 @@ docs: $(installed_docs)
 	! grep -rlE '\.\. (option|program|rubric|code-block)::' docs/_build/html --include='*.html'
 
 faults: $(installed_test)
-	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py tests/dynsparse/tune/test_compat.py -m "faults or not faults"
+	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py tests/dynsparse/tune/test_compat.py \
+		tests/dynsparse/tune/test_packs_on_ray.py tests/dynsparse/search -m "faults or not faults"
 
 fuzz: $(installed_test)
 	$(PYTHON) tests/fuzz.py --minutes 10

@@ -154,6 +154,7 @@ def test_a_round_that_lost_a_process_keeps_its_counts(file):
     assert (round_.n_trials, left.n_trials) == (11, 10), "the trial that failed is not among them"
 
 
+@pytest.mark.faults
 def test_ray_decides_as_one_process_does(file, tmp_path):
     short = {"overrides": {"epochs": [2]}, "scheduler": "hyperband", "reduction_factor": 2, "pack": 10}
     outcome = run(file, tmp_path, cpus_per_trial=1, **short)

@@ -191,6 +191,7 @@ def test_a_killed_run_asks_again_after_all_trials_that_have_trained_longer(tmp_p
     assert judge.judge({identity(worst): Measurement(1, json.loads(row)["val_loss"])}).keys() == {identity(worst)}
 
 
+@pytest.mark.faults
 def test_a_scheduler_of_the_users_own_with_ray(tmp_path):
     outcome = run(experiment(epochs=2), tmp_path, cpus_per_trial=1, scheduler=StopsRates())
     assert (outcome.n_complete, outcome.n_stopped, outcome.n_unfinished) == (1, 2, 0)

@@ -127,6 +127,7 @@ def test_a_pack_whose_process_dies_goes_on_and_one_that_dies_too_often_in_halves
     assert len(df) == 4 and set(df["status"]) == {"complete"} and df["error"].isna().all()
 
 
+@pytest.mark.faults
 def test_a_group_whose_process_dies_too_often_goes_on_in_smaller_packs(local_ray, tmp_path, capsys):
     experiment = Experiment("group", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1]), val_fraction=0.2), epochs=3)
     ends = EndsProcesses(times=2)
