@@ -50,7 +50,8 @@ docs: $(installed_docs)
 
 faults: $(installed_test)
 	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py tests/dynsparse/tune/test_compat.py \
-		tests/dynsparse/tune/test_packs_on_ray.py tests/dynsparse/search -m "faults or not faults"
+		tests/dynsparse/tune/test_packs_on_ray.py tests/dynsparse/search tests/installation tests/dynsparse/engines/test_compilation.py \
+		tests/dynsparse/engines/sparse/test_compiler.py -m "faults or not faults"
 
 fuzz: $(installed_test)
 	$(PYTHON) tests/fuzz.py --minutes 10

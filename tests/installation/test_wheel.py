@@ -69,6 +69,7 @@ def test_the_source_distribution_holds_the_same(built: Path) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_an_installed_wheel_runs_the_demo(built: Path, tmp_path: Path) -> None:
     """In a fresh environment that has the same libraries, and of ours only the wheel."""
     [wheel] = built.glob("*.whl")

@@ -94,6 +94,7 @@ check_first_trial([Config.of(keys), Config.of({**keys, "compile": True})])
 """
 
 
+@pytest.mark.faults
 def test_a_missing_compiler_is_named_before_the_first_trial(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     hidden = {"PATH": str(tmp_path / "bin"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}

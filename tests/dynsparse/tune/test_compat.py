@@ -211,6 +211,7 @@ def test_a_ray_of_a_run_has_no_memory_monitor_listens_on_loopback_and_leaves_no_
         assert not list(Path(folder).iterdir())
 
 
+@pytest.mark.faults
 def test_the_actor_that_rays_memory_monitor_killed_and_its_memory(full_memory, monkeypatch):
     monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "500")
     start_ray("local")
