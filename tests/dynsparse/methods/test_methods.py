@@ -254,7 +254,7 @@ def test_renumbering_the_units_renumbers_the_result(name, leading):
 
 
 @pytest.mark.parametrize("name", sorted(FIXED.keys() - CONSTANT_FAN_IN - BY_SIGN - BY_TOPOLOGY))
-@pytest.mark.parametrize("value", [1.0, -1.0, 0.0])
+@pytest.mark.parametrize("value", [-1.0, 0.0])
 def test_ties_are_fair(name, value):
     """All scores equal: of 6 active and 6 inactive, each set is dropped, and grown, equally often."""
     n_noises, shape = 4500, (3, 4)
