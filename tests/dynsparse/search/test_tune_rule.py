@@ -133,16 +133,9 @@ def test_problems_are_found_before_the_run(scheduler, problem, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("scheduler", "problem"),
-    [
-        (Pauses(), "Pauses answered PAUSE: trials cannot be paused"),
-        (ASHAScheduler(metric="val_los", mode="min"), "Unknown column 'val_los'. Did you mean 'val_loss'?"),
-    ],
-)
-def test_a_problem_that_shows_later_ends_the_run_and_fails_no_trial(scheduler, problem, tmp_path, capsys):
-    outcome = run(experiment(), tmp_path, in_process=True, scheduler=scheduler)
-    assert problem in capsys.readouterr().err
+def test_a_problem_that_shows_later_ends_the_run_and_fails_no_trial(tmp_path, capsys):
+    outcome = run(experiment(), tmp_path, in_process=True, scheduler=Pauses())
+    assert "Pauses answered PAUSE: trials cannot be paused" in capsys.readouterr().err
     assert (outcome.n_complete, outcome.n_unfinished, outcome.failures) == (0, 3, [])
     assert run(experiment(), tmp_path, in_process=True).n_complete == 3
 
