@@ -1,4 +1,4 @@
-"""What early stopping and a searcher save on MNIST: ASHA beside training to the end, Optuna beside a random search.
+"""Measure what early stopping and a searcher save on MNIST: ASHA beside whole trainings, Optuna beside a random search.
 
 The same samples of density, drop fraction and learning rate are trained to their end, and with ASHA. Optuna then
 proposes settings, each trained with three seeds, beside a random search of twice as many settings. Times are the sums
