@@ -49,9 +49,7 @@ docs: $(installed_docs)
 	! grep -rlE '\.\. (option|program|rubric|code-block)::' docs/_build/html --include='*.html'
 
 faults: $(installed_test)
-	$(PYTHON) -m pytest tests/faults tests/dynsparse/cluster/test_jobs.py tests/dynsparse/cluster/test_slurm.py tests/dynsparse/tune/test_compat.py \
-		tests/dynsparse/tune/test_packs_on_ray.py tests/dynsparse/search tests/installation tests/dynsparse/engines/test_compilation.py \
-		tests/dynsparse/engines/sparse/test_compiler.py -m "faults or not faults"
+	$(PYTHON) -m pytest tests -m faults
 
 fuzz: $(installed_test)
 	$(PYTHON) tests/fuzz.py --minutes 10

@@ -85,16 +85,6 @@ class Search:
         return {trial: (*end, repr(rows[trial])) for trial, end in zip(ends.index, ends.to_numpy(), strict=True)}
 
 
-def test_a_search_that_is_killed_goes_on_as_if_nothing_had_happened(tmp_path):
-    words = SEARCHES["asha, each trial alone"]
-    whole, killed = Search(tmp_path / "whole", words), Search(tmp_path / "killed", words)
-    whole.finish()
-    assert killed.kill_after(whole.n_rows() // 2)
-    killed.finish()
-    assert killed.found() == whole.found()
-    held("I1", "I2", "I3")
-
-
 @pytest.mark.faults
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_that_is_killed_again_and_again_finds_the_same(name, tmp_path):

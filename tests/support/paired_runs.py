@@ -8,7 +8,7 @@ import torch
 
 from dynsparse.training.trainer import Trainer
 
-N_EPOCHS, STRICT_EPOCHS = 26, 5
+N_EPOCHS, STRICT_EPOCHS = 13, 5
 
 
 def differs(ours: Trainer, theirs: Trainer) -> list[bool]:

@@ -246,7 +246,7 @@ TEXTS = {
     "many digits": "1" * 1_000_000,
     "a long list": "[" + "0," * 500_000 + "]",
     "a long set": "{" + "0," * 500_000 + "}",
-    "a deep list": "[" * 1_000_000,
+    "a deep list": "[" * 100_000,
     "signs": "[" + "-" * 50_000 + "1]",
     "a set of a number of many digits": "{0x" + "f" * 5000 + "}",
     "controls": "\x1b[2J\x00\r\n\t\u202e\x9b",

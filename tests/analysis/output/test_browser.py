@@ -381,6 +381,7 @@ def choose(page: Any, name: str, option: str) -> None:
 
 
 @needs_chromium
+@pytest.mark.faults
 def test_a_person_browses_in_jupyterlab(jupyter: str, tmp_path: Path) -> None:
     with chromium(permissions=["clipboard-read", "clipboard-write"]) as page:
         page.goto(jupyter)

@@ -75,12 +75,16 @@ CASES = {
         ["No Ray cluster answers at '127.0.0.1:1'", "or leave out --address"],
     ),
 }
-TAKES_A_RAY = {"a storage that cannot be written", "a cluster that is not there"}
+MARKS = {
+    **dict.fromkeys(["a storage that cannot be written", "a cluster that is not there"], pytest.mark.ray),
+    "more CPUs than there are": pytest.mark.ray,
+    "more GPUs than there are": [pytest.mark.ray, pytest.mark.faults],
+}
 
 
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(case, marks=pytest.mark.ray if case in TAKES_A_RAY or "more" in case else ()) for case in CASES],
+    [pytest.param(case, marks=MARKS.get(case, ())) for case in CASES],
 )
 def test_bad_input(case, tmp_path, monkeypatch):
     content, arguments, messages = CASES[case]

@@ -34,7 +34,6 @@ def test_ctrl_c_before_a_run_has_begun_ends_it_with_130(monkeypatch):
     assert result.exit_code == 130 and result.output.endswith("stopped\n")
 
 
-@pytest.mark.ray
 def test_an_experiment_file_runs_as_a_script_and_fails_with_exit_code_1(tmp_path):
     (tmp_path / "fails.py").write_text(
         "import sys\n"
@@ -46,7 +45,7 @@ def test_an_experiment_file_runs_as_a_script_and_fails_with_exit_code_1(tmp_path
         "    main(['run', __file__, *sys.argv[1:]])\n"
     )
     result = subprocess.run(
-        [sys.executable, "fails.py", "--storage", "here"], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "fails.py", "--storage", "here", "--in-process"], cwd=tmp_path, capture_output=True, text=True
     )
     assert result.returncode == 1, result.stderr
     assert "1 trial failed:" in result.stdout

@@ -217,6 +217,7 @@ def load_in_two_processes(folder: Path, url: str, resources: list[tuple[str, str
     return said
 
 
+@pytest.mark.faults
 def test_two_processes_at_once_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     resources = torchvision.datasets.KMNIST.resources

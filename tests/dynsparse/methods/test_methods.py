@@ -17,8 +17,9 @@ from dynsparse.ops.scores import Layer
 from dynsparse.planning.packs import PackConfig
 
 LEADING = [(), (3,)]
-DENSITIES = [0.0, 0.03, 0.1, 0.5, 0.9, 0.98, 1.0]
-FRACTIONS = list(itertools.product([0, None, 0.3, 1.0], repeat=2))
+DENSITIES = [0.0, 0.03, 0.1, 0.5, 0.98, 1.0]
+# Of the magnitude rule, and of the coactivation rule.
+FRACTIONS = [(0, 0.3), (0.3, 0), (None, 1.0), (0.3, 0.3), (1.0, 1.0)]
 OUT, IN = 6, 7
 STATISTICS = ("coactivation", "gradient", "active_gradient", "gradient_momentum", "sign")
 # A fair choice falls below it once in a thousand seeds, and the seeds here are fixed; an unfair one falls far below.
@@ -92,7 +93,7 @@ def counts(mask):
 
 
 def cases(name, density):
-    for leading, seed in itertools.product(LEADING, range(3)):
+    for leading, seed in itertools.product(LEADING, range(2)):
         yield layer_of(name, seed, density, leading)
 
 
@@ -257,7 +258,7 @@ def test_renumbering_the_units_renumbers_the_result(name, leading):
 @pytest.mark.parametrize("value", [-1.0, 0.0])
 def test_ties_are_fair(name, value):
     """All scores equal: of 6 active and 6 inactive, each set is dropped, and grown, equally often."""
-    n_noises, shape = 4500, (3, 4)
+    n_noises, shape = 2250, (3, 4)
     mask = torch.tensor([[1, 0, 1, 0], [0, 1, 1, 0], [1, 0, 0, 1]]).bool()
     generator = torch.Generator().manual_seed(1)
     prune, grow = torch.randint(-(2**31), 2**31, (2, n_noises, *shape), generator=generator, dtype=torch.int32)

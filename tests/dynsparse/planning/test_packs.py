@@ -118,12 +118,12 @@ def assert_same(together: Run, trial: int, alone: Run, tolerance: float = 1e-5) 
 )
 def test_each_trial_gives_what_it_gives_alone_over_many_mask_updates(values: dict[str, Any]) -> None:
     configs = pack(**values)
-    together = Run(configs, n_epochs=26)
+    together = Run(configs, n_epochs=10)
     for trial, config in enumerate(configs):
-        assert_same(together, trial, Run([config], n_epochs=26))
+        assert_same(together, trial, Run([config], n_epochs=10))
     rows = [row for row in together.rows[-1] if row is not None]
     assert len({row["train_loss"] for row in rows}) == len(rows) >= 3, "trials that do not differ show nothing"
-    assert max(together.n_changes(trial) for trial in range(len(PACK))) >= 24
+    assert max(together.n_changes(trial) for trial in range(len(PACK))) >= 8
 
 
 @pytest.mark.parametrize(

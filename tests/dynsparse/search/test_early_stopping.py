@@ -151,6 +151,7 @@ def test_a_group_is_one_pack_unless_packs_must_be_smaller():
     assert packs_of(configs[:2], 1, StoppingOptions("asha")) == [[0], [1]]
 
 
+@pytest.mark.faults
 def test_with_ray_the_trials_stop_too_and_the_command_resumes(tmp_path):
     outcome = run(experiment(epochs=3), tmp_path, cpus_per_trial=1, group_by="seed", **OPTIONS)
     assert outcome.n_complete + outcome.n_stopped == 8 and outcome.n_stopped >= 2

@@ -181,6 +181,7 @@ def test_with_a_scheduler_settings_stop_early_and_are_counted(tmp_path):
     assert settings(again) == settings(found) and again.outcome.best == found.outcome.best
 
 
+@pytest.mark.faults
 def test_with_ray_settings_are_trained_in_batches(tmp_path):
     found = run(experiment(4), tmp_path, searcher="optuna", cpus_per_trial=1)
     assert found.n_complete == 4 and len(found.best) == 1

@@ -113,6 +113,7 @@ def logged():
     logger.removeHandler(keep)
 
 
+@pytest.mark.faults
 def test_tune_tells_callbacks_the_actor_and_the_text_of_an_error(local_ray, tmp_path, capfd, logged):
     notes = Notes()
     with quiet_tune():
@@ -146,6 +147,7 @@ def test_a_trial_without_an_actor_or_a_text_has_none():
     )
 
 
+@pytest.mark.faults
 def test_sigusr1_stops_tune_although_its_sigint_handler_is_disabled(local_ray, tmp_path):
     stops = StopsAtTheThirdResult()
     with quiet_tune():
@@ -166,6 +168,7 @@ def test_the_message_of_a_node_that_does_not_start_in_time():
     assert compat.is_failed_start(RuntimeError("Timed out waiting for file /tmp/ray/gcs_server_port_1"))
 
 
+@pytest.mark.faults
 def test_usage_reports_are_off_before_ray_reads_the_setting():
     code = (
         "import os; os.environ.pop('RAY_USAGE_STATS_ENABLED', None)\n"

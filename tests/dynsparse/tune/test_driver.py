@@ -133,12 +133,12 @@ def test_rays_own_result_grid_reads_the_folder_and_tunes_callbacks_are_called(lo
         assert result.metrics["val_acc"] == list(ours["val_acc"])[-1]
 
 
-def test_a_trial_that_fails_leaves_the_others_and_is_named(local_ray, tmp_path):
+def test_a_trial_that_fails_leaves_the_others_and_is_named(tmp_path):
     # With three weights a layer soon has no negative one left, where the 2019 rules ended.
     legacy = dict(rules="legacy_2019", hidden_sizes=[3], on_perc=0.1, kwinners=False, hebbian_prune_perc=0.0)
     space = dict(dataset_name="digits", weight_prune_perc=0.9, arm=ray_tune.grid_search([dict(model="SET"), legacy]))
     experiment = Experiment("fails", "?", space, epochs=4)
-    outcome = tune.run(experiment, tmp_path)
+    outcome = tune.run(experiment, tmp_path, in_process=True)
     assert (outcome.n_complete, outcome.n_unfinished) == (1, 0)
     [failure] = outcome.failures
     assert "no positive or no negative weight left" in failure.error
@@ -148,34 +148,34 @@ def test_a_trial_that_fails_leaves_the_others_and_is_named(local_ray, tmp_path):
     assert "no positive or no negative weight left" in df["error"]["legacy_2019"]
 
 
-def test_the_same_run_again_goes_on_where_it_was(local_ray, tmp_path, capsys):
+def test_the_same_run_again_goes_on_where_it_was(tmp_path, capsys):
     experiment = Experiment("again", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2])), epochs=2)
-    assert tune.run(experiment, tmp_path, limit=2).n_complete == 2
+    assert tune.run(experiment, tmp_path, limit=2, in_process=True).n_complete == 2
     before = {path: path.read_bytes() for path in (tmp_path / "again").glob("trial_*/*")}
     capsys.readouterr()
 
-    assert tune.run(experiment, tmp_path).n_complete == 3
+    assert tune.run(experiment, tmp_path, in_process=True).n_complete == 3
     assert "3 trials: 2 complete, 1 to run" in capsys.readouterr().err
     assert all(path.read_bytes() == content for path, content in before.items()), "a complete trial is left alone"
 
-    assert tune.run(experiment, tmp_path, overrides={"seed": [2, 7]}).n_complete == 2
+    assert tune.run(experiment, tmp_path, overrides={"seed": [2, 7]}, in_process=True).n_complete == 2
     said = capsys.readouterr().err
     assert "2 trials: 1 complete, 1 to run" in said
     assert "2 more trials in the folder are not in the grid; they are left unchanged" in said
 
-    fresh = tune.run(experiment, tmp_path, limit=1, fresh=True)
+    fresh = tune.run(experiment, tmp_path, limit=1, fresh=True, in_process=True)
     assert (Path(fresh.path).name, fresh.n_complete) == ("again-2", 1)
 
 
-def test_a_failed_trial_runs_again_only_when_asked(local_ray, tmp_path):
+def test_a_failed_trial_runs_again_only_when_asked(tmp_path):
     legacy = dict(rules="legacy_2019", hidden_sizes=[3], on_perc=0.1, hebbian_prune_perc=0.0, weight_prune_perc=0.9)
     experiment = Experiment("fails", "?", dict(legacy, dataset_name="digits"), epochs=4)
-    [first] = tune.run(experiment, tmp_path).failures
+    [first] = tune.run(experiment, tmp_path, in_process=True).failures
     folder = tmp_path / "fails" / first.trial
     written = (folder / "failed.json").stat().st_mtime_ns
-    [second] = tune.run(experiment, tmp_path).failures
+    [second] = tune.run(experiment, tmp_path, in_process=True).failures
     assert (folder / "failed.json").stat().st_mtime_ns == written
-    [third] = tune.run(experiment, tmp_path, retry_failed=True).failures
+    [third] = tune.run(experiment, tmp_path, retry_failed=True, in_process=True).failures
     assert (folder / "failed.json").stat().st_mtime_ns > written
     assert first == second == third
 
@@ -310,6 +310,7 @@ def test_a_trial_continues_from_its_folder_bit_for_bit(tmp_path, epochs_before):
     assert (folder / "complete.json").exists()
 
 
+@pytest.mark.faults
 def test_the_example_of_run_starts_and_ends_a_ray_of_its_own():
     if ray.is_initialized():
         ray.shutdown()

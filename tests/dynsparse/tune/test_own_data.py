@@ -119,6 +119,7 @@ def test_a_changed_file_makes_other_trials_and_is_named(
 
 
 @pytest.mark.ray
+@pytest.mark.faults
 def test_a_run_on_ray(folder: Path, tmp_path: Path) -> None:
     start_ray("local")
     try:

@@ -104,6 +104,7 @@ class EndsProcesses(ray_tune.Callback):
         self.events.append((trial.config["seed"], trial.status))
 
 
+@pytest.mark.faults
 def test_a_pack_whose_process_dies_goes_on_and_one_that_dies_too_often_in_halves(local_ray, tmp_path, capsys):
     experiment = Experiment("dies", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2, 3])), epochs=5)
     ends = EndsProcesses(times=2)
@@ -153,6 +154,7 @@ class Stops(ray_tune.Callback):
         self.ends.append((trial.config["seed"], trial.status))
 
 
+@pytest.mark.faults
 def test_a_run_in_packs_that_is_stopped_goes_on_without_packs(local_ray, tmp_path, capsys):
     experiment = Experiment("stops", "?", dict(SMALL, seed=ray_tune.grid_search([0, 1, 2])), epochs=30)
     stops = Stops()

@@ -5,7 +5,6 @@ import math
 from functools import cache
 
 import pytest
-import ray
 import torch
 from ray import tune as ray_tune
 from support.packed_trials import begin
@@ -19,7 +18,6 @@ from dynsparse.planning.plan import steps
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.training import first_training_cache
 from dynsparse.training.trainer import Trainer
-from dynsparse.tune import ray_session
 from dynsparse.tune.packed_trial import WorkerOptions
 from dynsparse.tune.trainable import SparseTrial
 
@@ -58,11 +56,7 @@ def test_grids_of_studies_end_in_folders_with_the_numbers_of_each_trial_alone(tm
         *(dict(TICKET, prune_ratio=ratio) for ratio in (0.5, 0.9)),
     ]
     experiment = Experiment("studies", "?", dict(arm=ray_tune.grid_search(arms)), epochs=3)
-    ray_session.start_ray("local")
-    try:
-        outcome = tune.run(experiment, tmp_path, checkpoint_epochs=2)
-    finally:
-        ray.shutdown()
+    outcome = tune.run(experiment, tmp_path, checkpoint_epochs=2, in_process=True)
     assert (outcome.n_complete, outcome.n_unfinished, outcome.failures) == (4, 0, [])
     configs = experiment.configs()
     assert len(list((tmp_path / "studies").glob("trial_*"))) == len(configs) == 4

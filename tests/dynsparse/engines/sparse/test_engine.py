@@ -122,7 +122,7 @@ def test_each_mask_update_is_that_of_the_torch_engine(values: dict[str, Any]) ->
     assert_same_updates(*trainers)
 
 
-@pytest.mark.parametrize("batch_size", [16, 64, 100, 128, 150, 1436, 10**9])
+@pytest.mark.parametrize("batch_size", [16, 100, 150, 1436, 10**9])
 @pytest.mark.parametrize(
     "values",
     [
@@ -137,13 +137,13 @@ def test_each_mask_update_is_that_of_the_torch_engine(values: dict[str, Any]) ->
     ids=str,
 )
 def test_batches_of_any_length_with_a_shorter_last_one(values: dict[str, Any], batch_size: int) -> None:
-    # Of 1437 examples, the last batch has 13, 29, 37, 29, 87, 1 and 1437.
+    # Of 1437 examples, the last batch has 13, 37, 87, 1 and 1437.
     ours, theirs = both(**{**DIGITS, "epochs": 3, "batch_size": batch_size, **values})
     train_as_one(ours, theirs, 2)
     assert ours.engine.state_dict()["n_seen"] == 2 * 1437
 
 
-@pytest.mark.parametrize("batch_size", [16, 64, 100, 128, 150, 5000])
+@pytest.mark.parametrize("batch_size", [16, 150, 5000])
 @pytest.mark.parametrize("kwinners", [False, True])
 def test_batch_norm_and_dropout_in_batches_of_any_length(kwinners: bool, batch_size: int) -> None:
     values = {"batch_norm": True, "kwinners": kwinners, "batch_size": batch_size, "epochs": 3}
