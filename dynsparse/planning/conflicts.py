@@ -142,7 +142,7 @@ def _start(config: RecordingConfig) -> Iterator[str]:
     if config.starts_from is None:
         return
     if config.study != "train":
-        yield f"starts_from must be None with study={config.study!r}, got {config.starts_from!r}. Leave starts_from out."
+        yield f"starts_from must be None with study={config.study!r}, got {config.starts_from!r}. Leave it out."
     elif n_rows_copied(config.starts_from) >= config.epochs:
         yield (
             f"starts_from must name fewer rows than epochs={config.epochs}, got {config.starts_from!r}. Leave "

@@ -1,4 +1,4 @@
-"""Rounds: the trials that a run trains at a time. HyperBand needs several, and decides between them."""
+"""Rounds: the trials that a run trains at a time. HyperBand and PBT need several, and decide between them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Round:
         n_waiting: number of others that later rounds may train.
         last_row: number of the row after which the trials pause; None: they train to their end.
         later_rows: rows of all trials in later rounds.
+        ending: how the stopped trials have ended, in words.
     """
 
     trials: Sequence[Config]
@@ -36,6 +37,7 @@ class Round:
     n_waiting: int = 0
     last_row: int | None = None
     later_rows: int = 0
+    ending: str = "stopped early"
 
     @classmethod
     def to_the_end(cls, trials: Sequence[Config], status: GridStatus) -> Round:
