@@ -88,7 +88,7 @@ def test_a_population_by_hand():
 
 def test_copies_of_one_parent_differ_and_are_new():
     four = population(8)
-    values = dict.fromkeys(four, [0.0, 0.1]) | {four[0]: [0.0, 0.9]}
+    values = {each: [0.0, 0.9 if each is four[0] else 0.1] for each in four}
     domains = {"momentum": tune.choice([0.0, 0.5, 0.9])}
     taken = {identity(each) for each in four}
     copies = rule(2.0, domains=domains).generations(four, lambda each: values.get(each, ()), lambda each: False, taken)

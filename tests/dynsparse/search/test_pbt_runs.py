@@ -9,6 +9,7 @@ from ray import tune as ray_tune
 from support.command_line import invoke
 
 import analysis
+from analysis.plots import plot_importance
 from dynsparse.config import Config
 from dynsparse.experiment import Experiment, ExperimentError, load_experiment
 from dynsparse.io.json_object import parse_object
@@ -60,7 +61,9 @@ def content(folder):
     found = {}
     for name, rows in rows_of(folder).items():
         newest = max((folder / name).glob("checkpoint_*.pt"))
-        engine = {"weights": []} if newest.read_bytes() == DAMAGED else checkpoints.decode(newest.read_bytes())["engine"]
+        engine = (
+            {"weights": []} if newest.read_bytes() == DAMAGED else checkpoints.decode(newest.read_bytes())["engine"]
+        )
         plain = [{key: value for key, value in row.items() if key not in OF_A_RUN} for row in rows]
         found[name] = (*df.loc[name], newest.name, repr(plain), repr([each.tolist() for each in engine["weights"]]))
     return found
@@ -126,6 +129,27 @@ def test_the_first_row_of_a_copy_continues_the_weights_of_its_parent(file, tmp_p
 def test_packs_end_as_single_trials_do(whole, file, tmp_path):
     run(file, tmp_path, pack=3, **OPTIONS)
     assert content(tmp_path / "pop") == content(whole)
+
+
+def test_analysis_counts_copies_and_takes_their_settings_from_their_first_own_row_on(whole):
+    df, history = analysis.load(whole), analysis.load_history(whole)
+    assert df["starts_from"].notna().sum() == N_COPIES and "starts_from" not in analysis.hyperparameters(df)
+    assert "4 trials began as copies of others: the settings hold from the row in starts_from on" in analysis.left_out(
+        df
+    )
+    assert "copies" not in analysis.left_out(df[df["starts_from"].isna()])
+    assert "copies" in plot_importance(df, "val_acc_max").layout.title.text
+    n_copied = df["starts_from"].dropna().str.partition("@")[2].astype(int).sum()
+    assert history["copied_from"].notna().sum() == n_copied and "copied_from" not in analysis.metrics(history)
+    counts = analysis.curves(history, [], "val_acc").set_index("epoch")["count"]
+    # All members train each epoch; trials do not count in the epochs that another one has trained.
+    assert counts.to_dict() == {1: 6, 2: 6, 3: 6}
+    # Nobody has trained for longer than all rows together took.
+    seconds = [row["time_this_iter_s"] for rows in rows_of(whole).values() for row in rows if COPIED_FROM not in row]
+    assert df["trial_time"].sum() == pytest.approx(sum(seconds) / 60) and len(seconds) == 6 * 3
+    n_own = history[history["copied_from"].isna()].groupby("trial_id").size()
+    total = df["mean_epoch_time"] * n_own.reindex(df["trial_id"]).to_numpy()
+    assert total.to_numpy() == pytest.approx(df["trial_time"].to_numpy())
 
 
 class Killed(BaseException):
@@ -211,7 +235,9 @@ def test_the_command_counts_copies_and_a_rerun_has_nothing_to_do(whole, file, tm
     assert "4 more trials in the folder are not in the grid" in plain.stderr and plain.exit_code == 0
 
 
-def test_a_full_disk_between_two_rounds_ends_the_run_and_the_same_command_resumes_it(whole, file, tmp_path, monkeypatch):
+def test_a_full_disk_between_two_rounds_ends_the_run_and_the_same_command_resumes_it(
+    whole, file, tmp_path, monkeypatch
+):
     whole_write = TrialFolder.write_rows
 
     def full(self, rows):
@@ -285,11 +311,11 @@ FIXED_RATE = {"learning_rate": 0.1}
         (grid(), {"grace": 4}, r"scheduler='pbt' needs a grace below epochs=4, .* got 4\."),
         (grid(num_samples=1), {}, r"scheduler='pbt' needs at least 2 different samples .* got 1\. Raise num_samples"),
         (grid(space={"study": "ticket", "model": "Dense"}), {}, r"scheduler='pbt' is for study='train' only"),
-        (grid(space={"epochs": ray_tune.grid_search([4, 8])}), {}, r"scheduler='pbt' needs trials of equally many epochs"),
+        (grid(space={"epochs": ray_tune.grid_search([4, 8])}), {}, r"scheduler='pbt' needs trials of equally many"),
         (grid(num_samples=1, space={**FIXED_RATE, "seed": ray_tune.grid_search([0, 1])}), {},
          r"scheduler='pbt' changes values that are drawn from domains, and the space has none\."),
         (grid(space={**FIXED_RATE, "on_perc": ray_tune.uniform(0.1, 0.5)}), {},
-         r"scheduler='pbt' cannot change any of the drawn keys \(on_perc\) .* on_perc is fixed by the number of active"),
+         r"scheduler='pbt' cannot change any of the drawn keys \(on_perc\) .* on_perc is fixed by the number of"),
     ],
 )  # fmt: skip
 def test_what_has_no_populations_is_refused_before_anything_is_written(experiment, options, problem, tmp_path):
@@ -317,4 +343,3 @@ def test_ray_ends_as_one_process_does(whole, file, tmp_path):
     outcome = run(file, tmp_path, cpus_per_trial=1, scheduler="pbt", pack=3)
     assert (outcome.n_complete, outcome.n_stopped, outcome.n_unfinished) == (6, N_COPIES, 0)
     assert content(tmp_path / "pop") == content(whole)
-
