@@ -61,11 +61,10 @@ def content(folder):
     found = {}
     for name, rows in rows_of(folder).items():
         newest = max((folder / name).glob("checkpoint_*.pt"))
-        engine = (
-            {"weights": []} if newest.read_bytes() == DAMAGED else checkpoints.decode(newest.read_bytes())["engine"]
-        )
+        state = newest.read_bytes()
+        weights = [] if state == DAMAGED else checkpoints.decode(state)["engine"]["weights"]
         plain = [{key: value for key, value in row.items() if key not in OF_A_RUN} for row in rows]
-        found[name] = (*df.loc[name], newest.name, repr(plain), repr([each.tolist() for each in engine["weights"]]))
+        found[name] = (*df.loc[name], newest.name, repr(plain), repr([each.tolist() for each in weights]))
     return found
 
 
@@ -134,9 +133,7 @@ def test_packs_end_as_single_trials_do(whole, file, tmp_path):
 def test_analysis_counts_copies_and_takes_their_settings_from_their_first_own_row_on(whole):
     df, history = analysis.load(whole), analysis.load_history(whole)
     assert df["starts_from"].notna().sum() == N_COPIES and "starts_from" not in analysis.hyperparameters(df)
-    assert "4 trials began as copies of others: the settings hold from the row in starts_from on" in analysis.left_out(
-        df
-    )
+    assert "4 trials began as copies of others: the settings hold from the row in" in analysis.left_out(df)
     assert "copies" not in analysis.left_out(df[df["starts_from"].isna()])
     assert "copies" in plot_importance(df, "val_acc_max").layout.title.text
     n_copied = df["starts_from"].dropna().str.partition("@")[2].astype(int).sum()
