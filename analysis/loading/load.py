@@ -342,11 +342,11 @@ def _epochs(history: History) -> Array:
 def _minutes(history: History) -> dict[str, Array]:
     """Return the time of each trial, and its mean per row; NaN if no time was logged."""
     seconds = _numbers(history, "time_this_iter_s")
-    trial = np.repeat(np.arange(len(history.starts) - 1), np.diff(history.starts))
-    by_trial = pd.Series(seconds, dtype=float).groupby(trial)
     if COPIED_FROM in history.columns:
         # Another trial has taken the time of these rows.
         seconds = np.where(pd.isna(history.columns[COPIED_FROM]), seconds, math.nan)
+    trial = np.repeat(np.arange(len(history.starts) - 1), np.diff(history.starts))
+    by_trial = pd.Series(seconds, dtype=float).groupby(trial)
     every = np.arange(len(history.starts) - 1)
     total = by_trial.sum(min_count=1).reindex(every).to_numpy() / 60
     return {"trial_time": total, "mean_epoch_time": total / by_trial.count().reindex(every).to_numpy()}

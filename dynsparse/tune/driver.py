@@ -125,12 +125,17 @@ def trials_of(run: CheckedRun) -> list[Config]:
 
     Raises: ExperimentError, OSError.
     """
-    return PbtRounds(run).trials(run.folder) if run.options.scheduler == PBT else run.configs
+    return pbt_rounds_of(run).trials(run.folder) if run.options.scheduler == PBT else run.configs
 
 
 def rounds_of(run: CheckedRun, status: GridStatus) -> HyperBandRounds | PbtRounds:
     """Return what plans the rounds of a run that trains in rounds."""
-    return PbtRounds(run) if run.options.scheduler == PBT else HyperBandRounds(run, status)
+    return pbt_rounds_of(run) if run.options.scheduler == PBT else HyperBandRounds(run, status)
+
+
+def pbt_rounds_of(run: CheckedRun) -> PbtRounds:
+    """Return what plans the rounds of population-based training. Raises: ExperimentError."""
+    return PbtRounds(run.experiment, run.configs, run.options, run.overridden)
 
 
 def _to_train(run: CheckedRun, status: GridStatus) -> list[Config]:

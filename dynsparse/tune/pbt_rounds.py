@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from dynsparse.config import Config, keys
-from dynsparse.experiment import ExperimentError, axes
+from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder
 from dynsparse.results.fork import can_be_forked, fork, is_forked
 from dynsparse.results.grid_status import GridStatus
+from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import NOT_IN_IDENTITY, State, TrialFolder, folder_name, identity
 from dynsparse.sampling import drawn_keys
 from dynsparse.search import FIXED, MUTABLE, Copy, Generations, Pbt, epochs_of_all, read_histories
 from dynsparse.search.judge import READ_THREADS
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.param_space import experiment_tag
-from dynsparse.tune.preflight import CheckedRun
 from dynsparse.tune.rounds import Round
 
 # Keys that follow others: they differ within a population if these are drawn.
@@ -62,27 +62,42 @@ class PbtRounds:
     because a trial keeps its newest checkpoints only.
 
     Args:
-        run: the run.
+        experiment: the experiment.
+        configs: its trials.
+        options: of the run.
+        overridden: keys whose values replace those of the experiment's space.
 
     Raises: ExperimentError if there are no populations, or nothing could change in them.
     """
 
-    def __init__(self, run: CheckedRun) -> None:
-        options = run.options.stopping
-        assert options is not None
-        _check_options(run.options)
-        epochs = epochs_of_all(run.configs, options)
-        drawn = {key: domain for key, domain in drawn_keys(run.experiment.space).items() if key not in run.overridden}
+    def __init__(
+        self, experiment: Experiment, configs: list[Config], options: RunOptions, overridden: Collection[str]
+    ) -> None:
+        stopping = options.stopping
+        assert stopping is not None
+        _check_options(options)
+        epochs = epochs_of_all(configs, stopping)
+        drawn = {key: domain for key, domain in drawn_keys(experiment.space).items() if key not in overridden}
         domains = {key: domain for key, domain in drawn.items() if domain is not None and key in MUTABLE}
         _check_domains(drawn, domains)
-        self._rule = Pbt(options.grace, options.reduction_factor, epochs, run.experiment.search_seed, domains)
+        self._rule = Pbt(stopping.grace, stopping.reduction_factor, epochs, experiment.search_seed, domains)
         if not self._rule.exchanges:
             raise ExperimentError(
                 f"scheduler='pbt' needs a grace below epochs={epochs}, after which trials are replaced, got "
-                f"{options.grace}. Lower grace, or raise epochs."
+                f"{stopping.grace}. Lower grace, or raise epochs."
             )
-        self._configs, self._options = run.configs, options
-        self._populations = _populations(run.configs, drawn)
+        self._configs, self._options, self._mutable = configs, stopping, sorted(domains)
+        self._populations = _populations(configs, drawn)
+
+    def description(self) -> str:
+        """Return what the run does, for people."""
+        sizes = sorted({len(each) for each in self._populations})
+        n_trials = f"{sizes[0]} to {sizes[-1]} trials" if len(sizes) > 1 else plural(sizes[0], "trial")
+        epochs = ", ".join(map(str, self._rule.exchanges))
+        return (
+            f"{plural(len(self._populations), 'population')} of {n_trials}; after the epochs {epochs}, the worst are "
+            f"replaced by copies with other values of {', '.join(self._mutable)}"
+        )
 
     def trials(self, folder: Folder) -> list[Config]:
         """Return all trials: those of the grid, and the copies that follow from the rows. Raises: OSError."""

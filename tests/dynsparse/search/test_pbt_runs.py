@@ -331,6 +331,12 @@ def test_an_experiment_may_ask_for_it(file, tmp_path):
     experiment = replace(load_experiment(file), run_options={**OPTIONS, "grace": 2})
     outcome = run(experiment, tmp_path)
     assert (outcome.n_complete, outcome.n_stopped, len(outcome.copies)) == (6, 2, 2)
+    shown = tmp_path / "shown.py"
+    shown.write_text(FILE + f"\nexperiment = Experiment('pop', '?', space, 3, 3, run_options={OPTIONS})\n")
+    assert (
+        "2 populations of 3 trials; after the epochs 1, 2, the worst are replaced by copies with other values of "
+        "learning_rate\n" in invoke("show", str(shown)).stdout
+    )
     folder = open_folder(str(tmp_path / "pop"))
     assert all(TrialFolder(folder.sub(folder_name(each))).exists() for each in outcome.copies)
 
