@@ -31,7 +31,7 @@ HINT = "Give another --name, or the same samples and settings as before."
 
 
 class _Found(NamedTuple):
-    """What the folder of a trial holds."""
+    """The content of a trial's folder, as far as decisions need it."""
 
     values: list[float]  # after each epoch
     state: State
@@ -43,7 +43,7 @@ class _Found(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What follows from the rows in the folder."""
+    """The history of all populations, as it follows from the rows in the folder."""
 
     found: dict[Config, _Found]
     populations: list[Generations]
