@@ -81,9 +81,49 @@ def _with_values(value: Any, name: str, draw: Draw) -> Any:
     return _with_values(draw(value, name), name, draw) if is_domain(value) else value
 
 
+def drawn_keys(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys whose values are drawn, each with its domain.
+
+    There is no domain (None) where a value is drawn together with others, as part of a list or of a group of keys, or
+    where the points of a grid have different domains.
+
+    Example:
+        >>> from dynsparse.sampling import drawn_keys
+        >>> from ray import tune
+        >>> space = {"learning_rate": tune.uniform(0, 1), "method": tune.choice([{"model": "SET"}, {"model": "RigL"}])}
+        >>> {key: domain is not None for key, domain in drawn_keys(space).items()}
+        {'learning_rate': True, 'model': False}
+    """
+    found: dict[str, Any] = {}
+    for name, value in space.items():
+        found.update(_drawn_in(value, name))
+    return found
+
+
+def _drawn_in(value: Any, name: str) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        listed = value["grid_search"] if value.keys() == {"grid_search"} else None
+        if isinstance(listed, list | tuple):
+            return {key: None for each in listed for key in _drawn_in(each, name)}
+        return drawn_keys(value)
+    if not is_domain(value):
+        return {name: None} if has_domain(value) else {}
+    categories = getattr(value, "categories", ())
+    if any(isinstance(each, Mapping) or has_domain(each) for each in categories):
+        return {key: None for each in categories for key in _keys_of_group(each, name)}
+    return {name: value}
+
+
+def _keys_of_group(value: Any, name: str) -> list[str]:
+    """Return the keys that an option of a choice sets."""
+    if isinstance(value, Mapping) and "grid_search" not in value:
+        return [key for inner, each in value.items() for key in _keys_of_group(each, inner)]
+    return [name]
+
+
 def _draw_sample(sample: tuple[int, int], domain: Any, name: str) -> Any:
     """Return the value of a domain in a sample. Raises: SamplingError."""
-    return _draw(domain, name, _uniform(name, sample))
+    return value_at(domain, name, _uniform(name, sample))
 
 
 def _uniform(name: str, sample: tuple[int, int]) -> float:
@@ -141,8 +181,11 @@ def describe(domain: Any, name: str) -> str:
     return text if step is None else f"{text}, multiples of {step:g}"
 
 
-def _draw(domain: Any, name: str, uniform: float) -> Any:
-    """Return the value of a domain at a share of its distribution, in (0, 1): the inverse of its cumulative one."""
+def value_at(domain: Any, name: str, uniform: float) -> Any:
+    """Return the value of a domain at a share of its distribution, in (0, 1): the inverse of its cumulative one.
+
+    Raises: SamplingError.
+    """
     if hasattr(domain, "categories"):
         return domain.categories[int(uniform * len(domain.categories))]
     kind, lower, upper, step, is_whole = distribution_of(domain, name)

@@ -28,6 +28,9 @@ NOTED = {
     "model_hash": ("model",),
     **dict.fromkeys(("data_hash", "input_size", "num_classes", "input_shape"), OF_DATA),
 }
+# Of a trial that began as a copy: the key that names the other trial and its last row that was copied, and the column
+# of a history with the trial that has trained a row. They are not settings.
+STARTS_FROM, COPIED_FROM = "starts_from", "copied_from"
 # The entries of `attrs` that hold the schema.
 HYPERPARAMETERS, METRICS = "hyperparameters", "metrics"
 
@@ -48,7 +51,7 @@ def hyperparameters(df: pd.DataFrame) -> list[str]:
     """
     if HYPERPARAMETERS in df.attrs:
         return _still_there(df, HYPERPARAMETERS)
-    other = {*FIRST_COLUMNS, *RUN_COLUMNS, *LAST_COLUMNS, *metrics(df)}
+    other = {*FIRST_COLUMNS, *RUN_COLUMNS, *LAST_COLUMNS, STARTS_FROM, *metrics(df)}
     return [name for name in df.columns if name not in other]
 
 

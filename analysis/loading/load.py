@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.frame.schema import (
+    COPIED_FROM,
     COSTS,
     FIRST_COLUMNS,
     LAST_COLUMNS,
     RUN_COLUMNS,
+    STARTS_FROM,
     distinct_names,
     with_schema,
 )
@@ -82,6 +84,8 @@ def load_many(
       with the name of another column is called `config/<name>`, or `config/config/<name>` if there is one of that name.
       `seed` always exists. Of one that changed within the trial it is the last value. The text of a function or another
       object has no address: "<function reward>".
+    - `starts_from`, if the trials have it, is among these columns, but no hyperparameter: the trial began as a copy of
+      another one after some of its rows ("1f2e3d4c5b6a@5"), so that its settings hold from the next row on.
     - `status`: "complete", "error", "stopped" (early, by a rule) or "incomplete".
     - `error`: the last line of the error, or why the trial was stopped; missing if there was neither.
     - `diverged`: True if a loss is NaN or infinite where it was last logged. A loss has "loss" in its name.
@@ -144,7 +148,7 @@ def load_many(
     }
     contents = contents._replace(issues=contents.issues + _not_numbers(contents, chosen))
     df = _table(columns, contents, _order(trials, configs, experiments))
-    return with_schema(df, list(names.values()), list(of_metrics))
+    return with_schema(df, _settings(names), list(of_metrics))
 
 
 def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -154,6 +158,7 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
     - `trial_id`, `trial_dir`; `epoch`, the training_iteration.
     - every logged value except Tune's own bookkeeping, numbers as numbers. A value with the name of another column is
       called `result/<name>`.
+    - `copied_from`, if trials began as copies of others: the trial that has trained the row; missing in own rows.
     - the hyperparameters as in `load`. One that changed within the trial, as population based training does, has the
       value of each row, if the rows have their config.
     - `diverged`, of the trial, as in `load`.
@@ -201,7 +206,12 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
     }
     contents = contents._replace(issues=contents.issues + _not_numbers(contents, numeric))
     df = _table(columns, contents, history.rows_of(_order(trials, configs, experiments)))
-    return with_schema(df, list(names.values()), list(called.values()))
+    return with_schema(df, _settings(names), [name for name in called.values() if name != COPIED_FROM])
+
+
+def _settings(names: Mapping[str, str]) -> list[str]:
+    """Return the columns of keys that are settings of the trials."""
+    return [column for key, column in names.items() if key != STARTS_FROM]
 
 
 def issues(df: pd.DataFrame) -> pd.DataFrame:
@@ -332,6 +342,9 @@ def _epochs(history: History) -> Array:
 def _minutes(history: History) -> dict[str, Array]:
     """Return the time of each trial, and its mean per row; NaN if no time was logged."""
     seconds = _numbers(history, "time_this_iter_s")
+    if COPIED_FROM in history.columns:
+        # Another trial has taken the time of these rows.
+        seconds = np.where(pd.isna(history.columns[COPIED_FROM]), seconds, math.nan)
     trial = np.repeat(np.arange(len(history.starts) - 1), np.diff(history.starts))
     by_trial = pd.Series(seconds, dtype=float).groupby(trial)
     every = np.arange(len(history.starts) - 1)

@@ -18,6 +18,7 @@ from analysis.output.escapes import escaped_markdown, without_formulas
 from analysis.statistics.aggregate import LEFT_OUT, NOTED, NOTHING, agg, format_mean
 from analysis.statistics.chance import chance_note
 from analysis.statistics.common_settings import common_settings, listed_settings
+from analysis.statistics.copies import copies_note
 from analysis.statistics.divergence import is_diverged
 from analysis.statistics.interquartile import interquartile_mean
 from analysis.statistics.significance import p_digits
@@ -153,7 +154,8 @@ def left_out(df: pd.DataFrame) -> str:
     """Return a note on the trials that statistics leave out, as "left out: 3 failed, 1 incomplete of 48 trials".
 
     It names the settings that most of the diverged trials share. It also counts some trials that statistics include:
-    those without hyperparameters, and those that never left chance level, with their settings.
+    those without hyperparameters, those that began as copies of others, and those that never left chance level, with
+    their settings.
 
     Raises:
         ValueError: if there is no column `status`.
@@ -185,7 +187,7 @@ def left_out(df: pd.DataFrame) -> str:
     text += f"; {lost} without hyperparameters, because params.json is lost" if lost else ""
     where = listed_settings(common_settings(df, diverged)).removeprefix(": ") if diverged.any() else ""
     text += f"; settings that diverged: {where}" if where else ""
-    return "; ".join(part for part in (text, chance_note(df)) if part)
+    return "; ".join(part for part in (text, copies_note(df), chance_note(df)) if part)
 
 
 def format_table(df: pd.DataFrame, format: str = "text") -> str:

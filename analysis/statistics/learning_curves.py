@@ -9,6 +9,7 @@ from analysis.frame.schema import hyperparameters
 from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import n_values
 from analysis.statistics.aggregate import in_order, key_names, with_t_interval
+from analysis.statistics.copies import own_rows
 
 CURVE = ["mean", "std", "low", "high", "count", "diverged"]
 TRIAL = ["trial_id", "trial_dir"]
@@ -26,7 +27,7 @@ def curves(history: pd.DataFrame, by: Column | Sequence[Column], metric: Column)
       infinite at their end. To count them, pass `history.drop(columns="diverged")`.
 
     Failed trials are counted up to the epoch that they reached. Where `count` falls, the curve continues with the
-    surviving trials and may jump.
+    surviving trials and may jump. A trial that began as a copy of another one counts from its first own epoch on.
 
     Args:
         history: one row per trial and epoch, as `load_history` gives it.
@@ -50,7 +51,7 @@ def curves(history: pd.DataFrame, by: Column | Sequence[Column], metric: Column)
         22  SparseModel      7  0.914  0.026  0.849  0.980      3
         23  SparseModel      8  0.935  0.035  0.848  1.022      3
     """
-    history = with_series(history, by, metric)
+    history = own_rows(with_series(history, by, metric))
     metric, keys = column_name(metric), key_names(history, [*column_names(by), "epoch"], taken=CURVE)
     check_numbers(history, metric)
     by_key = [history[name] for name in keys]

@@ -58,6 +58,7 @@ def show(
 ) -> None:
     """Show the number of trials of an experiment FILE and the keys in which they differ. Trains nothing."""
     experiment = read_experiment(file, settings, num_samples)
+    options: RunOptions | None = None
     given = given_options(context, search_options)
     if given or experiment.run_options:
         from dynsparse.tune import RunOptions
@@ -69,7 +70,15 @@ def show(
                 return
         except ValueError as error:
             raise Refusal(str(error)) from error
-    show_grid(experiment, expand(experiment, settings, yes=yes), all_keys=all_keys)
+    configs = expand(experiment, settings, yes=yes)
+    show_grid(experiment, configs, all_keys=all_keys)
+    if options is not None and options.scheduler == "pbt":
+        from dynsparse.tune.pbt_rounds import PbtRounds
+
+        try:
+            echo(f"\nscheduler\n  {'pbt':<24} {PbtRounds(experiment, configs, options, dict(settings)).description()}")
+        except ValueError as error:
+            raise Refusal(str(error)) from error
 
 
 def show_grid(experiment: Experiment, configs: Sequence[Config], *, all_keys: bool) -> None:

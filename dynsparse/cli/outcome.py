@@ -33,6 +33,8 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
     echo(f"\n{plural(outcome.n_complete, 'trial')} complete in {format_duration(outcome.seconds)}: {outcome.path}")
     if outcome.n_stopped:
         echo(f"{plural(outcome.n_stopped, 'trial')} stopped early")
+    if outcome.copies:
+        echo(f"{plural(len(outcome.copies), 'trial')} began as copies of others, in the place of worse ones")
     if outcome.n_unfinished:
         echo(f"{plural(outcome.n_unfinished, 'trial')} not finished")
     if outcome.failures:
@@ -45,7 +47,7 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
         echo(f"all of them:  dynsparse failures {path}")
     if not outcome.n_complete:
         return
-    if note := learning_note(outcome.path, configs):
+    if note := learning_note(outcome.path, [*configs, *outcome.copies]):
         echo(note)
     varying = [name for name in independent_axes(configs) if name != "seed"]
     # If a trial prunes after its training, its best epoch does not answer the question.

@@ -77,12 +77,14 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
               help="Kill the process of an epoch that takes longer than S seconds.")  # fmt: skip
 @click.option("--trial-seconds", type=click.FloatRange(min=0, min_open=True), metavar="S",
               help="Let a trial that takes longer than S seconds fail.")  # fmt: skip
-@click.option("--scheduler", type=click.Choice(["asha", "median", "hyperband", "none"]),
-              help="End trials early that do worse than others; none: resume those that were ended.")  # fmt: skip
+@click.option("--scheduler", type=click.Choice(["asha", "median", "hyperband", "pbt", "none"]),
+              help="End trials early that do worse than others; pbt: replace them by changed copies of better ones; "
+              "none: resume those that were ended.")  # fmt: skip
 @click.option("--grace", default=1, show_default=True, type=click.IntRange(min=1), metavar="N",
-              help="Epochs before the scheduler may end a trial.")  # fmt: skip
+              help="Epochs before the scheduler may end a trial; pbt: also between two exchanges.")  # fmt: skip
 @click.option("--reduction-factor", default=3.0, show_default=True, type=click.FloatRange(min=1, min_open=True),
-              help="asha, hyperband: about one of this many trials goes on at each rung.")  # fmt: skip
+              help="asha, hyperband: about one of this many trials goes on at each rung; pbt: one of this many is "
+              "replaced.")  # fmt: skip
 @click.option("--group-by", metavar="KEY", help="Judge trials that differ only in KEY, such as seed, by their mean.")
 @searcher_option
 @repeats_option
@@ -150,7 +152,7 @@ def _run_grid(
     note = repeated_trainings(configs, n_training_examples)
     if note:
         echo(f"{'' if note == NOT_COMPARED else 'warning: '}{note}", err=True)
-    return tune.run_grid(experiment, configs, options), configs
+    return tune.run_grid(experiment, configs, options, dict(settings)), configs
 
 
 @click.command(cls=Command)

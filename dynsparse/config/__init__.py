@@ -15,6 +15,7 @@ from dynsparse.config.config import (
     in_current_terms,
     is_default,
     keys,
+    n_rows_copied,
 )
 from dynsparse.config.suggest import unknown
 
@@ -29,5 +30,6 @@ __all__ = [
     "in_current_terms",
     "is_default",
     "keys",
+    "n_rows_copied",
     "unknown",
 ]

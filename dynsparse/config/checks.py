@@ -171,6 +171,20 @@ class Text:
 
 
 @dataclass(frozen=True)
+class TrialRow:
+    """A trial and one of its rows, such as 1f2e3d4c5b6a@5."""
+
+    def read(self, name: str, value: Any) -> str:
+        """Return the value."""
+        if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{12}@[1-9]\d{0,7}", value):
+            raise ValueError(f"{name} must be {self}, got {value!r}.")
+        return value
+
+    def __str__(self) -> str:
+        return "an identity of a trial and a number of rows, such as 1f2e3d4c5b6a@5"
+
+
+@dataclass(frozen=True)
 class Device:
     """A device in torch's notation."""
 

@@ -25,6 +25,7 @@ from dynsparse.config.checks import (
     Several,
     Sizes,
     Text,
+    TrialRow,
     Weights,
     Whole,
     resolve,
@@ -118,6 +119,15 @@ class Config:
     )
     compile: bool = key(
         False, "for torch modules only: compile training steps by torch.compile, at the first step", Flag(), later=True
+    )
+
+    starts_from: str | None = key(
+        None,
+        "set by scheduler='pbt': the trial begins as a copy of another one, with its state after some rows, such as "
+        "1f2e3d4c5b6a@5; None: it is trained from its beginning",
+        Optional(TrialRow()),
+        per_trial=True,
+        later=True,
     )
 
     # What a trial does beside one training: see dynsparse/studies
@@ -608,6 +618,11 @@ class Config:
         """Return all keys and values, as written to a trial's params.json."""
         # The fields are the only attributes, in the order of `keys`.
         return dict(vars(self))
+
+
+def n_rows_copied(starts_from: str | None) -> int:
+    """Return the number of rows that a trial has from another one, given its `starts_from`; 0 for None."""
+    return 0 if starts_from is None else int(starts_from.partition("@")[2])
 
 
 def check_of(each: Field[Any]) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from dynsparse.config import FUNCTIONS, function_hash, keys, unknown
+from dynsparse.config import FUNCTIONS, function_hash, keys, n_rows_copied, unknown
 from dynsparse.data import DATASETS, example_shape
 from dynsparse.methods import Method, method_of
 from dynsparse.nn.mlp import Network
@@ -30,6 +30,7 @@ def conflicts(config: RecordingConfig) -> list[str]:
         *_class_weights(config),
         *_function_hashes(config),
         *_legacy_rules(config),
+        *_start(config),
     ]
     try:
         # A builder that a program has added to its table may raise ValueError for its own keys.
@@ -134,6 +135,18 @@ def _legacy_rules(config: RecordingConfig) -> Iterator[str]:
         yield (
             "noise_levels must be empty with rules='legacy_2019', whose coactivation counts every noisy image too, got "
             f"{config.noise_levels}. Leave noise_levels out or set rules='fixed'."
+        )
+
+
+def _start(config: RecordingConfig) -> Iterator[str]:
+    if config.starts_from is None:
+        return
+    if config.study != "train":
+        yield f"starts_from must be None with study={config.study!r}, got {config.starts_from!r}. Leave it out."
+    elif n_rows_copied(config.starts_from) >= config.epochs:
+        yield (
+            f"starts_from must name fewer rows than epochs={config.epochs}, got {config.starts_from!r}. Leave "
+            "starts_from out, or raise epochs."
         )
 
 

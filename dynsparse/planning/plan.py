@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dynsparse.config import Config
+from dynsparse.config import Config, n_rows_copied
 from dynsparse.data import OwnData, example_shape, own_keys
 from dynsparse.data.augmentation import AUGMENTATIONS, Augmentation
 from dynsparse.methods import Method, method_of
@@ -107,6 +107,7 @@ class Plan:
     initial_densities: list[list[float]]  # the same, before the first mask update
     updates: Updates | None  # None: the masks stay as they are
     seeds: list[int]  # per trial
+    n_rows_copied: list[int]  # per trial: rows that it has from another one, with whose state it begins
     epochs: int
     batch_size: int
     dataset_name: str
@@ -186,6 +187,7 @@ def _plan(config: PackConfig) -> Plan:
         initial_densities=initial_densities,
         updates=updates,
         seeds=seeds,
+        n_rows_copied=[n_rows_copied(trial.starts_from) for trial in config.trials()],
         epochs=config.epochs,
         batch_size=config.batch_size,
         dataset_name=config.dataset_name,

@@ -14,6 +14,8 @@ from typing import Any
 
 from dynsparse.config import Config
 from dynsparse.config.functions import without_folder
+from dynsparse.data import own
+from dynsparse.engines import choose_for_config
 from dynsparse.experiment import axes
 from dynsparse.io.json_object import parse_object
 from dynsparse.io.storage import ASIDE_FOLDER, Folder
@@ -201,6 +203,11 @@ def _changed_data(folder: Folder, configs: Sequence[Config], others: Sequence[st
         if data in hashes and values.get("data_hash") not in (None, hashes[data]):
             changed[data] = None
     return tuple(changed)
+
+
+def facts_about(config: Config) -> dict[str, Any]:
+    """Return what a trial's about.json says: the version that starts it, its engine, and facts about own data."""
+    return {"version": version(), "engine": choose_for_config(config).name, **own.about(config)}
 
 
 @cache

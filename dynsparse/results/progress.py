@@ -26,6 +26,7 @@ class Progress:
     done: int = 0
     failed: int = 0
     stopped: int = 0  # early
+    ending: str = "stopped early"  # how these have ended
     epochs_done: int = 0
     best: float = -math.inf
     best_trial: str = ""
@@ -94,7 +95,7 @@ class Progress:
         now = time.monotonic() if now is None else now
         parts = [f"{self.done} of {self.n_trials} trials done", f"{self.running} running"]
         if self.stopped:
-            parts.append(f"{self.stopped} stopped early")
+            parts.append(f"{self.stopped} {self.ending}")
         if self.failed:
             parts.append(f"{self.failed} failed")
         left = self.seconds_left(now)

@@ -185,11 +185,17 @@ class TrialFolder:
         """Write progress.csv as a whole, so that a metric that first appears later gets a column in every row."""
         self._folder.replace("progress.csv", _csv(rows))
 
+    def write_rows(self, rows: list[dict[str, Any]]) -> None:
+        """Write all rows at once, in place of those that there are."""
+        self.write_csv(rows)
+        self._lines = [_encode(row) + b"\n" for row in rows]
+        self._folder.replace("result.json", b"".join(self._lines))
+
     # Checkpoints
 
     def save_checkpoint(self, n_rows: int, state: Mapping[str, Any]) -> None:
         """Write the state from which to continue after `n_rows` rows, and delete all but the two newest checkpoints."""
-        self._folder.replace(_checkpoint_name(n_rows), checkpoints.encode(state))
+        self._folder.replace(checkpoint_name(n_rows), checkpoints.encode(state))
         for name in self._checkpoint_names()[CHECKPOINTS_KEPT:]:
             self._folder.delete(name)
 
@@ -420,7 +426,8 @@ def _is_same_trial(written: Mapping[str, Any], config: Config) -> bool:
         return False
 
 
-def _checkpoint_name(n_rows: int) -> str:
+def checkpoint_name(n_rows: int) -> str:
+    """Return the name of the checkpoint after so many rows."""
     return f"checkpoint_{n_rows:06}.pt"
 
 

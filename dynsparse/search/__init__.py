@@ -1,8 +1,9 @@
 """Search over settings: early stopping of trials that do worse than others, and proposals of a searcher.
 
 Each rule is a file: it learns the values of trials after epochs, and decides which trial stops. The judge also reads
-the rows of earlier runs, and averages over the trials of a group. HyperBand compares trials that have all trained for
-equally many epochs. `OptunaStudy` proposes settings, and `objectives` says what it is told.
+the rows of earlier runs, and averages over the trials of a group. HyperBand and PBT compare trials that have all
+trained for equally many epochs; PBT replaces bad ones by copies of good ones, whose settings `mutation` changes.
+`OptunaStudy` proposes settings, and `objectives` says what it is told.
 """
 
 from dynsparse.search.asha import Asha
@@ -11,34 +12,55 @@ from dynsparse.search.judge import (
     Judge,
     Measurement,
     check_scheduler,
+    epochs_of_all,
     group_of,
     hyperband_of,
     packs_of,
     read_histories,
 )
 from dynsparse.search.median import MedianStopping
+from dynsparse.search.mutation import FIXED, MUTABLE, mutate
 from dynsparse.search.options import SearchOptions
-from dynsparse.search.rules import HYPERBAND, RULES, Rule, StoppingOptions, metric_of, rule_of
+from dynsparse.search.pbt import Copy, Generations, Pbt
+from dynsparse.search.rules import (
+    HYPERBAND,
+    PBT,
+    RULES,
+    SCHEDULERS_IN_ROUNDS,
+    Rule,
+    StoppingOptions,
+    metric_of,
+    rule_of,
+)
 from dynsparse.search.tune_rule import SchedulerError, TuneRule
 
 __all__ = [
+    "FIXED",
     "HYPERBAND",
+    "MUTABLE",
+    "PBT",
     "RULES",
+    "SCHEDULERS_IN_ROUNDS",
     "Asha",
+    "Copy",
     "Decisions",
+    "Generations",
     "HyperBand",
     "Judge",
     "Measurement",
     "MedianStopping",
+    "Pbt",
     "Rule",
     "SchedulerError",
     "SearchOptions",
     "StoppingOptions",
     "TuneRule",
     "check_scheduler",
+    "epochs_of_all",
     "group_of",
     "hyperband_of",
     "metric_of",
+    "mutate",
     "packs_of",
     "read_histories",
     "rule_of",

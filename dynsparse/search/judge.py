@@ -112,17 +112,23 @@ def check_scheduler(configs: Sequence[Config], options: StoppingOptions) -> str 
 
 def hyperband_of(configs: Sequence[Config], options: StoppingOptions) -> HyperBand:
     """Return HyperBand over the groups of some trials. Raises: ExperimentError if their epochs do not fit it."""
+    epochs = epochs_of_all(configs, options)
+    groups = list(dict.fromkeys(group_of(config, options.group_by) for config in configs))
+    try:
+        return HyperBand(options.grace, options.reduction_factor, epochs, groups)
+    except ValueError as error:
+        raise ExperimentError(str(error)) from error
+
+
+def epochs_of_all(configs: Sequence[Config], options: StoppingOptions) -> int:
+    """Return the epochs of trials that are compared between rounds. Raises: ExperimentError if they differ."""
     epochs = sorted({config.epochs for config in configs})
     if len(epochs) > 1:
         raise ExperimentError(
-            f"scheduler='hyperband' needs trials of equally many epochs, got {', '.join(map(str, epochs))}. Run each "
-            "number with a --name of its own."
+            f"scheduler={options.scheduler_name!r} needs trials of equally many epochs, got "
+            f"{', '.join(map(str, epochs))}. Run each number with a --name of its own."
         )
-    groups = list(dict.fromkeys(group_of(config, options.group_by) for config in configs))
-    try:
-        return HyperBand(options.grace, options.reduction_factor, epochs[0], groups)
-    except ValueError as error:
-        raise ExperimentError(str(error)) from error
+    return epochs[0]
 
 
 def group_of(config: Config, key: str | None) -> str:

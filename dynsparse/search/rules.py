@@ -17,6 +17,9 @@ from dynsparse.search.tune_rule import REFUSED, TuneRule
 
 # The scheduler that trains in rounds: between two, it compares all trials of a bracket.
 HYPERBAND = "hyperband"
+# The scheduler that trains in rounds and replaces trials between them.
+PBT = "pbt"
+SCHEDULERS_IN_ROUNDS = (HYPERBAND, PBT)
 
 
 class Rule(Protocol):
@@ -37,9 +40,10 @@ class StoppingOptions:
     """Options of early stopping.
 
     Args:
-        scheduler: a row of `RULES`, "hyperband", or a scheduler object of Ray Tune that only stops trials.
-        grace: number of epochs before the first decision, at least 1.
-        reduction_factor: of "asha" and "hyperband": about one of this many trials goes on at each rung.
+        scheduler: a row of `RULES`, "hyperband", "pbt", or a scheduler object of Ray Tune that only stops trials.
+        grace: number of epochs before the first decision, at least 1; of "pbt" also between two.
+        reduction_factor: of "asha" and "hyperband": about one of this many trials goes on at each rung; of "pbt": about
+            one of this many is replaced.
         group_by: trials that differ only in this key are judged together, by their mean, and stop or go on together;
             None: each trial alone.
 
@@ -67,13 +71,14 @@ class StoppingOptions:
 
     def _check_scheduler(self) -> None:
         if not isinstance(self.scheduler, TrialScheduler):
-            if self.scheduler == "pbt":
+            known = (*RULES, *SCHEDULERS_IN_ROUNDS)
+            if self.scheduler not in known:
+                raise ValueError(unknown("scheduler", self.scheduler, known))
+            if self.scheduler == PBT and self.group_by is not None:
                 raise ValueError(
-                    "scheduler='pbt' is not supported: trials that copy weights and change their settings are no "
-                    f"trainings of one configuration. Available: {', '.join((*RULES, HYPERBAND))}."
+                    f"group_by must not be given with scheduler='pbt', got {self.group_by!r}: each seed has a "
+                    "population of its own, and a copy is one trial. Leave it out."
                 )
-            if self.scheduler not in (*RULES, HYPERBAND):
-                raise ValueError(unknown("scheduler", self.scheduler, (*RULES, HYPERBAND)))
             return
         for kind, instead in REFUSED.items():
             if isinstance(self.scheduler, kind):

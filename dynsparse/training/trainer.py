@@ -93,7 +93,10 @@ class Trainer:
 
         Returns: the metrics of each trial, None for one that ended early. They are measured before the mask update,
         except for the metrics of the update itself.
+
+        Raises: TrialError for trials that begin as copies of others and have not got their states.
         """
+        self._check_start()
         if self._replay is not None:
             return self._replay_step(self._replay)
         self._draw_masks_from_data()
@@ -190,6 +193,16 @@ class Trainer:
             first_training_cache.store(self._cache_key, self._first_rows, self.state_dict())
 
     # One step
+
+    def _check_start(self) -> None:
+        """Check that trials with `starts_from` do not train from their beginning. Raises: TrialError."""
+        if self.n_rows < max(self.plan.n_rows_copied):
+            starts = ", ".join(dict.fromkeys(each.starts_from for each in self._configs if each.starts_from))
+            raise TrialError(
+                f"A trial with starts_from must continue from the state that it names, got starts_from={starts} after "
+                f"{self.n_rows} rows. Load that state (load_state_dict), restore the trial's result.json and "
+                "checkpoint, or leave starts_from out."
+            )
 
     def _draw_masks_from_data(self) -> None:
         """Replace the initial network if its masks depend on the data. The state after a step has the masks."""

@@ -51,6 +51,7 @@ class ShowProgress(tune.Callback):
             metric,
             done=round_.n_complete,
             stopped=round_.n_stopped,
+            ending=round_.ending,
         )
         self._display = None if quiet else Display(self._progress)
         self._folder = folder

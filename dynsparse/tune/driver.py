@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,23 +13,23 @@ import ray
 import torch
 
 from dynsparse.config import Config
-from dynsparse.data import own
-from dynsparse.engines import choose_for_config
 from dynsparse.experiment import Experiment
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
 from dynsparse.results.experiment_file import write_experiment
 from dynsparse.results.fence import fenced
-from dynsparse.results.grid_status import Failure, GridStatus, scan, version
+from dynsparse.results.grid_status import Failure, GridStatus, facts_about, scan
 from dynsparse.results.lock import Lock, LockedError, check_unlocked
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
+from dynsparse.search import PBT
 from dynsparse.tune import node_checks, preflight
 from dynsparse.tune.compat import TUNE_FILES, stop_tune
 from dynsparse.tune.in_process import InProcessRunner
 from dynsparse.tune.interrupts import Interrupts
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.pack_size import even_pack_size
+from dynsparse.tune.pbt_rounds import PbtRounds
 from dynsparse.tune.preflight import CheckedRun, check_run
 from dynsparse.tune.ray_session import quiet_tune, ray_session
 from dynsparse.tune.rounds import HyperBandRounds, Round
@@ -53,6 +53,7 @@ class Outcome:
         n_stopped: number of trials that a rule of early stopping has ended.
         best: of a search, the best setting, or all that no other one beats in every objective: the values of the drawn
             keys, and those of the objectives.
+        copies: the trials beyond the grid that begin as copies of others, with scheduler="pbt".
     """
 
     path: str
@@ -63,16 +64,30 @@ class Outcome:
     stopped_by: int | None = None
     n_stopped: int = 0
     best: Sequence[tuple[dict[str, Any], dict[str, float]]] = ()
+    copies: Sequence[Config] = ()
 
 
-def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOptions) -> Outcome:
-    """Train trials of an experiment, as `run` does, given the configs of its grid. Raises: what `run` raises."""
-    checked = check_run(experiment, configs, options)
+def run_grid(
+    experiment: Experiment, configs: Sequence[Config], options: RunOptions, overridden: Collection[str] = ()
+) -> Outcome:
+    """Train trials of an experiment, as `run` does, given the configs of its grid.
+
+    Args:
+        experiment: the experiment.
+        configs: the trials.
+        options: of the run.
+        overridden: keys whose values replace those of the experiment's space.
+
+    Raises: what `run` raises.
+    """
+    checked = check_run(experiment, configs, options, overridden)
+    # A mistake in the options is reported before anything is written.
+    trials = trials_of(checked)
     started = time.monotonic()
     status, interrupts = None, Interrupts()
     try:
         with interrupts:
-            status = scan(checked.folder, checked.configs)
+            status = scan(checked.folder, trials)
             if not options.quiet:
                 say(status.summary(**options.rerun_states))
             if todo := _to_train(checked, status):
@@ -87,19 +102,49 @@ def run_grid(experiment: Experiment, configs: Sequence[Config], options: RunOpti
         # Raised by Ray's own handler for SIGTERM while Ray starts.
         if end.code != signal.SIGTERM or interrupts.received() is None:
             raise
-    status = scan(checked.folder, checked.configs, previous=status)
+    trials = trials_of(checked)
+    status = scan(checked.folder, trials, previous=status)
     n_complete, failures = len(status.in_state(State.COMPLETE)), status.failures()
     n_stopped = 0 if options.scheduler is None else len(status.in_state(State.STOPPED))
     n_unfinished = len(status.trials) - n_complete - n_stopped - len(failures)
     seconds = time.monotonic() - started
-    return Outcome(checked.folder.path, n_complete, n_unfinished, failures, seconds, interrupts.received(), n_stopped)
+    return Outcome(
+        checked.folder.path,
+        n_complete,
+        n_unfinished,
+        failures,
+        seconds,
+        interrupts.received(),
+        n_stopped,
+        copies=trials[len(checked.configs) :],
+    )
+
+
+def trials_of(run: CheckedRun) -> list[Config]:
+    """Return the trials of the grid and, with scheduler="pbt", the copies that follow from the rows.
+
+    Raises: ExperimentError, OSError.
+    """
+    return pbt_rounds_of(run).trials(run.folder) if run.options.scheduler == PBT else run.configs
+
+
+def rounds_of(run: CheckedRun, status: GridStatus) -> HyperBandRounds | PbtRounds:
+    """Return what plans the rounds of a run that trains in rounds."""
+    return pbt_rounds_of(run) if run.options.scheduler == PBT else HyperBandRounds(run, status)
+
+
+def pbt_rounds_of(run: CheckedRun) -> PbtRounds:
+    """Return what plans the rounds of population-based training. Raises: ExperimentError."""
+    return PbtRounds(run.experiment, run.configs, run.options, run.overridden)
 
 
 def _to_train(run: CheckedRun, status: GridStatus) -> list[Config]:
-    """Return the trials that a run trains, as far as the rows in the folder say. Raises: OSError."""
+    """Return the trials that a run trains, as far as the rows in the folder say. Raises: ExperimentError, OSError."""
     if run.options.trains_in_rounds:
-        return HyperBandRounds(run, status).unfinished(run.folder, status)
-    return status.todo(**run.options.rerun_states)
+        return rounds_of(run, status).unfinished(run.folder, status)
+    todo = status.todo(**run.options.rerun_states)
+    preflight.check_starts(run.folder, todo)
+    return todo
 
 
 def _launch(run: CheckedRun, status: GridStatus, trials: Sequence[Config], interrupts: Interrupts) -> None:
@@ -165,9 +210,9 @@ def _train(
     """
     folder = fenced(run.folder, token)
     # Another run may have ended since the first scan.
-    status = scan(folder, run.configs, previous=status)
+    status = scan(folder, trials_of(run), previous=status)
     if status.set_aside(folder):
-        status = scan(folder, run.configs)
+        status = scan(folder, trials_of(run))
     status.repair(folder)
 
     def train(round_: Round) -> None:
@@ -192,7 +237,7 @@ def _train_in_rounds(
     interrupts: Interrupts,
 ) -> None:
     """Train round after round until all trials have ended, or a round could not be finished."""
-    rounds, trained_until = HyperBandRounds(run, status), 0
+    rounds, trained_until = rounds_of(run, status), 0
     while True:
         try:
             round_ = rounds.next_round(folder, status, events.stop)
@@ -207,7 +252,7 @@ def _train_in_rounds(
         if not run.options.quiet:
             say(f"training {plural(len(round_.trials), 'trial')} until epoch {trained_until}")
         train(round_)
-        status = scan(folder, run.configs, previous=status)
+        status = scan(folder, trials_of(run), previous=status)
 
 
 def _begin(folder: Folder, experiment: Experiment, configs: Sequence[Config]) -> None:
@@ -215,7 +260,7 @@ def _begin(folder: Folder, experiment: Experiment, configs: Sequence[Config]) ->
 
     def begin(config: Config) -> None:
         trial = TrialFolder(folder.sub(folder_name(config)))
-        trial.create(config, {"version": version(), "engine": choose_for_config(config).name, **own.about(config)})
+        trial.create(config, facts_about(config))
         trial.clear_end()
 
     try:

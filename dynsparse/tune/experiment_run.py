@@ -54,5 +54,5 @@ def run(
         experiment = load_experiment(experiment)
     run_options = RunOptions.of(experiment, storage=storage, **options)
     if run_options.searcher is None:
-        return run_grid(experiment, experiment.configs(overrides), run_options)
+        return run_grid(experiment, experiment.configs(overrides), run_options, overrides or ())
     return search(experiment, run_options, overrides).outcome

@@ -15,7 +15,7 @@ from ray.tune.schedulers import TrialScheduler
 from dynsparse.config import unknown
 from dynsparse.experiment import Experiment, ExperimentError, check_name
 from dynsparse.planning.packs import parse_pack
-from dynsparse.search import HYPERBAND, SearchOptions, StoppingOptions
+from dynsparse.search import SCHEDULERS_IN_ROUNDS, SearchOptions, StoppingOptions
 
 # Options that are whole numbers, with their smallest value, and options that are numbers larger than 0, with their
 # largest value. In OPTIONAL are those of them that may be None.
@@ -57,9 +57,11 @@ class RunOptions:
         epoch_seconds: an epoch that takes longer is considered hung, and its process is killed; None: no limit.
         trial_seconds: a trial that takes longer fails; None: no limit.
         scheduler: rule of early stopping, "asha", "median", "hyperband" or a scheduler object of Ray Tune that stops
-            trials; None: every trial trains to its end, also those that a rule has stopped before.
-        grace: number of epochs before a rule may stop a trial.
-        reduction_factor: of "asha" and "hyperband": about one of this many trials goes on at each rung.
+            trials; "pbt" replaces bad trials by mutated copies of good ones; None: every trial trains to its end, also
+            those that a rule has stopped before.
+        grace: number of epochs before a rule may stop a trial; of "pbt" also from one exchange to the next.
+        reduction_factor: of "asha" and "hyperband": about one of this many trials goes on at each rung; of "pbt": about
+            one of this many is replaced.
         group_by: trials that differ only in this key, such as "seed", are trained as one pack and judged by their mean.
         searcher: "optuna" proposes the values that the space gives as domains; None: they are drawn.
         repeats: with a searcher, the number of seeds, from 0, that each setting is trained with.
@@ -141,7 +143,7 @@ class RunOptions:
                 "result.json and progress.csv, which each trial folder already has. Leave them out."
             )
         self._check_needs(
-            "scheduler", "a rule of early stopping", "scheduler='asha', 'median' or 'hyperband'", OF_SCHEDULER
+            "scheduler", "a rule of early stopping", "scheduler='asha', 'median', 'hyperband' or 'pbt'", OF_SCHEDULER
         )
         self._check_needs("searcher", "a searcher", "searcher='optuna'", OF_SEARCHER)
         try:
@@ -213,7 +215,7 @@ class RunOptions:
     @property
     def trains_in_rounds(self) -> bool:
         """True if all trials train until an epoch before any trains further."""
-        return self.scheduler == HYPERBAND
+        return self.scheduler in SCHEDULERS_IN_ROUNDS
 
     @property
     def stopping(self) -> StoppingOptions | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from dynsparse.config import Config, unknown
+from dynsparse.config import Config, n_rows_copied, unknown
 from dynsparse.engines import choose_for_config
 from dynsparse.experiment import axes
 from dynsparse.io.storage import Folder, open_folder
@@ -102,6 +102,11 @@ class PackedTrial:
     def has_failed(self) -> bool:
         """Return True if the trial has failed in this run, before its pack was retried."""
         return self._folder.error() is not None
+
+    @property
+    def n_rows_copied(self) -> int:
+        """The number of rows that the trial has from another one, before which it cannot be resumed."""
+        return n_rows_copied(self.config.starts_from)
 
     def load_checkpoint(self, n_rows: int | None = None) -> dict[str, Any] | None:
         """Return the newest checkpoint of at most `n_rows` rows, or None if no such checkpoint exists.

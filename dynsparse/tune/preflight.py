@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Timer
@@ -24,8 +24,9 @@ from dynsparse.io.terminal import say
 from dynsparse.methods import method_of
 from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import mask_updates
+from dynsparse.results.fork import is_forked
 from dynsparse.results.progress import plural
-from dynsparse.results.trial_folder import identity
+from dynsparse.results.trial_folder import folder_name, identity
 from dynsparse.search import check_scheduler
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune.options import RunOptions
@@ -52,6 +53,7 @@ class CheckedRun:
         cpus: CPUs that Ray reserves for each trial or pack.
         gpus: GPUs that Ray reserves for each trial or pack.
         largest_pack: how many trials may be trained together.
+        overridden: keys whose values replace those of the experiment's space.
     """
 
     experiment: Experiment
@@ -63,9 +65,12 @@ class CheckedRun:
     cpus: float
     gpus: float
     largest_pack: int
+    overridden: frozenset[str] = frozenset()
 
 
-def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOptions) -> CheckedRun:
+def check_run(
+    experiment: Experiment, configs: Sequence[Config], options: RunOptions, overridden: Collection[str] = ()
+) -> CheckedRun:
     """Check what can be checked without reading trials or data. Raises: ExperimentError."""
     configs = [with_absolute_data_dir(config) for config in configs][: options.limit]
     largest = largest_pack(options, configs)
@@ -81,7 +86,8 @@ def check_run(experiment: Experiment, configs: Sequence[Config], options: RunOpt
     name = options.name or experiment.name
     if options.fresh:
         name = _unused_name(storage, name)
-    return CheckedRun(experiment, options, configs, storage, name, _open(storage, name), cpus, gpus, largest)
+    folder = _open(storage, name)
+    return CheckedRun(experiment, options, configs, storage, name, folder, cpus, gpus, largest, frozenset(overridden))
 
 
 def with_absolute_data_dir(config: Config) -> Config:
@@ -102,6 +108,17 @@ def check_identities(configs: Sequence[Config]) -> None:
             f"The grid contains the same trial {len(equal)} times: the copies differ only in {names}, which changes no "
             f"result. Give {names} a single value."
         )
+
+
+def check_starts(folder: Folder, configs: Sequence[Config]) -> None:
+    """Check that trials with `starts_from` have copied rows in their folders. Raises: ExperimentError, OSError."""
+    for config in configs:
+        if config.starts_from is not None and not is_forked(folder, config):
+            raise ExperimentError(
+                "starts_from must be left out of a space: scheduler='pbt' sets it, and writes the rows and the "
+                f"checkpoint of the other trial first. Got starts_from={config.starts_from!r}, and the folder "
+                f"{folder.path}/{folder_name(config)} has no such rows. Leave it out, or restore the folder."
+            )
 
 
 def check_devices(configs: Sequence[Config], gpus: float) -> None:

@@ -1,4 +1,4 @@
-"""Rounds: the trials that a run trains at a time. HyperBand needs several, and decides between them."""
+"""Rounds: the trials that a run trains at a time. HyperBand and PBT need several, and decide between them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Round:
         n_waiting: number of others that later rounds may train.
         last_row: number of the row after which the trials pause; None: they train to their end.
         later_rows: rows of all trials in later rounds.
+        ending: how the stopped trials have ended, in words.
     """
 
     trials: Sequence[Config]
@@ -36,6 +37,7 @@ class Round:
     n_waiting: int = 0
     last_row: int | None = None
     later_rows: int = 0
+    ending: str = "stopped early"
 
     @classmethod
     def to_the_end(cls, trials: Sequence[Config], status: GridStatus) -> Round:
@@ -128,12 +130,16 @@ class HyperBandRounds:
                 trial.rows_to_continue(config)
                 trial.stop(reason)
                 on_stop(config)
-        if not decisions.next_rung:
-            return None
-        rung = min(decisions.next_rung.values())
+        last = self._rule.rungs[-1]
+        rung = min(decisions.next_rung.values(), default=last)
         groups = [group for group, epoch in decisions.next_rung.items() if epoch == rung]
         failed = self._failed(status)
         wanted = {trial for group in groups for trial in self._groups[group] if len(values[trial]) < rung} - failed
+        if rung == last:
+            # A process may have died between the last row of a trial and its mark of completion.
+            wanted |= {trial for trial in status.in_state(State.STARTED) if len(values[trial]) >= last}
+        if not wanted:
+            return None
         trials = [config for config in self._configs if config in wanted]
         self._to_retry -= wanted
         n_complete = len(status.in_state(State.COMPLETE))

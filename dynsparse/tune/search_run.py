@@ -19,7 +19,7 @@ from dynsparse.results.grid_status import scan
 from dynsparse.results.lock import Lock
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.sampling import has_domain
-from dynsparse.search import SearchOptions
+from dynsparse.search import PBT, SearchOptions
 from dynsparse.search.objectives import metric_and_summary, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
 from dynsparse.tune.driver import Outcome, run_grid
@@ -136,9 +136,10 @@ def _check_options(search_options: SearchOptions, options: RunOptions) -> None:
             "trials failed, and cannot be told otherwise. Leave it out, or give another --name."
         )
     if options.trains_in_rounds:
+        whole = "populations" if options.scheduler == PBT else "brackets"
         raise ExperimentError(
-            "scheduler='hyperband' must not be given with searcher='optuna': its brackets need all settings at once. "
-            "Give scheduler='asha' or 'median', or leave out the searcher for a random search."
+            f"scheduler={options.scheduler!r} must not be given with searcher='optuna': its {whole} need all settings "
+            "at once. Give scheduler='asha' or 'median', or leave out the searcher for a random search."
         )
     if options.stopping is not None and len(search_options.objectives) > 1:
         raise ExperimentError(

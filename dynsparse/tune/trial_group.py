@@ -148,6 +148,8 @@ def group_trials(trials: Sequence[PackedTrial], options: WorkerOptions) -> list[
     if len(unfinished) == 2 and max(unfinished) - min(unfinished) <= options.checkpoint_epochs:
         behind, ahead = sorted(unfinished)
         for trial in [trial for trial, n in n_rows.items() if n == ahead]:
+            if behind < trial.n_rows_copied:
+                continue
             state = trial.load_checkpoint(behind)
             if behind == 0 or (state is not None and state["n_rows"] == behind):
                 states[trial], n_rows[trial] = state, behind

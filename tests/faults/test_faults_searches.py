@@ -27,12 +27,15 @@ experiment = Experiment(
 )
 """
 ASHA = ("--scheduler", "asha", "--checkpoint-epochs", "2")
+PBT = ("--scheduler", "pbt", "--grace", "2", "--checkpoint-epochs", "2")
 HYPERBAND = ("--scheduler", "hyperband", "--checkpoint-epochs", "2")
 SEARCHES = {
     "asha": ("--set", "seed=0,1", *ASHA, "--group-by", "seed", "--in-process"),
     "asha, each trial alone": (*ASHA, "--in-process"),
     "hyperband": (*HYPERBAND, "--in-process"),
     "hyperband, Ray and packs": ("--set", "seed=0,1", *HYPERBAND, "--group-by", "seed"),
+    "pbt": (*PBT, "--in-process"),
+    "pbt, Ray and packs": ("--set", "seed=0,1", *PBT, "--pack", "4"),
     "median": ("--scheduler", "median", "--in-process"),
     "optuna": ("--searcher", "optuna", "--repeats", "2", "--in-process"),
     "optuna and asha": ("--searcher", "optuna", "--repeats", "2", *ASHA, "--group-by", "seed", "--in-process"),

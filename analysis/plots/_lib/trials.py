@@ -11,6 +11,7 @@ from analysis.frame.words import plural
 from analysis.plots._lib.style import escape, label, short
 from analysis.statistics.aggregate import has_value
 from analysis.statistics.chance import is_at_chance
+from analysis.statistics.copies import copies_note
 from analysis.statistics.divergence import is_diverged
 
 HOVERED = 15
@@ -71,6 +72,7 @@ def describe(df: pd.DataFrame, metric: str, n_other: int = 0) -> str:
     trials = plural(total, "trial")
     shown = f"{n_shown} of {trials} shown" if reasons else f"all {trials} shown" if total != 1 else f"{trials} shown"
     shown += f", {n_at_chance} of them at chance level" if n_at_chance else ""
+    shown += f"; {copies}" if (copies := copies_note(df[is_shown])) else ""
     return f"{shown}; left out: {reasons}" if reasons else shown
 
 

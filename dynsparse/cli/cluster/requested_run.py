@@ -75,7 +75,7 @@ def requested_run(context: click.Context) -> RequestedRun:
         settings = [Setting().convert(text, None, None) for text in parameters["settings"]]
         experiment = read_experiment(parameters["file"], settings, parameters["num_samples"])
         with refusing():
-            from dynsparse.tune import RunOptions, search_run
+            from dynsparse.tune import RunOptions, pbt_rounds, search_run
 
             names = [str(each.name) for each in run_options if each.name not in OF_THE_GRID]
             typed = given_options(context, {name: parameters[name] for name in names})
@@ -88,6 +88,8 @@ def requested_run(context: click.Context) -> RequestedRun:
                 )
             if options.searcher is None:
                 configs = expand(experiment, settings, yes=parameters["yes"], limit=options.limit)
+                if options.scheduler == "pbt":
+                    pbt_rounds.PbtRounds(experiment, configs, options, dict(settings))
             else:
                 search_run.check_search(experiment, options, dict(settings))
                 configs = search_run.example_trials(experiment, dict(settings))

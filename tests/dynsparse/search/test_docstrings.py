@@ -3,11 +3,11 @@
 import pytest
 from support.doctests import run_examples
 
-from dynsparse.sampling import samples
-from dynsparse.search import Asha
+from dynsparse.sampling import drawn_keys, samples
+from dynsparse.search import Asha, Pbt
 from dynsparse.search.objectives import value_of
 
 
-@pytest.mark.parametrize("item", [Asha, samples, value_of], ids=lambda item: item.__name__)
+@pytest.mark.parametrize("item", [Asha, Pbt.parents, drawn_keys, samples, value_of], ids=lambda item: item.__name__)
 def test_the_example_runs(item):
     run_examples(item)

@@ -64,7 +64,7 @@ def test_a_question_may_be_repeated():
     ("values", "problem"),
     [
         ({"scheduler": "ahsa"}, r"^Unknown scheduler 'ahsa'\. Did you mean 'asha'\?"),
-        ({"scheduler": "pbt"}, r"^scheduler='pbt' is not supported: .* Available: asha, median, hyperband\.$"),
+        ({"scheduler": "pbt", "group_by": "seed"}, r"^group_by must not be given with scheduler='pbt', got 'seed': "),
         ({"scheduler": "asha", "grace": 0}, r"^grace must be a whole number of epochs, at least 1, got 0\.$"),
         ({"scheduler": "asha", "reduction_factor": 1}, r"^reduction_factor must be a number larger than 1, got 1\.$"),
         ({"scheduler": "asha", "group_by": "sed"}, r"^Unknown key in group_by 'sed'\. Did you mean 'seed'\?"),

@@ -1,0 +1,58 @@
+"""Forks: the folder of a trial that begins as a copy of another one."""
+
+from __future__ import annotations
+
+import time
+
+from dynsparse.config import Config, n_rows_copied
+from dynsparse.io.storage import ASIDE_FOLDER, Folder
+from dynsparse.results.grid_status import facts_about
+from dynsparse.results.trial_folder import TrialFolder, checkpoint_name, folder_name, identity, state_check
+
+# The column with the identity of the trial that has trained a row; rows of the trial itself do not have it.
+COPIED_FROM = "copied_from"
+
+
+def is_forked(folder: Folder, child: Config) -> bool:
+    """Return True if the folder of a trial holds the rows that it has from another one. Raises: OSError."""
+    n_rows = n_rows_copied(child.starts_from)
+    rows = TrialFolder(folder.sub(folder_name(child))).rows_to_continue(child)[:n_rows]
+    return len(rows) == n_rows and all(row.get(COPIED_FROM) for row in rows)
+
+
+def can_be_forked(folder: Folder, parent: Config, n_rows: int) -> bool:
+    """Return True if a trial has at least `n_rows` rows and an intact checkpoint after them. Raises: OSError."""
+    trial = TrialFolder(folder.sub(folder_name(parent)))
+    if len(trial.rows_to_continue(parent)) < n_rows:
+        return False
+    state = trial.load_checkpoint(n_rows, state_check(parent))
+    return state is not None and state["n_rows"] == n_rows
+
+
+def fork(folder: Folder, parent: Config, child: Config, tag: str) -> None:
+    """Write the folder of a trial that begins as a copy: the rows of its parent, and the checkpoint after them.
+
+    The rows are last, so that a fork that was interrupted has none and is made again. Times of copied rows are 0:
+    the sum over all trials is that of the workers.
+
+    Args:
+        folder: the experiment's folder.
+        parent: a trial that `can_be_forked`.
+        child: the trial that begins.
+        tag: its `experiment_tag`.
+
+    Raises: OSError, LockLostError.
+    """
+    source, n_rows = TrialFolder(folder.sub(folder_name(parent))), n_rows_copied(child.starts_from)
+    rows = source.rows_to_continue(parent)[:n_rows]
+    state = source.load_checkpoint(n_rows, state_check(parent))
+    assert state is not None and state["n_rows"] == n_rows == len(rows)
+    own = folder.sub(folder_name(child))
+    # Newer checkpoints would push out the one that is written here.
+    if set(own.names()) - {"params.json", "about.json", "progress.csv", checkpoint_name(n_rows)}:
+        TrialFolder(own).set_aside(folder.sub(ASIDE_FOLDER).sub(f"{folder_name(child)}-{time.time_ns()}"))
+    trial = TrialFolder(own)
+    trial.create(child, facts_about(child))
+    trial.save_checkpoint(n_rows, {**state, "trial_id": identity(child)})
+    about = {"trial_id": identity(child), "experiment_tag": tag, "time_this_iter_s": 0.0, "time_total_s": 0.0}
+    trial.write_rows([{**row, **about, COPIED_FROM: row.get(COPIED_FROM) or identity(parent)} for row in rows])
