@@ -19,6 +19,7 @@ from dynsparse.config.checks import (
     Device,
     Flag,
     Function,
+    MaskPattern,
     Number,
     OneOrSeveral,
     Optional,
@@ -361,6 +362,13 @@ class Config:
         0.3,
         "sparse_type='brf': 0: each unit gets the nearest inputs; 1: distance has no effect",
         FRACTION,
+        later=True,
+    )
+    mask_pattern: str | None = key(
+        None,
+        "pattern of the active weights, which mask updates keep: N:M, such as 2:4: N of each M consecutive inputs of a "
+        "unit, for on_perc = N/M; BxC, such as 4x4: whole blocks of B outputs and C inputs; None: any weights",
+        Optional(MaskPattern()),
         later=True,
     )
     layer_densities: str = key(

@@ -20,6 +20,7 @@ from dynsparse.methods import MaskUpdate
 from dynsparse.methods.base import grow_layer, prune_layer
 from dynsparse.nn.init import centred_uniform, layer_gain
 from dynsparse.ops import masks
+from dynsparse.ops.patterns import UNSTRUCTURED, draw
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
@@ -209,7 +210,8 @@ def _initial_mask(plan: Plan, layer: int) -> Tensor:
         shape = len(plan.seeds), *plan.network.shapes[layer]
         return torch.ones(shape, dtype=torch.bool, device=plan.device)
     n_active = target_counts(plan, layer, share_done=0.0)
-    return plan.draw_mask(tie_noise(plan, Purpose.MASK, layer, epoch=0), n_active)
+    noise, pattern = tie_noise(plan, Purpose.MASK, layer, epoch=0), plan.patterns[layer]
+    return plan.draw_mask(noise, n_active) if pattern == UNSTRUCTURED else draw(pattern, noise, n_active)
 
 
 def tie_noise(plan: Plan, purpose: Purpose, layer: int, epoch: int, step: int = 0) -> Tensor:
@@ -231,13 +233,15 @@ def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
         layer: Index of the layer.
         share_done: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls.
     """
-    n = math.prod(plan.network.shapes[layer])
+    shape = plan.network.shapes[layer]
+    step = plan.patterns[layer].step(shape)
+    n = math.prod(shape) // step
     surplus = plan.method.surplus(share_done) if plan.method.surplus else 0.0
     first, last = (
         [round(densities[layer] * n) for densities in of_trials]
         for of_trials in (plan.initial_densities, plan.densities)
     )
-    counts = [end + round(surplus * (start - end)) for start, end in zip(first, last, strict=True)]
+    counts = [(end + round(surplus * (start - end))) * step for start, end in zip(first, last, strict=True)]
     return torch.tensor(counts, device=plan.device)
 
 
@@ -277,15 +281,17 @@ def compute_mask_updates(
     method, is_chain = plan.method, plan.network.is_chain
 
     def layer_of(i: int) -> Layer:
+        pattern = plan.patterns[i]
         return Layer(
             weight=weights[i],
             mask=active[i],
             target=planned_count(plan, i, when, targets[i]),
-            prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step),
-            grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch, when.step),
+            prune_noise=pattern.noise(tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step)),
+            grow_noise=pattern.noise(tie_noise(plan, Purpose.GROW, i, when.epoch, when.step)),
             drop_scale=when.drop_scale,
             share_done=when.share_done,
             is_last=i == len(weights) - 1,
+            pattern=pattern,
             **{name: values[i] for name, values in statistics.items()},
         )
 
@@ -303,11 +309,14 @@ def compute_mask_updates(
 
 
 def _without_cut_off(pruned: Sequence[tuple[Layer, Tensor]], when: UpdateContext) -> list[tuple[Layer, Tensor]]:
-    """Drop the weights of units that the pruning has cut off from the inputs or the outputs."""
+    """Drop the weights of units that the pruning has cut off from the inputs or the outputs.
+
+    A block stays if any of its weights does.
+    """
     # Layers that no longer change keep all of their weights, and nothing has to grow there.
     kept = [torch.where(when.stays(i)[:, None, None], layer.mask, each) for i, (layer, each) in enumerate(pruned)]
     on_paths = [
-        torch.where(when.stays(i)[:, None, None], each, on_path)
+        torch.where(when.stays(i)[:, None, None], each, pruned[i][0].pattern.whole(on_path))
         for i, (each, on_path) in enumerate(zip(kept, masks.on_paths(kept), strict=True))
     ]
     return [(layer, each) for (layer, _), each in zip(pruned, on_paths, strict=True)]

@@ -109,10 +109,16 @@ def prune_layer(method: Method, layer: Layer) -> tuple[Layer, Tensor]:
 
 
 def grow_layer(method: Method, layer: Layer, kept: Tensor) -> MaskUpdate:
-    """Grow a layer of which `kept` is left back to its target."""
+    """Grow a layer of which `kept` is left back to its target. Raises: ValueError if the mask loses its pattern."""
     mask = kept
     if method.grow is not None:
         mask = kept | method.grow(layer, kept, (layer.target - masks.count(kept)).clamp_min(0))
+    if not layer.pattern.fits(mask):
+        # The rules in this package keep it.
+        raise ValueError(
+            "The rules of a method must keep mask_pattern, but those of this one do not. Build them by `lowest` and "
+            "`highest`, or select positions by `layer.pattern`; or set mask_pattern=None."
+        )
     return MaskUpdate(mask, kept, mask & ~layer.mask, layer.target)
 
 
@@ -125,7 +131,8 @@ def lowest(score: Score, fraction: float | Tensor | None, temperature: float = 0
 
     def prune(layer: Layer) -> Tensor:
         n_drop = masks.round_share(or_zero(fraction) * layer.drop_scale, masks.count(layer.mask))
-        return masks.lowest(soft(score(layer), temperature, layer.prune_noise), n_drop, layer.prune_noise, layer.mask)
+        keys = soft(layer.pattern.mean(score(layer)), temperature, layer.prune_noise)
+        return layer.pattern.lowest(keys, n_drop, layer.prune_noise, layer.mask)
 
     return prune
 
@@ -140,7 +147,8 @@ def highest(score: Score, temperature: float = 0.0) -> Grow:
 
     def grow(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
         priority = (~kept).to(torch.int8) + (~layer.mask).to(torch.int8)
-        return masks.highest(soft(score(layer), temperature, layer.grow_noise), n_grow, layer.grow_noise, priority)
+        keys = soft(layer.pattern.mean(score(layer)), temperature, layer.grow_noise)
+        return layer.pattern.highest(keys, kept, n_grow, layer.grow_noise, priority)
 
     return grow
 

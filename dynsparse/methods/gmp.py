@@ -36,4 +36,5 @@ def gmp(config: MethodSettings) -> Method:
 def smallest_beyond_target(layer: Layer) -> Tensor:
     """Select the smallest active weights, as many as exceed the target."""
     n_drop = (masks.count(layer.mask) - layer.target).clamp_min(0)
-    return masks.lowest(magnitude(layer), n_drop, layer.prune_noise, among=layer.mask)
+    score = layer.pattern.mean(magnitude(layer))
+    return layer.pattern.lowest_for_good(score, n_drop, layer.prune_noise, among=layer.mask)

@@ -52,7 +52,9 @@ def surplus_and_smallest_share(fraction: float | Tensor | None) -> Prune:
     def prune(layer: Layer) -> Tensor:
         n_active = masks.count(layer.mask)
         n_left = n_active.minimum(layer.target)
-        n_drop = n_active - n_left + masks.round_share(or_zero(fraction) * layer.drop_scale, n_left)
-        return masks.lowest(magnitude(layer), n_drop, layer.prune_noise, among=layer.mask)
+        n_drop = masks.round_share(or_zero(fraction) * layer.drop_scale, n_left)
+        score, noise = layer.pattern.mean(magnitude(layer)), layer.prune_noise
+        surplus = layer.pattern.lowest_for_good(score, n_active - n_left, noise, among=layer.mask)
+        return surplus | layer.pattern.lowest(score, n_drop, noise, among=layer.mask & ~surplus)
 
     return prune

@@ -21,6 +21,7 @@ from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
 from dynsparse.ops.losses import LOSSES, Loss
 from dynsparse.ops.masks import DRAWS, brf
+from dynsparse.ops.patterns import UNSTRUCTURED, Pattern, pattern_of
 from dynsparse.ops.schedules import DECAYS, Decay, constant_decay
 from dynsparse.planning.packs import PackConfig, RecordingConfig
 from dynsparse.studies import STUDIES, Step, Study
@@ -105,6 +106,7 @@ class Plan:
     draw_mask: Callable[[Tensor, Tensor], Tensor]  # from noise and the number of active weights: see `masks.DRAWS`
     densities: list[list[float]]  # per trial and layer; if they fall, at the end
     initial_densities: list[list[float]]  # the same, before the first mask update
+    patterns: list[Pattern]  # of the mask of each layer
     updates: Updates | None  # None: the masks stay as they are
     seeds: list[int]  # per trial
     epochs: int
@@ -184,6 +186,7 @@ def _plan(config: PackConfig) -> Plan:
         draw_mask=partial(brf, randomness=config.brf_randomness) if sparse_type == "brf" else DRAWS[sparse_type],
         densities=densities,
         initial_densities=initial_densities,
+        patterns=layer_patterns(config, network, method),
         updates=updates,
         seeds=seeds,
         epochs=config.epochs,
@@ -224,13 +227,27 @@ def layer_densities(
 
     A method that prunes all layers together before training decides itself how the density is spread.
     """
-    last = len(network.shapes) - 1
-    dense = network.dense_layers(config) | ({0} if config.first_layer_dense else set())
-    dense |= {last} if config.last_layer_dense else set()
-    sparse = [layer for layer in range(last + 1) if layer not in dense]
+    dense, n_layers = dense_layers(config, network), len(network.shapes)
+    sparse = [layer for layer in range(n_layers) if layer not in dense]
     name = config.layer_densities if method.initial_pruning is None else "uniform"
     spread = SPREADS[name]([network.weight_shapes[layer] for layer in sparse], density)
-    return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(last + 1)]
+    return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(n_layers)]
+
+
+def dense_layers(config: Config | PackConfig | RecordingConfig, network: Network) -> set[int]:
+    """Return the layers that keys leave dense."""
+    first = {0} if config.first_layer_dense else set()
+    last = {len(network.shapes) - 1} if config.last_layer_dense else set()
+    return network.dense_layers(config) | first | last
+
+
+def layer_patterns(config: Config | PackConfig | RecordingConfig, network: Network, method: Method) -> list[Pattern]:
+    """Return the pattern of the mask of each layer. Layers that are left dense have none."""
+    n_layers = len(network.shapes)
+    if not bool((torch.as_tensor(method.density) < 1).any()):
+        return [UNSTRUCTURED] * n_layers
+    pattern, dense = pattern_of(config.mask_pattern), dense_layers(config, network)
+    return [UNSTRUCTURED if layer in dense else pattern for layer in range(n_layers)]
 
 
 def mask_updates(config: Config | PackConfig | RecordingConfig, method: Method) -> Updates | None:

@@ -29,6 +29,7 @@ from dynsparse.engines.sparse.network import SparseNetwork
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import CONFIDENCE_BINS
 from dynsparse.ops import masks
+from dynsparse.ops.patterns import UNSTRUCTURED
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -58,6 +59,9 @@ class SparseEngine:
         self._needs_coactivation = "coactivation" in needs
         self._gradients_needed = sorted(needs & {"gradient", "active_gradient"})
         self._counts_over_epochs = counts_over_epochs(plan)
+        # A pattern needs the rows and columns of the weights.
+        has_pattern = any(pattern != UNSTRUCTURED for pattern in plan.patterns)
+        self._updates_active = can_update_active(plan.method) and not has_pattern
         self.n_steps = 0
         self.n_seen = 0
         self._buffers = allocate_buffers(1, sum(plan.network.sizes))
@@ -193,7 +197,7 @@ class SparseEngine:
             statistics["coactivation"] = self._coactivation()
         for name in self._gradients_needed:
             statistics[name] = _stack_trials([network.gradient for network in self._networks])
-        if can_update_active(self.plan.method):
+        if self._updates_active:
             weights_of_layers = zip(*(network.weights("value") for network in self._networks), strict=True)
             updates = [self._update_active(i, each, when, statistics) for i, each in enumerate(weights_of_layers)]
             failed = torch.zeros(len(self._networks), dtype=torch.bool)

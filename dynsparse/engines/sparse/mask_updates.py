@@ -14,6 +14,7 @@ from dynsparse.engines.sparse.noise import free_positions_with_lowest_noise, noi
 from dynsparse.methods import MaskUpdate, Method
 from dynsparse.methods.base import at_random
 from dynsparse.ops import masks
+from dynsparse.ops.patterns import UNSTRUCTURED
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
@@ -66,6 +67,7 @@ def update_active(
         drop_scale=when.drop_scale,
         share_done=when.share_done,
         is_last=layer == len(plan.network.shapes) - 1,
+        pattern=UNSTRUCTURED,
         **{name: _as_rows(each) for name, each in values.items()},
     )
     assert plan.method.prune is not None, "this method has no mask updates"

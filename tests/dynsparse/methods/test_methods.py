@@ -79,7 +79,7 @@ def layer_of(name, seed, density, leading=()):
 
 def map_tensors(layer, change):
     """The layer with each tensor of shape (..., out, in) changed."""
-    fields = set(Layer._fields) - {"target", "drop_scale", "share_done", "ablated", "is_last"}
+    fields = set(Layer._fields) - {"target", "drop_scale", "share_done", "ablated", "is_last", "pattern"}
     return layer._replace(**{field: change(getattr(layer, field)) for field in fields})
 
 

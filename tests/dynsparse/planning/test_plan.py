@@ -29,7 +29,7 @@ OTHER = {
     "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "prune_gradient_weight": 0.2,
     "initial_density": 0.7, "score_examples": 30, "salient_share": 1.0, "l1_drift": 0.1,
     "weight_temperature": 0.01, "overlap_limit": 0.0, "removal_alpha": 0.2, "removal_delta": 0.95,
-    "selection_temperature": 1.0, "brf_randomness": 0.9,
+    "selection_temperature": 1.0, "brf_randomness": 0.9, "mask_pattern": "1x4",
     "pruning_active": False,
     "pruning_interval": 2, "pruning_end": 0.3, "prune_decay": "cosine", "pruning_es": True, "pruning_es_patience": 1,
     "pruning_es_window_size": 2, "pruning_es_threshold": 0.9, "momentum": 0.2, "sparsities": [0.3, 0.7],
