@@ -345,6 +345,13 @@ class Config:
         per_trial=True,
         later=True,
     )
+    backward_density: float = key(
+        0.5,
+        "TopKAST: share of the weights that are trained, at least on_perc; those beyond on_perc are not active",
+        Number(0, 1, low_open=True),
+        per_trial=True,
+        later=True,
+    )
     score_examples: int = key(
         100,
         "SNIP, GraSP: training examples on which the weights are scored before training; drawn by the seed",

@@ -172,8 +172,28 @@ def select_examples(values: Tensor, index: Tensor) -> Tensor:
 
 def initial_parameters(plan: Plan) -> Parameters:
     """Draw initial weights, biases and masks."""
+    if plan.method.initial_pruning is not None:
+        return draw_parameters(plan, everywhere(plan), number=0)
+    if plan.method.backward_density is not None:
+        return _largest(plan, draw_parameters(plan, everywhere(plan), number=0))
     layers = range(len(plan.network.shapes))
     return draw_parameters(plan, [_initial_mask(plan, layer) for layer in layers], number=0)
+
+
+def everywhere(plan: Plan) -> list[Tensor]:
+    """Return full masks. Shapes: (trials, out, in), bool, for each layer."""
+    return [torch.ones(len(plan.seeds), *shape, dtype=torch.bool, device=plan.device) for shape in plan.network.shapes]
+
+
+def _largest(plan: Plan, parameters: Parameters) -> Parameters:
+    """Return parameters of which the largest weights of each layer are left, as many as the method keeps active."""
+    active = []
+    for layer, (weight, mask) in enumerate(zip(parameters.weights, parameters.masks, strict=True)):
+        pattern, n_active = plan.patterns[layer], target_counts(plan, layer, share_done=0.0)
+        noise = pattern.noise(tie_noise(plan, Purpose.MASK, layer, epoch=0))
+        active.append(pattern.highest(pattern.mean(weight.abs()), ~mask, n_active, noise, mask))
+    weights = [weight * mask for weight, mask in zip(parameters.weights, active, strict=True)]
+    return Parameters(weights, parameters.biases, active)
 
 
 def draw_parameters(plan: Plan, active: Sequence[Tensor], number: int) -> Parameters:
@@ -205,10 +225,7 @@ def _draw(
 
 
 def _initial_mask(plan: Plan, layer: int) -> Tensor:
-    """Draw the mask of a layer, or return a full one that is pruned later. Shapes: (trials, out, in), bool."""
-    if plan.method.initial_pruning is not None:
-        shape = len(plan.seeds), *plan.network.shapes[layer]
-        return torch.ones(shape, dtype=torch.bool, device=plan.device)
+    """Draw the mask of a layer. Shapes: (trials, out, in), bool."""
     n_active = target_counts(plan, layer, share_done=0.0)
     noise, pattern = tie_noise(plan, Purpose.MASK, layer, epoch=0), plan.patterns[layer]
     return plan.draw_mask(noise, n_active) if pattern == UNSTRUCTURED else draw(pattern, noise, n_active)
@@ -270,7 +287,7 @@ def compute_mask_updates(
     Args:
         plan: The trials.
         when: The time of the update.
-        weights: (trials, out, in) for each layer.
+        weights: (trials, out, in) for each layer; those of all positions if the method keeps them.
         active: The masks, shaped like the weights.
         targets: (trials,) for each layer, the number of active weights at the start.
         statistics: For each name in the method's `needs`, the tensor of each layer.

@@ -32,6 +32,7 @@ from dynsparse.methods.snip import snip
 from dynsparse.methods.sparse_model import sparse_model
 from dynsparse.methods.srigl import srigl
 from dynsparse.methods.synflow import synflow
+from dynsparse.methods.top_kast import top_kast
 from dynsparse.methods.weighted_mag import weighted_mag
 
 METHODS: dict[str, Callable[[MethodSettings], Method]] = {
@@ -46,6 +47,7 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "SNFS": snfs,
     "MEST": mest,
     "DeepR": deepr,
+    "TopKAST": top_kast,
     "CHT": cht,
     "CHTs": chts,
     "CHTss": chtss,

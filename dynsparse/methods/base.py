@@ -65,6 +65,9 @@ class Method:
     surplus: Schedule | None = None
     initial_density: float | Tensor = 1.0  # of the network before the first mask update; only with `surplus`
     drift: Drift | None = None  # moves the active weights after each optimizer step
+    # Weights are kept at all positions, and a mask update reads them all. At first the largest are active. Trained are
+    # the active ones and the largest others, together this share of the positions. None: inactive weights are 0.
+    backward_density: float | Tensor | None = None
     sparse_type: str | None = None  # replaces the configuration's `sparse_type`
     # The dense network is pruned to `density` before training; None: the initial masks are drawn.
     initial_pruning: InitialPruning | None = None
@@ -78,7 +81,7 @@ class Method:
     @property
     def acts_without_updates(self) -> bool:
         """True if training depends on more than the density of the method, even without mask updates."""
-        return self.initial_pruning is not None or self.drift is not None
+        return self.initial_pruning is not None or self.drift is not None or self.backward_density is not None
 
 
 class MaskUpdate(NamedTuple):

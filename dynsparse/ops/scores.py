@@ -19,7 +19,7 @@ class Layer(NamedTuple):
     method does not need is None.
     """
 
-    weight: Tensor  # zero where the mask is False
+    weight: Tensor  # zero where the mask is False, unless the method has a `backward_density`
     mask: Tensor  # bool
     target: Tensor  # number of active weights wanted after the update, int64
     prune_noise: Tensor  # random int32, to break ties and for random choices

@@ -213,6 +213,12 @@ def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterato
             f"initial_density must be at least on_perc={float(method.density):g}, the density at the end, got "
             f"{float(method.initial_density):g}. Raise initial_density or lower on_perc."
         )
+    backward = method.backward_density
+    if backward is not None and backward < method.density:
+        yield (
+            f"backward_density must be at least on_perc={float(method.density):g}, got {float(backward):g}. Raise "
+            "backward_density or lower on_perc."
+        )
     if method.density < 1:
         densities = layer_densities(config, network, method, float(method.density))
         sizes = [n_out * n_in for n_out, n_in in network.shapes]

@@ -161,7 +161,8 @@ def _plan(config: PackConfig) -> Plan:
     # In float32, 0.3 of 15 weights would be 5, not 4.
     final = torch.as_tensor(method.density, dtype=torch.float64)
     initial = torch.as_tensor(method.initial_density, dtype=torch.float64) if method.surplus else final
-    starts_sparse = bool((initial < 1).any()) and method.initial_pruning is None
+    draws_masks = method.initial_pruning is None and method.backward_density is None
+    starts_sparse = bool((initial < 1).any()) and draws_masks
     sparse_type = method.sparse_type or (config.sparse_type if starts_sparse else "exact")
     updates = mask_updates(config, method)
     seeds, loss = torch.as_tensor(config.seed).tolist(), LOSSES[config.loss]

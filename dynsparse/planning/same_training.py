@@ -115,7 +115,7 @@ def _never_drops(
     config: Config, method: Method, counts: tuple[int, ...], drop_scale: float, drops: dict[Hashable, bool]
 ) -> bool:
     """Return True if no update drops a weight, with this largest factor of the drop fractions."""
-    if method.surplus is not None or config.rules != "fixed":
+    if method.surplus is not None or method.backward_density is not None or config.rules != "fixed":
         return False
     key = _values(config, _keys_of_method(config) | {"model"}), counts, drop_scale
     if key not in drops:

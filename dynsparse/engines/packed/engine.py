@@ -61,6 +61,7 @@ def unsupported(plan: Plan) -> str | None:
     options = {
         "augment": plan.augment is not None,
         "a drift of the weights": method.drift is not None,
+        "trained weights that are not active": method.backward_density is not None,
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
         "the signs of positions": plan.updates is not None and "sign" in method.needs,

@@ -22,8 +22,8 @@ BUILT = {name: build(Config(model=name)) for name, build in METHODS.items() if n
 MODELS = {name: {"model": name} for name, method in BUILT.items() if method.prune is not None}
 MODELS["random growth"] = {"model": "DSNNMixedHeb", "hebbian_grow": False}
 SHRINKING = {name for name, method in BUILT.items() if method.surplus}
-# Its drop fraction is not a key.
-BY_SIGN = {"DeepR"}
+# These do not prune a share of the active weights.
+NO_SHARE = {"DeepR", "TopKAST"}
 BY_TWO_RULES = {"DSNNMixedHeb", "random growth"}
 
 every_method = pytest.mark.parametrize("name", MODELS)
@@ -87,10 +87,10 @@ def test_every_update_keeps_pattern_and_count(name, pattern):
         update = update_mask(method_of(name, fraction, temperature), layer)
         assert_has(pattern, update.mask, layer.target)
         assert not (update.kept & ~layer.mask).any()
-        if fraction == 0 and name not in SHRINKING | BY_SIGN:
+        if fraction == 0 and name not in SHRINKING | NO_SHARE:
             assert torch.equal(update.mask, layer.mask)
         # Two rules may agree on no block, of the few here.
-        if fraction == 0.3 and name not in BY_SIGN | BY_TWO_RULES | {"GMP"}:
+        if fraction == 0.3 and name not in NO_SHARE | BY_TWO_RULES | {"GMP"}:
             assert not torch.equal(update.mask, layer.mask)
 
 
@@ -118,7 +118,7 @@ def test_stacked_equals_one_by_one(name, pattern):
             assert torch.equal(getattr(stacked, field)[trial], value), field
 
 
-@pytest.mark.parametrize("name", sorted(MODELS.keys() - SHRINKING - BY_SIGN - {"CHT", "CHTs"}))
+@pytest.mark.parametrize("name", sorted(MODELS.keys() - SHRINKING - NO_SHARE - {"CHT", "CHTs"}))
 def test_ties_between_blocks_are_fair(name):
     """All scores equal: of 3 active and 3 inactive blocks, each is dropped, and grown, equally often."""
     n, pattern = 1000, Blocks(4, 4)
