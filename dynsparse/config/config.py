@@ -345,6 +345,14 @@ class Config:
         per_trial=True,
         later=True,
     )
+    global_floor: float | None = key(
+        None,
+        "GMP, GraNet: rank the weights of all layers together, and keep at least this density in each; None: each layer "
+        "has a density of its own. SNIP, GraSP, SynFlow, which always rank so: None: a layer may lose all weights",
+        Optional(FRACTION),
+        per_trial=True,
+        later=True,
+    )
     backward_density: float = key(
         0.5,
         "TopKAST: share of the weights that are trained, at least on_perc; those beyond on_perc are not active",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dynsparse import random
 from dynsparse.data import Images
+from dynsparse.engines.layer_targets import targets_ranked_together
 from dynsparse.methods import MaskUpdate
 from dynsparse.methods.base import grow_layer, prune_layer
 from dynsparse.nn.init import centred_uniform, layer_gain
@@ -296,13 +297,17 @@ def compute_mask_updates(
         The update of each layer; and (trials,), bool, True for each trial that rules="legacy_2019" ends here.
     """
     method, is_chain = plan.method, plan.network.is_chain
+    planned = [planned_count(plan, i, when, target) for i, target in enumerate(targets)]
+    if method.global_floor is not None:
+        noise = [tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step) for i in range(len(weights))]
+        planned = targets_ranked_together(plan, weights, active, planned, noise)
 
     def layer_of(i: int) -> Layer:
         pattern = plan.patterns[i]
         return Layer(
             weight=weights[i],
             mask=active[i],
-            target=planned_count(plan, i, when, targets[i]),
+            target=planned[i],
             prune_noise=pattern.noise(tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step)),
             grow_noise=pattern.noise(tie_noise(plan, Purpose.GROW, i, when.epoch, when.step)),
             drop_scale=when.drop_scale,

@@ -64,6 +64,9 @@ class Method:
     # the mask updates; None: the density is constant.
     surplus: Schedule | None = None
     initial_density: float | Tensor = 1.0  # of the network before the first mask update; only with `surplus`
+    # The targets of a mask update are those of the largest weights of all layers together, of which each layer keeps at
+    # least this density, and one weight. None: each layer has a density of its own. Only with `surplus`.
+    global_floor: float | Tensor | None = None
     drift: Drift | None = None  # moves the active weights after each optimizer step
     # Weights are kept at all positions, and a mask update reads them all. At first the largest are active. Trained are
     # the active ones and the largest others, together this share of the positions. None: inactive weights are 0.

@@ -213,6 +213,12 @@ def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterato
             f"initial_density must be at least on_perc={float(method.density):g}, the density at the end, got "
             f"{float(method.initial_density):g}. Raise initial_density or lower on_perc."
         )
+    floor = method.global_floor if method.initial_pruning is None else method.initial_pruning.floor
+    if floor is not None and floor > method.density:
+        yield (
+            f"global_floor must be at most on_perc={float(method.density):g}, got {float(floor):g}. Lower global_floor "
+            "or raise on_perc."
+        )
     backward = method.backward_density
     if backward is not None and backward < method.density:
         yield (

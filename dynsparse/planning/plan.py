@@ -106,6 +106,7 @@ class Plan:
     draw_mask: Callable[[Tensor, Tensor], Tensor]  # from noise and the number of active weights: see `masks.DRAWS`
     densities: list[list[float]]  # per trial and layer; if they fall, at the end
     initial_densities: list[list[float]]  # the same, before the first mask update
+    dense_layers: set[int]  # layers that keys or the method leave dense
     patterns: list[Pattern]  # of the mask of each layer
     updates: Updates | None  # None: the masks stay as they are
     seeds: list[int]  # per trial
@@ -187,6 +188,7 @@ def _plan(config: PackConfig) -> Plan:
         draw_mask=partial(brf, randomness=config.brf_randomness) if sparse_type == "brf" else DRAWS[sparse_type],
         densities=densities,
         initial_densities=initial_densities,
+        dense_layers=dense_layers(config, network) if _is_sparse(method) else set(range(len(network.shapes))),
         patterns=layer_patterns(config, network, method),
         updates=updates,
         seeds=seeds,
@@ -245,10 +247,15 @@ def dense_layers(config: Config | PackConfig | RecordingConfig, network: Network
 def layer_patterns(config: Config | PackConfig | RecordingConfig, network: Network, method: Method) -> list[Pattern]:
     """Return the pattern of the mask of each layer. Layers that are left dense have none."""
     n_layers = len(network.shapes)
-    if not bool((torch.as_tensor(method.density) < 1).any()):
+    if not _is_sparse(method):
         return [UNSTRUCTURED] * n_layers
     pattern, dense = pattern_of(config.mask_pattern), dense_layers(config, network)
     return [UNSTRUCTURED if layer in dense else pattern for layer in range(n_layers)]
+
+
+def _is_sparse(method: Method) -> bool:
+    """Return True if some trial has inactive weights, at least in the end."""
+    return bool((torch.as_tensor(method.density) < 1).any())
 
 
 def mask_updates(config: Config | PackConfig | RecordingConfig, method: Method) -> Updates | None:

@@ -27,7 +27,7 @@ OTHER = {
     "boost_strength_factor": 0.1, "duty_cycle_period": 30, "on_perc": 0.6, "sparse_type": "bernoulli",
     "layer_densities": "erdos_renyi", "first_layer_dense": True, "last_layer_dense": True, "weight_prune_perc": 0.6,
     "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "prune_gradient_weight": 0.2,
-    "initial_density": 0.7, "backward_density": 0.9, "score_examples": 30, "salient_share": 1.0, "l1_drift": 0.1,
+    "initial_density": 0.7, "backward_density": 0.9, "global_floor": 0.01, "score_examples": 30, "salient_share": 1.0, "l1_drift": 0.1,
     "weight_temperature": 0.01, "overlap_limit": 0.0, "removal_alpha": 0.2, "removal_delta": 0.95,
     "selection_temperature": 1.0, "brf_randomness": 0.9, "mask_pattern": "1x4",
     "pruning_active": False,

@@ -1,0 +1,92 @@
+"""Mask updates in which the numbers of active weights of the layers depend on each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from dynsparse.config import Config, ConfigError
+from dynsparse.engines.base import UpdateContext
+from dynsparse.training.trainer import Trainer
+
+BASE: dict[str, Any] = {
+    "dataset_name": "digits", "hidden_sizes": [24, 16], "batch_size": 100, "epochs": 4, "test_noise": False,
+    "learning_rate": 0.02, "on_perc": 0.1,
+}  # fmt: skip
+SIZES = [24 * 64, 16 * 24, 10 * 16]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def trainer_of(*trials: dict[str, Any], **values: Any) -> Trainer:
+    return Trainer([Config.of({**BASE, **values, **each}) for each in trials or ({},)])
+
+
+def counts(layers: list[torch.Tensor], trial: int = 0) -> list[int]:
+    return [int(mask[trial].sum()) for mask in layers]
+
+
+def last_update(n_trials: int = 1) -> UpdateContext:
+    return UpdateContext(epoch=1, share_done=1.0, drop_scale=1.0, stopped=torch.zeros(n_trials, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.08])
+def test_the_largest_weights_of_all_layers_are_left_and_each_layer_keeps_its_floor(floor: float) -> None:
+    engine = trainer_of(model="GMP", global_floor=floor, engine="torch").engine
+    weights = [each[0].clone() for each in engine.weights]
+    engine.update_masks(last_update())
+    # One after the other, the largest first; but the largest of each layer, up to its floor, before all others.
+    total, protected = sum(round(0.1 * n) for n in SIZES), [max(1, round(floor * n)) for n in SIZES]
+    ranked = []
+    for layer, weight in enumerate(weights):
+        order = weight.abs().flatten().argsort(descending=True).tolist()
+        sizes = weight.abs().flatten().tolist()
+        ranked += [(rank >= protected[layer], -sizes[place], layer, place) for rank, place in enumerate(order)]
+    expected = [torch.zeros(n, dtype=torch.bool) for n in SIZES]
+    for _, _, layer, place in sorted(ranked)[:total]:
+        expected[layer][place] = True
+    for mask, right in zip(engine.masks, expected, strict=True):
+        assert torch.equal(mask[0].flatten(), right)
+    assert counts(engine.masks) != [round(0.1 * n) for n in SIZES]
+    assert all(count >= least for count, least in zip(counts(engine.masks), protected, strict=True))
+
+
+@pytest.mark.parametrize("model", ["GMP", "GraNet"])
+def test_all_engines_rank_all_layers_together(model: str) -> None:
+    trials = [{"global_floor": 0.0}, {"global_floor": 0.05, "on_perc": 0.2}]
+    trainers = [trainer_of(*trials, model=model, engine=engine) for engine in ("torch", "sparse", "packed")]
+    alone = trainer_of(trials[1], model=model, engine="torch")
+    while not alone.is_done:
+        for trainer in (*trainers, alone):
+            trainer.step()
+        for trainer in trainers:
+            for ours, theirs in zip(trainer.engine.masks, trainers[0].engine.masks, strict=True):
+                assert torch.equal(ours, theirs)
+    assert counts(alone.engine.masks) == counts(trainers[0].engine.masks, 1)
+    assert sum(counts(alone.engine.masks)) == sum(round(0.2 * n) for n in SIZES)
+
+
+def test_layers_that_are_left_dense_are_not_ranked() -> None:
+    engine = trainer_of(model="GMP", global_floor=0.0, last_layer_dense=True).engine
+    engine.update_masks(last_update())
+    assert counts(engine.masks)[2] == SIZES[2]
+    assert sum(counts(engine.masks)[:2]) == sum(round(0.1 * n) for n in SIZES[:2])
+
+
+@pytest.mark.parametrize("model", ["SNIP", "GraSP", "SynFlow"])
+def test_methods_that_prune_before_training_keep_the_floor(model: str) -> None:
+    values = {"model": model, "on_perc": 0.05, "score_examples": 20}
+    free, bounded = (trainer_of(**values, global_floor=floor).parameters().masks for floor in (None, 0.04))
+    assert sum(counts(free)) == sum(counts(bounded)) == round(0.05 * sum(SIZES))
+    assert any(count < round(0.04 * n) for count, n in zip(counts(free), SIZES, strict=True))
+    assert all(count >= round(0.04 * n) for count, n in zip(counts(bounded), SIZES, strict=True))
+
+
+@pytest.mark.parametrize("model", ["GMP", "SNIP"])
+def test_a_floor_above_the_density_is_refused(model: str) -> None:
+    with pytest.raises(ConfigError, match=r"^global_floor must be at most on_perc=0\.1, got 0\.2\. Lower global_floor"):
+        Config(**{**BASE, "model": model, "global_floor": 0.2})
+    with pytest.raises(ConfigError, match=r"^mask_pattern must be None with "):
+        Config(**{**BASE, "model": model, "global_floor": 0.1, "mask_pattern": "2x2"})
