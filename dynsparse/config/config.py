@@ -347,8 +347,8 @@ class Config:
     )
     global_floor: float | None = key(
         None,
-        "GMP, GraNet: rank the weights of all layers together, and keep at least this density in each; None: each layer "
-        "has a density of its own. SNIP, GraSP, SynFlow, which always rank so: None: a layer may lose all weights",
+        "GMP, GraNet: rank the weights of all layers together, and keep at least this density in each; None: each "
+        "layer has its own density. SNIP, GraSP, SynFlow, which always rank so: None: a layer may lose all weights",
         Optional(FRACTION),
         per_trial=True,
         later=True,
@@ -393,6 +393,14 @@ class Config:
     last_layer_dense: bool = key(False, "leave the last layer dense", Flag())
     dense_layers: tuple[str, ...] = key(
         (), "torch modules: names of other layers to leave dense, such as head", Several(Text(), least=0), later=True
+    )
+    redistribution: str | None = key(
+        None,
+        "methods that prune and grow at a constant density: the weights that an update prunes grow in the layers in "
+        "proportion to the mean magnitude, or the mean gradient_momentum, of their active weights; None: where they "
+        "were pruned",
+        Optional(Choice("dynsparse.methods.redistribution:REDISTRIBUTIONS")),
+        later=True,
     )
     weight_prune_perc: float | None = key(
         0.3,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dynsparse import random
 from dynsparse.data import Images
-from dynsparse.engines.layer_targets import targets_ranked_together
+from dynsparse.engines.layer_targets import targets_ranked_together, with_redistributed_targets
 from dynsparse.methods import MaskUpdate
 from dynsparse.methods.base import grow_layer, prune_layer
 from dynsparse.nn.init import centred_uniform, layer_gain
@@ -321,6 +321,8 @@ def compute_mask_updates(
     pruned: Iterable[tuple[Layer, Tensor]] = (prune_layer(method, layer_of(i)) for i in range(len(weights)))
     if method.drops_cut_off and is_chain:
         pruned = _without_cut_off(list(pruned), when)
+    if method.redistribution is not None:
+        pruned = with_redistributed_targets(plan, list(pruned), [when.stays(i) for i in range(len(weights))])
     updates = []
     failed = torch.zeros(len(plan.seeds), dtype=torch.bool, device=plan.device)
     for i, (layer, kept) in enumerate(pruned):

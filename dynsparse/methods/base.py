@@ -67,6 +67,9 @@ class Method:
     # The targets of a mask update are those of the largest weights of all layers together, of which each layer keeps at
     # least this density, and one weight. None: each layer has a density of its own. Only with `surplus`.
     global_floor: float | Tensor | None = None
+    # What an update prunes grows in the layers in proportion to the mean of this score over their active weights. None:
+    # each layer keeps its number of weights.
+    redistribution: Score | None = None
     drift: Drift | None = None  # moves the active weights after each optimizer step
     # Weights are kept at all positions, and a mask update reads them all. At first the largest are active. Trained are
     # the active ones and the largest others, together this share of the positions. None: inactive weights are 0.

@@ -44,6 +44,42 @@ def highest_together(
     return [part.view(mask.shape) for part, mask in zip(parts, active, strict=True)]
 
 
+def apportion(total: Tensor, weight: Tensor, room: Tensor) -> Tensor:
+    """Divide a total over layers in proportion to a weight of each, as whole numbers that add up to it.
+
+    A layer gets at most its room, and what exceeds it goes to the others in proportion. Numbers are rounded down, and
+    the layers with the largest remainders get one more.
+
+    Args:
+        total: At least 0, and at most the sum of the room. Shapes: (...).
+        weight: At least 0 and finite. Shapes: (..., layers), float64.
+        room: Of each layer. Shapes: (..., layers).
+
+    Returns:
+        Shapes: (..., layers), int64.
+
+    Example:
+        >>> import torch
+        >>> from dynsparse.ops.layer_targets import apportion
+        >>> weight = torch.tensor([6.0, 3.0, 1.0], dtype=torch.float64)
+        >>> apportion(torch.tensor(7), weight, torch.tensor([9, 9, 9])).tolist()
+        [4, 2, 1]
+        >>> apportion(torch.tensor(7), weight, torch.tensor([1, 9, 9])).tolist()
+        [1, 5, 1]
+    """
+    # A layer of weight 0 gets something only if the others have no room.
+    weight = weight.clamp_min(1e-9 * weight.amax(-1, keepdim=True)).clamp_min(1e-300)
+    is_full, share = torch.zeros_like(room, dtype=torch.bool), weight
+    for _ in range(room.shape[-1]):
+        rest = total - (room * is_full).sum(-1)
+        of_others = (weight * ~is_full).sum(-1).clamp_min(1e-300)
+        share = torch.where(is_full, room, weight * (rest / of_others)[..., None])
+        is_full = is_full | (share >= room)
+    whole = share.minimum(room.double()).floor().long()
+    remainder = (share - whole).masked_fill(whole >= room, -1.0)
+    return whole + masks.select_highest(remainder, total - whole.sum(-1)).long()
+
+
 def _row(layers: Sequence[Tensor]) -> Tensor:
     """Concatenate all layers. Shapes: each (..., out, in); the result (..., 1, positions)."""
     return torch.cat([each.flatten(-2) for each in layers], -1).unsqueeze(-2)

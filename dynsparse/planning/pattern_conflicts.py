@@ -43,6 +43,7 @@ def _reason_against(config: RecordingConfig, method: Method, study: Study) -> st
         "with rules='legacy_2019'": config.rules == "legacy_2019",
         f"{model}, which ablates units": method.ablate is not None,
         f"{model}, which prunes all layers together": method.initial_pruning is not None,
+        f"with redistribution={config.redistribution!r}": method.redistribution is not None,
         "with global_floor, which lets the layers differ in density": method.global_floor is not None,
         f"with study={config.study!r}, which prunes single weights": study.owns_masks,
         f"with sparse_type={config.sparse_type!r}": (method.sparse_type or config.sparse_type) != "exact",

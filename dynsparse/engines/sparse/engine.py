@@ -59,9 +59,9 @@ class SparseEngine:
         self._needs_coactivation = "coactivation" in needs
         self._gradients_needed = sorted(needs & {"gradient", "active_gradient"})
         self._counts_over_epochs = counts_over_epochs(plan)
-        # A pattern needs the rows and columns of the weights, and a ranking of all layers together the other layers.
-        by_layer = plan.method.global_floor is None and all(each == UNSTRUCTURED for each in plan.patterns)
-        self._updates_active = can_update_active(plan.method) and by_layer
+        # A pattern needs the rows and columns of the weights.
+        is_unstructured = all(pattern == UNSTRUCTURED for pattern in plan.patterns)
+        self._updates_active = can_update_active(plan.method) and is_unstructured
         self.n_steps = 0
         self.n_seen = 0
         self._buffers = allocate_buffers(1, sum(plan.network.sizes))
