@@ -1,4 +1,4 @@
-"""Steps that all engines share: the engine protocol, initial parameters and mask updates.
+"""The engine protocol, and initial parameters, which all engines share.
 
 Random numbers are drawn on the CPU, so that a trial is the same on every device. Trials with the same seed draw the
 same numbers.
@@ -7,7 +7,7 @@ same numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -16,13 +16,9 @@ from torch import Tensor
 
 from dynsparse import random
 from dynsparse.data import Images
-from dynsparse.engines.layer_targets import targets_ranked_together, with_redistributed_targets
 from dynsparse.methods import MaskUpdate
-from dynsparse.methods.base import grow_layer, prune_layer
 from dynsparse.nn.init import centred_uniform, layer_gain
-from dynsparse.ops import masks
 from dynsparse.ops.patterns import UNSTRUCTURED, draw
-from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
 from dynsparse.studies import Parameters
@@ -261,97 +257,3 @@ def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
     )
     counts = [(end + round(surplus * (start - end))) * step for start, end in zip(first, last, strict=True)]
     return torch.tensor(counts, device=plan.device)
-
-
-def planned_count(plan: Plan, layer: int, when: UpdateContext, target: Tensor) -> Tensor:
-    """Return the planned number of active weights of a layer after a mask update. Shapes: (trials,), int64.
-
-    Args:
-        plan: The trials.
-        layer: The index of the layer.
-        when: The time of the update.
-        target: The number at the start, which stays if the density is constant. Shapes: (trials,), int64.
-    """
-    return target_counts(plan, layer, when.share_done) if plan.method.surplus else target
-
-
-def compute_mask_updates(
-    plan: Plan,
-    when: UpdateContext,
-    weights: Sequence[Tensor],
-    active: Sequence[Tensor],
-    targets: Sequence[Tensor],
-    statistics: Mapping[str, Sequence[Tensor]],
-) -> tuple[list[MaskUpdate], Tensor]:
-    """Compute one prune and one grow of every layer.
-
-    Args:
-        plan: The trials.
-        when: The time of the update.
-        weights: (trials, out, in) for each layer; those of all positions if the method keeps them.
-        active: The masks, shaped like the weights.
-        targets: (trials,) for each layer, the number of active weights at the start.
-        statistics: For each name in the method's `needs`, the tensor of each layer.
-
-    Returns:
-        The update of each layer; and (trials,), bool, True for each trial that rules="legacy_2019" ends here.
-    """
-    method, is_chain = plan.method, plan.network.is_chain
-    planned = [planned_count(plan, i, when, target) for i, target in enumerate(targets)]
-    if method.global_floor is not None:
-        noise = [tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step) for i in range(len(weights))]
-        planned = targets_ranked_together(plan, weights, active, planned, noise)
-
-    def layer_of(i: int) -> Layer:
-        pattern = plan.patterns[i]
-        return Layer(
-            weight=weights[i],
-            mask=active[i],
-            target=planned[i],
-            prune_noise=pattern.noise(tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step)),
-            grow_noise=pattern.noise(tie_noise(plan, Purpose.GROW, i, when.epoch, when.step)),
-            drop_scale=when.drop_scale,
-            share_done=when.share_done,
-            is_last=i == len(weights) - 1,
-            pattern=pattern,
-            **{name: values[i] for name, values in statistics.items()},
-        )
-
-    # Layer by layer, so that the noise of one layer at a time is in memory, where they do not depend on each other.
-    pruned: Iterable[tuple[Layer, Tensor]] = (prune_layer(method, layer_of(i)) for i in range(len(weights)))
-    if method.drops_cut_off and is_chain:
-        pruned = _without_cut_off(list(pruned), when)
-    if method.redistribution is not None:
-        pruned = with_redistributed_targets(plan, list(pruned), [when.stays(i) for i in range(len(weights))])
-    updates = []
-    failed = torch.zeros(len(plan.seeds), dtype=torch.bool, device=plan.device)
-    for i, (layer, kept) in enumerate(pruned):
-        if method.fails is not None:
-            failed |= method.fails(layer) & ~when.stopped
-        updates.append(unless_stopped(grow_layer(method, layer, kept), layer.mask, when.stays(i)))
-    return updates, failed
-
-
-def _without_cut_off(pruned: Sequence[tuple[Layer, Tensor]], when: UpdateContext) -> list[tuple[Layer, Tensor]]:
-    """Drop the weights of units that the pruning has cut off from the inputs or the outputs.
-
-    A block stays if any of its weights does.
-    """
-    # Layers that no longer change keep all of their weights, and nothing has to grow there.
-    kept = [torch.where(when.stays(i)[:, None, None], layer.mask, each) for i, (layer, each) in enumerate(pruned)]
-    on_paths = [
-        torch.where(when.stays(i)[:, None, None], each, pruned[i][0].pattern.whole(on_path))
-        for i, (each, on_path) in enumerate(zip(kept, masks.on_paths(kept), strict=True))
-    ]
-    return [(layer, each) for (layer, _), each in zip(pruned, on_paths, strict=True)]
-
-
-def unless_stopped(update: MaskUpdate, mask: Tensor, stopped: Tensor) -> MaskUpdate:
-    """Replace the update of stopped trials by one that changes nothing."""
-    stays = stopped[:, None, None]
-    return update._replace(
-        mask=torch.where(stays, mask, update.mask),
-        kept=torch.where(stays, mask, update.kept),
-        grown=update.grown & ~stays,
-        target=torch.where(stopped, masks.count(mask), update.target),
-    )

@@ -18,7 +18,6 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     WeightSums,
-    compute_mask_updates,
     counts_over_epochs,
     draw_per_seed,
     initial_parameters,
@@ -27,6 +26,7 @@ from dynsparse.engines.base import (
 )
 from dynsparse.engines.drift import drift_, position_signs
 from dynsparse.engines.latent_weights import initial_latent_weights, step_, trained_positions
+from dynsparse.engines.mask_updates import compute_mask_updates
 from dynsparse.engines.nested import map_tensors
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import calibration_gaps, clip_factor, smoothed

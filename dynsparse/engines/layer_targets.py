@@ -60,7 +60,7 @@ def with_redistributed_targets(
 
 
 def _mean_of_active(plan: Plan, layer: Layer) -> Tensor:
-    """Return the mean score of the active weights; 0 if there are none. Shapes: the result (trials,), float64."""
+    """Return the mean score of the active weights, 0 without any. Shapes: the result (trials,), float64."""
     assert plan.method.redistribution is not None
     score = plan.method.redistribution(layer).double().masked_fill(~layer.mask, 0)
     # Rounded, so that the order of the additions does not matter.

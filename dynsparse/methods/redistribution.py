@@ -15,9 +15,9 @@ REDISTRIBUTIONS: dict[str, Score] = {"magnitude": magnitude, "gradient_momentum"
 def with_redistribution(method: Method, config: MethodSettings) -> Method:
     """Return a method that moves weights between layers, if the configuration asks for it and the method allows it.
 
-    After a mask update has pruned every layer by the rule of the method, all pruned weights together, R, grow again:
-    in layer l the share R * m_l / (sum of all m), rounded so that the sum is exactly R. The mean m_l is that of |w|, or
-    of |m| of `SNFS`, over the weights that were active before the update. A layer that has no room for its share
+    A mask update prunes every layer by the rule of the method, R weights in all. Then layer l grows the share
+    R * m_l / (sum of all m), rounded so that the sum is exactly R. The mean m_l is that of |w|, or of |m| of `SNFS`,
+    over the weights that were active before the update. A layer that has no room for its share
     becomes dense, and the others grow the rest. If all means are 0, or some is not finite, each layer grows what it has
     lost. Where a layer grows is up to the grow rule of the method. So the density of the network stays exactly the
     same, and those of the layers change. Layers that keys leave dense take no part.

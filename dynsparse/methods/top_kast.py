@@ -21,8 +21,8 @@ def top_kast(config: MethodSettings) -> Method:
     that becomes inactive, too. Then B is chosen again.
 
     The gradient of an inactive weight of B is that of the loss if the weight were 0, as in RigL. A weight of A decays
-    with weight_decay, an inactive one of B with weight_decay divided by the density of the layer, and no other one: so
-    an inactive weight that the gradient does not support falls behind those of A.
+    with weight_decay, and an inactive one of B with weight_decay divided by the density of the layer. No other weight
+    decays. So an inactive weight that the gradient does not support falls behind those of A.
 
     Keys:
         on_perc: density of A, in (0, 1].

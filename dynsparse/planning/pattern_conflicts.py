@@ -79,7 +79,7 @@ def _name(network: Network, layer: int) -> str:
 
 
 def _dense_key(network: Network, layer: int) -> str:
-    """Return a key, with a value, that leaves a layer dense; or, if there is none, other sizes."""
+    """Return a key, with a value, that leaves a layer dense, or other sizes."""
     if layer == len(network.shapes) - 1:
         return "last_layer_dense=True"
     if layer == 0:

@@ -21,13 +21,13 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     WeightSums,
-    compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
     matmul_precision,
     select_examples,
 )
 from dynsparse.engines.flat_params import FlatParameters
+from dynsparse.engines.mask_updates import compute_mask_updates
 from dynsparse.engines.nested import copy_, map_tensors
 from dynsparse.engines.packed.backprop import (
     ActiveUnits,

@@ -16,12 +16,10 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     WeightSums,
-    compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
-    planned_count,
-    unless_stopped,
 )
+from dynsparse.engines.mask_updates import compute_mask_updates, planned_count, unless_stopped
 from dynsparse.engines.sparse import kernels
 from dynsparse.engines.sparse.arrays import LANES, Array, Batches, allocate_buffers
 from dynsparse.engines.sparse.mask_updates import can_update_active, update_active
