@@ -10,6 +10,7 @@ from dynsparse.data import DATASETS, example_shape
 from dynsparse.methods import Method, method_of
 from dynsparse.nn.mlp import Network
 from dynsparse.nn.module_network import ModuleNetwork, is_module, network_of
+from dynsparse.ops.patterns import Groups
 from dynsparse.planning.by_keys_read import ByKeysRead
 from dynsparse.planning.packs import RecordingConfig
 from dynsparse.planning.pattern_conflicts import pattern_conflicts
@@ -237,7 +238,8 @@ def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterato
         patterns = layer_patterns(config, network, method)
         for (n_out, n_in), density, pattern in zip(network.shapes, densities, patterns, strict=True):
             step = pattern.step((n_out, n_in))
-            if round(density * (n_out * n_in // step)) < 1:
+            # `pattern_conflicts` names the only density that N:M allows.
+            if not isinstance(pattern, Groups) and round(density * (n_out * n_in // step)) < 1:
                 shape = f"{n_out} x {n_in}"
                 what = "active weight" if step == 1 else "active block"
                 yield f"A density of {density:.3g} leaves no {what} in a layer of {shape}. Raise on_perc."

@@ -75,6 +75,12 @@ def test_conflicts_are_named(values: dict[str, Any], message: str) -> None:
         Config(**{**BASE, **data, **values})
 
 
+def test_a_wrong_density_of_groups_is_the_only_problem() -> None:
+    with pytest.raises(ConfigError) as error:
+        Config(**{**BASE, "mask_pattern": "2:4", "on_perc": 0.1})
+    assert len(str(error.value).splitlines()) == 1
+
+
 def test_layers_that_stay_dense_have_no_pattern() -> None:
     of_layers = plan([Config(**BASE, mask_pattern=" 02 x 4", last_layer_dense=True)]).patterns
     assert of_layers == [Blocks(2, 4), Blocks(2, 4), Unstructured()]
