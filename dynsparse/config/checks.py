@@ -371,6 +371,24 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class MaskPattern:
+    """A pattern of active weights: N of each M inputs, or blocks of outputs and inputs."""
+
+    def read(self, name: str, value: Any) -> str:
+        """Return the pattern, without spaces and leading zeros."""
+        found = re.fullmatch(r"\s*(\d+)\s*([:x])\s*(\d+)\s*", value) if isinstance(value, str) else None
+        if found is not None:
+            first, kind, second = int(found[1]), found[2], int(found[3])
+            is_pattern = 0 < first < second if kind == ":" else min(first, second) > 0 and first * second > 1
+            if is_pattern:
+                return f"{first}{kind}{second}"
+        raise ValueError(f"{name} must be {self}, got {value!r}.{_hint(value)}")
+
+    def __str__(self) -> str:
+        return "N:M with 0 < N < M, such as 2:4, or BxC with at least two weights, such as 4x4"
+
+
+@dataclass(frozen=True)
 class Optional:
     """None, or a value that another check accepts."""
 

@@ -19,6 +19,7 @@ from dynsparse.config.checks import (
     Device,
     Flag,
     Function,
+    MaskPattern,
     Number,
     OneOrSeveral,
     Optional,
@@ -354,6 +355,21 @@ class Config:
         per_trial=True,
         later=True,
     )
+    global_floor: float | None = key(
+        None,
+        "GMP, GraNet: rank the weights of all layers together, and keep at least this density in each; None: each "
+        "layer has its own density. SNIP, GraSP, SynFlow, which always rank so: None: a layer may lose all weights",
+        Optional(FRACTION),
+        per_trial=True,
+        later=True,
+    )
+    backward_density: float = key(
+        0.5,
+        "TopKAST: share of the weights that are trained, at least on_perc; those beyond on_perc are not active",
+        Number(0, 1, low_open=True),
+        per_trial=True,
+        later=True,
+    )
     score_examples: int = key(
         100,
         "SNIP, GraSP: training examples on which the weights are scored before training; drawn by the seed",
@@ -373,6 +389,13 @@ class Config:
         FRACTION,
         later=True,
     )
+    mask_pattern: str | None = key(
+        None,
+        "pattern of the active weights, which mask updates keep: N:M, such as 2:4: N of each M consecutive inputs of a "
+        "unit, for on_perc = N/M; BxC, such as 4x4: whole blocks of B outputs and C inputs; None: any weights",
+        Optional(MaskPattern()),
+        later=True,
+    )
     layer_densities: str = key(
         "uniform", "how on_perc is spread over layers", Choice("dynsparse.ops.densities:SPREADS")
     )
@@ -380,6 +403,14 @@ class Config:
     last_layer_dense: bool = key(False, "leave the last layer dense", Flag())
     dense_layers: tuple[str, ...] = key(
         (), "torch modules: names of other layers to leave dense, such as head", Several(Text(), least=0), later=True
+    )
+    redistribution: str | None = key(
+        None,
+        "methods that prune and grow at a constant density: the weights that an update prunes grow in the layers in "
+        "proportion to the mean magnitude, or the mean gradient_momentum, of their active weights; None: where they "
+        "were pruned",
+        Optional(Choice("dynsparse.methods.redistribution:REDISTRIBUTIONS")),
+        later=True,
     )
     weight_prune_perc: float | None = key(
         0.3,

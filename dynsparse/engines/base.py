@@ -1,4 +1,4 @@
-"""Steps that all engines share: the engine protocol, initial parameters and mask updates.
+"""The engine protocol, and initial parameters, which all engines share.
 
 Random numbers are drawn on the CPU, so that a trial is the same on every device. Trials with the same seed draw the
 same numbers.
@@ -7,7 +7,7 @@ same numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -17,10 +17,8 @@ from torch import Tensor
 from dynsparse import random
 from dynsparse.data import Images
 from dynsparse.methods import MaskUpdate
-from dynsparse.methods.base import grow_layer, prune_layer
 from dynsparse.nn.init import centred_uniform, layer_gain
-from dynsparse.ops import masks
-from dynsparse.ops.scores import Layer
+from dynsparse.ops.patterns import UNSTRUCTURED, draw
 from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
 from dynsparse.studies import Parameters
@@ -171,8 +169,28 @@ def select_examples(values: Tensor, index: Tensor) -> Tensor:
 
 def initial_parameters(plan: Plan) -> Parameters:
     """Draw initial weights, biases and masks."""
+    if plan.method.initial_pruning is not None:
+        return draw_parameters(plan, everywhere(plan), number=0)
+    if plan.method.backward_density is not None:
+        return _largest(plan, draw_parameters(plan, everywhere(plan), number=0))
     layers = range(len(plan.network.shapes))
     return draw_parameters(plan, [_initial_mask(plan, layer) for layer in layers], number=0)
+
+
+def everywhere(plan: Plan) -> list[Tensor]:
+    """Return full masks. Shapes: (trials, out, in), bool, for each layer."""
+    return [torch.ones(len(plan.seeds), *shape, dtype=torch.bool, device=plan.device) for shape in plan.network.shapes]
+
+
+def _largest(plan: Plan, parameters: Parameters) -> Parameters:
+    """Return parameters of which the largest weights of each layer are left, as many as the method keeps active."""
+    active = []
+    for layer, (weight, mask) in enumerate(zip(parameters.weights, parameters.masks, strict=True)):
+        pattern, n_active = plan.patterns[layer], target_counts(plan, layer, share_done=0.0)
+        noise = pattern.noise(tie_noise(plan, Purpose.MASK, layer, epoch=0))
+        active.append(pattern.highest(pattern.mean(weight.abs()), ~mask, n_active, noise, mask))
+    weights = [weight * mask for weight, mask in zip(parameters.weights, active, strict=True)]
+    return Parameters(weights, parameters.biases, active)
 
 
 def draw_parameters(plan: Plan, active: Sequence[Tensor], number: int) -> Parameters:
@@ -204,12 +222,10 @@ def _draw(
 
 
 def _initial_mask(plan: Plan, layer: int) -> Tensor:
-    """Draw the mask of a layer, or return a full one that is pruned later. Shapes: (trials, out, in), bool."""
-    if plan.method.initial_pruning is not None:
-        shape = len(plan.seeds), *plan.network.shapes[layer]
-        return torch.ones(shape, dtype=torch.bool, device=plan.device)
+    """Draw the mask of a layer. Shapes: (trials, out, in), bool."""
     n_active = target_counts(plan, layer, share_done=0.0)
-    return plan.draw_mask(tie_noise(plan, Purpose.MASK, layer, epoch=0), n_active)
+    noise, pattern = tie_noise(plan, Purpose.MASK, layer, epoch=0), plan.patterns[layer]
+    return plan.draw_mask(noise, n_active) if pattern == UNSTRUCTURED else draw(pattern, noise, n_active)
 
 
 def tie_noise(plan: Plan, purpose: Purpose, layer: int, epoch: int, step: int = 0) -> Tensor:
@@ -231,94 +247,13 @@ def target_counts(plan: Plan, layer: int, share_done: float) -> Tensor:
         layer: Index of the layer.
         share_done: Share of the mask updates done so far, in [0, 1]; it matters only if the density falls.
     """
-    n = math.prod(plan.network.shapes[layer])
+    shape = plan.network.shapes[layer]
+    step = plan.patterns[layer].step(shape)
+    n = math.prod(shape) // step
     surplus = plan.method.surplus(share_done) if plan.method.surplus else 0.0
     first, last = (
         [round(densities[layer] * n) for densities in of_trials]
         for of_trials in (plan.initial_densities, plan.densities)
     )
-    counts = [end + round(surplus * (start - end)) for start, end in zip(first, last, strict=True)]
+    counts = [(end + round(surplus * (start - end))) * step for start, end in zip(first, last, strict=True)]
     return torch.tensor(counts, device=plan.device)
-
-
-def planned_count(plan: Plan, layer: int, when: UpdateContext, target: Tensor) -> Tensor:
-    """Return the planned number of active weights of a layer after a mask update. Shapes: (trials,), int64.
-
-    Args:
-        plan: The trials.
-        layer: The index of the layer.
-        when: The time of the update.
-        target: The number at the start, which stays if the density is constant. Shapes: (trials,), int64.
-    """
-    return target_counts(plan, layer, when.share_done) if plan.method.surplus else target
-
-
-def compute_mask_updates(
-    plan: Plan,
-    when: UpdateContext,
-    weights: Sequence[Tensor],
-    active: Sequence[Tensor],
-    targets: Sequence[Tensor],
-    statistics: Mapping[str, Sequence[Tensor]],
-) -> tuple[list[MaskUpdate], Tensor]:
-    """Compute one prune and one grow of every layer.
-
-    Args:
-        plan: The trials.
-        when: The time of the update.
-        weights: (trials, out, in) for each layer.
-        active: The masks, shaped like the weights.
-        targets: (trials,) for each layer, the number of active weights at the start.
-        statistics: For each name in the method's `needs`, the tensor of each layer.
-
-    Returns:
-        The update of each layer; and (trials,), bool, True for each trial that rules="legacy_2019" ends here.
-    """
-    method, is_chain = plan.method, plan.network.is_chain
-
-    def layer_of(i: int) -> Layer:
-        return Layer(
-            weight=weights[i],
-            mask=active[i],
-            target=planned_count(plan, i, when, targets[i]),
-            prune_noise=tie_noise(plan, Purpose.PRUNE, i, when.epoch, when.step),
-            grow_noise=tie_noise(plan, Purpose.GROW, i, when.epoch, when.step),
-            drop_scale=when.drop_scale,
-            share_done=when.share_done,
-            is_last=i == len(weights) - 1,
-            **{name: values[i] for name, values in statistics.items()},
-        )
-
-    # Layer by layer, so that the noise of one layer at a time is in memory, where they do not depend on each other.
-    pruned: Iterable[tuple[Layer, Tensor]] = (prune_layer(method, layer_of(i)) for i in range(len(weights)))
-    if method.drops_cut_off and is_chain:
-        pruned = _without_cut_off(list(pruned), when)
-    updates = []
-    failed = torch.zeros(len(plan.seeds), dtype=torch.bool, device=plan.device)
-    for i, (layer, kept) in enumerate(pruned):
-        if method.fails is not None:
-            failed |= method.fails(layer) & ~when.stopped
-        updates.append(unless_stopped(grow_layer(method, layer, kept), layer.mask, when.stays(i)))
-    return updates, failed
-
-
-def _without_cut_off(pruned: Sequence[tuple[Layer, Tensor]], when: UpdateContext) -> list[tuple[Layer, Tensor]]:
-    """Drop the weights of units that the pruning has cut off from the inputs or the outputs."""
-    # Layers that no longer change keep all of their weights, and nothing has to grow there.
-    kept = [torch.where(when.stays(i)[:, None, None], layer.mask, each) for i, (layer, each) in enumerate(pruned)]
-    on_paths = [
-        torch.where(when.stays(i)[:, None, None], each, on_path)
-        for i, (each, on_path) in enumerate(zip(kept, masks.on_paths(kept), strict=True))
-    ]
-    return [(layer, each) for (layer, _), each in zip(pruned, on_paths, strict=True)]
-
-
-def unless_stopped(update: MaskUpdate, mask: Tensor, stopped: Tensor) -> MaskUpdate:
-    """Replace the update of stopped trials by one that changes nothing."""
-    stays = stopped[:, None, None]
-    return update._replace(
-        mask=torch.where(stays, mask, update.mask),
-        kept=torch.where(stays, mask, update.kept),
-        grown=update.grown & ~stays,
-        target=torch.where(stopped, masks.count(mask), update.target),
-    )

@@ -18,7 +18,6 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     WeightSums,
-    compute_mask_updates,
     counts_over_epochs,
     draw_per_seed,
     initial_parameters,
@@ -26,6 +25,8 @@ from dynsparse.engines.base import (
     select_examples,
 )
 from dynsparse.engines.drift import drift_, position_signs
+from dynsparse.engines.latent_weights import initial_latent_weights, step_, trained_positions
+from dynsparse.engines.mask_updates import compute_mask_updates
 from dynsparse.engines.nested import map_tensors
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import calibration_gaps, clip_factor, smoothed
@@ -49,12 +50,18 @@ class DenseEngine(ABC):
     def __init__(self, plan: Plan, parameters: Parameters | None = None) -> None:
         self.plan = plan
         self._counts_over_epochs = counts_over_epochs(plan)
-        self._state_names = (*self.STATE, "coactivation") if self._counts_over_epochs else self.STATE
+        self._keeps_all = plan.method.backward_density is not None
+        self._state_names = (
+            *self.STATE,
+            *(("coactivation",) if self._counts_over_epochs else ()),
+            *(("latent", "trained") if self._keeps_all else ()),
+        )
         self.shapes = plan.network.shapes
         # Copies, because training changes them in place.
         copies = [[each.clone() for each in layers] for layers in parameters or initial_parameters(plan)]
         self.weights, self.biases, self.masks = copies
         self.targets = [masks.count(mask) for mask in self.masks]
+        self._init_latent(is_new=parameters is None)
         self._note_active()
         needs = plan.method.needs if plan.updates else frozenset()
         self.coactivation = [torch.zeros_like(w) for w in self.weights] if "coactivation" in needs else None
@@ -68,9 +75,19 @@ class DenseEngine(ABC):
         self.n_steps = 0
         self.n_seen = 0
 
+    def _init_latent(self, *, is_new: bool) -> None:
+        """Set the weights of all positions, and which are trained, for methods that keep them; else there are none."""
+        self.latent: list[Tensor] = []
+        self.trained: list[Tensor] = []
+        if self._keeps_all:
+            # Those of a network that a study has pruned are 0 where they are inactive.
+            self.latent = initial_latent_weights(self.plan) if is_new else [each.clone() for each in self.weights]
+            self.trained = trained_positions(self.plan, self.latent, self.masks)
+
     def _note_active(self) -> None:
         """Compute what the steps read of the masks."""
         self._active = [active_bits(mask) for mask in self.masks]
+        self._trained_bits = [active_bits(mask) for mask in self.trained]
         self._all_active = are_all_active(self.masks)
 
     def init_optimizer(self) -> None:
@@ -207,13 +224,24 @@ class DenseEngine(ABC):
             # The factor of a trial that diverges is NaN, also for inactive weights.
             gradients = self._masked(gradients) if masked else gradients
         for i, (parameter, gradient) in enumerate(zip(self.parameters(), gradients, strict=True)):
+            if self._keeps_all and i < n_layers:
+                self._latent_step(i, gradient, rate)
+                continue
             self.plan.optimizer.step_(parameter, gradient, self.optimizer[i], self.n_steps, rate)
             if i < n_layers and self.plan.method.moves_inactive:
                 zero_inactive_(parameter, self._active[i])
 
+    def _latent_step(self, layer: int, gradient: Tensor, rate: Tensor) -> None:
+        """Do the optimizer step of a layer that keeps weights at all positions."""
+        weight, mask = self.latent[layer], self.masks[layer]
+        about = {"active": mask, "trained": self.trained[layer]}
+        step_(self.plan.optimizer, weight, gradient, self.optimizer[layer], self.n_steps, rate, **about)
+        self.weights[layer].copy_(zero_inactive(weight, self._active[layer]))
+
     def _masked(self, gradients: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Return the gradients of all parameters, with zeros for inactive weights."""
-        of_weights = (zero_inactive(each, active) for each, active in zip(gradients, self._active, strict=False))
+        """Return the gradients of all parameters, with zeros for weights that are not trained."""
+        trained = self._trained_bits or self._active
+        of_weights = (zero_inactive(each, bits) for each, bits in zip(gradients, trained, strict=False))
         return *of_weights, *gradients[len(self._active) :]
 
     @torch.no_grad()
@@ -249,7 +277,11 @@ class DenseEngine(ABC):
             "sign": self.signs,
         }
         statistics = {name: layers for name in self.plan.method.needs if (layers := available[name])}
-        updates, failed = compute_mask_updates(self.plan, when, self.weights, self.masks, self.targets, statistics)
+        weights = self.latent or self.weights
+        updates, failed = compute_mask_updates(self.plan, when, weights, self.masks, self.targets, statistics)
+        if self._keeps_all:
+            self._activate_latent([update.mask for update in updates], when)
+            return updates, failed
         for i, (weight, update) in enumerate(zip(self.weights, updates, strict=True)):
             # Weights that stay keep their value. Grown ones are zero already.
             new = active_bits(update.mask)
@@ -262,6 +294,19 @@ class DenseEngine(ABC):
         self._all_active = are_all_active(self.masks)
         self._reset_coactivation()
         return updates, failed
+
+    def _activate_latent(self, active: Sequence[Tensor], when: UpdateContext) -> None:
+        """Replace the masks of layers that keep weights at all positions, and choose which are trained."""
+        self.masks = list(active)
+        chosen = trained_positions(self.plan, self.latent, self.masks, when)
+        for i, each in enumerate(chosen):
+            self.trained[i] = torch.where(when.stays(i)[:, None, None], self.trained[i], each)
+            self._active[i].copy_(active_bits(self.masks[i]))
+            self._trained_bits[i] = active_bits(self.trained[i])
+            self.weights[i].copy_(zero_inactive(self.latent[i], self._active[i]))
+            for state in self.optimizer[i].values():
+                zero_inactive_(state, self._trained_bits[i])
+        self._all_active = are_all_active(self.masks)
 
     def _reset_coactivation(self) -> None:
         for total in self.coactivation or []:

@@ -4,7 +4,7 @@ Each method is a function in its own file, from a configuration to a `Method`. I
 is the number of active weights of a layer, and s, in [0, 1], is the factor from `prune_decay`. Ties are broken at
 random. All methods with mask updates also read `pruning_active`, the interval between updates (`pruning_interval`, in
 epochs, or `pruning_interval_steps`) and their end (`pruning_end`, a share of the training, or `pruning_end_step`).
-Those that grow weights at a constant density also read `pruning_es` and its keys.
+Those that grow weights at a constant density also read `pruning_es` and its keys, and `redistribution`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dynsparse.methods.heb import heb
 from dynsparse.methods.mest import mest
 from dynsparse.methods.mixed_heb import mixed_heb
 from dynsparse.methods.random_prune import random_prune
+from dynsparse.methods.redistribution import with_redistribution
 from dynsparse.methods.rigl import rigl
 from dynsparse.methods.set_ import set_
 from dynsparse.methods.settings import MethodSettings
@@ -32,6 +33,7 @@ from dynsparse.methods.snip import snip
 from dynsparse.methods.sparse_model import sparse_model
 from dynsparse.methods.srigl import srigl
 from dynsparse.methods.synflow import synflow
+from dynsparse.methods.top_kast import top_kast
 from dynsparse.methods.weighted_mag import weighted_mag
 
 METHODS: dict[str, Callable[[MethodSettings], Method]] = {
@@ -46,6 +48,7 @@ METHODS: dict[str, Callable[[MethodSettings], Method]] = {
     "SNFS": snfs,
     "MEST": mest,
     "DeepR": deepr,
+    "TopKAST": top_kast,
     "CHT": cht,
     "CHTs": chts,
     "CHTss": chtss,
@@ -76,7 +79,7 @@ def method_of(config: MethodSettings) -> Method:
     # Read so that it counts among the keys on which a trial depends.
     _ = config.model_hash
     if config.model in METHODS:
-        return METHODS[config.model](config)
+        return with_redistribution(METHODS[config.model](config), config)
     takes = "It must take the settings of a trial and return a dynsparse.methods.Method."
     try:
         method = load_function(config.model)(config)
@@ -85,7 +88,7 @@ def method_of(config: MethodSettings) -> Method:
         raise ValueError(f"model={config.model!r} fails: {type(error).__name__}: {error}. {takes}") from error
     if not isinstance(method, Method):
         raise ValueError(f"model={config.model!r} returns {type(method).__name__}. {takes}")
-    return method
+    return with_redistribution(method, config)
 
 
 __all__ = ["METHODS", "MaskUpdate", "Method", "method_of", "update_mask"]

@@ -64,7 +64,16 @@ class Method:
     # the mask updates; None: the density is constant.
     surplus: Schedule | None = None
     initial_density: float | Tensor = 1.0  # of the network before the first mask update; only with `surplus`
+    # The targets of a mask update are those of the largest weights of all layers together, of which each layer keeps at
+    # least this density, and one weight. None: each layer has a density of its own. Only with `surplus`.
+    global_floor: float | Tensor | None = None
+    # What an update prunes grows in the layers in proportion to the mean of this score over their active weights. None:
+    # each layer keeps its number of weights.
+    redistribution: Score | None = None
     drift: Drift | None = None  # moves the active weights after each optimizer step
+    # Weights are kept at all positions, and a mask update reads them all. At first the largest are active. Trained are
+    # the active ones and the largest others, together this share of the positions. None: inactive weights are 0.
+    backward_density: float | Tensor | None = None
     sparse_type: str | None = None  # replaces the configuration's `sparse_type`
     # The dense network is pruned to `density` before training; None: the initial masks are drawn.
     initial_pruning: InitialPruning | None = None
@@ -78,7 +87,7 @@ class Method:
     @property
     def acts_without_updates(self) -> bool:
         """True if training depends on more than the density of the method, even without mask updates."""
-        return self.initial_pruning is not None or self.drift is not None
+        return self.initial_pruning is not None or self.drift is not None or self.backward_density is not None
 
 
 class MaskUpdate(NamedTuple):
@@ -109,10 +118,16 @@ def prune_layer(method: Method, layer: Layer) -> tuple[Layer, Tensor]:
 
 
 def grow_layer(method: Method, layer: Layer, kept: Tensor) -> MaskUpdate:
-    """Grow a layer of which `kept` is left back to its target."""
+    """Grow a layer of which `kept` is left back to its target. Raises: ValueError if the mask loses its pattern."""
     mask = kept
     if method.grow is not None:
         mask = kept | method.grow(layer, kept, (layer.target - masks.count(kept)).clamp_min(0))
+    if not layer.pattern.fits(mask):
+        # The rules in this package keep it.
+        raise ValueError(
+            "The rules of a method must keep mask_pattern, but those of this one do not. Build them by `lowest` and "
+            "`highest`, or select positions by `layer.pattern`; or set mask_pattern=None."
+        )
     return MaskUpdate(mask, kept, mask & ~layer.mask, layer.target)
 
 
@@ -125,7 +140,8 @@ def lowest(score: Score, fraction: float | Tensor | None, temperature: float = 0
 
     def prune(layer: Layer) -> Tensor:
         n_drop = masks.round_share(or_zero(fraction) * layer.drop_scale, masks.count(layer.mask))
-        return masks.lowest(soft(score(layer), temperature, layer.prune_noise), n_drop, layer.prune_noise, layer.mask)
+        keys = soft(layer.pattern.mean(score(layer)), temperature, layer.prune_noise)
+        return layer.pattern.lowest(keys, n_drop, layer.prune_noise, layer.mask)
 
     return prune
 
@@ -140,7 +156,8 @@ def highest(score: Score, temperature: float = 0.0) -> Grow:
 
     def grow(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
         priority = (~kept).to(torch.int8) + (~layer.mask).to(torch.int8)
-        return masks.highest(soft(score(layer), temperature, layer.grow_noise), n_grow, layer.grow_noise, priority)
+        keys = soft(layer.pattern.mean(score(layer)), temperature, layer.grow_noise)
+        return layer.pattern.highest(keys, kept, n_grow, layer.grow_noise, priority)
 
     return grow
 

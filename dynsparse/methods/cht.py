@@ -65,9 +65,9 @@ def predicted(link_score: Callable[[Tensor], Tensor], *, is_drawn: bool = False)
         missing = ~kept
         # A layer that is left dense takes back all that it has dropped, whatever the scores.
         has_choice = (n_grow > 0) & (n_grow < masks.count(missing))
-        score = link_score(kept & has_choice[..., None, None])
+        score = layer.pattern.mean(link_score(kept & has_choice[..., None, None]))
         if is_drawn:
             score = masks.drawn(score, 1.0, layer.grow_noise)
-        return masks.highest(score, n_grow, layer.grow_noise, among=missing)
+        return layer.pattern.highest(score, kept, n_grow, layer.grow_noise, among=missing)
 
     return grow

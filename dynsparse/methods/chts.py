@@ -87,15 +87,15 @@ def surplus_and_drawn_share(fraction: float | Tensor | None, alpha: float | Tens
     """
 
     def prune(layer: Layer) -> Tensor:
-        score = importance(layer, alpha)
+        score = layer.pattern.mean(importance(layer, alpha))
         n_active = masks.count(layer.mask)
         n_left = n_active.minimum(layer.target)
-        surplus = masks.lowest(score, n_active - n_left, layer.prune_noise, among=layer.mask)
+        surplus = layer.pattern.lowest_for_good(score, n_active - n_left, layer.prune_noise, among=layer.mask)
         of_end = _per_trial(delta, layer)
         exponent = 1 + layer.share_done * (of_end / (1 - of_end) - 1)
         n_drop = masks.round_share(or_zero(fraction) * layer.drop_scale, n_left)
         keys = masks.drawn(score, exponent, layer.prune_noise)
-        return surplus | masks.lowest(keys, n_drop, layer.prune_noise, among=layer.mask & ~surplus)
+        return surplus | layer.pattern.lowest(keys, n_drop, layer.prune_noise, among=layer.mask & ~surplus)
 
     return prune
 

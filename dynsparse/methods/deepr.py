@@ -46,5 +46,5 @@ def deepr(config: MethodSettings) -> Method:
 
 
 def zero_crossings(layer: Layer) -> Tensor:
-    """Select the active weights whose sign is not that of their position."""
-    return layer.mask & (layer.weight * require(layer.sign) < 0)
+    """Select the active weights whose sign is not that of their position; of a block, the mean counts."""
+    return layer.mask & (layer.pattern.mean(layer.weight * require(layer.sign)) < 0)

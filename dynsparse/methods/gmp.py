@@ -18,8 +18,12 @@ def gmp(config: MethodSettings) -> Method:
     updates that are done: 0 at the start and 1 at the last one.
     Grow: nothing.
 
+    With global_floor, the weights of all layers are ranked together: the same number of weights is pruned, those with
+    the smallest |w| wherever they are, but each layer keeps the density global_floor, and at least one weight.
+
     Keys:
         on_perc: density at the end, in (0, 1].
+        global_floor: density that each layer keeps at least, in [0, on_perc]; or None, to rank each layer alone.
 
     Differences from the paper: mask updates are counted in epochs (`pruning_interval`) unless
     `pruning_interval_steps` is set, and pruning starts with the first interval.
@@ -29,11 +33,17 @@ def gmp(config: MethodSettings) -> Method:
         2017, https://arxiv.org/abs/1710.01878
     """
     return Method(
-        config.on_perc, smallest_beyond_target, prune_decays=False, prune_ignores_position=True, surplus=cubic
+        config.on_perc,
+        smallest_beyond_target,
+        prune_decays=False,
+        prune_ignores_position=True,
+        surplus=cubic,
+        global_floor=config.global_floor,
     )
 
 
 def smallest_beyond_target(layer: Layer) -> Tensor:
     """Select the smallest active weights, as many as exceed the target."""
     n_drop = (masks.count(layer.mask) - layer.target).clamp_min(0)
-    return masks.lowest(magnitude(layer), n_drop, layer.prune_noise, among=layer.mask)
+    score = layer.pattern.mean(magnitude(layer))
+    return layer.pattern.lowest_for_good(score, n_drop, layer.prune_noise, among=layer.mask)

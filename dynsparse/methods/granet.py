@@ -24,11 +24,13 @@ def granet(config: MethodSettings) -> Method:
         on_perc: density at the end, in (0, 1].
         initial_density: density at the start, in [on_perc, 1]. The paper has 1 (dense to sparse) and 0.5.
         weight_prune_perc: share of the remaining weights that a mask update replaces, in [0, 1].
+        global_floor: as in `GMP`, for the first step.
 
-    Differences from the paper: the paper ranks the weights of all layers together in the first step. Here each layer
-    falls from its own initial number of weights to its own final one, as in GMP, so that methods are compared at equal
-    densities. The paper replaces half of the weights at first (set weight_prune_perc=0.5 and prune_decay="cosine"). A
-    weight that has just been pruned may grow again there; here it cannot, unless the layer is nearly dense.
+    Differences from the paper: the paper ranks the weights of all layers together in the first step (set
+    global_floor=0). By default each layer falls from its own initial number of weights to its own final one, as in GMP,
+    so that methods are compared at equal densities. The paper replaces half of the weights at first (set
+    weight_prune_perc=0.5 and prune_decay="cosine"). A weight that has just been pruned may grow again there; here it
+    cannot, unless the layer is nearly dense.
 
     Reference:
         Shiwei Liu, Tianlong Chen, Xiaohan Chen, Zahra Atashgahi, Lu Yin, Huanyu Kou, Li Shen, Mykola Pechenizkiy,
@@ -43,6 +45,7 @@ def granet(config: MethodSettings) -> Method:
         needs=frozenset({"gradient"}),
         surplus=cubic,
         initial_density=config.initial_density,
+        global_floor=config.global_floor,
     )
 
 
@@ -52,7 +55,9 @@ def surplus_and_smallest_share(fraction: float | Tensor | None) -> Prune:
     def prune(layer: Layer) -> Tensor:
         n_active = masks.count(layer.mask)
         n_left = n_active.minimum(layer.target)
-        n_drop = n_active - n_left + masks.round_share(or_zero(fraction) * layer.drop_scale, n_left)
-        return masks.lowest(magnitude(layer), n_drop, layer.prune_noise, among=layer.mask)
+        n_drop = masks.round_share(or_zero(fraction) * layer.drop_scale, n_left)
+        score, noise = layer.pattern.mean(magnitude(layer)), layer.prune_noise
+        surplus = layer.pattern.lowest_for_good(score, n_active - n_left, noise, among=layer.mask)
+        return surplus | layer.pattern.lowest(score, n_drop, noise, among=layer.mask & ~surplus)
 
     return prune

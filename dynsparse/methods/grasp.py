@@ -26,6 +26,7 @@ def grasp(config: MethodSettings) -> Method:
     Keys:
         on_perc: density of all layers together, in (0, 1]. Layers that are left dense are not ranked.
         score_examples: number of training examples that are scored.
+        global_floor: density that each layer keeps at least, its highest weights, in [0, on_perc]; None: 0.
 
     The paper names the score -w * (H g) and prunes the weights where it is highest, which is the same.
 
@@ -37,7 +38,10 @@ def grasp(config: MethodSettings) -> Method:
         Chaoqi Wang, Guodong Zhang and Roger Grosse, Picking Winning Tickets Before Training by Preserving Gradient
         Flow, 2020, https://arxiv.org/abs/2002.07376
     """
-    return Method(config.on_perc, initial_pruning=InitialPruning(gradient_preservation, config.score_examples))
+    return Method(
+        config.on_perc,
+        initial_pruning=InitialPruning(gradient_preservation, config.score_examples, floor=config.global_floor),
+    )
 
 
 def gradient_preservation(network: InitialNetwork, weights: Sequence[Tensor]) -> list[Tensor]:

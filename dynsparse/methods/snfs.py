@@ -20,8 +20,9 @@ def snfs(config: MethodSettings) -> Method:
         selection_temperature: at least 0. Above 0, the weights that stay, and those that grow, are drawn by score.
         gradient_momentum: smoothing b per step, in [0, 1).
 
-    Difference from the paper: the paper moves weights to layers with a larger mean momentum. Here each layer keeps its
-    number of weights, so that methods are compared at equal densities.
+    Difference from the paper: the paper moves weights to layers with a larger mean momentum (set
+    redistribution="gradient_momentum"). By default each layer keeps its number of weights, so that methods are compared
+    at equal densities.
 
     Reference:
         Tim Dettmers and Luke Zettlemoyer, Sparse Networks from Scratch: Faster Training without Losing Performance,

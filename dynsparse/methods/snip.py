@@ -22,6 +22,7 @@ def snip(config: MethodSettings) -> Method:
     Keys:
         on_perc: density of all layers together, in (0, 1]. Layers that are left dense are not ranked.
         score_examples: number of training examples that are scored.
+        global_floor: density that each layer keeps at least, its highest weights, in [0, on_perc]; None: 0.
 
     Differences from the paper: the paper draws weights with a variance for all inputs (Glorot); here `weight_init`
     says how they are drawn.
@@ -30,7 +31,10 @@ def snip(config: MethodSettings) -> Method:
         Namhoon Lee, Thalaiyasingam Ajanthan and Philip Torr, SNIP: Single-Shot Network Pruning Based on Connection
         Sensitivity, 2019, https://arxiv.org/abs/1810.02340
     """
-    return Method(config.on_perc, initial_pruning=InitialPruning(connection_sensitivity, config.score_examples))
+    return Method(
+        config.on_perc,
+        initial_pruning=InitialPruning(connection_sensitivity, config.score_examples, floor=config.global_floor),
+    )
 
 
 def connection_sensitivity(network: InitialNetwork, weights: Sequence[Tensor]) -> list[Tensor]:

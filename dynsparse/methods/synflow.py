@@ -24,6 +24,7 @@ def synflow(config: MethodSettings) -> Method:
 
     Keys:
         on_perc: density of all layers together, in (0, 1]. Layers that are left dense are not ranked.
+        global_floor: density that each layer keeps at least, its highest weights, in [0, on_perc]; None: 0.
 
     Batch norm is that of an untrained network in evaluation, as in the published code. That code adds the absolute
     biases to R, which the paper's formula does not: paths that begin at biases would keep weights without any input.
@@ -33,7 +34,9 @@ def synflow(config: MethodSettings) -> Method:
         Hidenori Tanaka, Daniel Kunin, Daniel Yamins and Surya Ganguli, Pruning Neural Networks without Any Data by
         Iteratively Conserving Synaptic Flow, 2020, https://arxiv.org/abs/2006.05467
     """
-    return Method(config.on_perc, initial_pruning=InitialPruning(synaptic_flow, n_rounds=N_ROUNDS))
+    return Method(
+        config.on_perc, initial_pruning=InitialPruning(synaptic_flow, n_rounds=N_ROUNDS, floor=config.global_floor)
+    )
 
 
 def synaptic_flow(network: InitialNetwork, weights: Sequence[Tensor]) -> list[Tensor]:

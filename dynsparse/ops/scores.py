@@ -9,15 +9,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dynsparse.ops.patterns import UNSTRUCTURED, Pattern
+
 
 class Layer(NamedTuple):
     """Inputs of a mask update for one layer.
 
-    Shapes: (..., out, in), except `target`, which is (...), `ablated` and numbers. A statistic that the method does not
-    need is None.
+    Shapes: (..., out, in), except `target`, which is (...), `ablated`, `pattern` and numbers. A statistic that the
+    method does not need is None.
     """
 
-    weight: Tensor  # zero where the mask is False
+    weight: Tensor  # zero where the mask is False, unless the method has a `backward_density`
     mask: Tensor  # bool
     target: Tensor  # number of active weights wanted after the update, int64
     prune_noise: Tensor  # random int32, to break ties and for random choices
@@ -27,6 +29,8 @@ class Layer(NamedTuple):
     sign: Tensor | None = None  # 1 or -1, the sign that a weight may have
     ablated: Tensor | None = None  # (..., out), bool: units that get no inputs, if the method ablates units
     is_last: bool = False  # its units are the outputs of the network
+    # The mask has it, and keeps it. The noise is the same for positions that are selected together: `Pattern.noise`.
+    pattern: Pattern = UNSTRUCTURED
     coactivation: Tensor | None = None  # number of examples for which both ends of the connection were active
     gradient: Tensor | None = None  # of the loss, on the last batch
     active_gradient: Tensor | None = None  # the same, but only its values at active positions mean anything

@@ -1,4 +1,4 @@
-"""Conflicts between the keys of a configuration. Every check that involves more than one key is here."""
+"""Conflicts between the keys of a configuration. Checks that involve more than one key begin here."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from dynsparse.data import DATASETS, example_shape
 from dynsparse.methods import Method, method_of
 from dynsparse.nn.mlp import Network
 from dynsparse.nn.module_network import ModuleNetwork, is_module, network_of
+from dynsparse.ops.patterns import Groups
 from dynsparse.planning.by_keys_read import ByKeysRead
 from dynsparse.planning.packs import RecordingConfig
-from dynsparse.planning.plan import layer_densities, mask_updates
+from dynsparse.planning.pattern_conflicts import pattern_conflicts
+from dynsparse.planning.plan import layer_densities, layer_patterns, mask_updates
 from dynsparse.studies import STUDIES, Study
 
 MOST_ROWS = 10_000_000
@@ -47,6 +49,7 @@ def conflicts(config: RecordingConfig) -> list[str]:
         *_dense_layers(config, network),
         *_mask_updates(config),
         *_masks(config, network, method),
+        *pattern_conflicts(config, network, method, study),
         *_learning_rate(config),
         *_study(config, network, method, study),
     ]
@@ -224,6 +227,18 @@ def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterato
             f"initial_density must be at least on_perc={float(method.density):g}, the density at the end, got "
             f"{float(method.initial_density):g}. Raise initial_density or lower on_perc."
         )
+    floor = method.global_floor if method.initial_pruning is None else method.initial_pruning.floor
+    if floor is not None and floor > method.density:
+        yield (
+            f"global_floor must be at most on_perc={float(method.density):g}, got {float(floor):g}. Lower global_floor "
+            "or raise on_perc."
+        )
+    backward = method.backward_density
+    if backward is not None and backward < method.density:
+        yield (
+            f"backward_density must be at least on_perc={float(method.density):g}, got {float(backward):g}. Raise "
+            "backward_density or lower on_perc."
+        )
     if method.density < 1:
         densities = layer_densities(config, network, method, float(method.density))
         sizes = [n_out * n_in for n_out, n_in in network.shapes]
@@ -233,10 +248,14 @@ def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterato
             if n_ranked > 0 and round(float(method.density) * n_ranked) < 1:
                 yield f"A density of {method.density:.3g} leaves no active weight of {n_ranked}. Raise on_perc."
             return
-        for (n_out, n_in), size, density in zip(network.shapes, sizes, densities, strict=True):
-            if round(density * size) < 1:
+        patterns = layer_patterns(config, network, method)
+        for (n_out, n_in), density, pattern in zip(network.shapes, densities, patterns, strict=True):
+            step = pattern.step((n_out, n_in))
+            # `pattern_conflicts` names the only density that N:M allows.
+            if not isinstance(pattern, Groups) and round(density * (n_out * n_in // step)) < 1:
                 shape = f"{n_out} x {n_in}"
-                yield f"A density of {density:.3g} leaves no active weight in a layer of {shape}. Raise on_perc."
+                what = "active weight" if step == 1 else "active block"
+                yield f"A density of {density:.3g} leaves no {what} in a layer of {shape}. Raise on_perc."
 
 
 def _learning_rate(config: RecordingConfig) -> Iterator[str]:

@@ -21,6 +21,7 @@ from dynsparse.nn.optimizers import OPTIMIZERS, Optimizer
 from dynsparse.ops.densities import SPREADS
 from dynsparse.ops.losses import LOSSES, Loss
 from dynsparse.ops.masks import DRAWS, brf
+from dynsparse.ops.patterns import UNSTRUCTURED, Pattern, pattern_of
 from dynsparse.ops.schedules import DECAYS, Decay, constant_decay
 from dynsparse.planning.packs import PackConfig, RecordingConfig
 from dynsparse.studies import STUDIES, Step, Study
@@ -105,6 +106,8 @@ class Plan:
     draw_mask: Callable[[Tensor, Tensor], Tensor]  # from noise and the number of active weights: see `masks.DRAWS`
     densities: list[list[float]]  # per trial and layer; if they fall, at the end
     initial_densities: list[list[float]]  # the same, before the first mask update
+    dense_layers: set[int]  # layers that keys or the method leave dense
+    patterns: list[Pattern]  # of the mask of each layer
     updates: Updates | None  # None: the masks stay as they are
     seeds: list[int]  # per trial
     n_rows_copied: list[int]  # per trial: rows that it has from another one, with whose state it begins
@@ -160,7 +163,8 @@ def _plan(config: PackConfig) -> Plan:
     # In float32, 0.3 of 15 weights would be 5, not 4.
     final = torch.as_tensor(method.density, dtype=torch.float64)
     initial = torch.as_tensor(method.initial_density, dtype=torch.float64) if method.surplus else final
-    starts_sparse = bool((initial < 1).any()) and method.initial_pruning is None
+    draws_masks = method.initial_pruning is None and method.backward_density is None
+    starts_sparse = bool((initial < 1).any()) and draws_masks
     sparse_type = method.sparse_type or (config.sparse_type if starts_sparse else "exact")
     updates = mask_updates(config, method)
     seeds, loss = torch.as_tensor(config.seed).tolist(), LOSSES[config.loss]
@@ -185,6 +189,8 @@ def _plan(config: PackConfig) -> Plan:
         draw_mask=partial(brf, randomness=config.brf_randomness) if sparse_type == "brf" else DRAWS[sparse_type],
         densities=densities,
         initial_densities=initial_densities,
+        dense_layers=dense_layers(config, network) if _is_sparse(method) else set(range(len(network.shapes))),
+        patterns=layer_patterns(config, network, method),
         updates=updates,
         seeds=seeds,
         n_rows_copied=[n_rows_copied(trial.starts_from) for trial in config.trials()],
@@ -226,13 +232,32 @@ def layer_densities(
 
     A method that prunes all layers together before training decides itself how the density is spread.
     """
-    last = len(network.shapes) - 1
-    dense = network.dense_layers(config) | ({0} if config.first_layer_dense else set())
-    dense |= {last} if config.last_layer_dense else set()
-    sparse = [layer for layer in range(last + 1) if layer not in dense]
+    dense, n_layers = dense_layers(config, network), len(network.shapes)
+    sparse = [layer for layer in range(n_layers) if layer not in dense]
     name = config.layer_densities if method.initial_pruning is None else "uniform"
     spread = SPREADS[name]([network.weight_shapes[layer] for layer in sparse], density)
-    return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(last + 1)]
+    return [1.0 if layer in dense else spread[sparse.index(layer)] for layer in range(n_layers)]
+
+
+def dense_layers(config: Config | PackConfig | RecordingConfig, network: Network) -> set[int]:
+    """Return the layers that keys leave dense."""
+    first = {0} if config.first_layer_dense else set()
+    last = {len(network.shapes) - 1} if config.last_layer_dense else set()
+    return network.dense_layers(config) | first | last
+
+
+def layer_patterns(config: Config | PackConfig | RecordingConfig, network: Network, method: Method) -> list[Pattern]:
+    """Return the pattern of the mask of each layer. Layers that are left dense have none."""
+    n_layers = len(network.shapes)
+    if not _is_sparse(method):
+        return [UNSTRUCTURED] * n_layers
+    pattern, dense = pattern_of(config.mask_pattern), dense_layers(config, network)
+    return [UNSTRUCTURED if layer in dense else pattern for layer in range(n_layers)]
+
+
+def _is_sparse(method: Method) -> bool:
+    """Return True if some trial has inactive weights, at least in the end."""
+    return bool((torch.as_tensor(method.density) < 1).any())
 
 
 def mask_updates(config: Config | PackConfig | RecordingConfig, method: Method) -> Updates | None:

@@ -12,6 +12,7 @@ from dynsparse.data.sampling import n_held_out
 from dynsparse.methods import Method, method_of
 from dynsparse.nn.lr_schedules import learning_rates
 from dynsparse.nn.module_network import network_of
+from dynsparse.ops.patterns import UNSTRUCTURED
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.packs import PackConfig
 from dynsparse.planning.plan import UPDATE_KEYS, keys_read, layer_densities, mask_updates
@@ -70,9 +71,10 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | 
     network, method = network_of(config, [config]), method_of(config)
     densities = layer_densities(config, network, method, float(method.density))
     counts = tuple(round(each * n_out * n_in) for each, (n_out, n_in) in zip(densities, network.shapes, strict=True))
-    is_drawn = method.initial_pruning is None
+    # With a pattern, the numbers of active blocks may differ where those of weights do not.
+    follows_counts = method.initial_pruning is None and config.sparse_type == "exact" and config.mask_pattern is None
     read = keys_read(config) - RATE_KEYS - {"seed"}
-    read -= {"on_perc"} if is_drawn and config.sparse_type == "exact" else set()
+    read -= {"on_perc"} if follows_counts else set()
     read -= _keys_without_boost(config)
     split: Hashable = None
     if n_train is not None:
@@ -113,7 +115,7 @@ def _never_drops(
     config: Config, method: Method, counts: tuple[int, ...], drop_scale: float, drops: dict[Hashable, bool]
 ) -> bool:
     """Return True if no update drops a weight, with this largest factor of the drop fractions."""
-    if method.surplus is not None or config.rules != "fixed":
+    if method.surplus is not None or method.backward_density is not None or config.rules != "fixed":
         return False
     key = _values(config, _keys_of_method(config) | {"model"}), counts, drop_scale
     if key not in drops:
@@ -154,6 +156,7 @@ def _drops_any(method: Method, n_active: int, drop_scale: float) -> bool:
         share_done=1.0,
         is_last=False,
         sign=-rising,
+        pattern=UNSTRUCTURED,
         **statistics,
     )
     assert method.prune is not None

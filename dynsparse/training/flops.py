@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dynsparse.engines.base import target_counts
+from dynsparse.engines.latent_weights import trained_count
 from dynsparse.ops import masks
 from dynsparse.planning.plan import Plan
 
@@ -19,7 +21,8 @@ class TrainingFlops:
     and one addition; for a convolution, at each of its output positions. With n active weights of linear layers, an
     inference takes f_S = 2 n. A training step takes 3 f_S: the forward
     pass, the gradient of the weights and the gradient of the inputs (that of the first layer included). A step whose
-    gradient is needed for all positions takes 2 f_S + f_D, where f_D = 2 * (number of positions). Methods that grow by
+    gradient is needed for all positions takes 2 f_S + f_D, where f_D = 2 * (number of positions), and one that trains m
+    weights of which some are inactive 2 f_S + 2 m. Methods that grow by
     the gradient need it in the last step before each mask update; those that grow by its running mean, and the 2019
     rules, whose momentum moves inactive weights, in every step until the last update.
 
@@ -36,6 +39,7 @@ class TrainingFlops:
         self._dense = dense_flops(plan.network.shapes, self._positions)
         needs = plan.method.needs if plan.updates else frozenset()
         self._at_updates = "gradient" in needs
+        self._of_trained = _trained_flops(plan)
         self._at_each_step = "gradient_momentum" in needs or (plan.updates is not None and plan.method.moves_inactive)
         self._batch_size = plan.batch_size
         self._n_last = 0  # examples of the last batch
@@ -57,6 +61,8 @@ class TrainingFlops:
         # Not in-place, because a `state_dict` shares these tensors.
         self._n_examples = self._n_examples + n_examples
         self._total = self._total + 3 * self._sparse * n_examples
+        if self._of_trained is not None:
+            self._total = self._total + (self._of_trained - self._sparse) * n_examples
         if self._at_each_step:
             self._total = self._total + (self._dense - self._sparse) * updated_later.to(self._total) * n_examples
 
@@ -78,6 +84,17 @@ class TrainingFlops:
         """Continue from a `state_dict`."""
         self._total = state["total"].to(self._total.device)
         self._n_examples = state["n_examples"].to(self._total.device)
+
+
+def _trained_flops(plan: Plan) -> Tensor | None:
+    """Return the operations of the weights' gradients, per example, of methods that train inactive weights, too."""
+    if plan.method.backward_density is None:
+        return None
+    n_trained = [
+        trained_count(plan, target_counts(plan, layer, share_done=0.0), n_out * n_in) * n
+        for layer, ((n_out, n_in), n) in enumerate(zip(plan.network.shapes, plan.network.positions, strict=True))
+    ]
+    return 2 * torch.stack(n_trained).sum(0).double()
 
 
 def inference_metrics(active: Sequence[Tensor], positions: Sequence[int]) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from dynsparse.config import Config
 from dynsparse.engines.base import initial_parameters, tie_noise
 from dynsparse.engines.initial_network import initial_network
-from dynsparse.ops import masks
+from dynsparse.ops.layer_targets import highest_together
 from dynsparse.planning.plan import Plan, plan
 from dynsparse.random import Purpose
 from dynsparse.studies import Parameters
@@ -56,27 +56,21 @@ def initial_masks(config: Config, x: Tensor, y: Tensor) -> list[Tensor]:
     ranked = [layer for layer, density in enumerate(alone.densities[0]) if density < 1]
     if not ranked:
         return active
-    noise = _row([tie_noise(alone, Purpose.MASK, layer, epoch=0)[0] for layer in ranked])
-    sizes, n = [active[layer].numel() for layer in ranked], len(noise)
+    noise = [tie_noise(alone, Purpose.MASK, layer, epoch=0)[0] for layer in ranked]
+    n = sum(each.numel() for each in noise)
     share = round(float(alone.method.density) * n) / n
-    left = torch.arange(n)  # positions of the ranked layers
+    floor = 0.0 if pruning.floor is None else float(pruning.floor)
+    floors = [round(floor * each.numel()) for each in noise]
     for number in range(1, pruning.n_rounds + 1):
         scores = pruning.scores(network, [weight * mask for weight, mask in zip(weights, active, strict=True)])
-        score = _scale(_row([scores[layer] for layer in ranked])[left])
-        n_kept = round(n * share ** (number / pruning.n_rounds))
-        left = left[masks.highest(score[None], n_kept, noise[left][None])[0]]
-        kept = torch.zeros(n, dtype=torch.bool).index_fill_(0, left, True)
-        for layer, part in zip(ranked, kept.split(sizes), strict=True):
-            active[layer] = part.view(shapes[layer])
+        left, n_left = [active[layer] for layer in ranked], round(n * share ** (number / pruning.n_rounds))
+        kept = highest_together(_scaled([scores[layer] for layer in ranked]), left, n_left, floors, noise)
+        for layer, mask in zip(ranked, kept, strict=True):
+            active[layer] = mask
     return active
 
 
-def _row(layers: Sequence[Tensor]) -> Tensor:
-    """Concatenate layers. Shapes: (out, in) each; the result (positions,)."""
-    return torch.cat([each.flatten() for each in layers])
-
-
-def _scale(score: Tensor) -> Tensor:
+def _scaled(scores: Sequence[Tensor]) -> list[Tensor]:
     """Divide scores by their largest absolute value, because they are compared in float32."""
-    largest = score.abs().max()
-    return score / torch.where(largest > 0, largest, 1.0)
+    largest = torch.stack([score.abs().max() for score in scores]).max()
+    return [score / torch.where(largest > 0, largest, 1.0) for score in scores]

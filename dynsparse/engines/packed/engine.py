@@ -21,13 +21,13 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     WeightSums,
-    compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
     matmul_precision,
     select_examples,
 )
 from dynsparse.engines.flat_params import FlatParameters
+from dynsparse.engines.mask_updates import compute_mask_updates
 from dynsparse.engines.nested import copy_, map_tensors
 from dynsparse.engines.packed.backprop import (
     ActiveUnits,
@@ -61,6 +61,7 @@ def unsupported(plan: Plan) -> str | None:
     options = {
         "augment": plan.augment is not None,
         "a drift of the weights": method.drift is not None,
+        "trained weights that are not active": method.backward_density is not None,
         "batch_norm": plan.network.batch_norm,
         "dropout": plan.network.has_dropout,
         "the signs of positions": plan.updates is not None and "sign" in method.needs,

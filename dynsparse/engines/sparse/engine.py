@@ -16,12 +16,10 @@ from dynsparse.engines.base import (
     Sums,
     UpdateContext,
     WeightSums,
-    compute_mask_updates,
     counts_over_epochs,
     initial_parameters,
-    planned_count,
-    unless_stopped,
 )
+from dynsparse.engines.mask_updates import compute_mask_updates, planned_count, unless_stopped
 from dynsparse.engines.sparse import kernels
 from dynsparse.engines.sparse.arrays import LANES, Array, Batches, allocate_buffers
 from dynsparse.engines.sparse.mask_updates import can_update_active, update_active
@@ -29,6 +27,7 @@ from dynsparse.engines.sparse.network import SparseNetwork
 from dynsparse.methods import MaskUpdate
 from dynsparse.nn.functional import CONFIDENCE_BINS
 from dynsparse.ops import masks
+from dynsparse.ops.patterns import UNSTRUCTURED
 from dynsparse.planning.plan import Plan
 from dynsparse.studies import Parameters
 
@@ -58,6 +57,9 @@ class SparseEngine:
         self._needs_coactivation = "coactivation" in needs
         self._gradients_needed = sorted(needs & {"gradient", "active_gradient"})
         self._counts_over_epochs = counts_over_epochs(plan)
+        # A pattern needs the rows and columns of the weights.
+        is_unstructured = all(pattern == UNSTRUCTURED for pattern in plan.patterns)
+        self._updates_active = can_update_active(plan.method) and is_unstructured
         self.n_steps = 0
         self.n_seen = 0
         self._buffers = allocate_buffers(1, sum(plan.network.sizes))
@@ -193,7 +195,7 @@ class SparseEngine:
             statistics["coactivation"] = self._coactivation()
         for name in self._gradients_needed:
             statistics[name] = _stack_trials([network.gradient for network in self._networks])
-        if can_update_active(self.plan.method):
+        if self._updates_active:
             weights_of_layers = zip(*(network.weights("value") for network in self._networks), strict=True)
             updates = [self._update_active(i, each, when, statistics) for i, each in enumerate(weights_of_layers)]
             failed = torch.zeros(len(self._networks), dtype=torch.bool)

@@ -14,6 +14,7 @@ from dynsparse.engines.sparse.noise import free_positions_with_lowest_noise, noi
 from dynsparse.methods import MaskUpdate, Method
 from dynsparse.methods.base import at_random
 from dynsparse.ops import masks
+from dynsparse.ops.patterns import UNSTRUCTURED
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import Plan
 from dynsparse.random import Purpose, Stream
@@ -22,6 +23,7 @@ from dynsparse.random import Purpose, Stream
 def can_update_active(method: Method) -> bool:
     """Return True if `update_active` can compute the mask updates of a method."""
     by_layer = method.ablate is None and not method.drops_cut_off
+    by_layer = by_layer and method.global_floor is None and method.redistribution is None
     return method.prune_ignores_position and by_layer and method.grow in (None, at_random)
 
 
@@ -66,6 +68,7 @@ def update_active(
         drop_scale=when.drop_scale,
         share_done=when.share_done,
         is_last=layer == len(plan.network.shapes) - 1,
+        pattern=UNSTRUCTURED,
         **{name: _as_rows(each) for name, each in values.items()},
     )
     assert plan.method.prune is not None, "this method has no mask updates"

@@ -35,14 +35,14 @@ SHRINKING = {name for name, keys in FIXED.items() if METHODS[keys["model"]](Conf
 # These keep the number of inputs of each unit, which masks at random do not have.
 CONSTANT_FAN_IN = {"SRigL"}
 
-# These prune by the signs of weights, and not a share of them.
-BY_SIGN = {"DeepR"}
+# These prune by the signs of weights, or compare them with inactive ones: they do not prune a share.
+NO_SHARE = {"DeepR", "TopKAST"}
 
 # These score positions by the mask that is left, in which those that have just been pruned are like all others.
 BY_TOPOLOGY = {"CHT", "CHTs", "CHTss"}
 
 every_method = pytest.mark.parametrize("name", FIXED)
-every_method_by_share = pytest.mark.parametrize("name", sorted(FIXED.keys() - BY_SIGN))
+every_method_by_share = pytest.mark.parametrize("name", sorted(FIXED.keys() - NO_SHARE))
 every_method_and_2019 = pytest.mark.parametrize("name", [*FIXED, *LEGACY])
 
 
@@ -80,7 +80,7 @@ def layer_of(name, seed, density, leading=()):
 
 def map_tensors(layer, change):
     """The layer with each tensor of shape (..., out, in) changed."""
-    fields = set(Layer._fields) - {"target", "drop_scale", "share_done", "ablated", "is_last"}
+    fields = set(Layer._fields) - {"target", "drop_scale", "share_done", "ablated", "is_last", "pattern"}
     return layer._replace(**{field: change(getattr(layer, field)) for field in fields})
 
 
@@ -254,7 +254,7 @@ def test_renumbering_the_units_renumbers_the_result(name, leading):
             assert torch.equal(getattr(renumbered, field), renumber(getattr(straight, field)))
 
 
-@pytest.mark.parametrize("name", sorted(FIXED.keys() - CONSTANT_FAN_IN - BY_SIGN - BY_TOPOLOGY))
+@pytest.mark.parametrize("name", sorted(FIXED.keys() - CONSTANT_FAN_IN - NO_SHARE - BY_TOPOLOGY))
 @pytest.mark.parametrize("value", [-1.0, 0.0])
 def test_ties_are_fair(name, value):
     """All scores equal: of 6 active and 6 inactive, each set is dropped, and grown, equally often."""

@@ -37,7 +37,7 @@ def test_the_example_runs():
 
 
 def test_models_that_prune_by_a_fraction_read_it():
-    others = {"Dense", "SparseModel", "DeepR", "GMP", "SNIP", "GraSP", "SynFlow"}
+    others = {"Dense", "SparseModel", "DeepR", "TopKAST", "GMP", "SNIP", "GraSP", "SynFlow"}
     assert set(readers("weight_prune_perc")["model"]) == set(METHODS) - others
 
 

@@ -1,0 +1,231 @@
+"""Patterns of masks: which positions of a layer are active together. `mask_pattern` selects one.
+
+A rule selects positions through the pattern of the layer, so that every mask that it makes has the pattern. Shapes: as
+in `masks`. Nothing here changes its arguments.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dynsparse.ops import masks
+
+
+class Pattern(Protocol):
+    """The ways in which rules select positions of a layer. Numbers are those of weights. Shapes: as in `masks`."""
+
+    def problem(self, shape: tuple[int, int]) -> str | None:
+        """Return why a layer of this shape, (out, in), cannot have the pattern; None if it can."""
+
+    def step(self, shape: tuple[int, int]) -> int:
+        """Return the number by which the active weights of a layer can change; it divides the size of the layer."""
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean of the values of the positions that are selected together, at each of them."""
+
+    def noise(self, noise: Tensor) -> Tensor:
+        """Return noise that is the same for positions that are selected together."""
+
+    def lowest(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select positions to drop and to replace, as `masks.lowest`. Shapes: number (...)."""
+
+    def lowest_for_good(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select positions to drop where nothing grows in their place, as `masks.lowest`. Shapes: number (...)."""
+
+    def highest(self, score: Tensor, kept: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select `number` positions to grow, as `masks.highest`, where `kept` lacks them. Shapes: number (...)."""
+
+    def whole(self, mask: Tensor) -> Tensor:
+        """Return a mask with all of the positions that are active together with one of its own."""
+
+    def fits(self, mask: Tensor) -> bool:
+        """Return True if a mask has the pattern."""
+
+
+@dataclass(frozen=True)
+class Unstructured:
+    """Any positions may be active."""
+
+    def problem(self, shape: tuple[int, int]) -> str | None:
+        """Return None: a layer may have any shape."""
+        return None
+
+    def step(self, shape: tuple[int, int]) -> int:
+        """Return 1."""
+        return 1
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the values."""
+        return values
+
+    def noise(self, noise: Tensor) -> Tensor:
+        """Return the noise."""
+        return noise
+
+    def lowest(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select the lowest of the layer."""
+        return masks.lowest(score, number, noise, among)
+
+    def lowest_for_good(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select the lowest of the layer."""
+        return masks.lowest(score, number, noise, among)
+
+    def highest(self, score: Tensor, kept: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select the highest of the layer."""
+        return masks.highest(score, number, noise, among)
+
+    def whole(self, mask: Tensor) -> Tensor:
+        """Return the mask."""
+        return mask
+
+    def fits(self, mask: Tensor) -> bool:
+        """Return True."""
+        return True
+
+
+@dataclass(frozen=True)
+class Groups(Unstructured):
+    """N:M sparsity: of each `size` consecutive inputs of a unit, equally many are active.
+
+    A rule drops weights anywhere in the layer, and each group then grows as many as it lacks. Only what is dropped for
+    good, as the density falls, is dropped in equal numbers from each group. In a convolution the inputs of a filter are
+    in the order of its weights: all positions of the kernel for one channel, then those for the next.
+
+    Reference: Aojun Zhou, Yukun Ma, Junnan Zhu, Jianbo Liu, Zhijie Zhang, Kun Yuan, Wenxiu Sun and Hongsheng Li,
+    Learning N:M Fine-grained Structured Sparse Neural Networks From Scratch, 2021, https://arxiv.org/abs/2102.04010
+    """
+
+    n_active: int
+    size: int
+
+    def problem(self, shape: tuple[int, int]) -> str | None:
+        """Return why the inputs of a unit do not consist of whole groups; None if they do."""
+        return f"{shape[1]} inputs are no multiple of {self.size}" if shape[1] % self.size else None
+
+    def step(self, shape: tuple[int, int]) -> int:
+        """Return the number of groups, each of which gains or loses one weight."""
+        return math.prod(shape) // self.size
+
+    def lowest_for_good(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select equally many of each group."""
+        groups = self._groups(among)
+        of_groups = (number // groups.shape[-2])[..., None].expand(groups.shape[:-1])
+        chosen = masks.highest_in_rows(self._groups(-score), of_groups, self._groups(noise), groups)
+        return chosen.view(among.shape)
+
+    def highest(self, score: Tensor, kept: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select as many of each group as it lacks."""
+        groups = self._groups(kept)
+        n_wanted = (masks.count(kept) + number) // groups.shape[-2]
+        n_missing = (n_wanted[..., None] - groups.sum(-1)).clamp_min(0)
+        chosen = masks.highest_in_rows(self._groups(score), n_missing, self._groups(noise), self._groups(among))
+        return chosen.view(kept.shape)
+
+    def fits(self, mask: Tensor) -> bool:
+        """Return True if equally many weights are active in each group."""
+        n_active = self._groups(mask).sum(-1)
+        return bool((n_active == n_active[..., :1]).all())
+
+    def _groups(self, values: Tensor) -> Tensor:
+        """Return values with one group in each row. Shapes: (..., out, in) to (..., groups, size)."""
+        return values.reshape(*values.shape[:-2], -1, self.size)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of `rows` consecutive outputs and `columns` consecutive inputs, of which all weights are active, or none.
+
+    The score of a block is the mean of the scores of its weights. Numbers of weights are rounded to whole blocks.
+    """
+
+    rows: int
+    columns: int
+
+    def problem(self, shape: tuple[int, int]) -> str | None:
+        """Return why a layer does not consist of whole blocks; None if it does."""
+        for number, name, size in ((shape[0], "outputs", self.rows), (shape[1], "inputs", self.columns)):
+            if number % size:
+                return f"{number} {name} are no multiple of {size}"
+        return None
+
+    def step(self, shape: tuple[int, int]) -> int:
+        """Return the number of weights of a block."""
+        return self.rows * self.columns
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean of each block, at all of its positions."""
+        # In float64, so that the order of the additions does not matter once the mean is rounded.
+        return self._spread(self._blocks(values).double().mean((-3, -1)).to(values.dtype))
+
+    def noise(self, noise: Tensor) -> Tensor:
+        """Return the noise of the first position of each block, at all of its positions."""
+        return self._spread(self._first(noise))
+
+    def lowest(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select the blocks of the lowest scores. Arguments are the same at all positions of a block."""
+        return self._spread(masks.lowest(*self._of_blocks(score, number, noise, among)))
+
+    def lowest_for_good(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select the blocks of the lowest scores."""
+        return self.lowest(score, number, noise, among)
+
+    def highest(self, score: Tensor, kept: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
+        """Select the blocks of the highest scores. Arguments are the same at all positions of a block."""
+        return self._spread(masks.highest(*self._of_blocks(score, number, noise, among)))
+
+    def whole(self, mask: Tensor) -> Tensor:
+        """Return the blocks that have any active weight."""
+        return self._spread(self._blocks(mask).any(-1).any(-2))
+
+    def fits(self, mask: Tensor) -> bool:
+        """Return True if each block is active or not."""
+        return torch.equal(mask, self._spread(self._first(mask)))
+
+    def _of_blocks(
+        self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return scores, number, noise and levels with one entry for each block."""
+        n_blocks = number.double().div(self.rows * self.columns).round().long()
+        return self._first(score), n_blocks, self._first(noise), self._first(among)
+
+    def _blocks(self, values: Tensor) -> Tensor:
+        """Return blocks. Shapes: (..., out, in) to (..., block rows, rows, block columns, columns)."""
+        n_out, n_in = values.shape[-2:]
+        cells = n_out // self.rows, self.rows, n_in // self.columns, self.columns
+        return values.reshape(*values.shape[:-2], *cells)
+
+    def _first(self, values: Tensor) -> Tensor:
+        """Return the first value of each block. Shapes: (..., out, in) to (..., block rows, block columns)."""
+        return values[..., :: self.rows, :: self.columns]
+
+    def _spread(self, values: Tensor) -> Tensor:
+        """Return the value of each block at all of its positions: the inverse of `_first`."""
+        return values.repeat_interleave(self.rows, -2).repeat_interleave(self.columns, -1)
+
+
+UNSTRUCTURED: Pattern = Unstructured()
+
+
+def pattern_of(text: str | None) -> Pattern:
+    """Return the pattern that a value of `mask_pattern` stands for.
+
+    Example:
+        >>> from dynsparse.ops.patterns import pattern_of
+        >>> pattern_of("2:4"), pattern_of("4x4")
+        (Groups(n_active=2, size=4), Blocks(rows=4, columns=4))
+    """
+    if text is None:
+        return UNSTRUCTURED
+    kind, separator = (Groups, ":") if ":" in text else (Blocks, "x")
+    return kind(*map(int, text.split(separator)))
+
+
+def draw(pattern: Pattern, noise: Tensor, number: Tensor) -> Tensor:
+    """Draw an initial mask of exactly `number` active weights uniformly. Shapes: noise (..., out, in); number (...)."""
+    nothing = torch.zeros_like(noise, dtype=torch.bool)
+    return pattern.highest(torch.zeros_like(noise).float(), nothing, number, noise, ~nothing)
