@@ -35,7 +35,8 @@ def srigl(config: MethodSettings) -> Method:
 
     Differences from the paper: its fan-in is the same for all units, so that up to one weight of each unit is lost to
     rounding. Its schedule is that of RigL: see there. In its published code a weight may grow again in the update that
-    drops it; here it cannot, unless its unit has no other input.
+    drops it; here it cannot, unless its unit has no other input. There the weights of ablated units are the first of
+    the k that are pruned, so that other units lose fewer; and a unit above the fan-in loses any of its weights.
 
     Reference:
         Mike Lasby, Anna Golubeva, Utku Evci, Mihai Nica and Yani Ioannou, Dynamic Sparse Training with Structured
