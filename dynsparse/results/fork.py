@@ -9,7 +9,8 @@ from dynsparse.io.storage import ASIDE_FOLDER, Folder
 from dynsparse.results.grid_status import facts_about
 from dynsparse.results.trial_folder import TrialFolder, checkpoint_name, folder_name, identity, state_check
 
-# The column with the identity of the trial that has trained a row; rows of the trial itself do not have it.
+# The column with the folder of the trial that has trained a row; rows of the trial itself do not have it. The identity
+# alone may be all digits, and then a reader would take it for a number.
 COPIED_FROM = "copied_from"
 
 
@@ -55,4 +56,4 @@ def fork(folder: Folder, parent: Config, child: Config, tag: str) -> None:
     trial.create(child, facts_about(child))
     trial.save_checkpoint(n_rows, {**state, "trial_id": identity(child)})
     about = {"trial_id": identity(child), "experiment_tag": tag, "time_this_iter_s": 0.0, "time_total_s": 0.0}
-    trial.write_rows([{**row, **about, COPIED_FROM: row.get(COPIED_FROM) or identity(parent)} for row in rows])
+    trial.write_rows([{**row, **about, COPIED_FROM: row.get(COPIED_FROM) or folder_name(parent)} for row in rows])

@@ -93,7 +93,7 @@ def test_the_worst_of_each_population_is_replaced_by_a_copy_of_its_best(whole):
     for name, child in copies_in(whole).items():
         parent, _, n = child.starts_from.partition("@")
         copied, own = rows[name][: int(n)], rows[name][int(n) :]
-        originals = [row.get(COPIED_FROM, parent) for row in rows[f"trial_{parent}"][: int(n)]]
+        originals = [row.get(COPIED_FROM, f"trial_{parent}") for row in rows[f"trial_{parent}"][: int(n)]]
         assert [row[COPIED_FROM] for row in copied] == originals
         assert not any(COPIED_FROM in row for row in own)
         assert [row["val_acc"] for row in copied] == [row["val_acc"] for row in rows[f"trial_{parent}"][: int(n)]]
