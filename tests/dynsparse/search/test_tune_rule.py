@@ -91,7 +91,7 @@ def test_schedulers_that_do_more_than_stop_trials_are_refused(scheduler, problem
 
 
 def test_other_options_belong_to_the_scheduler():
-    with pytest.raises(ValueError, match=r"got grace=5 and reduction_factor=3\. Give them to AsyncHyperBandSched"):
+    with pytest.raises(ValueError, match=r"got grace=5 and reduction_factor=3\.0\. Give them to AsyncHyperBandSched"):
         StoppingOptions(asha(), grace=5)
 
 
