@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,15 +11,16 @@ from typing import Any
 
 import ray
 
-from dynsparse.config import Config, unknown
+from dynsparse.config import Config, ConfigError, unknown
 from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.grid import check_axes
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
 from dynsparse.results.fence import Fence, FencedFolder
 from dynsparse.results.grid_status import scan
 from dynsparse.results.lock import Lock
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
-from dynsparse.sampling import has_domain
+from dynsparse.sampling import all_domains, distribution_of, has_domain
 from dynsparse.search import PBT, SearchOptions
 from dynsparse.search.objectives import metric_and_summary, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
@@ -29,6 +31,8 @@ from dynsparse.tune.ray_session import ray_session
 
 # Random settings that are tried for one that is allowed, before a search.
 TRIED_SETTINGS = 10
+# Random settings that show which keys are read: enough for a key that one option of a choice reads.
+COMPARED_SETTINGS = 40
 LOCK_FOLDER = ".search"
 
 
@@ -37,7 +41,7 @@ class SearchOutcome:
     """The result of a search.
 
     Args:
-        outcome: of its last batch, for all trials of the search, with the best settings.
+        outcome: for all trials of the search, with the best settings.
         configs: all trials of the search.
     """
 
@@ -96,6 +100,7 @@ def check_search(experiment: Experiment, options: RunOptions, overrides: Mapping
         of_search = replace(of_search, objectives=(usual,))
     _check_space(searched_space(experiment, overrides), overrides, of_search)
     _check_options(of_search, options)
+    _check_keys_are_read(experiment, overrides)
     return of_search
 
 
@@ -121,6 +126,29 @@ def _check_space(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]
             f"searcher='optuna' cannot take the grid of {', '.join(grids)}. Give tune.choice in place of "
             "tune.grid_search, or run a search for each value."
         )
+    unbounded = [
+        name
+        for name, domain in all_domains(space)
+        if not hasattr(domain, "categories") and distribution_of(domain, name).kind == "Normal"
+    ]
+    if unbounded:
+        raise ExperimentError(
+            f"{', '.join(unbounded)} must have bounds for searcher='optuna', got tune.randn. Give tune.uniform or "
+            "tune.loguniform."
+        )
+
+
+def _check_keys_are_read(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> None:
+    """Check that each key of the space has an effect on some of the settings. Raises: ExperimentError."""
+    configs: dict[Config, None] = {}
+    for number in range(COMPARED_SETTINGS):
+        drawn = replace(experiment, num_samples=1, search_seed=experiment.search_seed + number)
+        try:
+            configs.update(dict.fromkeys(drawn.configs({**overrides, "seed": [0]})))
+        except ConfigError:
+            # Settings that are not allowed count as failed. If all are, `example_trials` says so.
+            continue
+    check_axes(list(configs), experiment.inert)
 
 
 def _check_options(search_options: SearchOptions, options: RunOptions) -> None:
@@ -192,7 +220,7 @@ class _Batches:
 
     def train(self, n_at_once: int) -> SearchOutcome:
         """Train batches of `n_at_once` settings until there are enough, or a batch is not finished."""
-        study, n_wanted = self.study, self.experiment.num_samples
+        study, n_wanted, started = self.study, self.experiment.num_samples, time.monotonic()
         outcome: Outcome | None = None
         while outcome is None or not (outcome.n_unfinished or len(study.settings()) >= n_wanted):
             if not study.waiting():
@@ -214,7 +242,8 @@ class _Batches:
             (self._proposed(settings[number]), dict(zip(objectives, values, strict=True)))
             for number, values in study.best()
         ]
-        return SearchOutcome(replace(outcome, best=best), everything)
+        # The last batch knows its own seconds only.
+        return SearchOutcome(replace(outcome, best=best, seconds=time.monotonic() - started), everything)
 
     def _all_trials(self) -> dict[int, list[Config]]:
         """Return the trials of each setting, except of those that are not allowed: these have failed.

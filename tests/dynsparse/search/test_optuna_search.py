@@ -197,14 +197,25 @@ def test_with_ray_settings_are_trained_in_batches(tmp_path):
             r"the grid of on_perc\.",
         ),
         (
-            {"learning_rate": ray_tune.randn(0, 1)},
+            {"arm": ray_tune.choice([{"learning_rate": ray_tune.randn(0, 1)}, {"learning_rate": 0.1}])},
             r"^learning_rate must have bounds for searcher='optuna'",
+        ),
+        ({"learning_rate": ray_tune.uniform(0.5, 0.1)}, r"^learning_rate must be drawn between .* got 0\.5 and 0\.1"),
+        (
+            {"learning_rate": ray_tune.uniform(0, 1), "hebbian_prune_perc": ray_tune.uniform(0.1, 0.5)},
+            r"^The axis hebbian_prune_perc has no effect",
         ),
     ],
 )
 def test_spaces_that_cannot_be_searched_are_refused(tmp_path, space, problem):
     with pytest.raises(ExperimentError, match=problem):
         run_search(tmp_path, 2, experiment_values=space)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_setting_that_is_proposed_twice_is_the_best_once(tmp_path):
+    outcome = run_search(tmp_path, 3, experiment_values={"learning_rate": ray_tune.choice([0.1])}).outcome
+    assert [setting for setting, _ in outcome.best] == [{"learning_rate": 0.1}]
 
 
 def test_a_space_that_has_changed_is_refused(tmp_path):

@@ -117,7 +117,7 @@ def test_none_leaves_a_scheduler_out_but_is_also_a_name():
         ({"searcher": "optuna", "objectives": 1}, r"^objectives must be names of columns, .* got 1\.$"),
         ({"searcher": "optuna", "objectives": [""]}, r"^objectives must be names of columns, .* got \[''\]\.$"),
         ({"graze": 2, "packs": 8, "limit": 3}, r"^Unknown .* 'graze'.*\nUnknown .* 'packs'.*\nrun_options must not"),
-        ({"pack": "x", "max_failures": -1, "repeats": 2}, r"(?s)^max_failures must .*\npack must .*\nrepeats needs a s"),
+        ({"pack": "x", "max_failures": -1, "repeats": 2}, r"(?s)^max_failures must .*\npack must .*\nrepeats needs "),
     ],
 )
 def test_wrong_options_of_an_experiment_are_refused(run_options, problem):
