@@ -128,8 +128,8 @@ def _problem_of(domain: Any, name: str) -> str | None:
 def drawn_keys(space: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys whose values are drawn, each with its domain.
 
-    The domain is None where a value is drawn together with others, as part of a list or of a group of keys, or where
-    the points of a grid have different domains.
+    There is no domain (None) where a value is drawn together with others, as part of a list or of a group of keys, or
+    where the points of a grid have different domains.
 
     Example:
         >>> from dynsparse.sampling import drawn_keys

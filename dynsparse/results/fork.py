@@ -21,7 +21,7 @@ def is_forked(folder: Folder, child: Config) -> bool:
 
 
 def can_be_forked(folder: Folder, parent: Config, n_rows: int) -> bool:
-    """Return True if a trial has so many rows and an intact checkpoint after them. Raises: OSError."""
+    """Return True if a trial has at least `n_rows` rows and an intact checkpoint after them. Raises: OSError."""
     trial = TrialFolder(folder.sub(folder_name(parent)))
     if len(trial.rows_to_continue(parent)) < n_rows:
         return False

@@ -15,11 +15,11 @@ from dynsparse.results.trial_folder import identity
 from dynsparse.sampling import distribution_of, round_value, value_at
 from dynsparse.search.hyperband import ROUNDING
 
-# As in Ray's `PopulationBasedTraining`: how often a value is drawn anew, and the factors of the others.
-DRAWN_ANEW, FACTORS = 0.25, (0.8, 1.2)
+# As in Ray's `PopulationBasedTraining`: how often a value is drawn again, and the factors of the others.
+DRAWN_AGAIN, FACTORS = 0.25, (0.8, 1.2)
 ATTEMPTS = 20
 # What is fixed by the state that a copy begins with, or by the data. All other keys in which the trials of a pack may
-# differ can be mutated: each epoch reads them anew.
+# differ can be mutated: the next epoch reads their new values.
 FIXED = {
     "seed": "the order of the examples, and all other random numbers",
     "on_perc": "the number of active weights",
@@ -46,7 +46,7 @@ def chance_of(*about: object) -> Chance:
 
 
 def mutate(domain: Any, name: str, value: Any, chance: Chance) -> Any:
-    """Return a mutated value of a key: one in four is drawn anew, the others move a little within their domain.
+    """Return a mutated value of a key: one in four is drawn again, the others move a little within their domain.
 
     A number is multiplied by 0.8 or 1.2, clipped to the bounds and rounded as drawn values are. Of a choice it is the
     value before or after; at an end of the list it may stay.
@@ -65,7 +65,7 @@ def mutate(domain: Any, name: str, value: Any, chance: Chance) -> Any:
         Training of Neural Networks, 2017, https://arxiv.org/abs/1711.09846
     """
     is_up = chance(f"{name} goes up") < 0.5
-    if chance(f"{name} is drawn") < DRAWN_ANEW:
+    if chance(f"{name} is drawn") < DRAWN_AGAIN:
         return value_at(domain, name, chance(f"{name} value"))
     if hasattr(domain, "categories"):
         places = [place for place, each in enumerate(domain.categories) if _as_in_config(each) == value]
@@ -107,7 +107,7 @@ def mutated_copy(
         try:
             child = replace(parent, **origin, **values)
         except ValueError:
-            # The mutated values contradict others, as a learning rate of 0 may.
+            # A mutated value is out of its range, or contradicts another one.
             continue
         is_new = any(getattr(child, name) != getattr(parent, name) for name in names)
         if is_new and identity(child) not in taken:

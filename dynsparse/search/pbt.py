@@ -25,13 +25,13 @@ class Copy:
 
     @property
     def reason(self) -> str:
-        """Why the replaced trial stops."""
+        """The reason for which the replaced trial stops."""
         return f"replaced by a copy of trial {identity(self.parent)} at epoch {self.epoch}: {identity(self.child)}"
 
 
 @dataclass
 class Generations:
-    """What has become of a population.
+    """The members of a population, and how it came to them.
 
     Args:
         members: the trials that train, or have arrived at the end. Those that have failed are not among them.
@@ -48,7 +48,7 @@ class Pbt:
     """Decides which trials of a population are replaced, and by what.
 
     All members train until an exchange. Then the worst of them, one in `factor` and at most half, but at least one if
-    there are two, are each replaced by a copy of one of equally many best ones. A copy goes on from the weights of its
+    there are two, are each replaced by a copy of one of equally many best ones. A copy continues the training of its
     parent with mutated settings. Exchanges follow each `grace` epochs before the end.
 
     Decisions follow from the values and `search_seed` alone. Values that are not finite are worst, and are never

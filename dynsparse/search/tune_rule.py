@@ -23,7 +23,7 @@ from dynsparse.config import Config
 # Schedulers that pause trials or change their settings, and what to do instead.
 REFUSED: dict[type[TrialScheduler], str] = {
     HyperBandScheduler: "pauses trials. Give scheduler='hyperband' with grace and reduction_factor",
-    PopulationBasedTraining: "changes settings while trials train. Give scheduler='asha', 'median' or 'hyperband'",
+    PopulationBasedTraining: "changes settings while trials train. Give scheduler='pbt' with its options",
     PopulationBasedTrainingReplay: "changes settings while trials train. Leave the scheduler out",
     ResourceChangingScheduler: "changes the resources of trials. Give the scheduler inside it",
 }

@@ -31,15 +31,19 @@ HINT = "Give another --name, or the same samples and settings as before."
 
 
 class _Found(NamedTuple):
-    """What the folder of a trial holds."""
+    """The content of a trial's folder, as far as decisions need it."""
 
     values: list[float]  # after each epoch
     state: State
     reason: str | None  # why it was stopped, if it was
 
+    @property
+    def has_ended(self) -> bool:
+        return self.state in (State.COMPLETE, State.FAILED)
+
 
 class _Plan(NamedTuple):
-    """What follows from the rows in the folder."""
+    """The history of all populations, as it follows from the rows in the folder."""
 
     found: dict[Config, _Found]
     populations: list[Generations]
@@ -50,8 +54,7 @@ class _Plan(NamedTuple):
 
     def stopped(self) -> dict[Config, str]:
         """Return the trials that are replaced and have not ended otherwise, with the reasons."""
-        ended = (State.COMPLETE, State.FAILED)
-        return {each.replaced: each.reason for each in self.copies if self.found[each.replaced].state not in ended}
+        return {each.replaced: each.reason for each in self.copies if not self.found[each.replaced].has_ended}
 
 
 class PbtRounds:
@@ -111,12 +114,11 @@ class PbtRounds:
         plan = self._plan(folder)
         self._check_copies(folder, plan, _not_forked(folder, plan))
         stopped = plan.stopped()
-        training = {each for population in plan.populations if population.next_epoch for each in population.members}
+        members = {each for population in plan.populations for each in population.members}
         return [
             config
             for config, found in plan.found.items()
-            if (config in training and found.state not in (State.COMPLETE, State.FAILED))
-            or (config in stopped and found.reason != stopped[config])
+            if (config in members and not found.has_ended) or (config in stopped and found.reason != stopped[config])
         ]
 
     def next_round(self, folder: Folder, status: GridStatus, on_stop: Callable[[Config], None]) -> Round | None:
@@ -148,17 +150,17 @@ class PbtRounds:
                 trial.rows_to_continue(config)
                 trial.stop(reason)
                 on_stop(config)
-        epochs = [each.next_epoch for each in plan.populations if each.next_epoch is not None]
-        if not epochs:
-            return None
+        last = self._rule.epochs
+        epoch = min((each.next_epoch for each in plan.populations if each.next_epoch is not None), default=last)
         wanted = [
             config
             for population in plan.populations
-            if population.next_epoch == min(epochs)
+            if population.next_epoch in (epoch, None)
             for config in population.members
-            if len(plan.found[config].values) < min(epochs)
+            # A process may have died between the last row of a trial and its mark of completion.
+            if len(plan.found[config].values) < epoch or (epoch == last and not plan.found[config].has_ended)
         ]
-        return self._round(plan, wanted, min(epochs))
+        return self._round(plan, wanted, epoch) if wanted else None
 
     def _round(self, plan: _Plan, trials: Sequence[Config], epoch: int) -> Round:
         states = [each.state for each in plan.found.values()]
@@ -217,7 +219,7 @@ class PbtRounds:
             if can_be_forked(folder, copy.parent, copy.epoch):
                 continue
             found = plan.found[copy.parent]
-            if len(found.values) > copy.epoch or found.state in (State.COMPLETE, State.FAILED):
+            if len(found.values) > copy.epoch or found.has_ended:
                 raise ExperimentError(
                     f"Trial {identity(copy.child)} cannot begin as a copy of trial {identity(copy.parent)} at epoch "
                     f"{copy.epoch}: that trial has trained further, and no longer has a checkpoint of this epoch. The "

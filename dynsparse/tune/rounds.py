@@ -130,12 +130,16 @@ class HyperBandRounds:
                 trial.rows_to_continue(config)
                 trial.stop(reason)
                 on_stop(config)
-        if not decisions.next_rung:
-            return None
-        rung = min(decisions.next_rung.values())
+        last = self._rule.rungs[-1]
+        rung = min(decisions.next_rung.values(), default=last)
         groups = [group for group, epoch in decisions.next_rung.items() if epoch == rung]
         failed = self._failed(status)
         wanted = {trial for group in groups for trial in self._groups[group] if len(values[trial]) < rung} - failed
+        if rung == last:
+            # A process may have died between the last row of a trial and its mark of completion.
+            wanted |= {trial for trial in status.in_state(State.STARTED) if len(values[trial]) >= last}
+        if not wanted:
+            return None
         trials = [config for config in self._configs if config in wanted]
         self._to_retry -= wanted
         n_complete = len(status.in_state(State.COMPLETE))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -177,6 +178,14 @@ def test_the_command_shows_rounds_and_counts_over_them(whole, file, tmp_path):
     assert counts[2].startswith("5 of 10 trials done, 0 running, 5 stopped early, best val_acc")
     assert next(follow(str(tmp_path / "band"))).endswith(": ended")
     assert "10 trials: 5 complete, 5 stopped early" in invoke(*words, str(tmp_path)).stderr
+    assert content(tmp_path / "band") == content(whole)
+
+
+def test_a_trial_that_lacks_only_its_mark_of_completion_gets_it(whole, file, tmp_path):
+    shutil.copytree(whole, tmp_path / "band")
+    for path in (tmp_path / "band").glob("trial_*/complete.json"):
+        path.unlink()
+    assert run(file, tmp_path, **OPTIONS).n_complete == 5
     assert content(tmp_path / "band") == content(whole)
 
 

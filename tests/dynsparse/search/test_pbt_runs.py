@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from dynsparse.results.watch import follow
 from dynsparse.training.trainer import Trainer, TrialError
 from dynsparse.tune import run
 from dynsparse.tune.pack_training import PackTraining
+from dynsparse.tune.preflight import with_absolute_data_dir
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -153,8 +155,7 @@ class Killed(BaseException):
     """The end of a process."""
 
 
-@pytest.mark.parametrize("pack", ["off", 3])
-def test_a_run_that_is_killed_at_each_step_ends_as_one_that_was_not(pack, whole, file, tmp_path, monkeypatch):
+def test_a_run_that_is_killed_at_each_step_ends_as_one_that_was_not(whole, file, tmp_path, monkeypatch):
     whole_step = PackTraining.step
 
     def step(self):
@@ -167,9 +168,9 @@ def test_a_run_that_is_killed_at_each_step_ends_as_one_that_was_not(pack, whole,
     monkeypatch.setattr(PackTraining, "step", step)
     n_killed = 0
     while True:
-        left = [3]
+        left = [2]
         try:
-            outcome = run(file, tmp_path, pack=pack, quiet=True, **OPTIONS)
+            outcome = run(file, tmp_path, pack=3, quiet=True, **OPTIONS)
         except Killed:
             n_killed += 1
             continue
@@ -208,6 +209,14 @@ def test_a_run_that_is_killed_at_each_write_between_rounds_ends_as_one_that_was_
         break
     # 5 writes for each copy and 1 for each trial that it replaces, 2 for each of the 6 trials of the grid.
     assert allowed[0] >= 6
+    assert content(tmp_path / "pop") == content(whole)
+
+
+def test_a_trial_that_lacks_only_its_mark_of_completion_gets_it(whole, file, tmp_path):
+    shutil.copytree(whole, tmp_path / "pop")
+    for path in (tmp_path / "pop").glob("trial_*/complete.json"):
+        path.unlink()
+    assert run(file, tmp_path, **OPTIONS).n_complete == 6
     assert content(tmp_path / "pop") == content(whole)
 
 
@@ -276,17 +285,43 @@ def test_a_copy_never_trains_from_its_beginning(whole, file, tmp_path):
     with pytest.raises(ExperimentError, match=r"^starts_from must be left out of a space: scheduler='pbt' sets it"):
         run(alone, tmp_path, in_process=True)
     assert not list(tmp_path.iterdir())
-    # If its rows are lost, the parents have no checkpoints of that epoch any more.
-    copy = tmp_path / "pop"
-    copy.mkdir()
-    for path in whole.rglob("*"):
-        target = copy / path.relative_to(whole)
-        target.mkdir() if path.is_dir() else target.write_bytes(path.read_bytes())
+    # If its checkpoints are lost, it fails.
+    folder = tmp_path / "pop"
+    shutil.copytree(whole, folder)
+    for path in [folder / name / "complete.json", *(folder / name).glob("*.pt")]:
+        path.unlink()
+    [failure] = run(file, tmp_path, **OPTIONS).failures
+    assert failure.trial == name and "must continue from the state that it names" in failure.error
+    # If its rows are lost, its parent has no checkpoint of that epoch any more.
+    shutil.rmtree(folder)
+    shutil.copytree(whole, folder)
     for lost in ("result.json", "progress.csv", "complete.json"):
-        (copy / name / lost).unlink()
+        (folder / name / lost).unlink()
     with pytest.raises(ExperimentError, match=rf"^Trial {identity(child)} cannot begin as a copy of trial .* --name"):
         run(file, tmp_path, **OPTIONS)
-    assert not (copy / name / "result.json").exists()
+    assert not (folder / name / "result.json").exists()
+
+
+def test_more_samples_would_make_other_copies(whole, file, tmp_path):
+    shutil.copytree(whole, tmp_path / "pop")
+    more = replace(load_experiment(file), num_samples=6)
+    with pytest.raises(ExperimentError, match=r" no longer has a checkpoint of this epoch\. .* --name, or the same"):
+        # Decisions about six members are known only when all have arrived.
+        run(more, tmp_path, **OPTIONS)
+    assert {name: each for name, each in content(tmp_path / "pop").items() if name in content(whole)} == content(whole)
+
+
+def test_a_trial_that_has_failed_leaves_its_population(file, tmp_path):
+    first = with_absolute_data_dir(load_experiment(file).configs()[0])
+    trial = TrialFolder(open_folder(str(tmp_path / "pop" / folder_name(first))))
+    trial.create(first, {})
+    trial.fail("Error: on purpose")
+    outcome = run(file, tmp_path, **OPTIONS)
+    # Two of three members are left, of which one is replaced at each exchange.
+    assert (outcome.n_complete, outcome.n_stopped, len(outcome.failures), outcome.n_unfinished) == (5, 4, 1, 0)
+    assert f"{identity(first)}@" not in " ".join(str(each.starts_from) for each in outcome.copies)
+    again = run(file, tmp_path, **OPTIONS)
+    assert (again.n_complete, again.copies) == (5, outcome.copies)
 
 
 def grid(**changes):
