@@ -315,6 +315,7 @@ def test_an_experiment_file_may_ask_for_a_searcher(tmp_path, monkeypatch):
     shown = CliRunner().invoke(main, ["show", "few.py"]).output
     assert "3 settings proposed by optuna, each with 2 seeds: 6 trials of 2 epochs\n" in shown
     assert "  learning_rate            loguniform from 0.01 to 1\n" in shown
+    assert "\nrun_options of the file\n  searcher                 optuna\n" in shown
     assert "  model                    choice of SET, RigL\n" in shown
     assert not [line for line in shown.partition("the same in all trials")[2].splitlines() if "model" in line]
     outcome = run("few.py")

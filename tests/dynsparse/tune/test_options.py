@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dynsparse.cli.cluster.requested_run import typed_words
 from dynsparse.cli.parsing import given_options
 from dynsparse.cli.trials import run as run_command
 from dynsparse.experiment import Experiment, ExperimentError
@@ -93,6 +94,16 @@ def test_options_of_a_command_replace_those_of_an_experiment():
     assert RunOptions.of(experiment, scheduler="median").grace == 3
     without = RunOptions.of(experiment, scheduler=None)
     assert (without.stopping, without.grace, without.pack) == (None, 1, 8)
+
+
+def test_flags_and_groups_of_a_file_can_be_turned_off():
+    words = ["file.py", "--no-in-process", "--no-tensorboard", "--group-by", "none"]
+    context = run_command.make_context("run", words)
+    typed = given_options(context, {name: context.params[name] for name in ("in_process", "tensorboard", "group_by")})
+    options = RunOptions.of(of_file(in_process=True, tensorboard=True, scheduler="asha", group_by="seed"), **typed)
+    assert (options.in_process, options.tensorboard, options.group_by) == (False, False, None)
+    flag = next(each for each in run_command.params if each.name == "tensorboard")
+    assert typed_words(context, flag) == ["--no-tensorboard"]
 
 
 def test_none_leaves_a_scheduler_out_but_is_also_a_name():
