@@ -65,7 +65,7 @@ def search(
     Raises: ExperimentError for a space without domains or with grids, a limit, or an objective that the trials do not
         log; and what `run` raises.
     """
-    overrides = overrides or {}
+    overrides, started = overrides or {}, time.monotonic()
     of_search = check_search(experiment, options, overrides)
     space = searched_space(experiment, overrides)
     checked = check_run(experiment, example_trials(experiment, overrides), options)
@@ -84,7 +84,9 @@ def search(
             stack.enter_context(ray_session(options.address))
             n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1) / max(checked.cpus, 1e-9)))
             n_at_once = max(1, n_at_once // (1 if options.group_by else of_search.repeats))
-        return _Batches(experiment, overrides, study, of_search, options, checked.folder).train(n_at_once)
+        found = _Batches(experiment, overrides, study, of_search, options, checked.folder).train(n_at_once)
+    # The last batch knows its own seconds only.
+    return replace(found, outcome=replace(found.outcome, seconds=time.monotonic() - started))
 
 
 def check_search(experiment: Experiment, options: RunOptions, overrides: Mapping[str, Sequence[Any]]) -> SearchOptions:
@@ -220,7 +222,7 @@ class _Batches:
 
     def train(self, n_at_once: int) -> SearchOutcome:
         """Train batches of `n_at_once` settings until there are enough, or a batch is not finished."""
-        study, n_wanted, started = self.study, self.experiment.num_samples, time.monotonic()
+        study, n_wanted = self.study, self.experiment.num_samples
         outcome: Outcome | None = None
         while outcome is None or not (outcome.n_unfinished or len(study.settings()) >= n_wanted):
             if not study.waiting():
@@ -242,8 +244,7 @@ class _Batches:
             (self._proposed(settings[number]), dict(zip(objectives, values, strict=True)))
             for number, values in study.best()
         ]
-        # The last batch knows its own seconds only.
-        return SearchOutcome(replace(outcome, best=best, seconds=time.monotonic() - started), everything)
+        return SearchOutcome(replace(outcome, best=best), everything)
 
     def _all_trials(self) -> dict[int, list[Config]]:
         """Return the trials of each setting, except of those that are not allowed: these have failed.
