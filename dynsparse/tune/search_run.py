@@ -26,7 +26,7 @@ from dynsparse.search.objectives import metric_and_summary, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
 from dynsparse.tune.driver import Outcome, run_grid
 from dynsparse.tune.options import RunOptions
-from dynsparse.tune.preflight import check_first_trial, check_run
+from dynsparse.tune.preflight import check_first_trial, check_run, write_error
 from dynsparse.tune.ray_session import ray_session
 
 # Random settings that are tried for one that is allowed, before a search.
@@ -76,9 +76,12 @@ def search(
     with ExitStack() as stack:
         # For the whole search: between two batches, another one would propose settings of its own.
         lock_folder = checked.folder.sub(LOCK_FOLDER)
-        lock = stack.enter_context(Lock(lock_folder))
-        journal_folder = FencedFolder(checked.folder, Fence(lock_folder, lock.token))
-        study = OptunaStudy(space, of_search.objectives, experiment.search_seed, journal_folder)
+        try:
+            lock = stack.enter_context(Lock(lock_folder))
+            journal_folder = FencedFolder(checked.folder, Fence(lock_folder, lock.token))
+            study = OptunaStudy(space, of_search.objectives, experiment.search_seed, journal_folder)
+        except OSError as error:
+            raise write_error(checked.folder, error) from error
         n_at_once = 1
         if not options.in_process:
             stack.enter_context(ray_session(options.address))

@@ -159,6 +159,13 @@ def test_the_directions_of_objectives_are_those_of_the_analysis():
     assert {name for name in names if direction(name) == "minimize"} == lows
 
 
+def test_a_storage_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "searched").mkdir()
+    (tmp_path / "searched" / ".search").write_text("a file in place of the folder")
+    with pytest.raises(ExperimentError, match=r"^The storage .*/searched cannot be written: .*Pass another --storage"):
+        run_search(tmp_path, 2)
+
+
 def test_a_seed_cannot_be_set_beside_repeats(tmp_path):
     options = RunOptions(storage=tmp_path, in_process=True, searcher="optuna")
     with pytest.raises(ExperimentError, match="sets the seeds itself"):
