@@ -13,7 +13,7 @@ from dynsparse.config import Config, ConfigError, is_default, keys, unknown
 from dynsparse.data.own import with_data_dir
 from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import keys_read
-from dynsparse.sampling import SamplingError, has_domain, samples
+from dynsparse.sampling import SamplingError, check_domains, has_domain, samples
 
 # Keys whose value decides whether a trial reads other keys.
 DECIDING_KEYS = ("model", "network", "kwinners", "study", "rules", "optim_alg", "lr_schedule", "test_noise")
@@ -54,6 +54,7 @@ def sample_spaces(space: Mapping[str, Any], search_seed: int, n_samples: int) ->
         yield dict(space)
         return
     try:
+        check_domains(space)
         yield from samples(space, search_seed, n_samples)
     except SamplingError as error:
         raise ExperimentError(str(error)) from error

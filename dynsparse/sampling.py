@@ -81,6 +81,50 @@ def _with_values(value: Any, name: str, draw: Draw) -> Any:
     return _with_values(draw(value, name), name, draw) if is_domain(value) else value
 
 
+def all_domains(space: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the domains of a space at any depth, also those in the options of a choice, each with its name.
+
+    Example:
+        >>> from dynsparse.sampling import all_domains
+        >>> from ray import tune
+        >>> space = {"method": tune.choice([{"model": "SET"}, {"initial_density": tune.uniform(0.5, 1)}])}
+        >>> [name for name, _ in all_domains(space)]
+        ['method', 'initial_density']
+    """
+    if isinstance(space, Mapping):
+        for key, value in space.items():
+            yield from all_domains(value, name if key == "grid_search" else key)
+    elif isinstance(space, list | tuple):
+        for each in space:
+            yield from all_domains(each, name)
+    elif is_domain(space):
+        yield name, space
+        yield from all_domains(list(getattr(space, "categories", ())), name)
+
+
+def check_domains(space: Mapping[str, Any]) -> None:
+    """Check that each domain has values. Raises: SamplingError with all problems."""
+    problems = {name: problem for name, domain in all_domains(space) if (problem := _problem_of(domain, name))}
+    if problems:
+        raise SamplingError("\n".join(f"{name} {problem}" for name, problem in problems.items()))
+
+
+def _problem_of(domain: Any, name: str) -> str | None:
+    """Return what a domain must be; None if it has values."""
+    if hasattr(domain, "categories"):
+        return None if len(domain.categories) else "must have at least one value to choose from, got tune.choice([])."
+    kind, lower, upper, step, is_whole = distribution_of(domain, name)
+    if kind == "Normal":
+        return None
+    is_open = is_whole and step is None
+    if not (lower < upper or (lower == upper and not is_open)):
+        excluded = ", which is no value itself" if is_open else ""
+        return f"must be drawn between a lower and a larger upper bound{excluded}, got {lower} and {upper}."
+    if step is not None and math.ceil(lower / step) > math.floor(upper / step):
+        return f"must have a multiple of the step within its bounds, got a step of {step} from {lower} to {upper}."
+    return None
+
+
 def drawn_keys(space: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keys whose values are drawn, each with its domain.
 

@@ -24,12 +24,14 @@ def fanova(df: pd.DataFrame, metric: Column, *, higher_is_better: bool | None = 
     """Return how much a metric depends on each hyperparameter over the whole space, and among the best trials.
 
     It suits the drawn values of a search; for a full grid, `anova` is exact. The result has one row for each
-    hyperparameter that varies among the complete trials, with these columns, of which each adds up to 1:
+    hyperparameter that varies among the complete trials, with these columns, of which both shares add up to 1:
     - `parameter`.
     - `fanova`: share of the variance of a random forest's prediction that the hyperparameter explains alone, over the
       whole space. A key that only tells bad settings from worse ones counts in full.
     - `ped_anova`: how much the values of the best tenth of the trials differ from those of all trials: which keys
       matter for being among the best.
+    - `n`, the trials that count; `left_out`, those that failed, are unfinished, were stopped early, diverged, or have a
+      NaN or infinite metric.
 
     Positive numbers that span two powers of ten or more, such as learning rates, are taken as their logarithms: else
     the largest tenth of their range would be nearly all of the space.
@@ -56,10 +58,10 @@ def fanova(df: pd.DataFrame, metric: Column, *, higher_is_better: bool | None = 
     Example:
         >>> from analysis import fanova, load_example
         >>> fanova(load_example("quickstart"), "test_acc_at_best").round(1)
-          parameter  fanova  ped_anova
-        0   on_perc     0.9        0.7
-        1     model     0.1        0.3
-        2      seed     0.0        0.1
+          parameter  fanova  ped_anova   n  left_out
+        0   on_perc     0.9        0.7  27         0
+        1     model     0.1        0.3  27         0
+        2      seed     0.0        0.1  27         0
     """
     try:
         # Only this function needs it.
@@ -106,6 +108,7 @@ def fanova(df: pd.DataFrame, metric: Column, *, higher_is_better: bool | None = 
     table = pd.DataFrame(
         {"parameter": names, **{column: [of[name] for name in names] for column, of in shares.items()}}
     )
+    table = table.assign(n=len(used), left_out=len(df) - len(used))
     return table.sort_values("fanova", ascending=False, kind="stable", ignore_index=True)
 
 

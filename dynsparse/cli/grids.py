@@ -67,6 +67,7 @@ def show(
             options = RunOptions.of(experiment, **given)
             if options.searcher is not None:
                 show_search(experiment, options, dict(settings), all_keys=all_keys)
+                show_run_options(experiment)
                 return
         except ValueError as error:
             raise Refusal(str(error)) from error
@@ -79,6 +80,15 @@ def show(
             echo(f"\nscheduler\n  {'pbt':<24} {PbtRounds(experiment, configs, options, dict(settings)).description()}")
         except ValueError as error:
             raise Refusal(str(error)) from error
+    show_run_options(experiment)
+
+
+def show_run_options(experiment: Experiment) -> None:
+    """Print the options of a run that the experiment gives."""
+    if experiment.run_options:
+        echo("\nrun_options of the file")
+    for name, value in experiment.run_options.items():
+        echo(f"  {name:<24} {value}")
 
 
 def show_grid(experiment: Experiment, configs: Sequence[Config], *, all_keys: bool) -> None:

@@ -189,7 +189,7 @@ def given_options(context: click.Context, options: Mapping[str, Any]) -> dict[st
     """Return the options that were typed, not those that have their defaults."""
     return {
         # A folder or a project may be called "none".
-        name: None if value == "none" and name in ("scheduler", "searcher") else value
+        name: None if value == "none" and name in ("scheduler", "searcher", "group_by") else value
         for name, value in options.items()
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }

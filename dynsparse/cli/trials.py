@@ -85,16 +85,17 @@ class Pack(click.ParamType):  # type: ignore[type-arg]  # not generic in click 8
 @click.option("--reduction-factor", default=3.0, show_default=True, type=click.FloatRange(min=1, min_open=True),
               help="asha, hyperband: about one of this many trials goes on at each rung; pbt: one of this many is "
               "replaced.")  # fmt: skip
-@click.option("--group-by", metavar="KEY", help="Judge trials that differ only in KEY, such as seed, by their mean.")
+@click.option("--group-by", metavar="KEY",
+              help="Judge trials that differ only in KEY, such as seed, by their mean; none: each alone.")  # fmt: skip
 @searcher_option
 @repeats_option
 @click.option("--objective", "objectives", multiple=True, metavar="COLUMN",
               help="With a searcher: a column such as val_acc_max, the mean over seeds counts. Give it again to trade "
               "off several.  [default: val_acc_max]")  # fmt: skip
-@click.option("--in-process", is_flag=True,
+@click.option("--in-process/--no-in-process",
               help="Train one trial after another in this process, without Ray: for small grids.")  # fmt: skip
 @click.option("--address", help="Address of a Ray cluster. Default: RAY_ADDRESS, or a local Ray.")
-@click.option("--tensorboard", is_flag=True, help="Also write event files for TensorBoard.")
+@click.option("--tensorboard/--no-tensorboard", help="Also write event files for TensorBoard.")
 @click.option("--wandb", metavar="PROJECT", help="Also write each trial as a run of a project of Weights & Biases.")
 @click.option("--mlflow", metavar="URI",
               help="Also write each trial as a run of MLflow: a server, or sqlite:///mlflow.db.")  # fmt: skip

@@ -148,7 +148,7 @@ class TrialFolder:
     def rows_to_continue(self, config: Config) -> list[dict[str, Any]]:
         """Return the rows of a trial that goes on. Those that result.json has lost are taken from progress.csv.
 
-        The next write writes them to result.json again.
+        The next write, or `restore_rows`, writes them to result.json again.
 
         Args:
             config: the trial that the folder should have.
@@ -167,11 +167,11 @@ class TrialFolder:
     def append(self, row: Mapping[str, Any]) -> None:
         """Append the row of a step to those that `rows` has read and this object has written."""
         line = _encode(row) + b"\n"
-        self._restore_rows()
+        self.restore_rows()
         self._folder.append("result.json", line)
         self._lines.append(line)
 
-    def _restore_rows(self) -> None:
+    def restore_rows(self) -> None:
         """Write the rows again if the file has others: after a crash, or because somebody deleted or changed it."""
         before, content = b"".join(self._lines), self._folder.read("result.json") or b""
         if content == before:
@@ -237,7 +237,7 @@ class TrialFolder:
 
         The mark vouches for the rows that `rows` has read and this object has written.
         """
-        self._restore_rows()
+        self.restore_rows()
         self.clear_end()
         self._folder.replace("complete.json", _encode(self._mark()))
         for name in self._checkpoint_names()[1:]:
@@ -245,7 +245,7 @@ class TrialFolder:
 
     def stop(self, reason: str) -> None:
         """Mark the trial as stopped early. The mark vouches for its rows, as that of a complete trial does."""
-        self._restore_rows()
+        self.restore_rows()
         self._folder.replace("stopped.json", _encode({**self._mark(), "reason": reason}))
 
     def stop_reason(self) -> str:

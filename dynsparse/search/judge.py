@@ -17,7 +17,7 @@ from dynsparse.planning.packs import WIDEST, group_into_packs
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name, identity
 from dynsparse.search.hyperband import HyperBand
 from dynsparse.search.rules import HYPERBAND, StoppingOptions, rule_of
-from dynsparse.search.tune_rule import SchedulerError, check_tune_scheduler
+from dynsparse.search.tune_rule import SchedulerError, check_tune_scheduler, epoch_of_stop
 
 READ_THREADS = 32
 
@@ -83,7 +83,7 @@ class Judge:
 
 
 def check_scheduler(configs: Sequence[Config], options: StoppingOptions) -> str | None:
-    """Check that a rule can judge trials. Return a warning if it would look at the test set.
+    """Check that a rule can judge trials. Return warnings, if it would look at the test set or stop all trials.
 
     Raises: ExperimentError for a study whose rows are no epochs of one training.
     """
@@ -94,20 +94,36 @@ def check_scheduler(configs: Sequence[Config], options: StoppingOptions) -> str 
             f"{', '.join(sorted(map(repr, studies)))}: accuracies before and after a pruning are not comparable. Leave "
             "the scheduler out."
         )
-    metric = options.metric(configs[0])
+    metric, warnings = options.metric(configs[0]), []
     if isinstance(options.scheduler, TrialScheduler):
         try:
             check_tune_scheduler(options.scheduler, configs[0], metric)
+            warnings += _warning_of_stops(configs, options.scheduler, metric)
         except SchedulerError as error:
             raise ExperimentError(str(error)) from error
     elif options.scheduler == HYPERBAND:
         hyperband_of(configs, options)
     if any(config.val_fraction == 0 for config in configs):
-        return (
+        warnings.append(
             f"warning: {options.scheduler_name} stops trials by {metric}, which is measured on the test set because "
             "val_fraction is 0. Set val_fraction=0.1 to keep the test set for the result."
         )
-    return None
+    return "\n".join(warnings) or None
+
+
+def _warning_of_stops(configs: Sequence[Config], scheduler: TrialScheduler, metric: str) -> list[str]:
+    """Return a warning if a scheduler object stops each trial, however good; else nothing."""
+    epochs = []
+    for config in configs:
+        epoch = epoch_of_stop(scheduler, config, metric)
+        if epoch is None:
+            return []
+        epochs.append(epoch)
+    name, needed = type(scheduler).__name__, max(config.epochs for config in configs)
+    return [
+        f"warning: {name} stops all trials at epoch {max(epochs)} at the latest, and none will be complete. Give it a "
+        f"max_t of at least {needed}, or lower epochs."
+    ]
 
 
 def hyperband_of(configs: Sequence[Config], options: StoppingOptions) -> HyperBand:

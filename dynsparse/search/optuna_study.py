@@ -56,7 +56,7 @@ class OptunaStudy:
             self._study = optuna.create_study(
                 storage=storage, study_name="search", directions=directions, load_if_exists=True
             )
-        except (ValueError, LookupError, TypeError, AssertionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
             # Optuna believes every line that is JSON.
             raise ExperimentError(
                 f"The journal {folder.path}/{JOURNAL} must be one that Optuna has written, and cannot be read "
@@ -113,8 +113,6 @@ class OptunaStudy:
         trial = self._study.ask()
         try:
             with_values(self.space, _SuggestedValues(trial).draw)
-        except ExperimentError:
-            raise
         except ValueError as error:
             raise ExperimentError(
                 f"The search in the folder has another space: {error} Change the space back, or give another --name."
@@ -168,7 +166,9 @@ class OptunaStudy:
     def best(self) -> list[tuple[int, list[float]]]:
         """Return number and values of the best proposal, or of all that no other one beats in every objective."""
         complete = [each for each in self._study.trials if each.state.name == "COMPLETE"]
-        return [(each.number, list(each.values)) for each in self._study.best_trials] if complete else []
+        # Several proposals with equal values are one setting.
+        different = {repr(each.params): each for each in reversed(self._study.best_trials if complete else [])}
+        return [(each.number, list(each.values)) for each in reversed(different.values())]
 
 
 class _SuggestedValues:
@@ -181,10 +181,6 @@ class _SuggestedValues:
         if hasattr(domain, "categories"):
             return domain.categories[self._trial.suggest_categorical(name, list(range(len(domain.categories))))]
         kind, lower, upper, step, is_whole = distribution_of(domain, name)
-        if kind == "Normal":
-            raise ExperimentError(
-                f"{name} must have bounds for searcher='optuna', got tune.randn. Give tune.uniform or tune.loguniform."
-            )
         is_log = kind == "LogUniform"
         if is_whole and step is None:
             return self._trial.suggest_int(name, lower, upper - 1, log=is_log)

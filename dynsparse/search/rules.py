@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Protocol
 
 from ray.tune.schedulers import TrialScheduler
@@ -20,6 +21,8 @@ HYPERBAND = "hyperband"
 # The scheduler that trains in rounds and replaces trials between them.
 PBT = "pbt"
 SCHEDULERS_IN_ROUNDS = (HYPERBAND, PBT)
+# Larger ones would mean the same, and overflow.
+LARGEST_FACTOR = 1e6
 
 
 class Rule(Protocol):
@@ -47,7 +50,7 @@ class StoppingOptions:
         group_by: trials that differ only in this key are judged together, by their mean, and stop or go on together;
             None: each trial alone.
 
-    Raises: ValueError for a value that is not allowed.
+    Raises: ValueError for values that are not allowed, with all problems.
     """
 
     scheduler: str | TrialScheduler
@@ -56,37 +59,43 @@ class StoppingOptions:
     group_by: str | None = None
 
     def __post_init__(self) -> None:
-        self._check_scheduler()
-        if not isinstance(self.grace, int) or isinstance(self.grace, bool) or self.grace < 1:
-            raise ValueError(f"grace must be a whole number of epochs, at least 1, got {self.grace!r}.")
-        if not isinstance(self.reduction_factor, int | float) or not self.reduction_factor > 1:
-            raise ValueError(f"reduction_factor must be a number larger than 1, got {self.reduction_factor!r}.")
-        if self.group_by is not None and self.group_by not in keys():
-            raise ValueError(unknown("key in group_by", self.group_by, keys()))
-        if self.group_by is not None and self.group_by not in PER_TRIAL:
-            raise ValueError(
+        if problems := [*self._scheduler_problems(), *self._problems()]:
+            raise ValueError("\n".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        if not isinstance(self.grace, Integral) or isinstance(self.grace, bool) or self.grace < 1:
+            yield f"grace must be a whole number of epochs, at least 1, got {self.grace!r}."
+        factor = self.reduction_factor
+        if not isinstance(factor, Real) or not 1 < factor <= LARGEST_FACTOR:
+            yield f"reduction_factor must be a number larger than 1 and at most {LARGEST_FACTOR:g}, got {factor!r}."
+        if self.group_by is None:
+            return
+        if self.group_by not in list(keys()):
+            yield unknown("key in group_by", self.group_by, keys())
+        elif self.group_by not in PER_TRIAL:
+            yield (
                 "group_by must be a key in which the trials of a pack may differ, because a group is trained as one "
                 f"pack, got {self.group_by!r}. Usually it is 'seed'."
             )
+        elif self.scheduler == PBT:
+            yield (
+                f"group_by must not be given with scheduler='pbt', got {self.group_by!r}: each seed has a "
+                "population of its own, and a copy is one trial. Leave it out."
+            )
 
-    def _check_scheduler(self) -> None:
+    def _scheduler_problems(self) -> Iterator[str]:
         if not isinstance(self.scheduler, TrialScheduler):
             known = (*RULES, *SCHEDULERS_IN_ROUNDS)
-            if self.scheduler not in known:
-                raise ValueError(unknown("scheduler", self.scheduler, known))
-            if self.scheduler == PBT and self.group_by is not None:
-                raise ValueError(
-                    f"group_by must not be given with scheduler='pbt', got {self.group_by!r}: each seed has a "
-                    "population of its own, and a copy is one trial. Leave it out."
-                )
+            if not isinstance(self.scheduler, str) or self.scheduler not in known:
+                yield f"{unknown('scheduler', self.scheduler, known)} A scheduler object of Ray Tune is also allowed."
             return
         for kind, instead in REFUSED.items():
             if isinstance(self.scheduler, kind):
-                raise ValueError(f"A scheduler of Ray Tune must only stop trials, and {self.scheduler_name} {instead}.")
+                yield f"A scheduler of Ray Tune must only stop trials, and {self.scheduler_name} {instead}."
         if (self.grace, self.reduction_factor) != (StoppingOptions.grace, StoppingOptions.reduction_factor):
-            raise ValueError(
+            yield (
                 f"grace and reduction_factor must not be given with a scheduler object, got grace={self.grace} and "
-                f"reduction_factor={self.reduction_factor:g}. Give them to {self.scheduler_name}."
+                f"reduction_factor={self.reduction_factor}. Give them to {self.scheduler_name}."
             )
 
     @property

@@ -123,6 +123,30 @@ def check_tune_scheduler(scheduler: TrialScheduler, config: Config, metric: str)
     TuneRule(scheduler, {"first": config}, metric).reason_to_stop("first", 1, 0.5)
 
 
+def epoch_of_stop(scheduler: TrialScheduler, config: Config, metric: str) -> int | None:
+    """Return the epoch before the last one at which a scheduler stops a trial that is alone and improves; None if none.
+
+    Args:
+        scheduler: the scheduler.
+        config: the trial.
+        metric: the metric by which trials are judged.
+    """
+    stops = [0]
+    # Low or high values are better: a trial that gets worse may be stopped.
+    for sign in (1, -1):
+        rule = TuneRule(scheduler, {"alone": config}, metric)
+        epochs = range(1, config.epochs)
+        try:
+            stop = next((each for each in epochs if rule.reason_to_stop("alone", each, sign * each)), None)
+        except SchedulerError:
+            # It may be due to the values, which are made up. The run reports it.
+            return None
+        if stop is None:
+            return None
+        stops.append(stop)
+    return max(stops)
+
+
 class _Controller:
     """The part of a Tune controller that schedulers ask."""
 

@@ -159,7 +159,9 @@ def _launch(run: CheckedRun, status: GridStatus, trials: Sequence[Config], inter
     Raises: ExperimentError, DataError, LockedError, LockLostError.
     """
     options, folder = run.options, run.folder
-    preflight.check_metric(options, preflight.check_first_trial(trials))
+    # It may compile for a minute.
+    with interrupts.ending_at_once():
+        preflight.check_metric(options, preflight.check_first_trial(trials))
     explanations = (
         preflight.explain_missing_updates(trials),
         preflight.explain_slow_engine(trials),

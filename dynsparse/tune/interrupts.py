@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ray import tune
@@ -26,6 +28,7 @@ class Interrupts:
         self._first: int | None = None
         self._handlers_before: dict[int, Any] = {}
         self._pipe: tuple[int, int] | None = None
+        self._ends_at_once = False
 
     def __enter__(self) -> None:
         # Python only sets handlers in the main thread.
@@ -70,8 +73,18 @@ class Interrupts:
         if self.received() is not None:
             raise KeyboardInterrupt
 
+    @contextmanager
+    def ending_at_once(self) -> Iterator[None]:
+        """Let the first signal raise KeyboardInterrupt, too: for long steps that have written nothing."""
+        self._ends_at_once = True
+        try:
+            yield
+        finally:
+            self._ends_at_once = False
+
     def _stop(self, number: int, frame: Any) -> None:
-        if self._first is not None:
+        if self._first is not None or self._ends_at_once:
+            self._first = self._first or number
             raise KeyboardInterrupt
         self._first = number
         os.write(2, b"\nstopping; press Ctrl-C again to end at once\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from pathlib import Path
@@ -77,7 +77,7 @@ class RunOptions:
         callbacks: callbacks of Tune. They see each trial as a trial of Tune, also if it is trained in a pack.
 
     Raises:
-        ExperimentError: If a value is not allowed.
+        ExperimentError: If values are not allowed, with all problems.
     """
 
     storage: str | Path = "results"
@@ -108,70 +108,77 @@ class RunOptions:
     callbacks: Sequence[tune.Callback] = ()
 
     def __post_init__(self) -> None:
+        if problems := [*self._wrong_values(), *self._wrong_combinations()]:
+            raise ExperimentError("\n".join(problems))
+
+    def _wrong_values(self) -> Iterator[str]:
+        """Yield what is wrong with single options."""
         if self.name is not None:
-            check_name(self.name)
+            try:
+                check_name(self.name)
+            except ExperimentError as error:
+                yield str(error)
         if not isinstance(self.storage, str | Path) or not str(self.storage) or "\0" in str(self.storage):
-            raise ExperimentError(
-                f"storage must be a folder or a URI such as s3://bucket/folder, got {self.storage!r}."
-            )
+            yield f"storage must be a folder or a URI such as s3://bucket/folder, got {self.storage!r}."
         for name in FLAGS:
             if not isinstance(getattr(self, name), bool):
-                raise ExperimentError(f"{name} must be True or False, got {getattr(self, name)!r}.")
+                yield f"{name} must be True or False, got {getattr(self, name)!r}."
         for name, lowest in COUNTS.items():
             value = getattr(self, name)
             if value is None and name in OPTIONAL:
                 continue
             if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < lowest:
-                raise ExperimentError(f"{name} must be a whole number of at least {lowest}, got {value!r}.")
+                yield f"{name} must be a whole number of at least {lowest}, got {value!r}."
         for name, highest in POSITIVE.items():
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and 0 < value <= highest):
-                raise ExperimentError(f"{name} must be a number larger than 0 and at most {highest:g}, got {value!r}.")
+                yield f"{name} must be a number larger than 0 and at most {highest:g}, got {value!r}."
         gpus = self.gpus_per_trial
         if gpus is not None and not (_is_number(gpus) and 0 <= gpus <= 1e6):
-            raise ExperimentError(f"gpus_per_trial must be a number from 0 to 1e+06, got {gpus!r}.")
+            yield f"gpus_per_trial must be a number from 0 to 1e+06, got {gpus!r}."
         for name, meaning in TRACKERS.items():
             value = getattr(self, name)
             if value is not None and not (isinstance(value, str) and value):
-                raise ExperimentError(f"{name} must be {meaning}, got {value!r}.")
+                yield f"{name} must be {meaning}, got {value!r}."
         callbacks = self.callbacks
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, tune.Callback) for each in callbacks):
-            raise ExperimentError(f"callbacks must be a list of ray.tune.Callback objects, got {callbacks!r}.")
-        if any(isinstance(each, JsonLoggerCallback | CSVLoggerCallback) for each in callbacks):
-            raise ExperimentError(
+            yield f"callbacks must be a list of ray.tune.Callback objects, got {callbacks!r}."
+        elif any(isinstance(each, JsonLoggerCallback | CSVLoggerCallback) for each in callbacks):
+            yield (
                 "callbacks must not contain Ray's JsonLoggerCallback or CSVLoggerCallback: they would write over "
                 "result.json and progress.csv, which each trial folder already has. Leave them out."
-            )
-        self._check_needs(
-            "scheduler", "a rule of early stopping", "scheduler='asha', 'median', 'hyperband' or 'pbt'", OF_SCHEDULER
-        )
-        self._check_needs("searcher", "a searcher", "searcher='optuna'", OF_SEARCHER)
-        try:
-            _ = self.stopping, self.searching
-        except ValueError as error:
-            raise ExperimentError(str(error)) from error
-        of_ray = [name for name in OF_RAY if getattr(self, name)]
-        if self.in_process and of_ray:
-            raise ExperimentError(
-                f"in_process=True trains without Ray, which {' and '.join(of_ray)} need. Leave out one or the other."
             )
         try:
             parse_pack(self.pack)
         except ValueError as error:
-            raise ExperimentError(str(error)) from error
+            yield str(error)
 
-    def _check_needs(self, option: str, what: str, example: str, details: Mapping[str, Any]) -> None:
-        """Check that options that only say more about another one are given with it. Raises: ExperimentError."""
+    def _wrong_combinations(self) -> Iterator[str]:
+        """Yield what is wrong with options that belong together."""
+        schedulers = "scheduler='asha', 'median', 'hyperband' or 'pbt'"
+        yield from self._wrong_needs("scheduler", "a rule of early stopping", schedulers, OF_SCHEDULER)
+        yield from self._wrong_needs("searcher", "a searcher", "searcher='optuna'", OF_SEARCHER)
+        for name in ("stopping", "searching"):
+            try:
+                getattr(self, name)
+            except ValueError as error:
+                yield str(error)
+        of_ray = [name for name in OF_RAY if getattr(self, name)]
+        if self.in_process is True and of_ray:
+            yield f"in_process=True trains without Ray, which {' and '.join(of_ray)} need. Leave out one or the other."
+
+    def _wrong_needs(self, option: str, what: str, example: str, details: Mapping[str, Any]) -> Iterator[str]:
+        """Yield which options are given without the one that they say more about."""
         given = [name for name, default in details.items() if getattr(self, name) != default]
         if getattr(self, option) is None and given:
             need, them = ("needs", "it") if len(given) == 1 else ("need", "them")
-            raise ExperimentError(f"{' and '.join(given)} {need} {what}. Give {example}, or leave {them} out.")
+            yield f"{' and '.join(given)} {need} {what}. Give {example}, or leave {them} out."
 
     @classmethod
     def of(cls, experiment: Experiment, **given: Any) -> RunOptions:
         """Return the options of a run: those that are given, else those of the experiment, else the defaults.
 
-        Raises: ExperimentError for an option that does not exist, or that an experiment cannot give.
+        Raises: ExperimentError for options that do not exist, or that an experiment cannot give, and for wrong values.
 
         Example:
             >>> from dynsparse.experiment import Experiment
@@ -181,31 +188,38 @@ class RunOptions:
             >>> RunOptions.of(experiment, grace=3).stopping
             StoppingOptions(scheduler='asha', grace=3, reduction_factor=3.0, group_by=None)
         """
-        known = [each.name for each in fields(cls)]
-        of_experiments = [each.name for each in fields(Experiment)]
-        for name in given:
-            if name in of_experiments and name not in known:
-                raise ExperimentError(
-                    f"{name} belongs to the experiment, not to the run, got {name}={given[name]!r}. Give an experiment "
-                    f"that has it: run(dataclasses.replace(experiment, {name}={given[name]!r}))."
-                )
-            if name not in known:
-                raise ExperimentError(unknown("option", name, known))
-        allowed = [name for name in known if name not in OF_A_COMMAND]
-        for name in experiment.run_options:
-            if name in OF_A_COMMAND:
-                raise ExperimentError(
-                    f"run_options must not give {', '.join(OF_A_COMMAND)}, which belong to one command or call, got "
-                    f"{name!r}. Take it out of the file, and give it to the command or to run()."
-                )
-            if name not in allowed:
-                raise ExperimentError(unknown("option of run_options", name, allowed))
+        if problems := [*cls._unknown_options(given), *cls._unknown_run_options(experiment)]:
+            raise ExperimentError("\n".join(problems))
         of_experiment = dict(experiment.run_options)
         for option, details in [("scheduler", OF_SCHEDULER), ("searcher", OF_SEARCHER)]:
             if given.get(option, "") is None:
                 # Without a scheduler, its grace has no meaning and would be refused.
                 of_experiment = {name: value for name, value in of_experiment.items() if name not in details}
         return cls(**{**of_experiment, **given})
+
+    @classmethod
+    def _unknown_options(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        known, of_experiments = ([each.name for each in fields(kind)] for kind in (cls, Experiment))
+        for name, value in given.items():
+            if name in of_experiments and name not in known:
+                yield (
+                    f"{name} belongs to the experiment, not to the run, got {name}={value!r}. Give an experiment "
+                    f"that has it: run(dataclasses.replace(experiment, {name}={value!r}))."
+                )
+            elif name not in known:
+                yield unknown("option", name, known)
+
+    @classmethod
+    def _unknown_run_options(cls, experiment: Experiment) -> Iterator[str]:
+        allowed = [each.name for each in fields(cls) if each.name not in OF_A_COMMAND]
+        for name in experiment.run_options:
+            if name in OF_A_COMMAND:
+                yield (
+                    f"run_options must not give {', '.join(OF_A_COMMAND)}, which belong to one command or call, got "
+                    f"{name!r}. Take it out of the file, and give it to the command or to run()."
+                )
+            elif name not in allowed:
+                yield unknown("option of run_options", name, allowed)
 
     @property
     def rerun_states(self) -> dict[str, bool]:
@@ -229,8 +243,7 @@ class RunOptions:
         """The options of a search; None without a searcher. Raises: ValueError."""
         if self.searcher is None:
             return None
-        objectives = (self.objectives,) if isinstance(self.objectives, str) else tuple(self.objectives)
-        return SearchOptions(self.searcher, self.repeats, objectives)
+        return SearchOptions(self.searcher, self.repeats, self.objectives)
 
 
 def _is_number(value: object) -> bool:

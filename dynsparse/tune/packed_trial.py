@@ -145,6 +145,8 @@ class PackedTrial:
 
     def pause(self, n_rows: int) -> TrialReport:
         """Return the report of a trial that trains no more in this round. It has a checkpoint of the row."""
+        # The next round is planned from result.json, which may have lost rows that progress.csv still had.
+        self._folder.restore_rows()
         return replace(self._report(n_rows), done=True, paused=True)
 
     def complete(self) -> TrialReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,25 +11,28 @@ from typing import Any
 
 import ray
 
-from dynsparse.config import Config, unknown
+from dynsparse.config import Config, ConfigError, unknown
 from dynsparse.experiment import Experiment, ExperimentError
+from dynsparse.grid import check_axes
 from dynsparse.io.storage import Folder
 from dynsparse.io.terminal import say
 from dynsparse.results.fence import Fence, FencedFolder
 from dynsparse.results.grid_status import scan
 from dynsparse.results.lock import Lock
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
-from dynsparse.sampling import has_domain
+from dynsparse.sampling import all_domains, distribution_of, has_domain
 from dynsparse.search import PBT, SearchOptions
 from dynsparse.search.objectives import metric_and_summary, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
 from dynsparse.tune.driver import Outcome, run_grid
 from dynsparse.tune.options import RunOptions
-from dynsparse.tune.preflight import check_first_trial, check_run
+from dynsparse.tune.preflight import check_first_trial, check_run, write_error
 from dynsparse.tune.ray_session import ray_session
 
 # Random settings that are tried for one that is allowed, before a search.
 TRIED_SETTINGS = 10
+# Random settings that show which keys are read: enough for a key that one option of a choice reads.
+COMPARED_SETTINGS = 40
 LOCK_FOLDER = ".search"
 
 
@@ -37,7 +41,7 @@ class SearchOutcome:
     """The result of a search.
 
     Args:
-        outcome: of its last batch, for all trials of the search, with the best settings.
+        outcome: for all trials of the search, with the best settings.
         configs: all trials of the search.
     """
 
@@ -61,7 +65,7 @@ def search(
     Raises: ExperimentError for a space without domains or with grids, a limit, or an objective that the trials do not
         log; and what `run` raises.
     """
-    overrides = overrides or {}
+    overrides, started = overrides or {}, time.monotonic()
     of_search = check_search(experiment, options, overrides)
     space = searched_space(experiment, overrides)
     checked = check_run(experiment, example_trials(experiment, overrides), options)
@@ -72,15 +76,20 @@ def search(
     with ExitStack() as stack:
         # For the whole search: between two batches, another one would propose settings of its own.
         lock_folder = checked.folder.sub(LOCK_FOLDER)
-        lock = stack.enter_context(Lock(lock_folder))
-        journal_folder = FencedFolder(checked.folder, Fence(lock_folder, lock.token))
-        study = OptunaStudy(space, of_search.objectives, experiment.search_seed, journal_folder)
+        try:
+            lock = stack.enter_context(Lock(lock_folder))
+            journal_folder = FencedFolder(checked.folder, Fence(lock_folder, lock.token))
+            study = OptunaStudy(space, of_search.objectives, experiment.search_seed, journal_folder)
+        except OSError as error:
+            raise write_error(checked.folder, error) from error
         n_at_once = 1
         if not options.in_process:
             stack.enter_context(ray_session(options.address))
             n_at_once = max(1, int(ray.cluster_resources().get("CPU", 1) / max(checked.cpus, 1e-9)))
             n_at_once = max(1, n_at_once // (1 if options.group_by else of_search.repeats))
-        return _Batches(experiment, overrides, study, of_search, options, checked.folder).train(n_at_once)
+        found = _Batches(experiment, overrides, study, of_search, options, checked.folder).train(n_at_once)
+    # The last batch knows its own seconds only.
+    return replace(found, outcome=replace(found.outcome, seconds=time.monotonic() - started))
 
 
 def check_search(experiment: Experiment, options: RunOptions, overrides: Mapping[str, Sequence[Any]]) -> SearchOptions:
@@ -96,6 +105,7 @@ def check_search(experiment: Experiment, options: RunOptions, overrides: Mapping
         of_search = replace(of_search, objectives=(usual,))
     _check_space(searched_space(experiment, overrides), overrides, of_search)
     _check_options(of_search, options)
+    _check_keys_are_read(experiment, overrides)
     return of_search
 
 
@@ -121,6 +131,29 @@ def _check_space(space: Mapping[str, Any], overrides: Mapping[str, Sequence[Any]
             f"searcher='optuna' cannot take the grid of {', '.join(grids)}. Give tune.choice in place of "
             "tune.grid_search, or run a search for each value."
         )
+    unbounded = [
+        name
+        for name, domain in all_domains(space)
+        if not hasattr(domain, "categories") and distribution_of(domain, name).kind == "Normal"
+    ]
+    if unbounded:
+        raise ExperimentError(
+            f"{', '.join(unbounded)} must have bounds for searcher='optuna', got tune.randn. Give tune.uniform or "
+            "tune.loguniform."
+        )
+
+
+def _check_keys_are_read(experiment: Experiment, overrides: Mapping[str, Sequence[Any]]) -> None:
+    """Check that each key of the space has an effect on some of the settings. Raises: ExperimentError."""
+    configs: dict[Config, None] = {}
+    for number in range(COMPARED_SETTINGS):
+        drawn = replace(experiment, num_samples=1, search_seed=experiment.search_seed + number)
+        try:
+            configs.update(dict.fromkeys(drawn.configs({**overrides, "seed": [0]})))
+        except ConfigError:
+            # Settings that are not allowed count as failed. If all are, `example_trials` says so.
+            continue
+    check_axes(list(configs), experiment.inert)
 
 
 def _check_options(search_options: SearchOptions, options: RunOptions) -> None:

@@ -5,7 +5,7 @@ import pytest
 from ray import tune
 from scipy import stats
 
-from dynsparse.sampling import SamplingError, has_domain, samples
+from dynsparse.sampling import SamplingError, check_domains, has_domain, samples
 
 DOMAINS = {
     "uniform": lambda: tune.uniform(-2, 3),
@@ -90,3 +90,21 @@ def test_domains_are_drawn_at_any_depth():
 def test_what_cannot_be_drawn_is_refused_with_its_name():
     with pytest.raises(SamplingError, match=r"^rate must be a domain .*got Function\. tune\.sample_from is not among"):
         list(samples({"rate": tune.sample_from(lambda config: 1)}, 0, 1))
+
+
+def test_domains_without_values_are_refused_together():
+    space = {
+        "empty": tune.choice([]),
+        "reversed": tune.uniform(2, 1),
+        "arm": tune.choice([{"none": tune.randint(3, 3)}, {"fine": tune.uniform(1, 1)}]),
+        "coarse": [tune.qrandint(10, 15, 16)],
+    }
+    with pytest.raises(SamplingError) as caught:
+        check_domains(space)
+    assert str(caught.value).splitlines() == [
+        "empty must have at least one value to choose from, got tune.choice([]).",
+        "reversed must be drawn between a lower and a larger upper bound, got 2 and 1.",
+        "none must be drawn between a lower and a larger upper bound, which is no value itself, got 3 and 3.",
+        "coarse must have a multiple of the step within its bounds, got a step of 16 from 10 to 15.",
+    ]
+    check_domains({name: make() for name, make in DOMAINS.items()})

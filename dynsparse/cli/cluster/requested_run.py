@@ -117,9 +117,9 @@ def typed_words(context: click.Context, option: click.Parameter) -> list[str]:
     """Return the words with which an option was typed, none if it was not."""
     if context.get_parameter_source(str(option.name)) is not ParameterSource.COMMANDLINE:
         return []
-    if isinstance(option, click.Option) and option.is_flag:
-        return [option.opts[0]]
     value = context.params[str(option.name)]
+    if isinstance(option, click.Option) and option.is_flag:
+        return [option.opts[0] if value else option.secondary_opts[0]]
     return [word for each in (value if isinstance(value, tuple) else [value]) for word in (option.opts[0], str(each))]
 
 

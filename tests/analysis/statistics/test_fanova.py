@@ -58,7 +58,10 @@ def test_of_a_loss_the_best_trials_are_the_lowest() -> None:
     assert not lowest.equals(fanova(df, METRIC))
 
 
-def test_failed_trials_are_left_out_and_too_few_are_refused() -> None:
+def test_failed_trials_are_left_out_and_counted_and_too_few_are_refused() -> None:
+    many = grid(noisy(0, x=1.0), x=[0.1, 0.2, 0.3], seed=range(6))
+    table = fanova(fail(many, many["x"] == 0.3), METRIC)
+    assert table[["n", "left_out"]].to_numpy().tolist() == [[12, 6]] * 2
     df = grid(noisy(0, x=1.0), x=[0.1, 0.2, 0.3], seed=range(4))
     assert len(fanova(df, METRIC)) == 2
     with pytest.raises(ValueError, match=r"^fanova needs at least 10 complete trials with a value of val_acc_max, got"):

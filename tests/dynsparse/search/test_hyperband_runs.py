@@ -294,3 +294,13 @@ def test_other_grids_and_searchers_are_refused(file, tmp_path):
     with pytest.raises(ExperimentError, match=r"^scheduler='hyperband' must not be given with searcher='optuna'"):
         run(Experiment("band", "Which?", drawn), tmp_path, searcher="optuna", **OPTIONS)
     assert not list(Path(tmp_path).iterdir())
+
+
+def test_rows_that_are_lost_at_the_end_of_a_round_are_written_again(tmp_path, file, whole):
+    shutil.copytree(whole, tmp_path / "band")
+    for mark in (tmp_path / "band").glob("*/stopped.json"):
+        rows = mark.with_name("result.json")
+        rows.write_bytes(rows.read_bytes()[:-20])
+    outcome = run(file, tmp_path, **OPTIONS)
+    assert (outcome.n_complete, outcome.n_stopped, outcome.n_unfinished) == (5, 5, 0)
+    assert content(tmp_path / "band") == content(whole)

@@ -159,6 +159,13 @@ def test_the_directions_of_objectives_are_those_of_the_analysis():
     assert {name for name in names if direction(name) == "minimize"} == lows
 
 
+def test_a_storage_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "searched").mkdir()
+    (tmp_path / "searched" / ".search").write_text("a file in place of the folder")
+    with pytest.raises(ExperimentError, match=r"^The storage .*/searched cannot be written: .*Pass another --storage"):
+        run_search(tmp_path, 2)
+
+
 def test_a_seed_cannot_be_set_beside_repeats(tmp_path):
     options = RunOptions(storage=tmp_path, in_process=True, searcher="optuna")
     with pytest.raises(ExperimentError, match="sets the seeds itself"):
@@ -198,14 +205,25 @@ def test_with_ray_settings_are_trained_in_batches(tmp_path):
             r"the grid of on_perc\.",
         ),
         (
-            {"learning_rate": ray_tune.randn(0, 1)},
+            {"arm": ray_tune.choice([{"learning_rate": ray_tune.randn(0, 1)}, {"learning_rate": 0.1}])},
             r"^learning_rate must have bounds for searcher='optuna'",
+        ),
+        ({"learning_rate": ray_tune.uniform(0.5, 0.1)}, r"^learning_rate must be drawn between .* got 0\.5 and 0\.1"),
+        (
+            {"learning_rate": ray_tune.uniform(0, 1), "hebbian_prune_perc": ray_tune.uniform(0.1, 0.5)},
+            r"^The axis hebbian_prune_perc has no effect",
         ),
     ],
 )
 def test_spaces_that_cannot_be_searched_are_refused(tmp_path, space, problem):
     with pytest.raises(ExperimentError, match=problem):
         run_search(tmp_path, 2, experiment_values=space)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_setting_that_is_proposed_twice_is_the_best_once(tmp_path):
+    outcome = run_search(tmp_path, 3, experiment_values={"learning_rate": ray_tune.choice([0.1])}).outcome
+    assert [setting for setting, _ in outcome.best] == [{"learning_rate": 0.1}]
 
 
 def test_a_space_that_has_changed_is_refused(tmp_path):
@@ -305,6 +323,7 @@ def test_an_experiment_file_may_ask_for_a_searcher(tmp_path, monkeypatch):
     shown = CliRunner().invoke(main, ["show", "few.py"]).output
     assert "3 settings proposed by optuna, each with 2 seeds: 6 trials of 2 epochs\n" in shown
     assert "  learning_rate            loguniform from 0.01 to 1\n" in shown
+    assert "\nrun_options of the file\n  searcher                 optuna\n" in shown
     assert "  model                    choice of SET, RigL\n" in shown
     assert not [line for line in shown.partition("the same in all trials")[2].splitlines() if "model" in line]
     outcome = run("few.py")

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,7 @@ from dynsparse.config import Config
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import open_folder
 from dynsparse.results.trial_folder import folder_name, identity
-from dynsparse.search import Judge, Measurement, StoppingOptions, TuneRule
+from dynsparse.search import Judge, Measurement, StoppingOptions, TuneRule, check_scheduler
 from dynsparse.tune import run
 from dynsparse.tune.preflight import with_absolute_data_dir
 
@@ -91,7 +92,7 @@ def test_schedulers_that_do_more_than_stop_trials_are_refused(scheduler, problem
 
 
 def test_other_options_belong_to_the_scheduler():
-    with pytest.raises(ValueError, match=r"got grace=5 and reduction_factor=3\. Give them to AsyncHyperBandSched"):
+    with pytest.raises(ValueError, match=r"got grace=5 and reduction_factor=3\.0\. Give them to AsyncHyperBandSched"):
         StoppingOptions(asha(), grace=5)
 
 
@@ -117,6 +118,16 @@ def experiment(epochs=3):
 
 def statuses(storage):
     return analysis.load(storage / "scheduled").sort_values("learning_rate")["status"].tolist()
+
+
+def test_a_scheduler_that_stops_all_trials_is_warned_of():
+    configs = experiment(epochs=9).configs()
+    warning = r"warning: AsyncHyperBandScheduler stops all trials at epoch 5 at the latest, .* max_t of at least 9,"
+    for mode in ("max", "min"):
+        short, long = (ASHAScheduler(metric="val_loss", mode=mode, max_t=max_t) for max_t in (5, 9))
+        assert re.match(warning, check_scheduler(configs, StoppingOptions(short)))
+        assert check_scheduler(configs, StoppingOptions(long)) is None
+    assert check_scheduler(configs, StoppingOptions(StopsRates())) is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from dynsparse.cli.cluster.requested_run import typed_words
 from dynsparse.cli.parsing import given_options
 from dynsparse.cli.trials import run as run_command
 from dynsparse.experiment import Experiment, ExperimentError
@@ -54,6 +55,10 @@ def test_a_storage_that_is_no_folder_is_refused(storage):
 def test_numbers_of_numpy_are_numbers():
     options = RunOptions(limit=np.int64(3), cpus_per_trial=np.float32(0.5), gpus_per_trial=0, epoch_seconds=1)
     assert options.limit == 3 and options.cpus_per_trial == 0.5
+    search = RunOptions(
+        scheduler="asha", grace=np.int64(2), reduction_factor=np.float32(2), searcher="optuna", repeats=np.int64(2)
+    )
+    assert search.stopping is not None and search.searching is not None
 
 
 def test_an_unknown_option_is_refused(tmp_path):
@@ -91,6 +96,16 @@ def test_options_of_a_command_replace_those_of_an_experiment():
     assert (without.stopping, without.grace, without.pack) == (None, 1, 8)
 
 
+def test_flags_and_groups_of_a_file_can_be_turned_off():
+    words = ["file.py", "--no-in-process", "--no-tensorboard", "--group-by", "none"]
+    context = run_command.make_context("run", words)
+    typed = given_options(context, {name: context.params[name] for name in ("in_process", "tensorboard", "group_by")})
+    options = RunOptions.of(of_file(in_process=True, tensorboard=True, scheduler="asha", group_by="seed"), **typed)
+    assert (options.in_process, options.tensorboard, options.group_by) == (False, False, None)
+    flag = next(each for each in run_command.params if each.name == "tensorboard")
+    assert typed_words(context, flag) == ["--no-tensorboard"]
+
+
 def test_none_leaves_a_scheduler_out_but_is_also_a_name():
     context = run_command.make_context("run", ["file.py", "--scheduler", "none", "--name", "none", "--wandb", "none"])
     options = {name: value for name, value in context.params.items() if name not in ("file", "settings")}
@@ -109,6 +124,11 @@ def test_none_leaves_a_scheduler_out_but_is_also_a_name():
         ({"searcher": "grid"}, r"^Unknown searcher 'grid'\. "),
         ({"searcher": "optuna", "repeats": 0}, r"^repeats must be a whole number of at least 1, got 0"),
         ({"searcher": "optuna", "objectives": ["val_acc", "val_acc"]}, r"^objectives must be different columns"),
+        ({"searcher": "optuna", "objectives": None}, r"^objectives must be names of columns, .* got None\.$"),
+        ({"searcher": "optuna", "objectives": 1}, r"^objectives must be names of columns, .* got 1\.$"),
+        ({"searcher": "optuna", "objectives": [""]}, r"^objectives must be names of columns, .* got \[''\]\.$"),
+        ({"graze": 2, "packs": 8, "limit": 3}, r"^Unknown .* 'graze'.*\nUnknown .* 'packs'.*\nrun_options must not"),
+        ({"pack": "x", "max_failures": -1, "repeats": 2}, r"(?s)^max_failures must .*\npack must .*\nrepeats needs "),
     ],
 )
 def test_wrong_options_of_an_experiment_are_refused(run_options, problem):
