@@ -16,7 +16,7 @@ from analysis.statistics.chance import is_at_chance
 from analysis.statistics.divergence import is_diverged
 
 NOTHING = "–"
-LEFT_OUT = ["failed", "incomplete", "diverged", "without_value"]
+LEFT_OUT = ["failed", "stopped", "incomplete", "diverged", "without_value"]
 # What a cell of a table or a heat map notes beside its mean.
 NOTED = [*LEFT_OUT, "at_chance"]
 STATISTICS = ["mean", "std", "low", "high", "min", "max", "count", *NOTED]
@@ -100,9 +100,9 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
     - `mean`; `std` of the sample; `low` and `high`, the 95% t interval of the mean: mean ± t * std / sqrt(count).
       `std` and the interval are NaN for a single trial.
     - `min`, `max`, `count`.
-    - `failed` (status "error"), `incomplete` (unfinished, or stopped early), `diverged` (complete, but a loss was NaN
-      or infinite at the end), `without_value` (complete, but the value is missing or infinite): trials that were left
-      out. With `count` they add up to the size of the group. To count trials that diverged, pass
+    - `failed` (status "error"), `stopped` (early, by a rule), `incomplete` (unfinished), `diverged` (complete, but a
+      loss was NaN or infinite at the end), `without_value` (complete, but the value is missing or infinite): trials
+      that were left out. With `count` they add up to the size of the group. To count trials that diverged, pass
       `df.drop(columns="diverged")`.
     - `at_chance`: of the `count` trials, those that never left chance level.
 
@@ -141,9 +141,10 @@ def agg(df: pd.DataFrame, by: Column | Sequence[Column], metric: Column) -> pd.D
     check_columns(df, [metric, "status"])
     check_numbers(df, metric)
     keys = [df[name] for name in by]
-    is_complete, has_failed, diverged = df["status"] == "complete", df["status"] == "error", is_diverged(df)
+    is_complete, has_failed, was_stopped = (df["status"] == each for each in ("complete", "error", "stopped"))
+    diverged, is_unfinished = is_diverged(df), ~is_complete & ~has_failed & ~was_stopped
     values = df[metric].where(has_value(df, metric))
-    fates = has_failed, ~is_complete & ~has_failed, diverged, is_complete & values.isna() & ~diverged
+    fates = has_failed, was_stopped, is_unfinished, diverged, is_complete & values.isna() & ~diverged
     left_out = dict(zip(LEFT_OUT, fates, strict=True))
     result = values.groupby(keys, dropna=False, sort=False).agg(["mean", "std", "min", "max", "count"])
     result = with_t_interval(result)

@@ -93,7 +93,7 @@ def test_only_the_first_settings_are_listed() -> None:
 
 def test_tables_count_them(df: pd.DataFrame) -> None:
     table = agg(df, ["model", "on_perc"], METRIC)
-    assert list(table.columns)[-5:] == ["failed", "incomplete", "diverged", "without_value", "at_chance"]
+    assert list(table.columns)[-6:] == ["failed", "stopped", "incomplete", "diverged", "without_value", "at_chance"]
     expected = df.groupby(["model", "on_perc"])["at_chance"].sum().tolist()
     assert table["at_chance"].tolist() == expected == [4, 0, 1, 0]
     # The numbers include them.
