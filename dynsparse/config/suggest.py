@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Iterable
 
 # A table that is longer than this is not listed if there is a near match.
-LISTED = 20
+LISTED = 30
 
 
 # What other libraries and papers call our keys, where the spelling is too different to be found.

@@ -225,7 +225,7 @@ def test_other_numbers_are_computed_in_float64() -> None:
     assert others == {
         "prune_ratio", "last_layer_rate", "val_fraction", "noise_level", "percent_on", "k_inference_factor", "on_perc",
         "initial_density", "salient_share", "overlap_limit", "removal_alpha", "removal_delta", "selection_temperature",
-        "brf_randomness",
+        "brf_randomness", "backward_density",
         "pruning_end", "pruning_es_threshold", "lr_gamma", "lr_final", "warmup_epochs",
     }  # fmt: skip
     assert Config(on_perc=0.1 + 1e-12, noise_level=1e-50).on_perc == 0.1 + 1e-12

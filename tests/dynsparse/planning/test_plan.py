@@ -27,7 +27,7 @@ OTHER = {
     "boost_strength_factor": 0.1, "duty_cycle_period": 30, "on_perc": 0.6, "sparse_type": "bernoulli",
     "layer_densities": "erdos_renyi", "first_layer_dense": True, "last_layer_dense": True, "weight_prune_perc": 0.6,
     "hebbian_prune_perc": 0.7, "hebbian_grow": False, "gradient_momentum": 0.1, "prune_gradient_weight": 0.2,
-    "initial_density": 0.7, "backward_density": 0.9, "global_floor": 0.01,
+    "initial_density": 0.7, "backward_density": 0.9, "global_floor": 0.09,
     "redistribution": "magnitude", "score_examples": 30, "salient_share": 1.0, "l1_drift": 0.1,
     "weight_temperature": 0.01, "overlap_limit": 0.0, "removal_alpha": 0.2, "removal_delta": 0.95,
     "selection_temperature": 1.0, "brf_randomness": 0.9, "mask_pattern": "1x4",
@@ -151,16 +151,21 @@ def test_prune_fractions_and_growth_are_read_by_the_methods_that_have_them() -> 
     assert have["hebbian_grow"] == have["hebbian_prune_perc"] == {"DSNNMixedHeb"}
     assert have["gradient_momentum"] == {"SNFS"}
     assert have["prune_gradient_weight"] == {"MEST"}
-    assert set(METHODS) - have["weight_prune_perc"] == {"Dense", "SparseModel", "DeepR", "GMP", *AT_START}
+    assert set(METHODS) - have["weight_prune_perc"] == {"Dense", "SparseModel", "DeepR", "TopKAST", "GMP", *AT_START}
     assert set(METHODS) - have["on_perc"] == {"Dense"}
     assert set(METHODS) - have["layer_densities"] == {"Dense", *AT_START}
     assert have["score_examples"] == {"SNIP", "GraSP"}
-    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet", "CHTss", "SRigL", *AT_START}
+    assert set(METHODS) - have["sparse_type"] == {"Dense", "GMP", "GraNet", "CHTss", "SRigL", "TopKAST", *AT_START}
     assert have["salient_share"] == {"SRigL"}
     assert have["l1_drift"] == have["weight_temperature"] == {"DeepR"}
     assert have["initial_density"] == {"GraNet", "CHTss"}
     assert have["removal_alpha"] == have["removal_delta"] == {"CHTs", "CHTss"}
     assert have["overlap_limit"] == {"CHT"}
+    assert have["backward_density"] == {"TopKAST"}
+    assert have["global_floor"] == {"GMP", "GraNet", *AT_START}
+    falling, static = {"GMP", "GraNet", "CHTss"}, {"Dense", "SparseModel", *AT_START}
+    assert set(METHODS) - have["redistribution"] == {"SRigL", "TopKAST"} | falling | static
+    assert set(METHODS) - have["mask_pattern"] == {"Dense"}
     drawing = {"SET", "RigL", "SNFS", "MEST", "DSNNHeb", "DSNNWeightedMag"}
     assert have["selection_temperature"] == drawing
     assert set(METHODS) - have["pruning_active"] == {"Dense", "SparseModel", *AT_START}
