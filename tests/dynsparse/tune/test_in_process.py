@@ -135,7 +135,9 @@ def test_data_that_disappears_ends_the_run_and_fails_no_trial(
     assert "the run ends: [Errno 5] Input/output error: 'images'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.faults), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.faults), (signal.SIGKILL, -9)]
+)
 def test_a_run_that_is_stopped_resumes(tmp_path: Path, number: int, code: int) -> None:
     (tmp_path / "alone.py").write_text(FILE)
     command = [sys.executable, "-m", "dynsparse.cli", "run", "alone.py", "--in-process", "--checkpoint-epochs", "2"]
