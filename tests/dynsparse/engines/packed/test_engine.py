@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("one_thread", "blobs")
 SMALL = {"dataset_name": "blobs", "hidden_sizes": [24, 16], "batch_size": 32, "epochs": 8, "on_perc": 0.3}
 DIGITS = {"dataset_name": "digits", "hidden_sizes": [40, 30], "batch_size": 100, "val_fraction": 0.75, "epochs": 52}
 # The engine refuses the others.
-SUPPORTED = sorted(set(METHODS) - {"DeepR"})
+SUPPORTED = sorted(set(METHODS) - {"DeepR", "TopKAST"})
 ADAM = {"optim_alg": "Adam", "learning_rate": 0.001}
 # Six trials that differ in every key in which a pack may.
 PACK: list[dict[str, Any]] = [
@@ -331,6 +331,7 @@ UNSUPPORTED: list[tuple[dict[str, Any], str]] = [
     ({"batch_norm": True, "dropout": 0.1}, "batch_norm, dropout"),
     ({"rules": "legacy_2019"}, "rules='legacy_2019'"),
     ({"model": "DeepR"}, "a drift of the weights, the signs of positions"),
+    ({"model": "TopKAST"}, "trained weights that are not active"),
 ]
 
 
