@@ -93,7 +93,7 @@ class PbtRounds:
         self._populations = _populations(configs, drawn)
 
     def description(self) -> str:
-        """Return what the run does, for people."""
+        """Return a line about the populations and the exchanges, for `dynsparse show`."""
         sizes = sorted({len(each) for each in self._populations})
         n_trials = f"{sizes[0]} to {sizes[-1]} trials" if len(sizes) > 1 else plural(sizes[0], "trial")
         epochs = ", ".join(map(str, self._rule.exchanges))
