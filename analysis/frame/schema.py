@@ -28,8 +28,8 @@ NOTED = {
     "model_hash": ("model",),
     **dict.fromkeys(("data_hash", "input_size", "num_classes", "input_shape"), OF_DATA),
 }
-# Of a trial that began as a copy: the key that names the other trial and its last row that was copied, and the column
-# of a history with the trial that has trained a row. They are not settings.
+# For trials that began as copies of others: the key that names the other trial and the number of copied rows, and the
+# column of a history that names the trial that trained a row. Neither is a setting.
 STARTS_FROM, COPIED_FROM = "starts_from", "copied_from"
 # The entries of `attrs` that hold the schema.
 HYPERPARAMETERS, METRICS = "hyperparameters", "metrics"

@@ -84,8 +84,8 @@ def load_many(
       with the name of another column is called `config/<name>`, or `config/config/<name>` if there is one of that name.
       `seed` always exists. Of one that changed within the trial it is the last value. The text of a function or another
       object has no address: "<function reward>".
-    - `starts_from`, if the trials have it, is among these columns, but no hyperparameter: the trial began as a copy of
-      another one after some of its rows ("1f2e3d4c5b6a@5"), so that its settings hold from the next row on.
+    - `starts_from`, if a trial began as a copy of another one: the other trial and the number of rows that the copy has
+      from it ("1f2e3d4c5b6a@5"). The settings of the copy hold from the next row on. It is no hyperparameter.
     - `status`: "complete", "error", "stopped" (early, by a rule) or "incomplete".
     - `error`: the last line of the error, or why the trial was stopped; missing if there was neither.
     - `diverged`: True if a loss is NaN or infinite where it was last logged. A loss has "loss" in its name.
@@ -158,7 +158,7 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
     - `trial_id`, `trial_dir`; `epoch`, the training_iteration.
     - every logged value except Tune's own bookkeeping, numbers as numbers. A value with the name of another column is
       called `result/<name>`.
-    - `copied_from`, if trials began as copies of others: the trial that has trained the row; missing in own rows.
+    - `copied_from`, if trials began as copies of others: the trial that trained the row; missing in a trial's own rows.
     - the hyperparameters as in `load`. One that changed within the trial, as population based training does, has the
       value of each row, if the rows have their config.
     - `diverged`, of the trial, as in `load`.
@@ -343,7 +343,7 @@ def _minutes(history: History) -> dict[str, Array]:
     """Return the time of each trial, and its mean per row; NaN if no time was logged."""
     seconds = _numbers(history, "time_this_iter_s")
     if COPIED_FROM in history.columns:
-        # Another trial has taken the time of these rows.
+        # These rows were trained by another trial, which has their times.
         seconds = np.where(pd.isna(history.columns[COPIED_FROM]), seconds, math.nan)
     trial = np.repeat(np.arange(len(history.starts) - 1), np.diff(history.starts))
     by_trial = pd.Series(seconds, dtype=float).groupby(trial)

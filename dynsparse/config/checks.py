@@ -172,7 +172,7 @@ class Text:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial and one of its rows, such as 1f2e3d4c5b6a@5."""
+    """The identity of a trial and a number of rows, such as 1f2e3d4c5b6a@5."""
 
     def read(self, name: str, value: Any) -> str:
         """Return the value."""
@@ -181,7 +181,7 @@ class TrialRow:
         return value
 
     def __str__(self) -> str:
-        return "an identity of a trial and a number of rows, such as 1f2e3d4c5b6a@5"
+        return "the identity of a trial and a number of rows, such as 1f2e3d4c5b6a@5"
 
 
 @dataclass(frozen=True)

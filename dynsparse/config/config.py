@@ -124,8 +124,8 @@ class Config:
 
     starts_from: str | None = key(
         None,
-        "set by scheduler='pbt': the trial begins as a copy of another one, with its state after some rows, such as "
-        "1f2e3d4c5b6a@5; None: it is trained from its beginning",
+        "set by scheduler='pbt': the trial begins as a copy of another one; its identity, and the number of rows after "
+        "which the copy continues, such as 1f2e3d4c5b6a@5; None: the trial starts anew",
         Optional(TrialRow()),
         per_trial=True,
         later=True,
@@ -357,15 +357,15 @@ class Config:
     )
     global_floor: float | None = key(
         None,
-        "GMP, GraNet: rank the weights of all layers together, and keep at least this density in each; None: each "
-        "layer has its own density. SNIP, GraSP, SynFlow, which always rank so: None: a layer may lose all weights",
+        "GMP, GraNet: rank the weights of all layers together, and keep at least this density in each layer; None: "
+        "each layer has its own density. SNIP, GraSP, SynFlow: keep at least this density in each layer; None: 0",
         Optional(FRACTION),
         per_trial=True,
         later=True,
     )
     backward_density: float = key(
         0.5,
-        "TopKAST: share of the weights that are trained, at least on_perc; those beyond on_perc are not active",
+        "TopKAST: share of the weights that are trained, at least on_perc; those beyond the share on_perc are inactive",
         Number(0, 1, low_open=True),
         per_trial=True,
         later=True,
@@ -392,7 +392,7 @@ class Config:
     mask_pattern: str | None = key(
         None,
         "pattern of the active weights, which mask updates keep: N:M, such as 2:4: N of each M consecutive inputs of a "
-        "unit, for on_perc = N/M; BxC, such as 4x4: whole blocks of B outputs and C inputs; None: any weights",
+        "unit (on_perc must be N/M); BxC, such as 4x4: whole blocks of B outputs and C inputs; None: any weights",
         Optional(MaskPattern()),
         later=True,
     )
@@ -407,8 +407,8 @@ class Config:
     redistribution: str | None = key(
         None,
         "methods that prune and grow at a constant density: the weights that an update prunes grow in the layers in "
-        "proportion to the mean magnitude, or the mean gradient_momentum, of their active weights; None: where they "
-        "were pruned",
+        "proportion to the mean magnitude, or the mean gradient_momentum, of their active weights; None: each layer "
+        "grows as many as it has lost",
         Optional(Choice("dynsparse.methods.redistribution:REDISTRIBUTIONS")),
         later=True,
     )
@@ -652,7 +652,7 @@ class Config:
 
 
 def n_rows_copied(starts_from: str | None) -> int:
-    """Return the number of rows that a trial has from another one, given its `starts_from`; 0 for None."""
+    """Return the number of rows that a trial with this `starts_from` has from another trial; 0 for None."""
     return 0 if starts_from is None else int(starts_from.partition("@")[2])
 
 

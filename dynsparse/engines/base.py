@@ -183,7 +183,7 @@ def everywhere(plan: Plan) -> list[Tensor]:
 
 
 def _largest(plan: Plan, parameters: Parameters) -> Parameters:
-    """Return parameters of which the largest weights of each layer are left, as many as the method keeps active."""
+    """Return parameters in which the largest weights of each layer are active, as many as the plan says."""
     active = []
     for layer, (weight, mask) in enumerate(zip(parameters.weights, parameters.masks, strict=True)):
         pattern, n_active = plan.patterns[layer], target_counts(plan, layer, share_done=0.0)

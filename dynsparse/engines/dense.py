@@ -50,11 +50,11 @@ class DenseEngine(ABC):
     def __init__(self, plan: Plan, parameters: Parameters | None = None) -> None:
         self.plan = plan
         self._counts_over_epochs = counts_over_epochs(plan)
-        self._keeps_all = plan.method.backward_density is not None
+        self._has_latent = plan.method.backward_density is not None
         self._state_names = (
             *self.STATE,
             *(("coactivation",) if self._counts_over_epochs else ()),
-            *(("latent", "trained") if self._keeps_all else ()),
+            *(("latent", "trained") if self._has_latent else ()),
         )
         self.shapes = plan.network.shapes
         # Copies, because training changes them in place.
@@ -76,11 +76,11 @@ class DenseEngine(ABC):
         self.n_seen = 0
 
     def _init_latent(self, *, is_new: bool) -> None:
-        """Set the weights of all positions, and which are trained, for methods that keep them; else there are none."""
+        """Set the weights of all positions, and which of them are trained; none without a `backward_density`."""
         self.latent: list[Tensor] = []
         self.trained: list[Tensor] = []
-        if self._keeps_all:
-            # Those of a network that a study has pruned are 0 where they are inactive.
+        if self._has_latent:
+            # Given parameters, such as those of a network that a study has pruned, are 0 where they are inactive.
             self.latent = initial_latent_weights(self.plan) if is_new else [each.clone() for each in self.weights]
             self.trained = trained_positions(self.plan, self.latent, self.masks)
 
@@ -224,7 +224,7 @@ class DenseEngine(ABC):
             # The factor of a trial that diverges is NaN, also for inactive weights.
             gradients = self._masked(gradients) if masked else gradients
         for i, (parameter, gradient) in enumerate(zip(self.parameters(), gradients, strict=True)):
-            if self._keeps_all and i < n_layers:
+            if self._has_latent and i < n_layers:
                 self._latent_step(i, gradient, rate)
                 continue
             self.plan.optimizer.step_(parameter, gradient, self.optimizer[i], self.n_steps, rate)
@@ -232,7 +232,7 @@ class DenseEngine(ABC):
                 zero_inactive_(parameter, self._active[i])
 
     def _latent_step(self, layer: int, gradient: Tensor, rate: Tensor) -> None:
-        """Do the optimizer step of a layer that keeps weights at all positions."""
+        """Do the optimizer step of a layer with latent weights."""
         weight, mask = self.latent[layer], self.masks[layer]
         about = {"active": mask, "trained": self.trained[layer]}
         step_(self.plan.optimizer, weight, gradient, self.optimizer[layer], self.n_steps, rate, **about)
@@ -279,7 +279,7 @@ class DenseEngine(ABC):
         statistics = {name: layers for name in self.plan.method.needs if (layers := available[name])}
         weights = self.latent or self.weights
         updates, failed = compute_mask_updates(self.plan, when, weights, self.masks, self.targets, statistics)
-        if self._keeps_all:
+        if self._has_latent:
             self._activate_latent([update.mask for update in updates], when)
             return updates, failed
         for i, (weight, update) in enumerate(zip(self.weights, updates, strict=True)):
@@ -296,7 +296,7 @@ class DenseEngine(ABC):
         return updates, failed
 
     def _activate_latent(self, active: Sequence[Tensor], when: UpdateContext) -> None:
-        """Replace the masks of layers that keep weights at all positions, and choose which are trained."""
+        """Replace the masks of layers with latent weights, and choose the weights that are trained."""
         self.masks = list(active)
         chosen = trained_positions(self.plan, self.latent, self.masks, when)
         for i, each in enumerate(chosen):

@@ -1,4 +1,4 @@
-"""Weights at all positions, of which some are active and some more are trained: methods with a `backward_density`."""
+"""Latent weights: methods with a `backward_density` keep a weight at each position, active or not, and train some."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ def initial_latent_weights(plan: Plan) -> list[Tensor]:
 def trained_positions(
     plan: Plan, weights: Sequence[Tensor], active: Sequence[Tensor], when: UpdateContext | None = None
 ) -> list[Tensor]:
-    """Select the active positions and, of the others, those with the largest weights. Shapes: (trials, out, in).
+    """Select the positions that the optimizer trains: the active ones and, of the others, those of the largest weights.
 
     Args:
         plan: The trials.
-        weights: Of all positions.
-        active: The masks.
+        weights: Of all positions of each layer. Shapes: (trials, out, in).
+        active: The masks. Shapes: (trials, out, in), bool.
         when: The time of the mask update; None: before training.
+
+    Returns:
+        For each layer, shapes: (trials, out, in), bool.
     """
     purpose, epoch, step = (Purpose.MASK, 0, 0) if when is None else (Purpose.PRUNE, when.epoch, when.step)
     trained = []
@@ -59,12 +62,22 @@ def step_(
     active: Tensor,
     trained: Tensor,
 ) -> None:
-    """Do an optimizer step on the trained weights of a layer, in place. The other weights stay, and have no state.
+    """Do an optimizer step on the trained weights of a layer, in place.
 
-    The weight decay of trained weights that are inactive is divided by the density of the layer.
+    The other weights do not change, and their state is set to zero. For trained weights that are inactive, the weight
+    decay is divided by the density of the layer.
 
-    Shapes: weight, gradient, each of `state`, `active` and `trained` (trials, out, in); rate (trials,).
+    Args:
+        optimizer: The optimizer.
+        weight: Of all positions. Shapes: (trials, out, in).
+        gradient: Of the loss. Shapes: (trials, out, in).
+        state: The optimizer's state of the layer. Shapes: (trials, out, in) each.
+        t: The number of the step, from 1.
+        rate: The learning rate. Shapes: (trials,).
+        active: The mask. Shapes: (trials, out, in), bool.
+        trained: The positions that are trained. Shapes: (trials, out, in), bool.
     """
+    # The optimizer itself adds the decay once.
     excess = (1 / masks.density(active) - 1).to(weight)[:, None, None] * (trained & ~active)
     penalty = along(optimizer.values["decay"].to(weight), weight) * excess * weight
     is_decoupled = optimizer.name == "AdamW"

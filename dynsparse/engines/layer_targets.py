@@ -1,4 +1,4 @@
-"""Targets of a mask update that depend on all layers: a ranking of all together, and redistribution."""
+"""Target numbers of active weights that depend on all layers: by a global ranking, or by redistribution."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ import torch
 from torch import Tensor
 
 from dynsparse.ops import masks
-from dynsparse.ops.layer_targets import apportion, highest_together
+from dynsparse.ops.allocation import apportion, highest_together
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.plan import Plan
 
 
 def sparse_layers(plan: Plan) -> list[int]:
-    """Return the layers that are not left dense."""
+    """Return the indices of the layers that are not left dense."""
     return [layer for layer in range(len(plan.network.shapes)) if layer not in plan.dense_layers]
 
 
 def targets_ranked_together(
     plan: Plan, weights: Sequence[Tensor], active: Sequence[Tensor], targets: Sequence[Tensor], noise: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Return targets with the same sum, by the magnitudes of all layers together: see `Method.global_floor`.
+    """Return targets with the same sum, from a ranking of all layers by magnitude: see `Method.global_floor`.
 
-    Shapes: weights, active and noise (trials, out, in), for each layer; targets and the result (trials,), int64.
+    Args:
+        plan: The trials.
+        weights: Of each layer. Shapes: (trials, out, in).
+        active: The masks. Shapes: (trials, out, in), bool.
+        targets: The number that each layer would have without the ranking. Shapes: (trials,), int64.
+        noise: Decides between equal magnitudes. Shapes: (trials, out, in), int32.
+
+    Returns:
+        The target of each layer. Shapes: (trials,), int64.
     """
     layers = sparse_layers(plan)
     floor = torch.as_tensor(plan.method.global_floor, dtype=torch.float64)
@@ -39,12 +47,12 @@ def targets_ranked_together(
 def with_redistributed_targets(
     plan: Plan, pruned: Sequence[tuple[Layer, Tensor]], stays: Sequence[Tensor]
 ) -> list[tuple[Layer, Tensor]]:
-    """Replace the targets of layers by those after `Method.redistribution`.
+    """Replace the targets of layers by those that redistribution gives: see `methods.redistribution`.
 
     Args:
         plan: The trials.
-        pruned: Each layer, and the positions that its pruning has kept.
-        stays: For each layer, the trials whose mask of it does not change. Shapes: (trials,), bool.
+        pruned: Each layer, and the mask that its pruning has left.
+        stays: For each layer, True for trials whose mask of this layer does not change. Shapes: (trials,), bool.
     """
     layers = sparse_layers(plan)
     takes_part = ~torch.stack([stays[i] for i in layers], -1)
@@ -60,8 +68,8 @@ def with_redistributed_targets(
 
 
 def _mean_of_active(plan: Plan, layer: Layer) -> Tensor:
-    """Return the mean score of the active weights, 0 without any. Shapes: the result (trials,), float64."""
+    """Return the mean score of the active weights; 0 if none is active. Shapes: the result (trials,), float64."""
     assert plan.method.redistribution is not None
     score = plan.method.redistribution(layer).double().masked_fill(~layer.mask, 0)
-    # Rounded, so that the order of the additions does not matter.
+    # The rounding to float32 hides differences by the order of the additions, so that the engines agree.
     return (score.flatten(1).sum(1) / masks.count(layer.mask).clamp_min(1)).float().double()

@@ -1,4 +1,4 @@
-"""Mask updates of all layers, which all engines share. Random numbers are drawn as in base.py."""
+"""Mask updates of all layers, which all engines share. Random numbers are drawn as `engines.base` says."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def compute_mask_updates(
     Args:
         plan: The trials.
         when: The time of the update.
-        weights: (trials, out, in) for each layer; those of all positions if the method keeps them.
+        weights: (trials, out, in) for each layer; inactive ones are 0 unless the method has a `backward_density`.
         active: The masks, shaped like the weights.
         targets: (trials,) for each layer, the number of active weights at the start.
         statistics: For each name in the method's `needs`, the tensor of each layer.
@@ -83,7 +83,7 @@ def _layer(
     target: Tensor,
     statistics: Mapping[str, Tensor],
 ) -> Layer:
-    """Return the inputs of the update of a layer, with noise for it."""
+    """Return the inputs of the mask update of one layer, with its noise."""
     pattern = plan.patterns[number]
     to_prune, to_grow = (
         pattern.noise(tie_noise(plan, purpose, number, when.epoch, when.step))
@@ -106,7 +106,7 @@ def _layer(
 def _without_cut_off(pruned: Sequence[tuple[Layer, Tensor]], when: UpdateContext) -> list[tuple[Layer, Tensor]]:
     """Drop the weights of units that the pruning has cut off from the inputs or the outputs.
 
-    A block stays if any of its weights does.
+    A block stays if any of its weights is on a path.
     """
     # Layers that no longer change keep all of their weights, and nothing has to grow there.
     kept = [torch.where(when.stays(i)[:, None, None], layer.mask, each) for i, (layer, each) in enumerate(pruned)]

@@ -241,7 +241,7 @@ class ModuleEngine(DenseEngine):
 
     def _step(self, gradients: Sequence[Tensor], rate: Tensor) -> None:
         """Do the optimizer step as `DenseEngine`, with the flat gradient that `differentiate` has filled."""
-        if self._keeps_all:
+        if self._has_latent:
             super()._step(gradients, rate)
             return
         flat, masked = self._flat, not (self._all_active or self.plan.method.moves_inactive)

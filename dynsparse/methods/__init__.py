@@ -4,7 +4,8 @@ Each method is a function in its own file, from a configuration to a `Method`. I
 is the number of active weights of a layer, and s, in [0, 1], is the factor from `prune_decay`. Ties are broken at
 random. All methods with mask updates also read `pruning_active`, the interval between updates (`pruning_interval`, in
 epochs, or `pruning_interval_steps`) and their end (`pruning_end`, a share of the training, or `pruning_end_step`).
-Those that grow weights at a constant density also read `pruning_es` and its keys, and `redistribution`.
+Those that grow weights at a constant density also read `pruning_es` and its keys and, except `SRigL` and `TopKAST`,
+`redistribution`.
 """
 
 from __future__ import annotations

@@ -64,15 +64,16 @@ class Method:
     # the mask updates; None: the density is constant.
     surplus: Schedule | None = None
     initial_density: float | Tensor = 1.0  # of the network before the first mask update; only with `surplus`
-    # The targets of a mask update are those of the largest weights of all layers together, of which each layer keeps at
-    # least this density, and one weight. None: each layer has a density of its own. Only with `surplus`.
+    # The density falls over all layers together: a mask update leaves the largest weights of the network, but at least
+    # this density, and one weight, in each layer. None: each layer has a density of its own. Only with `surplus`.
     global_floor: float | Tensor | None = None
-    # What an update prunes grows in the layers in proportion to the mean of this score over their active weights. None:
-    # each layer keeps its number of weights.
+    # The weights that an update prunes grow in the layers in proportion to the mean of this score over their active
+    # weights. None: each layer keeps its number of weights.
     redistribution: Score | None = None
     drift: Drift | None = None  # moves the active weights after each optimizer step
-    # Weights are kept at all positions, and a mask update reads them all. At first the largest are active. Trained are
-    # the active ones and the largest others, together this share of the positions. None: inactive weights are 0.
+    # Inactive weights keep their values, and a mask update reads them, too. The largest of the initial weights are
+    # active. The optimizer trains the active weights and the largest others, together this share of the positions.
+    # None: inactive weights are 0.
     backward_density: float | Tensor | None = None
     sparse_type: str | None = None  # replaces the configuration's `sparse_type`
     # The dense network is pruned to `density` before training; None: the initial masks are drawn.
@@ -118,12 +119,15 @@ def prune_layer(method: Method, layer: Layer) -> tuple[Layer, Tensor]:
 
 
 def grow_layer(method: Method, layer: Layer, kept: Tensor) -> MaskUpdate:
-    """Grow a layer of which `kept` is left back to its target. Raises: ValueError if the mask loses its pattern."""
+    """Grow a layer, of which the pruning has left `kept`, back to its target.
+
+    Raises: ValueError if the rules of the method do not keep `mask_pattern`.
+    """
     mask = kept
     if method.grow is not None:
         mask = kept | method.grow(layer, kept, (layer.target - masks.count(kept)).clamp_min(0))
     if not layer.pattern.fits(mask):
-        # The rules in this package keep it.
+        # The rules in this package keep the pattern; those of a user may not.
         raise ValueError(
             "The rules of a method must keep mask_pattern, but those of this one do not. Build them by `lowest` and "
             "`highest`, or select positions by `layer.pattern`; or set mask_pattern=None."

@@ -18,12 +18,12 @@ def gmp(config: MethodSettings) -> Method:
     updates that are done: 0 at the start and 1 at the last one.
     Grow: nothing.
 
-    With global_floor, the weights of all layers are ranked together: the same number of weights is pruned, those with
-    the smallest |w| wherever they are, but each layer keeps the density global_floor, and at least one weight.
+    With global_floor, the weights of all layers are ranked together. The number of weights pruned is the same, and they
+    have the smallest |w| of the network. But no layer falls below the density global_floor, or loses its last weight.
 
     Keys:
         on_perc: density at the end, in (0, 1].
-        global_floor: density that each layer keeps at least, in [0, on_perc]; or None, to rank each layer alone.
+        global_floor: least density of each layer, in [0, on_perc]; None: each layer is ranked alone.
 
     Differences from the paper: mask updates are counted in epochs (`pruning_interval`) unless
     `pruning_interval_steps` is set, and pruning starts with the first interval.

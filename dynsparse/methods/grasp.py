@@ -26,7 +26,7 @@ def grasp(config: MethodSettings) -> Method:
     Keys:
         on_perc: density of all layers together, in (0, 1]. Layers that are left dense are not ranked.
         score_examples: number of training examples that are scored.
-        global_floor: density that each layer keeps at least, its highest weights, in [0, on_perc]; None: 0.
+        global_floor: least density of each layer, in [0, on_perc]; None: 0. A layer keeps its highest scores.
 
     The paper names the score -w * (H g) and prunes the weights where it is highest, which is the same.
 

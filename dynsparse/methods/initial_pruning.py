@@ -48,7 +48,7 @@ class InitialPruning:
     # In round r of R, the share of the weights that is left is density ** (r / R). Each round scores the network that
     # the round before has left.
     n_rounds: int = 1
-    floor: float | Tensor | None = None  # density that each layer keeps at least; None: 0
+    floor: float | Tensor | None = None  # least density of each layer; None: 0
 
 
 def leaves(weights: Sequence[Tensor]) -> list[Tensor]:

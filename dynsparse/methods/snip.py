@@ -22,7 +22,7 @@ def snip(config: MethodSettings) -> Method:
     Keys:
         on_perc: density of all layers together, in (0, 1]. Layers that are left dense are not ranked.
         score_examples: number of training examples that are scored.
-        global_floor: density that each layer keeps at least, its highest weights, in [0, on_perc]; None: 0.
+        global_floor: least density of each layer, in [0, on_perc]; None: 0. A layer keeps its highest scores.
 
     Differences from the paper: the paper draws weights with a variance for all inputs (Glorot); here `weight_init`
     says how they are drawn.

@@ -24,7 +24,7 @@ def synflow(config: MethodSettings) -> Method:
 
     Keys:
         on_perc: density of all layers together, in (0, 1]. Layers that are left dense are not ranked.
-        global_floor: density that each layer keeps at least, its highest weights, in [0, on_perc]; None: 0.
+        global_floor: least density of each layer, in [0, on_perc]; None: 0. A layer keeps its highest scores.
 
     Batch norm is that of an untrained network in evaluation, as in the published code. That code adds the absolute
     biases to R, which the paper's formula does not: paths that begin at biases would keep weights without any input.

@@ -11,29 +11,29 @@ from dynsparse.ops.scores import Layer, magnitude
 
 
 def top_kast(config: MethodSettings) -> Method:
-    """Keep weights at all positions: the largest compute the outputs, and some more of them are trained.
+    """Keep weights at all positions: the largest are active, and some of the others are trained, too.
 
-    Each layer keeps a weight w at every position. The n active ones, A, compute the outputs and the gradients of the
-    layer's inputs. The optimizer trains them and those of the other positions with the largest |w|; together these are
-    B, a share of the layer that exceeds that of A by backward_density - on_perc. All other weights stay as they are.
-    Prune: the active weights that no longer are among the n with the largest |w|.
-    Grow: as many inactive positions, those with the largest |w|. A weight that becomes active keeps its value, and one
-    that becomes inactive, too. Then B is chosen again.
+    Each layer has a weight w at every position. Only the n active weights, the set A, compute the outputs and the
+    gradients of the layer's inputs. The optimizer trains the set B: A, and the inactive weights with the largest |w|. B
+    is a share of the layer that exceeds that of A by backward_density - on_perc. All other weights keep their values.
+    Prune: the active weights that are no longer among the n with the largest |w|.
+    Grow: as many inactive positions, those with the largest |w|. Weights keep their values when they become active or
+    inactive. Then B is chosen again.
 
-    The gradient of an inactive weight of B is that of the loss if the weight were 0, as in RigL. A weight of A decays
-    with weight_decay, and an inactive one of B with weight_decay divided by the density of the layer. No other weight
-    decays. So an inactive weight that the gradient does not support falls behind those of A.
+    The gradient at an inactive position of B is that of the loss where the weight is 0, as in RigL. Weights of A decay
+    with weight_decay, and inactive weights of B with weight_decay divided by the density of the layer, so that they
+    shrink unless the gradient makes them grow. No other weight decays.
 
     Keys:
         on_perc: density of A, in (0, 1].
         backward_density: density of B, in [on_perc, 1].
 
     Differences from the paper: the paper chooses A and B again at each step, and finds that every 100 steps are enough
-    (set pruning_interval_steps=100). Where the paper leaves room: it writes the penalty with |w| and names L2, and here
-    it is the L2 penalty weight_decay; it does not say what becomes of the optimizer's state of weights that leave B,
-    which is set to zero here, nor over which weights the largest are taken, here those of each layer. All weights are
-    drawn as those of a dense layer, and the first A has the largest ones. Its variant that stops exploring is
-    pruning_end.
+    (set pruning_interval_steps=100). Three points are not clear in the paper. It writes the penalty with |w| and calls
+    it L2; here it is the L2 penalty, weight_decay. It does not say what happens to the optimizer's state of weights
+    that leave B; here it is set to zero. It does not say whether the largest weights are those of the network or of
+    each layer; here they are those of each layer. Initial weights are drawn as those of a dense layer, and A begins
+    with the largest of them. For the paper's variant that stops exploring, set pruning_end.
 
     Reference:
         Siddhant M. Jayakumar, Razvan Pascanu, Jack W. Rae, Simon Osindero and Erich Elsen, Top-KAST: Top-K Always
@@ -49,7 +49,7 @@ def top_kast(config: MethodSettings) -> Method:
 
 
 def no_longer_largest(layer: Layer) -> Tensor:
-    """Select the active weights that are not among those with the largest magnitude of all positions."""
+    """Select the active weights that are not among the n largest of all positions, where n is the layer's target."""
     score, nothing = layer.pattern.mean(magnitude(layer)), torch.zeros_like(layer.mask)
     largest = layer.pattern.highest(score, nothing, layer.target, layer.prune_noise, ~nothing)
     return layer.mask & ~largest

@@ -1,7 +1,8 @@
-"""Patterns of masks: which positions of a layer are active together. `mask_pattern` selects one.
+"""Patterns of masks: structures of the active weights of a layer, such as N:M groups or blocks.
 
-A rule selects positions through the pattern of the layer, so that every mask that it makes has the pattern. Shapes: as
-in `masks`. Nothing here changes its arguments.
+The key `mask_pattern` names one. Prune and grow rules select positions by the methods of the layer's pattern, so that
+every mask update keeps it. Shapes are those of `masks`: scores, noise and masks (..., out, in), numbers (...). Nothing
+here changes its arguments.
 """
 
 from __future__ import annotations
@@ -17,31 +18,34 @@ from dynsparse.ops import masks
 
 
 class Pattern(Protocol):
-    """The ways in which rules select positions of a layer. Numbers are those of weights. Shapes: as in `masks`."""
+    """The methods by which rules select positions of a layer.
+
+    Numbers count weights, not groups or blocks. Shapes are those of `masks`.
+    """
 
     def problem(self, shape: tuple[int, int]) -> str | None:
-        """Return why a layer of this shape, (out, in), cannot have the pattern; None if it can."""
+        """Return the reason for which a layer of this shape, (out, in), cannot have the pattern; None if it can."""
 
     def step(self, shape: tuple[int, int]) -> int:
-        """Return the number by which the active weights of a layer can change; it divides the size of the layer."""
+        """Return the step, in weights, of the possible numbers of active weights of a layer of this shape."""
 
     def mean(self, values: Tensor) -> Tensor:
-        """Return the mean of the values of the positions that are selected together, at each of them."""
+        """Replace each value by the mean over the positions that are selected together with its own."""
 
     def noise(self, noise: Tensor) -> Tensor:
         """Return noise that is the same for positions that are selected together."""
 
     def lowest(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
-        """Select positions to drop and to replace, as `masks.lowest`. Shapes: number (...)."""
+        """Select about `number` positions to drop, in whose place as many others grow; otherwise as `masks.lowest`."""
 
     def lowest_for_good(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
-        """Select positions to drop where nothing grows in their place, as `masks.lowest`. Shapes: number (...)."""
+        """Select positions to drop as the density falls, in whose place nothing grows; otherwise as `masks.lowest`."""
 
     def highest(self, score: Tensor, kept: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
-        """Select `number` positions to grow, as `masks.highest`, where `kept` lacks them. Shapes: number (...)."""
+        """Select `number` positions to grow, which complete the mask `kept`; otherwise as `masks.highest`."""
 
     def whole(self, mask: Tensor) -> Tensor:
-        """Return a mask with all of the positions that are active together with one of its own."""
+        """Return the mask, and all positions that are selected together with one of its active ones."""
 
     def fits(self, mask: Tensor) -> bool:
         """Return True if a mask has the pattern."""
@@ -92,9 +96,13 @@ class Unstructured:
 class Groups(Unstructured):
     """N:M sparsity: of each `size` consecutive inputs of a unit, equally many are active.
 
-    A rule drops weights anywhere in the layer, and each group then grows as many as it lacks. Only what is dropped for
-    good, as the density falls, is dropped in equal numbers from each group. In a convolution the inputs of a filter are
-    in the order of its weights: all positions of the kernel for one channel, then those for the next.
+    A prune rule drops weights anywhere in the layer; then each group grows as many as it lacks. When the density falls,
+    each group loses equally many. In a convolution the inputs of a filter are in the order of its weights: all
+    positions of the kernel for one channel, then those for the next.
+
+    Args:
+        n_active: N, at the end if the density falls.
+        size: M.
 
     Reference: Aojun Zhou, Yukun Ma, Junnan Zhu, Jianbo Liu, Zhijie Zhang, Kun Yuan, Wenxiu Sun and Hongsheng Li,
     Learning N:M Fine-grained Structured Sparse Neural Networks From Scratch, 2021, https://arxiv.org/abs/2102.04010
@@ -104,11 +112,11 @@ class Groups(Unstructured):
     size: int
 
     def problem(self, shape: tuple[int, int]) -> str | None:
-        """Return why the inputs of a unit do not consist of whole groups; None if they do."""
+        """Return the reason for which the inputs of a unit cannot be divided into groups; None if they can."""
         return f"{shape[1]} inputs are no multiple of {self.size}" if shape[1] % self.size else None
 
     def step(self, shape: tuple[int, int]) -> int:
-        """Return the number of groups, each of which gains or loses one weight."""
+        """Return the number of groups, because each of them gains or loses one weight."""
         return math.prod(shape) // self.size
 
     def lowest_for_good(self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor) -> Tensor:
@@ -138,16 +146,17 @@ class Groups(Unstructured):
 
 @dataclass(frozen=True)
 class Blocks:
-    """Blocks of `rows` consecutive outputs and `columns` consecutive inputs, of which all weights are active, or none.
+    """Blocks of `rows` consecutive outputs and `columns` consecutive inputs: all weights of a block are active or none.
 
-    The score of a block is the mean of the scores of its weights. Numbers of weights are rounded to whole blocks.
+    The score of a block is the mean of the scores of its weights. Numbers of weights are rounded to whole blocks,
+    halves to even.
     """
 
     rows: int
     columns: int
 
     def problem(self, shape: tuple[int, int]) -> str | None:
-        """Return why a layer does not consist of whole blocks; None if it does."""
+        """Return the reason for which a layer cannot be divided into blocks; None if it can."""
         for number, name, size in ((shape[0], "outputs", self.rows), (shape[1], "inputs", self.columns)):
             if number % size:
                 return f"{number} {name} are no multiple of {size}"
@@ -159,7 +168,7 @@ class Blocks:
 
     def mean(self, values: Tensor) -> Tensor:
         """Return the mean of each block, at all of its positions."""
-        # In float64, so that the order of the additions does not matter once the mean is rounded.
+        # The rounding to the type of the values hides differences by the order of the float64 additions.
         return self._spread(self._blocks(values).double().mean((-3, -1)).to(values.dtype))
 
     def noise(self, noise: Tensor) -> Tensor:
@@ -183,13 +192,13 @@ class Blocks:
         return self._spread(self._blocks(mask).any(-1).any(-2))
 
     def fits(self, mask: Tensor) -> bool:
-        """Return True if each block is active or not."""
+        """Return True if all weights of each block are active, or none."""
         return torch.equal(mask, self._spread(self._first(mask)))
 
     def _of_blocks(
         self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return scores, number, noise and levels with one entry for each block."""
+        """Return score, number, noise and `among` with one entry for each block."""
         n_blocks = number.double().div(self.rows * self.columns).round().long()
         return self._first(score), n_blocks, self._first(noise), self._first(among)
 

@@ -29,7 +29,7 @@ class Layer(NamedTuple):
     sign: Tensor | None = None  # 1 or -1, the sign that a weight may have
     ablated: Tensor | None = None  # (..., out), bool: units that get no inputs, if the method ablates units
     is_last: bool = False  # its units are the outputs of the network
-    # The mask has it, and keeps it. The noise is the same for positions that are selected together: `Pattern.noise`.
+    # The mask has this pattern before and after the update. The noise is that of `Pattern.noise`.
     pattern: Pattern = UNSTRUCTURED
     coactivation: Tensor | None = None  # number of examples for which both ends of the connection were active
     gradient: Tensor | None = None  # of the loss, on the last batch

@@ -1,4 +1,4 @@
-"""Conflicts between the keys of a configuration. Checks that involve more than one key begin here."""
+"""Conflicts between the keys of a configuration. `conflicts` runs all checks that involve more than one key."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from dynsparse.config.checks import Choice
 
 # Keys in which the trials of one pack may differ: each becomes a tensor over the trials.
 PER_TRIAL = frozenset(name for name, each in keys().items() if each.metadata["per_trial"])
-# Of these, the keys from which a trial is computed. What a trial starts from is in its state.
+# Of these, the keys that training reads. It does not read `starts_from`: a copy continues from the state in its folder.
 OWN = sorted(PER_TRIAL - {"starts_from"})
 # The keys in which they must agree.
 SHARED = sorted(keys().keys() - PER_TRIAL)

@@ -14,10 +14,10 @@ from dynsparse.studies import Study
 
 
 def pattern_conflicts(config: RecordingConfig, network: Network, method: Method, study: Study) -> Iterator[str]:
-    """Return one message for each conflict between `mask_pattern` and other keys."""
+    """Yield one message for each conflict between `mask_pattern` and other keys."""
     if config.mask_pattern is None:
         return
-    # A method without sparse layers has no use for the pattern, unless it is on_perc that leaves nothing inactive.
+    # A method such as Dense does not use the pattern. With on_perc=1, the density is the mistake, and is named below.
     if method.density == 1 and config.on_perc < 1:
         return
     reason = _reason_against(config, method, study)
@@ -37,7 +37,7 @@ def pattern_conflicts(config: RecordingConfig, network: Network, method: Method,
 
 
 def _reason_against(config: RecordingConfig, method: Method, study: Study) -> str | None:
-    """Return what a pattern cannot be combined with, such as "with model='SRigL', ..."; None if there is nothing."""
+    """Return the setting that rules out a pattern, such as "with model='SRigL', ..."; None if there is none."""
     model = f"with model={config.model!r}"
     reasons = {
         "with rules='legacy_2019'": config.rules == "legacy_2019",
@@ -52,7 +52,7 @@ def _reason_against(config: RecordingConfig, method: Method, study: Study) -> st
 
 
 def _densities_of_groups(config: RecordingConfig, method: Method, pattern: Groups) -> Iterator[str]:
-    """Check that each group has a whole number of active weights at the start and at the end."""
+    """Yield messages if a group would not have a whole number of active weights at the start and at the end."""
     wanted = pattern.n_active / pattern.size
     if abs(float(method.density) - wanted) > 1e-6:
         yield (
@@ -79,7 +79,7 @@ def _name(network: Network, layer: int) -> str:
 
 
 def _dense_key(network: Network, layer: int) -> str:
-    """Return a key, with a value, that leaves a layer dense, or other sizes."""
+    """Return what to set for a layer that does not fit: a key that leaves it dense or, without one, other sizes."""
     if layer == len(network.shapes) - 1:
         return "last_layer_dense=True"
     if layer == 0:

@@ -107,10 +107,10 @@ class Plan:
     densities: list[list[float]]  # per trial and layer; if they fall, at the end
     initial_densities: list[list[float]]  # the same, before the first mask update
     dense_layers: set[int]  # layers that keys or the method leave dense
-    patterns: list[Pattern]  # of the mask of each layer
+    patterns: list[Pattern]  # per layer: the structure of its mask
     updates: Updates | None  # None: the masks stay as they are
     seeds: list[int]  # per trial
-    n_rows_copied: list[int]  # per trial: rows that it has from another one, with whose state it begins
+    n_rows_copied: list[int]  # per trial: the number of rows of another trial, whose training it continues
     epochs: int
     batch_size: int
     dataset_name: str
@@ -240,14 +240,14 @@ def layer_densities(
 
 
 def dense_layers(config: Config | PackConfig | RecordingConfig, network: Network) -> set[int]:
-    """Return the layers that keys leave dense."""
+    """Return the indices of the layers that keys leave dense."""
     first = {0} if config.first_layer_dense else set()
     last = {len(network.shapes) - 1} if config.last_layer_dense else set()
     return network.dense_layers(config) | first | last
 
 
 def layer_patterns(config: Config | PackConfig | RecordingConfig, network: Network, method: Method) -> list[Pattern]:
-    """Return the pattern of the mask of each layer. Layers that are left dense have none."""
+    """Return the pattern of each layer's mask; `UNSTRUCTURED` for layers that are left dense."""
     n_layers = len(network.shapes)
     if not _is_sparse(method):
         return [UNSTRUCTURED] * n_layers

@@ -71,7 +71,7 @@ def what_is_trained(config: Config, drops: dict[Hashable, bool], n_train: int | 
     network, method = network_of(config, [config]), method_of(config)
     densities = layer_densities(config, network, method, float(method.density))
     counts = tuple(round(each * n_out * n_in) for each, (n_out, n_in) in zip(densities, network.shapes, strict=True))
-    # With a pattern, the numbers of active blocks may differ where those of weights do not.
+    # With a pattern, the numbers of active blocks may differ although those of weights do not.
     follows_counts = method.initial_pruning is None and config.sparse_type == "exact" and config.mask_pattern is None
     read = keys_read(config) - RATE_KEYS - {"seed"}
     read -= {"on_perc"} if follows_counts else set()

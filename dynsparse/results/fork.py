@@ -1,4 +1,4 @@
-"""Forks: the folder of a trial that begins as a copy of another one."""
+"""Forks: folders of trials that begin as copies of other trials."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dynsparse.io.storage import ASIDE_FOLDER, Folder
 from dynsparse.results.grid_status import facts_about
 from dynsparse.results.trial_folder import TrialFolder, checkpoint_name, folder_name, identity, state_check
 
-# The column with the folder of the trial that has trained a row; rows of the trial itself do not have it. The identity
-# alone may be all digits, and then a reader would take it for a number.
+# The column with the folder of the trial that trained a row, only in rows that are copied from another trial. The
+# identity alone may be all digits, and a reader would take it for a number.
 COPIED_FROM = "copied_from"
 
 
 def is_forked(folder: Folder, child: Config) -> bool:
-    """Return True if the folder of a trial holds the rows that it has from another one. Raises: OSError."""
+    """Return True if the folder of a copy holds the rows of the other trial. Raises: OSError."""
     n_rows = n_rows_copied(child.starts_from)
     rows = TrialFolder(folder.sub(folder_name(child))).rows_to_continue(child)[:n_rows]
     return len(rows) == n_rows and all(row.get(COPIED_FROM) for row in rows)
@@ -33,14 +33,14 @@ def can_be_forked(folder: Folder, parent: Config, n_rows: int) -> bool:
 def fork(folder: Folder, parent: Config, child: Config, tag: str) -> None:
     """Write the folder of a trial that begins as a copy: the rows of its parent, and the checkpoint after them.
 
-    The rows are last, so that a fork that was interrupted has none and is made again. Times of copied rows are 0:
-    the sum over all trials is that of the workers.
+    The rows are written last, so that an interrupted fork has none and is made again. The times in copied rows are 0,
+    so that the sum of the times of all trials is that of the workers.
 
     Args:
         folder: the experiment's folder.
         parent: a trial that `can_be_forked`.
-        child: the trial that begins.
-        tag: its `experiment_tag`.
+        child: the copy. Its `starts_from` names the parent and the number of rows.
+        tag: the `experiment_tag` of the copy.
 
     Raises: OSError, LockLostError.
     """
@@ -49,7 +49,7 @@ def fork(folder: Folder, parent: Config, child: Config, tag: str) -> None:
     state = source.load_checkpoint(n_rows, state_check(parent))
     assert state is not None and state["n_rows"] == n_rows == len(rows)
     own = folder.sub(folder_name(child))
-    # Newer checkpoints would push out the one that is written here.
+    # A trial keeps only its newest checkpoints: newer ones of an earlier run would displace the one written here.
     if set(own.names()) - {"params.json", "about.json", "progress.csv", checkpoint_name(n_rows)}:
         TrialFolder(own).set_aside(folder.sub(ASIDE_FOLDER).sub(f"{folder_name(child)}-{time.time_ns()}"))
     trial = TrialFolder(own)

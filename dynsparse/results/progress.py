@@ -26,7 +26,7 @@ class Progress:
     done: int = 0
     failed: int = 0
     stopped: int = 0  # early
-    ending: str = "stopped early"  # how these have ended
+    ending: str = "stopped early"  # how the stopped trials have ended, in words
     epochs_done: int = 0
     best: float = -math.inf
     best_trial: str = ""

@@ -186,7 +186,7 @@ class TrialFolder:
         self._folder.replace("progress.csv", _csv(rows))
 
     def write_rows(self, rows: list[dict[str, Any]]) -> None:
-        """Write all rows at once, in place of those that there are."""
+        """Write all rows at once, in place of the existing ones."""
         self.write_csv(rows)
         self._lines = [_encode(row) + b"\n" for row in rows]
         self._folder.replace("result.json", b"".join(self._lines))
@@ -427,7 +427,7 @@ def _is_same_trial(written: Mapping[str, Any], config: Config) -> bool:
 
 
 def checkpoint_name(n_rows: int) -> str:
-    """Return the name of the checkpoint after so many rows."""
+    """Return the name of the checkpoint after `n_rows` rows."""
     return f"checkpoint_{n_rows:06}.pt"
 
 

@@ -2,7 +2,7 @@
 
 Each rule is a file: it learns the values of trials after epochs, and decides which trial stops. The judge also reads
 the rows of earlier runs, and averages over the trials of a group. HyperBand and PBT compare trials that have all
-trained for equally many epochs; PBT replaces bad ones by copies of good ones, whose settings `mutation` changes.
+trained for equally many epochs. PBT replaces bad trials by copies of good ones, whose settings `mutation` changes.
 `OptunaStudy` proposes settings, and `objectives` says what it is told.
 """
 
@@ -19,9 +19,9 @@ from dynsparse.search.judge import (
     read_histories,
 )
 from dynsparse.search.median import MedianStopping
-from dynsparse.search.mutation import FIXED, MUTABLE, mutate
+from dynsparse.search.mutation import FIXED_KEYS, MUTABLE_KEYS, mutate
 from dynsparse.search.options import SearchOptions
-from dynsparse.search.pbt import Copy, Generations, Pbt
+from dynsparse.search.pbt import Copy, Pbt, Population
 from dynsparse.search.rules import (
     HYPERBAND,
     PBT,
@@ -35,21 +35,21 @@ from dynsparse.search.rules import (
 from dynsparse.search.tune_rule import SchedulerError, TuneRule
 
 __all__ = [
-    "FIXED",
+    "FIXED_KEYS",
     "HYPERBAND",
-    "MUTABLE",
+    "MUTABLE_KEYS",
     "PBT",
     "RULES",
     "SCHEDULERS_IN_ROUNDS",
     "Asha",
     "Copy",
     "Decisions",
-    "Generations",
     "HyperBand",
     "Judge",
     "Measurement",
     "MedianStopping",
     "Pbt",
+    "Population",
     "Rule",
     "SchedulerError",
     "SearchOptions",

@@ -1,4 +1,4 @@
-"""Mutation of drawn values, as population-based training changes the settings of a trial that it copies."""
+"""Mutation of drawn values: how population-based training changes the settings of a copy."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from dynsparse.results.trial_folder import identity
 from dynsparse.sampling import distribution_of, round_value, value_at
 from dynsparse.search.hyperband import ROUNDING
 
-# As in Ray's `PopulationBasedTraining`: how often a value is drawn again, and the factors of the others.
-DRAWN_AGAIN, FACTORS = 0.25, (0.8, 1.2)
+# As in Ray's `PopulationBasedTraining`: the probability that a value is drawn again, and the factors of the others.
+P_DRAWN_AGAIN, FACTORS = 0.25, (0.8, 1.2)
 ATTEMPTS = 20
-# What is fixed by the state that a copy begins with, or by the data. All other keys in which the trials of a pack may
-# differ can be mutated: the next epoch reads their new values.
-FIXED = {
+# Keys that a copy cannot change, with what they determine: it is in the state of the parent, or in the data. Of the
+# other keys in which the trials of a pack may differ, the next epoch reads the new values.
+FIXED_KEYS = {
     "seed": "the order of the examples, and all other random numbers",
     "on_perc": "the number of active weights",
     "initial_density": "the number of active weights",
+    "global_floor": "the number of active weights of each layer",
     "boost_strength": "the boost, which is in the state and has faded since the start",
     "prune_ratio": "a study that prunes",
     "last_layer_rate": "a study that prunes",
     "starts_from": "the state itself",
 }
-MUTABLE = frozenset(PER_TRIAL - FIXED.keys())
+MUTABLE_KEYS = frozenset(PER_TRIAL - FIXED_KEYS.keys())
 
-# Returns a random number in (0, 1) for each purpose.
+# Returns the random number, in (0, 1), for a purpose.
 Chance = Callable[[str], float]
 
 
-def chance_of(*about: object) -> Chance:
-    """Return random numbers that depend on these values and on the purpose alone."""
+def chance_of(*seeds: object) -> Chance:
+    """Return random numbers that depend only on the seeds, such as the trial and the epoch, and on the purpose."""
 
     def chance(purpose: str) -> float:
-        digest = hashlib.sha256("/".join(map(str, (*about, purpose))).encode()).digest()
+        digest = hashlib.sha256("/".join(map(str, (*seeds, purpose))).encode()).digest()
         return (int.from_bytes(digest[:6]) + 0.5) / 2**48
 
     return chance
@@ -48,24 +49,22 @@ def chance_of(*about: object) -> Chance:
 def mutate(domain: Any, name: str, value: Any, chance: Chance) -> Any:
     """Return a mutated value of a key: one in four is drawn again, the others move a little within their domain.
 
-    A number is multiplied by 0.8 or 1.2, clipped to the bounds and rounded as drawn values are. Of a choice it is the
-    value before or after; at an end of the list it may stay.
+    A number is multiplied by 0.8 or 1.2, clipped to the bounds and rounded as drawn values are, so that whole numbers
+    below 3 stay. A value of `tune.choice` is replaced by the one before or after it in the list; at an end of the list
+    it may stay.
 
     Args:
         domain: a domain of Ray Tune.
-        name: of the key.
+        name: the name of the key.
         value: the value to mutate.
         chance: random numbers.
 
     Raises: SamplingError for a domain from which nothing can be drawn.
 
-    Reference:
-        Max Jaderberg, Valentin Dalibard, Simon Osindero, Wojciech M. Czarnecki, Jeff Donahue, Ali Razavi, Oriol
-        Vinyals, Tim Green, Iain Dunning, Karen Simonyan, Chrisantha Fernando and Koray Kavukcuoglu, Population Based
-        Training of Neural Networks, 2017, https://arxiv.org/abs/1711.09846
+    Reference: see `Pbt`.
     """
     is_up = chance(f"{name} goes up") < 0.5
-    if chance(f"{name} is drawn") < DRAWN_AGAIN:
+    if chance(f"{name} is drawn") < P_DRAWN_AGAIN:
         return value_at(domain, name, chance(f"{name} value"))
     if hasattr(domain, "categories"):
         places = [place for place, each in enumerate(domain.categories) if _as_in_config(each) == value]
@@ -75,9 +74,10 @@ def mutate(domain: Any, name: str, value: Any, chance: Chance) -> Any:
     kind, lower, upper, step, is_whole = distribution_of(domain, name)
     number = value * FACTORS[is_up]
     if is_whole and step is None:
+        # tune.randint never draws its upper bound; with a step, tune.qrandint may.
         step, upper = 1, upper - 1
     if step is not None and kind != "Normal":
-        # The first and the last of the multiples that are drawn.
+        # The smallest and the largest multiple of the step that are drawn.
         lower = round_value(math.ceil(lower / step - ROUNDING) * step, None)
         upper = round_value(math.floor(upper / step + ROUNDING) * step, None)
     number = round_value(number, step)
@@ -89,18 +89,18 @@ def mutate(domain: Any, name: str, value: Any, chance: Chance) -> Any:
 def mutated_copy(
     parent: Config, n_rows: int, domains: Mapping[str, Any], chance: Callable[[int], Chance], taken: set[str]
 ) -> Config | None:
-    """Return a trial that begins as a copy of another one and has other values; None if no other one was found.
+    """Return a copy of a trial with other values that no trial has yet; None if all attempts to find one fail.
 
     Args:
         parent: the trial that is copied.
-        n_rows: number of rows that are copied.
+        n_rows: the number of rows that are copied.
         domains: key to domain, for the drawn keys that have one.
-        chance: returns the random numbers of an attempt.
-        taken: identities of the trials that there are.
+        chance: returns the random numbers of an attempt, given its number.
+        taken: identities of the existing trials.
 
     Raises: SamplingError.
     """
-    names = sorted(domains.keys() & MUTABLE & keys_read(parent))
+    names = sorted(domains.keys() & MUTABLE_KEYS & keys_read(parent))
     origin: dict[str, Any] = {"starts_from": f"{identity(parent)}@{n_rows}"}
     for attempt in range(ATTEMPTS):
         values = {name: mutate(domains[name], name, getattr(parent, name), chance(attempt)) for name in names}

@@ -25,18 +25,19 @@ class Copy:
 
     @property
     def reason(self) -> str:
-        """The reason for which the replaced trial stops."""
+        """The reason for which the replaced trial stops, as its stopped.json has it."""
         return f"replaced by a copy of trial {identity(self.parent)} at epoch {self.epoch}: {identity(self.child)}"
 
 
 @dataclass
-class Generations:
-    """The members of a population, and how it came to them.
+class Population:
+    """A population after the exchanges so far.
 
     Args:
-        members: the trials that train, or have arrived at the end. Those that have failed are not among them.
-        copies: all copies that were made, in order.
-        next_epoch: the epoch until which the members train before the next decision; None if all have arrived.
+        members: the trials that train, or have trained to the end. Failed and replaced trials are not among them.
+        copies: all copies that follow from the exchanges so far, in order.
+        next_epoch: the epoch of the next exchange or, after the last one, the number of epochs; None if all members
+            have trained to the end.
     """
 
     members: list[Config]
@@ -45,24 +46,30 @@ class Generations:
 
 
 class Pbt:
-    """Decides which trials of a population are replaced, and by what.
+    """Population-based training: decides which trials of a population are replaced, and by which copies.
 
-    All members train until an exchange. Then the worst of them, one in `factor` and at most half, but at least one if
-    there are two, are each replaced by a copy of one of equally many best ones. A copy continues the training of its
-    parent with mutated settings. Exchanges follow each `grace` epochs before the end.
+    All members train until the epoch of an exchange. Then the worst members are replaced: one in `factor`, at least one
+    and at most half of them. Each is replaced by a copy of one of the best members, of which there are as many. A copy
+    continues the training of its parent with mutated settings. There is an exchange every `grace` epochs, but none at
+    the end.
 
-    Decisions follow from the values and `search_seed` alone. Values that are not finite are worst, and are never
-    copied. If two are equal, the identities decide. A trial without a value at an exchange has failed, and leaves.
+    Decisions follow from the values and `search_seed` alone. Trials whose value is NaN or infinite are worst, and are
+    never copied. Between equal values the identities decide. A trial that fails leaves its population.
 
     Differences from the paper and from Ray's `PopulationBasedTraining`: all members wait for each other, and a copy is
     a trial of its own, so that the trial that it replaces keeps its rows.
 
     Args:
-        grace: epochs before the first exchange, and between two; at least 1.
-        factor: of the members, one in `factor` is replaced; larger than 1.
-        epochs: of a whole training.
+        grace: epochs before the first exchange, and from one exchange to the next; at least 1.
+        factor: one in `factor` members is replaced; larger than 1.
+        epochs: the number of epochs of a whole training.
         search_seed: other seeds give other parents and mutations.
         domains: key to domain, for the drawn keys that have one.
+
+    Reference:
+        Max Jaderberg, Valentin Dalibard, Simon Osindero, Wojciech M. Czarnecki, Jeff Donahue, Ali Razavi, Oriol
+        Vinyals, Tim Green, Iain Dunning, Karen Simonyan, Chrisantha Fernando and Koray Kavukcuoglu, Population Based
+        Training of Neural Networks, 2017, https://arxiv.org/abs/1711.09846
     """
 
     def __init__(self, grace: int, factor: float, epochs: int, search_seed: int, domains: Mapping[str, Any]) -> None:
@@ -70,11 +77,11 @@ class Pbt:
         self.exchanges = range(grace, epochs, grace)
 
     def parents(self, values: Mapping[str, float], epoch: int) -> dict[str, str]:
-        """Return the parent of the copy that replaces each of the worst trials, by their names; the worst is first.
+        """Return the trials that are replaced, the worst first, each with the parent of its copy.
 
         Args:
-            values: of each trial at the exchange; higher is better.
-            epoch: of the exchange.
+            values: the value of each trial at the exchange, by its identity; higher is better.
+            epoch: the epoch of the exchange.
 
         Example:
             >>> from dynsparse.search import Pbt
@@ -92,39 +99,41 @@ class Pbt:
             for trial in reversed(ranked[len(ranked) - n :])
         }
 
-    def generations(
+    def replay(
         self,
-        population: Sequence[Config],
+        first_members: Sequence[Config],
         values_of: Callable[[Config], Sequence[float]],
-        failed: Callable[[Config], bool],
+        has_failed: Callable[[Config], bool],
         taken: set[str],
-    ) -> Generations:
-        """Return what has become of a population, from the values of its trials.
+    ) -> Population:
+        """Replay the exchanges of a population, as far as the values of its trials go.
 
         Args:
-            population: its first members.
-            values_of: returns the values of a trial after each of its epochs; higher is better. It is asked about
-                copies, too, whose first values are those of their parents.
-            failed: returns True for a trial that does not train any more, although it has not arrived.
-            taken: identities of all trials that there are. Those of the copies are added.
+            first_members: the trials with which the population begins.
+            values_of: returns the values of a trial, one for each epoch so far; higher is better. It is also called for
+                copies, whose first values are those of their parents.
+            has_failed: returns True for a trial that will not train any further.
+            taken: identities of all trials of the experiment. Those of the copies are added.
+
+        Returns: the population before the first exchange for which a value is missing, or at the end.
 
         Raises: SamplingError.
         """
-        now = Generations(list(population))
+        population = Population(list(first_members))
         for epoch in (*self.exchanges, self.epochs):
-            arrived = [each for each in now.members if len(values_of(each)) >= epoch]
-            if any(not failed(each) for each in now.members if each not in arrived):
-                now.members = [each for each in now.members if each in arrived or not failed(each)]
-                now.next_epoch = epoch
-                return now
-            now.members = arrived
+            # A trial that fails later still takes part in this exchange.
+            members = [each for each in population.members if len(values_of(each)) >= epoch or not has_failed(each)]
+            population.members = members
+            if any(len(values_of(each)) < epoch for each in members):
+                population.next_epoch = epoch
+                return population
             if epoch < self.epochs:
-                values = {identity(each): values_of(each)[epoch - 1] for each in arrived}
-                copies = self._copies(arrived, values, epoch, taken)
-                now.copies += copies
+                values = {identity(each): values_of(each)[epoch - 1] for each in members}
+                copies = self._copies(members, values, epoch, taken)
+                population.copies += copies
                 children = {copy.replaced: copy.child for copy in copies}
-                now.members = [children.get(each, each) for each in now.members]
-        return now
+                population.members = [children.get(each, each) for each in members]
+        return population
 
     def _copies(
         self, members: Sequence[Config], values: Mapping[str, float], epoch: int, taken: set[str]
@@ -134,7 +143,7 @@ class Pbt:
         for replaced, parent in self.parents(values, epoch).items():
             chance = partial(chance_of, self._search_seed, replaced, epoch)
             child = mutated_copy(by_name[parent], epoch, self._domains, chance, taken)
-            # Otherwise no other settings were found, and the trial goes on as it is.
+            # None: no new settings were found, and the trial continues unchanged.
             if child is not None:
                 taken.add(identity(child))
                 copies.append(Copy(by_name[replaced], by_name[parent], child, epoch))

@@ -16,9 +16,8 @@ from dynsparse.search.asha import Asha
 from dynsparse.search.median import MedianStopping
 from dynsparse.search.tune_rule import REFUSED, TuneRule
 
-# The scheduler that trains in rounds: between two, it compares all trials of a bracket.
+# Schedulers that train in rounds: between two rounds, they compare all trials of a bracket, or of a population.
 HYPERBAND = "hyperband"
-# The scheduler that trains in rounds and replaces trials between them.
 PBT = "pbt"
 SCHEDULERS_IN_ROUNDS = (HYPERBAND, PBT)
 # Larger ones would mean the same, and overflow.

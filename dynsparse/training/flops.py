@@ -19,12 +19,12 @@ class TrainingFlops:
 
     As in the paper, only products with weights count: 2 operations per example and active weight, one multiplication
     and one addition; for a convolution, at each of its output positions. With n active weights of linear layers, an
-    inference takes f_S = 2 n. A training step takes 3 f_S: the forward
-    pass, the gradient of the weights and the gradient of the inputs (that of the first layer included). A step whose
-    gradient is needed for all positions takes 2 f_S + f_D, where f_D = 2 * (number of positions), and one that trains m
-    weights of which some are inactive 2 f_S + 2 m. Methods that grow by
-    the gradient need it in the last step before each mask update; those that grow by its running mean, and the 2019
-    rules, whose momentum moves inactive weights, in every step until the last update.
+    inference takes f_S = 2 n. A training step takes 3 f_S: the forward pass, the gradient of the weights and the
+    gradient of the inputs (that of the first layer included). If a step needs the gradient of all positions, it takes
+    2 f_S + f_D, where f_D = 2 * (number of positions). Methods that grow by the gradient need it in the last step
+    before each mask update; those that grow by its running mean, and the 2019 rules, whose momentum moves inactive
+    weights, in every step until the last update. If a method trains m weights, some of them inactive (`TopKAST`), each
+    step takes 2 f_S + 2 m.
 
     Not counted: biases, activation functions, batch norm, loss, optimizer, the sorting and the link prediction in a
     mask update, and coactivation, which is counted with bits.
@@ -87,7 +87,10 @@ class TrainingFlops:
 
 
 def _trained_flops(plan: Plan) -> Tensor | None:
-    """Return the operations of the weights' gradients, per example, of methods that train inactive weights, too."""
+    """Return the operations of the weights' gradients per example, (trials,), float64; None if inactive ones have none.
+
+    With a `backward_density`, some inactive weights are trained, and their gradients are computed, too.
+    """
     if plan.method.backward_density is None:
         return None
     n_trained = [

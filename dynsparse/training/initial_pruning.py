@@ -11,7 +11,7 @@ from torch import Tensor
 from dynsparse.config import Config
 from dynsparse.engines.base import initial_parameters, tie_noise
 from dynsparse.engines.initial_network import initial_network
-from dynsparse.ops.layer_targets import highest_together
+from dynsparse.ops.allocation import highest_together
 from dynsparse.planning.plan import Plan, plan
 from dynsparse.random import Purpose
 from dynsparse.studies import Parameters

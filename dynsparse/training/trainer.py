@@ -94,7 +94,7 @@ class Trainer:
         Returns: the metrics of each trial, None for one that ended early. They are measured before the mask update,
         except for the metrics of the update itself.
 
-        Raises: TrialError for trials that begin as copies of others and have not got their states.
+        Raises: TrialError if a trial that begins as a copy has not loaded the state of the other trial.
         """
         self._check_start()
         if self._replay is not None:
@@ -195,7 +195,7 @@ class Trainer:
     # One step
 
     def _check_start(self) -> None:
-        """Check that trials with `starts_from` do not train from their beginning. Raises: TrialError."""
+        """Check that a copy does not start anew: it must have loaded a state. Raises: TrialError."""
         if self.n_rows < max(self.plan.n_rows_copied):
             starts = ", ".join(dict.fromkeys(each.starts_from for each in self._configs if each.starts_from))
             raise TrialError(

@@ -75,7 +75,7 @@ def run_grid(
     Args:
         experiment: the experiment.
         configs: the trials.
-        options: of the run.
+        options: the options of the run.
         overridden: keys whose values replace those of the experiment's space.
 
     Raises: what `run` raises.
@@ -129,12 +129,12 @@ def trials_of(run: CheckedRun) -> list[Config]:
 
 
 def rounds_of(run: CheckedRun, status: GridStatus) -> HyperBandRounds | PbtRounds:
-    """Return what plans the rounds of a run that trains in rounds."""
+    """Return the planner of the rounds of a run that trains in rounds. Raises: ExperimentError."""
     return pbt_rounds_of(run) if run.options.scheduler == PBT else HyperBandRounds(run, status)
 
 
 def pbt_rounds_of(run: CheckedRun) -> PbtRounds:
-    """Return what plans the rounds of population-based training. Raises: ExperimentError."""
+    """Return the planner of the rounds of population-based training. Raises: ExperimentError."""
     return PbtRounds(run.experiment, run.configs, run.options, run.overridden)
 
 

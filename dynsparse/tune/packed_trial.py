@@ -105,7 +105,7 @@ class PackedTrial:
 
     @property
     def n_rows_copied(self) -> int:
-        """The number of rows that the trial has from another one, before which it cannot be resumed."""
+        """The number of rows that the trial has from another one. It cannot be resumed from an earlier row."""
         return n_rows_copied(self.config.starts_from)
 
     def load_checkpoint(self, n_rows: int | None = None) -> dict[str, Any] | None:

@@ -14,13 +14,13 @@ from dynsparse.results.grid_status import GridStatus
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import NOT_IN_IDENTITY, State, TrialFolder, folder_name, identity
 from dynsparse.sampling import drawn_keys
-from dynsparse.search import FIXED, MUTABLE, Copy, Generations, Pbt, epochs_of_all, read_histories
+from dynsparse.search import FIXED_KEYS, MUTABLE_KEYS, Copy, Pbt, Population, epochs_of_all, read_histories
 from dynsparse.search.judge import READ_THREADS
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.param_space import experiment_tag
-from dynsparse.tune.rounds import Round
+from dynsparse.tune.rounds import Round, mark_stopped
 
-# Keys that follow others: they differ within a population if these are drawn.
+# Keys that dynsparse sets from the value of another key. If that key is drawn, they differ within a population, too.
 FOLLOWERS = {
     "network": ("network_hash",),
     "model": ("model_hash",),
@@ -31,7 +31,7 @@ HINT = "Give another --name, or the same samples and settings as before."
 
 
 class _Found(NamedTuple):
-    """The content of a trial's folder, as far as decisions need it."""
+    """The part of a trial's folder from which decisions follow."""
 
     values: list[float]  # after each epoch
     state: State
@@ -42,35 +42,35 @@ class _Found(NamedTuple):
         return self.state in (State.COMPLETE, State.FAILED)
 
 
-class _Plan(NamedTuple):
-    """The history of all populations, as it follows from the rows in the folder."""
+class _Replay(NamedTuple):
+    """The exchanges of all populations so far, replayed from the rows in the folder."""
 
     found: dict[Config, _Found]
-    populations: list[Generations]
+    populations: list[Population]
 
     @property
     def copies(self) -> list[Copy]:
         return [copy for each in self.populations for copy in each.copies]
 
     def stopped(self) -> dict[Config, str]:
-        """Return the trials that are replaced and have not ended otherwise, with the reasons."""
+        """Return the trials that are replaced, each with the reason; without those that are complete or failed."""
         return {each.replaced: each.reason for each in self.copies if not self.found[each.replaced].has_ended}
 
 
 class PbtRounds:
     """Plans the rounds of population-based training from the rows in the folder alone, as `HyperBandRounds` does.
 
-    A population is the trials that share all keys that no domain draws, such as the seed. A round trains all its
-    members until the next exchange. Then the folders of copies are written before any of their parents trains on,
-    because a trial keeps its newest checkpoints only.
+    A population consists of the trials that share all keys that are not drawn, such as the seed. A round trains all
+    members until the next exchange. Then the folders of the copies are written, before their parents train any further:
+    a trial keeps only its newest checkpoints, and the copy needs that of the exchange.
 
     Args:
         experiment: the experiment.
         configs: its trials.
-        options: of the run.
+        options: the options of the run.
         overridden: keys whose values replace those of the experiment's space.
 
-    Raises: ExperimentError if there are no populations, or nothing could change in them.
+    Raises: ExperimentError if the options or the trials do not fit, such as a space without domains.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class PbtRounds:
         _check_options(options)
         epochs = epochs_of_all(configs, stopping)
         drawn = {key: domain for key, domain in drawn_keys(experiment.space).items() if key not in overridden}
-        domains = {key: domain for key, domain in drawn.items() if domain is not None and key in MUTABLE}
+        domains = {key: domain for key, domain in drawn.items() if domain is not None and key in MUTABLE_KEYS}
         _check_domains(drawn, domains)
         self._rule = Pbt(stopping.grace, stopping.reduction_factor, epochs, experiment.search_seed, domains)
         if not self._rule.exchanges:
@@ -93,7 +93,7 @@ class PbtRounds:
         self._populations = _populations(configs, drawn)
 
     def description(self) -> str:
-        """Return what the run does, for people."""
+        """Return a line about the populations and the exchanges, for `dynsparse show`."""
         sizes = sorted({len(each) for each in self._populations})
         n_trials = f"{sizes[0]} to {sizes[-1]} trials" if len(sizes) > 1 else plural(sizes[0], "trial")
         epochs = ", ".join(map(str, self._rule.exchanges))
@@ -103,21 +103,25 @@ class PbtRounds:
         )
 
     def trials(self, folder: Folder) -> list[Config]:
-        """Return all trials: those of the grid, and the copies that follow from the rows. Raises: OSError."""
-        return [*self._configs, *(copy.child for copy in self._plan(folder).copies)]
+        """Return the trials of the grid, and the copies that follow from the rows. Raises: OSError."""
+        return [*self._configs, *(copy.child for copy in self._replay(folder).copies)]
 
     def unfinished(self, folder: Folder, status: GridStatus) -> list[Config]:
         """Return the trials that have not ended yet.
 
-        Raises: ExperimentError if a copy cannot be made any more; OSError.
+        Args:
+            folder: the folder of the experiment.
+            status: not used; see `next_round`.
+
+        Raises: ExperimentError if a copy can no longer be made; OSError.
         """
-        plan = self._plan(folder)
-        self._check_copies(folder, plan, _not_forked(folder, plan))
-        stopped = plan.stopped()
-        members = {each for population in plan.populations for each in population.members}
+        replay = self._replay(folder)
+        self._check_copies(folder, replay, _missing_copies(folder, replay))
+        stopped = replay.stopped()
+        members = {each for population in replay.populations for each in population.members}
         return [
             config
-            for config, found in plan.found.items()
+            for config, found in replay.found.items()
             if (config in members and not found.has_ended) or (config in stopped and found.reason != stopped[config])
         ]
 
@@ -126,78 +130,79 @@ class PbtRounds:
 
         Args:
             folder: the folder of the experiment.
-            status: its status; what is done follows from the rows.
+            status: not used, because decisions follow from the rows; `HyperBandRounds` needs it.
             on_stop: called with each trial that has been marked.
 
         Returns: None if all trials have ended.
 
-        Raises: ExperimentError if a copy cannot be made any more; OSError, LockLostError.
+        Raises: ExperimentError if a copy can no longer be made; OSError, LockLostError.
         """
-        plan = self._plan(folder)
-        if missing := _not_forked(folder, plan):
-            if damaged := self._check_copies(folder, plan, missing):
-                # They have arrived, but their last checkpoint is damaged: they repeat the epochs before it.
+        replay = self._replay(folder)
+        if missing := _missing_copies(folder, replay):
+            if damaged := self._check_copies(folder, replay, missing):
+                # These parents have all rows, but their checkpoint at the exchange is damaged: they train again from
+                # an older one.
                 epoch = min(damaged.values())
-                return self._round(plan, [each for each, last in damaged.items() if last == epoch], epoch)
-            names = axes([*self._configs, *(copy.child for copy in plan.copies)])
+                return self._round(replay, [each for each, last in damaged.items() if last == epoch], epoch)
+            names = axes([*self._configs, *(copy.child for copy in replay.copies)])
             for copy in missing:
                 fork(folder, copy.parent, copy.child, experiment_tag(copy.child, names))
-            plan = self._plan(folder)
-        for config, reason in plan.stopped().items():
-            if plan.found[config].reason != reason:
-                trial = TrialFolder(folder.sub(folder_name(config)))
-                # `stop` marks the rows that this reads.
-                trial.rows_to_continue(config)
-                trial.stop(reason)
+            replay = self._replay(folder)
+        for config, reason in replay.stopped().items():
+            if replay.found[config].reason != reason:
+                mark_stopped(folder, config, reason)
                 on_stop(config)
         last = self._rule.epochs
-        epoch = min((each.next_epoch for each in plan.populations if each.next_epoch is not None), default=last)
+        epoch = min((each.next_epoch for each in replay.populations if each.next_epoch is not None), default=last)
         wanted = [
             config
-            for population in plan.populations
+            for population in replay.populations
             if population.next_epoch in (epoch, None)
             for config in population.members
             # A process may have died between the last row of a trial and its mark of completion.
-            if len(plan.found[config].values) < epoch or (epoch == last and not plan.found[config].has_ended)
+            if len(replay.found[config].values) < epoch or (epoch == last and not replay.found[config].has_ended)
         ]
-        return self._round(plan, wanted, epoch) if wanted else None
+        return self._round(replay, wanted, epoch) if wanted else None
 
-    def _round(self, plan: _Plan, trials: Sequence[Config], epoch: int) -> Round:
-        states = [each.state for each in plan.found.values()]
-        n_complete, n_failed, stopped = states.count(State.COMPLETE), states.count(State.FAILED), plan.stopped()
-        n_going_on = sum(len(each.members) for each in plan.populations)
+    def _round(self, replay: _Replay, trials: Sequence[Config], epoch: int) -> Round:
+        states = [each.state for each in replay.found.values()]
+        n_complete, n_failed, stopped = states.count(State.COMPLETE), states.count(State.FAILED), replay.stopped()
+        n_members = sum(len(each.members) for each in replay.populations)
         return Round(
             trials,
-            [max(0, epoch - len(plan.found[each].values)) for each in trials],
+            [max(0, epoch - len(replay.found[each].values)) for each in trials],
             n_complete,
             len(stopped),
             n_waiting=len(states) - n_failed - n_complete - len(stopped) - len(trials),
             last_row=epoch,
-            later_rows=n_going_on * (self._rule.epochs - epoch),
+            later_rows=n_members * (self._rule.epochs - epoch),
             ending="replaced by copies",
         )
 
-    def _plan(self, folder: Folder) -> _Plan:
-        """Return what follows from the rows. Copies that have been made have rows, from which further ones follow."""
+    def _replay(self, folder: Folder) -> _Replay:
+        """Replay all exchanges so far. Raises: OSError."""
         found: dict[Config, _Found] = {}
-        wanted = list(self._configs)
+        to_read = list(self._configs)
+        # The rows of the copies show further exchanges, and thus further copies, until there are no new ones.
         while True:
-            found.update(self._read(folder, wanted))
+            found.update(self._read(folder, to_read))
             taken = {identity(each) for each in self._configs}
 
             def values_of(config: Config) -> Sequence[float]:
                 return found[config].values if config in found else ()
 
-            def failed(config: Config) -> bool:
+            def has_failed(config: Config) -> bool:
                 return config in found and found[config].state is State.FAILED
 
-            populations = [self._rule.generations(each, values_of, failed, taken) for each in self._populations]
-            plan = _Plan(found, populations)
-            wanted = [copy.child for copy in plan.copies if copy.child not in found]
-            if not wanted:
-                return plan
+            populations = [self._rule.replay(each, values_of, has_failed, taken) for each in self._populations]
+            replay = _Replay(found, populations)
+            to_read = [copy.child for copy in replay.copies if copy.child not in found]
+            if not to_read:
+                return replay
 
     def _read(self, folder: Folder, configs: Sequence[Config]) -> dict[Config, _Found]:
+        """Read the folders of some trials. Raises: OSError."""
+
         def state_of(config: Config) -> State:
             return TrialFolder(folder.sub(folder_name(config))).state(config)
 
@@ -209,35 +214,38 @@ class PbtRounds:
             for config, state, (history, reason) in zip(configs, states, histories, strict=True)
         }
 
-    def _check_copies(self, folder: Folder, plan: _Plan, missing: Sequence[Copy]) -> dict[Config, int]:
-        """Return the parents of copies that must repeat epochs until the exchange, because of a damaged checkpoint.
+    def _check_copies(self, folder: Folder, replay: _Replay, missing: Sequence[Copy]) -> dict[Config, int]:
+        """Return the parents whose checkpoint at the exchange is damaged or lost, each with the epoch of the exchange.
 
-        Raises: ExperimentError if a parent has trained further and its checkpoint at the exchange is gone.
+        Raises: ExperimentError if such a parent has trained further, so that the copy can no longer be made.
         """
         damaged = {}
         for copy in missing:
             if can_be_forked(folder, copy.parent, copy.epoch):
                 continue
-            found = plan.found[copy.parent]
+            found = replay.found[copy.parent]
             if len(found.values) > copy.epoch or found.has_ended:
                 raise ExperimentError(
                     f"Trial {identity(copy.child)} cannot begin as a copy of trial {identity(copy.parent)} at epoch "
                     f"{copy.epoch}: that trial has trained further, and no longer has a checkpoint of this epoch. The "
-                    f"samples, the settings or the trial folders have changed since. {HINT}"
+                    f"samples, the settings or the trial folders have changed since then. {HINT}"
                 )
             damaged[copy.parent] = copy.epoch
         return damaged
 
 
-def _not_forked(folder: Folder, plan: _Plan) -> list[Copy]:
+def _missing_copies(folder: Folder, replay: _Replay) -> list[Copy]:
     """Return the copies whose folders do not hold their first rows. Raises: OSError."""
     with ThreadPoolExecutor(READ_THREADS) as threads:
-        is_made = list(threads.map(lambda copy: is_forked(folder, copy.child), plan.copies))
-    return [copy for copy, made in zip(plan.copies, is_made, strict=True) if not made]
+        is_made = list(threads.map(lambda copy: is_forked(folder, copy.child), replay.copies))
+    return [copy for copy, made in zip(replay.copies, is_made, strict=True) if not made]
 
 
 def _populations(configs: Sequence[Config], drawn: Mapping[str, Any]) -> list[list[Config]]:
-    """Return the trials in groups that share all keys that are not drawn. Raises: ExperimentError for single ones."""
+    """Return the trials in groups that share all keys that are not drawn.
+
+    Raises: ExperimentError if a group has a single trial.
+    """
     ignored = {*drawn, *NOT_IN_IDENTITY, *(name for key in drawn for name in FOLLOWERS.get(key, ()))}
     fixed = [name for name in keys() if name not in ignored]
     groups: dict[Hashable, list[Config]] = {}
@@ -262,10 +270,10 @@ def _check_domains(drawn: Mapping[str, Any], domains: Mapping[str, Any]) -> None
             "learning_rate=tune.loguniform(0.01, 1)."
         )
     if not domains:
-        fixed = "".join(f" {key} is fixed by {FIXED[key]}." for key in drawn if key in FIXED)
+        fixed = "".join(f" {key} is fixed by {FIXED_KEYS[key]}." for key in drawn if key in FIXED_KEYS)
         raise ExperimentError(
             f"scheduler='pbt' cannot change any of the drawn keys ({', '.join(drawn)}) during a training.{fixed} Draw "
-            f"at least one of {', '.join(sorted(MUTABLE))} from a domain of its own, or give another scheduler."
+            f"at least one of {', '.join(sorted(MUTABLE_KEYS))} from a domain of its own, or give another scheduler."
         )
 
 

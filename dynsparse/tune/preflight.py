@@ -111,7 +111,7 @@ def check_identities(configs: Sequence[Config]) -> None:
 
 
 def check_starts(folder: Folder, configs: Sequence[Config]) -> None:
-    """Check that trials with `starts_from` have copied rows in their folders. Raises: ExperimentError, OSError."""
+    """Check that the folders of trials with `starts_from` have copied rows. Raises: ExperimentError, OSError."""
     for config in configs:
         if config.starts_from is not None and not is_forked(folder, config):
             raise ExperimentError(

@@ -77,6 +77,14 @@ class Round:
         )
 
 
+def mark_stopped(folder: Folder, config: Config, reason: str) -> None:
+    """Mark a trial as stopped after the rows that it has. Raises: OSError, LockLostError."""
+    trial = TrialFolder(folder.sub(folder_name(config)))
+    # `stop` marks the rows that this reads.
+    trial.rows_to_continue(config)
+    trial.stop(reason)
+
+
 class HyperBandRounds:
     """Plans the rounds of HyperBand from the rows in the folder alone, so that a killed run goes on as planned.
 
@@ -125,10 +133,7 @@ class HyperBandRounds:
         stopped = {trial: why for trial, why in self._trials_of(decisions.stopped).items() if trial not in ended}
         for config, reason in stopped.items():
             if reasons[config] != reason:
-                trial = TrialFolder(folder.sub(folder_name(config)))
-                # `stop` marks the rows that this reads.
-                trial.rows_to_continue(config)
-                trial.stop(reason)
+                mark_stopped(folder, config, reason)
                 on_stop(config)
         last = self._rule.rungs[-1]
         rung = min(decisions.next_rung.values(), default=last)

@@ -89,6 +89,7 @@ def requested_run(context: click.Context) -> RequestedRun:
             if options.searcher is None:
                 configs = expand(experiment, settings, yes=parameters["yes"], limit=options.limit)
                 if options.scheduler == "pbt":
+                    # Raises an error if the run would refuse the options or the trials.
                     pbt_rounds.PbtRounds(experiment, configs, options, dict(settings))
             else:
                 search_run.check_search(experiment, options, dict(settings))

@@ -22,9 +22,8 @@ from dynsparse.random import Purpose, Stream
 
 def can_update_active(method: Method) -> bool:
     """Return True if `update_active` can compute the mask updates of a method."""
-    by_layer = method.ablate is None and not method.drops_cut_off
-    by_layer = by_layer and method.global_floor is None and method.redistribution is None
-    return method.prune_ignores_position and by_layer and method.grow in (None, at_random)
+    is_by_layer = not method.drops_cut_off and method.global_floor is None and method.redistribution is None
+    return is_by_layer and method.ablate is None and method.prune_ignores_position and method.grow in (None, at_random)
 
 
 def update_active(

@@ -88,13 +88,14 @@ def test_agg_equals_plain_pandas(notebook_run: Path, by: str | list[str]) -> Non
         "max",
         "count",
         "failed",
+        "stopped",
         "incomplete",
         "diverged",
         "without_value",
     ]
     statistics += ["at_chance"]
     assert list(table.columns) == [*keys, *statistics]
-    assert table[["count", "failed", "incomplete", "diverged", "without_value"]].to_numpy().sum() == len(df)
+    assert table[["count", "failed", "stopped", "incomplete", "diverged", "without_value"]].to_numpy().sum() == len(df)
     for row in table.to_dict("records"):
         group = df
         for key in keys:
@@ -135,6 +136,9 @@ def test_agg_counts_what_it_leaves_out(few: pd.DataFrame) -> None:
     assert table["without_value"].tolist() == [0, 1, 0, 0]
     assert table["mean"].tolist()[:2] == pytest.approx([0.55, 0.7]) and math.isnan(table["mean"][2])
     assert table["std"].isna().tolist() == [False, True, True, True]
+    few.loc[few["seed"] == 4, "status"] = "stopped"
+    table = agg(few, "on_perc", "val_acc_max")
+    assert table["stopped"].tolist() == [0, 1, 0, 0] and table["incomplete"].sum() == 0
 
 
 def test_agg_gives_the_t_interval_of_the_mean(notebook_run: Path) -> None:

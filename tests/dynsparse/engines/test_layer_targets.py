@@ -9,7 +9,6 @@ import torch
 
 from dynsparse.config import Config, ConfigError
 from dynsparse.engines.base import UpdateContext
-from dynsparse.ops.layer_targets import apportion
 from dynsparse.training.trainer import Trainer
 
 BASE: dict[str, Any] = {
@@ -31,6 +30,15 @@ def counts(layers: list[torch.Tensor], trial: int = 0) -> list[int]:
 
 def last_update(n_trials: int = 1) -> UpdateContext:
     return UpdateContext(epoch=1, share_done=1.0, drop_scale=1.0, stopped=torch.zeros(n_trials, dtype=torch.bool))
+
+
+def step_alike(trainers: list[Trainer], alone: Trainer) -> None:
+    """Train all of them for an epoch, and check that the masks of `trainers` are equal."""
+    for trainer in (*trainers, alone):
+        trainer.step()
+    for trainer in trainers:
+        for ours, theirs in zip(trainer.engine.masks, trainers[0].engine.masks, strict=True):
+            assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("floor", [0.0, 0.08])
@@ -60,11 +68,7 @@ def test_all_engines_rank_all_layers_together(model: str) -> None:
     trainers = [trainer_of(*trials, model=model, engine=engine) for engine in ("torch", "sparse", "packed")]
     alone = trainer_of(trials[1], model=model, engine="torch")
     while not alone.is_done:
-        for trainer in (*trainers, alone):
-            trainer.step()
-        for trainer in trainers:
-            for ours, theirs in zip(trainer.engine.masks, trainers[0].engine.masks, strict=True):
-                assert torch.equal(ours, theirs)
+        step_alike(trainers, alone)
     assert counts(alone.engine.masks) == counts(trainers[0].engine.masks, 1)
     assert sum(counts(alone.engine.masks)) == sum(round(0.2 * n) for n in SIZES)
 
@@ -126,11 +130,7 @@ def test_all_engines_redistribute_alike_and_keep_the_total(values: dict[str, Any
     alone = trainer_of(**values, engine="torch")
     total, first = sum(counts(alone.engine.masks)), counts(alone.engine.masks)
     while not alone.is_done:
-        for trainer in (*trainers, alone):
-            trainer.step()
-        for trainer in trainers:
-            for ours, theirs in zip(trainer.engine.masks, trainers[0].engine.masks, strict=True):
-                assert torch.equal(ours, theirs)
+        step_alike(trainers, alone)
         assert counts(trainers[0].engine.masks, 1) == counts(alone.engine.masks)
         assert sum(counts(alone.engine.masks)) == total
     assert counts(alone.engine.masks) != first
@@ -156,17 +156,3 @@ def test_without_usable_means_each_layer_grows_what_it_has_lost(value: float) ->
         weight[mask] = value
     engine.update_masks(last_update())
     assert counts(engine.masks) == before
-
-
-def test_whole_numbers_add_up_to_the_total_within_the_room() -> None:
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.rand(500, 4, generator=generator, dtype=torch.float64) * (
-        torch.rand(500, 4, generator=generator) < 0.8
-    )
-    room = torch.randint(0, 20, (500, 4), generator=generator)
-    total = (room.sum(-1) * torch.rand(500, generator=generator)).long()
-    found = apportion(total, weight, room)
-    assert torch.equal(found.sum(-1), total)
-    assert ((found >= 0) & (found <= room)).all()
-    # Alone, each row gives the same.
-    assert torch.equal(torch.stack([apportion(*each) for each in zip(total, weight, room, strict=True)]), found)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.doctests import run_examples
 
 from dynsparse.config import Config
 from dynsparse.methods import METHODS, update_mask
@@ -109,3 +110,7 @@ def test_shapes_that_have_no_pattern():
     assert Blocks(2, 4).problem((10, 9)) == "9 inputs are no multiple of 4"
     assert Blocks(2, 4).problem((10, 8)) is Groups(2, 4).problem((5, 8)) is Unstructured().problem((1, 1)) is None
     assert pattern_of(None) == Unstructured() != pattern_of("1:2")
+
+
+def test_the_example_runs():
+    run_examples(pattern_of)

@@ -11,7 +11,7 @@ from ray import tune
 from dynsparse.config import Config, keys
 from dynsparse.results.trial_folder import identity
 from dynsparse.sampling import drawn_keys
-from dynsparse.search import FIXED, MUTABLE, Pbt, mutate
+from dynsparse.search import FIXED_KEYS, MUTABLE_KEYS, Pbt, mutate
 from dynsparse.search.mutation import chance_of
 
 
@@ -58,7 +58,7 @@ def test_a_population_by_hand():
 
     def now():
         taken = {identity(each) for each in population()}
-        return rule().generations(population(), lambda each: values.get(each, ()), failed.__contains__, taken)
+        return rule().replay(population(), lambda each: values.get(each, ()), failed.__contains__, taken)
 
     values[second] = [0.1]
     assert (now().next_epoch, now().copies) == (2, [])
@@ -91,7 +91,7 @@ def test_copies_of_one_parent_differ_and_are_new():
     values = {each: [0.0, 0.9 if each is four[0] else 0.1] for each in four}
     domains = {"momentum": tune.choice([0.0, 0.5, 0.9])}
     taken = {identity(each) for each in four}
-    copies = rule(2.0, domains=domains).generations(four, lambda each: values.get(each, ()), lambda each: False, taken)
+    copies = rule(2.0, domains=domains).replay(four, lambda each: values.get(each, ()), lambda each: False, taken)
     children = [copy.child for copy in copies.copies]
     assert len(children) == 4 and len(set(map(identity, children))) == 4
     assert all(copy.child.momentum != copy.parent.momentum for copy in copies.copies)
@@ -99,7 +99,7 @@ def test_copies_of_one_parent_differ_and_are_new():
     few = rule(2.0, domains=domains)
     few.parents = lambda values, epoch: dict.fromkeys([identity(each) for each in four[1:5]], identity(four[0]))
     taken = {identity(each) for each in four}
-    copies = few.generations(four, lambda each: values.get(each, ()), lambda each: False, taken)
+    copies = few.replay(four, lambda each: values.get(each, ()), lambda each: False, taken)
     assert sorted(copy.child.momentum for copy in copies.copies) == [0.0, 0.5]
     assert [each for each in copies.members if each in four] == [four[0], *four[3:]]
 
@@ -143,7 +143,7 @@ def test_values_move_as_in_the_paper():
 
 def test_each_key_in_which_a_pack_may_differ_is_fixed_or_mutable():
     per_trial = {name for name, each in keys().items() if each.metadata["per_trial"]}
-    assert MUTABLE | FIXED.keys() == per_trial and not MUTABLE & FIXED.keys()
+    assert MUTABLE_KEYS | FIXED_KEYS.keys() == per_trial and not MUTABLE_KEYS & FIXED_KEYS.keys()
 
 
 def test_drawn_keys_have_a_domain_if_they_are_drawn_alone():
