@@ -36,7 +36,7 @@ def interquartile_mean(
     - `mean`, the IQM; `low` and `high`, its 95% interval: percentiles of 9,999 stratified bootstrap resamples. Each
       draws from every block as many trials as it has: blocks are fixed, and only seeds are resampled.
       The interval is NaN if a block has a single trial.
-    - `count`, `failed`, `incomplete`, `diverged`, `without_value`, `at_chance`, as in `agg`.
+    - `count`, `failed`, `stopped`, `incomplete`, `diverged`, `without_value`, `at_chance`, as in `agg`.
 
     The trials of all blocks are pooled as they are. Accuracies of different data sets are on different scales: the
     trials of the easiest and of the hardest data set are then cut off. Pass a normalised metric as a Series, or use

@@ -40,7 +40,7 @@ def mean_ranks(
     - `rank`, its mean over the blocks, from 1 to the number of values.
     - `best_in`, blocks in which no other value is better.
     - `blocks`, `left_out_blocks`.
-    - `count`, `failed`, `incomplete`, `diverged`, `without_value`, `at_chance`, as in `agg`.
+    - `count`, `failed`, `stopped`, `incomplete`, `diverged`, `without_value`, `at_chance`, as in `agg`.
 
     Args:
         df: the trials.

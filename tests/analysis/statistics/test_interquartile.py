@@ -77,7 +77,7 @@ def test_what_is_left_out_is_counted_as_in_agg() -> None:
     df.loc[(df["model"] == "b") & (df["seed"] == 2) & (df["task"] == 1), METRIC] = math.inf
     df.loc[(df["model"] == "b") & (df["seed"] == 3) & (df["task"] == 1), "at_chance"] = True
     table, expected = interquartile_mean(df, "model", METRIC), agg(df, "model", METRIC)
-    counts = ["model", "count", "failed", "incomplete", "diverged", "without_value", "at_chance"]
+    counts = ["model", "count", "failed", "stopped", "incomplete", "diverged", "without_value", "at_chance"]
     pd.testing.assert_frame_equal(table[counts], expected[counts])
     assert list(table) == ["model", "mean", "low", "high", *counts[1:]]
 
