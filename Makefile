@@ -38,10 +38,11 @@ test: $(installed_test)
 	$(PYTHON) -m ruff format --check $(sources)
 	$(PYTHON) -m codespell_lib $(sources) docs *.md
 	$(PYTHON) -m mypy
-	$(PYTHON) -m pytest -n 2 --dist loadgroup
+	# Two processes share the cores. With more threads they would wait for each other.
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadgroup
 
 coverage: $(installed_test)
-	$(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 docs: $(installed_docs)
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html

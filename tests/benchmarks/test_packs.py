@@ -80,6 +80,7 @@ def test_it_runs_whole_without_ray_and_says_what_the_data_are(tmp_path: Path) ->
     assert found["tf32"] == {"skipped": "a CPU has no tf32"}
 
 
+@pytest.mark.faults
 def test_the_whole_grid_is_measured_where_all_epochs_are_run(tmp_path: Path) -> None:
     said, found = run(tmp_path, "--parts", "grid", "--whole", "--singles", "1", "--storage", str(tmp_path))
     grid = found["grid"]

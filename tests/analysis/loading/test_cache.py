@@ -188,6 +188,7 @@ def test_whatever_changes_is_seen(change: Callable[[Path], None], experiment: Pa
     assert_as_without_cache(experiment)
 
 
+@pytest.mark.faults
 def test_all_changes_at_once(experiment: Path) -> None:
     for change in CHANGES:
         change(experiment)

@@ -77,7 +77,7 @@ CASES = {
 }
 MARKS = {
     **dict.fromkeys(["a storage that cannot be written", "a cluster that is not there"], pytest.mark.ray),
-    "more CPUs than there are": pytest.mark.ray,
+    "more CPUs than there are": [pytest.mark.ray, pytest.mark.faults],
     "more GPUs than there are": [pytest.mark.ray, pytest.mark.faults],
 }
 

@@ -42,6 +42,7 @@ def config(**values: Any) -> Config:
     return Config.of({**keys, "learning_rate": 0.02, "test_noise": False, **values})
 
 
+@pytest.mark.faults
 @needs_compiler
 def test_a_compiled_pack_is_the_uncompiled_one_to_rounding_and_resumes_bit_for_bit() -> None:
     # With dropout, batch norm, and a last batch that is smaller.

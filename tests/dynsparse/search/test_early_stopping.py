@@ -69,7 +69,7 @@ def test_the_reason_and_the_epoch_are_recorded(stopped):
 def test_statistics_leave_them_out_and_compare_equal_budgets_on_request(stopped):
     folder, _ = stopped
     table = analysis.agg(analysis.load(folder), "learning_rate", "val_acc_last").set_index("learning_rate")
-    assert table.loc[1e-6, ["count", "incomplete"]].tolist() == [0, 2]
+    assert table.loc[1e-6, ["count", "stopped"]].tolist() == [0, 2]
     equal = analysis.agg(analysis.load(folder, at_epoch=1), "learning_rate", "val_acc_last").set_index("learning_rate")
     assert equal["count"].tolist() == [2] * 4
     history = analysis.load_history(folder)

@@ -44,7 +44,8 @@ LATER: dict[str, Any] = {
     "test_corruptions": ["stripe"],
     "prune_gradient_weight": 0.5, "initial_density": 0.5, "score_examples": 50, "salient_share": 0.5, "l1_drift": 0.1,
     "weight_temperature": 0.01, "overlap_limit": 0.5, "removal_alpha": 0.5, "removal_delta": 0.9,
-    "selection_temperature": 1.0, "brf_randomness": 0.5,
+    "selection_temperature": 1.0, "brf_randomness": 0.5, "global_floor": 0.1, "backward_density": 0.7,
+    "mask_pattern": "2x2", "redistribution": "magnitude", "starts_from": "0123456789ab@1",
 }  # fmt: skip
 # Later keys that follow others, or are for other data or networks, and have no other value here.
 FOLLOWING = ("network_hash", "model_hash", "data_hash", "input_shape", "loss", "compile")

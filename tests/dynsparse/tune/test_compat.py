@@ -198,6 +198,7 @@ def full_memory(monkeypatch):
     ray.shutdown()
 
 
+@pytest.mark.faults
 def test_a_ray_of_a_run_has_no_memory_monitor_listens_on_loopback_and_leaves_no_files(full_memory, monkeypatch, capsys):
     # Workers import this module to find its trainables, and they do not find `support`.
     from support.listeners import family, listening_addresses

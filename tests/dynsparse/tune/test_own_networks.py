@@ -126,6 +126,7 @@ def test_modules_are_trained_alone_on_gpus() -> None:
     assert largest_pack(options, [Config(**keys), Config(**keys, network="LeNet5")]) == 1
 
 
+@pytest.mark.faults
 @pytest.mark.ray
 def test_a_run_on_ray(folder: Path, tmp_path: Path) -> None:
     start_ray("local")
