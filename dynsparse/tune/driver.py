@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from dynsparse.io.terminal import say
 from dynsparse.results.experiment_file import write_experiment
 from dynsparse.results.fence import fenced
 from dynsparse.results.grid_status import Failure, GridStatus, facts_about, scan
-from dynsparse.results.lock import Lock, LockedError, check_unlocked
+from dynsparse.results.lock import Lock, LockedError, Owner, check_unlocked
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.search import PBT
@@ -176,7 +177,7 @@ def _launch(run: CheckedRun, status: GridStatus, trials: Sequence[Config], inter
     events = TrialEvents(options.callbacks, trackers_of(options, run.name), run.configs, folder, interrupts)
     if options.in_process:
         is_lost = threading.Event()
-        with Lock(folder, dead, on_loss=is_lost.set) as lock, events:
+        with _locked(folder, dead, is_lost.set) as lock, events:
             alone = InProcessRunner(run, lock.token, interrupts, is_lost, events)
             _train(run, status, alone, lock.token, interrupts, n_gpus=torch.cuda.device_count())
         return
@@ -186,9 +187,20 @@ def _launch(run: CheckedRun, status: GridStatus, trials: Sequence[Config], inter
         interrupts.check()
         node_checks.check_resources(run.cpus, run.gpus, options.address)
         node_checks.check_nodes(folder, run.configs)
-        with Lock(folder, dead, on_loss=stop_tune) as lock, events:
+        with _locked(folder, dead, stop_tune) as lock, events:
             runner = PackRunner(run, lock.token, interrupts, events)
             _train(run, status, runner, lock.token, interrupts, n_gpus=ray.cluster_resources().get("GPU", 0))
+
+
+@contextmanager
+def _locked(folder: Folder, dead: Owner | None, on_loss: Callable[[], object]) -> Iterator[Lock]:
+    """Hold the lock of a run. Raises: ExperimentError if the folder cannot be written; what `Lock` raises."""
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(Lock(folder, dead, on_loss=on_loss))
+        except OSError as error:
+            raise preflight.write_error(folder, error) from error
+        yield lock
 
 
 def _train(

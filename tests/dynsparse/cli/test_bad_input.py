@@ -51,7 +51,7 @@ CASES = {
     ),
     "a storage that cannot be written": (
         FILE.format(space=SMALL),
-        ["--storage", "/proc/here"],
+        ["--storage", "/proc/here", "--in-process"],
         ["The storage /proc/here/bad cannot be written", "Pass another --storage"],
     ),
     "a store that Ray does not know": (
@@ -76,7 +76,7 @@ CASES = {
     ),
 }
 MARKS = {
-    **dict.fromkeys(["a storage that cannot be written", "a cluster that is not there"], pytest.mark.ray),
+    "a cluster that is not there": pytest.mark.ray,
     "more CPUs than there are": [pytest.mark.ray, pytest.mark.faults],
     "more GPUs than there are": [pytest.mark.ray, pytest.mark.faults],
 }
