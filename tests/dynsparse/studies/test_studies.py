@@ -203,8 +203,8 @@ def test_what_may_differ_within_a_pack() -> None:
     schedules = {"lr_schedule", "lr_milestones", "lr_gamma", "lr_final", "warmup_epochs"}
     # A trial without a limit of the gradient's norm has another control flow.
     of_methods = {"initial_density", "prune_gradient_weight", "salient_share", "l1_drift", "weight_temperature"}
-    of_methods |= {"overlap_limit", "removal_alpha", "removal_delta"}
-    assert may == {"prune_ratio", "last_layer_rate", "label_smoothing", *schedules, *of_methods}
+    of_methods |= {"overlap_limit", "removal_alpha", "removal_delta", "backward_density"}
+    assert may == {"prune_ratio", "last_layer_rate", "label_smoothing", "starts_from", *schedules, *of_methods}
 
 
 # Keys
