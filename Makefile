@@ -2,7 +2,7 @@
 # make test   installs the test extra, runs ruff, codespell, mypy and pytest
 # make coverage runs pytest with coverage (a third slower) and lists the lines that no test runs
 # make docs   installs the docs extra and builds the documentation in docs/_build/html
-# make faults kills, fills and damages real runs, for four hours
+# make faults kills, fills and damages real runs, for four hours, and runs the other long tests
 # make fuzz   feeds random files and arguments to the readers for ten minutes
 # make bench  compares the engines with plain torch and other libraries
 #
