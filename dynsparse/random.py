@@ -72,9 +72,14 @@ def bits(n: int, stream: Stream) -> np.ndarray:
 
 def uniform(shape: tuple[int, ...], stream: Stream) -> Tensor:
     """Return numbers in [0, 1), multiples of 2**-24. Shapes: `shape`, float32."""
+    return torch.from_numpy(uniform_of(_words(math.prod(shape), stream))).reshape(shape)
+
+
+def uniform_of(words: np.ndarray) -> np.ndarray:
+    """Return a number in [0, 1) for each number of 32 random bits. Shapes: (n,), uint32 to float32."""
     # A float32 holds 24 bits, so no number is rounded and none becomes 1.
-    numbers = (_words(math.prod(shape), stream) >> 8).astype(np.float32) * np.float32(2**-24)
-    return torch.from_numpy(numbers).reshape(shape)
+    numbers: np.ndarray = (words >> 8).astype(np.float32) * np.float32(2**-24)
+    return numbers
 
 
 def dropout_numbers(n_examples: int, n_units: int, stream: Stream) -> Tensor:

@@ -19,6 +19,7 @@ from dynsparse.engines.base import (
     counts_over_epochs,
     initial_parameters,
 )
+from dynsparse.engines.drift import position_signs
 from dynsparse.engines.mask_updates import compute_mask_updates, planned_count, unless_stopped
 from dynsparse.engines.sparse import kernels
 from dynsparse.engines.sparse.arrays import LANES, Array, Batches, allocate_buffers
@@ -55,6 +56,7 @@ class SparseEngine:
         ]
         needs = plan.method.needs if plan.updates else frozenset()
         self._needs_coactivation = "coactivation" in needs
+        self._needs_signs = "sign" in needs
         self._gradients_needed = sorted(needs & {"gradient", "active_gradient"})
         self._counts_over_epochs = counts_over_epochs(plan)
         # A pattern needs the rows and columns of the weights.
@@ -195,6 +197,8 @@ class SparseEngine:
             statistics["coactivation"] = self._coactivation()
         for name in self._gradients_needed:
             statistics[name] = _stack_trials([network.gradient for network in self._networks])
+        if self._needs_signs:
+            statistics["sign"] = position_signs(self.plan)
         if self._updates_active:
             weights_of_layers = zip(*(network.weights("value") for network in self._networks), strict=True)
             updates = [self._update_active(i, each, when, statistics) for i, each in enumerate(weights_of_layers)]

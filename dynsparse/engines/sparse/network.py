@@ -22,6 +22,7 @@ from dynsparse.engines.sparse.arrays import (
     UnitStatistics,
 )
 from dynsparse.engines.sparse.batch_norm import fold
+from dynsparse.engines.sparse.drift import TrialDrift, drifted, signs_at
 from dynsparse.engines.sparse.kernels import train_steps
 from dynsparse.engines.sparse.optimizer_steps import KINDS
 from dynsparse.engines.sparse.order import group_by_source
@@ -54,6 +55,9 @@ class SparseNetwork:
             name: np.float32(value.expand(len(plan.seeds))[trial]) for name, value in plan.optimizer.values.items()
         }
         self._label_smoothing = np.float32(_of_trial(plan.label_smoothing, trial))
+        self._weight_init = plan.weight_init
+        drift = plan.method.drift
+        self._drift = drift and TrialDrift(self._seed, _of_trial(drift.l1, trial), _of_trial(drift.temperature, trial))
         self._clip_norm = math.inf if plan.clip_norm is None else _of_trial(plan.clip_norm, trial)
         # The parameters that each unit has, besides its weights. Gains and shifts are used for hidden units only.
         self.unit_parameters = ["biases", *(["gains", "shifts"] if self._has_batch_norm else [])]
@@ -66,6 +70,7 @@ class SparseNetwork:
         state = {name: [torch.zeros_like(weight) for weight in parameters.weights] for name in state_names}
         # Of each layer, ascending: the positions in the flattened layer where weights are active.
         self.positions: list[Array] = []
+        self._signs: list[Array] = []  # of the same positions; empty if weights do not drift
         self.compress(parameters.masks, {"value": parameters.weights, **state})
         self.set_units(self.of_units("value")["biases"], parameters.biases)
         if self._has_batch_norm:
@@ -160,6 +165,8 @@ class SparseNetwork:
         Shapes: (active weights of the layer,) for each layer; positions of the flattened layer, ascending.
         """
         self.positions = positions
+        if self._drift is not None:
+            self._signs = [signs_at(self._weight_init, self._seed, *each) for each in enumerate(positions)]
         n_sources = [middle - first for first, middle, _ in self.layers()]
         rows_and_columns = [np.divmod(each, n) for each, n in zip(positions, n_sources, strict=True)]
         in_indptr = np.zeros(self._n_units + 1, np.int64)
@@ -246,8 +253,8 @@ class SparseNetwork:
             n_steps: The number of optimizer steps before these.
             n_seen: The number of examples before these.
         """
-        # The penalties of strong boosting are computed after each step.
-        steps_per_call = 1 if len(self._penalty) else len(rates)
+        # The penalties of strong boosting are computed after each step, and weights drift after each step.
+        steps_per_call = 1 if len(self._penalty) or self._drift is not None else len(rates)
         for first in range(0, len(rates), steps_per_call):
             order = batches.order[first * batches.size : (first + steps_per_call) * batches.size]
             loss, n_correct = train_steps(
@@ -271,6 +278,18 @@ class SparseNetwork:
             n_full, rest = divmod(len(order), batches.size)
             self._n_blocks_done += n_full * -(-batches.size // LANES) + -(-rest // LANES)
             self._update_penalty()
+            self._move_weights(rates[first], n_steps + first + 1)
+
+    def _move_weights(self, rate: np.float32, step: int) -> None:
+        """Let the active weights drift after a step, which is counted from 1, if the method says so."""
+        if self._drift is None:
+            return
+        layers = enumerate(zip(self.weights("value"), self._signs, self.positions, strict=True))
+        moved = [
+            drifted(self._drift, weights, signs, layer, positions, rate, step)
+            for layer, (weights, signs, positions) in layers
+        ]
+        self._by_source("value")[self._arrays[True].index_by_target] = np.concatenate(moved)
 
     def _optimizer(self) -> OptimizerArrays:
         values, first, *second = self._parameters.values()

@@ -1,4 +1,4 @@
-"""The numbers of `random.noise` at some positions, without storing those of all. Compiled by Numba."""
+"""The numbers of `random.noise` and `random.uniform` at some positions, without storing those of all. Compiled by Numba."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dynsparse.engines.sparse.arrays import Array
 from dynsparse.engines.sparse.compiler import kernel
 from dynsparse.engines.sparse.philox import PER_COUNT, draw_eight
 from dynsparse.ops import masks
-from dynsparse.random import Stream
+from dynsparse.random import Stream, uniform_of
 
 
 def noise_at(stream: Stream, positions: Array) -> Array:
@@ -21,6 +21,14 @@ def noise_at(stream: Stream, positions: Array) -> Array:
     noise = np.empty(len(positions), np.uint32)
     _draw_at(noise, positions, *_key(stream))
     return noise.view(np.int32)
+
+
+def uniform_at(stream: Stream, positions: Array) -> Array:
+    """Return `random.uniform` of a stream at some positions.
+
+    Shapes: positions (n,), int64, ascending; the result (n,), float32.
+    """
+    return uniform_of(noise_at(stream, positions).view(np.uint32))
 
 
 def free_positions_with_lowest_noise(stream: Stream, mask: Array, number: int) -> Array:

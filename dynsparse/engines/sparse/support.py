@@ -11,9 +11,7 @@ def unsupported(plan: Plan) -> str | None:
     options = {
         "augment": plan.augment is not None,
         f"device={plan.device!r}": plan.device != "cpu",
-        "a drift of the weights": method.drift is not None,
         "trained weights that are not active": method.backward_density is not None,
-        "the signs of positions": "sign" in needs,
         "a gradient of all weights at every step": "gradient_momentum" in needs,
         "rules='legacy_2019'": bool(method.fails or method.counts_evaluation or method.moves_inactive),
     }

@@ -74,7 +74,8 @@ def test_a_step_moves_active_weights_towards_zero_and_at_random(values: dict[str
         pytest.importorskip("torchvision")
     trials = [{"l1_drift": 0.0, "weight_temperature": 0.0}, {"l1_drift": 0.25, "weight_temperature": 0.0}]
     trials += [{"l1_drift": 0.0, "weight_temperature": 0.08}]
-    packed = plan([config(on_perc=0.5, learning_rate=0.04, **values, **trial) for trial in trials])
+    engine_name = "module" if values else "torch"
+    packed = plan([config(on_perc=0.5, learning_rate=0.04, engine=engine_name, **values, **trial) for trial in trials])
     engine = start(packed)
     size = packed.network.sizes[0]
     generator = torch.Generator().manual_seed(0)
@@ -104,19 +105,34 @@ def test_the_number_of_weights_stays_and_masks_change_where_weights_cross_zero()
     assert n_pruned > wrong > 0
 
 
-def test_only_engines_for_dense_arithmetic_run_it() -> None:
-    assert type(Trainer([config()]).engine).__name__ == "TorchEngine"
-    for engine in ("sparse", "packed"):
-        reason = "a drift of the weights, the signs of positions"
-        with pytest.raises(ValueError, match=f"engine='{engine}' does not support {reason}. Use engine="):
-            Trainer([config(engine=engine)])
+def test_the_sparse_engine_runs_it_and_the_packed_engine_does_not() -> None:
+    assert type(Trainer([config()]).engine).__name__ == "SparseEngine"
+    reason = "a drift of the weights, the signs of positions"
+    with pytest.raises(ValueError, match=f"engine='packed' does not support {reason}. Use engine="):
+        Trainer([config(engine="packed")])
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-4])
+def test_weights_drift_alike_in_the_sparse_and_the_torch_engine(temperature: float) -> None:
+    # Trials of a pack have their own drift. 7 steps in each epoch, and a mask update after each third step.
+    trials = [{"l1_drift": 1e-3, "seed": 1}, {"l1_drift": 0.2, "seed": 2, "on_perc": 0.05}, {"l1_drift": 0.0}]
+    values = {"weight_temperature": temperature, "batch_size": 200, "pruning_interval_steps": 3, "epochs": 2}
+    trainers = [Trainer([config(**values, **trial, engine=name) for trial in trials]) for name in ("sparse", "torch")]
+    for _ in range(2):
+        for trainer in trainers:
+            trainer.step()
+        sparse, dense = (trainer.parameters() for trainer in trainers)
+        for ours, theirs in zip(sparse.masks, dense.masks, strict=True):
+            assert torch.equal(ours, theirs)
+        for ours, theirs in zip(sparse.weights, dense.weights, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=1e-4)
 
 
 def test_another_method_may_read_the_signs_without_a_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     method = Method(0.3, zero_crossings, at_random, prune_decays=False, needs=frozenset({"sign"}))
     monkeypatch.setitem(METHODS, "SET", lambda config: method)
     trainer = Trainer([config(model="SET", on_perc=0.3, learning_rate=0.1)])
-    assert type(trainer.engine).__name__ == "TorchEngine"
+    assert type(trainer.engine).__name__ == "SparseEngine"
     before = trainer.parameters().masks
     trainer.step()
     weights, _, masks = trainer.parameters()

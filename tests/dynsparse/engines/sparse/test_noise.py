@@ -1,11 +1,11 @@
-"""Compare the noise at some positions with that of numpy's generator at all positions."""
+"""Compare the numbers at some positions with that of numpy's generator at all positions."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from dynsparse.random import Purpose, Stream
+from dynsparse.random import Purpose, Stream, uniform
 from dynsparse.random import noise as noise_everywhere
 
 noise = pytest.importorskip("dynsparse.engines.sparse.noise")
@@ -18,11 +18,12 @@ STREAMS = [
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=str)
-def test_the_noise_at_some_positions_is_that_of_the_whole_stream(stream: Stream) -> None:
-    everywhere = noise_everywhere((10_007,), stream).numpy()
+def test_the_numbers_at_some_positions_are_those_of_the_whole_stream(stream: Stream) -> None:
+    everywhere, uniform_everywhere = noise_everywhere((10_007,), stream).numpy(), uniform((10_007,), stream).numpy()
     for n in (0, 1, 3000, 10_007):
         positions = np.sort(np.random.default_rng(n).choice(10_007, n, replace=False))
         np.testing.assert_array_equal(noise.noise_at(stream, positions), everywhere[positions])
+        np.testing.assert_array_equal(noise.uniform_at(stream, positions), uniform_everywhere[positions])
 
 
 @pytest.mark.parametrize("stream", STREAMS, ids=str)

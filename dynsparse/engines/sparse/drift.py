@@ -1,0 +1,46 @@
+"""The drift of active weights after an optimizer step, as `engines.drift`, without the numbers of inactive ones."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from dynsparse.engines.sparse.arrays import Array
+from dynsparse.engines.sparse.noise import uniform_at
+from dynsparse.nn.init import WeightInit, standard_normal
+from dynsparse.random import Purpose, Stream
+
+
+class TrialDrift(NamedTuple):
+    """The drift of one trial: see `methods.base.Drift`."""
+
+    seed: int
+    l1: float
+    temperature: float
+
+
+def signs_at(weight_init: WeightInit, seed: int, layer: int, positions: Array) -> Array:
+    """Return 1 or -1 for some positions of a layer, as `engines.drift.position_signs`.
+
+    Shapes: positions (n,), int64, ascending; the result (n,), float32.
+    """
+    numbers = uniform_at(Stream(seed, Purpose.WEIGHT, layer=layer), positions)
+    weights = weight_init.draw(torch.from_numpy(numbers)).numpy()
+    return np.where(weights < 0, np.float32(-1), np.float32(1))
+
+
+def drifted(
+    drift: TrialDrift, weights: Array, signs: Array, layer: int, positions: Array, rate: np.float32, step: int
+) -> Array:
+    """Return the active weights of a layer after the drift of a step.
+
+    Shapes: weights, signs, positions and the result (n,); positions ascending.
+    """
+    moved = weights - signs * (rate * np.float32(drift.l1))
+    deviation = np.sqrt(2 * rate * np.float32(drift.temperature))
+    if deviation > 0:
+        numbers = uniform_at(Stream(drift.seed, Purpose.WEIGHT_NOISE, layer=layer, step=step), positions)
+        moved += deviation * standard_normal(torch.from_numpy(numbers)).numpy()
+    return moved
