@@ -32,6 +32,12 @@ def value_of(rows: Sequence[Mapping[str, Any]], objective: str) -> float:
     return SUMMARIES[summary](values) if values else math.nan
 
 
+def has_diverged(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return True if a loss is NaN or infinite where it was last logged, as in the column `diverged` of a table."""
+    last = {name: value for row in rows for name, value in row.items() if "loss" in name}
+    return not all(math.isfinite(value) for value in last.values() if isinstance(value, int | float))
+
+
 def metric_and_summary(objective: str) -> tuple[str, str]:
     """Return the metric of an objective, and a key of SUMMARIES."""
     name, _, summary = objective.rpartition("_")

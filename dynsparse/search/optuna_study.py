@@ -163,6 +163,16 @@ class OptunaStudy:
         else:
             self._study.tell(number, list(values))
 
+    def tell_diverged(self, number: int) -> None:
+        """Report that a trial of a proposal has diverged: it is never the best.
+
+        With one objective it counts as worse than all others. With several, Optuna knows no such state, and the
+        proposal counts as failed.
+        """
+        states = self._optuna.trial.TrialState
+        is_single = len(self._study.directions) == 1
+        self._study.tell(number, state=states.PRUNED if is_single else states.FAIL)
+
     def best(self) -> list[tuple[int, list[float]]]:
         """Return number and values of the best proposal, or of all that no other one beats in every objective."""
         complete = [each for each in self._study.trials if each.state.name == "COMPLETE"]

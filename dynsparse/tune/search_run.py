@@ -22,7 +22,7 @@ from dynsparse.results.lock import Lock
 from dynsparse.results.trial_folder import State, TrialFolder, folder_name
 from dynsparse.sampling import all_domains, distribution_of, has_domain
 from dynsparse.search import PBT, SearchOptions
-from dynsparse.search.objectives import metric_and_summary, value_of
+from dynsparse.search.objectives import has_diverged, metric_and_summary, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
 from dynsparse.tune.driver import Outcome, run_grid
 from dynsparse.tune.options import RunOptions
@@ -289,6 +289,10 @@ class _Batches:
         states = {each.state for each in scan(self.folder, configs).trials}
         values = None
         if states <= {State.COMPLETE, State.STOPPED}:
+            if any(map(has_diverged, rows)):
+                self.study.tell_diverged(number)
+                say(f"{self._description(number)}: diverged")
+                return
             values = [mean(value_of(each, objective) for each in rows) for objective in objectives]
         stopped_at = max(map(len, rows)) if State.STOPPED in states else None
         self.study.tell(number, values, stopped_at)

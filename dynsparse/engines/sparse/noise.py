@@ -1,4 +1,4 @@
-"""The numbers of `random.noise` and `random.uniform` at some positions, without storing those of all. Compiled by Numba."""
+"""The numbers of `random.noise` and `random.uniform` at some positions, without those of all. Compiled by Numba."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Searches with Optuna: proposals, objectives, resume and bad input, with the real library and real trials."""
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ from analysis.statistics.ranking import is_better_low
 from dynsparse.cli import main
 from dynsparse.experiment import Experiment, ExperimentError
 from dynsparse.io.storage import open_folder
-from dynsparse.search.objectives import direction, value_of
+from dynsparse.search.objectives import direction, has_diverged, value_of
 from dynsparse.search.optuna_study import JOURNAL, OptunaStudy
 from dynsparse.tune import RunOptions, run, search
 
@@ -226,6 +227,20 @@ def test_a_setting_that_is_proposed_twice_is_the_best_once(tmp_path):
     assert [setting for setting, _ in outcome.best] == [{"learning_rate": 0.1}]
 
 
+@pytest.mark.parametrize("objectives", [("val_acc_max",), ("val_acc_max", "flops_train_last")])
+def test_a_setting_that_diverges_is_never_the_best(tmp_path, objectives, capsys):
+    # The accuracy of a diverged trial is that of a class, and finite.
+    space = {"learning_rate": ray_tune.choice([1e8, 1e9])}
+    found = run_search(tmp_path, 3, objectives=objectives, experiment_values=space)
+    assert found.outcome.best == []
+    assert capsys.readouterr().err.count(": diverged\n") == 3
+    df = analysis.load(tmp_path / "searched")
+    assert df["diverged"].all() and df["val_acc_max"].notna().all()
+    space = {"learning_rate": ray_tune.choice([0.1, 1e9])}
+    mixed = run_search(tmp_path, 6, objectives=objectives, name="mixed", experiment_values=space)
+    assert {values["learning_rate"] for values, _ in mixed.outcome.best} == {0.1}
+
+
 def test_a_space_that_has_changed_is_refused(tmp_path):
     run_search(tmp_path, 2)
     more = {"learning_rate": ray_tune.loguniform(1e-3, 0.5), "momentum": ray_tune.uniform(0, 0.9)}
@@ -281,6 +296,14 @@ def test_the_command_line_searches_and_prints_the_best(tmp_path, monkeypatch):
     assert refused.exit_code == 2 and "searcher='optuna' sets the seeds itself" in refused.output
     text = CliRunner().invoke(main, [*job, "--objective", "val_acc_max", "--objective", "flops_inference"]).output
     assert "--searcher optuna" in text and "--objective val_acc_max --objective flops_inference" in text
+
+
+def test_a_trial_has_diverged_if_a_loss_is_not_finite_where_it_was_last_logged():
+    assert has_diverged([{"train_loss": 1.0, "val_loss": math.inf}])
+    assert has_diverged([{"train_loss": 1.0}, {"train_loss": math.nan}])
+    assert not has_diverged([{"train_loss": math.nan}, {"train_loss": 1.0, "val_acc": math.nan}])
+    # The second row has no val_loss, so that of the first one counts.
+    assert has_diverged([{"val_loss": math.nan}, {"train_loss": 1.0}])
 
 
 def test_objectives_are_summaries_of_rows():
