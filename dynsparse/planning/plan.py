@@ -282,3 +282,8 @@ def mask_updates(config: Config | PackConfig | RecordingConfig, method: Method) 
     )
     # How many steps there are is not known before the data are loaded.
     return updates if in_steps or updates.steps(1).n_updates else None
+
+
+def of_trial(value: float | Tensor, trial: int) -> float:
+    """Return a trial's value of a hyperparameter: of a tensor (trials,), or of a number that all trials share."""
+    return float(torch.as_tensor(value, dtype=torch.float64).reshape(-1)[trial if torch.is_tensor(value) else 0])

@@ -10,6 +10,7 @@ import torch
 from dynsparse.engines.sparse.arrays import Array
 from dynsparse.engines.sparse.noise import uniform_at
 from dynsparse.nn.init import WeightInit, standard_normal
+from dynsparse.planning.plan import Plan, of_trial
 from dynsparse.random import Purpose, Stream
 
 
@@ -19,6 +20,14 @@ class TrialDrift(NamedTuple):
     seed: int
     l1: float
     temperature: float
+
+
+def trial_drift(plan: Plan, trial: int) -> TrialDrift | None:
+    """Return the drift of a trial, or None if its method has none."""
+    drift = plan.method.drift
+    if drift is None:
+        return None
+    return TrialDrift(plan.seeds[trial], of_trial(drift.l1, trial), of_trial(drift.temperature, trial))
 
 
 def signs_at(weight_init: WeightInit, seed: int, layer: int, positions: Array) -> Array:

@@ -22,12 +22,12 @@ from dynsparse.engines.sparse.arrays import (
     UnitStatistics,
 )
 from dynsparse.engines.sparse.batch_norm import fold
-from dynsparse.engines.sparse.drift import TrialDrift, drifted, signs_at
+from dynsparse.engines.sparse.drift import drifted, signs_at, trial_drift
 from dynsparse.engines.sparse.kernels import train_steps
 from dynsparse.engines.sparse.optimizer_steps import KINDS
 from dynsparse.engines.sparse.order import group_by_source
 from dynsparse.nn.functional import boost_penalty
-from dynsparse.planning.plan import Plan
+from dynsparse.planning.plan import Plan, of_trial
 from dynsparse.studies import Parameters
 
 
@@ -46,7 +46,7 @@ class SparseNetwork:
         self._hidden = slice(self._layer_ends[0], self._layer_ends[-2])
         self._init_kwinners(plan, trial)
         self._seed = plan.seeds[trial]
-        self._dropout = np.float32(_of_trial(plan.network.dropout, trial))
+        self._dropout = np.float32(of_trial(plan.network.dropout, trial))
         self._has_batch_norm = plan.network.batch_norm
         # The running means and variances of hidden units, for evaluation.
         self.means, self.variances = self._per_unit_zeros(), self._per_unit_zeros() + 1
@@ -54,11 +54,10 @@ class SparseNetwork:
         self._hyperparameters = {
             name: np.float32(value.expand(len(plan.seeds))[trial]) for name, value in plan.optimizer.values.items()
         }
-        self._label_smoothing = np.float32(_of_trial(plan.label_smoothing, trial))
+        self._label_smoothing = np.float32(of_trial(plan.label_smoothing, trial))
         self._weight_init = plan.weight_init
-        drift = plan.method.drift
-        self._drift = drift and TrialDrift(self._seed, _of_trial(drift.l1, trial), _of_trial(drift.temperature, trial))
-        self._clip_norm = math.inf if plan.clip_norm is None else _of_trial(plan.clip_norm, trial)
+        self._drift = trial_drift(plan, trial)
+        self._clip_norm = math.inf if plan.clip_norm is None else of_trial(plan.clip_norm, trial)
         # The parameters that each unit has, besides its weights. Gains and shifts are used for hidden units only.
         self.unit_parameters = ["biases", *(["gains", "shifts"] if self._has_batch_norm else [])]
         # For the parameters themselves, "value", and for each part of their optimizer state one array: first the active
@@ -365,8 +364,3 @@ class SparseNetwork:
         for _, middle, last in self.layers()[:-1]:
             duty = torch.from_numpy(self.duty[middle:last])
             self._penalty[middle:last] = boost_penalty(strength, duty[None])[0].numpy()
-
-
-def _of_trial(value: float | Tensor, trial: int) -> float:
-    """Return a trial's value of a hyperparameter: of a tensor (trials,), or of a number that all trials share."""
-    return float(torch.as_tensor(value, dtype=torch.float64).reshape(-1)[trial if torch.is_tensor(value) else 0])
