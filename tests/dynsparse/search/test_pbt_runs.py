@@ -149,6 +149,14 @@ def test_analysis_counts_copies_and_takes_their_settings_from_their_first_own_ro
     n_own = history[history["copied_from"].isna()].groupby("trial_id").size()
     total = df["mean_epoch_time"] * n_own.reindex(df["trial_id"]).to_numpy()
     assert total.to_numpy() == pytest.approx(df["trial_time"].to_numpy())
+    # After each epoch, the trials that have trained it are the members of the populations.
+    trained = history[history["copied_from"].isna()].groupby("epoch")["trial_id"].agg(set).to_dict()
+    for epoch in (1, 2, 3):
+        then = analysis.load(whole, at_epoch=epoch)
+        assert set(then.loc[then["status"] == "complete", "trial_id"]) == trained[epoch]
+    # A row has the rate with which it was trained, as the trial that trained it says.
+    rates = df.set_index("trial_dir")["learning_rate"]
+    assert history["learning_rate"].tolist() == rates[history["copied_from"].fillna(history["trial_dir"])].tolist()
 
 
 class Killed(BaseException):
