@@ -228,7 +228,8 @@ class PbtRounds:
                 raise ExperimentError(
                     f"Trial {identity(copy.child)} cannot begin as a copy of trial {identity(copy.parent)} at epoch "
                     f"{copy.epoch}: that trial has trained further, and no longer has a checkpoint of this epoch. The "
-                    f"samples, the settings or the trial folders have changed since then. {HINT}"
+                    f"samples, the settings or the trial folders have changed since then. {HINT} If only the folder of "
+                    f"the copy was lost, remove {folder_name(copy.parent)} too: the same command trains both again."
                 )
             damaged[copy.parent] = copy.epoch
         return damaged

@@ -305,9 +305,14 @@ def test_a_copy_never_trains_from_its_beginning(whole, file, tmp_path):
     shutil.copytree(whole, folder)
     for lost in ("result.json", "progress.csv", "complete.json"):
         (folder / name / lost).unlink()
-    with pytest.raises(ExperimentError, match=rf"^Trial {identity(child)} cannot begin as a copy of trial .* --name"):
+    parent = f"trial_{child.starts_from.partition('@')[0]}"
+    problem = rf"^Trial {identity(child)} cannot begin as a copy of trial .* --name, .* remove {parent} too"
+    with pytest.raises(ExperimentError, match=problem):
         run(file, tmp_path, **OPTIONS)
     assert not (folder / name / "result.json").exists()
+    shutil.rmtree(folder / parent)
+    assert run(file, tmp_path, **OPTIONS).n_unfinished == 0
+    assert content(folder) == content(whole)
 
 
 def test_more_samples_would_make_other_copies(whole, file, tmp_path):
