@@ -324,6 +324,12 @@ def test_more_samples_would_make_other_copies(whole, file, tmp_path):
     assert {name: each for name, each in content(tmp_path / "pop").items() if name in content(whole)} == content(whole)
 
 
+def test_trials_that_were_trained_without_the_scheduler_have_no_exchanges(file, tmp_path):
+    run(file, tmp_path, in_process=True)
+    with pytest.raises(ExperimentError, match=r" no longer has .* the scheduler or the trial folders have changed"):
+        run(file, tmp_path, **OPTIONS)
+
+
 def test_a_trial_that_has_failed_leaves_its_population(file, tmp_path):
     first = with_absolute_data_dir(load_experiment(file).configs()[0])
     trial = TrialFolder(open_folder(str(tmp_path / "pop" / folder_name(first))))
