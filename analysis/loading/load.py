@@ -25,6 +25,7 @@ from analysis.loading import budget
 from analysis.loading.chance import is_score, never_left_chance
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise, values_at
 from analysis.loading.contents import Contents
+from analysis.loading.copied_rows import trained_by_then, with_trained_settings
 from analysis.loading.experiment import read_experiment
 from analysis.loading.experiment_file import METRIC, QUESTION, joined_facts
 from analysis.loading.settings import with_settings
@@ -44,7 +45,7 @@ def load(path: PathName, metrics: Sequence[str] | None = None, at_epoch: int | N
         metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
         at_epoch: read the first epochs of each trial only, so that trials that were stopped early can be compared with
             others at an equal budget. A trial is complete if it has that many; later epochs do not count, also not for
-            `diverged`. None: all epochs.
+            `diverged`. A copy of another trial whose own epochs come later is left out. None: all epochs.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -99,7 +100,7 @@ def load_many(
         metrics: names of logged values; by default every logged number with "acc", "r2" or "rmse" in its name.
         at_epoch: read the first epochs of each trial only, so that trials that were stopped early can be compared with
             others at an equal budget. A trial is complete if it has that many; later epochs do not count, also not for
-            `diverged`. None: all epochs.
+            `diverged`. A copy of another trial whose own epochs come later is left out. None: all epochs.
 
     Raises:
         FileNotFoundError: if a folder does not exist.
@@ -159,8 +160,8 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
     - every logged value except Tune's own bookkeeping, numbers as numbers. A value with the name of another column is
       called `result/<name>`.
     - `copied_from`, if trials began as copies of others: the trial that trained the row; missing in a trial's own rows.
-    - the hyperparameters as in `load`. One that changed within the trial, as population based training does, has the
-      value of each row, if the rows have their config.
+    - the hyperparameters as in `load`. One that changed within the trial, as in population-based training, has the
+      value with which each row was trained, if the rows have their config or `copied_from`.
     - `diverged`, of the trial, as in `load`.
 
     Args:
@@ -182,7 +183,8 @@ def load_history(path: PathName, metrics: Sequence[str] | None = None) -> pd.Dat
         215  181bf8219341      8       0.082    0.972  SparseModel      0.1
     """
     contents, configs, experiments = _read_all([path])
-    trials, history = contents.trials, contents.history
+    history = contents.history
+    trials = with_trained_settings(contents.trials, history)
     chosen = _chosen_metrics(history, metrics, lambda name: True)
     called = distinct_names(chosen, HISTORY_COLUMNS, "result/")
     names = distinct_names([*configs, "seed"], {*HISTORY_COLUMNS, *called.values()}, "config/")
@@ -249,9 +251,13 @@ def _read_all(
         raise ValueError("paths must hold at least one experiment folder, got none.")
     parts = [read_experiment(name) for name in names]
     trials = [trial for part in parts for trial in part.trials]
+    experiments = [name for name, part in zip(names, parts, strict=True) for _ in part.trials]
     history = parts[0].history if len(parts) == 1 else joined([part.history for part in parts])
     if at_epoch is not None:
         trials, history = budget.at_epoch(trials, history, at_epoch)
+        places = trained_by_then(history, at_epoch)
+        trials, experiments = [trials[place] for place in places], [experiments[place] for place in places]
+        history = history.take(places)
     trials, configs, found = with_settings(trials)
     contents = Contents(
         trials,
@@ -259,7 +265,7 @@ def _read_all(
         [*found, *(issue for part in parts for issue in part.issues)],
         joined_facts([part.facts for part in parts]),
     )
-    return contents, configs, [name for name, part in zip(names, parts, strict=True) for _ in part.trials]
+    return contents, configs, experiments
 
 
 def _in_each_row(repeated: pd.Series, key: str, trials: Sequence[Trial], starts: Array) -> Any:

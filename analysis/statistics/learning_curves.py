@@ -67,8 +67,8 @@ def epochs_to(history: pd.DataFrame, metric: Column, level: float, lowest: bool 
 
     Rows are in the order of the hyperparameters. The result has these columns:
     - `trial_id`, `trial_dir`.
-    - the hyperparameters that vary between the trials.
-    - `first_epoch`; NaN if the trial never reaches the level.
+    - the hyperparameters that vary between the trials, without those that changed within one.
+    - `first_epoch`; NaN if the trial never reaches the level. A copy of another trial counts that trial's epochs, too.
     - `reached`, True if it does.
     - `last_epoch`, the last epoch of the trial. A trial that stopped early might have reached the level later.
 

@@ -106,6 +106,7 @@ def learning_note(path: str, configs: Sequence[Config]) -> str:
         # The results were moved or deleted meanwhile. The run itself has ended well.
         return ""
     df = df[df["trial_id"].isin({identity(config) for config in configs})]
-    if not (df["diverged"] | df["at_chance"]).any():
+    # Those that a rule has ended are counted as stopped, whatever they learned.
+    if not (df["diverged"] | df["at_chance"])[df["status"] != "stopped"].any():
         return ""
     return str(analysis.left_out(df))

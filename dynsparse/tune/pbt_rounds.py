@@ -27,7 +27,7 @@ FOLLOWERS = {
     "rules": ("weight_init",),
     "dataset_name": ("input_size", "num_classes", "input_shape", "data_hash"),
 }
-HINT = "Give another --name, or the same samples and settings as before."
+HINT = "Give another --name, or the same samples, settings and options as before."
 
 
 class _Found(NamedTuple):
@@ -228,7 +228,9 @@ class PbtRounds:
                 raise ExperimentError(
                     f"Trial {identity(copy.child)} cannot begin as a copy of trial {identity(copy.parent)} at epoch "
                     f"{copy.epoch}: that trial has trained further, and no longer has a checkpoint of this epoch. The "
-                    f"samples, the settings or the trial folders have changed since then. {HINT}"
+                    f"samples, the settings, the scheduler or the trial folders have changed since then. {HINT} If "
+                    f"only the folder of the copy was lost, remove {folder_name(copy.parent)} too: the same command "
+                    "trains both again."
                 )
             damaged[copy.parent] = copy.epoch
         return damaged

@@ -5,9 +5,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from ray.tune import grid_search
+from ray.tune.schedulers import FIFOScheduler
 from support.command_line import ARMS, GRID, invoke
 
+import analysis
 from dynsparse.cli import trials
+from dynsparse.cli.outcome import learning_note
+from dynsparse.experiment import Experiment
+from dynsparse.tune import run
+
+
+class StopsSlowTrials(FIFOScheduler):
+    """Stops the trials that do not learn."""
+
+    def on_trial_result(self, tune_controller, trial, result):
+        return self.STOP if trial.config["learning_rate"] < 1e-6 else self.CONTINUE
 
 
 def test_a_run_says_which_trials_have_not_learned(grid, tmp_path):
@@ -23,6 +36,15 @@ def test_a_run_says_which_trials_have_not_learned(grid, tmp_path):
         "run", grid, "--storage", str(tmp_path), "--in-process", "--set", "learning_rate=0.1", "--set", "epochs=1"
     )
     assert "chance" not in result.stdout and "2 trials complete" in result.stdout
+
+
+def test_trials_that_were_stopped_at_chance_level_are_only_counted(tmp_path):
+    space = {"dataset_name": "digits", "model": "SET", "learning_rate": grid_search([1e-9, 0.1])}
+    experiment = Experiment("rates", "Which?", space, epochs=2)
+    outcome = run(experiment, tmp_path, in_process=True, scheduler=StopsSlowTrials())
+    assert (outcome.n_complete, outcome.n_stopped) == (1, 1)
+    assert analysis.load(outcome.path)["at_chance"].tolist() == [True, False]
+    assert learning_note(outcome.path, experiment.configs()) == ""
 
 
 def test_ctrl_c_before_a_run_has_begun_ends_it_with_130(monkeypatch):

@@ -149,6 +149,14 @@ def test_analysis_counts_copies_and_takes_their_settings_from_their_first_own_ro
     n_own = history[history["copied_from"].isna()].groupby("trial_id").size()
     total = df["mean_epoch_time"] * n_own.reindex(df["trial_id"]).to_numpy()
     assert total.to_numpy() == pytest.approx(df["trial_time"].to_numpy())
+    # After each epoch, the trials that have trained it are the members of the populations.
+    trained = history[history["copied_from"].isna()].groupby("epoch")["trial_id"].agg(set).to_dict()
+    for epoch in (1, 2, 3):
+        then = analysis.load(whole, at_epoch=epoch)
+        assert set(then.loc[then["status"] == "complete", "trial_id"]) == trained[epoch]
+    # A row has the rate with which it was trained, as the trial that trained it says.
+    rates = df.set_index("trial_dir")["learning_rate"]
+    assert history["learning_rate"].tolist() == rates[history["copied_from"].fillna(history["trial_dir"])].tolist()
 
 
 class Killed(BaseException):
@@ -297,9 +305,14 @@ def test_a_copy_never_trains_from_its_beginning(whole, file, tmp_path):
     shutil.copytree(whole, folder)
     for lost in ("result.json", "progress.csv", "complete.json"):
         (folder / name / lost).unlink()
-    with pytest.raises(ExperimentError, match=rf"^Trial {identity(child)} cannot begin as a copy of trial .* --name"):
+    parent = f"trial_{child.starts_from.partition('@')[0]}"
+    problem = rf"^Trial {identity(child)} cannot begin as a copy of trial .* --name, .* remove {parent} too"
+    with pytest.raises(ExperimentError, match=problem):
         run(file, tmp_path, **OPTIONS)
     assert not (folder / name / "result.json").exists()
+    shutil.rmtree(folder / parent)
+    assert run(file, tmp_path, **OPTIONS).n_unfinished == 0
+    assert content(folder) == content(whole)
 
 
 def test_more_samples_would_make_other_copies(whole, file, tmp_path):
@@ -309,6 +322,12 @@ def test_more_samples_would_make_other_copies(whole, file, tmp_path):
         # Decisions about six members are known only when all have arrived.
         run(more, tmp_path, **OPTIONS)
     assert {name: each for name, each in content(tmp_path / "pop").items() if name in content(whole)} == content(whole)
+
+
+def test_trials_that_were_trained_without_the_scheduler_have_no_exchanges(file, tmp_path):
+    run(file, tmp_path, in_process=True)
+    with pytest.raises(ExperimentError, match=r" no longer has .* the scheduler or the trial folders have changed"):
+        run(file, tmp_path, **OPTIONS)
 
 
 def test_a_trial_that_has_failed_leaves_its_population(file, tmp_path):

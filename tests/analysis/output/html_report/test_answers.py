@@ -155,6 +155,15 @@ def test_comparisons_without_trials_are_counted() -> None:
     assert "2 cannot be made, because complete trials are missing." in found["What remains unclear?"]
 
 
+@pytest.mark.parametrize("copy", [0, 1])
+def test_a_best_setting_of_a_copy_held_only_later(copy: int) -> None:
+    trials = grid(lambda lr, seed: lr, lr=[0.1, 0.2], seed=[0]).assign(epochs=4, error=None)
+    trials["starts_from"] = [f"a@{place}" if place == copy else np.nan for place in range(2)]
+    answer = of(as_trials(trials, ["lr"], ["val_acc_max"]))["Which setting is best?"]
+    # The best is the second.
+    assert answer.startswith("Lr 0.2: ") and ("began as a copy" in answer) is (copy == 1)
+
+
 def test_one_seed_shows_no_noise() -> None:
     found = of(of_grid(lambda width, lr, seed: width + lr / 10, width=[0, 1], lr=[0, 1], seed=[0]))
     assert found["What matters most?"].endswith("One trial of each setting shows no noise.")
