@@ -24,6 +24,11 @@ def top_kast(config: MethodSettings) -> Method:
     with weight_decay, and inactive weights of B with weight_decay divided by the density of the layer, so that they
     shrink unless the gradient makes them grow. No other weight decays.
 
+    Inactive weights of B have no effect on the loss, so they add up their gradients from one mask update to the next.
+    With a high learning rate and long intervals they become so large that the training diverges when they become
+    active. For 784-300-100-10 on MNIST at density 0.05, with learning rate 0.1 and momentum 0.9, it does so with
+    pruning_interval_steps=100, and learns with 10.
+
     Keys:
         on_perc: density of A, in (0, 1].
         backward_density: density of B, in [on_perc, 1].
