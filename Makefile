@@ -2,6 +2,7 @@
 # make test   installs the test extra, runs ruff, codespell, mypy and pytest
 # make coverage runs pytest with coverage (a third slower) and lists the lines that no test runs
 # make docs   installs the docs extra and builds the documentation in docs/_build/html
+# make reproduce runs the experiments behind docs/results (many hours); one page: make reproduce PART=baselines
 # make faults kills, fills and damages real runs, for four hours, and runs the other long tests
 # make fuzz   feeds random files and arguments to the readers for ten minutes
 # make bench  compares the engines with plain torch and other libraries
@@ -27,7 +28,7 @@ installed_bench := $(VENV)/installed-bench
 installed_docs := $(VENV)/installed-docs
 endif
 
-.PHONY: demo test coverage docs faults fuzz bench clean
+.PHONY: demo test coverage docs reproduce faults fuzz bench clean
 
 demo: $(installed)
 	$(PYTHON) -m dynsparse.cli run experiments/quickstart.py
@@ -48,6 +49,9 @@ docs: $(installed_docs)
 	$(PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	# Markup that no page may show. Sphinx does not warn of it.
 	! grep -rlE '\.\. (option|program|rubric|code-block)::' docs/_build/html --include='*.html'
+
+reproduce: $(installed_test)
+	$(PYTHON) docs/results/reproduce.py $(PART)
 
 faults: $(installed_test)
 	$(PYTHON) -m pytest tests -m faults

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE / "results")]
+
+from reproduce import PAGES  # noqa: E402
 
 from dynsparse import __version__  # noqa: E402
 from dynsparse.config import SUBJECTS, Config, check_of, keys  # noqa: E402
@@ -99,7 +101,11 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", as_rst)
 
 
-# Included by reference/keys.md and explanation/engines.md, so that no default is written twice and no table is old.
+# Included by reference/keys.md, explanation/engines.md and the pages of results, so that no default is written twice
+# and no table is old.
 (HERE / "_build").mkdir(exist_ok=True)
 (HERE / "_build" / "keys.md").write_text(keys_tables(), encoding="utf-8")
 (HERE / "_build" / "engines.md").write_text(engines_table(), encoding="utf-8")
+for page in PAGES.values():
+    for name, table in page.tables().items():
+        (HERE / "_build" / f"{name}.md").write_text(table + "\n", encoding="utf-8")

@@ -9,9 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+from plotly.graph_objects import Figure
 
 from analysis import load
 from analysis.plots import plot_axis
@@ -19,15 +22,32 @@ from analysis.plots import plot_axis
 PICTURES = Path(__file__).parent / "pictures"
 
 
-def picture_of_plot(page: Page, results: Path, folder: Path) -> None:
-    """Save a picture of the mean accuracy of each method over density."""
-    figure = plot_axis(load(results), "on_perc", "test_acc_at_best", by="model")
-    figure.update_layout(width=760, height=460, paper_bgcolor="white", plot_bgcolor="white", font_color="#333333")
-    figure.write_html(folder / "plot.html", include_plotlyjs=True, config={"displayModeBar": False})
-    page.set_viewport_size({"width": 780, "height": 480})
-    page.goto((folder / "plot.html").as_uri())
-    page.wait_for_selector(".main-svg")
-    page.screenshot(path=PICTURES / "quickstart.png")
+@contextmanager
+def browser_page() -> Iterator[Page]:
+    """Open a page in a browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield browser.new_page(device_scale_factor=1)
+        browser.close()
+
+
+def save_figure(page: Page, figure: Figure, name: str, width: int, height: int) -> None:
+    """Save a figure as a PNG file in docs/pictures."""
+    figure.update_layout(width=width, height=height, paper_bgcolor="white", plot_bgcolor="white", font_color="#333333")
+    page.set_viewport_size({"width": width + 20, "height": height + 20})
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plot.html"
+        figure.write_html(file, include_plotlyjs=True, config={"displayModeBar": False})
+        page.goto(file.as_uri())
+        page.wait_for_selector(".main-svg")
+        page.screenshot(path=PICTURES / f"{name}.png")
+
+
+def save_figures(figures: dict[str, Figure]) -> None:
+    """Save figures by the names of their files, without suffix; a figure's own height is kept."""
+    with browser_page() as page:
+        for name, figure in figures.items():
+            save_figure(page, figure, name, 900, int(figure.layout.height or 560))
 
 
 def picture_of_report(page: Page, results: Path, folder: Path) -> None:
@@ -42,14 +62,12 @@ def picture_of_report(page: Page, results: Path, folder: Path) -> None:
 
 
 def main() -> None:
-    """Make all pictures."""
+    """Make all pictures of the README."""
     results = Path(sys.argv[1])
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(device_scale_factor=1)
-        picture_of_plot(page, results, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, browser_page() as page:
+        figure = plot_axis(load(results), "on_perc", "test_acc_at_best", by="model")
+        save_figure(page, figure, "quickstart", 760, 460)
         picture_of_report(page, results, Path(folder))
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,50 @@
+"""Run the experiments behind the pages of results, keep their trials, and draw their pictures.
+
+    python docs/results/reproduce.py             # all pages: many hours
+    python docs/results/reproduce.py baselines   # one page
+
+It can be interrupted: the same command continues. The pictures need the extras `jupyter` and `test`, and a Chromium.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+# `trials` and the pages, `make_pictures`, and the packages of the checkout.
+sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT)]
+
+import baselines  # noqa: E402
+import trials  # noqa: E402
+
+PAGES: dict[str, ModuleType] = {"baselines": baselines}
+
+
+def reproduce(page: ModuleType) -> None:
+    """Run the experiments of a page, keep their trials, and draw the pictures."""
+    for name in page.EXPERIMENTS:
+        command = [sys.executable, "-m", "dynsparse.cli", "run", f"experiments/{name}.py"]
+        subprocess.run(command, cwd=ROOT, check=True)
+        trials.keep(ROOT / "results" / name)
+    if hasattr(page, "pictures"):
+        from make_pictures import save_figures
+
+        save_figures(page.pictures())
+
+
+def main() -> None:
+    """Reproduce the pages that the command line names, or all."""
+    names = sys.argv[1:] or list(PAGES)
+    unknown = [name for name in names if name not in PAGES]
+    if unknown:
+        sys.exit(f"Unknown part {unknown[0]!r}. Available: {', '.join(PAGES)}.")
+    for name in names:
+        reproduce(PAGES[name])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The pages of docs/results: their experiments can be run and kept, and the pages show all that is made from them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from support.doc_pages import ROOT
+from support.trained_trials import train
+
+from dynsparse.experiment import load_experiment
+
+FOLDER = ROOT / "docs" / "results"
+sys.path.insert(0, str(FOLDER))
+
+import baselines  # noqa: E402
+import trials  # noqa: E402
+from reproduce import PAGES  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+# Each method and setting of the experiments, in trials of less than a second.
+SMALL = {
+    "dataset_name": ["digits"], "hidden_sizes": [[24, 16]], "epochs": [2], "batch_size": [128], "on_perc": [0.2],
+    "seed": [0, 1], "pruning_interval_steps": [5],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train small trials of all experiments, and keep them elsewhere."""
+    root = tmp_path_factory.mktemp("results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trials, "KEPT", root / "trials")
+        for page in PAGES.values():
+            for name in page.EXPERIMENTS:
+                for config in load_experiment(ROOT / "experiments" / f"{name}.py").configs(SMALL):
+                    train(root / name, **config.values())
+                trials.keep(root / name)
+    return root / "trials"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_includes_each_of_its_tables_and_pictures(name: str) -> None:
+    text, page = (FOLDER / f"{name}.md").read_text(), PAGES[name]
+    assert sorted(re.findall(r"\{include\} \.\./_build/(\w+)\.md", text)) == sorted(page.tables())
+    pictures = re.findall(r"\.\./pictures/(\w+)\.png", text)
+    assert sorted(pictures) == sorted(page.pictures() if hasattr(page, "pictures") else {})
+    assert all((ROOT / "docs" / "pictures" / f"{each}.png").is_file() for each in pictures)
+
+
+def test_the_table_of_methods_has_each_method_once(small_trials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "KEPT", small_trials)
+    df = baselines.of_experiment("dst_baselines")
+    table = baselines.accuracy_table(df).splitlines()
+    models = [re.findall(r"`(\w+)`", line)[0] for line in table[2:]]
+    assert sorted(models) == sorted(set(df["model"]) - {"Dense"})
+    means = df.groupby("model")["test_acc_last"].mean()
+    assert means[models].is_monotonic_decreasing
+    # One density, so that the mean is that of the cell.
+    assert [line.split("|")[3].split("±")[0].strip() for line in table[2:]] == [f"{means[each]:.3f}" for each in models]
+
+
+def test_differences_are_those_from_the_control(small_trials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "KEPT", small_trials)
+    df = baselines.of_experiment("dst_baselines")
+    means = df.groupby("model")["test_acc_last"].mean()
+    for line in baselines.differences_table(df).splitlines()[2:]:
+        model, difference, interval, _ = (cell.strip(" `") for cell in line.strip("|").split("|"))
+        assert float(difference) == pytest.approx(means[model] - means["SET"], abs=6e-5)
+        low, high = map(float, interval.split(" to "))
+        assert low <= float(difference) <= high
+
+
+def test_an_unknown_page_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import reproduce
+
+    monkeypatch.setattr(sys, "argv", ["reproduce.py", "baseline"])
+    with pytest.raises(SystemExit, match=r"Unknown part 'baseline'\. Available: baselines\."):
+        reproduce.main()
