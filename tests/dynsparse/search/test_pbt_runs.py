@@ -76,6 +76,8 @@ def whole(tmp_path_factory, file):
     outcome = run(file, storage, **OPTIONS)
     assert (outcome.n_complete, outcome.n_stopped, outcome.n_unfinished) == (6, N_COPIES, 0)
     assert len(outcome.copies) == N_COPIES
+    assert f"n_complete=6, n_unfinished=0, failures=[], seconds={outcome.seconds}, " in repr(outcome)
+    assert repr(outcome).endswith(", copies=<4 trials>)"), "not the configuration of each"
     return storage / "pop"
 
 
