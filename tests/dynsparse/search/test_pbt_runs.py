@@ -129,6 +129,18 @@ def test_the_first_row_of_a_copy_continues_the_weights_of_its_parent(file, tmp_p
     assert len(copies) == N_COPIES
 
 
+def test_the_progress_names_the_best_of_all_rounds(file, tmp_path):
+    # With rates so high, the accuracy falls.
+    rates = ray_tune.uniform(20, 40)
+    experiment = load_experiment(file)
+    experiment = replace(experiment, space={**experiment.space, "learning_rate": rates, "momentum": 0.99}, epochs=4)
+    run(experiment, tmp_path, **OPTIONS)
+    status = parse_object((tmp_path / "pop" / "status.json").read_bytes())
+    best = [max(row["val_acc"] for row in rows) for rows in rows_of(tmp_path / "pop").values()]
+    last = [rows[-1]["val_acc"] for rows in rows_of(tmp_path / "pop").values()]
+    assert status["best"] == max(best) > max(last)
+
+
 def test_packs_end_as_single_trials_do(whole, file, tmp_path):
     run(file, tmp_path, pack=3, **OPTIONS)
     assert content(tmp_path / "pop") == content(whole)
