@@ -332,10 +332,29 @@ def test_a_copy_never_trains_from_its_beginning(whole, file, tmp_path):
 def test_more_samples_would_make_other_copies(whole, file, tmp_path):
     shutil.copytree(whole, tmp_path / "pop")
     more = replace(load_experiment(file), num_samples=6)
-    with pytest.raises(ExperimentError, match=r" no longer has a checkpoint of this epoch\. .* --name, or the same"):
-        # Decisions about six members are known only when all have arrived.
+    before = r"^The copies in the folder .* were made with 3 samples, grace=1 and reduction_factor=3\.0\. Other copies"
+    with pytest.raises(ExperimentError, match=f"{before} would follow from 6 samples, .* --name, or the same "):
+        # Decisions about six members would be known only when all have trained for an epoch.
         run(more, tmp_path, **OPTIONS)
-    assert {name: each for name, each in content(tmp_path / "pop").items() if name in content(whole)} == content(whole)
+    # The members that stopped at the first exchange would have to train on.
+    with pytest.raises(ExperimentError, match=f"{before} would follow from 3 samples, grace=2 and "):
+        run(file, tmp_path, grace=2, **OPTIONS)
+    assert content(tmp_path / "pop") == content(whole), "nothing was trained"
+    # The populations of other seeds are others.
+    assert run(more, tmp_path, overrides={"seed": [7]}, **OPTIONS).n_unfinished == 0
+    # Copies whose origin is not known are refused when the exchange is known.
+    for path in (tmp_path / "pop").glob("trial_*/about.json"):
+        path.unlink()
+    with pytest.raises(ExperimentError, match=r" no longer has a checkpoint of this epoch\. .* --name, or the same"):
+        run(more, tmp_path, **OPTIONS)
+
+
+def test_a_folder_without_some_trials_trains_them_again(whole, file, tmp_path):
+    shutil.copytree(whole, tmp_path / "pop")
+    child = next(each for each in copies_in(whole).values() if each.starts_from.endswith("@1"))
+    shutil.rmtree(tmp_path / "pop" / f"trial_{child.starts_from.partition('@')[0]}")
+    assert run(file, tmp_path, **OPTIONS).n_unfinished == 0
+    assert content(tmp_path / "pop") == content(whole)
 
 
 def test_trials_that_were_trained_without_the_scheduler_have_no_exchanges(file, tmp_path):
