@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from dynsparse.config import Config, keys
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder
-from dynsparse.results.fork import can_be_forked, fork, is_forked
+from dynsparse.results.fork import can_be_forked, fork, is_forked, origin_of
 from dynsparse.results.grid_status import GridStatus
 from dynsparse.results.progress import plural
 from dynsparse.results.trial_folder import NOT_IN_IDENTITY, State, TrialFolder, folder_name, identity
@@ -111,11 +111,13 @@ class PbtRounds:
 
         Args:
             folder: the folder of the experiment.
-            status: not used; see `next_round`.
+            status: its status.
 
-        Raises: ExperimentError if a copy can no longer be made; OSError.
+        Raises: ExperimentError if the folder has copies that other options have made, or a copy can no longer be made;
+        OSError.
         """
         replay = self._replay(folder)
+        self._check_origins(folder, status.others)
         self._check_copies(folder, replay, _missing_copies(folder, replay))
         stopped = replay.stopped()
         members = {each for population in replay.populations for each in population.members}
@@ -145,8 +147,11 @@ class PbtRounds:
                 epoch = min(damaged.values())
                 return self._round(replay, [each for each, last in damaged.items() if last == epoch], epoch)
             names = axes([*self._configs, *(copy.child for copy in replay.copies)])
-            for copy in missing:
-                fork(folder, copy.parent, copy.child, experiment_tag(copy.child, names))
+            for members, population in zip(self._populations, replay.populations, strict=True):
+                for copy in population.copies:
+                    if copy in missing:
+                        tag = experiment_tag(copy.child, names)
+                        fork(folder, copy.parent, copy.child, tag, self._origin(members))
             replay = self._replay(folder)
         for config, reason in replay.stopped().items():
             if replay.found[config].reason != reason:
@@ -213,6 +218,38 @@ class PbtRounds:
             config: _Found([each.value for each in history], state, reason)
             for config, state, (history, reason) in zip(configs, states, histories, strict=True)
         }
+
+    def _origin(self, members: Sequence[Config]) -> dict[str, Any]:
+        """Return what the exchanges of a population follow from, besides the rows."""
+        names, options = sorted(map(identity, members)), self._options
+        return {"members": names, "grace": options.grace, "reduction_factor": options.reduction_factor}
+
+    def _check_origins(self, folder: Folder, names: Sequence[str]) -> None:
+        """Check that the copies in the folder that do not follow from the rows yet will follow from them.
+
+        Without this, new samples would train until the first exchange, which then differs from that in the folder.
+
+        Args:
+            folder: the folder of the experiment.
+            names: the folders of the trials that are neither in the grid nor copies that follow from the rows.
+
+        Raises: ExperimentError; OSError.
+        """
+        with ThreadPoolExecutor(READ_THREADS) as threads:
+            found = [each for each in threads.map(lambda name: origin_of(folder, name), names) if each]
+        for population in self._populations:
+            wanted = self._origin(population)
+            for origin in found:
+                if origin != wanted and set(origin.get("members", ())) & set(wanted["members"]):
+                    before, now = (
+                        f"{plural(len(each.get('members', ())), 'sample')}, grace={each.get('grace')} and "
+                        f"reduction_factor={each.get('reduction_factor')}"
+                        for each in (origin, wanted)
+                    )
+                    raise ExperimentError(
+                        f"The copies in the folder {folder.path} were made with {before}. Other copies would follow "
+                        f"from {now}. {HINT}"
+                    )
 
     def _check_copies(self, folder: Folder, replay: _Replay, missing: Sequence[Copy]) -> dict[Config, int]:
         """Return the parents whose checkpoint at the exchange is damaged or lost, each with the epoch of the exchange.

@@ -117,7 +117,25 @@ def test_drawn_values_are_refused_at_once() -> None:
     df = grid(lambda seed: seed, seed=range(60))
     rng = np.random.default_rng(0)
     df = df.assign(**{f"x{i}": rng.uniform(size=60) for i in range(6)})
-    assert "of 46656000000 combinations lack trials" in message(df)
+    assert message(df) == (
+        "Drawn hyperparameters (x0, x1, x2, x3, x4 and x5) cannot be factors of anova, because each value is in one "
+        "sample only: use importance or fanova."
+    )
+
+
+def test_drawn_values_beside_a_grid_are_refused_in_one_sentence() -> None:
+    rng = np.random.default_rng(0)
+    df = grid(noisy(0), on=[0.1, 0.2], sample=range(8), seed=range(2))
+    drawn = {name: dict(enumerate(rng.uniform(size=8).round(6))) for name in ("rate", "drop")}
+    df = df.assign(**{name: df["sample"].map(values) for name, values in drawn.items()}).drop(columns="sample")
+    assert message(df) == (
+        "Drawn hyperparameters (rate and drop) cannot be factors of anova, because each value is in one sample only: "
+        "use importance or fanova, or leave them out with df.drop(columns=['rate', 'drop'])."
+    )
+    assert anova(df.drop(columns=["rate", "drop"]), METRIC)["term"].tolist() == ["on", "rest"]
+    # Numbers that were typed are arms.
+    arms = df.assign(**{name: df[name].rank(method="dense") for name in drawn})
+    assert "follows from rate. Leave it out with df.drop(columns=['drop'])" in message(arms)
 
 
 def test_other_errors() -> None:
