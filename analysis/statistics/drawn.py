@@ -24,10 +24,10 @@ class Drawn(NamedTuple):
 def drawn(df: pd.DataFrame, metric: str) -> Drawn:
     """Return the drawn hyperparameters; none for a grid.
 
-    A drawn number determines the other drawn values of its sample, so that their effects cannot be told apart. Each
-    sample may be combined with each point of a grid. Arms are no samples: there, numbers have few digits, or a
-    hyperparameter that holds no number, such as the model, determines them, too. A hyperparameter with more than 20
-    numbers counts as drawn, and so does one that population-based training has changed in a copy.
+    Drawn numbers have many digits, and each determines the other drawn values of its sample, so that their effects
+    cannot be told apart. Each sample may be combined with each point of a grid. More than 20 such numbers count as
+    drawn, even if nothing else is. Arms are no samples: there, numbers have few digits, or a hyperparameter that holds
+    no number, such as the model, determines them. What population-based training has changed in a copy is drawn, too.
 
     Args:
         df: one row for each trial, including those that are not complete.
@@ -47,10 +47,10 @@ def drawn(df: pd.DataFrame, metric: str) -> Drawn:
     others = [name for name in counts if not is_numeric(trials[name])]
 
     def is_drawn(name: str) -> bool:
-        if any(follows(name, other) for other in others) or len(counts) < 2:
+        if len(counts) < 2 or not _has_many_digits(trials[name]) or any(follows(name, other) for other in others):
             return False
-        determines = any(follows(other, name) for other in numbers) and _has_many_digits(trials[name])
-        return counts[name] == n_settings or counts[name] > MOST_VALUES or determines
+        is_alone = counts[name] == n_settings or counts[name] > MOST_VALUES
+        return is_alone or any(follows(other, name) for other in numbers)
 
     in_copies = _changed_in_copies(known, list(varying(known, besides=["seed", metric])))
     names = [*filter(is_drawn, numbers), *in_copies]
@@ -59,13 +59,13 @@ def drawn(df: pd.DataFrame, metric: str) -> Drawn:
 
 
 def _has_many_digits(numbers: pd.Series) -> bool:
-    """Return True if most numbers have more digits than people type; drawn ones have six."""
-    return bool(numbers.dropna().map(lambda number: float(f"{number:.3g}") != number).mean() > 0.5)
+    """Return True if most numbers have more than four digits. Drawn ones have six; people type fewer, as in 2048."""
+    return bool(numbers.dropna().map(lambda number: float(f"{number:.4g}") != number).mean() > 0.5)
 
 
 def _changed_in_copies(df: pd.DataFrame, names: list[str]) -> list[str]:
     """Return the hyperparameters in which a copy differs from the trial that it began as."""
-    if not is_copy(df).any():
+    if "trial_id" not in df or not is_copy(df).any():
         return []
     rows = {row["trial_id"]: row for row in df.to_dict("records")}
     origins = {name: str(row[STARTS_FROM]).partition("@")[0] for name, row in rows.items()}

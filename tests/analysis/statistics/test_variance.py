@@ -138,6 +138,21 @@ def test_drawn_values_beside_a_grid_are_refused_in_one_sentence() -> None:
     assert "follows from rate. Leave it out with df.drop(columns=['drop'])" in message(arms)
 
 
+def test_many_numbers_of_a_grid_are_not_drawn() -> None:
+    df = grid(noisy(0), on=[0.1, 0.2], size=range(100, 2600, 100), seed=range(2))
+    assert "1 of 50 combinations lack trials: on=0.1, size=300 has 0 of 2" in message(
+        fail(df, (df["on"] == 0.1) & (df["size"] == 300))
+    )
+
+
+@pytest.mark.parametrize("beside", [{}, {"on": [0.1, 0.2]}])
+def test_numbers_that_are_typed_for_each_arm_are_not_drawn(beside: dict[str, list[float]]) -> None:
+    df = grid(noisy(0), **beside, arm=range(4), seed=range(2))
+    for name, values in {"size": [1024, 2048, 4096, 8192], "rate": [0.0125, 0.025, 0.05, 0.1]}.items():
+        df[name] = df["arm"].map(dict(enumerate(values)))
+    assert "follows from size. Leave it out with df.drop(columns=['rate'])" in message(df.drop(columns="arm"))
+
+
 def test_other_errors() -> None:
     df = grid(noisy(0), on=[True, False], seed=range(3))
     assert "Unknown column 'val_acc'" in message(df, "val_acc")
