@@ -52,8 +52,9 @@ def compare_axes(results: Results) -> list[Comparison]:
     axes = [name for name in results.axes if name not in drawn.all]
     if drawn.names and axes:
         chosen_by, lowest = results.selection_metric, results.lowest
-        rows = one_row_each(rows, drawn, axes, results.metric, chosen_by, lowest=lowest)
+        # The chosen trials of populations may all be members that are no copies.
         repeat = "seed" if is_copy(rows).any() else "sample"
+        rows = one_row_each(rows, drawn, axes, results.metric, chosen_by, lowest=lowest)
     in_order = [name for name in dict.fromkeys([results.lines, *axes]) if name in axes]
     compared = [name for name in in_order if n_values(rows[name]) <= MOST_VALUES]
     if results.kind == "sweeps":

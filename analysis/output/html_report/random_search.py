@@ -16,8 +16,9 @@ def one_row_each(
 ) -> pd.DataFrame:
     """Return one row for each combination of the axes and each sample, with the number of the sample as its seed.
 
-    Its metric is the mean over the seeds, because repetitions of a sample are no further samples. Of population-based
-    training, it is the best trial of each population, because its members are copies of each other; seeds stay.
+    The metric is the mean over the seeds, because repetitions of a sample are no further samples. After
+    population-based training, the row is the best trial of each population, because its members have common ancestors;
+    it keeps its seed.
 
     Args:
         rows: the rows of the report.
@@ -45,7 +46,7 @@ def one_row_each(
 
 
 def _numbers(rows: pd.DataFrame, names: list[str]) -> list[int]:
-    """Return the number of the combination of values of each row."""
+    """Return a number for each row, the same for equal combinations of values, in the order of the values."""
     cells = cell_of_each(rows, names)
     numbers = {cell: number for number, cell in enumerate(sorted(set(cells)))}
     return [numbers[cell] for cell in cells]
@@ -70,8 +71,8 @@ def drawn_note(rows: pd.DataFrame, found: Drawn, names: Names, chosen_by: str, *
     instead = "For these, use analysis.importance and analysis.fanova."
     if is_copy(rows).any():
         return (
-            f"Population-based training has changed {which}. {instead} The values of other hyperparameters are "
-            f"compared by one trial of each population, the best by {chosen_by}."
+            f"The members of each population differ in {which}, as in population-based training. {instead} The values "
+            f"of other hyperparameters are compared by one trial of each population, the best by {chosen_by}."
         )
     return (
         f"Each value of {which} is in one sample only, as in a random search. {instead} The values of other "

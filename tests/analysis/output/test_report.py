@@ -283,18 +283,20 @@ def test_a_grid_is_compared_within_each_drawn_sample(n_seeds: int) -> None:
     assert "more trials of one value are left out" in section(report(lost, "val_acc_max"), "comparisons")
 
 
-def test_of_each_population_the_best_trial_is_compared() -> None:
+@pytest.mark.parametrize("gain", [0.1, -0.1])
+def test_of_each_population_the_best_trial_is_compared(gain: float) -> None:
     df = beside_grid(3).drop(columns="drop")
     # At each density and seed, the worst sample is replaced by a copy of the best with another step.
     best, worst = df["step"] == df["step"].iloc[-1], df["step"] == df["step"].iloc[0]
-    copies = df[best].assign(val_acc_max=df["val_acc_max"] + 0.1, trial_id=lambda df: "c" + df["trial_id"])
+    copies = df[best].assign(val_acc_max=df["val_acc_max"] + gain, trial_id=lambda df: "c" + df["trial_id"])
     copies["starts_from"], copies["step"] = df["trial_id"] + "@1", copies["step"] * (0.8 + 0.1 * copies["seed"])
+    # If copies are worse than their parents, no copy is chosen.
+    chosen = as_trials((copies if gain > 0 else df[best]).drop(columns="step"), ["on_perc", "seed"], ["val_acc_max"])
     df = df.assign(status=df["status"].mask(worst, "stopped"), starts_from=None)
     df = as_trials(pd.concat([df, copies], ignore_index=True), ["on_perc", "step", "seed"], ["val_acc_max"])
     comparisons = html.unescape(section(report(df, "val_acc_max"), "comparisons"))
-    assert "Population-based training has changed step. " in comparisons
+    assert "The members of each population differ in step, as in population-based training. " in comparisons
     assert "by one trial of each population, the best by val_acc_max." in comparisons
-    chosen = as_trials(copies.drop(columns="step"), ["on_perc", "seed"], ["val_acc_max"])
     assert contrasts(chosen, "on_perc", "val_acc_max")["conclusion"][0] in comparisons
     assert comparisons.count("<h3>") == 1 and "With 3 seeds, a difference of " in comparisons
 
