@@ -28,7 +28,7 @@ def _finding(row: dict[str, Any], metric: str, n_rows: int, margin: float | None
     if row["are_equal"]:
         found = f"{metric} with {axis}={a} and with {b} is equal in all {pairs} pairs"
         if row["unpaired_copies"]:
-            # They say what the pairs are.
+            # The caution about the copies says why the pairs are equal.
             return f"{found}."
         return f"{found}: perhaps the axis has no effect on it, or nobody reads it."
     between = f"{metric} with {axis}={b} minus that with {a}: {difference:+.3g}"
