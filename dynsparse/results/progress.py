@@ -38,7 +38,7 @@ class Progress:
 
     @property
     def best_trial(self) -> str:
-        """The trial with the best value; "" if no trial has one. Of equal ones it is the first that has reached it."""
+        """The trial with the best value; "" if no trial has one. Of equal ones, the one that reached it first."""
         return max(self.bests, key=self.bests.__getitem__, default="")
 
     @property
@@ -70,6 +70,8 @@ class Progress:
         if diverged:
             self.bests.pop(trial, None)
         elif value is not None and value > self.bests.get(trial, -math.inf):
+            # Moved to the end, so that of equal trials the one that reached the value first comes first.
+            self.bests.pop(trial, None)
             self.bests[trial] = value
 
     def end_trial(self, trial: str, epochs: int, *, failed: bool, stopped: bool = False, paused: bool = False) -> None:

@@ -55,6 +55,13 @@ def test_the_best_of_earlier_rounds_stays():
         assert f"best val_acc {best} (trial_{best})" in progress.line()
 
 
+def test_of_equal_trials_the_best_is_the_one_that_was_first():
+    progress = Progress(n_trials=2, n_epochs=4)
+    for trial, epoch, value in (("a", 1, 0.5), ("b", 1, 0.9), ("a", 2, 0.9)):
+        progress.add_epoch(trial, epoch, value)
+    assert (progress.best_trial, progress.best) == ("b", 0.9)
+
+
 def test_epochs_that_are_not_run_here_are_off_the_account():
     progress = Progress(n_trials=3, n_epochs=30, started=0.0)
     for epoch in (1, 2, 3, 4):
