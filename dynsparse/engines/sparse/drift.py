@@ -1,4 +1,4 @@
-"""The drift of active weights after an optimizer step, as `engines.drift`, without the numbers of inactive ones."""
+"""The drift of `engines.drift` for active weights alone: no random numbers are drawn for inactive positions."""
 
 from __future__ import annotations
 
@@ -45,7 +45,14 @@ def drifted(
 ) -> Array:
     """Return the active weights of a layer after the drift of a step.
 
-    Shapes: weights, signs, positions and the result (n,); positions ascending.
+    Args:
+        drift: that of the trial.
+        weights: the active weights. Shapes: (n,), float32, as the result.
+        signs: of their positions, from `signs_at`. Shapes: (n,).
+        layer: the index of the layer.
+        positions: of the weights in the flattened layer, ascending. Shapes: (n,), int64.
+        rate: the learning rate of the step.
+        step: the number of the step, from 1.
     """
     moved = weights - signs * (rate * np.float32(drift.l1))
     deviation = np.sqrt(2 * rate * np.float32(drift.temperature))
