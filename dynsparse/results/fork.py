@@ -14,7 +14,7 @@ from dynsparse.results.trial_folder import TrialFolder, checkpoint_name, folder_
 # The column with the folder of the trial that trained a row, only in rows that are copied from another trial. The
 # identity alone may be all digits, and a reader would take it for a number.
 COPIED_FROM = "copied_from"
-# The entry of about.json.
+# The entry of about.json with what led to a copy.
 ORIGIN = "origin"
 
 
