@@ -21,7 +21,7 @@ class Drawn(NamedTuple):
     all: list[str]  # also those whose value follows from the sample, such as a method that is drawn, too
 
 
-def drawn(df: pd.DataFrame, metric: str) -> Drawn:
+def drawn_hyperparameters(df: pd.DataFrame, metric: str) -> Drawn:
     """Return the drawn hyperparameters; none for a grid.
 
     Drawn numbers have many digits, and each determines the other drawn values of its sample, so that their effects

@@ -14,7 +14,7 @@ from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import is_missing, sort_key
 from analysis.frame.words import joined
 from analysis.statistics.aggregate import has_value
-from analysis.statistics.drawn import drawn
+from analysis.statistics.drawn import drawn_hyperparameters
 
 REST = "rest"
 
@@ -115,7 +115,7 @@ def _table(numbers: np.ndarray, axes: list[str]) -> pd.DataFrame:
 
 def _drawn(df: pd.DataFrame, metric: str, axes: list[str]) -> str:
     """Return the message that drawn hyperparameters are no factors; "" if there are none."""
-    found = drawn(df, metric)
+    found = drawn_hyperparameters(df, metric)
     if not found.names:
         return ""
     leave_out = f", or leave them out with df.drop(columns={found.all})" if set(axes) - set(found.all) else ""

@@ -16,7 +16,7 @@ from analysis.output.html_report.names import Names
 from analysis.pruning.lottery import tickets
 from analysis.pruning.sparsity import sweeps
 from analysis.statistics.aggregate import agg, has_value
-from analysis.statistics.drawn import Drawn, drawn
+from analysis.statistics.drawn import Drawn, drawn_hyperparameters
 from analysis.statistics.importances import importance
 from analysis.statistics.pairwise import MOST_VALUES
 from analysis.statistics.ranking import is_better_low
@@ -158,8 +158,8 @@ def collect_results(
     lowest = is_better_low(metric) if lowest is None else lowest
     ranked = _ranked(axes, shares, importances)
     names = Names(holds_out(df), at_most_one=not (rows[metric] > 1).any())
-    of_search = drawn(df, metric)
-    return Results(of, df, rows, history, metric, lowest, ranked, shares, no_shares, importances, names, of_search)
+    drawn = drawn_hyperparameters(df, metric)
+    return Results(of, df, rows, history, metric, lowest, ranked, shares, no_shares, importances, names, drawn)
 
 
 def kind_of(df: pd.DataFrame, history: pd.DataFrame | None) -> str:

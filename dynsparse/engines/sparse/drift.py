@@ -40,7 +40,7 @@ def signs_at(weight_init: WeightInit, seed: int, layer: int, positions: Array) -
     return np.where(weights < 0, np.float32(-1), np.float32(1))
 
 
-def drifted(
+def weights_after_drift(
     drift: TrialDrift, weights: Array, signs: Array, layer: int, positions: Array, rate: np.float32, step: int
 ) -> Array:
     """Return the active weights of a layer after the drift of a step.

@@ -22,7 +22,7 @@ from dynsparse.engines.sparse.arrays import (
     UnitStatistics,
 )
 from dynsparse.engines.sparse.batch_norm import fold
-from dynsparse.engines.sparse.drift import drifted, signs_at, trial_drift
+from dynsparse.engines.sparse.drift import signs_at, trial_drift, weights_after_drift
 from dynsparse.engines.sparse.kernels import train_steps
 from dynsparse.engines.sparse.optimizer_steps import KINDS
 from dynsparse.engines.sparse.order import group_by_source
@@ -288,7 +288,7 @@ class SparseNetwork:
             return
         layers = zip(self.weights("value"), self.signs, self.positions, strict=True)
         moved = [
-            drifted(self._drift, weights, signs, layer, positions, rate, step)
+            weights_after_drift(self._drift, weights, signs, layer, positions, rate, step)
             for layer, (weights, signs, positions) in enumerate(layers)
         ]
         self._by_source("value")[self._arrays[True].index_by_target] = np.concatenate(moved)
