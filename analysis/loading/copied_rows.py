@@ -10,8 +10,8 @@ from analysis.loading.columns import Array, History
 from analysis.loading.trial_dir import Trial
 
 
-def trained_by_then(history: History, epoch: int) -> list[int]:
-    """Return the places of the trials, without copies whose row of an epoch was trained by another trial."""
+def places_without_copies(history: History, epoch: int) -> list[int]:
+    """Return the places of the trials, without copies whose own training begins after an epoch."""
     n_trials = len(history.starts) - 1
     copied = history.columns.get(COPIED_FROM)
     if copied is None:

@@ -25,7 +25,7 @@ from analysis.loading import budget
 from analysis.loading.chance import is_score, never_left_chance
 from analysis.loading.columns import Array, History, is_numeric, joined, numbers, summarise, values_at
 from analysis.loading.contents import Contents
-from analysis.loading.copied_rows import trained_by_then, with_trained_settings
+from analysis.loading.copied_rows import places_without_copies, with_trained_settings
 from analysis.loading.experiment import read_experiment
 from analysis.loading.experiment_file import METRIC, QUESTION, joined_facts
 from analysis.loading.settings import with_settings
@@ -255,7 +255,7 @@ def _read_all(
     history = parts[0].history if len(parts) == 1 else joined([part.history for part in parts])
     if at_epoch is not None:
         trials, history = budget.at_epoch(trials, history, at_epoch)
-        places = trained_by_then(history, at_epoch)
+        places = places_without_copies(history, at_epoch)
         trials, experiments = [trials[place] for place in places], [experiments[place] for place in places]
         history = history.take(places)
     trials, configs, found = with_settings(trials)

@@ -14,6 +14,7 @@ from analysis.frame.series import Column, column_name, column_names, with_series
 from analysis.frame.values import sort_key
 from analysis.statistics.aggregate import has_value
 from analysis.statistics.chance import chance_note, is_at_chance
+from analysis.statistics.copies import is_copy
 from analysis.statistics.divergence import divergence_note, is_diverged
 from analysis.statistics.paired_tests import effect, equivalence_test, holm, sign_flip_test, t_test, without_rounding
 from analysis.statistics.sentences import conclusion
@@ -121,6 +122,7 @@ class _Side(NamedTuple):
 
     means: dict[tuple[Any, ...], float]  # of the metric in each cell of the other hyperparameters
     cells: list[tuple[Any, ...]]  # of each trial that is compared
+    cells_of_copies: list[tuple[Any, ...]]  # of those that began as copies of others
     counts: dict[str, Any]  # for the row and its conclusion, by the name of the column without _a or _b
     fates: set[str]  # of the trials that are left out
 
@@ -139,7 +141,8 @@ def _side(trials: pd.DataFrame, axis: str, metric: str, names: Sequence[str]) ->
         "chance_note": chance_note(used, besides=[axis, metric]),
         "divergence_note": divergence_note(trials, besides=[axis, metric]),
     }
-    return _Side(_means(cells, used[metric].astype(float).tolist()), cells, counts, set(fates[~is_used]))
+    copies = [cell for cell, is_one in zip(cells, is_copy(used), strict=True) if is_one]
+    return _Side(_means(cells, used[metric].astype(float).tolist()), cells, copies, counts, set(fates[~is_used]))
 
 
 def _rows(df: pd.DataFrame, axis: str, metric: str, margin: float | None, seed: int) -> list[dict[str, Any]]:
@@ -180,6 +183,9 @@ def _rows(df: pd.DataFrame, axis: str, metric: str, margin: float | None, seed: 
                 # For the conclusion only.
                 "fates": side_a.fates | side_b.fates,
                 "are_equal": bool(len(shared)) and not differences.any(),
+                "unpaired_copies": sum(
+                    (cell in in_a) != (cell in in_b) for cell in side_a.cells_of_copies + side_b.cells_of_copies
+                ),
                 "others": names,
                 "along": [] if shared else _along(df, axis, a, b, names),
             }

@@ -27,6 +27,9 @@ def _finding(row: dict[str, Any], metric: str, n_rows: int, margin: float | None
         return f"{metric} with {axis}={a} and with {b} is equal in {where}: too few pairs to tell."
     if row["are_equal"]:
         found = f"{metric} with {axis}={a} and with {b} is equal in all {pairs} pairs"
+        if row["unpaired_copies"]:
+            # The caution about the copies says why the pairs are equal.
+            return f"{found}."
         return f"{found}: perhaps the axis has no effect on it, or nobody reads it."
     between = f"{metric} with {axis}={b} minus that with {a}: {difference:+.3g}"
     if pairs == 1:
@@ -86,6 +89,13 @@ def _cautions(row: dict[str, Any]) -> list[str]:
         )
     if row["unpaired"]:
         found.append(f"{plural(row['unpaired'], 'complete trial')} without a partner took no part.")
+    if n := row["unpaired_copies"]:
+        found.append(
+            f"{n} of them began as {'a copy' if n == 1 else 'copies'} of others, so that the pairs are only those "
+            "trials that population-based training did not replace. Compare one trial of each population: sort the "
+            "complete trials by a validation metric, keep the last of each population with "
+            "df.groupby([...]).tail(1), and drop the drawn keys."
+        )
     for side, value in (("a", a), ("b", b)):
         if row[f"chance_note_{side}"]:
             found.append(f"With {axis}={value}, {row[f'chance_note_{side}']}.")

@@ -12,7 +12,9 @@ from analysis.frame.matching import cell_of_each, values_of, what_varies
 from analysis.frame.schema import varying, with_known_config
 from analysis.frame.series import Column, column_name, with_series
 from analysis.frame.values import is_missing, sort_key
+from analysis.frame.words import joined
 from analysis.statistics.aggregate import has_value
+from analysis.statistics.drawn import drawn_hyperparameters
 
 REST = "rest"
 
@@ -67,7 +69,8 @@ def anova(df: pd.DataFrame, metric: Column) -> pd.DataFrame:
     counts = Counter(cells)
     n_each = max(counts.values(), default=0)
     if len(used) != math.prod(shape) * n_each or not n_each:
-        raise ValueError(_not_full(df, axes, levels, counts, max(n_each, 1)))
+        problem = _drawn(df, metric, axes) or _not_full(df, axes, levels, counts, max(n_each, 1))
+        raise ValueError(problem)
     places = [{sort_key(value): i for i, value in enumerate(values)} for values in levels]
     index = [tuple(place[key] for place, key in zip(places, cell, strict=True)) for cell in cells]
     order = sorted(range(len(used)), key=lambda i: (index[i], used[metric].iloc[i]))
@@ -108,6 +111,18 @@ def _table(numbers: np.ndarray, axes: list[str]) -> pd.DataFrame:
     # If the rest is 0, F is infinite and p is 0; if the term is 0 too, both are NaN.
     table["p"] = fdtrc(table["df"], rest_df, table["F"])
     return table
+
+
+def _drawn(df: pd.DataFrame, metric: str, axes: list[str]) -> str:
+    """Return the message that drawn hyperparameters are no factors; "" if there are none."""
+    found = drawn_hyperparameters(df, metric)
+    if not found.names:
+        return ""
+    leave_out = f", or leave them out with df.drop(columns={found.all})" if set(axes) - set(found.all) else ""
+    return (
+        f"Drawn hyperparameters ({joined(found.names)}) cannot be factors of anova, because each value is in one "
+        f"sample only: use importance or fanova{leave_out}."
+    )
 
 
 def _not_full(

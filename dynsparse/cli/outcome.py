@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,15 @@ SHOWN_FAILURES = 10
 RERUN_COMMAND = "DYNSPARSE_RERUN_COMMAND"
 
 
-def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> None:
-    """Print the result of a run, its folder, and the next command to type."""
+def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str, drawn: Collection[str] = ()) -> None:
+    """Print the result of a run, its folder, and the next command to type.
+
+    Args:
+        outcome: the result.
+        configs: the trials of the grid, or those that a searcher proposed.
+        metric: the metric of the experiment.
+        drawn: keys whose values are drawn. A table of them has as many rows or columns as there are samples.
+    """
     from dynsparse.data.own import is_regression
     from dynsparse.grid import independent_axes
     from dynsparse.results.progress import format_duration
@@ -50,6 +57,7 @@ def show_outcome(outcome: Outcome, configs: Sequence[Config], metric: str) -> No
     if note := learning_note(outcome.path, [*configs, *outcome.copies]):
         echo(note)
     varying = [name for name in independent_axes(configs) if name != "seed"]
+    varying = [name for name in varying if name not in drawn] or varying[:1]
     # If a trial prunes after its training, its best epoch does not answer the question.
     of = {"sweep": " --of sweeps", "ticket": " --of tickets"}.get(configs[0].study, "")
     if configs[0].study == "sweep":

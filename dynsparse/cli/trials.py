@@ -120,6 +120,7 @@ def run(
     from dynsparse import tune
     from dynsparse.data.download import DataError
     from dynsparse.results.lock import LockedError, LockLostError
+    from dynsparse.sampling import drawn_keys
 
     given = {"storage": storage, **given_options(context, options)}
     try:
@@ -135,7 +136,8 @@ def run(
         raise Refusal(str(error)) from error
     except LockLostError as error:
         raise click.ClickException(printable(str(error))) from error
-    show_outcome(outcome, configs, str(experiment.metric))
+    drawn = drawn_keys(experiment.space).keys() - dict(settings).keys()
+    show_outcome(outcome, configs, str(experiment.metric), drawn)
     if run_options.searcher is not None:
         show_best(outcome)
     exit_with(outcome, file)

@@ -57,7 +57,7 @@ class Method:
     # The prune rule reads values, statistics and noise of active weights, but not their rows and columns. An engine may
     # then pass it the active weights alone, as one row.
     prune_ignores_position: bool = False
-    # Fields of Layer: coactivation, gradient, active_gradient, gradient_momentum; sign, only with `drift`.
+    # Fields of Layer: coactivation, gradient, active_gradient, gradient_momentum, sign.
     needs: frozenset[str] = frozenset()
     smoothing: float | Tensor = 0.0  # of gradient_momentum: mean = smoothing * mean + (1 - smoothing) * gradient
     # Share of the weights beyond `density`, of those at `initial_density`, that is active after a share, in [0, 1], of

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from dynsparse.config import Config, n_rows_copied
 from dynsparse.io.storage import ASIDE_FOLDER, Folder
@@ -12,6 +14,8 @@ from dynsparse.results.trial_folder import TrialFolder, checkpoint_name, folder_
 # The column with the folder of the trial that trained a row, only in rows that are copied from another trial. The
 # identity alone may be all digits, and a reader would take it for a number.
 COPIED_FROM = "copied_from"
+# The entry of about.json with what led to a copy.
+ORIGIN = "origin"
 
 
 def is_forked(folder: Folder, child: Config) -> bool:
@@ -19,6 +23,12 @@ def is_forked(folder: Folder, child: Config) -> bool:
     n_rows = n_rows_copied(child.starts_from)
     rows = TrialFolder(folder.sub(folder_name(child))).rows_to_continue(child)[:n_rows]
     return len(rows) == n_rows and all(row.get(COPIED_FROM) for row in rows)
+
+
+def origin_of(folder: Folder, name: str) -> dict[str, Any]:
+    """Return what led to a copy; {} if the folder is not that of a copy, or does not say. Raises: OSError."""
+    found = TrialFolder(folder.sub(name)).about().get(ORIGIN)
+    return found if isinstance(found, dict) else {}
 
 
 def can_be_forked(folder: Folder, parent: Config, n_rows: int) -> bool:
@@ -30,7 +40,7 @@ def can_be_forked(folder: Folder, parent: Config, n_rows: int) -> bool:
     return state is not None and state["n_rows"] == n_rows
 
 
-def fork(folder: Folder, parent: Config, child: Config, tag: str) -> None:
+def fork(folder: Folder, parent: Config, child: Config, tag: str, origin: Mapping[str, Any]) -> None:
     """Write the folder of a trial that begins as a copy: the rows of its parent, and the checkpoint after them.
 
     The rows are written last, so that an interrupted fork has none and is made again. The times in copied rows are 0,
@@ -41,6 +51,7 @@ def fork(folder: Folder, parent: Config, child: Config, tag: str) -> None:
         parent: a trial that `can_be_forked`.
         child: the copy. Its `starts_from` names the parent and the number of rows.
         tag: the `experiment_tag` of the copy.
+        origin: what led to this copy; about.json notes it, and `origin_of` reads it.
 
     Raises: OSError, LockLostError.
     """
@@ -53,7 +64,7 @@ def fork(folder: Folder, parent: Config, child: Config, tag: str) -> None:
     if set(own.names()) - {"params.json", "about.json", "progress.csv", checkpoint_name(n_rows)}:
         TrialFolder(own).set_aside(folder.sub(ASIDE_FOLDER).sub(f"{folder_name(child)}-{time.time_ns()}"))
     trial = TrialFolder(own)
-    trial.create(child, facts_about(child))
+    trial.create(child, {**facts_about(child), ORIGIN: origin})
     trial.save_checkpoint(n_rows, {**state, "trial_id": identity(child)})
     about = {"trial_id": identity(child), "experiment_tag": tag, "time_this_iter_s": 0.0, "time_total_s": 0.0}
     trial.write_rows([{**row, **about, COPIED_FROM: row.get(COPIED_FROM) or folder_name(parent)} for row in rows])

@@ -28,15 +28,23 @@ class Progress:
     stopped: int = 0  # early
     ending: str = "stopped early"  # how the stopped trials have ended, in words
     epochs_done: int = 0
-    best: float = -math.inf
-    best_trial: str = ""
+    bests: dict[str, float] = field(default_factory=dict)  # the best value of each trial, also of earlier rounds
     started: float = field(default_factory=time.monotonic)
-    _bests: dict[str, float] = field(default_factory=dict)  # the best value of each trial
     _last: dict[str, int] = field(default_factory=dict)  # the highest epoch of each trial
     _counted: dict[str, int] = field(default_factory=dict)  # epochs of each trial that this run has trained
     _counted_at: dict[str, float] = field(default_factory=dict)  # when the last epoch of each trial was counted
     _timed_seconds: float = 0.0  # between two epochs of a trial, over all trials
     _timed_epochs: int = 0
+
+    @property
+    def best_trial(self) -> str:
+        """The trial with the best value; "" if no trial has one. Of equal ones, the one that reached it first."""
+        return max(self.bests, key=self.bests.__getitem__, default="")
+
+    @property
+    def best(self) -> float:
+        """The best value; -inf if no trial has one."""
+        return max(self.bests.values(), default=-math.inf)
 
     def add_epoch(
         self, trial: str, epoch: int, value: float | None, *, diverged: bool = False, now: float | None = None
@@ -60,12 +68,11 @@ class Progress:
             self._timed_epochs += 1
         self._counted_at[trial] = now
         if diverged:
-            self._bests.pop(trial, None)
-        elif value is not None and value > self._bests.get(trial, -math.inf):
-            self._bests[trial] = value
-        if trial == self.best_trial or self._bests.get(trial, -math.inf) > self.best:
-            self.best_trial = max(self._bests, key=self._bests.__getitem__, default="")
-            self.best = self._bests.get(self.best_trial, -math.inf)
+            self.bests.pop(trial, None)
+        elif value is not None and value > self.bests.get(trial, -math.inf):
+            # Moved to the end, so that of equal trials the one that reached the value first comes first.
+            self.bests.pop(trial, None)
+            self.bests[trial] = value
 
     def end_trial(self, trial: str, epochs: int, *, failed: bool, stopped: bool = False, paused: bool = False) -> None:
         """Count the end of a trial of `epochs`, and subtract the epochs that this run did not train from the total.

@@ -166,8 +166,8 @@ class OptunaStudy:
     def tell_diverged(self, number: int) -> None:
         """Report that a trial of a proposal has diverged: it is never the best.
 
-        With one objective it counts as worse than all others. With several, Optuna knows no such state, and the
-        proposal counts as failed.
+        With one objective it counts as pruned without a value, which the sampler ranks below all others. With several
+        objectives, Optuna has no pruned proposals, so it counts as failed.
         """
         states = self._optuna.trial.TrialState
         is_single = len(self._study.directions) == 1

@@ -40,9 +40,15 @@ class ShowProgress(tune.Callback):
     """Shows the progress line, and writes status.json for other processes. It counts trials, not packs.
 
     Tune's output engine ignores a progress reporter that is passed in, so this is a callback.
+
+    Args:
+        folder: the folder of the experiment.
+        round_: the trials that are trained.
+        bests: the best value of each trial in earlier rounds, to which those of this one are added.
+        quiet: show no line.
     """
 
-    def __init__(self, folder: Folder, round_: Round, *, quiet: bool = False) -> None:
+    def __init__(self, folder: Folder, round_: Round, bests: dict[str, float], *, quiet: bool = False) -> None:
         self._n_rows = round_.n_rows
         metric = "val_r2" if all(is_regression(config) for config in round_.trials) else "val_acc"
         self._progress = Progress(
@@ -52,6 +58,7 @@ class ShowProgress(tune.Callback):
             done=round_.n_complete,
             stopped=round_.n_stopped,
             ending=round_.ending,
+            bests=bests,
         )
         self._display = None if quiet else Display(self._progress)
         self._folder = folder

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import ray
@@ -66,6 +66,12 @@ class Outcome:
     n_stopped: int = 0
     best: Sequence[tuple[dict[str, Any], dict[str, float]]] = ()
     copies: Sequence[Config] = ()
+
+    def __repr__(self) -> str:
+        """Return the fields, with the number of the copies only: the configuration of each is long."""
+        shown = {each.name: repr(getattr(self, each.name)) for each in fields(self)}
+        shown["copies"] = f"<{plural(len(self.copies), 'trial')}>"
+        return f"Outcome({', '.join(f'{name}={text}' for name, text in shown.items())})"
 
 
 def run_grid(

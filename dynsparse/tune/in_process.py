@@ -39,6 +39,7 @@ class InProcessRunner:
     ) -> None:
         self._run, self._token, self._interrupts, self._is_lost = run, token, interrupts, is_lost
         self.events = events
+        self._bests: dict[str, float] = {}  # the best value of each trial, for the display of progress
 
     def train(self, round_: Round, pack_size: int) -> None:
         """Train the trials of a round until all have ended or the run is interrupted.
@@ -52,7 +53,7 @@ class InProcessRunner:
         """
         torch.set_num_threads(max(1, int(self._run.cpus)))
         trials, stopping = round_.trials, self._run.options.stopping
-        progress = ShowProgress(self._run.folder, round_, quiet=self._run.options.quiet)
+        progress = ShowProgress(self._run.folder, round_, self._bests, quiet=self._run.options.quiet)
         packs, judge = packs_of(trials, pack_size, stopping), None
         try:
             if stopping is not None and not round_.pauses:

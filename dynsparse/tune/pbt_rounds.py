@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from dynsparse.config import Config, keys
+from dynsparse.config import Config
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder
-from dynsparse.results.fork import can_be_forked, fork, is_forked
+from dynsparse.results.fork import can_be_forked, fork, is_forked, origin_of
 from dynsparse.results.grid_status import GridStatus
 from dynsparse.results.progress import plural
-from dynsparse.results.trial_folder import NOT_IN_IDENTITY, State, TrialFolder, folder_name, identity
+from dynsparse.results.trial_folder import State, TrialFolder, folder_name, identity
 from dynsparse.sampling import drawn_keys
-from dynsparse.search import FIXED_KEYS, MUTABLE_KEYS, Copy, Pbt, Population, epochs_of_all, read_histories
+from dynsparse.search import MUTABLE_KEYS, Copy, Pbt, Population, epochs_of_all, read_histories
 from dynsparse.search.judge import READ_THREADS
 from dynsparse.tune.options import RunOptions
 from dynsparse.tune.param_space import experiment_tag
+from dynsparse.tune.pbt_populations import check_domains, check_options, populations_of
 from dynsparse.tune.rounds import Round, mark_stopped
 
-# Keys that dynsparse sets from the value of another key. If that key is drawn, they differ within a population, too.
-FOLLOWERS = {
-    "network": ("network_hash",),
-    "model": ("model_hash",),
-    "rules": ("weight_init",),
-    "dataset_name": ("input_size", "num_classes", "input_shape", "data_hash"),
-}
 HINT = "Give another --name, or the same samples, settings and options as before."
 
 
@@ -78,11 +72,11 @@ class PbtRounds:
     ) -> None:
         stopping = options.stopping
         assert stopping is not None
-        _check_options(options)
+        check_options(options)
         epochs = epochs_of_all(configs, stopping)
         drawn = {key: domain for key, domain in drawn_keys(experiment.space).items() if key not in overridden}
         domains = {key: domain for key, domain in drawn.items() if domain is not None and key in MUTABLE_KEYS}
-        _check_domains(drawn, domains)
+        check_domains(drawn, domains)
         self._rule = Pbt(stopping.grace, stopping.reduction_factor, epochs, experiment.search_seed, domains)
         if not self._rule.exchanges:
             raise ExperimentError(
@@ -90,7 +84,7 @@ class PbtRounds:
                 f"{stopping.grace}. Lower grace, or raise epochs."
             )
         self._configs, self._options, self._mutable = configs, stopping, sorted(domains)
-        self._populations = _populations(configs, drawn)
+        self._populations = populations_of(configs, drawn)
 
     def description(self) -> str:
         """Return a line about the populations and the exchanges, for `dynsparse show`."""
@@ -111,11 +105,13 @@ class PbtRounds:
 
         Args:
             folder: the folder of the experiment.
-            status: not used; see `next_round`.
+            status: its status.
 
-        Raises: ExperimentError if a copy can no longer be made; OSError.
+        Raises: ExperimentError if the folder has copies that other options have made, or a copy can no longer be made;
+        OSError.
         """
         replay = self._replay(folder)
+        self._check_origins(folder, status.others)
         self._check_copies(folder, replay, _missing_copies(folder, replay))
         stopped = replay.stopped()
         members = {each for population in replay.populations for each in population.members}
@@ -145,8 +141,11 @@ class PbtRounds:
                 epoch = min(damaged.values())
                 return self._round(replay, [each for each, last in damaged.items() if last == epoch], epoch)
             names = axes([*self._configs, *(copy.child for copy in replay.copies)])
-            for copy in missing:
-                fork(folder, copy.parent, copy.child, experiment_tag(copy.child, names))
+            for members, population in zip(self._populations, replay.populations, strict=True):
+                for copy in population.copies:
+                    if copy in missing:
+                        tag = experiment_tag(copy.child, names)
+                        fork(folder, copy.parent, copy.child, tag, self._origin(members))
             replay = self._replay(folder)
         for config, reason in replay.stopped().items():
             if replay.found[config].reason != reason:
@@ -214,6 +213,38 @@ class PbtRounds:
             for config, state, (history, reason) in zip(configs, states, histories, strict=True)
         }
 
+    def _origin(self, members: Sequence[Config]) -> dict[str, Any]:
+        """Return what the exchanges of a population follow from, besides the rows."""
+        names, options = sorted(map(identity, members)), self._options
+        return {"members": names, "grace": options.grace, "reduction_factor": options.reduction_factor}
+
+    def _check_origins(self, folder: Folder, names: Sequence[str]) -> None:
+        """Check that the copies in the folder that do not follow from the rows yet will follow from them.
+
+        Without this, new samples would train until the first exchange, which then differs from that in the folder.
+
+        Args:
+            folder: the folder of the experiment.
+            names: the folders of the trials that are neither in the grid nor copies that follow from the rows.
+
+        Raises: ExperimentError; OSError.
+        """
+        with ThreadPoolExecutor(READ_THREADS) as threads:
+            found = [each for each in threads.map(lambda name: origin_of(folder, name), names) if each]
+        for population in self._populations:
+            wanted = self._origin(population)
+            for origin in found:
+                if origin != wanted and set(origin.get("members", ())) & set(wanted["members"]):
+                    before, now = (
+                        f"{plural(len(each.get('members', ())), 'sample')}, grace={each.get('grace')} and "
+                        f"reduction_factor={each.get('reduction_factor')}"
+                        for each in (origin, wanted)
+                    )
+                    raise ExperimentError(
+                        f"The copies in the folder {folder.path} were made with {before}. Other copies would follow "
+                        f"from {now}. {HINT}"
+                    )
+
     def _check_copies(self, folder: Folder, replay: _Replay, missing: Sequence[Copy]) -> dict[Config, int]:
         """Return the parents whose checkpoint at the exchange is damaged or lost, each with the epoch of the exchange.
 
@@ -241,53 +272,3 @@ def _missing_copies(folder: Folder, replay: _Replay) -> list[Copy]:
     with ThreadPoolExecutor(READ_THREADS) as threads:
         is_made = list(threads.map(lambda copy: is_forked(folder, copy.child), replay.copies))
     return [copy for copy, made in zip(replay.copies, is_made, strict=True) if not made]
-
-
-def _populations(configs: Sequence[Config], drawn: Mapping[str, Any]) -> list[list[Config]]:
-    """Return the trials in groups that share all keys that are not drawn.
-
-    Raises: ExperimentError if a group has a single trial.
-    """
-    ignored = {*drawn, *NOT_IN_IDENTITY, *(name for key in drawn for name in FOLLOWERS.get(key, ()))}
-    fixed = [name for name in keys() if name not in ignored]
-    groups: dict[Hashable, list[Config]] = {}
-    for config in configs:
-        groups.setdefault(tuple(getattr(config, name) for name in fixed), []).append(config)
-    smallest = min(groups.values(), key=len)
-    if len(smallest) < 2:
-        names = [name for name in axes(configs) if name in fixed]
-        where = ", ".join(f"{name}={getattr(smallest[0], name)}" for name in names)
-        raise ExperimentError(
-            "scheduler='pbt' needs at least 2 different samples of each point of the grid, which are a population, got "
-            f"1{f' for {where}' if where else ''}. Raise num_samples: 8 or more are usual."
-        )
-    return list(groups.values())
-
-
-def _check_domains(drawn: Mapping[str, Any], domains: Mapping[str, Any]) -> None:
-    """Check that a copy can differ from its parent. Raises: ExperimentError."""
-    if not drawn:
-        raise ExperimentError(
-            "scheduler='pbt' changes values that are drawn from domains, and the space has none. Give some, such as "
-            "learning_rate=tune.loguniform(0.01, 1)."
-        )
-    if not domains:
-        fixed = "".join(f" {key} is fixed by {FIXED_KEYS[key]}." for key in drawn if key in FIXED_KEYS)
-        raise ExperimentError(
-            f"scheduler='pbt' cannot change any of the drawn keys ({', '.join(drawn)}) during a training.{fixed} Draw "
-            f"at least one of {', '.join(sorted(MUTABLE_KEYS))} from a domain of its own, or give another scheduler."
-        )
-
-
-def _check_options(options: RunOptions) -> None:
-    """Check the options that population-based training cannot follow. Raises: ExperimentError."""
-    if options.limit is not None:
-        raise ExperimentError(
-            f"limit must not be given with scheduler='pbt', got {options.limit}: the trials would be other "
-            "populations. Give a smaller num_samples."
-        )
-    if options.retry_failed:
-        raise ExperimentError(
-            "retry_failed must not be given with scheduler='pbt': the others have been compared without the trials "
-            "that failed. Leave it out, or give another --name."
-        )

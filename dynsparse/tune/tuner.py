@@ -46,6 +46,7 @@ class PackRunner:
         self._run, self._token, self._interrupts, self.events = run, token, interrupts, events
         self._memory_kills: Counter[str] = Counter()  # of each trial, by the name of its folder
         self._waits_for_ray = list(reversed(RAY_WAITS_SECONDS))
+        self._bests: dict[str, float] = {}  # the best value of each trial, for the display of progress
         self._largest_group = WIDEST  # trials of a group in a pack; smaller once a pack was lost
 
     def train(self, round_: Round, pack_size: int) -> None:
@@ -70,7 +71,7 @@ class PackRunner:
     def _fit(self, round_: Round, pack_size: int) -> list[list[int]] | None:
         """Run Tune once. Return the packs that were lost if trials are left to train, or None if the run has ended."""
         folder, trials = self._run.folder, round_.trials
-        progress = ShowProgress(folder, round_, quiet=self._run.options.quiet)
+        progress = ShowProgress(folder, round_, self._bests, quiet=self._run.options.quiet)
         failures = RecordFailures(fenced(folder, self._token), trials, self._run.options)
         try:
             # The last one: it is told of a failure when its text has been written.

@@ -77,24 +77,27 @@ def _best(results: Results) -> str:
         return f"The {names.full(metric)} is {_mean(row)}."
     row = settings.iloc[0].to_dict()
     values = {name: value_text(row[name]) for name in _in_order(results, keys)}
-    answer = f"{names.setting(values)}: {metric} is {_mean(row)}.{_of_copies(results, row, keys)}"
-    if len(settings) == 1:
-        return answer
+    answer = f"{names.setting(values)}: {metric} is {_mean(row)}."
     chosen_by = results.selection_metric
-    if chosen_by != metric:
-        return f"{answer} It was chosen among {len(settings)} settings by {chosen_by}, not by the test set."
-    return f"{answer} The best of {len(settings)} settings is partly the luckiest."
+    if len(settings) > 1 and chosen_by != metric:
+        answer += f" It was chosen among {len(settings)} settings by {chosen_by}, not by the test set."
+    elif len(settings) > 1:
+        answer += f" The best of {len(settings)} settings is partly the luckiest."
+    return answer + _of_copies(results, row, keys)
 
 
 def _of_copies(results: Results, row: dict[Any, Any], keys: list[str]) -> str:
-    """Return a sentence if a trial of a setting began with other settings, else ""."""
+    """Return a sentence if a trial with the values of `row` began as a copy, else ""."""
     rows = results.rows
     if STARTS_FROM not in rows:
         return ""
     is_setting = [all(sort_key(each[key]) == sort_key(row[key]) for key in keys) for each in rows.to_dict("records")]
     if rows.loc[is_setting, STARTS_FROM].isna().all():
         return ""
-    return " It began as a copy of a trial with other settings: analysis.load_history has those of each epoch."
+    return (
+        " A trial of this setting began as a copy of one with other values: analysis.load_history has those of each "
+        "epoch."
+    )
 
 
 def _in_order(results: Results, keys: list[str]) -> list[str]:

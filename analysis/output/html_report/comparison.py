@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.frame.values import n_values
+from analysis.output.html_report.random_search import one_row_each
 from analysis.output.html_report.results import Results
 from analysis.statistics.contrasts import contrasts
+from analysis.statistics.copies import is_copy
 from analysis.statistics.interactions import interactions
 from analysis.statistics.power import power
 
@@ -29,6 +31,7 @@ class Comparison:
         power: the result of `power` for the first hyperparameter; None for the others, or if it cannot be computed.
         p_interaction: p of the test that the differences depend on `within`; NaN if there is no test.
         problem: why the trials cannot be compared.
+        repeat: what repeats the settings, "seed" or "sample".
     """
 
     axis: str
@@ -37,33 +40,44 @@ class Comparison:
     power: pd.DataFrame | None
     p_interaction: float = math.nan
     problem: str = ""
+    repeat: str = "seed"
 
 
 def compare_axes(results: Results) -> list[Comparison]:
     """Return the comparisons of all axes with few values: first the lines of the first plot, then by importance.
 
-    Nothing is compared if the values were drawn.
+    Drawn hyperparameters are not compared. Their samples are the blocks, if other hyperparameters vary.
     """
-    if results.drawn:
-        return []
-    first = [results.lines] if results.lines else []
-    axes = [name for name in dict.fromkeys([*first, *results.axes]) if n_values(results.rows[name]) <= MOST_VALUES]
+    rows, repeat, drawn = results.rows, "seed", results.drawn
+    axes = [name for name in results.axes if name not in drawn.all]
+    if drawn.names and axes:
+        chosen_by, lowest = results.selection_metric, results.lowest
+        # The chosen trials of populations may all be members that are no copies.
+        repeat = "seed" if is_copy(rows).any() else "sample"
+        rows = one_row_each(rows, drawn, axes, results.metric, chosen_by, lowest=lowest)
+    in_order = [name for name in dict.fromkeys([results.lines, *axes]) if name in axes]
+    compared = [name for name in in_order if n_values(rows[name]) <= MOST_VALUES]
     if results.kind == "sweeps":
-        axes = [name for name in axes if name not in ("pruning", "sparsity")]
-    return [_comparison(results, axis, with_power=axis == axes[0]) for axis in axes]
+        compared = [name for name in compared if name not in ("pruning", "sparsity")]
+    found = []
+    for axis in compared:
+        within = next((name for name in (results.x, results.lines, *axes) if name in axes and name != axis), None)
+        found.append(_comparison(rows, axis, results.metric, within, repeat, with_power=axis == compared[0]))
+    return found
 
 
-def _comparison(results: Results, axis: str, *, with_power: bool) -> Comparison:
-    within = results.x if axis != results.x else results.lines
+def _comparison(
+    rows: pd.DataFrame, axis: str, metric: str, within: str | None, repeat: str, *, with_power: bool
+) -> Comparison:
     try:
-        compared = contrasts(results.rows, axis, results.metric, within=within)
+        compared = contrasts(rows, axis, metric, within=within)
     except ValueError as error:
-        return Comparison(axis, within, None, None, problem=str(error))
+        return Comparison(axis, within, None, None, problem=str(error), repeat=repeat)
     needed, p = None, math.nan
     with contextlib.suppress(ValueError):
-        needed = power(results.rows, axis, results.metric, within=within, power=POWER) if with_power else None
+        needed = power(rows, axis, metric, within=within, power=POWER) if with_power else None
     if within:
         with contextlib.suppress(ValueError):
-            tests = interactions(results.rows, axis, results.metric)
+            tests = interactions(rows, axis, metric)
             p = float(tests.set_index("within")["p_adjusted"][within])
-    return Comparison(axis, within, compared, needed, p)
+    return Comparison(axis, within, compared, needed, p, repeat=repeat)

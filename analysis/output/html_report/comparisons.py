@@ -13,7 +13,7 @@ from analysis.output.html import folded, table
 from analysis.output.html_report.comparison import Comparison
 from analysis.output.html_report.figures import note
 from analysis.output.html_report.names import Names
-from analysis.output.html_report.random_search import why_not_compared
+from analysis.output.html_report.random_search import drawn_note
 from analysis.output.html_report.results import Results
 from analysis.output.html_report.sentences import interaction, needed, survivors
 from analysis.output.html_report.studies import kinds_at_each_sparsity
@@ -28,8 +28,14 @@ MOST_COLUMNS, MOST_ROWS, LABEL = 6, 15, 24
 def comparisons(results: Results, by_axis: list[Comparison]) -> str:
     """Return the comparisons of each axis: a table of differences, then the sentences and all numbers, folded."""
     parts = [kinds_at_each_sparsity(results)] if results.kind == "sweeps" else []
-    if results.drawn and results.has_values:
-        return "".join([*parts, note(why_not_compared(results.drawn, results.names))])
+    if results.drawn.names and results.has_values:
+        is_compared = bool(by_axis)
+        remark = drawn_note(
+            results.rows, results.drawn, results.names, results.selection_metric, is_compared=is_compared
+        )
+        parts.append(note(remark))
+        if not is_compared:
+            return "".join(parts)
     if any(each.table is not None for each in by_axis):
         parts.append(
             note(

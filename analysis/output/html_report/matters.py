@@ -29,7 +29,7 @@ def what_matters(results: Results) -> str:
     if results.shares is None:
         # The section of comparisons says that drawn values need other methods.
         missing = f"Exact shares of the variance are not available. {results.no_shares}"
-        remark = "" if results.drawn else note(missing)
+        remark = "" if results.drawn.names else note(missing)
         return remark + figure("Importance in a random forest, and correlation", draw, results.names)
     intro = "Shares of the variance of all trials. They are exact: each combination has as many trials as the others."
     if len(results.axes) > 1:

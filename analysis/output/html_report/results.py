@@ -13,10 +13,10 @@ from analysis.frame.suggest import unknown
 from analysis.frame.values import sort_key
 from analysis.frame.words import value_text
 from analysis.output.html_report.names import Names
-from analysis.output.html_report.random_search import drawn
 from analysis.pruning.lottery import tickets
 from analysis.pruning.sparsity import sweeps
 from analysis.statistics.aggregate import agg, has_value
+from analysis.statistics.drawn import Drawn, drawn_hyperparameters
 from analysis.statistics.importances import importance
 from analysis.statistics.pairwise import MOST_VALUES
 from analysis.statistics.ranking import is_better_low
@@ -45,7 +45,7 @@ class Results:
         no_shares: why there is no `anova`.
         importances: the result of `importance` where there is no `anova`, or None.
         names: the plain names of columns.
-        drawn: the hyperparameters that a random search has drawn; [] if values can be compared.
+        drawn: the drawn hyperparameters, whose values cannot be compared.
     """
 
     kind: str
@@ -59,7 +59,7 @@ class Results:
     no_shares: str
     importances: pd.DataFrame | None
     names: Names
-    drawn: list[str]
+    drawn: Drawn
 
     @property
     def x(self) -> str | None:
@@ -158,8 +158,8 @@ def collect_results(
     lowest = is_better_low(metric) if lowest is None else lowest
     ranked = _ranked(axes, shares, importances)
     names = Names(holds_out(df), at_most_one=not (rows[metric] > 1).any())
-    of_search = drawn(df, metric)
-    return Results(of, df, rows, history, metric, lowest, ranked, shares, no_shares, importances, names, of_search)
+    drawn = drawn_hyperparameters(df, metric)
+    return Results(of, df, rows, history, metric, lowest, ranked, shares, no_shares, importances, names, drawn)
 
 
 def kind_of(df: pd.DataFrame, history: pd.DataFrame | None) -> str:

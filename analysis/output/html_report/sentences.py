@@ -29,10 +29,10 @@ def needed(comparison: Comparison, names: Names) -> str:
     if size != sizes[-1]:
         ends = [_at(row, comparison, names) for row in rows.iloc[[0, -1]].to_dict("records")]
         size = f"{size}{ends[0]}, or {sizes[-1]}{ends[1]},"
-    seeds = round(float(rows["seeds"].max()))
+    seeds, repeat = round(float(rows["seeds"].max())), comparison.repeat
     most = rows["seeds_needed"][np.isfinite(rows["seeds_needed"])].max()
-    more = "" if is_missing(most) else f" Half of it needs {most:.0f} seeds, {most - seeds:.0f} more than now."
-    return f"With {plural(seeds, 'seed')}, a difference of {size} is found with a probability of {POWER:.0%}.{more}"
+    more = "" if is_missing(most) else f" Half of it needs {most:.0f} {repeat}s, {most - seeds:.0f} more than now."
+    return f"With {plural(seeds, repeat)}, a difference of {size} is found with a probability of {POWER:.0%}.{more}"
 
 
 def interaction(comparison: Comparison, names: Names) -> str:

@@ -1,4 +1,4 @@
-"""The drift of active weights after an optimizer step, as `engines.drift`, without the numbers of inactive ones."""
+"""The drift of `engines.drift` for active weights alone: no random numbers are drawn for inactive positions."""
 
 from __future__ import annotations
 
@@ -40,12 +40,19 @@ def signs_at(weight_init: WeightInit, seed: int, layer: int, positions: Array) -
     return np.where(weights < 0, np.float32(-1), np.float32(1))
 
 
-def drifted(
+def weights_after_drift(
     drift: TrialDrift, weights: Array, signs: Array, layer: int, positions: Array, rate: np.float32, step: int
 ) -> Array:
     """Return the active weights of a layer after the drift of a step.
 
-    Shapes: weights, signs, positions and the result (n,); positions ascending.
+    Args:
+        drift: that of the trial.
+        weights: the active weights. Shapes: (n,), float32, as the result.
+        signs: of their positions, from `signs_at`. Shapes: (n,).
+        layer: the index of the layer.
+        positions: of the weights in the flattened layer, ascending. Shapes: (n,), int64.
+        rate: the learning rate of the step.
+        step: the number of the step, from 1.
     """
     moved = weights - signs * (rate * np.float32(drift.l1))
     deviation = np.sqrt(2 * rate * np.float32(drift.temperature))

@@ -197,7 +197,7 @@ class SparseEngine:
             statistics["coactivation"] = self._coactivation()
         for name in self._gradients_needed:
             statistics[name] = _stack_trials([network.gradient for network in self._networks])
-        if self._needs_signs:
+        if self._needs_signs and not self._updates_active:
             statistics["sign"] = position_signs(self.plan)
         if self._updates_active:
             weights_of_layers = zip(*(network.weights("value") for network in self._networks), strict=True)
@@ -216,16 +216,22 @@ class SparseEngine:
         self, layer: int, weights: Sequence[Array], when: UpdateContext, statistics: dict[str, list[Tensor]]
     ) -> MaskUpdate:
         """Compute the mask update of a layer from the active weights of each trial, except for stopped trials."""
-        mask = self.masks[layer]
+        mask, positions = self.masks[layer], [network.positions[layer] for network in self._networks]
+        at_positions = {
+            name: [layers[layer][trial].numpy().reshape(-1)[each] for trial, each in enumerate(positions)]
+            for name, layers in statistics.items()
+        }
+        if self._needs_signs:
+            at_positions["sign"] = [network.signs[layer] for network in self._networks]
         update = update_active(
             self.plan,
             when,
             layer,
             mask,
             planned_count(self.plan, layer, when, self.targets[layer]),
-            [network.positions[layer] for network in self._networks],
+            positions,
             weights,
-            {name: layers[layer] for name, layers in statistics.items()},
+            at_positions,
         )
         # Mostly no trial is stopped, and `unless_stopped` copies three masks.
         stays = when.stays(layer)

@@ -34,7 +34,7 @@ def update_active(
     target: Tensor,
     positions: Sequence[Array],
     weights: Sequence[Array],
-    statistics: Mapping[str, Tensor],
+    statistics: Mapping[str, Sequence[Array]],
 ) -> MaskUpdate:
     """Compute the update of a layer that `methods.update_mask` computes from all positions.
 
@@ -48,16 +48,12 @@ def update_active(
         target: The planned number of active weights. Shapes: (trials,).
         positions: For each trial, the active positions of the flattened layer, ascending.
         weights: For each trial, the weights there.
-        statistics: For each name in the method's `needs`, its values. Shapes: (trials, out, in).
+        statistics: For each name in the method's `needs`, for each trial, the values there.
     """
     place = {"layer": layer, "epoch": when.epoch, "step": when.step}
     to_prune = [Stream(seed, Purpose.PRUNE, **place) for seed in plan.seeds]
     to_grow = [Stream(seed, Purpose.GROW, **place) for seed in plan.seeds]
     noise = [noise_at(stream, each) for stream, each in zip(to_prune, positions, strict=True)]
-    values = {
-        name: [dense[trial].numpy().reshape(-1)[each] for trial, each in enumerate(positions)]
-        for name, dense in statistics.items()
-    }
     active = Layer(
         weight=_as_rows(weights),
         mask=_as_rows([np.ones(len(each), np.bool_) for each in positions]),
@@ -68,7 +64,7 @@ def update_active(
         share_done=when.share_done,
         is_last=layer == len(plan.network.shapes) - 1,
         pattern=UNSTRUCTURED,
-        **{name: _as_rows(each) for name, each in values.items()},
+        **{name: _as_rows(each) for name, each in statistics.items()},
     )
     assert plan.method.prune is not None, "this method has no mask updates"
     stays = active.mask & ~plan.method.prune(active)

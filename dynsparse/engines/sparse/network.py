@@ -22,7 +22,7 @@ from dynsparse.engines.sparse.arrays import (
     UnitStatistics,
 )
 from dynsparse.engines.sparse.batch_norm import fold
-from dynsparse.engines.sparse.drift import drifted, signs_at, trial_drift
+from dynsparse.engines.sparse.drift import signs_at, trial_drift, weights_after_drift
 from dynsparse.engines.sparse.kernels import train_steps
 from dynsparse.engines.sparse.optimizer_steps import KINDS
 from dynsparse.engines.sparse.order import group_by_source
@@ -55,8 +55,9 @@ class SparseNetwork:
             name: np.float32(value.expand(len(plan.seeds))[trial]) for name, value in plan.optimizer.values.items()
         }
         self._label_smoothing = np.float32(of_trial(plan.label_smoothing, trial))
-        self._weight_init = plan.weight_init
         self._drift = trial_drift(plan, trial)
+        self._weight_init = plan.weight_init
+        self._needs_signs = self._drift is not None or "sign" in plan.method.needs
         self._clip_norm = math.inf if plan.clip_norm is None else of_trial(plan.clip_norm, trial)
         # The parameters that each unit has, besides its weights. Gains and shifts are used for hidden units only.
         self.unit_parameters = ["biases", *(["gains", "shifts"] if self._has_batch_norm else [])]
@@ -69,7 +70,7 @@ class SparseNetwork:
         state = {name: [torch.zeros_like(weight) for weight in parameters.weights] for name in state_names}
         # Of each layer, ascending: the positions in the flattened layer where weights are active.
         self.positions: list[Array] = []
-        self._signs: list[Array] = []  # of the same positions; empty if weights do not drift
+        self.signs: list[Array] = []  # of the same positions, 1 or -1; empty if the method does not read them
         self.compress(parameters.masks, {"value": parameters.weights, **state})
         self.set_units(self.of_units("value")["biases"], parameters.biases)
         if self._has_batch_norm:
@@ -164,8 +165,10 @@ class SparseNetwork:
         Shapes: (active weights of the layer,) for each layer; positions of the flattened layer, ascending.
         """
         self.positions = positions
-        if self._drift is not None:
-            self._signs = [signs_at(self._weight_init, self._seed, *each) for each in enumerate(positions)]
+        if self._needs_signs:
+            self.signs = [
+                signs_at(self._weight_init, self._seed, layer, of_layer) for layer, of_layer in enumerate(positions)
+            ]
         n_sources = [middle - first for first, middle, _ in self.layers()]
         rows_and_columns = [np.divmod(each, n) for each, n in zip(positions, n_sources, strict=True)]
         in_indptr = np.zeros(self._n_units + 1, np.int64)
@@ -280,13 +283,13 @@ class SparseNetwork:
             self._move_weights(rates[first], n_steps + first + 1)
 
     def _move_weights(self, rate: np.float32, step: int) -> None:
-        """Let the active weights drift after a step, which is counted from 1, if the method says so."""
+        """Let the active weights drift after a step, which is counted from 1, if the method has a drift."""
         if self._drift is None:
             return
-        layers = enumerate(zip(self.weights("value"), self._signs, self.positions, strict=True))
+        layers = zip(self.weights("value"), self.signs, self.positions, strict=True)
         moved = [
-            drifted(self._drift, weights, signs, layer, positions, rate, step)
-            for layer, (weights, signs, positions) in layers
+            weights_after_drift(self._drift, weights, signs, layer, positions, rate, step)
+            for layer, (weights, signs, positions) in enumerate(layers)
         ]
         self._by_source("value")[self._arrays[True].index_by_target] = np.concatenate(moved)
 

@@ -251,6 +251,56 @@ def test_a_random_search_is_not_compared(n_complete: int, model: list[str]) -> N
     assert "Importance in a random forest" in section(found, "what-matters")
 
 
+def beside_grid(n_seeds: int) -> pd.DataFrame:
+    """8 samples of two drawn hyperparameters, of which each is combined with two densities and the seeds."""
+    noise, drawn = np.random.default_rng(1), np.random.default_rng(0)
+    axes: dict[str, Any] = {"on_perc": [0.05, 0.2], "sample": range(8), "seed": range(n_seeds)}
+    df = of_grid(lambda on_perc, sample, seed: on_perc + sample / 20 + noise.normal(0, 0.01), **axes)
+    for name in ("step", "drop"):
+        df[name] = df["sample"].map(dict(enumerate(drawn.uniform(size=8).round(6))))
+    return as_trials(df.drop(columns="sample"), ["on_perc", "step", "drop", "seed"], ["val_acc_max"])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n_seeds", [1, 3])
+def test_a_grid_is_compared_within_each_drawn_sample(n_seeds: int) -> None:
+    df = beside_grid(n_seeds)
+    found = html.unescape(report(df, "val_acc_max"))
+    comparisons = section(found, "comparisons")
+    assert "Each value of step and drop is in one sample only, as in a random search. For these, use " in comparisons
+    assert comparisons.count("<h3>") == 1 and "<h3>density (on_perc)</h3>" in comparisons
+    # Seeds of one sample are no further samples.
+    means = df.groupby(["on_perc", "step"], as_index=False)["val_acc_max"].mean().assign(status="complete")
+    means["seed"] = means["step"].rank(method="dense")
+    means = as_trials(means.drop(columns="step"), ["on_perc", "seed"])
+    expected = contrasts(means, "on_perc", "val_acc_max").iloc[0]
+    assert expected["df"] == 7 and expected["conclusion"] in comparisons
+    assert "What remains unclear?" in found and "could not be compared" not in found and "df.drop" not in found
+    assert "With 8 samples, a difference of " in comparisons and " seeds, " not in comparisons
+    assert "of the importance for val_acc_max in a random forest" in found
+    # A sample of which one density failed is counted as left out there.
+    lost = df.assign(status=df["status"].mask((df["step"] == df["step"].iloc[0]) & (df["on_perc"] == 0.2), "error"))
+    assert "more trials of one value are left out" in section(report(lost, "val_acc_max"), "comparisons")
+
+
+@pytest.mark.parametrize("gain", [0.1, -0.1])
+def test_of_each_population_the_best_trial_is_compared(gain: float) -> None:
+    df = beside_grid(3).drop(columns="drop")
+    # At each density and seed, the worst sample is replaced by a copy of the best with another step.
+    best, worst = df["step"] == df["step"].iloc[-1], df["step"] == df["step"].iloc[0]
+    copies = df[best].assign(val_acc_max=df["val_acc_max"] + gain, trial_id=lambda df: "c" + df["trial_id"])
+    copies["starts_from"], copies["step"] = df["trial_id"] + "@1", copies["step"] * (0.8 + 0.1 * copies["seed"])
+    # If copies are worse than their parents, no copy is chosen.
+    chosen = as_trials((copies if gain > 0 else df[best]).drop(columns="step"), ["on_perc", "seed"], ["val_acc_max"])
+    df = df.assign(status=df["status"].mask(worst, "stopped"), starts_from=None)
+    df = as_trials(pd.concat([df, copies], ignore_index=True), ["on_perc", "step", "seed"], ["val_acc_max"])
+    comparisons = html.unescape(section(report(df, "val_acc_max"), "comparisons"))
+    assert "The members of each population differ in step, as in population-based training. " in comparisons
+    assert "by one trial of each population, the best by val_acc_max." in comparisons
+    assert contrasts(chosen, "on_perc", "val_acc_max")["conclusion"][0] in comparisons
+    assert comparisons.count("<h3>") == 1 and "With 3 seeds, a difference of " in comparisons
+
+
 def test_trials_that_were_stopped_early_are_not_called_complete() -> None:
     problems = {n: section(report(search(n), "val_acc_max"), "trials-with-problems") for n in (2, 9)}
     assert "All trials are complete or were stopped early (14), none diverged" in problems[2]

@@ -31,6 +31,21 @@ def test_equal() -> None:
     assert sentence(pairs([0.0] * 5)) == f"val_acc_max with on=False and with True is equal in all 5 pairs: {few}"
 
 
+def test_trials_that_population_based_training_did_not_replace_are_no_evidence_of_equality() -> None:
+    df = grid(lambda run, rate: 0.5 + rate / 100, run=["alone", "population"], rate=range(9))
+    is_copy = (df["run"] == "population") & (df["rate"] > 6)
+    df["rate"] = df["rate"].mask(is_copy, 10 + df["rate"])
+    df["starts_from"] = ["1f2e3d@2" if copy else None for copy in is_copy]
+    assert sentence(df, "run") == (
+        "val_acc_max with run=alone and with population is equal in all 7 pairs. 4 complete trials without a partner "
+        "took no part. 2 of them began as copies of others, so that the pairs are only those trials that "
+        "population-based training did not replace. Compare one trial of each population: sort the complete trials by "
+        "a validation metric, keep the last of each population with df.groupby([...]).tail(1), and drop the drawn keys."
+    )
+    # Equal copies have partners where the drawn keys are left out.
+    assert "population-based" not in sentence(df.drop(columns="rate"), "run")
+
+
 def test_no_clear_difference() -> None:
     df = grid(noisy(0), on=[False, True], seed=range(12))
     row = compare(df, "on", METRIC).iloc[0]

@@ -117,7 +117,40 @@ def test_drawn_values_are_refused_at_once() -> None:
     df = grid(lambda seed: seed, seed=range(60))
     rng = np.random.default_rng(0)
     df = df.assign(**{f"x{i}": rng.uniform(size=60) for i in range(6)})
-    assert "of 46656000000 combinations lack trials" in message(df)
+    assert message(df) == (
+        "Drawn hyperparameters (x0, x1, x2, x3, x4 and x5) cannot be factors of anova, because each value is in one "
+        "sample only: use importance or fanova."
+    )
+
+
+def test_drawn_values_beside_a_grid_are_refused_in_one_sentence() -> None:
+    rng = np.random.default_rng(0)
+    df = grid(noisy(0), on=[0.1, 0.2], sample=range(8), seed=range(2))
+    drawn = {name: dict(enumerate(rng.uniform(size=8).round(6))) for name in ("rate", "drop")}
+    df = df.assign(**{name: df["sample"].map(values) for name, values in drawn.items()}).drop(columns="sample")
+    assert message(df) == (
+        "Drawn hyperparameters (rate and drop) cannot be factors of anova, because each value is in one sample only: "
+        "use importance or fanova, or leave them out with df.drop(columns=['rate', 'drop'])."
+    )
+    assert anova(df.drop(columns=["rate", "drop"]), METRIC)["term"].tolist() == ["on", "rest"]
+    # Numbers that were typed are arms.
+    arms = df.assign(**{name: df[name].rank(method="dense") for name in drawn})
+    assert "follows from rate. Leave it out with df.drop(columns=['drop'])" in message(arms)
+
+
+def test_many_numbers_of_a_grid_are_not_drawn() -> None:
+    df = grid(noisy(0), on=[0.1, 0.2], size=range(100, 2600, 100), seed=range(2))
+    assert "1 of 50 combinations lack trials: on=0.1, size=300 has 0 of 2" in message(
+        fail(df, (df["on"] == 0.1) & (df["size"] == 300))
+    )
+
+
+@pytest.mark.parametrize("beside", [{}, {"on": [0.1, 0.2]}])
+def test_numbers_that_are_typed_for_each_arm_are_not_drawn(beside: dict[str, list[float]]) -> None:
+    df = grid(noisy(0), **beside, arm=range(4), seed=range(2))
+    for name, values in {"size": [1024, 2048, 4096, 8192], "rate": [0.0125, 0.025, 0.05, 0.1]}.items():
+        df[name] = df["arm"].map(dict(enumerate(values)))
+    assert "follows from size. Leave it out with df.drop(columns=['rate'])" in message(df.drop(columns="arm"))
 
 
 def test_other_errors() -> None:

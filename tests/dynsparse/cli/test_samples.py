@@ -1,5 +1,7 @@
 """Commands for a space with drawn values: they count samples, and resume and extend them."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -47,6 +49,19 @@ def test_the_same_command_resumes_and_more_samples_extend_the_run():
     assert len(after) == 6
     assert after.loc[before.index].equals(before)
     assert sorted(after.groupby(after).size()) == [2, 2, 2], "each value has both seeds"
+
+
+@pytest.mark.usefixtures("drawn")
+def test_the_next_command_has_the_axes_of_the_grid_and_drawn_keys_only_without_any():
+    one_drawn = output_of("run", "drawn.py", "--in-process").splitlines()[-1]
+    assert one_drawn == "next:  dynsparse table results/drawn --rows on_perc --metric val_acc_max"
+    more = "learning_rate=tune.uniform(0.1, 0.2), batch_size=tune.grid_search([32, 64])"
+    Path("drawn.py").write_text(FILE.replace("seed=tune.grid_search([0, 1])", more))
+    words = ("run", "drawn.py", "--in-process", "--name", "axis")
+    assert " --rows batch_size --metric " in output_of(*words).splitlines()[-1]
+    # A drawn key that is set to values is an axis.
+    both = output_of(*words, "--set", "on_perc=0.1,0.2").splitlines()[-1]
+    assert " --rows on_perc --columns batch_size --metric " in both
 
 
 @pytest.mark.usefixtures("drawn")

@@ -46,6 +46,22 @@ def test_a_trial_that_diverged_is_never_the_best():
     assert progress.status(running=True)["best"] is None and "best" not in progress.line()
 
 
+def test_the_best_of_earlier_rounds_stays():
+    bests = {}
+    for value, best in ((0.9, 0.9), (0.5, 0.9), (0.95, 0.95)):
+        progress = Progress(n_trials=1, n_epochs=1, bests=bests)
+        progress.add_epoch(f"trial_{value}", 1, value)
+        assert progress.status(running=True)["best"] == best
+        assert f"best val_acc {best} (trial_{best})" in progress.line()
+
+
+def test_of_equal_trials_the_best_is_the_one_that_was_first():
+    progress = Progress(n_trials=2, n_epochs=4)
+    for trial, epoch, value in (("a", 1, 0.5), ("b", 1, 0.9), ("a", 2, 0.9)):
+        progress.add_epoch(trial, epoch, value)
+    assert (progress.best_trial, progress.best) == ("b", 0.9)
+
+
 def test_epochs_that_are_not_run_here_are_off_the_account():
     progress = Progress(n_trials=3, n_epochs=30, started=0.0)
     for epoch in (1, 2, 3, 4):

@@ -76,6 +76,8 @@ def whole(tmp_path_factory, file):
     outcome = run(file, storage, **OPTIONS)
     assert (outcome.n_complete, outcome.n_stopped, outcome.n_unfinished) == (6, N_COPIES, 0)
     assert len(outcome.copies) == N_COPIES
+    assert f"n_complete=6, n_unfinished=0, failures=[], seconds={outcome.seconds}, " in repr(outcome)
+    assert repr(outcome).endswith(", copies=<4 trials>)"), "not the configuration of each"
     return storage / "pop"
 
 
@@ -125,6 +127,18 @@ def test_the_first_row_of_a_copy_continues_the_weights_of_its_parent(file, tmp_p
         own = rows_of(tmp_path / "pop")[name][int(n)]
         assert repr({key: own[key] for key in row}) == repr(row)
     assert len(copies) == N_COPIES
+
+
+def test_the_progress_names_the_best_of_all_rounds(file, tmp_path):
+    # With rates so high, the accuracy falls.
+    rates = ray_tune.uniform(20, 40)
+    experiment = load_experiment(file)
+    experiment = replace(experiment, space={**experiment.space, "learning_rate": rates, "momentum": 0.99}, epochs=4)
+    run(experiment, tmp_path, **OPTIONS)
+    status = parse_object((tmp_path / "pop" / "status.json").read_bytes())
+    best = [max(row["val_acc"] for row in rows) for rows in rows_of(tmp_path / "pop").values()]
+    last = [rows[-1]["val_acc"] for rows in rows_of(tmp_path / "pop").values()]
+    assert status["best"] == max(best) > max(last)
 
 
 def test_packs_end_as_single_trials_do(whole, file, tmp_path):
@@ -318,10 +332,29 @@ def test_a_copy_never_trains_from_its_beginning(whole, file, tmp_path):
 def test_more_samples_would_make_other_copies(whole, file, tmp_path):
     shutil.copytree(whole, tmp_path / "pop")
     more = replace(load_experiment(file), num_samples=6)
-    with pytest.raises(ExperimentError, match=r" no longer has a checkpoint of this epoch\. .* --name, or the same"):
-        # Decisions about six members are known only when all have arrived.
+    before = r"^The copies in the folder .* were made with 3 samples, grace=1 and reduction_factor=3\.0\. Other copies"
+    with pytest.raises(ExperimentError, match=f"{before} would follow from 6 samples, .* --name, or the same "):
+        # Decisions about six members would be known only when all have trained for an epoch.
         run(more, tmp_path, **OPTIONS)
-    assert {name: each for name, each in content(tmp_path / "pop").items() if name in content(whole)} == content(whole)
+    # The members that stopped at the first exchange would have to train on.
+    with pytest.raises(ExperimentError, match=f"{before} would follow from 3 samples, grace=2 and "):
+        run(file, tmp_path, grace=2, **OPTIONS)
+    assert content(tmp_path / "pop") == content(whole), "nothing was trained"
+    # The populations of other seeds are others.
+    assert run(more, tmp_path, overrides={"seed": [7]}, **OPTIONS).n_unfinished == 0
+    # Copies whose origin is not known are refused when the exchange is known.
+    for path in (tmp_path / "pop").glob("trial_*/about.json"):
+        path.unlink()
+    with pytest.raises(ExperimentError, match=r" no longer has a checkpoint of this epoch\. .* --name, or the same"):
+        run(more, tmp_path, **OPTIONS)
+
+
+def test_a_folder_without_some_trials_trains_them_again(whole, file, tmp_path):
+    shutil.copytree(whole, tmp_path / "pop")
+    child = next(each for each in copies_in(whole).values() if each.starts_from.endswith("@1"))
+    shutil.rmtree(tmp_path / "pop" / f"trial_{child.starts_from.partition('@')[0]}")
+    assert run(file, tmp_path, **OPTIONS).n_unfinished == 0
+    assert content(tmp_path / "pop") == content(whole)
 
 
 def test_trials_that_were_trained_without_the_scheduler_have_no_exchanges(file, tmp_path):

@@ -54,8 +54,11 @@ def test_the_update_is_that_of_all_positions(name: str, density: float) -> None:
         expected = update_mask(packed.method, layer)
         positions = [np.flatnonzero(each) for each in mask]
         weights = [of_trial[each].numpy() for of_trial, each in zip(weight, mask, strict=True)]
-        statistics = {name: statistics[name] for name in packed.method.needs}
-        found = mask_updates.update_active(packed, when, LAYER, mask, target, positions, weights, statistics)
+        at_positions = {
+            name: [of_trial[each].numpy() for of_trial, each in zip(statistics[name], mask, strict=True)]
+            for name in packed.method.needs
+        }
+        found = mask_updates.update_active(packed, when, LAYER, mask, target, positions, weights, at_positions)
         for field in expected._fields:
             assert torch.equal(getattr(found, field), getattr(expected, field)), field
         n_grown += int(found.grown.sum())
