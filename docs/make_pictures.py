@@ -1,4 +1,6 @@
-"""Make the pictures of the README from the results of `make demo`: `python docs/make_pictures.py results/quickstart`.
+"""Make the pictures of the README from the results of `make demo`, and save figures of other pages.
+
+    python docs/make_pictures.py results/quickstart
 
 It needs the extras `jupyter` and `test`, and a Chromium.
 """
@@ -44,7 +46,7 @@ def save_figure(page: Page, figure: Figure, name: str, width: int, height: int) 
 
 
 def save_figures(figures: dict[str, Figure]) -> None:
-    """Save figures by the names of their files, without suffix; a figure's own height is kept."""
+    """Save figures, by the names of their files without suffix. Each keeps its own height; the width is 900 pixels."""
     with browser_page() as page:
         for name, figure in figures.items():
             save_figure(page, figure, name, 900, int(figure.layout.height or 560))

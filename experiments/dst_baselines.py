@@ -6,35 +6,19 @@ from ray import tune
 
 from dynsparse import Experiment
 
-# Methods that need a dense network, or values for all of its weights, by when they need it. All others are sparse from
-# the first step to the last.
-BEFORE_TRAINING = ["SNIP", "GraSP", "SynFlow"]
-IN_TRAINING = ["GMP", "GraNet", "CHTss", "TopKAST"]
-SPARSE = ["SparseModel", "RandomPrune", "SET", "DeepR", "MEST", "RigL", "SRigL", "SNFS", "CHT", "CHTs"]
+# Those that change masks in training. GMP, GraNet and CHTss start dense.
+UPDATING = ["RandomPrune", "SET", "DeepR", "MEST", "RigL", "SRigL", "SNFS", "CHT", "CHTs", "GMP", "GraNet", "CHTss"]
 COACTIVATION = ["DSNNHeb", "DSNNWeightedMag", "DSNNMixedHeb"]
-
-TRAINING = dict(
-    network="MLP",
-    val_fraction=0.1,
-    weight_prune_perc=0.3,
-    prune_decay="cosine",
-    pruning_end=0.75,
-    learning_rate=0.1,
-    lr_schedule="cosine",
-    test_noise=False,
-)
-densities = dict(
-    on_perc=tune.grid_search([0.005, 0.01, 0.02, 0.05, 0.1, 0.2]),
-    layer_densities="erdos_renyi",
-)
+density = tune.grid_search([0.005, 0.01, 0.02, 0.05, 0.1, 0.2])
 
 experiment = Experiment(
     name="dst_baselines",
     question="Which method keeps its accuracy as the network gets sparser, and what does its training cost?",
     space=dict(
-        **TRAINING,
+        network="MLP",
         hidden_sizes=[300, 100],
         dataset_name=tune.grid_search(["MNIST", "FashionMNIST"]),
+        val_fraction=0.1,
         arm=tune.grid_search(
             [
                 dict(
@@ -42,18 +26,27 @@ experiment = Experiment(
                     method=tune.grid_search(
                         [
                             dict(model="Dense", on_perc=1.0),
-                            dict(model=tune.grid_search([*SPARSE, *COACTIVATION]), **densities),
-                            dict(model=tune.grid_search(["GMP", "GraNet", "CHTss"]), **densities),
+                            dict(
+                                model=tune.grid_search(["SparseModel", *UPDATING, *COACTIVATION]),
+                                on_perc=density,
+                                layer_densities="erdos_renyi",
+                            ),
                             # These rank the weights of all layers together.
-                            dict(model=tune.grid_search(BEFORE_TRAINING), on_perc=densities["on_perc"]),
+                            dict(model=tune.grid_search(["SNIP", "GraSP", "SynFlow"]), on_perc=density),
                         ]
                     ),
                 ),
                 # In 100 steps with this learning rate, the weights that it trains while they are inactive would grow
                 # so large that the network would not recover when they become active.
-                dict(model="TopKAST", pruning_interval_steps=10, **densities),
+                dict(model="TopKAST", pruning_interval_steps=10, on_perc=density, layer_densities="erdos_renyi"),
             ]
         ),
+        weight_prune_perc=0.3,
+        prune_decay="cosine",
+        pruning_end=0.75,
+        learning_rate=0.1,
+        lr_schedule="cosine",
+        test_noise=False,
         seed=tune.grid_search([0, 1, 2, 3, 4]),
     ),
     epochs=10,

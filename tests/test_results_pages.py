@@ -1,23 +1,26 @@
-"""The pages of docs/results: their experiments can be run and kept, and the pages show all that is made from them."""
+"""The pages of docs/results: their experiments run, and each page includes all its tables and pictures."""
 
 from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from support.doc_pages import ROOT
 from support.trained_trials import train
 
+from analysis import compare
+from analysis.statistics.paired_tests import holm
 from dynsparse.experiment import load_experiment
 
 FOLDER = ROOT / "docs" / "results"
 sys.path.insert(0, str(FOLDER))
 
 import baselines  # noqa: E402
+import reproduce  # noqa: E402
 import trials  # noqa: E402
-from reproduce import PAGES  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 # Each method and setting of the experiments, in trials of less than a second.
@@ -27,32 +30,32 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_trials(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train small trials of all experiments, and keep them elsewhere."""
+@pytest.fixture(scope="module")
+def small_trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Train small trials of all experiments, and save them in a temporary folder."""
     root = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trials, "KEPT", root / "trials")
-        for page in PAGES.values():
+        patch.setattr(trials, "TRIALS", root / "trials")
+        for page in reproduce.PAGES.values():
             for name in page.EXPERIMENTS:
                 for config in load_experiment(ROOT / "experiments" / f"{name}.py").configs(SMALL):
                     train(root / name, **config.values())
-                trials.keep(root / name)
-    return root / "trials"
+                trials.save_trials(root / name)
+        yield
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", reproduce.PAGES)
 def test_a_page_includes_each_of_its_tables_and_pictures(name: str) -> None:
-    text, page = (FOLDER / f"{name}.md").read_text(), PAGES[name]
+    text, page = (FOLDER / f"{name}.md").read_text(), reproduce.PAGES[name]
     assert sorted(re.findall(r"\{include\} \.\./_build/(\w+)\.md", text)) == sorted(page.tables())
     pictures = re.findall(r"\.\./pictures/(\w+)\.png", text)
     assert sorted(pictures) == sorted(page.pictures() if hasattr(page, "pictures") else {})
     assert all((ROOT / "docs" / "pictures" / f"{each}.png").is_file() for each in pictures)
 
 
-def test_the_table_of_methods_has_each_method_once(small_trials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trials, "KEPT", small_trials)
-    df = baselines.of_experiment("dst_baselines")
+@pytest.mark.usefixtures("small_trials")
+def test_the_table_of_methods_has_each_method_once() -> None:
+    df = baselines.trials()
     table = baselines.accuracy_table(df).splitlines()
     models = [re.findall(r"`(\w+)`", line)[0] for line in table[2:]]
     assert sorted(models) == sorted(set(df["model"]) - {"Dense"})
@@ -62,20 +65,22 @@ def test_the_table_of_methods_has_each_method_once(small_trials: Path, monkeypat
     assert [line.split("|")[3].split("±")[0].strip() for line in table[2:]] == [f"{means[each]:.3f}" for each in models]
 
 
-def test_differences_are_those_from_the_control(small_trials: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trials, "KEPT", small_trials)
-    df = baselines.of_experiment("dst_baselines")
+@pytest.mark.usefixtures("small_trials")
+def test_differences_are_those_from_the_control() -> None:
+    df = baselines.trials()
     means = df.groupby("model")["test_acc_last"].mean()
+    pairs = compare(baselines.without_dense(df), "model", "test_acc_last").query("a == 'SET' or b == 'SET'")
+    corrected = holm(pairs["p"].to_numpy(dtype=float))
+    p_values = dict(zip(np.where(pairs["a"] == "SET", pairs["b"], pairs["a"]), corrected, strict=True))
     for line in baselines.differences_table(df).splitlines()[2:]:
-        model, difference, interval, _ = (cell.strip(" `") for cell in line.strip("|").split("|"))
+        model, difference, interval, p = (cell.strip(" `") for cell in line.strip("|").split("|"))
         assert float(difference) == pytest.approx(means[model] - means["SET"], abs=6e-5)
         low, high = map(float, interval.split(" to "))
         assert low <= float(difference) <= high
+        assert float(p) == pytest.approx(p_values[model], rel=0.06)
 
 
 def test_an_unknown_page_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import reproduce
-
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "baseline"])
-    with pytest.raises(SystemExit, match=r"Unknown part 'baseline'\. Available: baselines\."):
+    with pytest.raises(SystemExit, match=r"Unknown page 'baseline'\. Available: baselines\."):
         reproduce.main()

@@ -1,9 +1,9 @@
-"""Run the experiments behind the pages of results, keep their trials, and draw their pictures.
+"""Run the experiments behind the pages of results, save their trials, and draw their pictures.
 
     python docs/results/reproduce.py             # all pages: many hours
     python docs/results/reproduce.py baselines   # one page
 
-It can be interrupted: the same command continues. The pictures need the extras `jupyter` and `test`, and a Chromium.
+It can be interrupted: the same command continues. The pictures need the extra `test` and a Chromium.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT)]
 
 import baselines  # noqa: E402
-import trials  # noqa: E402
+from trials import save_trials  # noqa: E402
 
 PAGES: dict[str, ModuleType] = {"baselines": baselines}
 
 
 def reproduce(page: ModuleType) -> None:
-    """Run the experiments of a page, keep their trials, and draw the pictures."""
+    """Run the experiments of a page, save their trials, and draw the pictures."""
     for name in page.EXPERIMENTS:
         command = [sys.executable, "-m", "dynsparse.cli", "run", f"experiments/{name}.py"]
         subprocess.run(command, cwd=ROOT, check=True)
-        trials.keep(ROOT / "results" / name)
+        save_trials(ROOT / "results" / name)
     if hasattr(page, "pictures"):
+        # Playwright is needed for pictures only.
         from make_pictures import save_figures
 
         save_figures(page.pictures())
@@ -41,7 +42,7 @@ def main() -> None:
     names = sys.argv[1:] or list(PAGES)
     unknown = [name for name in names if name not in PAGES]
     if unknown:
-        sys.exit(f"Unknown part {unknown[0]!r}. Available: {', '.join(PAGES)}.")
+        sys.exit(f"Unknown page {unknown[0]!r}. Available: {', '.join(PAGES)}.")
     for name in names:
         reproduce(PAGES[name])
 
