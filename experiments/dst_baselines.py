@@ -1,4 +1,26 @@
-"""The sparse training methods of 2016 to 2025 side by side on MNIST and Fashion-MNIST, from density 0.2 to 0.005."""
+"""The sparse training methods of 2016 to 2025 side by side on MNIST and Fashion-MNIST, from density 0.2 to 0.005.
+
+Answer: the methods that start dense keep most accuracy. GMP, GraNet and CHTss are 0.020 to 0.021 above SET on MNIST on
+average over the densities (95% interval of GMP: 0.012 to 0.030), and 0.009 to 0.012 on Fashion-MNIST. But at density
+0.005 GMP needs as many operations in training as SET at 0.2, which is more accurate (0.961, 0.982). Among the methods
+whose weights are always sparse, SNFS, CHTs, DSNNWeightedMag and RigL are 0.008 to 0.011 above SET on MNIST. On
+Fashion-MNIST only CHTs is clearly better (by 0.004, 0.001 to 0.006). Pruning once before training is worse than SET,
+and so is growth by coactivation. From density 0.1 on, the method hardly matters.
+
+The table shows test_acc_last on MNIST, the mean of 5 seeds; the dense network has 0.983:
+
+| method | 0.005 | 0.01 | 0.02 | 0.05 | 0.1 | 0.2 |
+|---|---|---|---|---|---|---|
+| GMP | 0.961 | 0.971 | 0.977 | 0.981 | 0.982 | 0.983 |
+| SNFS | 0.936 | 0.956 | 0.968 | 0.976 | 0.980 | 0.981 |
+| CHTs | 0.930 | 0.955 | 0.966 | 0.976 | 0.980 | 0.982 |
+| RigL | 0.924 | 0.951 | 0.966 | 0.976 | 0.979 | 0.981 |
+| SET | 0.893 | 0.939 | 0.962 | 0.974 | 0.979 | 0.982 |
+| SynFlow | 0.857 | 0.926 | 0.959 | 0.974 | 0.977 | 0.980 |
+| SparseModel (static) | 0.727 | 0.908 | 0.951 | 0.971 | 0.977 | 0.980 |
+
+docs/results/baselines.md has all methods, both data sets, the intervals and the operations.
+"""
 
 import sys
 
