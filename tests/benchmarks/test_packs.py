@@ -61,6 +61,7 @@ def data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     packs_grid.register_data(1280)
 
 
+@pytest.mark.faults
 def test_it_runs_whole_without_ray_and_says_what_the_data_are(tmp_path: Path) -> None:
     said, found = run(tmp_path, "--widths", "1", "4", "--epochs", "1", "--singles", "2")
     assert "made-up images of MNIST's shape, because MNIST is not there: 200 images to train on, 33 to test" in said

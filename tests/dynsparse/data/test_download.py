@@ -226,6 +226,7 @@ def test_two_processes_at_once_without_a_network(tmp_path: Path, monkeypatch: py
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.faults
 def test_two_processes_at_once_download_once(mirror: Mirror, tmp_path: Path) -> None:
     said = load_in_two_processes(tmp_path, mirror.url, mirror.resources)
     assert said == ["loaded (120, 784)"] * 2

@@ -110,6 +110,7 @@ def test_a_killed_run_ends_as_one_that_was_not(n_steps, pack, whole, file, tmp_p
     assert content(tmp_path / "band") == content(whole)
 
 
+@pytest.mark.faults
 def test_a_process_that_dies_leaves_what_the_same_command_finishes(whole, file, tmp_path):
     code = (
         "import os, sys\nfrom dynsparse.tune import run\nfrom dynsparse.tune.pack_training import PackTraining\n"
