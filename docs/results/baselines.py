@@ -52,9 +52,14 @@ def accuracy_table(df: pd.DataFrame) -> str:
     df = without_dense(df)
     table = pivot(df, "model", "on_perc", METRIC)
     order = agg(df, "model", METRIC).sort_values("mean", ascending=False, kind="stable")["model"]
-    rows = [[f"`{model}`", DENSE_WEIGHTS.get(model, "never"), *table.loc[model]] for model in order]
+    rows = [[f"`{model}`", DENSE_WEIGHTS.get(model, "never"), *map(unbroken, table.loc[model])] for model in order]
     headers = ["`model`", "dense weights", *map(str, sorted(df["on_perc"].unique()))]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def unbroken(cell: str) -> str:
+    """Return the text of a cell with no-break spaces around the sign before the standard deviation."""
+    return cell.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def differences_table(df: pd.DataFrame) -> str:
