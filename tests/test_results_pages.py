@@ -19,6 +19,7 @@ FOLDER = ROOT / "docs" / "results"
 sys.path.insert(0, str(FOLDER))
 
 import baselines  # noqa: E402
+import published  # noqa: E402
 import reproduce  # noqa: E402
 import trials  # noqa: E402
 
@@ -80,7 +81,18 @@ def test_differences_are_those_from_the_control() -> None:
         assert float(p) == pytest.approx(p_values[model], rel=0.06)
 
 
+@pytest.mark.usefixtures("small_trials")
+def test_published_accuracies_stand_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published, "ACCURACIES", {"RigL": published.Published(0.9861, 0.0001)})
+    df = published.load_trials("cannistraci_hebb").groupby("model")[["val_acc_last", "val_acc_max"]].mean()
+    last, highest = df.loc["RigL"]
+    _, line = published.accuracy_table().splitlines()[1:]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[0] == "`RigL`" and cells[4:] == ["0.9861 ± 0.0001", f"{last - 0.9861:+.4f}"]
+    assert cells[1].startswith(f"{last:.4f} ± ") and cells[3].startswith(f"{highest:.4f} ± ")
+
+
 def test_an_unknown_page_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "baseline"])
-    with pytest.raises(SystemExit, match=r"Unknown page 'baseline'\. Available: baselines\."):
+    with pytest.raises(SystemExit, match=r"Unknown page 'baseline'\. Available: baselines, published\."):
         reproduce.main()

@@ -19,9 +19,10 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT)]
 
 import baselines  # noqa: E402
+import published  # noqa: E402
 from trials import save_trials  # noqa: E402
 
-PAGES: dict[str, ModuleType] = {"baselines": baselines}
+PAGES: dict[str, ModuleType] = {"baselines": baselines, "published": published}
 
 
 def reproduce(page: ModuleType) -> None:
