@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def small_trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train small trials of all experiments, and save them in a temporary folder."""
     root = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
@@ -42,7 +42,13 @@ def small_trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
                 for config in load_experiment(ROOT / "experiments" / f"{name}.py").configs(SMALL):
                     train(root / name, **config.values())
                 trials.save_trials(root / name)
-        yield
+    return root / "trials"
+
+
+@pytest.fixture
+def small_trials(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the pages from the small trials."""
+    monkeypatch.setattr(trials, "TRIALS", saved)
 
 
 @pytest.mark.parametrize("name", reproduce.PAGES)
@@ -90,6 +96,21 @@ def test_published_accuracies_stand_beside_ours(monkeypatch: pytest.MonkeyPatch)
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[0] == "`RigL`" and cells[4:] == ["0.9861 ± 0.0001", f"{last - 0.9861:+.4f}"]
     assert cells[1].startswith(f"{last:.4f} ± ") and cells[3].startswith(f"{highest:.4f} ± ")
+
+
+@pytest.mark.parametrize("name", ["dst_baselines", "cannistraci_hebb"])
+def test_the_docstring_of_an_experiment_has_the_means_of_its_trials(name: str) -> None:
+    experiment = load_experiment(ROOT / "experiments" / f"{name}.py")
+    table = re.findall(r"^\| (\w+)[^|]*\| (.*) \|$", (ROOT / "experiments" / f"{name}.py").read_text(), flags=re.M)
+    df = trials.load_trials(name)
+    df = df[df["dataset_name"] == "MNIST"] if "dataset_name" in df else df
+    means = df.pivot_table(index="model", columns="on_perc", values=str(experiment.metric))
+    shown = {model: cells for model, cells in table if model in means.index}
+    assert len(shown) >= 4
+    for model, cells in shown.items():
+        of_densities = means.loc[model].dropna()
+        texts = re.findall(r"0\.\d+", cells)[: len(of_densities)]
+        assert texts == [f"{mean:.{len(texts[0]) - 2}f}" for mean in of_densities]
 
 
 def test_an_unknown_page_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from dynsparse.results.lock import LockLostError
 from dynsparse.results.progress import Display, Progress
 from dynsparse.results.trial_folder import TrialFolder, folder_name
 from dynsparse.results.watch import STATUS_FILE
+from dynsparse.search.objectives import has_diverged
 from dynsparse.tune.compat import (
     actor_id,
     error_text,
@@ -87,9 +87,8 @@ class ShowProgress(tune.Callback):
         """Count a row of each trial, and the trials that have ended."""
         for index, report in pack.trials.items():
             name = self._names[index]
-            losses = [value for key, value in report.row.items() if "loss" in key and isinstance(value, float)]
-            diverged = not all(map(math.isfinite, losses))
-            self._progress.add_epoch(name, report.n_rows, report.row.get(self._progress.metric), diverged=diverged)
+            value, diverged = report.row.get(self._progress.metric), has_diverged([report.row])
+            self._progress.add_epoch(name, report.n_rows, value, diverged=diverged)
             for damage in report.damage:
                 say(f"\ndamaged: {name}/{damage}")
             if report.interruption is not None and report.interruption not in self._interruptions:
