@@ -308,8 +308,9 @@ class Config:
     weight_init: str = key(
         None,
         "initial weights, for n active inputs of a unit: he_uniform and he_normal have variance gain^2 / n; "
-        "active_uniform is U(-1/sqrt(n), 1/sqrt(n)); dense_uniform is the same with all inputs, active or not; follows "
-        "rules: he_uniform with fixed, dense_uniform with legacy_2019",
+        "active_uniform is U(-1/sqrt(n), 1/sqrt(n)); glorot_uniform has variance 2 / (n + active outputs of an input); "
+        "dense_uniform is active_uniform with all inputs, active or not; follows rules: he_uniform with fixed, "
+        "dense_uniform with legacy_2019",
         Optional(Choice("dynsparse.nn.init:WEIGHT_INITS")),
         later=True,
         absent="dense_uniform",

@@ -99,6 +99,18 @@ def active_bound(mask: Tensor, gain: Tensor) -> Tensor:
     return 1 / active_fan_in(mask).sqrt()
 
 
+def glorot_bound(mask: Tensor, gain: Tensor) -> Tensor:
+    """Return sqrt(6 / (n + m)) for n active inputs of a unit, and m active outputs of an input of the layer on average.
+
+    Dense, it is the default of Keras.
+
+    Reference: Xavier Glorot and Yoshua Bengio, Understanding the Difficulty of Training Deep Feedforward Neural
+    Networks, 2010, https://proceedings.mlr.press/v9/glorot10a.html
+    """
+    active_fan_out = mask.sum((-2, -1), keepdim=True).double() / mask.shape[-1]
+    return (6 / (active_fan_in(mask) + active_fan_out)).sqrt()
+
+
 def dense_bound(mask: Tensor, gain: Tensor) -> Tensor:
     """Return 1 / sqrt(n) for n inputs, active or not: torch's default for linear layers."""
     return torch.full((1, 1, 1), 1 / math.sqrt(mask.shape[-1]), dtype=torch.float64, device=mask.device)
@@ -108,5 +120,6 @@ WEIGHT_INITS = {
     "he_uniform": WeightInit(centred_uniform, he_bound),
     "he_normal": WeightInit(standard_normal, he),
     "active_uniform": WeightInit(centred_uniform, active_bound),
+    "glorot_uniform": WeightInit(centred_uniform, glorot_bound),
     "dense_uniform": WeightInit(centred_uniform, dense_bound),
 }

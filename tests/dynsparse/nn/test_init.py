@@ -27,12 +27,14 @@ def drawn(**values: Any) -> Parameters:
     return Parameters([each[0] for each in weights], [each[0] for each in biases], [each[0] for each in masks])
 
 
-def expected_distribution(name: str, n_in: int, n_active: int, layer: int) -> Any:
+def expected_distribution(name: str, shape: torch.Size, n_active: int, layer: int) -> Any:
     """Return scipy's distribution of the weights of a ReLU unit."""
+    n_out, n_in = shape
     gain = 1.0 if layer == 0 else math.sqrt(2)
     bound = {
         "he_uniform": gain * math.sqrt(3 / n_active),
         "active_uniform": 1 / math.sqrt(n_active),
+        "glorot_uniform": math.sqrt(6 / (n_active + n_out * n_active / n_in)),
         "dense_uniform": 1 / math.sqrt(n_in),
     }
     return (
@@ -51,7 +53,7 @@ def test_weights_have_the_named_distribution(name: str, density: float) -> None:
     for layer, (weight, mask) in enumerate(zip(network.weights, network.masks, strict=True)):
         n_in = weight.shape[1]
         active = weight[mask].numpy()
-        expected = expected_distribution(name, n_in, round(density * n_in), layer)
+        expected = expected_distribution(name, weight.shape, round(density * n_in), layer)
         assert stats.kstest(active, expected.cdf).pvalue > 0.001
         assert not weight[~mask].any()
 
