@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from tabulate import tabulate
-from trials import cost_sentence, load_trials
+from trials import Run, cost, load_trials
 
 from analysis import agg, compare, friedman, pivot
 from analysis.statistics.paired_tests import holm
@@ -14,7 +14,7 @@ from analysis.statistics.paired_tests import holm
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-EXPERIMENTS = ["dst_baselines"]
+RUNS = {"dst_baselines": Run("dst_baselines")}
 METRIC, COST = "test_acc_last", "flops_train"
 DATASETS = ["MNIST", "FashionMNIST"]
 # In the pictures, which have seven colours.
@@ -88,7 +88,7 @@ def tables() -> dict[str, str]:
         found[f"baselines_{name}"] = accuracy_table(of_data)
         found[f"baselines_{name}_differences"] = differences_table(of_data)
     found["baselines_friedman"] = friedman(without_dense(df), "model", METRIC, blocks=BLOCKS)["conclusion"][0]
-    found["baselines_cost"] = "\n".join(map(cost_sentence, EXPERIMENTS))
+    found["baselines_cost"] = cost(RUNS)
     return found
 
 

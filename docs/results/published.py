@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tabulate import tabulate
-from trials import cost_sentence, load_trials
+from trials import Run, cost, load_trials
 
 from analysis import agg
 
-EXPERIMENTS = ["cannistraci_hebb"]
+RUNS = {"cannistraci_hebb": Run("cannistraci_hebb")}
 # Without held-out examples, val_* is measured on the test set.
 METRICS = {"after the last epoch": "val_acc_last", "best epoch": "val_acc_max"}
 
@@ -48,4 +48,4 @@ def accuracy_table() -> str:
 
 def tables() -> dict[str, str]:
     """Return the tables of the page in Markdown, by the name under which it includes them."""
-    return {"published": accuracy_table(), "published_cost": "\n".join(map(cost_sentence, EXPERIMENTS))}
+    return {"published": accuracy_table(), "published_cost": cost(RUNS)}
