@@ -41,6 +41,7 @@ experiment = Experiment(
             [
                 dict(model="SET"),
                 dict(model="RigL", prune_decay="cosine", pruning_end=0.75),
+                dict(model="GraNet", prune_decay="cosine", pruning_end=0.75, initial_density=0.5),
                 dict(
                     model=tune.grid_search(["CHT", "CHTs"]), prune_decay="cosine", pruning_end=0.75, sparse_type="csti"
                 ),

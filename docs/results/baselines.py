@@ -14,7 +14,7 @@ from analysis.statistics.paired_tests import holm
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-RUNS = {"dst_baselines": Run("dst_baselines")}
+RUNS = {name: Run(name) for name in ("dst_baselines", "dst_baselines_wide")}
 METRIC, COST = "test_acc_last", "flops_train"
 DATASETS = ["MNIST", "FashionMNIST"]
 # In the pictures, which have seven colours.
@@ -31,9 +31,9 @@ DENSE_WEIGHTS = {
 }
 
 
-def trials() -> pd.DataFrame:
-    """Return the trials without the keys that follow from the method."""
-    return load_trials("dst_baselines").drop(columns=KEYS_OF_METHOD, errors="ignore")
+def trials(name: str = "dst_baselines") -> pd.DataFrame:
+    """Return the trials of a run without the keys that follow from the method."""
+    return load_trials(name).drop(columns=KEYS_OF_METHOD, errors="ignore")
 
 
 def without_dense(df: pd.DataFrame) -> pd.DataFrame:
@@ -87,6 +87,8 @@ def tables() -> dict[str, str]:
         found[f"baselines_{name}_dense"] = dense_sentence(of_data)
         found[f"baselines_{name}"] = accuracy_table(of_data)
         found[f"baselines_{name}_differences"] = differences_table(of_data)
+    wide = trials("dst_baselines_wide")
+    found["baselines_wide_dense"], found["baselines_wide"] = dense_sentence(wide), accuracy_table(wide)
     found["baselines_friedman"] = friedman(without_dense(df), "model", METRIC, blocks=BLOCKS)["conclusion"][0]
     found["baselines_cost"] = cost(RUNS)
     return found

@@ -20,11 +20,13 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT)]
 
 import baselines  # noqa: E402
 import published  # noqa: E402
+import tickets  # noqa: E402
 import weight_vs_unit  # noqa: E402
 from trials import save_trials  # noqa: E402
 
 PAGES: dict[str, ModuleType] = {
     "weight_vs_unit": weight_vs_unit,
+    "tickets": tickets,
     "baselines": baselines,
     "published": published,
 }

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis import load, metrics, save, varying
+from analysis import hyperparameters, load, metrics, save, varying
 
 TRIALS = Path(__file__).parent / "trials"
 
@@ -23,13 +23,19 @@ def trial_rows(folder: Path) -> pd.DataFrame:
     return df[list(dict.fromkeys(columns))].round(digits)
 
 
+# Hyperparameters that pages and `analysis` read where they do not vary, too.
+READ = ["dataset_name", "val_fraction", "pixels", "weight_init", "hidden_sizes", "prune_ratio", "prune_iter"]
+READ += ["optim_alg", "learning_rate", "config/epochs"]
+
+
 def study_rows(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """Return the result of `sweeps` or `rounds` with the accuracies and losses only, and the time of each trial."""
+    """Return the result of `sweeps` or `rounds` with accuracies, losses, what varies, and the time of each trial."""
     minutes = load(folder).set_index("trial_dir")["trial_time"]
     df = with_version(rows.assign(trial_time=rows["trial_dir"].map(minutes)), folder)
-    measured = [name for name in metrics(df) if "_acc" in name or "_loss" in name or name == "pruned"]
-    others = [name for name in metrics(df) if name not in measured]
-    return df.drop(columns=others).round(dict.fromkeys([*measured, "trial_time"], 6))
+    measured = [name for name in metrics(df) if "_acc" in name or "_loss" in name or name.startswith("pruned")]
+    kept = {*READ, *varying(df), *measured}
+    unread = [name for name in [*hyperparameters(df), *metrics(df)] if name not in kept]
+    return df.drop(columns=unread).round(dict.fromkeys([*measured, "trial_time"], 6))
 
 
 def with_version(df: pd.DataFrame, folder: Path) -> pd.DataFrame:

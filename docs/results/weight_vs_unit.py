@@ -90,7 +90,7 @@ def falls() -> pd.DataFrame:
     """Return the sparsity at which accuracy has fallen by one point, for each trial of both runs and kind of pruning."""
     df = pd.concat([sparsity_at_fall(load_trials(name)) for name in RUNS], ignore_index=True)
     sizes = df["hidden_sizes"].map(ast.literal_eval)
-    df["network"] = sizes.map(lambda each: "-".join(map(str, (784, *each, 10))))
+    df["layers"] = sizes.map(lambda each: "-".join(map(str, (784, *each, 10))))
     df["start"] = df["pixels"].map({"unit": "as in the blog", "standard": "standard"})
     return df.assign(n_weights=sizes.map(n_weights)).sort_values(["n_weights", "start"], kind="stable")
 
@@ -104,11 +104,11 @@ def falls_table(dataset: str) -> str:
     """Return the sparsity at which accuracy has fallen by one point, for each network, and what the kinds differ by."""
     rows, p_values = [], []
     df = falls()
-    for (network, start), part in df[df["dataset_name"] == dataset].groupby(["network", "start"], sort=False):
+    for (layers, start), part in df[df["dataset_name"] == dataset].groupby(["layers", "start"], sort=False):
         # `compare` subtracts a, which is unit pruning, from b.
         pair = compare(part, "pruning", FALL).iloc[0]
         means = [f"{pair[f'mean_{kind}']:.3f}" for kind in ("b", "a")]
-        rows.append([network, start, *means, f"{pair['difference']:+.3f}", f"{pair['low']:+.3f} to {pair['high']:+.3f}"])
+        rows.append([layers, start, *means, f"{pair['difference']:+.3f}", f"{pair['low']:+.3f} to {pair['high']:+.3f}"])
         p_values.append(pair["p"])
     rows = [[*row, f"{p:.2g}"] for row, p in zip(rows, holm(np.array(p_values, dtype=float)), strict=True)]
     headers = ["network", "pixels and initial weights", "weights", "units", "difference", "95% interval", "p"]
