@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dynsparse.cli.grids import NOT_COMPARED, repeated_trainings
+from dynsparse.cli.grids import NOT_COMPARED, repeated_trainings, unread_keys
 from dynsparse.cli.outcome import exit_with, show_best, show_outcome
 from dynsparse.cli.parsing import (
     Command,
@@ -155,6 +155,9 @@ def _run_grid(
     note = repeated_trainings(configs, n_training_examples)
     if note:
         echo(f"{'' if note == NOT_COMPARED else 'warning: '}{note}", err=True)
+    unread = [name for name in unread_keys(configs) if name not in experiment.inert]
+    if unread:
+        echo(f"warning: read by no trial: {', '.join(unread)}", err=True)
     return tune.run_grid(experiment, configs, options, dict(settings)), configs
 
 

@@ -373,7 +373,7 @@ class Config:
     )
     score_examples: int = key(
         100,
-        "SNIP, GraSP: training examples on which the weights are scored before training; drawn by the seed",
+        "SNIP, GraSP: training examples on which the weights are scored before training, at most all; drawn by the seed",
         Whole(2),
         later=True,
     )

@@ -20,7 +20,7 @@ def synflow(config: MethodSettings) -> Method:
     A dense network is drawn. In each round, the score of a weight is |w * dR/dw|. R is the sum of the outputs for an
     input of ones if all weights are replaced by their absolute values and there are no biases. So the score is the sum,
     over the paths from inputs to outputs through the weight, of the products of the absolute weights on the path. After
-    round r, the round(N * on_perc^(r / 100)) highest of all N weights are left.
+    round r, the round(N * (n / N)^(r / 100)) highest of all N weights are left; n = round(N * on_perc) at the end.
 
     Keys:
         on_perc: density of all layers together, in (0, 1]. Layers that are left dense are not ranked.

@@ -255,7 +255,14 @@ def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterato
             if not isinstance(pattern, Groups) and round(density * (n_out * n_in // step)) < 1:
                 shape = f"{n_out} x {n_in}"
                 what = "active weight" if step == 1 else "active block"
-                yield f"A density of {density:.3g} leaves no {what} in a layer of {shape}. Raise on_perc."
+                yield f"A density of {density:.3g} leaves no {what} in a layer of {shape}. {_more_weights(config)}"
+
+
+def _more_weights(config: RecordingConfig) -> str:
+    """Return how a small layer gets active weights."""
+    others = ["layer_densities='erdos_renyi'"] if config.layer_densities == "uniform" else []
+    others += ["last_layer_dense=True"] if not config.last_layer_dense else []
+    return f"Raise on_perc{', or set ' if others else ''}{' or '.join(others)}."
 
 
 def _learning_rate(config: RecordingConfig) -> Iterator[str]:

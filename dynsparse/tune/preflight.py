@@ -140,7 +140,7 @@ def check_first_trial(configs: Sequence[Config]) -> list[str]:
     """
     for data in data_sets(configs):
         load_dataset(data.name, data.data_dir, own=data.own)
-    check_batch_sizes(configs)
+    check_numbers_of_examples(configs)
     # Compilation can fail where others train.
     first = next((config for config in configs if config.compile), configs[0])
     # The driver's machine may have no GPU. The engines for GPUs run on CPUs, too.
@@ -173,16 +173,18 @@ def _why_it_takes_long(config: Config) -> str:
     return "checking the first trial; compiling the sparse engine takes half a minute, once on each machine"
 
 
-def check_batch_sizes(configs: Sequence[Config]) -> None:
-    """Check that no batch is larger than the training set. Raises: ExperimentError."""
+def check_numbers_of_examples(configs: Sequence[Config]) -> None:
+    """Check that no batch, and no set of scored examples, is larger than the training set. Raises: ExperimentError."""
     for config in one_of_each_kind(configs):
-        n_train = n_training_examples(config)
-        if config.batch_size > n_train > 0:
-            raise ExperimentError(
-                f"batch_size must be at most the number of training examples, {n_train} with "
-                f"dataset_name={config.dataset_name!r} and val_fraction={config.val_fraction:g}, got "
-                f"{config.batch_size}. Lower batch_size."
-            )
+        n_train, pruning = n_training_examples(config), method_of(config).initial_pruning
+        wanted = {"batch_size": config.batch_size, "score_examples": pruning.n_examples if pruning else 0}
+        for name, value in wanted.items():
+            if value > n_train > 0:
+                raise ExperimentError(
+                    f"{name} must be at most the number of training examples, {n_train} with "
+                    f"dataset_name={config.dataset_name!r} and val_fraction={config.val_fraction:g}, got {value}. "
+                    f"Lower {name}."
+                )
 
 
 def n_training_examples(config: Config) -> int:

@@ -75,12 +75,22 @@ def test_an_experiment_file_runs_as_a_script_and_fails_with_exit_code_1(tmp_path
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def test_a_batch_that_is_larger_than_the_training_set_is_refused(grid, tmp_path):
-    words = ["--set", "batch_size=64,1438", "--storage", str(tmp_path), "--in-process"]
+@pytest.mark.parametrize(
+    ("key", "others"), [("batch_size", []), ("score_examples", ["--set", "model=SNIP", "--set", "on_perc=0.2"])]
+)
+def test_more_examples_than_the_training_set_has_are_refused(grid, tmp_path, key, others):
+    words = ["--set", f"{key}=64,1438", *others, "--storage", str(tmp_path), "--in-process"]
     result = invoke("run", grid, *words)
     assert result.exit_code == 2
-    assert "batch_size must be at most the number of training examples, 1437 with dataset_name" in result.stderr
-    assert "got 1438. Lower batch_size.\n" in result.stderr
+    assert f"{key} must be at most the number of training examples, 1437 with dataset_name" in result.stderr
+    assert f"got 1438. Lower {key}.\n" in result.stderr
+
+
+def test_a_run_names_keys_that_no_trial_reads(grid, tmp_path):
+    words = ["--set", "overlap_limit=0.5", "--storage", str(tmp_path), "--in-process", "--limit", "1"]
+    result = invoke("run", grid, *words)
+    assert result.exit_code == 0, result.stderr
+    assert "warning: read by no trial: overlap_limit\n" in result.stderr
 
 
 def test_a_run_says_which_trials_have_no_mask_update(tmp_path):
