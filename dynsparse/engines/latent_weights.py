@@ -78,7 +78,9 @@ def step_(
         trained: The positions that are trained. Shapes: (trials, out, in), bool.
     """
     # The optimizer itself adds the decay once.
-    excess = (1 / masks.density(active) - 1).to(weight)[:, None, None] * (trained & ~active)
+    # An empty layer, which a pruning after training may leave, has no gradient.
+    density = masks.density(active)
+    excess = torch.where(density > 0, 1 / density - 1, 0).to(weight)[:, None, None] * (trained & ~active)
     penalty = along(optimizer.values["decay"].to(weight), weight) * excess * weight
     is_decoupled = optimizer.name == "AdamW"
     before = weight.clone()

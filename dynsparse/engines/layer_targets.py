@@ -34,6 +34,8 @@ def targets_ranked_together(
         The target of each layer. Shapes: (trials,), int64.
     """
     layers = sparse_layers(plan)
+    if not layers:
+        return list(targets)
     floor = torch.as_tensor(plan.method.global_floor, dtype=torch.float64)
     floors = [masks.round_share(floor, torch.full_like(targets[i], active[i][0].numel())).clamp_min(1) for i in layers]
     total = torch.stack([targets[i] for i in layers]).sum(0)
@@ -55,6 +57,8 @@ def with_redistributed_targets(
         stays: For each layer, True for trials whose mask of this layer does not change. Shapes: (trials,), bool.
     """
     layers = sparse_layers(plan)
+    if not layers:
+        return list(pruned)
     takes_part = ~torch.stack([stays[i] for i in layers], -1)
     n_kept = torch.stack([masks.count(pruned[i][1]) for i in layers], -1)
     n_pruned = (torch.stack([masks.count(pruned[i][0].mask) for i in layers], -1) - n_kept) * takes_part

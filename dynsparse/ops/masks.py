@@ -249,7 +249,8 @@ def brf(noise: Tensor, number: int | Tensor, randomness: float = 0.3) -> Tensor:
     distance = (torch.arange(n_in, device=noise.device) - centres[:, None]).abs()
     distance = distance.minimum(n_in - distance).expand(noise.shape)
     if randomness > 0:
-        score = drawn((1.0 + distance) ** (-(1 - randomness)), 1 / randomness, noise)
+        # The exponent must not become infinite in float32; beyond it only the nearest inputs are drawn anyway.
+        score = drawn((1.0 + distance) ** (-(1 - randomness)), min(1 / randomness, 1e30), noise)
     else:
         score = -distance.double()
     return highest_in_rows(score, _per_output(noise, number), noise, among=torch.ones_like(noise, dtype=torch.bool))

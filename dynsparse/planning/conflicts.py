@@ -215,7 +215,8 @@ def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterato
             f"sparse_type='csti' is for multilayer perceptrons, got network={config.network!r}. Set "
             "sparse_type='exact' or 'brf', or choose another network."
         )
-    if method.surplus is not None and mask_updates(config, method) is None:
+    falls = method.surplus is not None and method.initial_density != method.density
+    if falls and mask_updates(config, method) is None:
         yield (
             f"model={config.model!r} would keep its initial density: no mask update is due within "
             f"epochs={config.epochs} (pruning_interval={config.pruning_interval}, pruning_end={config.pruning_end}, "

@@ -45,7 +45,11 @@ def absolute_correlations(x: Tensor) -> Tensor:
 
     Shapes: x (examples, features); the result (features, features).
     """
-    correlations = torch.corrcoef(x.T)
+    n_examples, n_features = x.shape
+    if n_examples < 2:
+        return torch.full((n_features, n_features), torch.nan)
+    # torch returns that of a single feature without dimensions.
+    correlations = torch.corrcoef(x.T).view(n_features, n_features)
     # Both orders of two features get the same number, which rounding could prevent.
     varies = x.amax(0) > x.amin(0)
     return ((correlations + correlations.T) / 2).abs().fill_diagonal_(0).where(varies, torch.nan)

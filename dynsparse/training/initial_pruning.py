@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -60,7 +61,8 @@ def initial_masks(config: Config, x: Tensor, y: Tensor) -> list[Tensor]:
     n = sum(each.numel() for each in noise)
     share = round(float(alone.method.density) * n) / n
     floor = 0.0 if pruning.floor is None else float(pruning.floor)
-    floors = [round(floor * each.numel()) for each in noise]
+    # Rounded down: the floors of all layers together must not exceed the number that is left.
+    floors = [math.floor(floor * each.numel()) for each in noise]
     for number in range(1, pruning.n_rounds + 1):
         scores = pruning.scores(network, [weight * mask for weight, mask in zip(weights, active, strict=True)])
         left, n_left = [active[layer] for layer in ranked], round(n * share ** (number / pruning.n_rounds))

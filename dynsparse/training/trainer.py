@@ -71,7 +71,9 @@ class Trainer:
         self._update_steps = self.plan.updates.steps(self.splits.n_batches) if self.plan.updates else None
         self._kept: dict[str, NetworkState] = {}  # networks that later steps of the study need
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
-        self._overlap = Overlap(len(configs), len(self.plan.network.shapes), self.plan.method.overlap_limit)
+        n_layers = len(self.plan.network.shapes)
+        self._overlap = Overlap(len(configs), n_layers, self.plan.method.overlap_limit)
+        self._is_dense = torch.tensor([layer in self.plan.dense_layers for layer in range(n_layers)])
         self._flops = TrainingFlops(self.plan)
         self._exploration = Exploration(self.engine.masks)
         self._counts_when_kept: dict[str, Any] = {}  # of the network that is kept as "trained"
@@ -324,7 +326,7 @@ class Trainer:
             drop_scale=steps.drop_scale(step),
             stopped=stopped,
             step=step % self.splits.n_batches,
-            stopped_layers=self._overlap.stopped.to(self.plan.device),
+            stopped_layers=(self._overlap.stopped | self._is_dense).to(self.plan.device),
         )
         updates, failed = self.engine.update_masks(when)
         self._overlap.update(updates)

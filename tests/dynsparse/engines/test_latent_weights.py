@@ -162,3 +162,12 @@ def test_only_dense_engines_train_it() -> None:
         ConfigError, match=r"^backward_density must be at least on_perc=0\.6, got 0\.5\. Raise backward"
     ):
         Config(**{**BASE, "on_perc": 0.6})
+
+
+def test_a_layer_that_a_sweep_has_emptied_keeps_finite_weights() -> None:
+    trainer = trainer_of(study="sweep", sparsities=[1.0], prune_kinds=["weight"], retrain_epochs=1, epochs=1)
+    while not trainer.is_done:
+        trainer.step()
+    assert not trainer.engine.masks[0].any()
+    state = trainer.state_dict()["engine"]
+    assert all(each.isfinite().all() for each in state["latent"])

@@ -156,3 +156,30 @@ def test_without_usable_means_each_layer_grows_what_it_has_lost(value: float) ->
         weight[mask] = value
     engine.update_masks(last_update())
     assert counts(engine.masks) == before
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": "SET", "redistribution": "magnitude", "on_perc": 1.0},
+        {"model": "RigL", "redistribution": "magnitude", "first_layer_dense": True, "last_layer_dense": True},
+        {"model": "GMP", "global_floor": 0.0, "first_layer_dense": True, "last_layer_dense": True},
+        {"model": "GraNet", "global_floor": 0.0, "on_perc": 1.0},
+    ],
+)
+def test_a_network_without_sparse_layers_trains(values: dict[str, Any]) -> None:
+    trainer = trainer_of(**values, hidden_sizes=[20], epochs=2)
+    for _ in range(2):
+        trainer.step()
+    assert counts(trainer.engine.masks) == [20 * 64, 10 * 20]
+
+
+@pytest.mark.parametrize("model", ["SET", "CHT", "CHTs", "GraNet"])
+def test_a_layer_that_is_left_dense_is_never_pruned(model: str) -> None:
+    trainer = trainer_of(model=model, hidden_sizes=[50], last_layer_dense=True, weight_prune_perc=0.7, epochs=2)
+    row = trainer.step()[0]
+    assert row is not None and row["weight_keep_mask_l1"] == 1 and row["missing_weights_l1"] == 0
+    assert row["missing_weights_l0"] > 0
+    if model == "CHTs":
+        # No unit is cut off, because all have all outputs: only the share goes, 0.7 of 320 weights.
+        assert row["missing_weights_l0"] * 50 * 64 == pytest.approx(224)

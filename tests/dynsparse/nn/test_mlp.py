@@ -102,6 +102,15 @@ def test_gradients_of_batch_norm_are_torchs(generator: torch.Generator) -> None:
             torch.testing.assert_close(ours[trial], theirs)
 
 
+@pytest.mark.parametrize("n", [7, 100, 128])
+def test_a_unit_without_inputs_has_exactly_its_shift(n: int, generator: torch.Generator) -> None:
+    # Its pre-activation is its bias in all examples, so its sign must not be a rounding error.
+    bias, shift = torch.randn(2, 1, 500, generator=generator)
+    x = bias[:, None].expand(1, n, 500)
+    out = batch_norm(x, torch.ones(1, 500), shift, torch.zeros(1, 500), torch.ones(1, 500), training=True)
+    assert torch.equal(out, shift[:, None].expand(1, n, 500))
+
+
 # k-winners
 
 

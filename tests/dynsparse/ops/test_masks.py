@@ -240,7 +240,8 @@ class TestEveryDraw:
 def test_receptive_fields_without_randomness_are_the_nearest_inputs():
     # Four outputs at the inputs 0, 2, 4 and 6 of a ring of eight; each gets three.
     expected = [[1, 1, 0, 0, 0, 0, 0, 1], [0, 1, 1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1, 1, 1]]
-    assert masks.brf(noise_of(0, 4, 8), 12, randomness=0.0).int().tolist() == expected
+    for randomness in (0.0, 1e-45, 1e-39, 1e-3):
+        assert masks.brf(noise_of(0, 4, 8), 12, randomness).int().tolist() == expected
     # More outputs than inputs: the first two have input 0.
     assert masks.brf(noise_of(0, 4, 2), 4, randomness=0.0).int().tolist() == [[1, 0], [1, 0], [0, 1], [0, 1]]
 

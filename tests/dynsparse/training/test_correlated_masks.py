@@ -100,3 +100,8 @@ def test_constant_features_have_no_correlation() -> None:
 def test_it_is_refused_for_torch_modules() -> None:
     with pytest.raises(ConfigError, match=r"^sparse_type='csti' is for multilayer perceptrons, got network='LeNet5'\."):
         Config(dataset_name="MNIST", network="LeNet5", sparse_type="csti")
+
+
+def test_a_single_feature_and_a_single_example_have_no_correlations() -> None:
+    assert absolute_correlations(torch.tensor([[1.0], [2.0], [4.0]])).tolist() == [[0.0]]
+    assert absolute_correlations(torch.tensor([[1.0, 2.0]])).isnan().all()

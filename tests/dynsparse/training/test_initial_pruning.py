@@ -285,3 +285,11 @@ def test_a_convolutional_module_starts_with_the_share_of_its_weights(
         assert torch.equal(ours, theirs)
     assert repr(first.step()) == repr(again.step())
     assert all(torch.equal(a, b) for a, b in zip(first.engine.masks, masks, strict=True))
+
+
+@pytest.mark.parametrize(("sizes", "share"), [([1] * 6, 0.6), ([3, 5, 3, 3, 3], 0.5)])
+def test_each_layer_keeps_its_floor_rounded_down(sizes: list[int], share: float) -> None:
+    # If the floors were rounded to the nearest number, they would be more together than the weights that are left.
+    active = masks_of(model="SNIP", hidden_sizes=sizes, on_perc=share, global_floor=share)
+    assert sum(counts(active)) == round(share * sum(mask[0].numel() for mask in active))
+    assert all(int(mask.sum()) >= int(share * mask[0].numel()) for mask in active)
