@@ -7,6 +7,8 @@ from ray import tune
 from dynsparse import Experiment
 
 density = tune.grid_search([0.1, 0.05, 0.01])
+# With a uniform density of 0.01, the last layer has one weight for each class.
+layer_densities = tune.grid_search(["uniform", "erdos_renyi"])
 
 experiment = Experiment(
     name="lenet_300_100",
@@ -19,10 +21,13 @@ experiment = Experiment(
         arm=tune.grid_search(
             [
                 dict(model="Dense", on_perc=1.0),
-                dict(model=tune.grid_search(["SparseModel", "SET", "RigL", "DeepR"]), on_perc=density),
+                dict(
+                    model=tune.grid_search(["SparseModel", "SET", "RigL", "DeepR", "GraNet"]),
+                    on_perc=density,
+                    layer_densities=layer_densities,
+                ),
+                dict(model="CHTs", on_perc=density, layer_densities=layer_densities, sparse_type="csti"),
                 dict(model="SNFS", on_perc=density, redistribution="gradient_momentum"),
-                dict(model="GraNet", on_perc=density),
-                dict(model="CHTs", on_perc=density, sparse_type="csti"),
                 dict(model="SNIP", on_perc=tune.grid_search([0.1, 0.05, 0.02])),
             ]
         ),

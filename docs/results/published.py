@@ -14,6 +14,9 @@ RUNS = {name: Run(name) for name in ("lenet_300_100", "cannistraci_hebb")}
 METRICS = {"lenet_300_100": ["test_acc_last"], "cannistraci_hebb": ["val_acc_last", "val_acc_max"]}
 
 
+HEADERS = {"model": "`model`", "layer_densities": "`layer_densities`", "on_perc": "density"}
+
+
 class Published(NamedTuple):
     """A published test accuracy, with the error that its source gives: a standard error or a standard deviation."""
 
@@ -56,15 +59,16 @@ def accuracy_table(name: str) -> str:
     The 95% interval and the difference are those of the accuracy after the last epoch.
     """
     df, (last, *others) = load_trials(name), METRICS[name]
-    best_epochs = [agg(df, ["model", "on_perc"], metric) for metric in others]
+    keys = [key for key in ("model", "layer_densities", "on_perc") if key in df]
+    best_epochs = [agg(df, keys, metric) for metric in others]
     rows = []
-    for i, row in enumerate(agg(df, ["model", "on_perc"], last).to_dict("records")):
+    for i, row in enumerate(agg(df, keys, last).to_dict("records")):
         interval = f"{row['low']:.4f} to {row['high']:.4f}"
         published = ACCURACIES[name].get((row["model"], row["on_perc"]))
         besides = [mean_and_deviation(table.iloc[i].to_dict()) for table in best_epochs]
-        cells = [f"`{row['model']}`", row["on_perc"], mean_and_deviation(row), interval, *besides]
+        cells = [f"`{row['model']}`", *(row[key] for key in keys[1:]), mean_and_deviation(row), interval, *besides]
         rows.append([*cells, *beside(row["mean"], published)])
-    headers = ["`model`", "density", "last epoch", "95% interval", *(["best epoch"] * len(others))]
+    headers = [*(HEADERS[key] for key in keys), "last epoch", "95% interval", *(["best epoch"] * len(others))]
     return tabulate(rows, [*headers, "published", "difference"], tablefmt="pipe", disable_numparse=True)
 
 
