@@ -240,6 +240,48 @@ def test_variances_are_those_of_restricted_maximum_likelihood() -> None:
     assert found == pytest.approx(np.exp(best.x).tolist(), rel=5e-3)
 
 
+def noisy_models(seeds: int) -> pd.DataFrame:
+    """Return a grid in which the trials of two of six models have 10 times the noise of the others."""
+    rng = np.random.default_rng(4)
+    axes = {"model": range(6), "on": [0, 1], "depth": [1, 2], "seed": range(seeds)}
+    return grid(lambda model, on, **_: 0.9 + 0.005 * on + rng.normal(0, 0.02 if model > 3 else 0.002), **axes)
+
+
+@pytest.mark.parametrize("within", [["depth"], ["depth", "model"]])
+def test_differences_in_a_complete_grid_are_those_of_plain_means_whatever_the_noise_is(within: list[str]) -> None:
+    df = noisy_models(3)
+    table = contrasts(df, "on", METRIC, within=within)
+    assert "by model" in set(table["errors"])
+    means = df.groupby(["on", *within])[METRIC].mean()
+    assert table["difference"].tolist() == pytest.approx((means[1] - means[0]).tolist())
+    assert table["mean_b"].tolist() == pytest.approx(means[1].tolist())
+    pooled = contrasts(df, "on", METRIC, within=within, errors="pooled")
+    assert table["difference"].tolist() == pytest.approx(pooled["difference"].tolist())
+
+
+def test_standard_errors_of_plain_means_have_the_variance_of_each_group() -> None:
+    n = 40
+    df = noisy_models(n)
+    # Var(mean of 6n trials) = sum of the n variances of each model / (6n)^2, twice for a difference.
+    variance = 2 * n * (4 * 0.002**2 + 2 * 0.02**2) / (6 * n) ** 2
+    table = contrasts(df, "on", METRIC, within="depth")
+    assert table["se"].tolist() == pytest.approx([math.sqrt(variance)] * 2, rel=0.1)
+    # The noise is almost that of two models, with n trials in each of their four settings.
+    assert 0.8 * 2 * 4 * n < table["df"].min() < 1.1 * 2 * 4 * n
+    means = df.groupby(["on", "depth"])[METRIC].mean()
+    change = (means[1, 2] - means[0, 2]) - (means[1, 1] - means[0, 1])
+    row = interactions(df, "on", METRIC).set_index("within").loc["depth"]
+    assert row["F"] == pytest.approx(change**2 / (2 * variance), rel=0.2)
+
+
+def test_lost_trials_do_not_carry_the_noise_of_other_settings_over() -> None:
+    df = unequal(u=[0, 1, 2], v=[0, 1, 2], seed=range(5))
+    whole = contrasts(df, "u", METRIC, within="v")
+    lost = contrasts(fail(df, (df["u"] == 0) & (df["v"] == 2) & (df["seed"] == 1)), "u", METRIC, within="v")
+    # Four of five trials are left, and the effect of a seed is that of the quiet settings.
+    assert lost["se"][6] == pytest.approx(whole["se"][6], rel=0.2)
+
+
 def test_a_noisy_cell_has_its_own_error() -> None:
     df = grid(noisy(0, 0.01), u=[0, 1, 2], v=[0, 1, 2], seed=range(6)).drop(columns="seed")
     noisy_cell = (df["u"] == 0) & (df["v"] == 0)
