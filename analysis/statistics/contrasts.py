@@ -65,9 +65,9 @@ def contrasts(
     factor of 4, each value gets its own variance. If the cells of `axis` and `within` still differ by Bartlett's test
     at 5%, each cell gets its own. If the compared trials are noisier than that, their own variance is used. Degrees of
     freedom are then Satterthwaite's. Unequal variances change the standard errors, but not the weights of the settings
-    in the means: noisy settings count as much as others. In simulations with 3 to 10 seeds, the share of tables with a false claim stayed
-    near 5% or below, even if one density had 20 times the noise. The usual robust errors (HC3) with the degrees of
-    freedom of the whole grid give too many false claims with 3 seeds.
+    in the means: noisy settings count as much as others. In simulations with 3 to 10 seeds, the share of tables with a
+    false claim stayed near 5% or below, even if one density had 20 times the noise. The usual robust errors (HC3) with
+    the degrees of freedom of the whole grid give too many false claims with 3 seeds.
 
     The model assumes that seeds do not interact with the axes.
 
