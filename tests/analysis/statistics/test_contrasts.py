@@ -333,6 +333,37 @@ def test_holm_over_all_rows_tukey_within_each_setting_and_none() -> None:
     assert (tukey["p_adjusted"] >= p).all()
 
 
+def test_against_has_the_pairs_with_one_value_and_corrects_for_them_only() -> None:
+    df = grid(noisy(1, 0.02, v=0.01), u=["a", "b", "c", "d"], v=[0, 1], seed=range(4))
+    whole = contrasts(df, "u", METRIC, within="v").set_index(["v", "a", "b"])
+    table = contrasts(df, "u", METRIC, within="v", against="b")
+    assert table["a"].tolist() == ["b"] * 6 and table["b"].tolist() == ["a", "c", "d"] * 2
+    for row in table.to_dict("records"):
+        before, sign = (row["v"], "b", row["b"]), 1
+        if row["b"] == "a":
+            before, sign = (row["v"], "a", "b"), -1
+        expected = whole.loc[before]
+        assert row["difference"] == pytest.approx(sign * expected["difference"])
+        assert sorted([row["low"], row["high"]]) == pytest.approx(sorted(sign * expected[["low", "high"]]))
+        assert row["p"] == pytest.approx(expected["p"])
+        means = df[df["v"] == row["v"]].groupby("u")[METRIC].mean()
+        assert row["difference"] == pytest.approx(means[row["b"]] - means["b"])
+    assert table["p_adjusted"].tolist() == pytest.approx(multipletests(table["p"], method="holm")[1])
+
+
+def test_against_takes_a_value_of_the_axis_or_its_text() -> None:
+    df = grid(noisy(1), u=[0.1, 0.25, None], seed=range(4))
+    for given, a in ((0.25, 0.25), ("0.25", 0.25), ("None", None)):
+        found = contrasts(df, "u", METRIC, against=given)["a"].tolist()
+        assert found == [a, a] or (a is None and pd.isna(found).all())
+    with pytest.raises(
+        ValueError, match=r"^Unknown value of u '0\.26'\. Did you mean '0\.25'\? Available: 0\.1, 0\.25, None"
+    ):
+        contrasts(df, "u", METRIC, against="0.26")
+    with pytest.raises(ValueError, match=r"^correction='tukey' is for all pairs of values"):
+        contrasts(df, "u", METRIC, against=0.1, correction="tukey")
+
+
 @pytest.mark.parametrize("left", ["on", "depth"])
 @pytest.mark.filterwarnings("error")
 def test_an_axis_of_which_one_value_is_complete_has_no_interaction(left: str) -> None:
