@@ -78,8 +78,8 @@ def test_quickstart() -> None:
     assert found["What remains unclear?"] == (
         "8 of 9 comparisons of method within each density: RigL or SET at every density; SET or SparseModel at every "
         "density; RigL or SparseModel at density 0.02 and 0.1. With 3 seeds, a difference of "
-        f"{smallest:.2g} between RigL and SET at density 0.1, or {largest:.2g} between RigL and SET at density 0.02, is "
-        f"found with a probability of 80%. Half of it needs {needed} seeds, {needed - 3} "
+        f"{smallest:.2g} between RigL and SET at density 0.1, or {largest:.2g} between RigL and SET at density 0.02, "
+        f"is found with a probability of 80%. Half of it needs {needed} seeds, {needed - 3} "
         "more than now."
     )
 
