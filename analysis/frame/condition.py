@@ -5,7 +5,7 @@ import keyword
 import operator
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -108,7 +108,7 @@ class _Reader:
                 tree = ast.parse(text.strip(), mode="eval")
         except (SyntaxError, ValueError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else str(error)
-            raise self._error(f"cannot be read: {reason}", _hint(self.where)) from error
+            raise self._error(f"cannot be read: {reason}", self._hint()) from error
         except (RecursionError, MemoryError) as error:
             raise self._error("cannot be read: it is nested too deeply", "") from error
         try:
@@ -213,7 +213,16 @@ class _Reader:
         text = ast.unparse(node)
         for plain, name in self._names.items():
             text = text.replace(plain, name)
-        raise self._error(f"contains {text}", f"Allowed are {ALLOWED}. {_hint(self.where)}")
+        raise self._error(f"contains {text}", f"Allowed are {ALLOWED}. {self._hint()}")
+
+    def _hint(self) -> str:
+        """Return how to write the condition: with quotes, if it names a value that needs them."""
+        named = [list(self.df[name]) for name in self.df.columns if str(name) in self.where]
+        texts = {each for values in named for each in values if isinstance(each, str) and not each.isidentifier()}
+        quoted = _with_quotes(self.where, texts - {""}) if texts - {""} else self.where
+        if quoted == self.where:
+            return _hint(self.where)
+        return f'Put quotes around a text that is not a single word: "{quoted}".'
 
     def _unknown_column(self, word: _Word) -> ValueError:
         return self._error("cannot be read", unknown("column", word.text, [str(name) for name in self.df]))
@@ -255,3 +264,14 @@ def _hint(where: str) -> str:
     if re.search(r"[&|~]|!(?!=)", where):
         return "Write `and`, `or` and `not`."
     return "Put quotes around a text, and backticks around a column, that is not a single word."
+
+
+def _with_quotes(where: str, texts: Collection[str]) -> str:
+    """Return the condition with quotes around those of the texts that stand in it without quotes."""
+    # The longest first: a text may begin with another one.
+    options = "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))
+    return re.sub(
+        rf"{SPECIAL}|(?<![\w.:])({options})(?![\w.:])",
+        lambda found: found[0] if found[4] is None else repr(found[4]),
+        where,
+    )

@@ -1,5 +1,6 @@
 """Matching of trials: groups of trials that agree in every other hyperparameter."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -7,12 +8,35 @@ import pandas as pd
 
 from analysis.frame.checks import check_columns, check_numbers
 from analysis.frame.schema import varying
-from analysis.frame.values import sort_key
+from analysis.frame.suggest import unknown
+from analysis.frame.values import hashable, sort_key
+from analysis.frame.words import value_text
 
 
 def values_of(column: pd.Series) -> list[Any]:
     """Return the distinct values of a column in order, missing values last."""
     return list({sort_key(value): value for value in sorted(column, key=sort_key)}.values())
+
+
+def pairs_to_compare(values: Sequence[Any], axis: str, against: Any = None) -> list[tuple[int, int]]:
+    """Return the positions a and b of each two values to compare.
+
+    Args:
+        values: the values of the axis, in order.
+        axis: its name.
+        against: the value that is a in each pair, or its text; None for all pairs, each in the order of the values.
+
+    Raises:
+        ValueError: if `against` is not among the values.
+    """
+    places = range(len(values))
+    if against is None:
+        return list(itertools.combinations(places, 2))
+    key, texts = sort_key(hashable(against)), [value_text(value) for value in values]
+    found = [i for i in places if sort_key(values[i]) == key] or [i for i in places if texts[i] == against]
+    if not found:
+        raise ValueError(unknown(f"value of {axis}", against, texts))
+    return [(found[0], i) for i in places if i != found[0]]
 
 
 def others(df: pd.DataFrame, axis: str, metric: str) -> list[str]:

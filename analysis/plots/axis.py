@@ -1,11 +1,13 @@
 """Plot of a metric over the values of one hyperparameter."""
 
+import itertools
 from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.frame.checks import check_columns
+from analysis.frame.matching import cell_of_each
 from analysis.frame.series import Column, column_name, with_series
 from analysis.plots._lib.groups import SHOWN as TOP
 from analysis.plots._lib.groups import (
@@ -76,18 +78,32 @@ def plot_axis(
 
 
 def best_groups(
-    df: pd.DataFrame, keys: list[str], metric: str, top: int, lowest: bool
+    df: pd.DataFrame, keys: list[str], metric: str, top: int, lowest: bool, first: pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, list[str], int]:
-    """Return the trials of the groups with the best means, notes for the title, and the number of other trials."""
+    """Return the trials of the groups with the best means, notes for the title, and the number of other trials.
+
+    Args:
+        df: the trials.
+        keys: the columns whose combinations are the groups.
+        metric: the column of the means.
+        top: the largest number of groups.
+        lowest: True if low means are better.
+        first: rows of groups that come before all others: those on the Pareto front.
+    """
     check_top(top)
     drawn(df, metric)
     if not keys:
         return df, [], 0
     table = agg(df, keys, metric)
     names = names_of(table, keys)
-    shown = best(table["mean"].set_axis(names), top, lowest)
+    before = set() if first is None else set(cell_of_each(first, keys))
+    is_first = pd.Series(cell_of_each(table, keys), table.index).isin(before)
+    means = table["mean"].set_axis(names)
+    ranked = [best(means[is_first.to_numpy()], top, lowest), best(means[~is_first.to_numpy()], top, lowest)]
+    shown = list(itertools.chain(*ranked))[:top]
     found = df[names_of(df, keys).isin(shown)]
-    notes = [note(len(table), len(shown), keys, f"mean {metric}")]
+    what = f"mean {metric}" + ("" if first is None else ", after those on the Pareto front")
+    notes = [note(len(table), len(shown), keys, what)]
     return found, [text for text in notes if text], len(df) - len(found)
 
 

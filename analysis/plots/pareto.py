@@ -37,12 +37,15 @@ def plot_pareto(
     most as costly, and better in one of the two. Single trials would select lucky seeds. The axis is logarithmic if the
     costs span a factor of 10. FLOPs are operations per example, in units that suit them.
 
+    The front is that of all settings, also those of groups that are not shown: a note counts them.
+
     Args:
         df: one row for each trial, as returned by `load`.
         metric: the column on the vertical axis.
         cost: the column on the horizontal axis; lower values are better.
         by: one or more columns; each combination of their values is a group with its own colour.
-        top: the largest number of groups to show: those with the best mean over all their trials.
+        top: the largest number of groups to show: first those on the front, then those with the best mean over all
+            their trials.
         lowest: True if low values of the metric are better; None decides by its name.
 
     Raises:
@@ -69,18 +72,23 @@ def plot_pareto(
     if without_cost.any() and not has_value(with_cost, metric).any():
         raise ValueError(f"Nothing to plot: no complete trial with a finite {metric} has a finite {cost}.")
     missing = f"{without_cost.sum()} of {plural(len(df), 'trial')} left out without a finite {cost}; of the others, "
-    df, notes, n_other = best_groups(with_cost, keys, metric, top, lowest)
+    means = _means(with_cost, metric, cost, keys)
+    front = _front(means, lowest)
+    df, notes, n_other = best_groups(with_cost, keys, metric, top, lowest, first=front[keys])
+    is_shown = pd.Series(cell_of_each(means, keys), means.index).isin(set(cell_of_each(df, keys)))
+    if n_hidden := int((~is_shown[front.index]).sum()):
+        notes.append(f"{n_hidden} of {plural(len(front), 'setting')} on the front in groups that are not shown")
+    visible = means[is_shown | means.index.isin(front.index)]
     shown = (missing if without_cost.any() else "") + describe(df, metric, n_other)
-    means = _means(df, metric, cost, keys)
-    title, factor = _unit(cost, float(means["cost_"].max()))
+    title, factor = _unit(cost, float(visible["cost_"].max()))
     what = "large points: mean of each setting over its seeds, and 95% interval; rings: Pareto front of the means"
     fig = new_figure(f"{metric} by {cost}", [shown, *notes, what])
-    _draw_groups(fig, df, means, metric, cost, keys, factor)
-    _draw_front(fig, means, factor, lowest)
-    spread = means["cost_"].min() > 0 and means["cost_"].max() >= LOG_RATIO * means["cost_"].min()
+    _draw_groups(fig, df, means[is_shown], metric, cost, keys, factor)
+    _draw_front(fig, front, factor)
+    spread = visible["cost_"].min() > 0 and visible["cost_"].max() >= LOG_RATIO * visible["cost_"].min()
     # One digit at 1, 2 and 5 of each decade: plotly's own ticks of a short logarithmic axis are crowded.
     fig.update_xaxes(title_text=escape(title), **({"type": "log", "dtick": "D2"} if spread else {}))
-    fig.update_yaxes(title_text=escape(metric), **view(drawn(df, metric)[metric], means))
+    fig.update_yaxes(title_text=escape(metric), **view(pd.concat([drawn(df, metric)[metric], front["mean"]]), visible))
     add_legend(fig, keys)
     fig.update_layout(showlegend=True)
     return fig
@@ -142,9 +150,13 @@ def _draw_groups(
         )
 
 
-def _draw_front(fig: go.Figure, means: pd.DataFrame, factor: float, lowest: bool) -> None:
+def _front(means: pd.DataFrame, lowest: bool) -> pd.DataFrame:
+    """Return the rows of the settings on the Pareto front, by increasing cost."""
     points = means[["cost_", "mean"]].assign(status="complete", trial_dir=means.index)
-    rows = means.loc[pareto(points, "mean", "cost_", lowest)["trial_dir"]]
+    return means.loc[pareto(points, "mean", "cost_", lowest)["trial_dir"]]
+
+
+def _draw_front(fig: go.Figure, rows: pd.DataFrame, factor: float) -> None:
     fig.add_scatter(
         x=(rows["cost_"] / factor).to_numpy(),
         y=rows["mean"],

@@ -27,6 +27,11 @@ class Design(NamedTuple):
     combination: Numbers  # (kept, columns): matrix = matrix[:, kept] @ combination
     has_block: bool  # True if the seeds have an effect
 
+    @property
+    def n_setting_columns(self) -> int:
+        """The number of columns before those of the seeds."""
+        return 1 + max((columns.stop - 1 for columns in self.terms.values()), default=0)
+
     def mean_weights(self, levels: dict[str, int]) -> Numbers:
         """Return the weights of the coefficients in the mean at some levels, with equal weights over all other axes.
 

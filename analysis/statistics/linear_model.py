@@ -22,7 +22,7 @@ class Fit(NamedTuple):
     """The fitted model."""
 
     design: Design
-    operator: Numbers  # (kept, trials): coefficients of the kept columns = operator @ metric
+    operator: Numbers  # (kept, trials): coefficients of the kept columns = operator @ metric; settings count equally
     metric: Numbers  # (trials,)
     residuals: Numbers  # (trials,)
     residual_dfs: Numbers  # (trials,): degrees of freedom of each residual, 1 - leverage; they add up to `df`
@@ -144,11 +144,29 @@ def _fit_with_groups(design: Design, metric: Numbers, by: list[str]) -> Fit:
         regression = WLS(metric, matrix, weights=1 / variances)
         residuals = np.asarray(regression.fit().resid)
         residual_dfs = 1 - np.einsum("np,pn->n", regression.wexog, regression.pinv_wexog)
-        operator = regression.pinv_wexog / np.sqrt(variances)
+        weighted = regression.pinv_wexog / np.sqrt(variances)
         before, variances = variances, _group_variances(metric, residuals, residual_dfs, groups)
         if np.allclose(variances, before, rtol=TOLERANCE, atol=0):
             break
+    operator = _with_equal_settings(design, weighted) if by else weighted
     return Fit(design, operator, metric, residuals, residual_dfs, variances, groups, by, df)
+
+
+def _with_equal_settings(design: Design, weighted: Numbers) -> Numbers:
+    """Return the operator of the coefficients in which all settings count equally, whatever their noise is.
+
+    The model has no interactions of three axes. Weights of 1 / variance would replace the mean over the values of
+    another axis by that of its values with little noise. So only the effects of the seeds are taken from the weighted
+    regression; the other coefficients are a regression without weights of the metric minus these effects. If every
+    setting has the same seeds, the seeds do not matter, and differences of means are those of the plain means.
+
+    Shapes: `weighted` and the result (kept, trials).
+    """
+    is_setting = design.kept < design.n_setting_columns
+    settings, seeds = (design.matrix[:, design.kept[each]] for each in (is_setting, ~is_setting))
+    operator = weighted.copy()
+    operator[is_setting] = np.linalg.pinv(settings) @ (np.eye(len(settings)) - seeds @ weighted[~is_setting])
+    return operator
 
 
 def _group_variances(metric: Numbers, residuals: Numbers, residual_dfs: Numbers, groups: Levels) -> Numbers:

@@ -2,10 +2,9 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from analysis.frame.matching import cell_of_each
@@ -15,7 +14,7 @@ from analysis.statistics.contrasts import INNER, contrast_rows
 from analysis.statistics.grid_model import GridModel, grid_model
 from analysis.statistics.significance import LEVEL
 
-COLUMNS = ["axis", "comparisons", "noise", "seeds", "df", "smallest_difference", "difference", "power_now"]
+COLUMNS = ["axis", "a", "b", "comparisons", "noise", "seeds", "df", "smallest_difference", "difference", "power_now"]
 COLUMNS += ["seeds_needed"]
 # More seeds than this are reported as infinitely many.
 MOST_SEEDS = 100_000
@@ -28,6 +27,7 @@ def power(
     *,
     difference: float | None = None,
     within: Column | Sequence[Column] | None = None,
+    against: Any = None,
     power: float = 0.8,
 ) -> pd.DataFrame:
     """Return the smallest difference that a grid could have shown, and the seeds that a given difference needs.
@@ -36,18 +36,21 @@ def power(
     probability `power`: `p_adjusted` of `contrasts` is then 0.05 or less. A true difference that was not found may
     still be as large as that.
 
-    The result has one row for each setting of `within`, or a single one, with these columns:
-    - the keys of `within`; `axis`.
-    - `comparisons`, the rows of `contrasts` with the same arguments: each is tested at the level 0.05 / comparisons.
-    - `noise`: standard deviation of a trial, without the effects of the settings and the seeds, as `contrasts`
-      estimates it.
+    The result has one row for each row of `contrasts` with the same arguments, because the noise may differ between
+    the values. The columns:
+    - the keys of `within`; `axis`, `a`, `b`.
+    - `comparisons`, the number of rows that can be tested: each is tested at the level 0.05 / comparisons.
+    - `noise`: standard deviation of a trial with one of the two values, without the effects of the settings and the
+      seeds, as in the standard error of the contrast.
     - `seeds`: complete trials for each combination of the hyperparameters, on average.
-    - `df`: degrees of freedom of the noise, the smallest of the contrasts.
+    - `df`: degrees of freedom of the noise.
     - `smallest_difference`: the difference that is found with probability `power`.
     - `difference`: the argument, or half of `smallest_difference`.
     - `power_now`: the power of `difference` with the seeds of this grid.
     - `seeds_needed`: the seeds with which `difference` is found with probability `power`; infinite above 100,000. More
       seeds also add degrees of freedom.
+
+    For a grid that shows all differences, take the largest `seeds_needed`; for most of them, the median.
 
     Do not pass the difference that was observed: its power says no more than its p value (Hoenig and Heisey).
 
@@ -63,6 +66,7 @@ def power(
         difference: a difference that matters to you, in the unit of the metric.
         within: hyperparameters; the values are compared in each combination of their values. None averages over all
             settings.
+        against: as in `contrasts`.
         power: probability of finding the difference, in (0.05, 1).
 
     Raises:
@@ -74,13 +78,18 @@ def power(
 
     Example:
         >>> from analysis import load_example, power
-        >>> df = load_example("quickstart")
-        >>> table = power(df, "model", "test_acc_at_best", within="on_perc", difference=0.02)
-        >>> table[["on_perc", "noise", "seeds", "smallest_difference", "power_now", "seeds_needed"]].round(3)
-           on_perc  noise  seeds  smallest_difference  power_now  seeds_needed
-        0     0.02  0.135    3.0                0.733      0.004          1195
-        1     0.05  0.021    3.0                0.120      0.021            31
-        2     0.10  0.009    3.0                0.061      0.094             8
+        >>> table = power(load_example("quickstart"), "model", "test_acc_at_best", within="on_perc", difference=0.02)
+        >>> table[["on_perc", "a", "b", "noise", "smallest_difference", "seeds_needed"]].round(3)
+           on_perc     a            b  noise  smallest_difference  seeds_needed
+        0     0.02  RigL          SET  0.151                0.821          1499
+        1     0.02  RigL  SparseModel  0.126                0.552          1043
+        2     0.02   SET  SparseModel  0.126                0.552          1043
+        3     0.05  RigL          SET  0.019                0.087            26
+        4     0.05  RigL  SparseModel  0.020                0.093            28
+        5     0.05   SET  SparseModel  0.023                0.133            38
+        6     0.10  RigL          SET  0.008                0.044             7
+        7     0.10  RigL  SparseModel  0.010                0.066             9
+        8     0.10   SET  SparseModel  0.009                0.052             8
     """
     if difference is not None and not 0 < difference < math.inf:
         fix = "Give it in the unit of the metric."
@@ -90,15 +99,15 @@ def power(
     if within is not None:
         key_names(with_series(df, axis, metric, within), column_names(within), taken=[*COLUMNS, *INNER])
     grid = grid_model(df, axis, metric, within, "auto")
-    table = contrast_rows(grid)
-    n_rows = int(table["p"].notna().sum())
-    families = [rows for _, rows in table.groupby("family", sort=False)]
-    found = [_row(grid, rows, n_rows, difference, power) for rows in families]
-    return pd.DataFrame(found)[[*grid.within, *COLUMNS]]
+    rows = contrast_rows(grid, against).to_dict("records")
+    n_rows = sum(not math.isnan(row["p"]) for row in rows)
+    found = [_row(grid, row, n_rows, difference, power) for row in rows]
+    # Values of different kinds stay what they are: pandas would turn [1, 0.5] into two floats.
+    return pd.DataFrame(found)[[*grid.within, *COLUMNS]].astype({"a": object, "b": object})
 
 
-class _Family(NamedTuple):
-    """The contrasts of one setting, and the effect of more seeds on them."""
+class _Test(NamedTuple):
+    """The test of one contrast, and the effect of more seeds on it."""
 
     noise: float  # standard deviation of a trial
     trials_per_seed: float  # with each value of the axis
@@ -121,37 +130,37 @@ class _Family(NamedTuple):
         return float(ttest_power(effect, n, self.level / 2, df=grown, alternative="larger"))
 
 
-def _row(grid: GridModel, rows: pd.DataFrame, n_rows: int, difference: float | None, target: float) -> dict[str, Any]:
-    row = {name: rows[name].iloc[0] for name in grid.within}
-    row |= {"axis": grid.axis, "comparisons": n_rows}
-    compared = rows[rows["p"].notna()]
-    if compared.empty:
-        return row | dict.fromkeys(COLUMNS[2:], math.nan)
-    family = _family(grid, compared, n_rows)
-    smallest = _smallest_difference(family, target)
+def _row(
+    grid: GridModel, row: Mapping[Any, Any], n_rows: int, difference: float | None, target: float
+) -> dict[str, Any]:
+    found = {name: row[name] for name in [*grid.within, "axis", "a", "b"]} | {"comparisons": n_rows}
+    if math.isnan(row["p"]):
+        return found | dict.fromkeys(COLUMNS[4:], math.nan)
+    test = _test(grid, row, n_rows)
+    smallest = _smallest_difference(test, target)
     asked = smallest / 2 if difference is None else difference
-    needed = bisect_left(range(MOST_SEEDS + 1), target, key=lambda seeds: family.power(asked, seeds))
-    return row | {
-        "noise": family.noise,
-        "seeds": family.seeds,
-        "df": family.df,
+    needed = bisect_left(range(MOST_SEEDS + 1), target, key=lambda seeds: test.power(asked, seeds))
+    return found | {
+        "noise": test.noise,
+        "seeds": test.seeds,
+        "df": test.df,
         "smallest_difference": smallest,
         "difference": asked,
-        "power_now": family.power(asked, family.seeds),
+        "power_now": test.power(asked, test.seeds),
         "seeds_needed": needed if needed <= MOST_SEEDS else math.inf,
     }
 
 
-def _family(grid: GridModel, rows: pd.DataFrame, n_rows: int) -> _Family:
+def _test(grid: GridModel, row: Mapping[Any, Any], n_rows: int) -> _Test:
     used = grid.trials[grid.is_used]
     n_settings = len(set(cell_of_each(used, [grid.axis, *grid.within, *grid.others])))
     seeds = len(used) / n_settings
-    inverse = float((1 / rows["n_a"] + 1 / rows["n_b"]).mean())
-    return _Family(
-        noise=math.sqrt(float(np.mean(rows["se"] ** 2)) / inverse),
+    inverse = 1 / row["n_a"] + 1 / row["n_b"]
+    return _Test(
+        noise=row["se"] / math.sqrt(inverse),
         trials_per_seed=2 / inverse / seeds,
         level=LEVEL / n_rows,
-        df=float(rows["df"].min()),
+        df=row["df"],
         seeds=seeds,
         grid_df=grid.fit.df,
         # A seed that is a block takes one degree of freedom itself.
@@ -159,10 +168,10 @@ def _family(grid: GridModel, rows: pd.DataFrame, n_rows: int) -> _Family:
     )
 
 
-def _smallest_difference(family: _Family, target: float) -> float:
+def _smallest_difference(test: _Test, target: float) -> float:
     from scipy.optimize import brentq
 
-    high = family.noise
-    while family.power(high, family.seeds) < target:
+    high = test.noise
+    while test.power(high, test.seeds) < target:
         high *= 2
-    return float(brentq(lambda difference: family.power(difference, family.seeds) - target, 0.0, high))
+    return float(brentq(lambda difference: test.power(difference, test.seeds) - target, 0.0, high))

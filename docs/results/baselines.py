@@ -9,7 +9,6 @@ from tabulate import tabulate
 from trials import Run, cost, load_trials
 
 from analysis import agg, compare, friedman, pivot
-from analysis.statistics.paired_tests import holm
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -64,17 +63,11 @@ def unbroken(cell: str) -> str:
 
 def differences_table(df: pd.DataFrame) -> str:
     """Return the mean difference of each method from the control, with its interval and corrected p value."""
-    pairs = compare(without_dense(df), "model", METRIC)
-    pairs = pairs[(pairs["a"] == CONTROL) | (pairs["b"] == CONTROL)]
-    # Only the comparisons that are shown count.
-    corrected = holm(pairs["p"].to_numpy(dtype=float))
-    rows = []
-    for pair, p in zip(pairs.to_dict("records"), corrected, strict=True):
-        # `compare` subtracts a from b.
-        sign, model = (1, pair["b"]) if pair["a"] == CONTROL else (-1, pair["a"])
-        low, high = sorted([sign * pair["low"], sign * pair["high"]])
-        rows.append([f"`{model}`", sign * pair["difference"], f"{low:+.4f} to {high:+.4f}", p])
-    rows.sort(key=lambda row: -row[1])
+    pairs = compare(without_dense(df), "model", METRIC, against=CONTROL).sort_values("difference", ascending=False)
+    rows = [
+        [f"`{row['b']}`", row["difference"], f"{row['low']:+.4f} to {row['high']:+.4f}", row["p_holm"]]
+        for row in pairs.to_dict("records")
+    ]
     headers = ["`model`", f"difference from `{CONTROL}`", "95% interval", "p"]
     return tabulate(rows, headers, tablefmt="pipe", floatfmt=("", "+.4f", "", ".2g"))
 

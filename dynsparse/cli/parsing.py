@@ -181,7 +181,7 @@ where_option = click.option(
     "--where",
     metavar="CONDITION",
     help="Only trials for which this holds, such as 'on_perc < 0.1 and model in [SET, RigL]'. Write values as tables "
-    "print them.",
+    "print them, with quotes around a text that is not a single word.",
 )
 
 

@@ -139,11 +139,19 @@ CONTRASTED = ["a", "b", "difference", "low", "high", "p", "p_adjusted"]
     metavar="KEY[,KEY]",
     help="Compare within each value of these keys, with the noise of the whole grid (analysis.contrasts).",
 )
+@click.option("--against", metavar="VALUE", help="Compare all other values with this one only, for example SET.")
 @click.option("--margin", type=float, help="Smallest difference that matters: test for equivalence, too.")
 @where_option
 @format_option
 def compare(
-    folder: str, axis: str, metric: str, within: str | None, margin: float | None, where: str | None, form: str
+    folder: str,
+    axis: str,
+    metric: str,
+    within: str | None,
+    against: str | None,
+    margin: float | None,
+    where: str | None,
+    form: str,
 ) -> None:
     """Print which values of a key are better in DIR, with intervals and p values.
 
@@ -161,9 +169,9 @@ def compare(
         if within is not None and (len(axes) > 1 or margin is not None):
             raise ValueError("--within takes one key for --axis, and no --margin.")
         if within is not None:
-            found, columns = analysis.contrasts(df, axes[0], metric, within=keys), [*keys, *CONTRASTED]
+            found, columns = analysis.contrasts(df, axes[0], metric, within=keys, against=against), [*keys, *CONTRASTED]
         else:
-            found, columns = analysis.compare(df, axes, metric, margin=margin), COMPARED
+            found, columns = analysis.compare(df, axes, metric, against=against, margin=margin), COMPARED
         shown = found if form == "csv" else found[[name for name in columns if name in found]]
         text = analysis.format_table(shown, form)
         note = selection_note(df, metric)

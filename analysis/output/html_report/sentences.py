@@ -27,7 +27,7 @@ def needed(comparison: Comparison, names: Names) -> str:
     sizes = [f"{size:.2g}" for size in rows["smallest_difference"]]
     size = sizes[0]
     if size != sizes[-1]:
-        ends = [_at(row, comparison, names) for row in rows.iloc[[0, -1]].to_dict("records")]
+        ends = [_of_pair(row, comparison, names) for row in rows.iloc[[0, -1]].to_dict("records")]
         size = f"{size}{ends[0]}, or {sizes[-1]}{ends[1]},"
     seeds, repeat = round(float(rows["seeds"].max())), comparison.repeat
     most = rows["seeds_needed"][np.isfinite(rows["seeds_needed"])].max()
@@ -120,6 +120,11 @@ def _values(row: Any, names: Names) -> tuple[str, str]:
 
 def _at(row: Any, comparison: Comparison, names: Names) -> str:
     return f" at {names.short(comparison.within)} {_value(row[comparison.within])}" if comparison.within else ""
+
+
+def _of_pair(row: Any, comparison: Comparison, names: Names) -> str:
+    b, a = _values(row, names)
+    return f" between {a} and {b}{_at(row, comparison, names)}"
 
 
 def _listed(parts: list[str]) -> str:

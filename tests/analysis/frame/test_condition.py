@@ -130,6 +130,26 @@ CODE = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("condition", "fixed"),
+    [
+        ("model != half.py:rigl_half", "model != 'half.py:rigl_half'"),
+        ("seed < 1 and model in [half.py:rigl_half, SET]", "seed < 1 and model in ['half.py:rigl_half', SET]"),
+        ("pattern == 2:4 and model == 'half.py:rigl_half'", "pattern == '2:4' and model == 'half.py:rigl_half'"),
+        ("model == half.py", "model == 'half.py'"),
+    ],
+)
+def test_a_value_that_needs_quotes_is_shown_with_them(condition: str, fixed: str) -> None:
+    models = ["half.py:rigl_half", "SET", "half.py"]
+    df = pd.DataFrame({"model": models, "seed": [0, 1, 2], "pattern": ["2:4", "none", None]})
+    with pytest.raises(ValueError) as caught:
+        select(df, condition)
+    assert str(caught.value).endswith(f'Put quotes around a text that is not a single word: "{fixed}".')
+    assert len(select(df, fixed.replace(" and ", " or ")))
+    with pytest.raises(ValueError, match="Put quotes around a text, and backticks around a column"):
+        select(df, "modl == half.py:rigl_half")
+
+
 @pytest.mark.parametrize("condition", CODE)
 def test_code_is_never_run(condition: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -78,3 +78,41 @@ def test_trials_that_are_left_out_are_counted(df: pd.DataFrame) -> None:
 def test_a_single_setting_is_one_point(df: pd.DataFrame) -> None:
     one = df[(df["model"] == "SET") & (df["on_perc"] == 0.05)]
     assert drawn(plot_pareto(one, METRIC), "front") == drawn(plot_pareto(one, METRIC), "means")
+
+
+def many_methods(n: int) -> pd.DataFrame:
+    """Return a grid in which method 0 is the cheapest and worst, and each other one costs more than the one before.
+
+    Each method has two densities; the second costs a little more and is a little worse, so it is not on the front.
+    """
+    df = grid(
+        lambda model, on_perc, seed: 0.5 + 0.05 * model - on_perc, model=range(n), on_perc=[0.1, 0.11], seed=[0, 1]
+    )
+    df["flops_train"] = 1e6 * (1 + df["model"] + df["on_perc"])
+    return as_trials(
+        df.assign(model="m" + df["model"].astype(str)), ["model", "on_perc", "seed"], [METRIC, "flops_train"]
+    )
+
+
+def test_groups_on_the_front_are_shown_first() -> None:
+    df = many_methods(9)
+    # Method 1 has almost the best mean, but it costs most. Method 0 has the worst, and is the cheapest.
+    df.loc[df["model"] == "m1", "flops_train"] = 2e7
+    df.loc[df["model"] == "m1", METRIC] = 0.79
+    fig = plot_pareto(df, METRIC, by="model", top=8)
+    names = {trace.name for trace in fig.data if trace.showlegend}
+    assert names == {"Pareto front", *(f"m{i}" for i in (0, 2, 3, 4, 5, 6, 7, 8))}
+    assert "8 of 9 groups by model shown" in fig.layout.title.text
+    assert "on the front in groups" not in fig.layout.title.text
+
+
+def test_the_front_is_that_of_all_settings_also_of_groups_that_are_not_shown() -> None:
+    df = many_methods(10)
+    fig = plot_pareto(df, METRIC, by="model")
+    table = df[df["on_perc"] == 0.1].groupby("model")[["flops_train", METRIC]].mean()
+    expected = list(zip(table["flops_train"] / 1e6, table[METRIC], strict=True))
+    assert np.array(drawn(fig, "front")) == pytest.approx(np.array(expected))
+    assert len(drawn(fig, "means")) == 2 * 7
+    assert "3 of 10 settings on the front in groups that are not shown" in fig.layout.title.text
+    bottom, _ = fig.layout.yaxis.range
+    assert bottom < table[METRIC].min(), "the whole front is in the picture"

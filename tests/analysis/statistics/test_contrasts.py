@@ -240,6 +240,48 @@ def test_variances_are_those_of_restricted_maximum_likelihood() -> None:
     assert found == pytest.approx(np.exp(best.x).tolist(), rel=5e-3)
 
 
+def noisy_models(seeds: int) -> pd.DataFrame:
+    """Return a grid in which the trials of two of six models have 10 times the noise of the others."""
+    rng = np.random.default_rng(4)
+    axes = {"model": range(6), "on": [0, 1], "depth": [1, 2], "seed": range(seeds)}
+    return grid(lambda model, on, **_: 0.9 + 0.005 * on + rng.normal(0, 0.02 if model > 3 else 0.002), **axes)
+
+
+@pytest.mark.parametrize("within", [["depth"], ["depth", "model"]])
+def test_differences_in_a_complete_grid_are_those_of_plain_means_whatever_the_noise_is(within: list[str]) -> None:
+    df = noisy_models(3)
+    table = contrasts(df, "on", METRIC, within=within)
+    assert "by model" in set(table["errors"])
+    means = df.groupby(["on", *within])[METRIC].mean()
+    assert table["difference"].tolist() == pytest.approx((means[1] - means[0]).tolist())
+    assert table["mean_b"].tolist() == pytest.approx(means[1].tolist())
+    pooled = contrasts(df, "on", METRIC, within=within, errors="pooled")
+    assert table["difference"].tolist() == pytest.approx(pooled["difference"].tolist())
+
+
+def test_standard_errors_of_plain_means_have_the_variance_of_each_group() -> None:
+    n = 40
+    df = noisy_models(n)
+    # Var(mean of 6n trials) = sum of the n variances of each model / (6n)^2, twice for a difference.
+    variance = 2 * n * (4 * 0.002**2 + 2 * 0.02**2) / (6 * n) ** 2
+    table = contrasts(df, "on", METRIC, within="depth")
+    assert table["se"].tolist() == pytest.approx([math.sqrt(variance)] * 2, rel=0.1)
+    # The noise is almost that of two models, with n trials in each of their four settings.
+    assert 0.8 * 2 * 4 * n < table["df"].min() < 1.1 * 2 * 4 * n
+    means = df.groupby(["on", "depth"])[METRIC].mean()
+    change = (means[1, 2] - means[0, 2]) - (means[1, 1] - means[0, 1])
+    row = interactions(df, "on", METRIC).set_index("within").loc["depth"]
+    assert row["F"] == pytest.approx(change**2 / (2 * variance), rel=0.2)
+
+
+def test_lost_trials_do_not_carry_the_noise_of_other_settings_over() -> None:
+    df = unequal(u=[0, 1, 2], v=[0, 1, 2], seed=range(5))
+    whole = contrasts(df, "u", METRIC, within="v")
+    lost = contrasts(fail(df, (df["u"] == 0) & (df["v"] == 2) & (df["seed"] == 1)), "u", METRIC, within="v")
+    # Four of five trials are left, and the effect of a seed is that of the quiet settings.
+    assert lost["se"][6] == pytest.approx(whole["se"][6], rel=0.2)
+
+
 def test_a_noisy_cell_has_its_own_error() -> None:
     df = grid(noisy(0, 0.01), u=[0, 1, 2], v=[0, 1, 2], seed=range(6)).drop(columns="seed")
     noisy_cell = (df["u"] == 0) & (df["v"] == 0)
@@ -289,6 +331,37 @@ def test_holm_over_all_rows_tukey_within_each_setting_and_none() -> None:
     expected = scipy.stats.studentized_range.sf(np.sqrt(2) * tukey["t"].abs(), 3, tukey["df"])
     assert tukey["p_adjusted"].tolist() == pytest.approx(expected.tolist())
     assert (tukey["p_adjusted"] >= p).all()
+
+
+def test_against_has_the_pairs_with_one_value_and_corrects_for_them_only() -> None:
+    df = grid(noisy(1, 0.02, v=0.01), u=["a", "b", "c", "d"], v=[0, 1], seed=range(4))
+    whole = contrasts(df, "u", METRIC, within="v").set_index(["v", "a", "b"])
+    table = contrasts(df, "u", METRIC, within="v", against="b")
+    assert table["a"].tolist() == ["b"] * 6 and table["b"].tolist() == ["a", "c", "d"] * 2
+    for row in table.to_dict("records"):
+        before, sign = (row["v"], "b", row["b"]), 1
+        if row["b"] == "a":
+            before, sign = (row["v"], "a", "b"), -1
+        expected = whole.loc[before]
+        assert row["difference"] == pytest.approx(sign * expected["difference"])
+        assert sorted([row["low"], row["high"]]) == pytest.approx(sorted(sign * expected[["low", "high"]]))
+        assert row["p"] == pytest.approx(expected["p"])
+        means = df[df["v"] == row["v"]].groupby("u")[METRIC].mean()
+        assert row["difference"] == pytest.approx(means[row["b"]] - means["b"])
+    assert table["p_adjusted"].tolist() == pytest.approx(multipletests(table["p"], method="holm")[1])
+
+
+def test_against_takes_a_value_of_the_axis_or_its_text() -> None:
+    df = grid(noisy(1), u=[0.1, 0.25, None], seed=range(4))
+    for given, a in ((0.25, 0.25), ("0.25", 0.25), ("None", None)):
+        found = contrasts(df, "u", METRIC, against=given)["a"].tolist()
+        assert found == [a, a] or (a is None and pd.isna(found).all())
+    with pytest.raises(
+        ValueError, match=r"^Unknown value of u '0\.26'\. Did you mean '0\.25'\? Available: 0\.1, 0\.25, None"
+    ):
+        contrasts(df, "u", METRIC, against="0.26")
+    with pytest.raises(ValueError, match=r"^correction='tukey' is for all pairs of values"):
+        contrasts(df, "u", METRIC, against=0.1, correction="tukey")
 
 
 @pytest.mark.parametrize("left", ["on", "depth"])

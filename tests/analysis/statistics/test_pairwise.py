@@ -197,6 +197,33 @@ def test_every_pair_of_values_of_every_axis_and_holm_over_all() -> None:
     assert table["difference"][1] == pytest.approx(expected) and table["mean_b"][1] == pytest.approx(wide[0.2].mean())
 
 
+def test_against_has_the_pairs_with_one_value_and_corrects_for_them_only() -> None:
+    df = grid(noisy(0), model=["a", "b", "c", "d"], on=[0, 1], seed=range(3))
+    table = compare(df, "model", METRIC, against="b", margin=0.02)
+    assert table[["a", "b"]].values.tolist() == [["b", "a"], ["b", "c"], ["b", "d"]]
+    wide = df.pivot(index=["on", "seed"], columns="model", values=METRIC)
+    for row in table.to_dict("records"):
+        test = scipy.stats.ttest_rel(wide[row["b"]], wide["b"])
+        interval = test.confidence_interval()
+        expected = [(wide[row["b"]] - wide["b"]).mean(), interval.low, interval.high, test.pvalue]
+        assert [row[name] for name in ("difference", "low", "high", "p")] == pytest.approx(expected)
+        assert row["b_wins"] == pytest.approx((wide[row["b"]] > wide["b"]).mean())
+        assert row["conclusion"].startswith(f"{METRIC} with model={row['b']} minus that with b: ")
+    assert table["p_holm"].tolist() == pytest.approx(multipletests(table["p"], method="holm")[1])
+
+
+def test_against_is_one_value_of_one_axis() -> None:
+    df = grid(noisy(0), model=["SET", "RigL"], sizes=[(300, 100), (100,)], seed=range(3))
+    for given in ((300, 100), [300, 100], "(300, 100)"):
+        assert compare(df, "sizes", METRIC, against=given)[["a", "b"]].values.tolist() == [[(300, 100), (100,)]]
+    with pytest.raises(
+        ValueError, match=r"^Unknown value of model 'STE'\. Did you mean 'SET'\? Available: RigL, SET\.$"
+    ):
+        compare(df, "model", METRIC, against="STE")
+    with pytest.raises(ValueError, match=r"^against takes a single axis, got \['model', 'sizes'\]\. Call compare once"):
+        compare(df, ["model", "sizes"], METRIC, against="SET")
+
+
 def test_pairs_agree_in_seed_but_not_in_where_the_files_are() -> None:
     # Seeds differ far more than on does, which only pairs by seed can see.
     df = grid(lambda on, seed: 0.1 * seed + 0.001 * on, on=[False, True], seed=range(8))

@@ -12,7 +12,7 @@ from support.grids import fail, grid, noisy, shuffled
 from analysis import contrasts, power
 
 METRIC = "val_acc_max"
-COLUMNS = ["axis", "comparisons", "noise", "seeds", "df", "smallest_difference", "difference", "power_now"]
+COLUMNS = ["axis", "a", "b", "comparisons", "noise", "seeds", "df", "smallest_difference", "difference", "power_now"]
 COLUMNS += ["seeds_needed"]
 
 
@@ -63,18 +63,53 @@ def test_against_statsmodels() -> None:
     assert row["power_now"] == pytest.approx(expected, abs=5e-5)
 
 
-def test_a_row_for_each_setting_at_the_level_of_all_contrasts() -> None:
+def test_a_row_for_each_contrast_at_the_level_of_all_contrasts() -> None:
     df = with_noise(0.02, on=[0, 1, 2], depth=[1, 2], seed=range(4)).drop(columns="seed")
     table = power(df, "on", METRIC, within="depth")
-    assert list(table) == ["depth", *COLUMNS] and table["depth"].tolist() == [1, 2]
-    assert table["comparisons"].tolist() == [6, 6] and table["df"].tolist() == [18, 18]
+    assert list(table) == ["depth", *COLUMNS] and table["depth"].tolist() == [1, 1, 1, 2, 2, 2]
+    assert list(zip(table["a"], table["b"], strict=True)) == 2 * [(0, 1), (0, 2), (1, 2)]
+    assert table["comparisons"].tolist() == [6] * 6 and table["df"].tolist() == [18] * 6
     found = table["smallest_difference"][0]
     assert TTestPower().power(found / (0.02 * math.sqrt(2)), 4, 0.05 / 6, df=18) == pytest.approx(0.8, abs=1e-6)
     # Averaged over both depths, each value has twice as many trials, and there are three contrasts.
-    [row] = power(df, "on", METRIC).to_dict("records")
+    row = power(df, "on", METRIC).to_dict("records")[0]
     assert row["comparisons"] == 3 and row["noise"] == pytest.approx(0.02)
     ratio = row["smallest_difference"] / (0.02 * math.sqrt(2))
     assert TTestPower().power(ratio, 8, 0.05 / 3, df=18) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_a_noisy_value_does_not_hide_what_the_other_pairs_show() -> None:
+    df = with_noise(0.02, on=[0, 1, 2, 3], seed=range(6)).drop(columns="seed")
+    mean = df.groupby("on")[METRIC].transform("mean")
+    df[METRIC] = mean + (df[METRIC] - mean) * np.where(df["on"] == 3, 10, 1)
+    rows = power(df, "on", METRIC).to_dict("records")
+    quiet, noisy = [row for row in rows if row["b"] < 3], [row for row in rows if row["b"] == 3]
+    assert len(quiet) == len(noisy) == 3
+    for row in quiet:
+        # Two values with five degrees of freedom each.
+        assert row["noise"] == pytest.approx(0.02) and row["df"] == pytest.approx(10)
+        expected = TTestIndPower().solve_power(nobs1=6, alpha=0.05 / 6, power=0.8)
+        assert row["smallest_difference"] == pytest.approx(0.02 * expected, rel=1e-3)
+    for row in noisy:
+        assert row["noise"] == pytest.approx(math.sqrt((0.02**2 + 0.2**2) / 2))
+        # Welch's degrees of freedom.
+        assert row["df"] == pytest.approx(5 * (0.02**2 + 0.2**2) ** 2 / (0.02**4 + 0.2**4))
+        expected = TTestPower().solve_power(nobs=6, alpha=0.05 / 6, power=0.8) * row["noise"] * math.sqrt(2)
+        assert row["smallest_difference"] == pytest.approx(expected, rel=0.02)
+
+
+def test_against_has_the_rows_of_the_contrasts() -> None:
+    df = with_noise(0.02, on=[0, 1, 2, 3], depth=[1, 2], seed=range(4))
+    table, compared = (call(df, "on", METRIC, within="depth", against=2) for call in (power, contrasts))
+    assert table[["depth", "a", "b"]].equals(compared[["depth", "a", "b"]])
+    assert table["comparisons"].tolist() == [6] * 6
+    # Each test has the level 0.05 / 6 instead of 0.05 / 12.
+    rows = power(df, "on", METRIC, within="depth")
+    whole = {(row["depth"], *sorted([row["a"], row["b"]])): row for row in rows.to_dict("records")}
+    for row in table.to_dict("records"):
+        before = whole[row["depth"], *sorted([row["a"], row["b"]])]
+        assert row["noise"] == pytest.approx(before["noise"])
+        assert row["smallest_difference"] < before["smallest_difference"]
 
 
 def test_half_of_the_smallest_difference_is_asked_for_by_default() -> None:
@@ -124,7 +159,7 @@ def test_lost_trials_and_settings() -> None:
     assert lost["seeds"].tolist() == [15 / 4]
     table = power(fail(df, (df["on"] == 1) & (df["depth"] == 2)), "on", METRIC, within="depth")
     assert table["comparisons"].tolist() == [1, 1]
-    assert table.loc[1, COLUMNS[2:]].isna().all() and table.loc[0, COLUMNS[2:]].notna().all()
+    assert table.loc[1, COLUMNS[4:]].isna().all() and table.loc[0, COLUMNS[4:]].notna().all()
 
 
 def test_order_does_not_matter_and_arguments_stay() -> None:

@@ -47,6 +47,27 @@ def test_within_compares_in_each_setting(folder):
     assert sentences == expected["conclusion"].tolist()
 
 
+@pytest.mark.parametrize("within", [None, "on_perc"])
+def test_against_compares_with_one_value(folder, within):
+    given = ["--within", within] if within else []
+    result = invoke("compare", folder, "--axis", "model", "--against", "SET", "--metric", METRIC, *given)
+    assert result.exit_code == 0, result.output
+    df = analysis.load(folder)
+    if within:
+        expected = analysis.contrasts(df, "model", METRIC, within=within, against="SET")
+    else:
+        expected = analysis.compare(df, "model", METRIC, against="SET")
+    assert len(expected) == (6 if within else 2) and set(expected["a"]) == {"SET"}
+    sentences = [line.removeprefix("- ") for line in result.stdout.splitlines() if line.startswith("- ")]
+    assert sentences == expected["conclusion"].tolist()
+
+
+def test_against_takes_a_number_as_tables_print_it(folder):
+    result = invoke("compare", folder, "--axis", "on_perc", "--against", "0.1", "--metric", METRIC, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [(row["a"], row["b"]) for row in rows] == [("0.1", "0.02"), ("0.1", "0.05")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -55,6 +76,8 @@ def test_within_compares_in_each_setting(folder):
         (["--axis", "model", "--within", ","], "Group keys must be at least one column"),
         (["--axis", "model,on_perc", "--within", "seed"], "--within takes one key for --axis, and no --margin."),
         (["--axis", "model", "--within", "on_perc", "--margin", "1"], "--within takes one key for --axis"),
+        (["--axis", "model", "--against", "STE"], "Unknown value of model 'STE'. Did you mean 'SET'?"),
+        (["--axis", "model,on_perc", "--against", "SET"], "against takes a single axis, got ['model', 'on_perc']"),
         (["--axis", "model", "--margin", "0"], "margin must be above 0, in units of test_acc_at_best, got 0.0."),
         (["--axis", "model", "--where", "on_perc >"], "--where"),
     ],

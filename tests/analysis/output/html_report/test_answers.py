@@ -72,11 +72,14 @@ def test_quickstart() -> None:
         "1 of 9 comparisons of method within each density: RigL is higher than SparseModel at density 0.05 by 0.098 "
         "(95% interval 0.057 to 0.14)."
     )
-    needed = power(df, "model", metric, within="on_perc")["seeds_needed"].max()
+    sizes = power(df, "model", metric, within="on_perc")
+    smallest, largest = (sizes["smallest_difference"].agg(each) for each in ("min", "max"))
+    needed = sizes["seeds_needed"].max()
     assert found["What remains unclear?"] == (
         "8 of 9 comparisons of method within each density: RigL or SET at every density; SET or SparseModel at every "
-        "density; RigL or SparseModel at density 0.02 and 0.1. With 3 seeds, a difference of 0.061 at density 0.1, or "
-        f"0.73 at density 0.02, is found with a probability of 80%. Half of it needs {needed} seeds, {needed - 3} "
+        "density; RigL or SparseModel at density 0.02 and 0.1. With 3 seeds, a difference of "
+        f"{smallest:.2g} between RigL and SET at density 0.1, or {largest:.2g} between RigL and SET at density 0.02, "
+        f"is found with a probability of 80%. Half of it needs {needed} seeds, {needed - 3} "
         "more than now."
     )
 
