@@ -164,8 +164,8 @@ def _with_equal_settings(design: Design, weighted: Numbers) -> Numbers:
     """
     is_setting = design.kept < design.n_setting_columns
     settings, seeds = (design.matrix[:, design.kept[each]] for each in (is_setting, ~is_setting))
-    operator = weighted.copy()
-    operator[is_setting] = np.linalg.pinv(settings) @ (np.eye(len(settings)) - seeds @ weighted[~is_setting])
+    unweighted, operator = np.linalg.pinv(settings), weighted.copy()
+    operator[is_setting] = unweighted - (unweighted @ seeds) @ weighted[~is_setting]
     return operator
 
 
