@@ -119,19 +119,12 @@ def prune_layer(method: Method, layer: Layer) -> tuple[Layer, Tensor]:
 
 
 def grow_layer(method: Method, layer: Layer, kept: Tensor) -> MaskUpdate:
-    """Grow a layer, of which the pruning has left `kept`, back to its target.
-
-    Raises: ValueError if the rules of the method do not keep `mask_pattern`.
-    """
+    """Grow a layer, of which the pruning has left `kept`, back to its target."""
     mask = kept
     if method.grow is not None:
         mask = kept | method.grow(layer, kept, (layer.target - masks.count(kept)).clamp_min(0))
-    if not layer.pattern.fits(mask):
-        # The rules in this package keep the pattern; those of a user may not.
-        raise ValueError(
-            "The rules of a method must keep mask_pattern, but those of this one do not. Build them by `lowest` and "
-            "`highest`, or select positions by `layer.pattern`; or set mask_pattern=None."
-        )
+    # The rules in this package keep the pattern, and `methods.own` checks those of a user.
+    assert layer.pattern.misfit(mask) is None, "the rules of a method must keep mask_pattern"
     return MaskUpdate(mask, kept, mask & ~layer.mask, layer.target)
 
 
@@ -159,7 +152,8 @@ def highest(score: Score, temperature: float = 0.0) -> Grow:
     """
 
     def grow(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
-        priority = (~kept).to(torch.int8) + (~layer.mask).to(torch.int8)
+        # 0 for `kept`, whether or not a position was active before: a rule of two parts adds its first one to it.
+        priority = (~kept).to(torch.int8) * (2 - layer.mask.to(torch.int8))
         keys = soft(layer.pattern.mean(score(layer)), temperature, layer.grow_noise)
         return layer.pattern.highest(keys, kept, n_grow, layer.grow_noise, priority)
 

@@ -28,6 +28,7 @@ class Layer(NamedTuple):
     share_done: float = 0.0  # share of the mask updates that are done with this one, in (0, 1]
     sign: Tensor | None = None  # 1 or -1, the sign that a weight may have
     ablated: Tensor | None = None  # (..., out), bool: units that get no inputs, if the method ablates units
+    number: int = 0  # of the layer, counted from 0 at the inputs of the network
     is_last: bool = False  # its units are the outputs of the network
     # The mask has this pattern before and after the update. The noise is that of `Pattern.noise`.
     pattern: Pattern = UNSTRUCTURED
@@ -39,10 +40,21 @@ class Layer(NamedTuple):
 
 Score = Callable[[Layer], Tensor]
 
+# The statistics of a layer, which a method must list in its `needs` to read them.
+STATISTICS = ("coactivation", "gradient", "active_gradient", "gradient_momentum", "sign")
+
+
+class StatisticError(ValueError):
+    """A statistic that a rule reads, but its method does not list in `needs`."""
+
 
 def require(statistic: Tensor | None) -> Tensor:
-    """Return a statistic that the method has listed in its `needs`."""
-    assert statistic is not None, "the method reads a statistic that it does not list in `needs`"
+    """Return a statistic that the method has listed in its `needs`. Raises: StatisticError if it has not."""
+    if statistic is None:
+        raise StatisticError(
+            "A rule reads a statistic that its method does not list in `needs`. Add it there. Available: "
+            f"{', '.join(STATISTICS)}."
+        )
     return statistic
 
 
