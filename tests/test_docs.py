@@ -153,6 +153,22 @@ def test_methods_are_listed() -> None:
     assert set(re.findall(r"`(\w+)`", paragraph.split(". ")[0])) == set(METHODS)
 
 
+def test_the_fields_that_rules_read_and_methods_have_are_described() -> None:
+    from dataclasses import fields
+
+    from dynsparse.methods import Method
+    from dynsparse.ops.scores import STATISTICS, Layer
+
+    [table] = re.findall(r"^\| in `needs` .*?\n\n", PAGES["docs/reference/methods.md"], flags=re.M | re.S)
+    assert re.findall(r'^\| `"(\w+)"`', table, flags=re.M) == list(STATISTICS)
+    of_method = [field.name for field in fields(Method)]
+    for path, names in {"methods/base.py": of_method, "ops/scores.py": Layer._fields}.items():
+        source = (ROOT / "dynsparse" / path).read_text()
+        # The comments that Sphinx shows. A colon in the first line would end a type.
+        described = re.findall(r"\n\n?(?:    #: [^:\n]*\n)(?:    #: .*\n)*    (\w+): ", source)
+        assert set(names) <= set(described), set(names) - set(described)
+
+
 def test_every_public_function_of_analysis_is_in_the_reference() -> None:
     import analysis
     import analysis.output

@@ -97,6 +97,7 @@ def _layer(
         grow_noise=to_grow,
         drop_scale=when.drop_scale,
         share_done=when.share_done,
+        number=number,
         is_last=number == len(plan.network.shapes) - 1,
         pattern=pattern,
         **statistics,

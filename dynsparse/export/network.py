@@ -73,7 +73,8 @@ def load_network(trial_dir: str | Path) -> AnyTrained:
     trial = TrialFolder(folder)
     config = trial.config()
     if config is None:
-        raise ValueError(f"{path} has no configuration that this version can read: {'; '.join(trial.damage)}.")
+        # The problems are sentences of their own.
+        raise ValueError(f"{path} has no configuration that this version can read ({'; '.join(trial.damage)}).")
     rows = trial.rows()
     state = trial.load_checkpoint(len(rows), state_check(config))
     if state is None or state["n_rows"] == 0:

@@ -24,6 +24,7 @@ from dynsparse.methods.grasp import grasp
 from dynsparse.methods.heb import heb
 from dynsparse.methods.mest import mest
 from dynsparse.methods.mixed_heb import mixed_heb
+from dynsparse.methods.own import MethodError, checked
 from dynsparse.methods.random_prune import random_prune
 from dynsparse.methods.redistribution import with_redistribution
 from dynsparse.methods.rigl import rigl
@@ -69,7 +70,7 @@ def method_of(config: MethodSettings) -> Method:
         config: a Config, or the combined configuration of a pack.
 
     Raises:
-        ValueError: if a function of the user's own fails or returns something else.
+        ValueError: if a function of the user's own fails, or returns something else or a method with a wrong field.
 
     Example:
         >>> from dynsparse import Config
@@ -89,7 +90,7 @@ def method_of(config: MethodSettings) -> Method:
         raise ValueError(f"model={config.model!r} fails: {type(error).__name__}: {error}. {takes}") from error
     if not isinstance(method, Method):
         raise ValueError(f"model={config.model!r} returns {type(method).__name__}. {takes}")
-    return with_redistribution(method, config)
+    return with_redistribution(checked(method, config.model.rpartition(":")[2]), config)
 
 
-__all__ = ["METHODS", "MaskUpdate", "Method", "method_of", "update_mask"]
+__all__ = ["METHODS", "MaskUpdate", "Method", "MethodError", "method_of", "update_mask"]

@@ -40,50 +40,68 @@ class Method:
     """A method as an engine sees it.
 
     The fields up to `initial_pruning` describe the method. The others differ from their defaults only for
-    rules="legacy_2019".
+    rules="legacy_2019". In a pack, a number may be a tensor of shape (trials,).
     """
 
-    density: float | Tensor  # of the trial; with `surplus`, the density at the last mask update
-    prune: Prune | None = None  # None: the masks never change
-    grow: Grow | None = None  # None: nothing grows
-    ablate: Ablate | None = None  # None: units may have any number of inputs
-    # Weights of units without a path from the inputs, or to the outputs, are dropped before anything grows. Only
-    # networks whose layers follow each other have such paths.
+    # Sphinx takes what a comment of a field has before a colon in its first line for a type.
+
+    #: Density of the trial, in (0, 1]; with `surplus`, that at the last mask update.
+    density: float | Tensor
+    #: Prune rule, a function `(layer)` to the positions to drop. With None, the masks never change.
+    prune: Prune | None = None
+    #: Grow rule, a function `(layer, kept, n_grow)` to the positions to grow. With None, nothing grows, and the density
+    #: must fall by `surplus`.
+    grow: Grow | None = None
+    #: Ablation rule, of `SRigL`. With None, units may have any number of inputs.
+    ablate: Ablate | None = None
+    #: Weights of units without a path from the inputs, or to the outputs, are dropped before anything grows. Only
+    #: networks whose layers follow each other have such paths.
     drops_cut_off: bool = False
-    # The mask of a layer no longer changes after an update that grows a larger share than this at the positions that it
-    # has dropped. None: it always changes.
+    #: The mask of a layer no longer changes after an update that grows a larger share than this at the positions that
+    #: it has dropped. None: it always changes.
     overlap_limit: float | Tensor | None = None
-    prune_decays: bool = True  # the prune rule reads `drop_scale`
-    # The prune rule reads values, statistics and noise of active weights, but not their rows and columns. An engine may
-    # then pass it the active weights alone, as one row.
+    #: True if the prune rule reads `Layer.drop_scale`, that is, `prune_decay`.
+    prune_decays: bool = True
+    #: True if the prune rule reads values, statistics and noise of active weights, but not their rows and columns. An
+    #: engine may then pass it the active weights alone, as one row.
     prune_ignores_position: bool = False
-    # Fields of Layer: coactivation, gradient, active_gradient, gradient_momentum, sign.
+    #: The statistics that the rules read, some of "coactivation", "gradient", "active_gradient", "gradient_momentum"
+    #: and "sign". The fields of the layer for the others are None.
     needs: frozenset[str] = frozenset()
-    smoothing: float | Tensor = 0.0  # of gradient_momentum: mean = smoothing * mean + (1 - smoothing) * gradient
-    # Share of the weights beyond `density`, of those at `initial_density`, that is active after a share, in [0, 1], of
-    # the mask updates; None: the density is constant.
+    #: Smoothing of gradient_momentum, by mean = smoothing * mean + (1 - smoothing) * gradient.
+    smoothing: float | Tensor = 0.0
+    #: Share of the weights beyond `density`, of those at `initial_density`, that is active after a share, in [0, 1], of
+    #: the mask updates; None: the density is constant.
     surplus: Schedule | None = None
-    initial_density: float | Tensor = 1.0  # of the network before the first mask update; only with `surplus`
-    # The density falls over all layers together: a mask update leaves the largest weights of the network, but at least
-    # this density, and one weight, in each layer. None: each layer has a density of its own. Only with `surplus`.
+    #: Density of the network before the first mask update, in (0, 1]; only with `surplus`.
+    initial_density: float | Tensor = 1.0
+    #: With it, the density falls over all layers together. A mask update leaves the largest weights of the network, but
+    #: at least this density, and one weight, in each layer. None: each layer has a density of its own. Only with
+    #: `surplus`.
     global_floor: float | Tensor | None = None
-    # The weights that an update prunes grow in the layers in proportion to the mean of this score over their active
-    # weights. None: each layer keeps its number of weights.
+    #: The weights that an update prunes grow in the layers in proportion to the mean of this score over their active
+    #: weights. None: each layer keeps its number of weights.
     redistribution: Score | None = None
-    drift: Drift | None = None  # moves the active weights after each optimizer step
-    # Inactive weights keep their values, and a mask update reads them, too. The largest of the initial weights are
-    # active. The optimizer trains the active weights and the largest others, together this share of the positions.
-    # None: inactive weights are 0.
+    #: Motion of the active weights after each optimizer step.
+    drift: Drift | None = None
+    #: Inactive weights keep their values, and a mask update reads them, too. The largest of the initial weights are
+    #: active. The optimizer trains the active weights and the largest others, together this share of the positions.
+    #: None: inactive weights are 0.
     backward_density: float | Tensor | None = None
-    sparse_type: str | None = None  # replaces the configuration's `sparse_type`
-    # The dense network is pruned to `density` before training; None: the initial masks are drawn.
+    #: Replaces the configuration's `sparse_type`.
+    sparse_type: str | None = None
+    #: With it, the dense network is pruned to `density` before training. With None, the initial masks are drawn.
     initial_pruning: InitialPruning | None = None
 
     # Deviations of the 2019 notebook.
-    fails: Callable[[Layer], Tensor] | None = None  # (...), True for trials in which the 2019 code would have crashed
-    counts_evaluation: bool = False  # coactivation counts test and noise images too
-    updates_after_last_epoch: bool = False  # a mask update follows the last epoch
-    moves_inactive: bool = False  # momentum keeps integrating while a weight is inactive
+    #: A function of a layer, (...), True for trials in which the 2019 code would have crashed.
+    fails: Callable[[Layer], Tensor] | None = None
+    #: Coactivation counts test and noise images, too.
+    counts_evaluation: bool = False
+    #: A mask update follows the last epoch.
+    updates_after_last_epoch: bool = False
+    #: Momentum keeps integrating while a weight is inactive.
+    moves_inactive: bool = False
 
     @property
     def acts_without_updates(self) -> bool:
@@ -97,10 +115,14 @@ class MaskUpdate(NamedTuple):
     A position that is dropped and grown in the same update does not change: its weight stays.
     """
 
-    mask: Tensor  # active after the update
-    kept: Tensor  # active before, and not dropped by the prune rule
-    grown: Tensor  # active after the update, but not before
-    target: Tensor  # the planned number of active weights
+    #: Active after the update.
+    mask: Tensor
+    #: Active before, and not dropped.
+    kept: Tensor
+    #: Active after the update, but not before.
+    grown: Tensor
+    #: The planned number of active weights.
+    target: Tensor
 
 
 def update_mask(method: Method, layer: Layer) -> MaskUpdate:
@@ -119,19 +141,12 @@ def prune_layer(method: Method, layer: Layer) -> tuple[Layer, Tensor]:
 
 
 def grow_layer(method: Method, layer: Layer, kept: Tensor) -> MaskUpdate:
-    """Grow a layer, of which the pruning has left `kept`, back to its target.
-
-    Raises: ValueError if the rules of the method do not keep `mask_pattern`.
-    """
+    """Grow a layer, of which the pruning has left `kept`, back to its target."""
     mask = kept
     if method.grow is not None:
         mask = kept | method.grow(layer, kept, (layer.target - masks.count(kept)).clamp_min(0))
-    if not layer.pattern.fits(mask):
-        # The rules in this package keep the pattern; those of a user may not.
-        raise ValueError(
-            "The rules of a method must keep mask_pattern, but those of this one do not. Build them by `lowest` and "
-            "`highest`, or select positions by `layer.pattern`; or set mask_pattern=None."
-        )
+    # The rules in this package keep the pattern, and `methods.own` checks those of a user.
+    assert layer.pattern.misfit(mask) is None, "the rules of a method must keep mask_pattern"
     return MaskUpdate(mask, kept, mask & ~layer.mask, layer.target)
 
 
@@ -159,7 +174,8 @@ def highest(score: Score, temperature: float = 0.0) -> Grow:
     """
 
     def grow(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
-        priority = (~kept).to(torch.int8) + (~layer.mask).to(torch.int8)
+        # 0 for `kept`, whether or not a position was active before: a rule of two parts adds its first one to it.
+        priority = (~kept).to(torch.int8) * (2 - layer.mask.to(torch.int8))
         keys = soft(layer.pattern.mean(score(layer)), temperature, layer.grow_noise)
         return layer.pattern.highest(keys, kept, n_grow, layer.grow_noise, priority)
 

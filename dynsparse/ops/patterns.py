@@ -47,8 +47,8 @@ class Pattern(Protocol):
     def whole(self, mask: Tensor) -> Tensor:
         """Return the mask, and all positions that are selected together with one of its active ones."""
 
-    def fits(self, mask: Tensor) -> bool:
-        """Return True if a mask has the pattern."""
+    def misfit(self, mask: Tensor) -> str | None:
+        """Return what a mask has that contradicts the pattern; None if it has the pattern."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class Unstructured:
         """Return the mask."""
         return mask
 
-    def fits(self, mask: Tensor) -> bool:
-        """Return True."""
-        return True
+    def misfit(self, mask: Tensor) -> str | None:
+        """Return None."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,18 @@ class Groups(Unstructured):
         chosen = masks.highest_in_rows(self._groups(score), n_missing, self._groups(noise), self._groups(among))
         return chosen.view(kept.shape)
 
-    def fits(self, mask: Tensor) -> bool:
-        """Return True if equally many weights are active in each group."""
+    def misfit(self, mask: Tensor) -> str | None:
+        """Return the numbers of active weights of the groups, if they differ."""
         n_active = self._groups(mask).sum(-1)
-        return bool((n_active == n_active[..., :1]).all())
+        fewest, most = n_active.amin(-1), n_active.amax(-1)
+        if torch.equal(fewest, most):
+            return None
+        widest = int((most - fewest).reshape(-1).argmax())
+        return f"groups have {fewest.reshape(-1)[widest]} to {most.reshape(-1)[widest]} active weights"
+
+    def __str__(self) -> str:
+        """Return the value of `mask_pattern`."""
+        return f"{self.n_active}:{self.size}"
 
     def _groups(self, values: Tensor) -> Tensor:
         """Return values with one group in each row. Shapes: (..., out, in) to (..., groups, size)."""
@@ -191,9 +199,17 @@ class Blocks:
         """Return the blocks that have any active weight."""
         return self._spread(self._blocks(mask).any(-1).any(-2))
 
-    def fits(self, mask: Tensor) -> bool:
-        """Return True if all weights of each block are active, or none."""
-        return torch.equal(mask, self._spread(self._first(mask)))
+    def misfit(self, mask: Tensor) -> str | None:
+        """Return the number of blocks of which some weights are active and some are not."""
+        if torch.equal(mask, self._spread(self._first(mask))):
+            return None
+        blocks = self._blocks(mask)
+        is_mixed = blocks.any(-1).any(-2) & ~blocks.all(-1).all(-2)
+        return f"{int(is_mixed.sum((-2, -1)).max())} blocks are partly active"
+
+    def __str__(self) -> str:
+        """Return the value of `mask_pattern`."""
+        return f"{self.rows}x{self.columns}"
 
     def _of_blocks(
         self, score: Tensor, number: Tensor, noise: Tensor, among: Tensor

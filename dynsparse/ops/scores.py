@@ -16,33 +16,63 @@ class Layer(NamedTuple):
     """Inputs of a mask update for one layer.
 
     Shapes: (..., out, in), except `target`, which is (...), `ablated`, `pattern` and numbers. A statistic that the
-    method does not need is None.
+    method does not list in its `needs` is None.
     """
 
-    weight: Tensor  # zero where the mask is False, unless the method has a `backward_density`
-    mask: Tensor  # bool
-    target: Tensor  # number of active weights wanted after the update, int64
-    prune_noise: Tensor  # random int32, to break ties and for random choices
+    # Sphinx takes what a comment of a field has before a colon in its first line for a type.
+
+    #: Weights. Inactive ones are 0, unless the method has a `backward_density`.
+    weight: Tensor
+    #: Bool, True where a weight is active before the update.
+    mask: Tensor
+    #: The number of active weights wanted after the update, int64.
+    target: Tensor
+    #: Random int32 for the prune rule, to break ties and for random choices. It depends on the seed of the trial.
+    prune_noise: Tensor
+    #: The same for the grow rule.
     grow_noise: Tensor
-    drop_scale: float = 1.0  # the drop fractions are multiplied by it
-    share_done: float = 0.0  # share of the mask updates that are done with this one, in (0, 1]
-    sign: Tensor | None = None  # 1 or -1, the sign that a weight may have
-    ablated: Tensor | None = None  # (..., out), bool: units that get no inputs, if the method ablates units
-    is_last: bool = False  # its units are the outputs of the network
-    # The mask has this pattern before and after the update. The noise is that of `Pattern.noise`.
+    #: The factor of the drop fractions in this update, of `prune_decay`.
+    drop_scale: float = 1.0
+    #: The share of the mask updates that are done with this one, in (0, 1].
+    share_done: float = 0.0
+    #: The sign that each position has, 1 or -1. A statistic.
+    sign: Tensor | None = None
+    #: Units that get no inputs, (..., out), bool. Only if the method has an `ablate` rule.
+    ablated: Tensor | None = None
+    #: The number of the layer, counted from 0 at the inputs of the network.
+    number: int = 0
+    #: True if the units of the layer are the outputs of the network.
+    is_last: bool = False
+    #: The pattern of `mask_pattern`, which the mask has before and after the update. It is `Unstructured` without one,
+    #: and in layers that are left dense. The noise is that of `Pattern.noise`.
     pattern: Pattern = UNSTRUCTURED
-    coactivation: Tensor | None = None  # number of examples for which both ends of the connection were active
-    gradient: Tensor | None = None  # of the loss, on the last batch
-    active_gradient: Tensor | None = None  # the same, but only its values at active positions mean anything
-    gradient_momentum: Tensor | None = None  # running mean of the gradient over batches
+    #: The number of examples for which both ends of the connection were active. A statistic.
+    coactivation: Tensor | None = None
+    #: The gradient of the loss on the last batch, at inactive positions, too. A statistic.
+    gradient: Tensor | None = None
+    #: The same, but only the values at active positions mean anything. A statistic.
+    active_gradient: Tensor | None = None
+    #: The running mean of the gradient over batches, with `Method.smoothing`. A statistic.
+    gradient_momentum: Tensor | None = None
 
 
 Score = Callable[[Layer], Tensor]
 
+# The statistics of a layer, which a method must list in its `needs` to read them.
+STATISTICS = ("coactivation", "gradient", "active_gradient", "gradient_momentum", "sign")
+
+
+class StatisticError(ValueError):
+    """A statistic that a rule reads, but its method does not list in `needs`."""
+
 
 def require(statistic: Tensor | None) -> Tensor:
-    """Return a statistic that the method has listed in its `needs`."""
-    assert statistic is not None, "the method reads a statistic that it does not list in `needs`"
+    """Return a statistic that the method has listed in its `needs`. Raises: StatisticError if it has not."""
+    if statistic is None:
+        raise StatisticError(
+            "A rule reads a statistic that its method does not list in `needs`. Add it there. Available: "
+            f"{', '.join(STATISTICS)}."
+        )
     return statistic
 
 

@@ -155,8 +155,8 @@ def reinitialised(drawn: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tens
 class PrunedFractions(NamedTuple):
     """Pruned fractions of the weights, in [0, 1]. Shapes: each (...), float64."""
 
-    layers: list[Tensor]  # of each layer
-    overall: Tensor  # of all layers together
+    layers: list[Tensor]  #: of each layer
+    overall: Tensor  #: of all layers together
 
 
 def actual_fraction(masks: Sequence[Tensor]) -> PrunedFractions:

@@ -15,9 +15,9 @@ from dynsparse.pruning.validation import read_network
 class PrunedUnits(NamedTuple):
     """A network after unit pruning, one tensor per layer."""
 
-    weights: list[Tensor]  # (..., out, in)
-    biases: list[Tensor]  # (..., out)
-    kept: list[Tensor]  # (..., out), bool: which units are kept
+    weights: list[Tensor]  #: (..., out, in)
+    biases: list[Tensor]  #: (..., out)
+    kept: list[Tensor]  #: (..., out), bool, True for units that are kept
 
 
 def prune_units(

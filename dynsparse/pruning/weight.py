@@ -15,10 +15,10 @@ from dynsparse.pruning.validation import read_network
 class PrunedWeights(NamedTuple):
     """A network after weight pruning, one tensor per layer. Masks are True where a weight or bias is kept."""
 
-    weights: list[Tensor]  # (..., out, in)
-    biases: list[Tensor]  # (..., out)
-    masks: list[Tensor]  # (..., out, in), bool
-    bias_masks: list[Tensor]  # (..., out), bool
+    weights: list[Tensor]  #: (..., out, in)
+    biases: list[Tensor]  #: (..., out)
+    masks: list[Tensor]  #: (..., out, in), bool
+    bias_masks: list[Tensor]  #: (..., out), bool
 
 
 def prune_weights(

@@ -21,7 +21,7 @@ from dynsparse.engines.sparse.sources import sparse_engine_is_compiled
 from dynsparse.experiment import Experiment, ExperimentError, axes
 from dynsparse.io.storage import Folder, open_folder
 from dynsparse.io.terminal import say
-from dynsparse.methods import method_of
+from dynsparse.methods import MethodError, method_of
 from dynsparse.planning.packs import one_of_each_kind
 from dynsparse.planning.plan import mask_updates
 from dynsparse.results.fork import is_forked
@@ -150,7 +150,7 @@ def check_first_trial(configs: Sequence[Config]) -> list[str]:
     timer.start()
     try:
         return [*Trainer([first]).try_out(), *NUMBERS_OF_TUNE]
-    except (TrialError, CompileError) as error:
+    except (TrialError, CompileError, MethodError) as error:
         raise ExperimentError(str(error)) from error
     finally:
         timer.cancel()

@@ -62,6 +62,7 @@ def update_active(
         grow_noise=torch.zeros(0),
         drop_scale=when.drop_scale,
         share_done=when.share_done,
+        number=layer,
         is_last=layer == len(plan.network.shapes) - 1,
         pattern=UNSTRUCTURED,
         **{name: _as_rows(each) for name, each in statistics.items()},

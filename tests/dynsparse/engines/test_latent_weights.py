@@ -101,7 +101,7 @@ def test_after_every_epoch_active_weights_are_the_latent_ones_and_counts_are_exa
             assert mask.sum() == engine.targets[layer]
             assert not (mask & ~trained).any()
             assert int(trained.sum()) == int(mask.sum()) + round((0.5 - float(trainer.plan.method.density)) * n)
-            assert trainer.plan.patterns[layer].fits(mask)
+            assert trainer.plan.patterns[layer].misfit(mask) is None
             for state in engine.optimizer[layer].values():
                 assert not state[~trained].any()
     assert row["train_acc"] > 0.25

@@ -32,7 +32,7 @@ def assert_patterns(trainer: Trainer, text: str) -> None:
     patterns = trainer.plan.patterns
     assert patterns[0] == pattern_of(text)
     for pattern, mask in zip(patterns, trainer.engine.masks, strict=True):
-        assert pattern.fits(mask)
+        assert pattern.misfit(mask) is None
 
 
 @pytest.mark.parametrize("values", TRIALS, ids=str)

@@ -159,9 +159,8 @@ def test_what_is_no_trained_trial_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no checkpoint of a trained network \(rows: 1; checkpoint_000001\.pt:"):
         load_network(path)
     (path / "params.json").write_text('{"on_prec": 0.1}')
-    with pytest.raises(
-        ValueError, match=r"no configuration that this version can read: params\.json: Unknown key 'on_prec'"
-    ):
+    message = r"no configuration that this version can read \(params\.json: Unknown key 'on_prec'.*[?.]\)\.$"
+    with pytest.raises(ValueError, match=message):
         load_network(path)
 
 

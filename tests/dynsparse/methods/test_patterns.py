@@ -11,12 +11,11 @@ from scipy import stats
 from dynsparse.config import Config
 from dynsparse.methods import METHODS, update_mask
 from dynsparse.ops.patterns import Blocks, Groups, draw
-from dynsparse.ops.scores import Layer
+from dynsparse.ops.scores import STATISTICS, Layer
 from dynsparse.planning.packs import PackConfig
 
 OUT, IN, N_TRIALS = 8, 12, 3
 PATTERNS = {"2:4": Groups(2, 4), "1:3": Groups(1, 3), "4x4": Blocks(4, 4), "1x2": Blocks(1, 2)}
-STATISTICS = ("coactivation", "gradient", "active_gradient", "gradient_momentum", "sign")
 # Every method that updates masks, except SRigL, which has a structure of its own.
 BUILT = {name: build(Config(model=name)) for name, build in METHODS.items() if name != "SRigL"}
 MODELS = {name: {"model": name} for name, method in BUILT.items() if method.prune is not None}
@@ -110,7 +109,7 @@ def test_stacked_equals_one_by_one(name, pattern):
     configs = [Config(**MODELS[name], weight_prune_perc=each, hebbian_prune_perc=each) for each in (0.1, 0.4, 0.9)]
     layer, build = layer_of(name, pattern, 5), METHODS[MODELS[name]["model"]]
     stacked = update_mask(build(PackConfig(configs)), layer)
-    shared = {"drop_scale", "share_done", "ablated", "is_last", "pattern"}
+    shared = {"drop_scale", "share_done", "ablated", "number", "is_last", "pattern"}
     for trial, config in enumerate(configs):
         own = {field: getattr(layer, field)[trial] for field in set(Layer._fields) - shared}
         alone = update_mask(build(config), layer._replace(**own))

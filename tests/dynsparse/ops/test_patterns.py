@@ -7,6 +7,7 @@ from support.doctests import run_examples
 from dynsparse.config import Config
 from dynsparse.methods import METHODS, update_mask
 from dynsparse.methods.base import Method, at_random
+from dynsparse.methods.own import MethodError, checked
 from dynsparse.ops.patterns import Blocks, Groups, Unstructured, draw, pattern_of
 from dynsparse.ops.scores import Layer
 
@@ -84,10 +85,18 @@ def test_rules_that_do_not_keep_the_pattern_are_refused():
     layer = Layer(mask.float(), mask, mask.sum(), NOISE, NOISE, pattern=Groups(2, 4))
     by_hand = Method(0.5, lambda layer: layer.mask & (torch.arange(8) < 2), at_random)
     assert torch.equal(update_mask(by_hand, layer).mask.sum(-1), torch.tensor([4, 4]))
-    with pytest.raises(ValueError, match=r"^The rules of a method must keep mask_pattern, .* Build them by `lowest`"):
-        update_mask(Method(0.5, lambda layer: layer.mask, grow_first), layer)
-    with pytest.raises(ValueError, match=r"^The rules of a method must keep mask_pattern"):
-        update_mask(by_hand, layer._replace(pattern=Blocks(2, 4)))
+    message = r"grow rule of 'first' must keep mask_pattern='2:4', but groups have 0 to 4 .* in layer 3 \(2 x 8\)"
+    with pytest.raises(MethodError, match=message):
+        update_mask(checked(Method(0.5, lambda layer: layer.mask, grow_first), "first"), layer._replace(number=3))
+    message = r"prune rule of 'x' must keep mask_pattern='2x1', but 2 blocks are partly active in layer 0 .* `lowest\("
+    with pytest.raises(MethodError, match=message):
+        checked(Method(0.5, lambda layer: layer.mask & (torch.arange(16).view(2, 8) < 2), at_random), "x").prune(
+            layer._replace(pattern=Blocks(2, 1))
+        )
+    falls = Method(0.25, lambda layer: layer.mask & (torch.arange(8) < 2), at_random, surplus=lambda share: 0.0)
+    message = r"prune rule .* but wherever weights grow, groups have 1 to 2 .*, with `lowest_for_good` in place of"
+    with pytest.raises(MethodError, match=message):
+        checked(falls, "x").prune(layer._replace(target=torch.tensor(4)))
 
 
 @pytest.mark.parametrize("pattern", [Groups(2, 4), Groups(1, 3), Blocks(4, 4), Blocks(1, 6), Blocks(4, 1)])
@@ -98,8 +107,8 @@ def test_an_initial_mask_has_exactly_the_number_and_the_pattern(pattern):
     number = torch.arange(500) % (96 // step + 1) * step
     mask = draw(pattern, noise, number)
     assert torch.equal(mask.sum((-2, -1)), number)
-    assert pattern.fits(mask)
-    assert not pattern.fits(mask[1] ^ (torch.arange(96) == 17).view(shape))
+    assert pattern.misfit(mask) is None
+    assert pattern.misfit(mask[1] ^ (torch.arange(96) == 17).view(shape)) is not None
     # Each position is active equally often: 250 of 500 times are expected on average.
     assert (mask.float().mean(0) - 0.5).abs().max() < 0.12
 
