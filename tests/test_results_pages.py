@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
-from scipy import stats
 from support.doc_pages import ROOT
 from support.trained_trials import train
 
@@ -25,9 +21,7 @@ sys.path.insert(0, str(FOLDER))
 import baselines  # noqa: E402
 import published  # noqa: E402
 import reproduce  # noqa: E402
-import tickets  # noqa: E402
 import trials  # noqa: E402
-import weight_vs_unit  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 # Each method and setting of the experiments, in trials of less than a second.
@@ -35,17 +29,6 @@ SMALL = {
     "dataset_name": ["digits"], "hidden_sizes": [[24, 16]], "epochs": [2], "batch_size": [128], "on_perc": [0.2],
     "seed": [0, 1], "pruning_interval_steps": [5],
 }  # fmt: skip
-# Fewer values of an experiment's own axes.
-FEWER = {
-    "lottery_ticket": {"prune_ratio": [0.1, 0.5, 0.85, 0.98], "prune_iter": [1, 5]},
-    "lottery_ticket_settings": {"prune_ratio": [0.1, 0.5, 0.85], "learning_rate": [0.01]},
-    "winning_tickets": {"prune_iter": [3]},
-}  # fmt: skip
-
-
-def options(run: trials.Run) -> dict[str, list[str]]:
-    """Return the values that a run sets, from its options `--set key=value`."""
-    return {key: [value] for key, value in (text.split("=") for text in run.options if text != "--set")}
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +38,10 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trials, "TRIALS", root / "trials")
         for page in reproduce.PAGES.values():
-            for name, run in page.RUNS.items():
-                experiment = load_experiment(ROOT / "experiments" / f"{run.experiment}.py")
-                for config in experiment.configs({**options(run), **SMALL, **FEWER.get(name, {})}):
+            for name in page.EXPERIMENTS:
+                for config in load_experiment(ROOT / "experiments" / f"{name}.py").configs(SMALL):
                     train(root / name, **config.values())
-                trials.save_trials(root / name, run.rows)
+                trials.save_trials(root / name)
     return root / "trials"
 
 
@@ -118,62 +100,6 @@ def test_published_accuracies_stand_beside_ours(monkeypatch: pytest.MonkeyPatch)
     assert {tuple(others[5:]) for others in table.values()} == {("", "")}
 
 
-@pytest.mark.usefixtures("small_trials")
-def test_a_table_of_falls_has_the_paired_difference_of_the_kinds() -> None:
-    df = weight_vs_unit.sparsity_at_fall(trials.load_trials("sparsity_sweep_networks"))
-    wide = df.pivot(index="seed", columns="pruning", values="sparsity_at_fall")
-    expected = stats.ttest_rel(wide["weight"], wide["unit"])
-    interval = expected.confidence_interval()
-    [line] = [each for each in weight_vs_unit.falls_table("digits").splitlines() if "784-24-16-10 | standard" in each]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[2:4] == [f"{wide[kind].mean():.3f}" for kind in ("weight", "unit")]
-    assert cells[5] == f"{interval.low:+.3f} to {interval.high:+.3f}"
-
-
-def test_the_interval_for_one_more_run_is_that_of_the_t_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Five runs of mean 0.9 and standard deviation 0.01: the published 0.93 is 0.0004 inside, 0.931 outside.
-    reach = stats.t(4).ppf(0.975) * 0.01 * np.sqrt(1.2)
-    assert 0.0304 < reach < 0.031
-    ours = pd.DataFrame({
-        "dataset": ["MNIST"] * 2, "pruning": ["weight"] * 2, "sparsity": [0.5, 0.6], "test_loss": 0.3,
-        "test_accuracy": 0.9, "test_loss_std": 0.1, "test_accuracy_std": 0.01, "count": 5,
-    })  # fmt: skip
-    blog = ours[weight_vs_unit.KEYS].assign(test_loss=[0.3, 1.3], test_accuracy=[0.93, 0.931])
-    monkeypatch.setattr(weight_vs_unit, "as_in_the_blog", lambda: None)
-    monkeypatch.setattr(weight_vs_unit, "sparsity_summary", lambda df: ours)
-    monkeypatch.setattr(pd, "read_csv", lambda path: blog)
-    df = weight_vs_unit.beside_the_blog()
-    assert df["test_accuracy_within"].tolist() == df["test_loss_within"].tolist() == [True, False]
-
-
-def test_parameters_are_those_of_a_network_in_torch() -> None:
-    layers = [torch.nn.Linear(n_in, n_out) for n_in, n_out in pairwise([784, 50, 50, 25, 10, 10])]
-    counted = sum(parameter.numel() for layer in layers for parameter in layer.parameters())
-    assert weight_vs_unit.n_parameters([50, 50, 25, 10]) == counted == 43_445
-
-
-@pytest.mark.usefixtures("small_trials")
-def test_settings_agree_if_all_signs_are_those_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    df = tickets.last_rounds("lottery_ticket_settings")
-    found = tickets.settings()
-    assert len(found) == 2 * 2
-    # All trials of one setting, as numpy correlates them.
-    setting = found.iloc[1]
-    of_setting = df[(df[tickets.SETTINGS] == setting[tickets.SETTINGS]).all(axis=1) & (df["prune_ratio"] <= 0.85)]
-    for each in tickets.ALGORITHMS:
-        part = of_setting[(of_setting["criterion"] == each.criterion) & (of_setting["init"] == each.init)]
-        expected = np.corrcoef(part["prune_ratio"], part["val_acc_max"])[0, 1]
-        assert float(setting[each.name]) == pytest.approx(expected, abs=0.006)
-    # Accuracies that rise or fall with the fraction, by the algorithm.
-    signs = {(each.criterion, each.init): each.sign for each in tickets.ALGORITHMS}
-    slopes = np.array([signs[key] for key in zip(df["criterion"], df["init"], strict=True)])
-    wanted = df.assign(val_acc_max=0.5 + 0.1 * slopes * df["prune_ratio"] + 0.001 * df["seed"])
-    monkeypatch.setattr(tickets, "last_rounds", lambda name: wanted)
-    assert tickets.settings()[["agree", "clear"]].all(axis=None)
-    monkeypatch.setattr(tickets, "last_rounds", lambda name: wanted.assign(val_acc_max=1 - wanted["val_acc_max"]))
-    assert not tickets.settings()[["agree", "clear"]].any(axis=None)
-
-
 @pytest.mark.parametrize("name", ["dst_baselines", "cannistraci_hebb", "lenet_300_100"])
 def test_the_docstring_of_an_experiment_has_the_means_of_its_trials(name: str) -> None:
     experiment = load_experiment(ROOT / "experiments" / f"{name}.py")
@@ -191,5 +117,5 @@ def test_the_docstring_of_an_experiment_has_the_means_of_its_trials(name: str) -
 
 def test_an_unknown_page_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "baseline"])
-    with pytest.raises(SystemExit, match=r"Unknown page 'baseline'\. Available: weight_vs_unit, tickets, baselines, published\."):
+    with pytest.raises(SystemExit, match=r"Unknown page 'baseline'\. Available: baselines, published\."):
         reproduce.main()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tabulate import tabulate
-from trials import Run, cost, load_trials
+from trials import cost_sentence, load_trials
 
 from analysis import agg
 
-RUNS = {name: Run(name) for name in ("lenet_300_100", "cannistraci_hebb")}
+EXPERIMENTS = ["lenet_300_100", "cannistraci_hebb"]
 # cannistraci_hebb holds no examples out, so val_* is measured on the test set.
 METRICS = {"lenet_300_100": ["test_acc_last"], "cannistraci_hebb": ["val_acc_last", "val_acc_max"]}
 
@@ -87,4 +87,4 @@ def beside(mean: float, published: Published | None) -> tuple[str, str]:
 
 def tables() -> dict[str, str]:
     """Return the tables of the page in Markdown, by the name under which it includes them."""
-    return {**{f"published_{name}": accuracy_table(name) for name in RUNS}, "published_cost": cost(RUNS)}
+    return {**{f"published_{name}": accuracy_table(name) for name in EXPERIMENTS}, "published_cost": "\n".join(f"- {cost_sentence(name)}" for name in EXPERIMENTS)}

@@ -20,33 +20,22 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT)]
 
 import baselines  # noqa: E402
 import published  # noqa: E402
-import tickets  # noqa: E402
-import weight_vs_unit  # noqa: E402
 from trials import save_trials  # noqa: E402
 
-PAGES: dict[str, ModuleType] = {
-    "weight_vs_unit": weight_vs_unit,
-    "tickets": tickets,
-    "baselines": baselines,
-    "published": published,
-}
+PAGES: dict[str, ModuleType] = {"baselines": baselines, "published": published}
 
 
 def reproduce(page: ModuleType) -> None:
     """Run the experiments of a page, save their trials, and draw the pictures."""
-    for name, run in page.RUNS.items():
-        command = [sys.executable, "-m", "dynsparse.cli", "run", f"experiments/{run.experiment}.py", "--name", name]
-        subprocess.run([*command, *run.options], cwd=ROOT, check=True)
-        save_trials(ROOT / "results" / name, run.rows)
+    for name in page.EXPERIMENTS:
+        command = [sys.executable, "-m", "dynsparse.cli", "run", f"experiments/{name}.py"]
+        subprocess.run(command, cwd=ROOT, check=True)
+        save_trials(ROOT / "results" / name)
     if hasattr(page, "pictures"):
         # Playwright is needed for pictures only.
         from make_pictures import save_figures
 
         save_figures(page.pictures())
-    if hasattr(page, "pictures_of_folders"):
-        from make_pictures import save_figures
-
-        save_figures(page.pictures_of_folders(ROOT / "results"))
 
 
 def main() -> None:
