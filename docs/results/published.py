@@ -87,4 +87,5 @@ def beside(mean: float, published: Published | None) -> tuple[str, str]:
 
 def tables() -> dict[str, str]:
     """Return the tables of the page in Markdown, by the name under which it includes them."""
-    return {**{f"published_{name}": accuracy_table(name) for name in EXPERIMENTS}, "published_cost": "\n".join(f"- {cost_sentence(name)}" for name in EXPERIMENTS)}
+    found = {f"published_{name}": accuracy_table(name) for name in EXPERIMENTS}
+    return {**found, "published_cost": "\n".join(f"- {cost_sentence(name)}" for name in EXPERIMENTS)}
