@@ -4,8 +4,8 @@ The recipe is that of table 7 of the reference: 784-1568-1568-1568-10, of whose 
 dense; 100 epochs; batches of 32; SGD with momentum 0.9 and an L2 penalty of 5e-4; a rate that falls linearly from 0.025
 to 0.00025; a mask update after each epoch.
 
-Answer: SET and RigL do, CHTs and GraNet in their best epochs, CHT does not. The table shows the test accuracy after the last epoch
-(val_acc_last), mean and 95% interval over 3 seeds, and the published one with its standard error:
+Answer: SET and RigL do, CHTs and GraNet in their best epochs, CHT does not. The table shows the test accuracy after the
+last epoch (val_acc_last), mean and 95% interval over 3 seeds, and the published one with its standard error:
 
 | method | here | published |
 |---|---|---|
