@@ -216,12 +216,12 @@ class _Reader:
         raise self._error(f"contains {text}", f"Allowed are {ALLOWED}. {self._hint()}")
 
     def _hint(self) -> str:
-        """Return how to write the condition: with quotes, if it names a value that needs them."""
+        """Return how to write the condition: with quotes, if it has a value that needs them."""
         named = [list(self.df[name]) for name in self.df.columns if str(name) in self.where]
-        texts = {each for values in named for each in values if isinstance(each, str) and not each.isidentifier()}
-        quoted = _with_quotes(self.where, texts - {""}) if texts - {""} else self.where
+        values = {each for column in named for each in column if isinstance(each, str) and each}
+        quoted = _with_quotes(self.where, [each for each in values if not each.isidentifier()])
         if quoted == self.where:
-            return _hint(self.where)
+            return _general_hint(self.where)
         return f'Put quotes around a text that is not a single word: "{quoted}".'
 
     def _unknown_column(self, word: _Word) -> ValueError:
@@ -258,7 +258,7 @@ def _with_plain_names(where: str, columns: Sequence[str]) -> tuple[str, dict[str
     return re.sub(pattern, plain, where), names
 
 
-def _hint(where: str) -> str:
+def _general_hint(where: str) -> str:
     if re.search(r"(?<![=!<>])=(?!=)", where):
         return "Write == to compare."
     if re.search(r"[&|~]|!(?!=)", where):
@@ -267,11 +267,13 @@ def _hint(where: str) -> str:
 
 
 def _with_quotes(where: str, texts: Collection[str]) -> str:
-    """Return the condition with quotes around those of the texts that stand in it without quotes."""
+    """Return the condition with quotes around those of the texts that it has without quotes."""
+    if not texts:
+        return where
     # The longest first: a text may begin with another one.
     options = "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))
     return re.sub(
-        rf"{SPECIAL}|(?<![\w.:])({options})(?![\w.:])",
-        lambda found: found[0] if found[4] is None else repr(found[4]),
+        rf"{SPECIAL}|(?<![\w.:])(?P<text>{options})(?![\w.:])",
+        lambda found: found[0] if found["text"] is None else repr(found["text"]),
         where,
     )

@@ -19,7 +19,7 @@ def values_of(column: pd.Series) -> list[Any]:
 
 
 def pairs_to_compare(values: Sequence[Any], axis: str, against: Any = None) -> list[tuple[int, int]]:
-    """Return the positions a and b of each two values to compare.
+    """Return the positions a and b of each pair of values to compare.
 
     Args:
         values: the values of the axis, in order.
@@ -29,14 +29,14 @@ def pairs_to_compare(values: Sequence[Any], axis: str, against: Any = None) -> l
     Raises:
         ValueError: if `against` is not among the values.
     """
-    places = range(len(values))
+    positions = range(len(values))
     if against is None:
-        return list(itertools.combinations(places, 2))
+        return list(itertools.combinations(positions, 2))
     key, texts = sort_key(hashable(against)), [value_text(value) for value in values]
-    found = [i for i in places if sort_key(values[i]) == key] or [i for i in places if texts[i] == against]
+    found = [i for i in positions if sort_key(values[i]) == key] or [i for i in positions if texts[i] == against]
     if not found:
         raise ValueError(unknown(f"value of {axis}", against, texts))
-    return [(found[0], i) for i in places if i != found[0]]
+    return [(found[0], i) for i in positions if i != found[0]]
 
 
 def others(df: pd.DataFrame, axis: str, metric: str) -> list[str]:

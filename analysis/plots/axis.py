@@ -1,8 +1,8 @@
 """Plot of a metric over the values of one hyperparameter."""
 
-import itertools
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -88,7 +88,7 @@ def best_groups(
         metric: the column of the means.
         top: the largest number of groups.
         lowest: True if low means are better.
-        first: rows of groups that come before all others: those on the Pareto front.
+        first: rows of the groups on the Pareto front, which come before all others; None if the plot has no front.
     """
     check_top(top)
     drawn(df, metric)
@@ -96,11 +96,10 @@ def best_groups(
         return df, [], 0
     table = agg(df, keys, metric)
     names = names_of(table, keys)
-    before = set() if first is None else set(cell_of_each(first, keys))
-    is_first = pd.Series(cell_of_each(table, keys), table.index).isin(before)
     means = table["mean"].set_axis(names)
-    ranked = [best(means[is_first.to_numpy()], top, lowest), best(means[~is_first.to_numpy()], top, lowest)]
-    shown = list(itertools.chain(*ranked))[:top]
+    first_cells = set() if first is None else set(cell_of_each(first, keys))
+    is_first = np.array([cell in first_cells for cell in cell_of_each(table, keys)], dtype=bool)
+    shown = [*best(means[is_first], top, lowest), *best(means[~is_first], top, lowest)][:top]
     found = df[names_of(df, keys).isin(shown)]
     what = f"mean {metric}" + ("" if first is None else ", after those on the Pareto front")
     notes = [note(len(table), len(shown), keys, what)]

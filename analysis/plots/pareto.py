@@ -37,7 +37,7 @@ def plot_pareto(
     most as costly, and better in one of the two. Single trials would select lucky seeds. The axis is logarithmic if the
     costs span a factor of 10. FLOPs are operations per example, in units that suit them.
 
-    The front is that of all settings, also those of groups that are not shown: a note counts them.
+    The front is that of all settings. A note counts the settings on it whose groups are not shown.
 
     Args:
         df: one row for each trial, as returned by `load`.

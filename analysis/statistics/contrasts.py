@@ -77,8 +77,8 @@ def contrasts(
         metric: the name of a column of numbers, or a Series of the same rows.
         within: hyperparameters; the values are compared in each combination of their values. None averages over all
             settings.
-        against: the value of the axis with which all others are compared, or its text: it is a in each row, and there
-            are fewer rows to correct for. None compares all pairs.
+        against: the value of the axis with which all others are compared, or its text. It is `a` in each row, and the
+            correction is for fewer rows. None compares all pairs.
         correction: "holm", over all rows of the table; "tukey", Tukey's test in each setting of `within` separately, as
             in emmeans, for all pairs only; "none".
         errors: "auto", as above; "pooled", one residual variance for all trials, as in emmeans.
@@ -116,7 +116,9 @@ def contrasts(
     if correction not in CORRECTIONS:
         raise ValueError(unknown("correction", correction, CORRECTIONS))
     if against is not None and correction == "tukey":
-        raise ValueError("correction='tukey' is for all pairs of values. With against, use 'holm' or 'none'.")
+        raise ValueError(
+            f"correction must be 'holm' or 'none' with against={against!r}, got 'tukey', which is for all pairs."
+        )
     if within is not None:
         key_names(with_series(df, axis, metric, within), column_names(within), taken=[*COLUMNS, *INNER])
     grid = grid_model(df, axis, metric, within, errors)

@@ -29,8 +29,8 @@ class Design(NamedTuple):
 
     @property
     def n_setting_columns(self) -> int:
-        """The number of columns before those of the seeds."""
-        return 1 + max((columns.stop - 1 for columns in self.terms.values()), default=0)
+        """The number of columns of the mean and of the terms; those of the seeds follow."""
+        return max((columns.stop for columns in self.terms.values()), default=1)
 
     def mean_weights(self, levels: dict[str, int]) -> Numbers:
         """Return the weights of the coefficients in the mean at some levels, with equal weights over all other axes.

@@ -153,7 +153,7 @@ def _fit_with_groups(design: Design, metric: Numbers, by: list[str]) -> Fit:
 
 
 def _with_equal_settings(design: Design, weighted: Numbers) -> Numbers:
-    """Return the operator of the coefficients in which all settings count equally, whatever their noise is.
+    """Return the operator for coefficients in which all settings count equally, whatever their noise is.
 
     The model has no interactions of three axes. Weights of 1 / variance would replace the mean over the values of
     another axis by that of its values with little noise. So only the effects of the seeds are taken from the weighted

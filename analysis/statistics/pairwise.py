@@ -60,8 +60,8 @@ def compare(
     An average over the grid hides that an axis may help in one setting and harm in another, and with few seeds the
     pairs of one setting are too few: `contrasts` compares within each setting, with the noise of the whole grid.
 
-    To compare a new method with each baseline, or each method with one baseline, name it as `against`. It is then a in
-    each row, and there are fewer rows to correct for: 7 instead of 28 for 8 methods.
+    To compare a new method with each baseline, or each method with one baseline, name it as `against`. It is then
+    `a` in each row, and Holm's correction is for fewer rows: 7 instead of 28 for 8 methods.
 
     A large p is no evidence of equality. Name the largest difference that would not matter as `margin`, and
     `p_equivalent` tests for that.

@@ -50,7 +50,8 @@ def power(
     - `seeds_needed`: the seeds with which `difference` is found with probability `power`; infinite above 100,000. More
       seeds also add degrees of freedom.
 
-    For a grid that shows all differences, take the largest `seeds_needed`; for most of them, the median.
+    Take the largest `seeds_needed` for a grid that is to show all differences, and the median for one that is to show
+    half of them.
 
     Do not pass the difference that was observed: its power says no more than its p value (Hoenig and Heisey).
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 from tabulate import tabulate
-from trials import cost_sentence, load_trials
+from trials import cost_list, load_trials
 
 from analysis import agg, compare, friedman, pivot
 
@@ -83,7 +83,7 @@ def tables() -> dict[str, str]:
     wide = trials("dst_baselines_wide")
     found["baselines_wide_dense"], found["baselines_wide"] = dense_sentence(wide), accuracy_table(wide)
     found["baselines_friedman"] = friedman(without_dense(df), "model", METRIC, blocks=BLOCKS)["conclusion"][0]
-    found["baselines_cost"] = "\n".join(f"- {cost_sentence(name)}" for name in EXPERIMENTS)
+    found["baselines_cost"] = cost_list(EXPERIMENTS)
     return found
 
 

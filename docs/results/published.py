@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tabulate import tabulate
-from trials import cost_sentence, load_trials
+from trials import cost_list, load_trials
 
 from analysis import agg
 
 EXPERIMENTS = ["lenet_300_100", "cannistraci_hebb"]
 # cannistraci_hebb holds no examples out, so val_* is measured on the test set.
 METRICS = {"lenet_300_100": ["test_acc_last"], "cannistraci_hebb": ["val_acc_last", "val_acc_max"]}
-
-
 HEADERS = {"model": "`model`", "layer_densities": "`layer_densities`", "on_perc": "density"}
 
 
@@ -65,9 +63,9 @@ def accuracy_table(name: str) -> str:
     for i, row in enumerate(agg(df, keys, last).to_dict("records")):
         interval = f"{row['low']:.4f} to {row['high']:.4f}"
         published = ACCURACIES[name].get((row["model"], row["on_perc"]))
-        besides = [mean_and_deviation(table.iloc[i].to_dict()) for table in best_epochs]
-        cells = [f"`{row['model']}`", *(row[key] for key in keys[1:]), mean_and_deviation(row), interval, *besides]
-        rows.append([*cells, *beside(row["mean"], published)])
+        of_best = [mean_and_deviation(table.iloc[i].to_dict()) for table in best_epochs]
+        cells = [f"`{row['model']}`", *(row[key] for key in keys[1:]), mean_and_deviation(row), interval, *of_best]
+        rows.append([*cells, *published_and_difference(published, row["mean"])])
     headers = [*(HEADERS[key] for key in keys), "last epoch", "95% interval", *(["best epoch"] * len(others))]
     return tabulate(rows, [*headers, "published", "difference"], tablefmt="pipe", disable_numparse=True)
 
@@ -77,8 +75,8 @@ def mean_and_deviation(row: dict[str, float]) -> str:
     return f"{row['mean']:.4f} ± {row['std']:.4f}"
 
 
-def beside(mean: float, published: Published | None) -> tuple[str, str]:
-    """Return a published accuracy with its error, and the difference of a mean from it; empty if there is none."""
+def published_and_difference(published: Published | None, mean: float) -> tuple[str, str]:
+    """Return a published accuracy with its error, and the difference of our mean from it; empty texts if it is None."""
     if published is None:
         return "", ""
     error = "" if published.error is None else f" ± {published.error:.4f}"
@@ -88,4 +86,4 @@ def beside(mean: float, published: Published | None) -> tuple[str, str]:
 def tables() -> dict[str, str]:
     """Return the tables of the page in Markdown, by the name under which it includes them."""
     found = {f"published_{name}": accuracy_table(name) for name in EXPERIMENTS}
-    return {**found, "published_cost": "\n".join(f"- {cost_sentence(name)}" for name in EXPERIMENTS)}
+    return {**found, "published_cost": cost_list(EXPERIMENTS)}

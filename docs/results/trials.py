@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +30,12 @@ def load_trials(name: str) -> pd.DataFrame:
     return pd.read_parquet(TRIALS / f"{name}.parquet")
 
 
-def cost_sentence(name: str) -> str:
+def cost_list(names: Sequence[str]) -> str:
+    """Return a list in Markdown with the cost of each experiment."""
+    return "\n".join(f"- {_cost_sentence(name)}" for name in names)
+
+
+def _cost_sentence(name: str) -> str:
     """Return a sentence with the trials, hours and versions of an experiment."""
     df = load_trials(name)
     hours, versions = df["trial_time"].sum() / 60, ", ".join(sorted(df["version"].unique()))

@@ -167,7 +167,7 @@ def keys_read_by_any(configs: Sequence[Config]) -> frozenset[str]:
 
 
 def unread_keys(configs: Sequence[Config]) -> list[str]:
-    """Return the keys that no trial reads though a trial has another value than the default."""
+    """Return the keys that no trial reads, although a trial has another value than the default."""
     from dynsparse.config import is_default
     from dynsparse.planning.packs import one_of_each_kind
 

@@ -157,7 +157,7 @@ def _run_grid(
         echo(f"{'' if note == NOT_COMPARED else 'warning: '}{note}", err=True)
     unread = [name for name in unread_keys(configs) if name not in experiment.inert]
     if unread:
-        echo(f"warning: read by no trial: {', '.join(unread)}", err=True)
+        echo(f"warning: these keys have no effect, because no trial reads them: {', '.join(unread)}", err=True)
     return tune.run_grid(experiment, configs, options, dict(settings)), configs
 
 

@@ -308,9 +308,9 @@ class Config:
     weight_init: str = key(
         None,
         "initial weights, for n active inputs of a unit: he_uniform and he_normal have variance gain^2 / n; "
-        "active_uniform is U(-1/sqrt(n), 1/sqrt(n)); glorot_uniform has variance 2 / (n + active outputs of an input); "
-        "dense_uniform is active_uniform with all inputs, active or not; follows rules: he_uniform with fixed, "
-        "dense_uniform with legacy_2019",
+        "active_uniform is U(-1/sqrt(n), 1/sqrt(n)); glorot_uniform has variance 2 / (n + m), where m is the mean "
+        "number of active outputs of an input; dense_uniform is active_uniform with all inputs, active or not; "
+        "follows rules: he_uniform with fixed, dense_uniform with legacy_2019",
         Optional(Choice("dynsparse.nn.init:WEIGHT_INITS")),
         later=True,
         absent="dense_uniform",
@@ -373,7 +373,8 @@ class Config:
     )
     score_examples: int = key(
         100,
-        "SNIP, GraSP: training examples on which the weights are scored before training, at most all; drawn by the seed",
+        "SNIP, GraSP: number of training examples, at most all, on which the weights are scored before training; drawn "
+        "by the seed",
         Whole(2),
         later=True,
     )

@@ -77,9 +77,9 @@ def step_(
         active: The mask. Shapes: (trials, out, in), bool.
         trained: The positions that are trained. Shapes: (trials, out, in), bool.
     """
-    # The optimizer itself adds the decay once.
-    # An empty layer, which a pruning after training may leave, has no gradient.
+    # A pruning after training may leave an empty layer, whose decay would be infinite.
     density = masks.density(active)
+    # Less 1, because the optimizer itself adds the decay once.
     excess = torch.where(density > 0, 1 / density - 1, 0).to(weight)[:, None, None] * (trained & ~active)
     penalty = along(optimizer.values["decay"].to(weight), weight) * excess * weight
     is_decoupled = optimizer.name == "AdamW"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from dynsparse.config.functions import load_function
 from dynsparse.methods.base import MaskUpdate, Method, update_mask
+from dynsparse.methods.checks import MethodError, with_checks
 from dynsparse.methods.cht import cht
 from dynsparse.methods.chts import chts, chtss
 from dynsparse.methods.deepr import deepr
@@ -24,7 +25,6 @@ from dynsparse.methods.grasp import grasp
 from dynsparse.methods.heb import heb
 from dynsparse.methods.mest import mest
 from dynsparse.methods.mixed_heb import mixed_heb
-from dynsparse.methods.own import MethodError, checked
 from dynsparse.methods.random_prune import random_prune
 from dynsparse.methods.redistribution import with_redistribution
 from dynsparse.methods.rigl import rigl
@@ -90,7 +90,7 @@ def method_of(config: MethodSettings) -> Method:
         raise ValueError(f"model={config.model!r} fails: {type(error).__name__}: {error}. {takes}") from error
     if not isinstance(method, Method):
         raise ValueError(f"model={config.model!r} returns {type(method).__name__}. {takes}")
-    return with_redistribution(checked(method, config.model.rpartition(":")[2]), config)
+    return with_redistribution(with_checks(method, config.model.rpartition(":")[2]), config)
 
 
 __all__ = ["METHODS", "MaskUpdate", "Method", "MethodError", "method_of", "update_mask"]

@@ -43,14 +43,14 @@ class Method:
     rules="legacy_2019". In a pack, a number may be a tensor of shape (trials,).
     """
 
-    # Sphinx takes what a comment of a field has before a colon in its first line for a type.
+    # In the first line of a comment with `#:`, Sphinx takes text before a colon for the type of the field.
 
     #: Density of the trial, in (0, 1]; with `surplus`, that at the last mask update.
     density: float | Tensor
-    #: Prune rule, a function `(layer)` to the positions to drop. With None, the masks never change.
+    #: Prune rule, a function `(layer)` that returns the positions to drop. With None, the masks never change.
     prune: Prune | None = None
-    #: Grow rule, a function `(layer, kept, n_grow)` to the positions to grow. With None, nothing grows, and the density
-    #: must fall by `surplus`.
+    #: Grow rule, a function `(layer, kept, n_grow)` that returns the positions to grow. With None, nothing grows, and
+    #: the density must fall by `surplus`.
     grow: Grow | None = None
     #: Ablation rule, of `SRigL`. With None, units may have any number of inputs.
     ablate: Ablate | None = None
@@ -94,7 +94,7 @@ class Method:
     initial_pruning: InitialPruning | None = None
 
     # Deviations of the 2019 notebook.
-    #: A function of a layer, (...), True for trials in which the 2019 code would have crashed.
+    #: A function `(layer)` that returns True, (...), for trials in which the 2019 code would have crashed.
     fails: Callable[[Layer], Tensor] | None = None
     #: Coactivation counts test and noise images, too.
     counts_evaluation: bool = False
@@ -145,7 +145,7 @@ def grow_layer(method: Method, layer: Layer, kept: Tensor) -> MaskUpdate:
     mask = kept
     if method.grow is not None:
         mask = kept | method.grow(layer, kept, (layer.target - masks.count(kept)).clamp_min(0))
-    # The rules in this package keep the pattern, and `methods.own` checks those of a user.
+    # The rules in this package keep the pattern, and `methods.checks` checks those of a user.
     assert layer.pattern.misfit(mask) is None, "the rules of a method must keep mask_pattern"
     return MaskUpdate(mask, kept, mask & ~layer.mask, layer.target)
 
@@ -174,7 +174,8 @@ def highest(score: Score, temperature: float = 0.0) -> Grow:
     """
 
     def grow(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
-        # 0 for `kept`, whether or not a position was active before: a rule of two parts adds its first one to it.
+        # Positions in `kept` have priority 0 even if they were inactive before the update: a rule of two parts adds
+        # what its first part grows.
         priority = (~kept).to(torch.int8) * (2 - layer.mask.to(torch.int8))
         keys = soft(layer.pattern.mean(score(layer)), temperature, layer.grow_noise)
         return layer.pattern.highest(keys, kept, n_grow, layer.grow_noise, priority)

@@ -144,8 +144,8 @@ def batch_norm(x: Tensor, gain: Tensor, shift: Tensor, mean: Tensor, variance: T
     Reference: Ioffe and Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167
     """
     if training:
-        # In float32 the mean of equal numbers may differ from them, and its sign would decide whether ReLU passes a unit
-        # without inputs.
+        # In float32, the mean of equal numbers may differ from them, and the sign of this rounding error would decide
+        # whether ReLU passes a unit without inputs.
         batch_mean = x.double().mean(1).to(x.dtype)
         centred = x - batch_mean[:, None]
         batch_variance = centred.square().mean(1)

@@ -100,9 +100,9 @@ def active_bound(mask: Tensor, gain: Tensor) -> Tensor:
 
 
 def glorot_bound(mask: Tensor, gain: Tensor) -> Tensor:
-    """Return sqrt(6 / (n + m)) for n active inputs of a unit, and m active outputs of an input of the layer on average.
+    """Return sqrt(6 / (n + m)) for n active inputs of a unit; m is the mean number of active outputs of an input.
 
-    Dense, it is the default of Keras.
+    For a dense layer it is the default of Keras.
 
     Reference: Xavier Glorot and Yoshua Bengio, Understanding the Difficulty of Training Deep Feedforward Neural
     Networks, 2010, https://proceedings.mlr.press/v9/glorot10a.html

@@ -249,7 +249,7 @@ def brf(noise: Tensor, number: int | Tensor, randomness: float = 0.3) -> Tensor:
     distance = (torch.arange(n_in, device=noise.device) - centres[:, None]).abs()
     distance = distance.minimum(n_in - distance).expand(noise.shape)
     if randomness > 0:
-        # The exponent must not become infinite in float32; beyond it only the nearest inputs are drawn anyway.
+        # Above 1e30 the exponent could become infinite in float32, and from there on only the nearest inputs are drawn.
         score = drawn((1.0 + distance) ** (-(1 - randomness)), min(1 / randomness, 1e30), noise)
     else:
         score = -distance.double()

@@ -48,7 +48,7 @@ class Pattern(Protocol):
         """Return the mask, and all positions that are selected together with one of its active ones."""
 
     def misfit(self, mask: Tensor) -> str | None:
-        """Return what a mask has that contradicts the pattern; None if it has the pattern."""
+        """Return in words how a mask breaks the pattern; None if it has the pattern."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Groups(Unstructured):
         return chosen.view(kept.shape)
 
     def misfit(self, mask: Tensor) -> str | None:
-        """Return the numbers of active weights of the groups, if they differ."""
+        """Return the smallest and largest number of active weights of a group, if they differ."""
         n_active = self._groups(mask).sum(-1)
         fewest, most = n_active.amin(-1), n_active.amax(-1)
         if torch.equal(fewest, most):
@@ -200,7 +200,7 @@ class Blocks:
         return self._spread(self._blocks(mask).any(-1).any(-2))
 
     def misfit(self, mask: Tensor) -> str | None:
-        """Return the number of blocks of which some weights are active and some are not."""
+        """Return the number of blocks that are partly active, if there are any."""
         if torch.equal(mask, self._spread(self._first(mask))):
             return None
         blocks = self._blocks(mask)

@@ -19,11 +19,11 @@ class Layer(NamedTuple):
     method does not list in its `needs` is None.
     """
 
-    # Sphinx takes what a comment of a field has before a colon in its first line for a type.
+    # In the first line of a comment with `#:`, Sphinx takes text before a colon for the type of the field.
 
     #: Weights. Inactive ones are 0, unless the method has a `backward_density`.
     weight: Tensor
-    #: Bool, True where a weight is active before the update.
+    #: True where a weight is active before the update, bool.
     mask: Tensor
     #: The number of active weights wanted after the update, int64.
     target: Tensor
@@ -63,7 +63,7 @@ STATISTICS = ("coactivation", "gradient", "active_gradient", "gradient_momentum"
 
 
 class StatisticError(ValueError):
-    """A statistic that a rule reads, but its method does not list in `needs`."""
+    """A rule reads a statistic that its method does not list in `needs`."""
 
 
 def require(statistic: Tensor | None) -> Tensor:

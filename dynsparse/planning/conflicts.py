@@ -13,7 +13,7 @@ from dynsparse.nn.module_network import ModuleNetwork, is_module, network_of
 from dynsparse.ops.patterns import Groups
 from dynsparse.planning.by_keys_read import ByKeysRead
 from dynsparse.planning.packs import RecordingConfig
-from dynsparse.planning.pattern_conflicts import pattern_conflicts
+from dynsparse.planning.pattern_conflicts import dense_key, pattern_conflicts
 from dynsparse.planning.plan import layer_densities, layer_patterns, mask_updates
 from dynsparse.studies import STUDIES, Study
 
@@ -250,20 +250,17 @@ def _masks(config: RecordingConfig, network: Network, method: Method) -> Iterato
                 yield f"A density of {method.density:.3g} leaves no active weight of {n_ranked}. Raise on_perc."
             return
         patterns = layer_patterns(config, network, method)
-        for (n_out, n_in), density, pattern in zip(network.shapes, densities, patterns, strict=True):
+        for layer, (density, pattern) in enumerate(zip(densities, patterns, strict=True)):
+            n_out, n_in = network.shapes[layer]
             step = pattern.step((n_out, n_in))
             # `pattern_conflicts` names the only density that N:M allows.
             if not isinstance(pattern, Groups) and round(density * (n_out * n_in // step)) < 1:
-                shape = f"{n_out} x {n_in}"
                 what = "active weight" if step == 1 else "active block"
-                yield f"A density of {density:.3g} leaves no {what} in a layer of {shape}. {_more_weights(config)}"
-
-
-def _more_weights(config: RecordingConfig) -> str:
-    """Return how a small layer gets active weights."""
-    others = ["layer_densities='erdos_renyi'"] if config.layer_densities == "uniform" else []
-    others += ["last_layer_dense=True"] if not config.last_layer_dense else []
-    return f"Raise on_perc{', or set ' if others else ''}{' or '.join(others)}."
+                spread = "layer_densities='erdos_renyi' or " if config.layer_densities == "uniform" else ""
+                yield (
+                    f"A density of {density:.3g} leaves no {what} in a layer of {n_out} x {n_in}. Raise on_perc, or "
+                    f"set {spread}{dense_key(network, layer)}."
+                )
 
 
 def _learning_rate(config: RecordingConfig) -> Iterator[str]:

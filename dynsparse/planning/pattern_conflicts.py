@@ -32,7 +32,7 @@ def pattern_conflicts(config: RecordingConfig, network: Network, method: Method,
         if each != UNSTRUCTURED and problem is not None:
             yield (
                 f"mask_pattern={config.mask_pattern!r} does not fit {_name(network, layer)}: {problem}. Set "
-                f"{_dense_key(network, layer)}, or another mask_pattern."
+                f"{dense_key(network, layer)}, or another mask_pattern."
             )
 
 
@@ -78,7 +78,7 @@ def _name(network: Network, layer: int) -> str:
     return f"layer {name} ({n_out} x {n_in})"
 
 
-def _dense_key(network: Network, layer: int) -> str:
+def dense_key(network: Network, layer: int) -> str:
     """Return what to set for a layer that does not fit: a key that leaves it dense or, without one, other sizes."""
     if layer == len(network.shapes) - 1:
         return "last_layer_dense=True"

@@ -164,5 +164,5 @@ def _drops_any(method: Method, n_active: int, drop_scale: float) -> bool:
     try:
         return bool(method.prune(layer).any())
     except MethodError:
-        # The mask updates of the trial itself report it, with the layer.
+        # The mask updates of the trial report the error, with the layer.
         return True

@@ -48,7 +48,7 @@ def absolute_correlations(x: Tensor) -> Tensor:
     n_examples, n_features = x.shape
     if n_examples < 2:
         return torch.full((n_features, n_features), torch.nan)
-    # torch returns that of a single feature without dimensions.
+    # For a single feature, torch returns a scalar.
     correlations = torch.corrcoef(x.T).view(n_features, n_features)
     # Both orders of two features get the same number, which rounding could prevent.
     varies = x.amax(0) > x.amin(0)

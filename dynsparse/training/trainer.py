@@ -73,7 +73,7 @@ class Trainer:
         self._survival = Survival(len(configs), self.plan.updates.early_stop if self.plan.updates else None)
         n_layers = len(self.plan.network.shapes)
         self._overlap = Overlap(len(configs), n_layers, self.plan.method.overlap_limit)
-        # Of trials and layers: a trial must not depend on whether others of its pack are sparse.
+        # Shapes: (trials, layers). `dense_layers` has only layers that are dense in all trials of the pack.
         self._is_dense = torch.as_tensor(self.plan.method.density).cpu().expand(len(configs))[:, None] == 1
         self._is_dense = self._is_dense | torch.tensor([layer in self.plan.dense_layers for layer in range(n_layers)])
         self._flops = TrainingFlops(self.plan)

@@ -90,7 +90,7 @@ def test_a_run_names_keys_that_no_trial_reads(grid, tmp_path):
     words = ["--set", "overlap_limit=0.5", "--storage", str(tmp_path), "--in-process", "--limit", "1"]
     result = invoke("run", grid, *words)
     assert result.exit_code == 0, result.stderr
-    assert "warning: read by no trial: overlap_limit\n" in result.stderr
+    assert "warning: these keys have no effect, because no trial reads them: overlap_limit\n" in result.stderr
 
 
 def test_a_run_says_which_trials_have_no_mask_update(tmp_path):

@@ -149,13 +149,13 @@ def test_the_former_spelling_of_an_engine_is_still_read():
 
 def test_conflicts_between_keys_are_reported_together():
     study = {"study": "sweep", "sparsities": [0.5, 0.2], "prune_iteratively": True, "retrain_epochs": 1}
-    more = "Raise on_perc, or set layer_densities='erdos_renyi' or last_layer_dense=True."
+    fix = "Raise on_perc, or set layer_densities='erdos_renyi' or"
     assert problems(model="GMP", epochs=1, on_perc=0.001, hidden_sizes=[30, 10], **study) == [
         "model='GMP' would keep its initial density: no mask update is due within epochs=1 "
         "(pruning_interval=1, pruning_end=1.0, "
         "pruning_active=True). Raise epochs or pruning_end, lower pruning_interval, or set pruning_active=True.",
-        "A density of 0.001 leaves no active weight in a layer of 10 x 30. " + more,
-        "A density of 0.001 leaves no active weight in a layer of 10 x 10. " + more,
+        f"A density of 0.001 leaves no active weight in a layer of 10 x 30. {fix} other hidden_sizes.",
+        f"A density of 0.001 leaves no active weight in a layer of 10 x 10. {fix} last_layer_dense=True.",
         "sparsities must rise with prune_iteratively=True, got [0.5, 0.2]. Sort them, or set prune_iteratively=False.",
     ]
 

@@ -7,7 +7,7 @@ from support.doctests import run_examples
 from dynsparse.config import Config
 from dynsparse.methods import METHODS, update_mask
 from dynsparse.methods.base import Method, at_random
-from dynsparse.methods.own import MethodError, checked
+from dynsparse.methods.checks import MethodError, with_checks
 from dynsparse.ops.patterns import Blocks, Groups, Unstructured, draw, pattern_of
 from dynsparse.ops.scores import Layer
 
@@ -87,16 +87,16 @@ def test_rules_that_do_not_keep_the_pattern_are_refused():
     assert torch.equal(update_mask(by_hand, layer).mask.sum(-1), torch.tensor([4, 4]))
     message = r"grow rule of 'first' must keep mask_pattern='2:4', but groups have 0 to 4 .* in layer 3 \(2 x 8\)"
     with pytest.raises(MethodError, match=message):
-        update_mask(checked(Method(0.5, lambda layer: layer.mask, grow_first), "first"), layer._replace(number=3))
+        update_mask(with_checks(Method(0.5, lambda layer: layer.mask, grow_first), "first"), layer._replace(number=3))
     message = r"prune rule of 'x' must keep mask_pattern='2x1', but 2 blocks are partly active in layer 0 .* `lowest\("
     with pytest.raises(MethodError, match=message):
-        checked(Method(0.5, lambda layer: layer.mask & (torch.arange(16).view(2, 8) < 2), at_random), "x").prune(
+        with_checks(Method(0.5, lambda layer: layer.mask & (torch.arange(16).view(2, 8) < 2), at_random), "x").prune(
             layer._replace(pattern=Blocks(2, 1))
         )
     falls = Method(0.25, lambda layer: layer.mask & (torch.arange(8) < 2), at_random, surplus=lambda share: 0.0)
     message = r"prune rule .* but wherever weights grow, groups have 1 to 2 .*, with `lowest_for_good` in place of"
     with pytest.raises(MethodError, match=message):
-        checked(falls, "x").prune(layer._replace(target=torch.tensor(4)))
+        with_checks(falls, "x").prune(layer._replace(target=torch.tensor(4)))
 
 
 @pytest.mark.parametrize("pattern", [Groups(2, 4), Groups(1, 3), Blocks(4, 4), Blocks(1, 6), Blocks(4, 1)])

@@ -51,7 +51,7 @@ BASE: dict[str, Any] = {"dataset_name": "digits", "hidden_sizes": [32, 12], "mod
         (
             {"mask_pattern": "8x4", "on_perc": 0.02, "hidden_sizes": [16, 16], "last_layer_dense": True},
             "A density of 0.02 leaves no active block in a layer of 16 x 16. Raise on_perc, or set "
-            "layer_densities='erdos_renyi'.",
+            "layer_densities='erdos_renyi' or other hidden_sizes.",
         ),
         (
             {"mask_pattern": "2:4", "model": "SRigL"},

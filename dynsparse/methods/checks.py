@@ -1,4 +1,4 @@
-"""Checks of methods of the user's own: of their fields, once, and of what their rules return, at each mask update."""
+"""Checks of methods of the user's own: of their fields, before training, and of their rules, at each mask update."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ PRUNE_FIX = (
 
 
 class MethodError(ValueError):
-    """A rule of the user's own that returns what it must not, or reads what it must not. The message says which."""
+    """A rule of the user's own returns a wrong result, or reads a statistic that its method does not list."""
 
 
-def checked(method: Method, name: str) -> Method:
-    """Return a method whose rules raise MethodError if they would break a mask or its density.
+def with_checks(method: Method, name: str) -> Method:
+    """Return the method with rules that raise MethodError if they would break a mask or its density.
 
     Args:
-        method: Of the user's own.
-        name: That of its function, for messages.
+        method: A method of the user's own.
+        name: The name of its function, for messages.
 
     Raises:
         ValueError: If a field of the method is wrong.
     """
     _check_fields(method, name)
-    changed = replace(method, needs=frozenset(method.needs))
+    found = replace(method, needs=frozenset(method.needs))
     if method.prune is not None:
-        changed = replace(changed, prune=_checked_prune(method, method.prune, f"The prune rule of {name!r}"))
+        found = replace(found, prune=_prune_with_checks(method, method.prune, f"The prune rule of {name!r}"))
     # The sparse engine recognises `at_random`, which needs no check.
     if method.grow is not None and method.grow is not at_random:
-        changed = replace(changed, grow=_checked_grow(method, method.grow, f"The grow rule of {name!r}"))
-    return changed
+        found = replace(found, grow=_grow_with_checks(method, method.grow, f"The grow rule of {name!r}"))
+    return found
 
 
 def _check_fields(method: Method, name: str) -> None:
-    """Check what is known before training. Raises: ValueError."""
+    """Check the fields of a method. Raises: ValueError."""
     densities = ["density", "initial_density", *(["backward_density"] if method.backward_density is not None else [])]
     for field in densities:
         value = getattr(method, field)
@@ -69,10 +69,10 @@ def _check_fields(method: Method, name: str) -> None:
             f"The needs of the method {name!r} must be a set of names, got {method.needs!r}. Write "
             f"needs=frozenset({{{', '.join(map(repr, names))}}})."
         )
-    for each in sorted(method.needs - set(STATISTICS), key=str):
-        raise ValueError(
-            f"The needs of the method {name!r} must be names of statistics. {unknown('statistic', each, STATISTICS)}"
-        )
+    wrong = sorted(method.needs - set(STATISTICS), key=str)
+    if wrong:
+        problem = unknown("statistic", wrong[0], STATISTICS)
+        raise ValueError(f"The needs of the method {name!r} must be names of statistics. {problem}")
     if method.prune is not None and method.grow is None:
         _check_falls_by_schedule(method, name)
 
@@ -86,11 +86,11 @@ def _is_density(value: object) -> bool:
 
 def _check_falls_by_schedule(method: Method, name: str) -> None:
     """Check that a method without a grow rule loses weights by its schedule alone. Raises: ValueError."""
-    also = [field for field in ("ablate", "drops_cut_off") if getattr(method, field)]
+    others = [field for field in ("ablate", "drops_cut_off") if getattr(method, field)]
     if method.surplus is None:
-        why = "it prunes and has no `surplus`, so its density would fall below that of the method"
-    elif also:
-        why = f"`{also[0]}` drops weights that the schedule of the density does not count"
+        why = "it prunes and has no `surplus`, so the density would fall below `density`"
+    elif others:
+        why = f"`{others[0]}` drops weights that the schedule of the density does not count"
     else:
         return
     raise ValueError(
@@ -100,13 +100,13 @@ def _check_falls_by_schedule(method: Method, name: str) -> None:
     )
 
 
-def _checked_prune(method: Method, rule: Prune, name: str) -> Prune:
+def _prune_with_checks(method: Method, rule: Prune, name: str) -> Prune:
     def prune(layer: Layer) -> Tensor:
-        dropped = _called(lambda: rule(layer), method, name, layer)
+        dropped = _call(lambda: rule(layer), method, name, layer)
         _check_is_mask(dropped, name, layer, f"True where a weight is dropped. {PRUNE_FIX}.")
         n_inactive = masks.count(dropped & ~layer.mask)
         if n_inactive.any():
-            (found,) = _of_first(n_inactive > 0, n_inactive)
+            (found,) = _of_first_trial(n_inactive > 0, n_inactive)
             raise MethodError(
                 f"{name} must return active positions only, those to drop, but {found} of those that it returned in "
                 f"layer {layer.number} are inactive. Return `dropped & layer.mask`."
@@ -121,11 +121,11 @@ def _checked_prune(method: Method, rule: Prune, name: str) -> Prune:
 
 
 def _check_number_dropped(method: Method, name: str, layer: Layer, n_dropped: Tensor) -> None:
-    """Check that a falling density falls to its target. Raises: MethodError."""
+    """Check the number of dropped weights where the density falls. Raises: MethodError."""
     n_surplus = (masks.count(layer.mask) - layer.target).clamp_min(0)
     wrong = n_dropped < n_surplus if method.grow is not None else n_dropped != n_surplus
     if wrong.any():
-        wanted, found = _of_first(wrong, n_surplus, n_dropped)
+        wanted, found = _of_first_trial(wrong, n_surplus, n_dropped)
         how_many = "exactly" if method.grow is None else "at least"
         raise MethodError(
             f"{name} must drop {how_many} the weights that exceed `layer.target`, {wanted} in layer {layer.number}, "
@@ -135,7 +135,7 @@ def _check_number_dropped(method: Method, name: str, layer: Layer, n_dropped: Te
 
 
 def _check_can_have_pattern(method: Method, name: str, layer: Layer, kept: Tensor) -> None:
-    """Check that the mask has its pattern once the layer has grown back to its target. Raises: MethodError."""
+    """Check that the mask can have its pattern after the layer has grown back to its target. Raises: MethodError."""
     pattern, when, left = layer.pattern, "", kept
     # A block must be dropped as a whole. A group may lose any weights, but must not be left with too many.
     if method.grow is not None and torch.equal(pattern.whole(kept), kept):
@@ -146,13 +146,13 @@ def _check_can_have_pattern(method: Method, name: str, layer: Layer, kept: Tenso
     _check_pattern(layer, left, name, fix, when)
 
 
-def _checked_grow(method: Method, rule: Grow, name: str) -> Grow:
+def _grow_with_checks(method: Method, rule: Grow, name: str) -> Grow:
     def grow(layer: Layer, kept: Tensor, n_grow: Tensor) -> Tensor:
-        grown = _called(lambda: rule(layer, kept, n_grow), method, name, layer)
+        grown = _call(lambda: rule(layer, kept, n_grow), method, name, layer)
         _check_is_mask(grown, name, layer, f"True where a weight grows. {GROW_FIX}.")
         n_kept = masks.count(grown & kept)
         if n_kept.any():
-            (found,) = _of_first(n_kept > 0, n_kept)
+            (found,) = _of_first_trial(n_kept > 0, n_kept)
             raise MethodError(
                 f"{name} must return only the positions that grow, none of `kept`, but {found} of those that it "
                 f"returned in layer {layer.number} are kept ones. Return `grown & ~kept`, or select among `~kept`."
@@ -160,7 +160,7 @@ def _checked_grow(method: Method, rule: Grow, name: str) -> Grow:
         n_grown = masks.count(grown)
         wrong = n_grown != n_grow
         if wrong.any():
-            wanted, found = _of_first(wrong, n_grow, n_grown)
+            wanted, found = _of_first_trial(wrong, n_grow, n_grown)
             raise MethodError(
                 f"{name} must return exactly the number of positions that it is asked for, {wanted} in layer "
                 f"{layer.number}, but returned {found}. {GROW_FIX}. In a nearly dense layer, positions that have just "
@@ -181,13 +181,13 @@ def _check_pattern(layer: Layer, mask: Tensor, name: str, fix: str, when: str = 
         )
 
 
-def _called(rule: Callable[[], Tensor], method: Method, name: str, layer: Layer) -> Tensor:
+def _call(rule: Callable[[], Tensor], method: Method, name: str, layer: Layer) -> Tensor:
     """Return the result of a rule. Raises: MethodError if it reads a statistic that the method does not list."""
     try:
         return rule()
     except StatisticError as error:
         raise MethodError(
-            f"{name} must read only statistics that the `needs` of its method list, got {sorted(method.needs)}, but "
+            f"{name} must read only statistics that its method lists in `needs`, got needs={sorted(method.needs)}, but "
             f"reads another one in layer {layer.number}. Add it to `needs`. Available: {', '.join(STATISTICS)}."
         ) from error
 
@@ -202,7 +202,7 @@ def _check_is_mask(result: object, name: str, layer: Layer, meaning: str) -> Non
         )
 
 
-def _of_first(wrong: Tensor, *numbers: Tensor) -> list[int]:
+def _of_first_trial(wrong: Tensor, *numbers: Tensor) -> list[int]:
     """Return the numbers of the first trial for which `wrong` is True. Shapes: all (...)."""
     trial = int(wrong.reshape(-1).int().argmax())
     return [int(each.reshape(-1)[trial]) for each in numbers]

@@ -186,8 +186,8 @@ def trained(file: Path, name: str, engine: str = "torch", **keys: object) -> Tra
         ("prunes_nothing_at_all", r"torch\.bool of shape \(1, 20, 64\) in layer 0, but returned NoneType\. Return"),
         (
             "reads_what_it_does_not_need",
-            r"The grow rule of 'reads_.*' must read only statistics that the `needs` of its method list, got \[\], but "
-            r"reads another one in layer 0\. Add it to `needs`\. Available: coactivation, gradient, ",
+            r"The grow rule of 'reads_.*' must read only statistics that its method lists in `needs`, got needs=\[\], "
+            r"but reads another one in layer 0\. Add it to `needs`\. Available: coactivation, gradient, ",
         ),
         (
             "falls_too_little",
@@ -225,8 +225,8 @@ def test_a_lost_pattern_is_named(file: Path) -> None:
         ("trained_too_dense", r"The backward_density of the method 'trained_too_dense' must be in \(0, 1\], got 2\."),
         (
             "no_growth",
-            r"The method 'no_growth' must have a grow rule: it prunes and has no `surplus`, so its density would fall "
-            r"below .* Set grow=at_random .* set surplus=cubic, of dynsparse\.ops\.schedules, and drop",
+            r"The method 'no_growth' must have a grow rule: it prunes and has no `surplus`, so the density would fall "
+            r"below `density`\. Set grow=at_random .* set surplus=cubic, of dynsparse\.ops\.schedules, and drop",
         ),
         ("cut_off_for_good", r"must have a grow rule: `drops_cut_off` drops weights that the schedule of the density"),
         ("no_rule", r"`prune` of the method 'no_rule' must be a function or None, got 0\.3\. Pass a rule\."),
@@ -270,7 +270,7 @@ def test_right_methods_train(file: Path, name: str, keys: dict[str, object], eng
         assert int(mask.sum()) == round(density * mask.numel())
 
 
-def test_the_first_trial_of_two_in_a_pack_that_is_wrong_is_named(file: Path) -> None:
+def test_the_error_is_that_of_the_first_wrong_trial_of_a_pack(file: Path) -> None:
     keys = dict(dataset_name="digits", hidden_sizes=(20,), model=f"{file}:a_few", engine="torch", batch_size=512)
     trainer = Trainer([Config(**keys, on_perc=each) for each in (0.25, 0.5)])  # type: ignore[arg-type]
     with pytest.raises(MethodError, match=r"96 in layer 0, but returned 48\."):
