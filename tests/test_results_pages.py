@@ -106,6 +106,9 @@ def test_the_docstring_of_an_experiment_has_the_means_of_its_trials(name: str) -
     table = re.findall(r"^\| (\w+)[^|]*\| (.*) \|$", (ROOT / "experiments" / f"{name}.py").read_text(), flags=re.M)
     df = trials.load_trials(name)
     df = df[df["dataset_name"] == "MNIST"] if "dataset_name" in df else df
+    if "layer_densities" in df:
+        # The table has those of Erdős-Rényi where a method has both.
+        df = df[df["layer_densities"] == df.groupby("model")["layer_densities"].transform("min")]
     means = df.pivot_table(index="model", columns="on_perc", values=str(experiment.metric))
     shown = {model: cells for model, cells in table if model in means.index}
     assert len(shown) >= 4

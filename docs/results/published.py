@@ -61,7 +61,7 @@ def accuracy_table(name: str) -> str:
     best_epochs = [agg(df, keys, metric) for metric in others]
     rows = []
     for i, row in enumerate(agg(df, keys, last).to_dict("records")):
-        interval = f"{row['low']:.4f} to {row['high']:.4f}"
+        interval = f"{max(row['low'], 0):.4f} to {min(row['high'], 1):.4f}"
         published = ACCURACIES[name].get((row["model"], row["on_perc"]))
         of_best = [mean_and_deviation(table.iloc[i].to_dict()) for table in best_epochs]
         cells = [f"`{row['model']}`", *(row[key] for key in keys[1:]), mean_and_deviation(row), interval, *of_best]
