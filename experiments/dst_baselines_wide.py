@@ -1,4 +1,22 @@
-"""Do the answers of dst_baselines.py hold in a wider and deeper network?"""
+"""Do the answers of dst_baselines.py hold in a wider and deeper network?
+
+The recipe is that of dst_baselines.py, on MNIST, in 784-1000-1000-500-200-10.
+
+Answer: yes. The order of the methods is the same, but SynFlow is as good as SET here (0.000, -0.001 to 0.001, over both
+densities). GMP is 0.009 above SET (0.003 to 0.015), RigL 0.005 (0.002 to 0.008) and CHTs 0.005 (0.000 to 0.010). The
+table shows test_acc_last, the mean of 3 seeds; the dense network has 0.984:
+
+| method | 0.005 | 0.02 |
+|---|---|---|
+| GMP | 0.974 | 0.980 |
+| RigL | 0.969 | 0.977 |
+| CHTs | 0.970 | 0.976 |
+| SynFlow | 0.961 | 0.975 |
+| SET | 0.961 | 0.975 |
+| SparseModel (static) | 0.944 | 0.973 |
+
+docs/results/baselines.md has the standard deviations.
+"""
 
 import sys
 

@@ -100,7 +100,7 @@ def test_published_accuracies_stand_beside_ours(monkeypatch: pytest.MonkeyPatch)
     assert {tuple(others[5:]) for others in table.values()} == {("", "")}
 
 
-@pytest.mark.parametrize("name", ["dst_baselines", "cannistraci_hebb", "lenet_300_100"])
+@pytest.mark.parametrize("name", ["dst_baselines", "dst_baselines_wide", "cannistraci_hebb", "lenet_300_100"])
 def test_the_docstring_of_an_experiment_has_the_means_of_its_trials(name: str) -> None:
     experiment = load_experiment(ROOT / "experiments" / f"{name}.py")
     table = re.findall(r"^\| (\w+)[^|]*\| (.*) \|$", (ROOT / "experiments" / f"{name}.py").read_text(), flags=re.M)
