@@ -54,33 +54,31 @@ ACCURACIES = {
 def accuracy_table(name: str) -> str:
     """Return mean and standard deviation of each method and density of a run, beside the published accuracy.
 
-    The 95% interval and the difference are those of the accuracy after the last epoch.
+    The difference is that of the mean after the last epoch from the published accuracy.
     """
     df, (last, *others) = load_trials(name), METRICS[name]
     keys = [key for key in ("model", "layer_densities", "on_perc") if key in df]
     best_epochs = [agg(df, keys, metric) for metric in others]
     rows = []
     for i, row in enumerate(agg(df, keys, last).to_dict("records")):
-        interval = f"{max(row['low'], 0):.4f} to {min(row['high'], 1):.4f}"
+        of_best = [with_error(table["mean"][i], table["std"][i]) for table in best_epochs]
+        cells = [f"`{row['model']}`", *(row[key] for key in keys[1:]), with_error(row["mean"], row["std"]), *of_best]
         published = ACCURACIES[name].get((row["model"], row["on_perc"]))
-        of_best = [mean_and_deviation(table.iloc[i].to_dict()) for table in best_epochs]
-        cells = [f"`{row['model']}`", *(row[key] for key in keys[1:]), mean_and_deviation(row), interval, *of_best]
-        rows.append([*cells, *published_and_difference(published, row["mean"])])
-    headers = [*(HEADERS[key] for key in keys), "last epoch", "95% interval", *(["best epoch"] * len(others))]
-    return tabulate(rows, [*headers, "published", "difference"], tablefmt="pipe", disable_numparse=True)
+        beside = (with_error(*published), f"{row['mean'] - published.accuracy:+.4f}") if published else ("", "")
+        rows.append([*cells, *beside])
+    headers = [
+        *(HEADERS[key] for key in keys),
+        "last epoch",
+        *(["best epoch"] * len(others)),
+        "published",
+        "difference",
+    ]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
-def mean_and_deviation(row: dict[str, float]) -> str:
-    """Return the mean and standard deviation of a row of `agg`."""
-    return f"{row['mean']:.4f} ± {row['std']:.4f}"
-
-
-def published_and_difference(published: Published | None, mean: float) -> tuple[str, str]:
-    """Return a published accuracy with its error, and the difference of our mean from it; empty texts if it is None."""
-    if published is None:
-        return "", ""
-    error = "" if published.error is None else f" ± {published.error:.4f}"
-    return f"{published.accuracy:.4f}{error}", f"{mean - published.accuracy:+.4f}"
+def with_error(accuracy: float, error: float | None) -> str:
+    """Return an accuracy with its error, if it has one, which does not break into two lines."""
+    return f"{accuracy:.4f}" if error is None else f"{accuracy:.4f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.4f}"
 
 
 def tables() -> dict[str, str]:
