@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,9 +36,17 @@ class OfflineRun:
 
 
 def offline_runs(folder: Path, project: str) -> list[OfflineRun]:
-    """Return the runs of a project in a folder's wandb/, in the order in which they were made."""
-    files = sorted(folder.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
-    return [run for run in map(_read, files) if run.project == project]
+    """Return the runs of a project in a folder's wandb/, in the order in which they were made.
+
+    All of them have ended, but W&B's own process may still write their files: wait for it, at most a minute.
+    """
+    deadline = time.monotonic() + 60
+    while True:
+        files = sorted(folder.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
+        runs = [_read(path) for path in files]
+        if all(run.exit_code is not None for run in runs) or time.monotonic() > deadline:
+            return [run for run in runs if run.project == project]
+        time.sleep(0.1)
 
 
 def _records(content: bytes) -> Iterator[bytes]:
@@ -45,13 +54,14 @@ def _records(content: bytes) -> Iterator[bytes]:
 
     A record has a checksum, a length, and a kind: whole (1), or a first (2), middle (3) or last part (4).
     """
-    assert content[:4] == b":W&B"
     position, whole = 7, b""
     while position + 7 <= len(content):
         if BLOCK - position % BLOCK < 7:
             position += BLOCK - position % BLOCK
             continue
         length, kind = struct.unpack("<HB", content[position + 4 : position + 7])
+        if position + 7 + length > len(content):
+            return  # It is still being written.
         whole += content[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):
