@@ -20,8 +20,8 @@ published accuracies. Layers have the densities of Erdős-Rényi, but those of S
 | SparseModel (static) | 0.9256 | 0.9772 | 0.9805 | | | |
 
 The dense network has 0.9866 (published: 0.9869). With a uniform density of 0.01, only GraNet and SNFS learn well: the
-last layer has one weight for each class. docs/results/published.md has these trials, SNIP, the intervals and all
-sources.
+last layer has ten weights for ten classes. docs/results/published.md has these trials, SNIP, the standard
+deviations and all sources.
 
 Reference: Tim Dettmers and Luke Zettlemoyer, Sparse Networks from Scratch: Faster Training without Losing Performance,
 2019, https://arxiv.org/abs/1907.04840, and the results in its code
@@ -34,7 +34,7 @@ from ray import tune
 from dynsparse import Experiment
 
 density = tune.grid_search([0.1, 0.05, 0.01])
-# With a uniform density of 0.01, the last layer has one weight for each class.
+# With a uniform density of 0.01, the last layer has ten weights for ten classes.
 layer_densities = tune.grid_search(["uniform", "erdos_renyi"])
 
 experiment = Experiment(

@@ -140,9 +140,10 @@ def lengths(configs: Sequence[Config]) -> str:
 def show_common(configs: Sequence[Config], varying: Collection[str], *, all_keys: bool) -> None:
     """Print the keys that are the same in all trials, and the engines that train them."""
     from dynsparse.config import is_default
+    from dynsparse.planning.packs import one_of_each_kind
 
     echo("\nthe same in all trials")
-    read = keys_read_by_any(configs)
+    read = keys_read_by_any(one_of_each_kind(configs))
     fixed = {name: value for name, value in configs[0].values().items() if name not in varying}
     set_here = {name for name in fixed if not is_default(configs[0], name)}
     for name, value in fixed.items():
@@ -159,11 +160,10 @@ def show_common(configs: Sequence[Config], varying: Collection[str], *, all_keys
 
 
 def keys_read_by_any(configs: Sequence[Config]) -> frozenset[str]:
-    """Return the keys that at least one trial reads."""
-    from dynsparse.planning.packs import one_of_each_kind
+    """Return the keys that at least one of some trials reads, such as one trial of each kind."""
     from dynsparse.planning.plan import keys_read
 
-    return frozenset().union(*(keys_read(config) for config in one_of_each_kind(configs)))
+    return frozenset().union(*map(keys_read, configs))
 
 
 def unread_keys(configs: Sequence[Config]) -> list[str]:
@@ -171,7 +171,8 @@ def unread_keys(configs: Sequence[Config]) -> list[str]:
     from dynsparse.config import is_default
     from dynsparse.planning.packs import one_of_each_kind
 
-    kinds, read = one_of_each_kind(configs), keys_read_by_any(configs)
+    kinds = one_of_each_kind(configs)
+    read = keys_read_by_any(kinds)
     unread = [name for name in configs[0].values() if name not in read]
     return [name for name in unread if not all(is_default(config, name) for config in kinds)]
 
