@@ -405,11 +405,10 @@ def test_bad_arguments(experiment: Path) -> None:
 
 
 @needs_chromium
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_person_reads_it_without_a_network(page: str, scheme: str, tmp_path: Path) -> None:
+def test_a_person_reads_it_without_a_network_in_the_dark(page: str, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text(page, encoding="utf-8")
-    with chromium(color_scheme=scheme) as browser:
+    with chromium(color_scheme="dark") as browser:
         browser.goto(f"file://{path}")
         browser.wait_for_function(DRAWN)
         settled(browser)
@@ -423,7 +422,7 @@ def test_a_person_reads_it_without_a_network(page: str, scheme: str, tmp_path: P
             colours = browser.evaluate(BEHIND_AND_TEXT, place)
             brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours]
             assert abs(brightness[0] - brightness[1]) > 250, place
-            assert (brightness[0] > brightness[1]) == (scheme == "light"), place
+            assert brightness[0] < brightness[1], place
         # The table can be searched and sorted.
         count = browser.locator(".search span")
         assert count.inner_text() == "24 of 24 trials"

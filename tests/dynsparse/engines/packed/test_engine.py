@@ -112,7 +112,7 @@ def assert_same_bits(rows: list[Any], others: list[Any], state: dict[str, Any], 
     [
         # With 1, the layers of CHT change in every update.
         *({"model": model, "overlap_limit": 1.0} for model in SUPPORTED),
-        *({"model": model, "kwinners": True} for model in ("DSNNMixedHeb", "SET", "RigL", "GMP")),
+        *({"model": model, "kwinners": True} for model in ("DSNNMixedHeb", "GMP")),
         *({"model": model, "kwinners": True, "optim_alg": "Adam"} for model in ("DSNNMixedHeb", "SNFS")),
     ],
     ids=lambda values: " ".join(str(value) for value in values.values()),
@@ -212,10 +212,9 @@ def test_an_evaluation_in_parts_counts_every_example_once(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("values", [{"kwinners": True}, {"model": "RigL"}, {"model": "GMP"}], ids=str)
-@pytest.mark.parametrize("width", [2, 5])
-def test_a_trial_alone_has_the_masks_and_weights_that_it_has_in_a_pack(values: dict[str, Any], width: int) -> None:
+def test_a_trial_alone_has_the_masks_and_weights_that_it_has_in_a_pack(values: dict[str, Any]) -> None:
     values = {**DIGITS, **values}
-    together, alone = trainer(*with_seeds(*[3] * width), **values), trainer(*with_seeds(3), **values)
+    together, alone = trainer(*with_seeds(3, 3, 3, 3, 3), **values), trainer(*with_seeds(3), **values)
     for epoch in range(1, 51):
         assert_rows(together.step()[:1], alone.step())
         assert not differs(together, alone)[0], f"epoch {epoch}"
