@@ -2,7 +2,7 @@
 # make test   installs the test extra, runs ruff, codespell, mypy and pytest
 # make coverage runs pytest with coverage (a third slower) and lists the lines that no test runs
 # make docs   installs the docs extra and builds the documentation in docs/_build/html
-# make reproduce runs the experiments behind docs/results (many hours); one page: make reproduce PAGE=baselines
+# make reproduce runs the experiments behind docs/results (many hours); one page: make reproduce PART=baselines
 # make faults kills, fills and damages real runs, for four hours, and runs the other long tests
 # make fuzz   feeds random files and arguments to the readers for ten minutes
 # make bench  compares the engines with plain torch and other libraries
@@ -51,7 +51,7 @@ docs: $(installed_docs)
 	! grep -rlE '\.\. (option|program|rubric|code-block)::' docs/_build/html --include='*.html'
 
 reproduce: $(installed_test)
-	$(PYTHON) docs/results/reproduce.py $(PAGE)
+	$(PYTHON) docs/results/reproduce.py $(PART)
 
 faults: $(installed_test)
 	$(PYTHON) -m pytest tests -m faults

@@ -5,23 +5,22 @@ the last layer. The other weights are reset to their initial or to new values. O
 down to 1.2% of the weights. `analysis.matching_rounds` returns the rounds that still match the accuracy of the dense
 network.
 
-Answer: yes. Tickets with their initial weights are better than the dense network down to 2.3% of the weights. They
-match it down to 2.0% (`matching_rounds`; 95% interval 1.5% to 2.4%; Frankle and Carbin report 3.6%). With new values
-they match it down to 31% (21% to 40%), and are clearly worse at 17% and below. The table shows the difference of
-val_acc_max from the dense network of the same trial, mean and 95% interval over 5 seeds:
+Answer: yes. Tickets with their initial weights are better than the dense network from 51% to 2.3% of the weights. They
+match it down to 1.7% (`matching_rounds`; 95% interval 1.5% to 2.0%; Frankle and Carbin report 3.6%). With new values
+they are clearly worse at 11% and below. The table shows the difference of val_acc_max from the dense network of the
+same trial, mean and 95% interval over 5 seeds:
 
 | weights left | initial weights | new values |
 |---|---|---|
-| 51% | +0.0020 (-0.0001 to 0.0040) | -0.0006 (-0.0020 to 0.0007) |
-| 21% | +0.0041 (0.0034 to 0.0048) | -0.0017 (-0.0037 to 0.0003) |
-| 10.8% | +0.0052 (0.0045 to 0.0058) | -0.0044 (-0.0066 to -0.0023) |
-| 4.5% | +0.0039 (0.0032 to 0.0046) | -0.0121 (-0.0136 to -0.0106) |
-| 3.6% | +0.0035 (0.0025 to 0.0045) | -0.0144 (-0.0167 to -0.0120) |
-| 2.3% | +0.0019 (0.0002 to 0.0036) | -0.0233 (-0.0269 to -0.0196) |
-| 1.2% | -0.0028 (-0.0040 to -0.0015) | -0.0472 (-0.0518 to -0.0427) |
+| 51% | +0.0030 (0.0006 to 0.0055) | +0.0012 (-0.0001 to 0.0024) |
+| 21% | +0.0054 (0.0023 to 0.0084) | -0.0007 (-0.0029 to 0.0015) |
+| 10.8% | +0.0055 (0.0042 to 0.0069) | -0.0037 (-0.0046 to -0.0028) |
+| 4.5% | +0.0051 (0.0034 to 0.0068) | -0.0104 (-0.0131 to -0.0076) |
+| 3.6% | +0.0046 (0.0018 to 0.0074) | -0.0139 (-0.0185 to -0.0092) |
+| 2.3% | +0.0024 (0.0010 to 0.0038) | -0.0212 (-0.0255 to -0.0170) |
+| 1.2% | -0.0027 (-0.0054 to -0.0000) | -0.0461 (-0.0511 to -0.0410) |
 
-Version 0.1 had another initialization (`--set weight_init=dense_uniform`). There tickets were better down to 4.5% and
-matched down to 3.3% (2.1% to 4.5%). With new values they were clearly worse below 17%.
+docs/results/tickets.md has all rounds.
 
 Reference: Jonathan Frankle and Michael Carbin, The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural
 Networks, 2019, https://arxiv.org/abs/1803.03635, section 2 and appendix G (there 50,000 steps a round, here 9,170)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+from scipy import stats
 from support.doc_pages import ROOT
 from support.trained_trials import train
 
@@ -21,13 +26,23 @@ sys.path.insert(0, str(FOLDER))
 import baselines  # noqa: E402
 import published  # noqa: E402
 import reproduce  # noqa: E402
+import tickets  # noqa: E402
 import trials  # noqa: E402
+import weight_vs_unit  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+# One process trains the small trials.
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.xdist_group("results")]
 # Each method and setting of the experiments, in trials of less than a second.
 SMALL = {
     "dataset_name": ["digits"], "hidden_sizes": [[24, 16]], "epochs": [2], "batch_size": [128], "on_perc": [0.2],
     "seed": [0, 1], "pruning_interval_steps": [5],
+}  # fmt: skip
+# Fewer values of an experiment's own axes.
+FEWER = {
+    "lottery_ticket": {"prune_ratio": [0.1, 0.5, 0.85, 0.98], "prune_iter": [1, 5]},
+    "lottery_ticket_new_seeds": {"prune_ratio": [0.1, 0.5, 0.85], "epochs": [1, 2]},
+    "lottery_ticket_settings": {"prune_ratio": [0.1, 0.5, 0.85], "learning_rate": [0.01]},
+    "winning_tickets": {"prune_iter": [3]},
 }  # fmt: skip
 
 
@@ -38,10 +53,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trials, "TRIALS", root / "trials")
         for page in reproduce.PAGES.values():
-            for name in page.EXPERIMENTS:
-                for config in load_experiment(ROOT / "experiments" / f"{name}.py").configs(SMALL):
+            for name, run in page.RUNS.items():
+                experiment = load_experiment(ROOT / "experiments" / f"{run.experiment}.py")
+                for config in experiment.configs({**SMALL, **FEWER.get(name, {})}):
                     train(root / name, **config.values())
-                trials.save_trials(root / name)
+                trials.save_trials(root / name, run.rows)
     return root / "trials"
 
 
@@ -56,8 +72,16 @@ def test_a_page_includes_each_of_its_tables_and_pictures(name: str) -> None:
     text, page = (FOLDER / f"{name}.md").read_text(), reproduce.PAGES[name]
     assert sorted(re.findall(r"\{include\} \.\./_build/(\w+)\.md", text)) == sorted(page.tables())
     pictures = re.findall(r"\.\./pictures/(\w+)\.png", text)
-    assert sorted(pictures) == sorted(page.pictures() if hasattr(page, "pictures") else {})
+    assert sorted(pictures) == sorted(getattr(page, "PICTURES", {}))
     assert all((ROOT / "docs" / "pictures" / f"{each}.png").is_file() for each in pictures)
+
+
+PICTURES = {name: draw for page in reproduce.PAGES.values() for name, draw in getattr(page, "PICTURES", {}).items()}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_drawn_from_the_saved_trials_and_from_folders(name: str, saved: Path) -> None:
+    assert PICTURES[name](saved.parent).data
 
 
 @pytest.mark.usefixtures("small_trials")
@@ -101,6 +125,66 @@ def test_published_accuracies_stand_beside_ours(monkeypatch: pytest.MonkeyPatch)
     assert {tuple(others[4:]) for others in table.values()} == {("", "")}
 
 
+def test_the_interval_for_one_more_run_is_that_of_the_t_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Five runs of mean 0.9 and standard deviation 0.01: the published 0.93 is 0.0004 inside, 0.931 outside.
+    reach = stats.t(4).ppf(0.975) * 0.01 * np.sqrt(1.2)
+    assert 0.0304 < reach < 0.031
+    ours = pd.DataFrame({
+        "dataset": ["MNIST"] * 2, "pruning": ["weight"] * 2, "sparsity": [0.5, 0.6], "test_loss": 0.3,
+        "test_accuracy": 0.9, "test_loss_std": 0.1, "test_accuracy_std": 0.01, "count": 5,
+    })  # fmt: skip
+    blog = ours[weight_vs_unit.KEYS].assign(test_loss=[0.3, 1.3], test_accuracy=[0.93, 0.931])
+    monkeypatch.setattr(weight_vs_unit, "load_trials", lambda name: None)
+    monkeypatch.setattr(weight_vs_unit, "sparsity_summary", lambda df: ours)
+    monkeypatch.setattr(pd, "read_csv", lambda path: blog)
+    df = weight_vs_unit.blog_comparison()
+    assert df["test_accuracy_within"].tolist() == df["test_loss_within"].tolist() == [True, False]
+
+
+def test_differences_of_networks_are_those_of_plain_pandas() -> None:
+    df = weight_vs_unit.falls()
+    chosen = df[df["dataset_name"] == "MNIST"]
+    wide = chosen.pivot_table(index=["hidden_sizes", "seed"], columns="pruning", values="sparsity_at_fall")
+    differences = (wide["weight"] - wide["unit"]).groupby("hidden_sizes").mean()
+    table = weight_vs_unit.kinds_table("MNIST").splitlines()[2:]
+    shown = {cells[1].strip(): cells[4].strip() for cells in (line.split("|") for line in table)}
+    assert shown == {weight_vs_unit.network_name(sizes): f"{value:+.3f}" for sizes, value in differences.items()}
+
+
+def test_parameters_are_those_of_a_network_in_torch() -> None:
+    layers = [torch.nn.Linear(n_in, n_out) for n_in, n_out in pairwise([784, 50, 50, 25, 10, 10])]
+    counted = sum(parameter.numel() for layer in layers for parameter in layer.parameters())
+    assert weight_vs_unit.n_parameters([50, 50, 25, 10]) == counted == 43_445
+
+
+@pytest.mark.usefixtures("small_trials")
+def test_settings_agree_if_all_signs_are_those_of_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    df = tickets.last_rounds("lottery_ticket_settings")
+    found = tickets.settings()
+    assert len(found) == 2 * 2
+    # All trials of one setting, as numpy correlates them.
+    setting = found.iloc[1]
+    of_setting = df[(df[tickets.SETTINGS] == setting[tickets.SETTINGS]).all(axis=1) & (df["prune_ratio"] <= 0.85)]
+    for each in tickets.ALGORITHMS:
+        part = of_setting[(of_setting["criterion"] == each.criterion) & (of_setting["init"] == each.init)]
+        expected = np.corrcoef(part["prune_ratio"], part["val_acc_max"])[0, 1]
+        assert setting[each.name] == pytest.approx(expected)
+    # Accuracies that rise or fall with the fraction, by the algorithm.
+    signs = {(each.criterion, each.init): each.sign for each in tickets.ALGORITHMS}
+    slopes = np.array([signs[key] for key in zip(df["criterion"], df["init"], strict=True)])
+    wanted = df.assign(val_acc_max=0.5 + 0.1 * slopes * df["prune_ratio"] + 0.001 * df["seed"])
+    monkeypatch.setattr(tickets, "last_rounds", lambda name: wanted)
+    assert tickets.settings()[["agree", "clear"]].all(axis=None)
+    # The seeds differ by much more than the fractions: the signs stay, but no interval excludes 0.
+    noise = 2.0 * np.where(wanted["seed"] == wanted["seed"].min(), 1, -1)
+    noisy = wanted.assign(val_acc_max=wanted["val_acc_max"] + noise)
+    monkeypatch.setattr(tickets, "last_rounds", lambda name: noisy)
+    found = tickets.settings()
+    assert found["agree"].all() and not found["clear"].any()
+    monkeypatch.setattr(tickets, "last_rounds", lambda name: wanted.assign(val_acc_max=1 - wanted["val_acc_max"]))
+    assert not tickets.settings()[["agree", "clear"]].any(axis=None)
+
+
 @pytest.mark.parametrize("name", ["dst_baselines", "dst_baselines_wide", "cannistraci_hebb", "lenet_300_100"])
 def test_the_docstring_of_an_experiment_has_the_means_of_its_trials(name: str) -> None:
     experiment = load_experiment(ROOT / "experiments" / f"{name}.py")
@@ -119,7 +203,29 @@ def test_the_docstring_of_an_experiment_has_the_means_of_its_trials(name: str) -
         assert texts == [f"{mean:.{len(texts[0]) - 2}f}" for mean in of_densities]
 
 
+@pytest.mark.parametrize(
+    ("experiment", "table"),
+    [
+        ("lottery_ticket_new_seeds", tickets.new_seeds_table),
+        ("lottery_ticket_settings", tickets.rates_table),
+        ("winning_tickets", tickets.winning_table),
+        ("batch_norm_mlp", published.batch_norm_table),
+        ("sparsity_sweep_networks", lambda: weight_vs_unit.kinds_table("MNIST")),
+    ],
+)
+def test_each_row_of_a_docstring_is_in_the_table_of_the_page(experiment: str, table: Callable[[], str]) -> None:
+    def decimals(line: str) -> list[float]:
+        return [float(each) for each in re.findall(r"[+-]?\d+\.\d{2,}", line)]
+
+    shown = [decimals(line) for line in table().splitlines()[2:]]
+    text = (ROOT / "experiments" / f"{experiment}.py").read_text()
+    lines = [line for line in re.findall(r"^\|.*\|$", text, flags=re.M)[2:] if "the report" not in line]
+    assert len(lines) >= 2
+    for line in lines:
+        assert any(set(decimals(line)) <= set(row) for row in shown), line
+
+
 def test_an_unknown_page_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["reproduce.py", "baseline"])
-    with pytest.raises(SystemExit, match=r"Unknown page 'baseline'\. Available: baselines, published\."):
+    with pytest.raises(SystemExit, match=r"Unknown page 'baseline'\. Available: baselines, published, weight"):
         reproduce.main()

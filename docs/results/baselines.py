@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from tabulate import tabulate
-from trials import cost_list, load_trials
+from trials import Run, cost_list, load_trials
 
 from analysis import agg, compare, friedman, pivot
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-EXPERIMENTS = ["dst_baselines", "dst_baselines_wide"]
+RUNS = {name: Run(name) for name in ("dst_baselines", "dst_baselines_wide")}
 METRIC, COST = "test_acc_last", "flops_train"
 DATASETS = ["MNIST", "FashionMNIST"]
 # In the pictures, which have seven colours.
@@ -83,19 +86,26 @@ def tables() -> dict[str, str]:
     wide = trials("dst_baselines_wide")
     found["baselines_wide_dense"], found["baselines_wide"] = dense_sentence(wide), accuracy_table(wide)
     found["baselines_friedman"] = friedman(without_dense(df), "model", METRIC, blocks=BLOCKS)["conclusion"][0]
-    found["baselines_cost"] = cost_list(EXPERIMENTS)
+    found["baselines_cost"] = cost_list(RUNS)
     return found
 
 
-def pictures() -> dict[str, Figure]:
-    """Return the figures of the page by the name of their file."""
-    # plotly is needed for pictures only.
-    from analysis.plots import plot_critical_difference, plot_pareto
+def ranks_plot(results: Path) -> Figure:
+    """Return the plot of the mean ranks of the methods."""
+    from analysis.plots import plot_critical_difference
+
+    return plot_critical_difference(without_dense(trials()), "model", METRIC, blocks=BLOCKS)
+
+
+def cost_plot(dataset: str, results: Path) -> Figure:
+    """Return accuracy over operations for some methods on a data set."""
+    from analysis.plots import plot_pareto
 
     df = trials()
-    found = {"baselines_ranks": plot_critical_difference(without_dense(df), "model", METRIC, blocks=BLOCKS)}
-    df = df[df["model"].isin(SHOWN)]
-    for name in DATASETS:
-        of_data = df[df["dataset_name"] == name]
-        found[f"baselines_{name}"] = plot_pareto(of_data, METRIC, COST, by="model")
-    return found
+    return plot_pareto(df[df["model"].isin(SHOWN) & (df["dataset_name"] == dataset)], METRIC, COST, by="model")
+
+
+PICTURES: dict[str, Callable[[Path], Figure]] = {
+    "baselines_ranks": ranks_plot,
+    **{f"baselines_{name}": partial(cost_plot, name) for name in DATASETS},
+}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tabulate import tabulate
-from trials import cost_list, load_trials
+from trials import Run, cost_list, load_trials, with_error
 
-from analysis import agg
+from analysis import agg, pivot
 
-EXPERIMENTS = ["lenet_300_100", "cannistraci_hebb"]
+RUNS = {name: Run(name) for name in ("lenet_300_100", "cannistraci_hebb", "batch_norm_mlp")}
 # cannistraci_hebb holds no examples out, so val_* is measured on the test set.
 METRICS = {"lenet_300_100": ["test_acc_last"], "cannistraci_hebb": ["val_acc_last", "val_acc_max"]}
 HEADERS = {"model": "`model`", "layer_densities": "`layer_densities`", "on_perc": "density"}
@@ -76,12 +76,27 @@ def accuracy_table(name: str) -> str:
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
-def with_error(accuracy: float, error: float | None) -> str:
-    """Return an accuracy with its error, if it has one, which does not break into two lines."""
-    return f"{accuracy:.4f}" if error is None else f"{accuracy:.4f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.4f}"
+def batch_norm_table() -> str:
+    """Return the accuracy of each method over densities in the network with batch norm: mean and standard deviation."""
+    df = load_trials("batch_norm_mlp")
+    table = pivot(df[df["model"] != "Dense"], ["model", "layer_densities"], "on_perc", "test_acc_last")
+    rows = [[f"`{model}`", densities, *cells] for (model, densities), *cells in table.itertuples()]
+    headers = ["`model`", "`layer_densities`", *map(str, table.columns)]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def batch_norm_sentence() -> str:
+    """Return the accuracy of the dense network with batch norm."""
+    df = load_trials("batch_norm_mlp")
+    [dense] = agg(df[df["model"] == "Dense"], "model", "test_acc_last").to_dict("records")
+    return f"The dense network has {with_error(dense['mean'], dense['std'])}."
 
 
 def tables() -> dict[str, str]:
     """Return the tables of the page in Markdown, by the name under which it includes them."""
-    found = {f"published_{name}": accuracy_table(name) for name in EXPERIMENTS}
-    return {**found, "published_cost": cost_list(EXPERIMENTS)}
+    return {
+        **{f"published_{name}": accuracy_table(name) for name in METRICS},
+        "published_batch_norm_mlp": batch_norm_table(),
+        "published_batch_norm_dense": batch_norm_sentence(),
+        "published_cost": cost_list(RUNS),
+    }

@@ -20,22 +20,29 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT)]
 
 import baselines  # noqa: E402
 import published  # noqa: E402
+import tickets  # noqa: E402
+import weight_vs_unit  # noqa: E402
 from trials import save_trials  # noqa: E402
 
-PAGES: dict[str, ModuleType] = {"baselines": baselines, "published": published}
+PAGES: dict[str, ModuleType] = {
+    "baselines": baselines,
+    "published": published,
+    "weight_vs_unit": weight_vs_unit,
+    "tickets": tickets,
+}
 
 
 def reproduce(page: ModuleType) -> None:
     """Run the experiments of a page, save their trials, and draw the pictures."""
-    for name in page.EXPERIMENTS:
-        command = [sys.executable, "-m", "dynsparse.cli", "run", f"experiments/{name}.py"]
-        subprocess.run(command, cwd=ROOT, check=True)
-        save_trials(ROOT / "results" / name)
-    if hasattr(page, "pictures"):
+    for name, run in page.RUNS.items():
+        command = [sys.executable, "-m", "dynsparse.cli", "run", f"experiments/{run.experiment}.py", "--name", name]
+        subprocess.run([*command, *run.options], cwd=ROOT, check=True)
+        save_trials(ROOT / "results" / name, run.rows)
+    if hasattr(page, "PICTURES"):
         # Playwright is needed for pictures only.
         from make_pictures import save_figures
 
-        save_figures(page.pictures())
+        save_figures({name: figure(ROOT / "results") for name, figure in page.PICTURES.items()})
 
 
 def main() -> None:

@@ -3,40 +3,88 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
-from analysis import load, metrics, save, varying
+from analysis import hyperparameters, load, metrics, save, varying
 
 TRIALS = Path(__file__).parent / "trials"
+# Hyperparameters that pages need even where all trials have the same value.
+ALWAYS_KEPT = [
+    "dataset_name", "val_fraction", "pixels", "hidden_sizes", "prune_ratio", "prune_iter", "weight_init", "optim_alg",
+    "learning_rate", "config/epochs",
+]  # fmt: skip
 
 
-def save_trials(folder: Path) -> None:
-    """Save the trials of an experiment's folder: what varies between them, their metrics, and the version."""
-    df = load(folder)
-    version = {path.parent.name: json.loads(path.read_text())["version"] for path in folder.glob("*/about.json")}
-    df["version"] = df["trial_dir"].map(lambda path: version[Path(path).name])
+def trial_rows(folder: Path) -> pd.DataFrame:
+    """Return one row per trial: its status, what varies between the trials, and their metrics."""
+    df = with_version(load(folder), folder)
     columns = ["trial_id", "status", "error", "diverged", "at_chance", "model", "on_perc", *varying(df), *metrics(df)]
     columns += ["epochs", "trial_time", "version"]
     digits = dict.fromkeys([*metrics(df), "trial_time"], 6)
+    return df[list(dict.fromkeys(columns))].round(digits)
+
+
+def study_rows(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Return the rows of `sweeps` or `rounds` without unused columns, with the minutes and version of each trial."""
+    minutes = load(folder).set_index("trial_dir")["trial_time"]
+    df = with_version(rows.assign(trial_time=rows["trial_dir"].map(minutes)), folder)
+    measured = [name for name in metrics(df) if "_acc" in name or "_loss" in name or name.startswith("pruned")]
+    kept = {*ALWAYS_KEPT, *varying(df), *measured}
+    dropped = [name for name in [*hyperparameters(df), *metrics(df)] if name not in kept]
+    return df.drop(columns=dropped).round(dict.fromkeys([*measured, "trial_time"], 6))
+
+
+def with_version(df: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """Return the rows with the package version that trained each trial."""
+    found = {path.parent.name: json.loads(path.read_text())["version"] for path in folder.glob("*/about.json")}
+    return df.assign(version=df["trial_dir"].map(lambda path: found[Path(path).name]))
+
+
+class Run(NamedTuple):
+    """A run of an experiment behind a page: its file, options of the command, and the rows that are kept.
+
+    A page also has `tables()`, and may have `PICTURES`: functions that return a figure, given the folder of results.
+    They import plotly and torch themselves, because tables need neither.
+    """
+
+    experiment: str
+    options: Sequence[str] = ()
+    rows: Callable[[Path], pd.DataFrame] = trial_rows
+
+
+def save_trials(folder: Path, rows: Callable[[Path], pd.DataFrame]) -> None:
+    """Save the rows of the trials in a folder under its name."""
     TRIALS.mkdir(exist_ok=True)
-    save(df[list(dict.fromkeys(columns))].round(digits), TRIALS / f"{folder.name}.parquet")
+    save(rows(folder), TRIALS / f"{folder.name}.parquet")
 
 
 def load_trials(name: str) -> pd.DataFrame:
-    """Return the saved trials of an experiment."""
+    """Return the saved rows of a run."""
     return pd.read_parquet(TRIALS / f"{name}.parquet")
 
 
-def cost_list(names: Sequence[str]) -> str:
-    """Return a list in Markdown with the cost of each experiment."""
-    return "\n".join(f"- {_cost_sentence(name)}" for name in names)
+def cost_list(runs: dict[str, Run]) -> str:
+    """Return a list in Markdown with the cost of each run."""
+    return "\n".join(f"- {_cost_sentence(name, run)}" for name, run in runs.items())
 
 
-def _cost_sentence(name: str) -> str:
-    """Return a sentence with the trials, hours and versions of an experiment."""
-    df = load_trials(name)
-    hours, versions = df["trial_time"].sum() / 60, ", ".join(sorted(df["version"].unique()))
-    return f"`experiments/{name}.py`: {len(df)} trials, together {hours:.1f} hours of one core; version {versions}."
+def _cost_sentence(name: str, run: Run) -> str:
+    """Return a sentence with the command, trials, hours and versions of a run."""
+    df = load_trials(name).drop_duplicates("trial_id")
+    hours, found = df["trial_time"].sum() / 60, ", ".join(sorted(df["version"].unique()))
+    command = " ".join([f"experiments/{run.experiment}.py", *run.options])
+    return f"`{command}`: {len(df)} trials, together {hours:.1f} hours of one core; version {found}."
+
+
+def with_error(mean: float, error: float | None, digits: int = 4) -> str:
+    """Return a mean with its error, if it has one, which does not break into two lines; "–" for NaN."""
+    if math.isnan(mean):
+        return "–"
+    if error is None or math.isnan(error):
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f}\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{error:.{digits}f}"
