@@ -5,9 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.trained_trials import train
-
-from dynsparse.experiment import load_experiment
 
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
@@ -44,22 +41,6 @@ def mlp_heb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return storage / "mlp_heb"
 
 
-@pytest.fixture(scope="module")
-def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the three studies that prune, on a small data set, trained without Ray."""
-    storage = tmp_path_factory.mktemp("results")
-    small = dict(dataset_name=["digits"], hidden_sizes=[[60, 30]], batch_size=[32], epochs=[2])
-    smaller = {
-        "sparsity_sweep": dict(seed=[0, 1], sparsities=[[0, 0.5, 0.8, 0.95]]),
-        "lottery_ticket": dict(seed=[0], prune_ratio=[0.3, 0.6, 0.9], prune_iter=[1, 5]),
-        "winning_tickets": dict(seed=[0, 1], prune_iter=[3], prune_ratio=[0.6]),
-    }
-    for name, changes in smaller.items():
-        for config in load_experiment(ROOT / "experiments" / f"{name}.py").configs({**small, **changes}):
-            train(storage / name, **config.values())
-    return storage / "sparsity_sweep"
-
-
 def executed(name: str, results: Path) -> list[str]:
     """Return the text output of each code cell of a notebook, run on results in another folder."""
     path = ROOT / "notebooks" / name
@@ -88,19 +69,6 @@ def test_mlp_heb(mlp_heb: Path) -> None:
     texts = executed("mlp_heb.ipynb", mlp_heb)
     assert "all 108 trials are complete" in texts[0]
     assert any("kwinners=True and with False" in text or "kwinners=True than with" in text for text in texts)
-
-
-def test_pruning(studies: Path) -> None:
-    texts = executed("pruning.ipynb", studies)
-    assert "all 4 trials are complete" in texts[0]
-    assert any("accuracy has fallen at sparsity" in text or "fell so far" in text for text in texts)
-
-
-@pytest.mark.faults
-def test_tickets(studies: Path) -> None:
-    texts = executed("tickets.ipynb", studies)
-    assert "all 18 trials are complete" in texts[0]
-    assert any("pruned accuracy is not below the dense" in text for text in texts)
 
 
 def test_browse(quickstart: Path) -> None:
