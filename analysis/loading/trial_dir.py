@@ -165,6 +165,10 @@ def _size_and_time(entry: os.DirEntry[str] | Path) -> list[int]:
 
 
 def _no_folder(path: Path) -> Exception:
+    if path.suffix == ".parquet" and path.exists():
+        return ValueError(
+            f"{path} is a Parquet file, not the folder of an experiment. Read it with pandas.read_parquet"
+        )
     if path.exists():
         return ValueError(f"{path} is a file. Load the folder of the experiment, such as {path.parent}")
     inside = sorted(entry.name for entry in path.parent.iterdir() if entry.is_dir()) if path.parent.is_dir() else []

@@ -116,7 +116,8 @@ def where_kinds_differ(differences: pd.DataFrame) -> pd.DataFrame:
     - `largest_at`, `largest_difference`: the same for the largest difference with p_holm at most 0.05.
     - `conclusion`, a sentence.
 
-    The numbers are NaN if no difference has p_holm at most 0.05.
+    The numbers are NaN if no difference has p_holm at most 0.05. With few trials, the kinds may differ at a lower
+    sparsity, too: the intervals of `kind_differences` show by how much.
 
     Args:
         differences: the result of `kind_differences`.
@@ -157,7 +158,7 @@ def _difference(first: pd.Series, largest: pd.Series, n_rows: int) -> str:
     )
     after = f" after Holm's correction for {n_rows} comparisons" if n_rows > 1 else ""
     a, b = first["a"], first["b"]
-    text = f"{b} and {a} pruning first differ at sparsity {first['sparsity']:g}: {b} minus {a}"
+    text = f"the first clear difference between {b} and {a} pruning is at sparsity {first['sparsity']:g}: {b} minus {a}"
     text = f"{text} is {first['difference']:+.3g} ({numbers}{after})"
     if largest["sparsity"] == first["sparsity"]:
         return f"{text}."

@@ -69,6 +69,15 @@ def test_a_file(runs: Path) -> None:
     assert str(caught.value) == f"{path} is a file. Load the folder of the experiment, such as {runs / 'run0'}"
 
 
+def test_a_table_of_saved_trials(tmp_path: Path) -> None:
+    path = tmp_path / "trials.parquet"
+    path.write_bytes(b"")
+    with pytest.raises(ValueError) as caught:
+        analysis.load(path)
+    text = "is a Parquet file, not the folder of an experiment. Read it with pandas.read_parquet"
+    assert str(caught.value) == f"{path} {text}"
+
+
 def test_load_many_of_nothing_or_of_one_text(runs: Path) -> None:
     with pytest.raises(ValueError, match="paths must hold at least one experiment folder, got none"):
         analysis.load_many([])

@@ -197,8 +197,10 @@ def test_differences_between_kinds_against_scipy(tmp_path: Path) -> None:
     found = where_kinds_differ(table).iloc[0]
     assert (found["first_sparsity"], found["largest_at"]) == (0.75, 0.9)
     first, largest = f"{found['first_difference']:+.3g}", f"{found['largest_difference']:+.3g}"
-    start = f"MNIST: weight and unit pruning first differ at sparsity 0.75: weight minus unit is {first} (95% interval "
-    assert found["conclusion"].startswith(start) and "5 pairs" in found["conclusion"]
+    start = (
+        "MNIST: the first clear difference between weight and unit pruning is at sparsity 0.75: weight minus unit is "
+    )
+    assert found["conclusion"].startswith(f"{start}{first} (95% interval ") and "5 pairs" in found["conclusion"]
     end = f"after Holm's correction for 4 comparisons); the largest difference is {largest}, at 0.9."
     assert found["conclusion"].endswith(end)
 
