@@ -7,6 +7,7 @@ from dynsparse.config import Config
 from dynsparse.methods import METHODS, update_mask
 from dynsparse.ops.scores import Layer
 from dynsparse.planning.packs import PackConfig
+from experiments.mlp_heb_mistakes import either_rule, grows_pruned, keep_share
 
 LAYER = Layer(
     weight=torch.tensor([[0.1, -0.4, 0.0, 0.6], [0.0, 0.2, -0.5, 0.0]]),
@@ -90,3 +91,28 @@ def test_a_falling_drop_fraction_falls_for_both_rules():
         [0, 1, 1, 0],
     ]
     assert updated(layer, weight_prune_perc=0, hebbian_prune_perc=0.4).kept.int().tolist() == KEPT_BY_EITHER
+
+
+def test_the_mistakes_of_2019_one_by_one():
+    def kept(method, weight, hebbian):
+        config = Config(weight_prune_perc=weight, hebbian_prune_perc=hebbian)
+        return update_mask(method(config), LAYER).kept.int().tolist()
+
+    assert kept(either_rule, 0.4, 0.4) == [[0, 0, 0, 0], [0, 1, 1, 0]]
+    assert kept(either_rule, 0.4, 0) == KEPT_BY_MAGNITUDE
+    # Of all eight coactivations, those above the fourth smallest, 5, are kept: 6 7 8 9, of which 7 and 8 are active.
+    assert kept(keep_share, 0, 0.5) == [[0, 0, 0, 0], [0, 1, 1, 0]]
+    assert kept(keep_share, 0, 0) == [[0, 0, 0, 0], [0, 0, 0, 0]]
+
+
+def test_growth_that_takes_pruned_positions_in_a_pack():
+    # .1 and -.4 are pruned, and three grow: of the coactivations 5 and 1 of the pruned and 9 4 6 of the others, those
+    # of 9 6 5; at random, those with the lowest noise.
+    configs = [Config(weight_prune_perc=0.4, hebbian_prune_perc=0, hebbian_grow=grow) for grow in (True, False)]
+    positions = ("weight", "mask", "prune_noise", "grow_noise", "coactivation")
+    layer = LAYER._replace(**{name: getattr(LAYER, name).expand(2, 2, 4) for name in positions})
+    layer = layer._replace(target=torch.tensor([6, 6]))
+    update = update_mask(grows_pruned(PackConfig(configs)), layer)
+    assert update.mask.int().tolist() == [[[1, 0, 1, 1], [0, 1, 1, 1]], [[0, 0, 1, 1], [1, 1, 1, 1]]]
+    fixed = update_mask(METHODS["DSNNMixedHeb"](PackConfig(configs)), layer)
+    assert fixed.mask.int().tolist()[0] == [[0, 0, 1, 1], [1, 1, 1, 1]]
