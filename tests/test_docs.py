@@ -28,9 +28,10 @@ NOT_RUN = [block for page in PAGES for block in blocks(page) if block.not_run is
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working folder with experiments/, and one Ray for all commands."""
+    """A working folder with experiments/ and the kept trials, and one Ray for all commands."""
     folder = tmp_path_factory.mktemp("docs")
-    shutil.copytree(ROOT / "experiments", folder / "experiments")
+    for name in ("experiments", "docs/results/trials"):
+        shutil.copytree(ROOT / name, folder / name)
     made = ROOT / "results" / "quickstart"
     if len(list(made.glob("trial_*/complete.json"))) == 36:
         # `make demo` has just run. Its trials are not trained again.

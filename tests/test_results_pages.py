@@ -12,18 +12,23 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
 from scipy import stats
 from support.doc_pages import ROOT
 from support.trained_trials import train
 
 from analysis import compare
 from analysis.statistics.paired_tests import holm
+from dynsparse.cli import main
 from dynsparse.experiment import load_experiment
+from dynsparse.io.storage import open_folder
+from dynsparse.results.trial_folder import TrialFolder
 
 FOLDER = ROOT / "docs" / "results"
 sys.path.insert(0, str(FOLDER))
 
 import baselines  # noqa: E402
+import mlp_heb  # noqa: E402
 import published  # noqa: E402
 import reproduce  # noqa: E402
 import tickets  # noqa: E402
@@ -36,6 +41,11 @@ pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.xdist_group("re
 SMALL = {
     "dataset_name": ["digits"], "hidden_sizes": [[24, 16]], "epochs": [2], "batch_size": [128], "on_perc": [0.2],
     "seed": [0, 1], "pruning_interval_steps": [5],
+}  # fmt: skip
+# Two values of each axis of the notebook's grid, large enough that some trials survive under the rules of 2019.
+OF_THE_NOTEBOOK = {
+    "dataset_name": ["digits"], "hidden_sizes": [[40, 30]], "epochs": [2], "batch_size": [128],
+    "on_perc": [0.05, 0.2], "hebbian_prune_perc": [0, 0.5], "weight_prune_perc": [0, 0.5], "seed": [0],
 }  # fmt: skip
 # Fewer values of an experiment's own axes.
 FEWER = {
@@ -55,9 +65,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for page in reproduce.PAGES.values():
             for name, run in page.RUNS.items():
                 experiment = load_experiment(ROOT / "experiments" / f"{run.experiment}.py")
-                for config in experiment.configs({**SMALL, **FEWER.get(name, {})}):
-                    train(root / name, **config.values())
-                trials.save_trials(root / name, run.rows)
+                axes = OF_THE_NOTEBOOK if page is mlp_heb else {**SMALL, **FEWER.get(name, {})}
+                configs = experiment.configs({**axes, **{key: [value] for key, value in run.settings.items()}})
+                for config in configs:
+                    train(root / name, may_fail=run.may_fail, **config.values())
+                trials.save_trials(root / name, run, configs)
     return root / "trials"
 
 
@@ -120,7 +132,11 @@ def test_published_accuracies_stand_beside_ours(monkeypatch: pytest.MonkeyPatch)
     table = {cells[0]: cells for cells in ([cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines)}
     cells = table.pop("RigL")
     cells = [cell.replace("\N{NO-BREAK SPACE}", " ") for cell in cells]
-    assert cells[1] == "0.2" and cells[4:] == ["0.9861 ± 0.0001", f"{last - 0.9861:+.4f}"]
+    assert cells[1] == "0.2" and cells[4] == "0.9861 ± 0.0001" and cells[5].startswith(f"{last - 0.9861:+.4f} (")
+    ours = published.load_trials("cannistraci_hebb").query("model == 'RigL'")["val_acc_last"]
+    interval = stats.ttest_1samp(ours, 0.9861).confidence_interval()
+    shown = re.findall(r"[+-]\d\.\d+", cells[5])[1:]
+    assert [float(end) for end in shown] == pytest.approx([end - 0.9861 for end in interval], abs=6e-5)
     assert cells[2].startswith(f"{last:.4f} ± ") and cells[3].startswith(f"{highest:.4f} ± ")
     assert {tuple(others[4:]) for others in table.values()} == {("", "")}
 
@@ -185,6 +201,89 @@ def test_settings_agree_if_all_signs_are_those_of_the_report(monkeypatch: pytest
     assert not tickets.settings()[["agree", "clear"]].any(axis=None)
 
 
+def test_two_standard_errors_are_those_of_welch() -> None:
+    here, there = [0.90, 0.92, 0.97, 0.93], [0.80, 0.88, 0.85]
+    width = (np.mean(here) - np.mean(there)) / stats.ttest_ind(here, there, equal_var=False).statistic
+    # The notebook prints three decimals, so half of the last one is allowed.
+    reach = 2 * width + 0.0005
+    row = {"here_mean": np.mean(here), "here_std": np.std(here, ddof=1), "here_count": 4, "table": 1}
+    row |= {"std": np.std(there, ddof=1), "count": 3}
+    means = [row["here_mean"] + reach - 0.0001, row["here_mean"] + reach + 0.0001, np.nan]
+    df = mlp_heb.with_agreement(pd.DataFrame([{**row, "mean": mean} for mean in means]), ["table"])
+    assert df["agrees"].tolist() == [True, False, pd.NA]
+    cells = [mlp_heb.cell_text(cell) for _, cell in df.iterrows()]
+    assert [cell.split(" / ")[1] for cell in cells] == ["0.930", "**0.930**", "0.930"]
+
+
+def test_a_single_trial_has_the_deviation_of_its_table() -> None:
+    rows = [
+        {"table": 1, "here_mean": 0.9, "here_std": 0.03, "here_count": 4, "mean": 0.9, "std": 0.03, "count": 4},
+        {"table": 1, "here_mean": 0.9, "here_std": np.nan, "here_count": 1, "mean": 0.97, "std": 0.01, "count": 4},
+        {"table": 2, "here_mean": 0.9, "here_std": 0.01, "here_count": 4, "mean": 0.9, "std": 0.03, "count": 4},
+        {"table": 2, "here_mean": 0.9, "here_std": np.nan, "here_count": 1, "mean": 0.97, "std": 0.01, "count": 4},
+    ]
+    # 0.07 is above 2 sqrt(0.01^2 + 0.01^2 / 4) and 2 sqrt(0.03^2 + 0.01^2 / 4) = 0.061, but not with 0.04.
+    found = mlp_heb.with_agreement(pd.DataFrame(rows), ["table"])
+    assert found["agrees"].tolist() == [True, False, True, False]
+    rows[0]["here_std"] = 0.04
+    assert mlp_heb.with_agreement(pd.DataFrame(rows), ["table"])["agrees"].tolist() == [True, True, True, False]
+
+
+@pytest.mark.usefixtures("small_trials")
+def test_each_mean_of_the_notebook_is_compared_with_our_trials_of_the_same_setting() -> None:
+    df = mlp_heb.survivors()
+    rows, cells = mlp_heb.grouped(), mlp_heb.pivot_cells()
+    assert len(rows) == 2 * 74 and len(cells) == 246
+    assert 0 < len(df) < len(mlp_heb.load_trials("mlp_heb_legacy"))
+    [row] = rows.query(
+        "filter == 'low_sparsity' and group_by == 'hebbian_prune_perc' and value == 0.5 and metric == 'noise_acc_max'"
+    ).to_dict("records")
+    part = df.query("on_perc == 0.2 and hebbian_prune_perc == 0.5")
+    assert row["here_count"] == len(part) > 1
+    assert row["here_mean"] == pytest.approx(part["noise_acc_max"].mean())
+    names = ["kwinners", "hebbian_prune_perc", "weight_prune_perc"]
+    cells = cells[cells["filter"] == "low_sparsity"]
+    for keys, found in df[df["on_perc"] == 0.2].groupby(names):
+        cell = cells[(cells[names].astype(str) == [str(key) for key in keys]).all(axis=1)]
+        assert cell["here_mean"].item() == pytest.approx(found["val_acc_max"].mean())
+
+
+@pytest.mark.usefixtures("small_trials")
+def test_differences_for_each_mistake_are_those_of_plain_pandas() -> None:
+    df = mlp_heb.load_trials("mlp_heb_mistakes")
+    for line in mlp_heb.mistakes_table().splitlines()[2:]:
+        cells = [cell.strip(" `") for cell in line.split("|")[1:-1]]
+        part = df[df["model"].str.endswith(cells[0])]
+        means = part.groupby("hebbian_prune_perc")["val_acc_max"].mean()
+        assert float(cells[4].split(" (")[0]) == pytest.approx(means[0.5] - means[0], abs=6e-5)
+        means = part[part["on_perc"] == 0.2].groupby("hebbian_grow")["val_acc_max"].mean()
+        assert float(cells[3].split(" (")[0]) == pytest.approx(means[True] - means[False], abs=6e-5)
+
+
+@pytest.mark.usefixtures("small_trials")
+def test_failures_are_counted_by_cell() -> None:
+    df = mlp_heb.load_trials("mlp_heb_legacy")
+    failed = (df["status"] == "error").groupby([df["on_perc"], df["hebbian_grow"]]).sum()
+    lines = [line.split("|")[1:-1] for line in mlp_heb.failures_table().splitlines()[2:-2]]
+    shown = {
+        (float(cells[0]), cells[1].strip() == "True"): sum(int(cell.split("/")[1]) for cell in cells[2:])
+        for cells in lines
+    }
+    assert shown == failed.to_dict() and failed.sum() > 0
+
+
+@pytest.mark.usefixtures("small_trials")
+def test_questions_are_answered_by_the_mean_over_pairs() -> None:
+    df = mlp_heb.load_trials("mlp_heb")
+    table = mlp_heb.questions_table(mlp_heb.grouped()).splitlines()[2:]
+    assert len(table) == 5
+    for question, line in zip(mlp_heb.QUESTIONS, table, strict=True):
+        # The grid is complete, so the mean over pairs is the difference of the means.
+        means = df.groupby(question.axis)["val_acc_max"].mean()
+        shown = line.split("|")[-3].split("(")[0]
+        assert float(shown) == pytest.approx(means[question.value] - means[question.against], abs=6e-5)
+
+
 @pytest.mark.parametrize("name", ["dst_baselines", "dst_baselines_wide", "cannistraci_hebb", "lenet_300_100"])
 def test_the_docstring_of_an_experiment_has_the_means_of_its_trials(name: str) -> None:
     experiment = load_experiment(ROOT / "experiments" / f"{name}.py")
@@ -210,6 +309,8 @@ def test_the_docstring_of_an_experiment_has_the_means_of_its_trials(name: str) -
         ("lottery_ticket_settings", tickets.rates_table),
         ("winning_tickets", tickets.winning_table),
         ("batch_norm_mlp", published.batch_norm_table),
+        ("mlp_heb_mistakes", mlp_heb.mistakes_table),
+        ("mlp_heb", lambda: mlp_heb.questions_table(mlp_heb.grouped())),
         ("sparsity_sweep_networks", lambda: weight_vs_unit.kinds_table("MNIST")),
     ],
 )
@@ -217,12 +318,47 @@ def test_each_row_of_a_docstring_is_in_the_table_of_the_page(experiment: str, ta
     def decimals(line: str) -> list[float]:
         return [float(each) for each in re.findall(r"[+-]?\d+\.\d{2,}", line)]
 
-    shown = [decimals(line) for line in table().splitlines()[2:]]
+    def has(row: str, line: str) -> bool:
+        """Return True if a row of the page names what the line names, and has its numbers in their order."""
+        words = [set(re.findall(r"\w+", each.split("|")[1])) for each in (row, line)]
+        numbers = iter(decimals(row))
+        return bool(words[0] & words[1]) and all(number in numbers for number in decimals(line))
+
+    rows = table().splitlines()[2:]
     text = (ROOT / "experiments" / f"{experiment}.py").read_text()
     lines = [line for line in re.findall(r"^\|.*\|$", text, flags=re.M)[2:] if "the report" not in line]
     assert len(lines) >= 2
     for line in lines:
-        assert any(set(decimals(line)) <= set(row) for row in shown), line
+        assert decimals(line) and any(has(row, line) for row in rows), line
+
+
+def test_trials_are_saved_only_if_the_folder_holds_exactly_those_of_the_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "TRIALS", tmp_path / "trials")
+    run, folder = trials.Run("quickstart"), tmp_path / "quickstart"
+    configs = load_experiment(ROOT / "experiments" / "quickstart.py").configs({**SMALL, "model": ["SET"]})
+    train(folder, **configs[0].values())
+    text = r"All 2 trials in .* must be completed, got 1 that are not, .* Rerun `dynsparse run experiments/quick"
+    with pytest.raises(trials.TrialsError, match=text):
+        trials.save_trials(folder, run, configs)
+    train(folder, **configs[1].values())
+    with pytest.raises(trials.TrialsError, match=r"must hold only trials of quickstart\.py, got 1 of other settings"):
+        trials.save_trials(folder, run, configs[1:])
+    trials.save_trials(folder, run, configs)
+    assert len(trials.load_trials("quickstart")) == 2
+    *_, other = load_experiment(ROOT / "experiments" / "quickstart.py").configs({**SMALL, "seed": [2]})
+    TrialFolder(open_folder(str(train(folder, n_rows=1, **other.values())))).fail("no memory")
+    with pytest.raises(trials.TrialsError, match="1 that are not"):
+        trials.save_trials(folder, run, [*configs, other])
+    trials.save_trials(folder, run._replace(may_fail=True), [*configs, other])
+
+
+def test_the_trials_of_a_run_are_those_of_its_command() -> None:
+    run = trials.Run("quickstart", {"on_perc": 0.1, "weight_init": "dense_uniform"})
+    result = CliRunner().invoke(main, ["show", *run.command()])
+    assert f"{len(run.configs())} trials" in result.output and "dense_uniform" in result.output
+    assert {(config.on_perc, config.weight_init) for config in run.configs()} == {(0.1, "dense_uniform")}
 
 
 def test_an_unknown_page_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 from tabulate import tabulate
-from trials import Run, cost_list, load_trials, study_rows
+from trials import Run, cost_list, load_trials, study_rows, with_interval
 
 from analysis import (
+    compare,
     correlation,
     load_history,
     matching_rounds,
@@ -21,6 +23,8 @@ from analysis import (
     rounds,
     ticket_correlations,
 )
+from analysis.statistics.paired_tests import holm
+from analysis.statistics.significance import p_digits
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -87,11 +91,28 @@ def correlations_table() -> str:
         part = df[(df["criterion"] == each.criterion) & (df["init"] == each.init)]
         for row in part.sort_values(["axis", "up_to"], ascending=[False, True]).to_dict("records"):
             limited = row["up_to"] == UP_TO
-            published = each.published if limited and row["axis"] == "prune_ratio" else ""
+            # For all fractions, the report says of each algorithm that the correlation is negative.
+            of_fraction = each.published if limited else "negative"
+            published = of_fraction if row["axis"] == "prune_ratio" else ""
             numbers = [f"{row['pearson']:+.2f}", f"{row['low']:+.2f} to {row['high']:+.2f}", f"{row['importance']:.2f}"]
             fractions = f"up to {UP_TO}" if limited else "all"
             rows.append([each.name, f"`{row['axis']}`", fractions, *numbers, published])
     headers = ["algorithm", "axis", "fractions", "correlation", "95% interval", "importance", "the report"]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def rounds_table() -> str:
+    """Return what five rounds change for each algorithm, over all fractions and seeds; p has Holm's correction."""
+    df, pairs = last_rounds("lottery_ticket"), []
+    for each in ALGORITHMS:
+        part = df[(df["criterion"] == each.criterion) & (df["init"] == each.init) & df["prune_iter"].isin([1, 5])]
+        pairs.append(compare(part, "prune_iter", METRIC).iloc[0])
+    corrected = holm(np.array([pair["p"] for pair in pairs], dtype=float))
+    rows = [
+        [each.name, f"{pair['difference']:+.4f}", f"{pair['low']:+.4f} to {pair['high']:+.4f}", p_digits(p)]
+        for each, pair, p in zip(ALGORITHMS, pairs, corrected, strict=True)
+    ]
+    headers = ["algorithm", "five rounds minus one", "95% interval", "p"]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
@@ -137,7 +158,7 @@ def rates_table() -> str:
         means = [f"{part[each.name].mean():+.2f}" for each in ALGORITHMS]
         agree = f"{part['agree'].sum()} of {len(part)}"
         rows.append([optimizer, f"{rate:g}", f"{part['accuracy'].mean():.3f}", *means, agree])
-    headers = ["optimizer", "rate", "accuracy at 0.1", *(each.name for each in ALGORITHMS), "settings that agree"]
+    headers = ["optimizer", "rate", "accuracy, 0.1 pruned", *(each.name for each in ALGORITHMS), "settings that agree"]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
 
@@ -149,7 +170,7 @@ def settings_table() -> str:
     for row in df.to_dict("records"):
         cells = [*(str(row[name]) for name in SETTINGS), f"{row['accuracy']:.3f}"]
         rows.append([*cells, *(f"{row[each.name]:+.2f}" for each in ALGORITHMS), "yes" if row["clear"] else "no"])
-    headers = ["optimizer", "rate", "epochs", "hidden layers", "initial weights", "accuracy at 0.1"]
+    headers = ["optimizer", "rate", "epochs", "hidden layers", "initial weights", "accuracy, 0.1 pruned"]
     headers += [*(each.name for each in ALGORITHMS), "all intervals exclude 0"]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
 
@@ -167,7 +188,7 @@ def new_seeds_table() -> str:
     rows = []
     for epochs, part in last_rounds("lottery_ticket_new_seeds").groupby("config/epochs"):
         found = [correlation_row(part, each) for each in ALGORITHMS]
-        rows.append([epochs, *(f"{row['pearson']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f})" for row in found)])
+        rows.append([epochs, *(with_interval(row["pearson"], row["low"], row["high"], 2) for row in found)])
     return tabulate(rows, ["epochs", *(each.name for each in ALGORITHMS)], tablefmt="pipe", disable_numparse=True)
 
 
@@ -177,10 +198,7 @@ def winning_table() -> str:
     rows = []
     for _, part in df[df["round"] > 0].groupby("round"):
         by_init = part.set_index("init")
-        cells = [
-            "{difference:+.4f} ({low:+.4f} to {high:+.4f})".format(**by_init.loc[init])
-            for init in ("original", "reinit")
-        ]
+        cells = [with_interval(*by_init.loc[init, ["difference", "low", "high"]]) for init in ("original", "reinit")]
         rows.append([f"{1 - part['pruned'].iloc[0]:.1%}", *cells])
     headers = ["weights left", "initial weights", "new values"]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
@@ -193,6 +211,7 @@ def tables() -> dict[str, str]:
         "tickets_fractions": fractions_table(),
         "tickets_accuracy": accuracy_table(),
         "tickets_correlations": correlations_table(),
+        "tickets_rounds": rounds_table(),
         "tickets_seeds": seeds_table(),
         "tickets_settings_count": settings_sentence(),
         "tickets_settings": settings_table(),

@@ -87,12 +87,32 @@ def blog_sentence() -> str:
     return f"{accuracies} of the blog's {n} accuracies and {losses} of its {n} losses are within the interval."
 
 
-def differences_sentences() -> str:
-    """Return from which sparsity on the two kinds of pruning differ in the blog's network, as a list."""
+def differences_by_sparsity() -> pd.DataFrame:
+    """Return `kind_differences` of accuracy in the blog's network."""
     df = blog_trials()
     # At sparsity 0 both kinds are the trained network.
-    differences = where_kinds_differ(kind_differences(df[df["sparsity"] > 0], "val_acc"))
-    return "\n".join(f"- {sentence}" for sentence in differences["conclusion"])
+    return kind_differences(df[df["sparsity"] > 0], "val_acc")
+
+
+def differences_table() -> str:
+    """Return the difference between the two kinds of pruning at each sparsity, its interval, and p."""
+    rows = [
+        [
+            row["dataset_name"],
+            f"{row['sparsity']:g}",
+            f"{row['difference']:+.4f}",
+            f"{row['low']:+.4f} to {row['high']:+.4f}",
+            p_digits(row["p_holm"]),
+        ]
+        for row in differences_by_sparsity().to_dict("records")
+    ]
+    headers = ["data set", "sparsity", "weight minus unit", "95% interval", "p"]
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+
+
+def differences_sentences() -> str:
+    """Return at which sparsity the two kinds of pruning first differ clearly in the blog's network, as a list."""
+    return "\n".join(f"- {sentence}" for sentence in where_kinds_differ(differences_by_sparsity())["conclusion"])
 
 
 def falls() -> pd.DataFrame:
@@ -118,6 +138,13 @@ def n_parameters(hidden_sizes: Sequence[int]) -> int:
 def network_name(hidden_sizes: Sequence[int]) -> str:
     """Return the sizes of all layers of a network for MNIST: "784-300-100-10"."""
     return "-".join(map(str, (784, *hidden_sizes, 10)))
+
+
+def hidden_sizes_label(hidden_sizes: Sequence[int]) -> str:
+    """Return the sizes of hidden layers: "300-100", or "8 x 100" where more than two are equal."""
+    if len(hidden_sizes) > 2 and len(set(hidden_sizes)) == 1:
+        return f"{len(hidden_sizes)} x {hidden_sizes[0]}"
+    return "-".join(map(str, hidden_sizes))
 
 
 def difference(df: pd.DataFrame, axis: str, value: Hashable, against: Hashable) -> dict[str, float]:
@@ -189,6 +216,7 @@ def tables() -> dict[str, str]:
     return {
         "weight_vs_unit_count": blog_sentence(),
         **{f"weight_vs_unit_blog_{name}": blog_table(name) for name in DATASETS},
+        "weight_vs_unit_by_sparsity": differences_table(),
         "weight_vs_unit_differ": differences_sentences(),
         **{f"weight_vs_unit_falls_{name}": kinds_table(name) for name in DATASETS},
         "weight_vs_unit_datasets": datasets_table(),
@@ -210,7 +238,9 @@ def networks_plot(results: Path) -> Figure:
     from analysis.plots import plot_sweeps
 
     df = load_trials("sparsity_sweep_networks")
-    return plot_sweeps(df[df["dataset_name"] == "MNIST"], "val_acc", by="hidden_sizes", panel="pruning")
+    df = df[df["dataset_name"] == "MNIST"]
+    df = df.assign(hidden_sizes=df["hidden_sizes"].map(ast.literal_eval).map(hidden_sizes_label))
+    return plot_sweeps(df, "val_acc", by="hidden_sizes", panel="pruning")
 
 
 def learning_plot(results: Path) -> Figure:

@@ -15,14 +15,20 @@ SMALL = dict(
 )
 
 
-def train(root: Path, *, n_rows: int | None = None, **values: Any) -> Path:
-    """The folder of a trial that has been trained; `n_rows` ends it early, with a checkpoint."""
+def train(root: Path, *, n_rows: int | None = None, may_fail: bool = False, **values: Any) -> Path:
+    """Return the folder of a trained trial; `n_rows` ends it early, with a checkpoint.
+
+    With `may_fail`, the trial may end with an error.
+    """
     config = Config(**{**SMALL, **values})
     path = root / folder_name(config)
     trainer, trial = Trainer([config]), TrialFolder(open_folder(str(path)))
     trial.create(config, {"version": "1"})
     while not trainer.is_done and trainer.n_rows != n_rows:
         [row] = trainer.step()
+        if row is None and may_fail:
+            trial.fail(str(trainer.errors[0]))
+            return path
         assert row is not None
         place = {"training_iteration": trainer.n_rows, "hostname": "machine-7", "done": trainer.is_done}
         trial.append({**row, **place})
