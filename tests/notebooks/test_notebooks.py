@@ -31,16 +31,6 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return storage / "quickstart"
 
 
-@pytest.fixture(scope="module")
-def mlp_heb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a smaller grid of the same axes on a smaller data set."""
-    storage = tmp_path_factory.mktemp("results")
-    perc = "0,0.3,0.5"
-    settings = ["dataset_name=digits", "epochs=2", f"hebbian_prune_perc={perc}", f"weight_prune_perc={perc}"]
-    run("mlp_heb.py", "--storage", str(storage), *(word for each in settings for word in ("--set", each)))
-    return storage / "mlp_heb"
-
-
 def executed(name: str, results: Path) -> list[str]:
     """Return the text output of each code cell of a notebook, run on results in another folder."""
     path = ROOT / "notebooks" / name
@@ -62,13 +52,6 @@ def test_quickstart(quickstart: Path) -> None:
     assert "all 36 trials are complete" in texts[0]
     sentences = next(text for text in texts if "val_acc_max" in text and "SparseModel" in text and "pairs" in text)
     assert len(sentences.splitlines()) == 6, "four methods, two at a time"
-
-
-@pytest.mark.faults
-def test_mlp_heb(mlp_heb: Path) -> None:
-    texts = executed("mlp_heb.ipynb", mlp_heb)
-    assert "all 108 trials are complete" in texts[0]
-    assert any("kwinners=True and with False" in text or "kwinners=True than with" in text for text in texts)
 
 
 def test_browse(quickstart: Path) -> None:
