@@ -4,7 +4,7 @@
 second one to `either_rule`. No variant has the check that ended trials in 2019 (`Method.fails`), so none of them fails.
 
 Answer: two mistakes do. With `keep_share`, Hebbian pruning seems to help; with `either_rule`, magnitude pruning hardly
-helps. The others change no answer. The table shows the mean difference in val_acc_max over pairs, and its 95% interval,
+helps. The others change no sign. The table shows the mean difference in val_acc_max over pairs, and its 95% interval,
 of 0.5 against 0:
 
 | model | hebbian_prune_perc | weight_prune_perc |
